@@ -1,0 +1,117 @@
+"""What differs between asyncio and threads, and nothing else: lock, sleep, event, gather, background task, slots.
+
+Hand-written pair with `concurrency_async.py`: same names, same behaviour. Every generated twin stands on it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["Event", "Lock", "Slots", "Task", "gather", "owner", "sleep", "spawn"]
+
+T = TypeVar("T")
+
+WIDEST_GATHER = 32
+"""Most threads of one `gather`: endpoints of a store are few; more would only queue on the GIL."""
+STOP_WAIT = 0.2
+"""How long `Task.stop` waits for a thread, seconds. A thread stuck in a driver is left behind: it is a daemon."""
+
+Lock = threading.Lock
+"""A lock to hold over I/O."""
+
+
+def owner() -> object:
+    """What a kit belongs to: the process. Threads and sockets do not survive a fork."""
+    return os.getpid()
+
+
+def sleep(seconds: float) -> None:
+    """Let others run for `seconds`."""
+    time.sleep(seconds)
+
+
+def gather(calls: list[Callable[[], T]]) -> list[T | BaseException]:
+    """Run all calls at once; their results or errors in order."""
+    if len(calls) <= 1:
+        return [_caught(call) for call in calls]
+    with ThreadPoolExecutor(min(len(calls), WIDEST_GATHER)) as pool:
+        return list(pool.map(_caught, calls))
+
+
+def _caught(call: Callable[[], T]) -> T | BaseException:
+    try:
+        return call()
+    except BaseException as error:  # a value, as asyncio.gather(return_exceptions=True) gives it
+        return error
+
+
+class Event:
+    """A flag to wait for, with a time-out."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Wake every waiter."""
+        self._event.set()
+
+    def clear(self) -> None:
+        """Make later waiters wait again."""
+        self._event.clear()
+
+    def is_set(self) -> bool:
+        """Whether it is set now."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds`; True when set."""
+        return self._event.wait(seconds)
+
+
+class Slots:
+    """A bounded number of permits, with a wait that ends."""
+
+    __slots__ = ("_semaphore",)
+
+    def __init__(self, count: int) -> None:
+        self._semaphore = threading.Semaphore(count)
+
+    def try_acquire(self) -> bool:
+        """Take a permit if one is free, without waiting."""
+        return self._semaphore.acquire(blocking=False)
+
+    def acquire(self, seconds: float) -> bool:
+        """Take a permit, waiting at most `seconds`; False when none came free."""
+        return self._semaphore.acquire(timeout=max(0.0, seconds))
+
+    def release(self) -> None:
+        """Give a permit back."""
+        self._semaphore.release()
+
+
+class Task:
+    """A background thread. It never keeps the process alive."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self._thread = thread
+
+    def stop(self) -> None:
+        """Wait a moment until it has ended; the caller has told it to."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(STOP_WAIT)
+
+
+def spawn(name: str, run: Callable[[], None]) -> Task:
+    """Start `run` in a daemon thread."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return Task(thread)

@@ -1,0 +1,111 @@
+"""What differs between asyncio and threads, and nothing else: lock, sleep, event, gather, background task, slots.
+
+Hand-written pair with `concurrency.py`: same names, same behaviour. Every generated twin stands on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["AsyncEvent", "AsyncLock", "AsyncSlots", "AsyncTask", "agather", "aowner", "asleep", "spawn_async"]
+
+T = TypeVar("T")
+
+AsyncLock = asyncio.Lock
+"""A lock to hold over I/O."""
+
+
+def aowner() -> object:
+    """What a kit belongs to: the running loop. Background tasks and connections can not move to another one."""
+    return asyncio.get_running_loop()
+
+
+async def asleep(seconds: float) -> None:
+    """Let others run for `seconds`."""
+    await asyncio.sleep(seconds)
+
+
+async def agather(calls: list[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+    """Run all calls at once; their results or errors in order."""
+    return await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+
+
+class AsyncEvent:
+    """A flag to wait for, with a time-out."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Wake every waiter."""
+        self._event.set()
+
+    def clear(self) -> None:
+        """Make later waiters wait again."""
+        self._event.clear()
+
+    def is_set(self) -> bool:
+        """Whether it is set now."""
+        return self._event.is_set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds`; True when set."""
+        if self._event.is_set():
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return self._event.is_set()
+        return True
+
+
+class AsyncSlots:
+    """A bounded number of permits, with a wait that ends."""
+
+    __slots__ = ("_semaphore", "free")
+
+    def __init__(self, count: int) -> None:
+        self._semaphore = asyncio.Semaphore(count)
+
+    def try_acquire(self) -> bool:
+        """Take a permit if one is free, without waiting."""
+        if self._semaphore.locked():
+            return False
+        self._semaphore._value -= 1  # acquire() would not wait either, but is a coroutine
+        return True
+
+    async def acquire(self, seconds: float) -> bool:
+        """Take a permit, waiting at most `seconds`; False when none came free."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._semaphore.acquire()
+        except TimeoutError:
+            return False
+
+    def release(self) -> None:
+        """Give a permit back."""
+        self._semaphore.release()
+
+
+class AsyncTask:
+    """A background task. It never keeps the process alive."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    async def stop(self) -> None:
+        """Cancel and wait until it has ended."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:
+    """Start `run` in the background of the running loop."""
+    return AsyncTask(asyncio.get_running_loop().create_task(run(), name=name))

@@ -1,0 +1,336 @@
+"""Every error regionkit raises, in one tree.
+
+Each says what happened (`what`), why (`why`) and what to do (`fix`); `code` names its section in docs/reference/errors.md.
+Two typed attributes answer the caller's questions: may the same call be made again (`retryable`), and did the write
+take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
+
+    RegionKitError
+     |-- ConfigurationError (ValueError)        |-- CacheError
+     |    `-- MissingDriver (ImportError)       |    |-- Backpressure
+     |-- RoutingError                           |    `-- DurabilityUnknown
+     |    |-- NoEligibleEndpoint                |-- MessagingError
+     |    |-- ResidencyViolation                |    |-- InProgress
+     |    |-- StaleRead                         |    |-- PayloadMismatch
+     |    |-- Fenced                            |    `-- RetentionTooShort
+     |    |-- InvalidBookmark (ValueError)      `-- TransactionError
+     |    |-- UnknownHome (LookupError)              |-- TransactionAborted
+     |    `-- UsageError (RuntimeError)              |-- TransactionInDoubt
+     `-- BackendError                                `-- HeuristicOutcome
+          |-- RegionUnavailable (ConnectionError)
+          |-- DeadlineExceeded (TimeoutError)
+          |-- TransactionRolledBack
+          |-- AlreadyApplied
+          `-- OutcomeUnknown
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+__all__ = [
+    "AlreadyApplied",
+    "BackendError",
+    "Backpressure",
+    "CacheError",
+    "Committed",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "DurabilityUnknown",
+    "Fenced",
+    "HeuristicOutcome",
+    "InProgress",
+    "InvalidBookmark",
+    "MessagingError",
+    "MissingDriver",
+    "NoEligibleEndpoint",
+    "OutcomeUnknown",
+    "PayloadMismatch",
+    "RegionKitError",
+    "RegionUnavailable",
+    "ResidencyViolation",
+    "RetentionTooShort",
+    "RoutingError",
+    "StaleRead",
+    "TransactionAborted",
+    "TransactionError",
+    "TransactionInDoubt",
+    "TransactionRolledBack",
+    "UnknownHome",
+    "UsageError",
+]
+
+Committed = Literal["yes", "no", "unknown"]
+"""Whether the write that an error speaks of took effect."""
+
+
+class RegionKitError(Exception):
+    """Root of the tree.
+
+    Attributes:
+        code: names the section of the error reference, for example "RK-2103".
+        what: what happened.
+        why: the cause, as far as it is known here.
+        fix: what the caller or the operator can do.
+        retryable: the same call may succeed when made again, and making it again does no harm.
+        committed: whether the write took effect: "yes", "no" or "unknown".
+    """
+
+    code: ClassVar[str] = "RK-1000"
+    retryable: bool = False
+    committed: Committed = "no"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        retryable: bool | None = None,
+        committed: Committed | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+        if retryable is not None:
+            self.retryable = retryable
+        if committed is not None:
+            self.committed = committed
+        for name, value in details.items():
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        text = f"{self.code} {type(self).__name__}: {self.what}"
+        if self.why:
+            text += f" Why: {self.why}"
+        if self.fix:
+            text += f" Fix: {self.fix}"
+        return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.what, dict(self.__dict__))
+
+
+def _rebuild(cls: type[RegionKitError], what: str, state: dict[str, Any]) -> RegionKitError:
+    error = cls(what)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(RegionKitError, ValueError):
+    """The topology, the options or the arguments can not work; refused before anything was sent."""
+
+    code = "RK-1001"
+
+
+class MissingDriver(ConfigurationError, ImportError):
+    """A store needs a driver that is not installed; `fix` is the exact command."""
+
+    code = "RK-1002"
+
+
+class RoutingError(RegionKitError):
+    """No endpoint may serve this call, or the call itself is wrong."""
+
+    code = "RK-2000"
+
+
+class NoEligibleEndpoint(RoutingError):
+    """Every endpoint was refused for reasons of different kinds; `decision` shows each."""
+
+    code = "RK-2101"
+    retryable = True
+    decision: Any = None
+
+
+class ResidencyViolation(RoutingError):
+    """Residency refused every endpoint."""
+
+    code = "RK-2102"
+    decision: Any = None
+
+
+class StaleRead(RoutingError):
+    """A healthy, allowed copy is too far behind for the consistency asked for.
+
+    Attributes:
+        lost: True when the position asked for did not survive a change of primary: no copy will ever reach it.
+        store: the store that was read.
+    """
+
+    code = "RK-2103"
+    retryable = True
+    lost: bool = False
+    store: str = ""
+    decision: Any = None
+
+
+class Fenced(RoutingError):
+    """Every remaining endpoint failed on its epoch: it is not, or not provably, the current primary."""
+
+    code = "RK-2104"
+    retryable = True
+    decision: Any = None
+
+
+class InvalidBookmark(RoutingError, ValueError):
+    """A bookmark is malformed, tampered with, signed by an unknown key, or speaks of a history that nobody knows."""
+
+    code = "RK-2105"
+
+
+class UnknownHome(RoutingError, LookupError):
+    """The home region of a key is not known.
+
+    Attributes:
+        key: the key that was asked for.
+    """
+
+    code = "RK-2106"
+    key: str = ""
+
+
+class UsageError(RoutingError, RuntimeError):
+    """A block was used wrongly: a write in a read block, a read inside one's own write, another key in a locked session."""
+
+    code = "RK-2107"
+
+
+class BackendError(RegionKitError):
+    """A server did not do what was asked.
+
+    Attributes:
+        store: the store concerned.
+        region: the region of the endpoint concerned.
+    """
+
+    code = "RK-3000"
+    store: str = ""
+    region: str = ""
+
+
+class RegionUnavailable(BackendError, ConnectionError):
+    """The connection to an endpoint failed or was lost; nothing was committed."""
+
+    code = "RK-3101"
+    retryable = True
+
+
+class DeadlineExceeded(BackendError, TimeoutError):
+    """The call's deadline passed; nothing was committed."""
+
+    code = "RK-3102"
+    retryable = True
+
+
+class TransactionRolledBack(BackendError):
+    """The server proved that it rolled the transaction back."""
+
+    code = "RK-3103"
+    retryable = True
+
+
+class AlreadyApplied(BackendError):
+    """A write with this idempotency key is committed; its result was not stored.
+
+    Attributes:
+        idempotency_key: the key of the earlier write.
+    """
+
+    code = "RK-3104"
+    committed = "yes"
+    idempotency_key: str = ""
+
+
+class OutcomeUnknown(BackendError):
+    """A write was sent and its outcome is not known. Never retried blindly; ask `kit.resolve(error)`.
+
+    Attributes:
+        key: the partition key of the write, where there is one.
+        idempotency_key: with it, `kit.resolve` can find the outcome out.
+        began_at: wall-clock seconds at which the attempt began.
+    """
+
+    code = "RK-3105"
+    committed = "unknown"
+    key: str | None = None
+    idempotency_key: str | None = None
+    began_at: float = 0.0
+
+
+class CacheError(RegionKitError):
+    """A cache could not keep its promise."""
+
+    code = "RK-4000"
+
+
+class Backpressure(CacheError):
+    """A bounded write-back buffer is full."""
+
+    code = "RK-4101"
+    retryable = True
+
+
+class DurabilityUnknown(CacheError):
+    """A write-back entry was sent, and whether it is durable is not known."""
+
+    code = "RK-4102"
+    committed = "unknown"
+
+
+class MessagingError(RegionKitError):
+    """A message could not be handled as promised."""
+
+    code = "RK-5000"
+
+
+class InProgress(MessagingError):
+    """The same idempotency key is being worked on elsewhere."""
+
+    code = "RK-5101"
+    retryable = True
+
+
+class PayloadMismatch(MessagingError):
+    """An idempotency key came back with another fingerprint: two different requests share one key.
+
+    Attributes:
+        idempotency_key: the key used twice.
+    """
+
+    code = "RK-5102"
+    idempotency_key: str = ""
+
+
+class RetentionTooShort(MessagingError):
+    """Records of handled messages would be forgotten before the broker stops redelivering."""
+
+    code = "RK-5103"
+
+
+class TransactionError(RegionKitError):
+    """A two-phase transaction did not commit cleanly."""
+
+    code = "RK-6000"
+
+
+class TransactionAborted(TransactionError):
+    """All branches rolled back."""
+
+    code = "RK-6101"
+    retryable = True
+
+
+class TransactionInDoubt(TransactionError):
+    """The decision, or its effect on some branch, is not known yet."""
+
+    code = "RK-6102"
+    committed = "unknown"
+
+
+class HeuristicOutcome(TransactionError):
+    """A branch was ended by somebody else against the decision."""
+
+    code = "RK-6103"
+    committed = "unknown"

@@ -1,0 +1,167 @@
+"""The topology: regions and stores as one frozen value, refused as a whole when any part of it can not work.
+
+A replica outside its store's residency is kept and shown as refused, never connected to: whoever asks must see why it
+is not used. A primary there is refused, because every write would break the rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from regionkit.errors import ConfigurationError
+from regionkit.topology.endpoints import Endpoint, Role
+from regionkit.topology.mistakes import check_name, did_you_mean, sequence_of, shown
+from regionkit.topology.regions import Region
+from regionkit.topology.stores import Store
+
+__all__ = ["Topology"]
+
+_NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,30}")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Topology:
+    """Which regions there are, and which stores live where. Immutable; shared freely by threads and tasks.
+
+    Attributes:
+        namespace: prefix of every table, key, queue and xid that regionkit makes; `[a-z][a-z0-9_]{0,30}`.
+        control: name of the store that keeps directories, leases and failovers; None: there is none.
+        regions: in the order given.
+        stores: in the order given; none is a mere reference.
+    """
+
+    namespace: str
+    control: str | None
+    regions: tuple[Region, ...]
+    stores: tuple[Store, ...]
+    _regions: dict[str, Region] = field(init=False, repr=False, compare=False)
+    _stores: dict[str, Store] = field(init=False, repr=False, compare=False)
+
+    def __init__(
+        self,
+        namespace: str = "regionkit",
+        control: str | None = None,
+        regions: Iterable[Region] = (),
+        stores: Iterable[Store] = (),
+    ) -> None:
+        """Checks everything at once.
+
+        Raises:
+            ConfigurationError: an unusable namespace; no region; a region or store named twice; a store without
+                endpoints; an endpoint in, or a replica of, an unknown region; a residency word that names nothing, or
+                that can not be decided; a primary outside its store's residency; endpoints that the store's strategy
+                can not work with; a control store that is none of the stores.
+        """
+        check_name("namespace", namespace, _NAMESPACE)
+        object.__setattr__(self, "namespace", namespace)
+        object.__setattr__(self, "control", control)
+        object.__setattr__(self, "regions", sequence_of("regions", regions, Region))
+        object.__setattr__(self, "stores", sequence_of("stores", stores, Store))
+        object.__setattr__(self, "_regions", {region.name: region for region in self.regions})
+        object.__setattr__(self, "_stores", {store.name: store for store in self.stores})
+        if not self.regions:
+            raise ConfigurationError("the topology has no region.", fix="name every region where the data lives.")
+        _refuse_twice("region", [region.name for region in self.regions])
+        _refuse_twice("store", [store.name for store in self.stores])
+        self._check_jurisdictions()
+        for store in self.stores:
+            self._check_store(store)
+        if control is not None and control not in self._stores:
+            raise ConfigurationError(
+                f"the control store {shown(control)} is none of the stores.", fix=did_you_mean(control, self._stores)
+            )
+
+    def region(self, name: str) -> Region:
+        """The region of this name.
+
+        Raises:
+            ConfigurationError: when there is none, with a near match.
+        """
+        found = self._regions.get(name)
+        if found is None:
+            raise ConfigurationError(f"there is no region {shown(name)}.", fix=did_you_mean(name, self._regions))
+        return found
+
+    def store(self, name: str) -> Store:
+        """The store of this name, with its endpoints.
+
+        Raises:
+            ConfigurationError: when there is none, with a near match.
+        """
+        found = self._stores.get(name)
+        if found is None:
+            raise ConfigurationError(f"there is no store {shown(name)}.", fix=did_you_mean(name, self._stores))
+        return found
+
+    def allowed(self, store: Store | str, endpoint: Endpoint) -> bool:
+        """Whether residency lets `store`'s data be at `endpoint`; where it does not, nobody connects.
+
+        Raises:
+            ConfigurationError: when the store or the endpoint's region is unknown.
+        """
+        known = self.store(store if isinstance(store, str) else store.name)
+        return known.residency.allows(self.region(endpoint.region))
+
+    def _check_jurisdictions(self) -> None:
+        for region in self.regions:
+            namesake = self._regions.get(region.jurisdiction or "")
+            if namesake is not None and namesake.jurisdiction != region.jurisdiction:
+                raise ConfigurationError(
+                    f"{region.jurisdiction!r} is both a region and the jurisdiction of region {region.name!r}.",
+                    why="a residency rule with this word would allow more than it seems to.",
+                    fix="rename one of them.",
+                )
+
+    def _check_store(self, store: Store) -> None:
+        if store.is_reference:
+            raise ConfigurationError(
+                f"store {store.name!r} has no endpoints.",
+                why="without endpoints a store object only refers to one that a topology describes.",
+                fix="give it endpoints=, or load the topology that describes it.",
+            )
+        for endpoint in store.endpoints:
+            for what, name in (("is in", endpoint.region), ("is of", endpoint.of)):
+                if name is not None and name not in self._regions:
+                    raise ConfigurationError(
+                        f"store {store.name!r}: endpoint {shown(endpoint.id)} {what} region {shown(name)}, "
+                        "which the topology does not have.",
+                        fix=did_you_mean(name, self._regions),
+                    )
+        store.strategy.check(store.name, store.endpoints)
+        self._check_residency(store)
+
+    def _check_residency(self, store: Store) -> None:
+        jurisdictions = {region.jurisdiction for region in self.regions if region.jurisdiction is not None}
+        known = self._regions.keys() | jurisdictions
+        for word in store.residency.words:
+            if word not in known:
+                raise ConfigurationError(
+                    f"store {store.name!r}: residency names {shown(word)}, which is no region and no jurisdiction.",
+                    why="a misspelt word would allow or deny nothing.",
+                    fix=did_you_mean(word, known),
+                )
+        denied = [word for word in store.residency.deny if word not in self._regions]
+        for endpoint in store.endpoints:
+            region = self._regions[endpoint.region]
+            allowed = store.residency.allows(region)
+            if allowed and denied and region.jurisdiction is None:
+                raise ConfigurationError(
+                    f"store {store.name!r}: whether {denied[0]!r} is denied in region {region.name!r} can not be told.",
+                    why="the region states no jurisdiction.",
+                    fix=f"give region {region.name!r} its jurisdiction.",
+                )
+            if not allowed and endpoint.role is Role.PRIMARY:
+                raise ConfigurationError(
+                    f"store {store.name!r}: its primary {endpoint.id!r} is in {region}, outside its residency "
+                    f"({store.residency}).",
+                    why="every write would bring data to where it may not be.",
+                    fix="move the primary into an allowed region, or allow this one.",
+                )
+
+
+def _refuse_twice(kind: str, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ConfigurationError(f"{kind} {name!r} is there twice.", fix="name each once.")

@@ -1,0 +1,75 @@
+"""Regions and residency: names are checked, and a rule allows only what it can prove."""
+
+import pytest
+
+from regionkit.errors import ConfigurationError
+from regionkit.topology import Region, Residency
+
+KR = Region("ap-northeast-2", "KR")
+US = Region("us-east-1", jurisdiction="US")
+NOWHERE = Region("lab")
+
+
+@pytest.mark.parametrize("name", ["a", "us-east-1", "0", "a" * 63])
+def test_a_region_takes_usable_names(name):
+    assert Region(name).name == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "US", "a_b", "a.b", "a" * 64, "a\n", None, 7, "é"])
+def test_a_region_refuses_other_names(name):
+    with pytest.raises(ConfigurationError, match="not a usable region name"):
+        Region(name)
+
+
+@pytest.mark.parametrize("word", ["", " US", "US ", "a b", 7])
+def test_a_region_refuses_unusable_jurisdictions(word):
+    with pytest.raises(ConfigurationError, match="not a usable jurisdiction"):
+        Region("lab", word)
+
+
+def test_regions_are_frozen_and_compare_by_value():
+    assert Region("lab") == NOWHERE and hash(Region("lab")) == hash(NOWHERE)
+    with pytest.raises(AttributeError):
+        NOWHERE.name = "other"
+    assert (str(KR), str(NOWHERE)) == ("ap-northeast-2 (KR)", "lab")
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed"),
+    [
+        (Residency(), {KR, US, NOWHERE}),
+        (Residency(allow=["KR"]), {KR}),
+        (Residency(allow=["KR", "us-east-1"]), {KR, US}),
+        (Residency(allow=["lab"]), {NOWHERE}),
+        (Residency(deny=["US"]), {KR, NOWHERE}),
+        (Residency(allow=["KR", "US"], deny=["us-east-1"]), {KR}),
+        (Residency(deny=("lab", "KR")), {US}),
+    ],
+)
+def test_residency_allows_by_jurisdiction_or_name_and_deny_wins(rule, allowed):
+    assert {region for region in (KR, US, NOWHERE) if rule.allows(region)} == allowed
+
+
+def test_residency_keeps_tuples_and_reads_as_words():
+    rule = Residency(allow=iter(["KR", "US"]), deny=["us-east-1"])
+    assert (rule.allow, rule.deny) == (("KR", "US"), ("us-east-1",))
+    assert str(rule) == "only KR, US, but not us-east-1"
+    assert (str(Residency()), str(Residency(deny=["US"]))) == ("everywhere", "everywhere, but not US")
+    assert hash(rule) == hash(Residency(["KR", "US"], ["us-east-1"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"allow": []}, "allow is empty"),
+        ({"allow": "KR"}, "must be a sequence of str"),
+        ({"deny": "KR"}, "must be a sequence of str"),
+        ({"allow": ["KR", 3]}, "one of them is 3"),
+        ({"allow": 5}, "got 5"),
+        ({"allow": ["KR", ""]}, "word is empty"),
+        ({"allow": ["KR"], "deny": ["KR"]}, "both allows and denies 'KR'"),
+    ],
+)
+def test_residency_refuses_rules_that_can_not_be_meant(arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Residency(**arguments)

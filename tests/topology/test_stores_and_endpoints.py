@@ -1,0 +1,203 @@
+"""Endpoints and stores: every refusal that needs no topology, ids, options, and nothing secret in a repr."""
+
+import copy
+import dataclasses
+import pickle
+
+import pytest
+
+from regionkit.errors import ConfigurationError
+from regionkit.topology import (
+    Endpoint,
+    LocalReadGlobalWrite,
+    Nearest,
+    Residency,
+    Role,
+    SessionOptions,
+    SqlOptions,
+    SqlStore,
+)
+
+URL = "postgresql://app:CANARY@us.example/shop"
+
+
+class Client:
+    """An engine of the user's, whose repr tells too much."""
+
+    def __repr__(self):
+        return "Client(CANARY)"
+
+
+def refused(message, make):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        make()
+    assert "CANARY" not in str(caught.value) + repr(caught.value)
+    return caught.value
+
+
+def test_an_endpoint_is_made_by_position_and_masks_its_secrets():
+    endpoint = Endpoint("us-east-1", Role.PRIMARY, URL, tls="off", read_url=URL.replace("app", "reader"))
+    assert (endpoint.region, endpoint.role, endpoint.url, endpoint.id) == ("us-east-1", Role.PRIMARY, URL, "us-east-1")
+    assert (
+        repr(endpoint)
+        == str(endpoint)
+        == (
+            "Endpoint('us-east-1', Role.PRIMARY, 'postgresql://app:***@us.example/shop', "
+            "read_url='postgresql://reader:***@us.example/shop', tls='off')"
+        )
+    )
+    assert repr(Endpoint("us-east-1", "replica", client=Client(), of="eu", partitions=["p0"])) == (
+        "Endpoint('us-east-1', Role.REPLICA, client=<Client>, of='eu', partitions=('p0',))"
+    )
+
+
+def test_endpoints_are_frozen_values():
+    endpoint = Endpoint("us-east-1", Role.PRIMARY, URL)
+    assert endpoint == Endpoint("us-east-1", "primary", URL) and len({endpoint, copy.copy(endpoint)}) == 1
+    assert pickle.loads(pickle.dumps(endpoint)) == endpoint
+    assert dataclasses.replace(endpoint, role=Role.REPLICA).role is Role.REPLICA
+    with pytest.raises(AttributeError):
+        endpoint.url = "x"
+    with pytest.raises(TypeError):
+        vars(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("us", "primary"), {}, "exactly one of url and client"),
+        (("us", "primary", URL), {"client": Client()}, "exactly one of url and client"),
+        (("us", "primry", URL), {}, "did you mean 'primary'"),
+        (("us", URL, "primary"), {}, "is not a role"),
+        (("", "primary", URL), {}, "must be the name of a region"),
+        ((None, "primary", URL), {}, "must be the name of a region"),
+        (("us", "primary", 5), {}, "url must be a string, not 5"),
+        (("us", "primary", URL), {"read_url": 5}, "read_url must be a string"),
+        (("us", "primary", URL), {"tls": "requre"}, "did you mean 'require'"),
+        (("us", "primary", URL), {"tls": True}, "tls is True"),
+        (("us", "primary", URL), {"of": "eu"}, "of='eu' on a primary"),
+        (("us", "replica", URL), {"of": 5}, "of=5"),
+        (("us", "replica", URL), {"of": URL}, "of=.a text of"),
+        (("us", "replica"), {"client": Client(), "tls": "require"}, "go with url, not with client"),
+        (("us", "replica"), {"client": Client(), "read_url": URL}, "go with url, not with client"),
+        (("us", "replica", URL), {"partitions": "p0"}, "must be a sequence of str"),
+        (("us", "replica", URL), {"partitions": ["p0", "p0"]}, "empty or named twice"),
+        (("us", "replica", URL), {"partitions": [""]}, "empty or named twice"),
+    ],
+)
+def test_an_endpoint_refuses(arguments, options, message):
+    refused(message, lambda: Endpoint(*arguments, **options))
+
+
+def test_swapped_arguments_show_no_secret():
+    refused("must be the name of a region", lambda: Endpoint(URL, "primary", "us-east-1"))
+    refused("can not be read", lambda: SqlStore("orders", endpoints=[Endpoint("CAN-us", "primary", "CANARY")]))
+
+
+def two(**options):
+    us = Endpoint("us-east-1", Role.PRIMARY, URL)
+    kr = Endpoint("ap-northeast-2", Role.REPLICA, URL.replace("us.", "kr."))
+    return SqlStore("orders", endpoints=[us, kr], **options)
+
+
+def test_a_store_names_its_endpoints_in_order():
+    replica = Endpoint("us-east-1", Role.REPLICA, URL)
+    store = SqlStore("orders", endpoints=(endpoint for endpoint in (*two().endpoints, replica, replica)))
+    assert [endpoint.id for endpoint in store.endpoints] == [
+        "us-east-1", "ap-northeast-2", "us-east-1#2", "us-east-1#3",
+    ]  # fmt: skip
+    assert store.primary is store.endpoint("us-east-1")
+    assert store.endpoint("us-east-1#3") == replica
+    refused("no endpoint 'us-east-2'.*did you mean 'us-east-1", lambda: store.endpoint("us-east-2"))
+
+
+def test_a_store_has_defaults_and_is_a_frozen_value():
+    store = two()
+    assert (store.backend, store.is_reference, store.residency) == ("sql", False, Residency())
+    assert (store.strategy, store.prefer) == (LocalReadGlobalWrite(), Nearest(latency_window=0.015))
+    assert store.options == SqlOptions(pool_size=10)
+    assert store.session == SessionOptions(autoflush=True, expire_on_commit=False)
+    assert store == two() and hash(store) == hash(two()) and pickle.loads(pickle.dumps(store)) == store
+    assert dataclasses.replace(store, options={"echo": True}).options.echo
+    assert "CANARY" not in repr(store) and "app:***@us.example" in repr(store)
+    with pytest.raises(AttributeError):
+        store.name = "x"
+
+
+def test_a_store_without_endpoints_is_a_reference():
+    assert SqlStore("orders").is_reference
+    refused("0 primaries.*reference", lambda: SqlStore("orders").primary)
+
+
+@pytest.mark.parametrize("name", ["", "Orders", "1a", "a" * 49, "a b", URL, None])
+def test_a_store_refuses_unusable_names(name):
+    refused("not a usable store name", lambda: SqlStore(name))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fence": "strict"}, "fence = 'strict' is refused.*no failover"),
+        ({"strategy": "local-read-global-write"}, "strategy is 'local-read-global-write'"),
+        ({"strategy": LocalReadGlobalWrite}, "strategy is"),
+        ({"residency": ["US"]}, "residency is"),
+        ({"prefer": 3}, "prefer is 3"),
+        ({"prefer": LocalReadGlobalWrite()}, "prefer is .*pass one of: Nearest"),
+        ({"options": {"pool_sise": 3}}, "store 'orders': options: unknown key 'pool_sise'.*did you mean 'pool_size'"),
+        ({"options": {URL: 3}}, "unknown key"),
+        ({"options": {"pool_size": "3"}}, "option pool_size = '3'.*whole number from 1"),
+        ({"options": {"pool_size": True}}, "option pool_size = True"),
+        ({"options": {"pool_size": 0}}, "option pool_size = 0"),
+        ({"options": {"max_overflow": -1}}, "option max_overflow = -1"),
+        ({"options": {"pool_recycle": 0.5}}, "option pool_recycle = 0.5"),
+        ({"options": {"query_cache_size": -1}}, "option query_cache_size"),
+        ({"options": {"echo": 1}}, "option echo = 1.*true or false"),
+        ({"options": [3]}, "options must be a mapping"),
+        ({"session": {"autoflsh": True}}, "session: unknown key 'autoflsh'.*did you mean 'autoflush'"),
+        ({"session": {"expire_on_commit": "no"}}, "option expire_on_commit = 'no'"),
+    ],
+)
+def test_a_store_refuses_arguments(options, message):
+    refused(message, lambda: two(**options))
+
+
+def test_a_store_refuses_what_is_no_endpoint():
+    refused("endpoints must be a sequence of Endpoint", lambda: SqlStore("orders", endpoints=[URL]))
+    refused("endpoints must be a sequence of Endpoint", lambda: SqlStore("orders", endpoints=two().endpoints[0]))
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        (URL + "?sslmode=disable", {}, "store 'orders', endpoint 'us': .*weakens TLS.*verify-full"),
+        (URL + "?sslmode=require", {"tls": "require"}, "weakens TLS"),
+        ("mysql://a:CANARY@h/d?ssl_verify_cert=0", {}, "ssl_verify_cert turns a check off"),
+        ("sqlite:///x.db", {"tls": "require"}, "can not be had"),
+        ("postgresql+asyncpg://a:CANARY@h/d", {}, "'asyncpg' is not one that regionkit drives"),
+        ("redis://:CANARY@h", {}, "can not speak 'redis'"),
+        ("postgresql://a:CANARY/x@h/d", {}, "can not be read"),
+        ("postgresql://a:CANARY@h1,h2/d", {}, "several hosts"),
+        (URL, {"read_url": "postgresql://r:CANARY@other.example/shop"}, "read_url: .* is not the address of"),
+        (URL, {"read_url": URL + "?sslmode=prefer"}, "read_url: .*weakens TLS"),
+        (URL, {"read_url": "CANARY"}, "read_url: .*can not be read"),
+    ],
+)
+def test_a_sql_store_refuses_urls(url, options, message):
+    refused(message, lambda: SqlStore("orders", endpoints=[Endpoint("us", Role.PRIMARY, url, **options)]))
+
+
+def test_a_read_url_is_another_account_at_the_same_address():
+    reader = "postgresql+psycopg://reader:y@US.example:5432/shop?application_name=r"
+    SqlStore("orders", endpoints=[Endpoint("us", Role.PRIMARY, URL, read_url=reader)])
+
+
+def test_endpoints_of_different_kinds_of_server_are_refused():
+    mixed = [Endpoint("us", Role.PRIMARY, URL), Endpoint("kr", Role.REPLICA, "mysql://a:CANARY@kr/d")]
+    refused("different kinds.*us is postgresql.*kr is mariadb", lambda: SqlStore("orders", endpoints=mixed))
+    mixed[1] = Endpoint("kr", Role.REPLICA, client=Client())
+    assert "CANARY" not in repr(SqlStore("orders", endpoints=mixed))
+
+
+@pytest.mark.parametrize("window", [-0.1, float("nan"), float("inf"), "1", True, None])
+def test_nearest_refuses_a_window_that_is_none(window):
+    refused("latency_window", lambda: Nearest(window))
