@@ -1,0 +1,148 @@
+"""The contract between routing and a backend. Routing knows these names only; drivers stay behind them.
+
+Who calls what, in which order:
+
+1. `EndpointBackend.lease` gives one connection for one block, within the deadline. It learned at connect which run of the
+   server it speaks to; `Lease.seen` says so.
+2. Where a proof is missing, the block calls `Lease.observe` on that very connection, before the user's first statement.
+3. `EndpointBackend.handle` makes what the user types with (for SQL a Session or a Connection). It asks the block for a
+   lease when it first needs one, and not before.
+4. At the end the block calls `Handle.finish` (write: flush and commit) or `Handle.abort`, then `Handle.close`, then
+   `Lease.release`. A lease whose connection may still get an answer is discarded, never given back.
+5. `EndpointBackend.probe` runs on a connection of its own, for the monitor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from regionkit.backends.values import Capabilities, Claim, Failure, Marker
+from regionkit.core.deadline import Deadline
+from regionkit.routing.decision import Kind
+from regionkit.routing.history import HistoryRow
+from regionkit.routing.position import Position
+from regionkit.routing.snapshot import Observation
+
+__all__ = [
+    "AsyncEndpointBackend",
+    "AsyncHandle",
+    "AsyncLease",
+    "AsyncLeaseSource",
+]
+
+
+class AsyncLease(Protocol):
+    """One connection, for one block. Not shared."""
+
+    seen: Observation
+
+    async def observe(self) -> Observation:
+        """Ask the server where it stands, on this connection."""
+        ...
+
+    async def release(self) -> None:
+        """Give the connection back; one that broke or outlived its deadline is closed."""
+        ...
+
+
+AsyncLeaseSource = Callable[[], Awaitable[AsyncLease]]
+"""What a handle calls when it first needs a connection."""
+
+
+class AsyncHandle(Protocol):
+    """What stands between a block and the object the user types with."""
+
+    native: Any
+
+    async def begin(self, lease: AsyncLease) -> None:
+        """Take the connection now; else it is taken at the first statement."""
+        ...
+
+    async def finish(self) -> None:
+        """The block ended well: commit a write; of a read, refuse changes left pending."""
+        ...
+
+    async def abort(self) -> None:
+        """The block raised: roll back."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything but the lease."""
+        ...
+
+    def position(self) -> Position | None:
+        """Where the newest commit of this block lies; None when nothing was committed or it can not be told."""
+        ...
+
+    @property
+    def commits(self) -> int:
+        """Commits of this block so far."""
+        ...
+
+
+class AsyncEndpointBackend(Protocol):
+    """One endpoint of a store: its connections."""
+
+    capabilities: Capabilities
+
+    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncLease:
+        """A connection.
+
+        Raises:
+            RegionUnavailable: it can not be had (nothing was sent).
+            DeadlineExceeded: not within `timeout` seconds.
+        """
+        ...
+
+    def handle(self, kind: Kind, source: AsyncLeaseSource, *, core: bool, snapshot: bool) -> AsyncHandle:
+        """What the user types with."""
+        ...
+
+    async def probe(self, timeout: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection."""
+        ...
+
+    def classify(self, error: BaseException) -> Failure:
+        """What an error that left a block says."""
+        ...
+
+    def evict(self) -> None:
+        """Close idle connections, and used ones when they come back: the server changed its role or its run."""
+        ...
+
+    async def claim(self, handle: AsyncHandle, claim: Claim) -> Marker | None:
+        """First statement of a keyed attempt: None when it is ours now, else what stands there."""
+        ...
+
+    async def store_result(self, handle: AsyncHandle, claim: Claim, result: bytes) -> None:
+        """Keep the result of a keyed attempt, in its transaction."""
+        ...
+
+    async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
+        """Put a tombstone under the key unless something stands there; what stands there then."""
+        ...
+
+    async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
+        """Forget at most `most` markers older than `older_than` seconds; how many were."""
+        ...
+
+    async def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
+        """Make what regionkit keeps on this store, and the first history row when there is none. `root` gets the origin."""
+        ...
+
+    async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
+        """Add a history row; False when its parent has a child already."""
+        ...
+
+    async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        ...
+
+    def abandon(self) -> None:
+        """After a fork: forget the parent's connections without closing them under its feet."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection. May be called twice."""
+        ...

@@ -1,0 +1,100 @@
+"""What a SQL error says, by table. Connection errors speak of the endpoint; application errors never do.
+
+Sources: PostgreSQL manual appendix A; MariaDB and MySQL error references; SQLite result codes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.backends.sql.driver import DeadlinePassed
+from regionkit.backends.values import Failure
+from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
+
+__all__ = ["classify", "is_unknown_at_commit"]
+
+POSTGRES: dict[str, Failure] = {
+    "25006": Failure.READ_ONLY,  # read_only_sql_transaction: on a write connection a change of role
+    "40001": Failure.ROLLED_BACK,  # serialization_failure
+    "40P01": Failure.ROLLED_BACK,  # deadlock_detected
+    "57P01": Failure.CONNECTION,  # admin_shutdown
+    "57P02": Failure.CONNECTION,  # crash_shutdown
+    "57P03": Failure.CONNECTION,  # cannot_connect_now
+    "57P05": Failure.CONNECTION,  # idle_session_timeout
+    "25P03": Failure.DEADLINE,  # idle_in_transaction_session_timeout
+    "57014": Failure.DEADLINE,  # query_canceled: statement_timeout, which we set from the deadline
+    "55P03": Failure.DEADLINE,  # lock_not_available: lock_timeout
+    "53300": Failure.CONNECTION,  # too_many_connections
+}
+MYSQL: dict[int, Failure] = {
+    1792: Failure.READ_ONLY,  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+    1290: Failure.ROLE,  # ER_OPTION_PREVENTS_STATEMENT: --read-only
+    1836: Failure.ROLE,  # ER_READ_ONLY_MODE
+    1213: Failure.ROLLED_BACK,  # ER_LOCK_DEADLOCK: the whole transaction
+    1020: Failure.ROLLED_BACK,  # ER_CHECKREAD under snapshot isolation
+    1205: Failure.DEADLINE,  # ER_LOCK_WAIT_TIMEOUT
+    1969: Failure.DEADLINE,  # ER_STATEMENT_TIMEOUT
+    3024: Failure.DEADLINE,  # MySQL: max_execution_time
+    1317: Failure.DEADLINE,  # ER_QUERY_INTERRUPTED
+    1053: Failure.CONNECTION,  # ER_SERVER_SHUTDOWN
+    1040: Failure.CONNECTION,  # ER_CON_COUNT_ERROR
+    1927: Failure.CONNECTION,  # ER_CONNECTION_KILLED
+    2002: Failure.CONNECTION,
+    2003: Failure.CONNECTION,
+    2006: Failure.CONNECTION,
+    2013: Failure.CONNECTION,
+    2014: Failure.CONNECTION,
+    2055: Failure.CONNECTION,
+}
+SQLITE: dict[str, Failure] = {
+    "SQLITE_READONLY": Failure.READ_ONLY,
+    "SQLITE_BUSY": Failure.DEADLINE,  # we wait for locks until the deadline
+    "SQLITE_BUSY_SNAPSHOT": Failure.ROLLED_BACK,
+    "SQLITE_LOCKED": Failure.DEADLINE,
+    "SQLITE_INTERRUPT": Failure.DEADLINE,
+    "SQLITE_CANTOPEN": Failure.CONNECTION,
+    "SQLITE_IOERR": Failure.CONNECTION,
+    "SQLITE_NOTADB": Failure.CONNECTION,
+    "SQLITE_CORRUPT": Failure.CONNECTION,
+}
+
+
+def classify(error: BaseException) -> Failure:
+    """What an error that left a block, or a probe, says of the endpoint."""
+    if isinstance(error, DeadlineExceeded):
+        return Failure.DEADLINE
+    if isinstance(error, TransactionRolledBack):
+        return Failure.ROLLED_BACK
+    if isinstance(error, RegionUnavailable):
+        return Failure.CONNECTION
+    driver: Any = getattr(error, "orig", None) or error
+    if isinstance(driver, DeadlinePassed):
+        return Failure.DEADLINE
+    if isinstance(driver.__cause__, DeadlineExceeded):
+        return Failure.DEADLINE
+    found = _by_code(driver)
+    if found is not None:
+        return found
+    if getattr(error, "connection_invalidated", False) or isinstance(driver, ConnectionError):
+        return Failure.CONNECTION
+    return Failure.APPLICATION
+
+
+def _by_code(driver: Any) -> Failure | None:
+    state = getattr(driver, "sqlstate", None)
+    if isinstance(state, str):
+        return POSTGRES.get(state) or (Failure.CONNECTION if state.startswith("08") else None)
+    name = getattr(driver, "sqlite_errorname", None)
+    if isinstance(name, str):
+        return SQLITE.get(name) or SQLITE.get("_".join(name.split("_")[:2]))
+    code = driver.args[0] if getattr(driver, "args", ()) else None
+    if isinstance(code, int) and not isinstance(driver, OSError):
+        return MYSQL.get(code)
+    return None
+
+
+def is_unknown_at_commit(error: BaseException) -> bool:
+    """Whether an answer to COMMIT leaves its outcome open: MariaDB's errors during commit, shutdown and kill."""
+    driver: Any = getattr(error, "orig", None) or error
+    args: Any = getattr(driver, "args", ())
+    return bool(args) and args[0] in (1180, 1053, 1317, 2006, 2013)

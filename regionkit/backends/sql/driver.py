@@ -1,0 +1,59 @@
+"""What our driver connections of every SQL server have in common. Pure of any driver.
+
+1. A connection in use carries the block's deadline; no wait for the server outlives it. A connection whose wait was cut
+   short may still get an answer: it is closed, never given back.
+2. A COMMIT leaves its position on the connection (`position`), in the round trip of the COMMIT itself.
+3. `commit_state` says how far a COMMIT got: nothing sent, sent without an answer, or answered. An error after "sent" is an
+   unknown outcome.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from regionkit.core.deadline import Deadline
+from regionkit.errors import DeadlineExceeded
+from regionkit.routing.position import Position
+
+__all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "as_driver"]
+
+CONNECT_DEADLINE: ContextVar[Deadline | None] = ContextVar("regionkit_connect_deadline", default=None)
+"""The deadline of the connection that this thread or task is making: drivers' own limits are whole seconds, or none."""
+
+
+class DriverState:
+    """Attributes of a driver connection, mixed into each driver's own class."""
+
+    deadline: Deadline | None = None
+    position: Position | None = None
+    commits: int = 0
+    commit_state: str = "none"
+    expired: bool = False
+    warned: str = ""
+    used: bool = False
+
+    def left(self, doing: str) -> float | None:
+        """Seconds that a wait may take; None outside of blocks.
+
+        Raises:
+            DeadlineExceeded: none are left. Nothing was sent.
+        """
+        if self.deadline is None:
+            return None
+        try:
+            return self.deadline.require(doing)
+        except DeadlineExceeded:
+            self.expired = True
+            raise
+
+
+class DeadlinePassed:
+    """Mixed into each driver's own error for a wait that the deadline cut short."""
+
+
+def as_driver(connection: Any) -> Any:
+    """The driver's connection under the pool's proxy and SQLAlchemy's adapter, or the connection itself."""
+    inner = getattr(connection, "dbapi_connection", connection)
+    inner = getattr(inner, "_connection", inner)  # SQLAlchemy's adapter for asyncio
+    return getattr(inner, "_conn", inner)  # aiosqlite's thread holds sqlite3's

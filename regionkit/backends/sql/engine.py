@@ -1,0 +1,442 @@
+# Generated from engine_async.py by scripts/twins.py. Do not edit.
+"""One SQL endpoint: its engines, its bounded pools, its monitor connection.
+
+1. Two engines: reads in autocommit (one round trip, not three) on sessions that the server keeps read-only; writes in
+   transactions. A pool never waits: permits are counted here, and that wait ends at the deadline.
+2. A connection learns at connect which run of the server it speaks to. Idle ones are looked at before use, without a
+   round trip; those older than the last eviction, and those whose other side is gone, are closed.
+3. A connection that may still get an answer (deadline passed, task cancelled) is closed, never given back.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.dialects import registry
+from sqlalchemy.pool import Pool
+
+from regionkit.backends.base import LeaseSource
+from regionkit.backends.sql.bridge import Engine, create_engine, drive
+from regionkit.backends.sql.classify import classify, is_unknown_at_commit
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
+from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
+from regionkit.backends.sql.server import Place, Server, encode_fork
+from regionkit.backends.sql.session import SqlHandle
+from regionkit.backends.sql.tables import metadata
+from regionkit.backends.values import Capabilities, Claim, Failure, Marker
+from regionkit.core.concurrency import Lock, Slots
+from regionkit.core.deadline import Deadline
+from regionkit.errors import DeadlineExceeded, MissingDriver, OutcomeUnknown, RegionUnavailable
+from regionkit.routing.decision import Kind
+from regionkit.routing.history import HistoryRow
+from regionkit.routing.position import Position
+from regionkit.routing.snapshot import Observation
+from regionkit.topology import sql_url
+
+__all__ = ["SqlEndpoint", "SqlLease"]
+
+IS_ASYNC = False
+
+_SERVERS = {
+    "postgresql": ("postgres_server", "PostgresServer", "psycopg", "postgres"),
+    "mariadb": ("mariadb_server", "MariaServer", "pymysql", "mysql"),
+    "sqlite": ("sqlite_server", "SqliteServer", "sqlite3", ""),
+}
+_DIALECTS = {
+    "postgresql+psycopg": ("postgres", "PostgresDialect"),
+    "mysql+pymysql": ("mariadb", "MariaDialect"),
+    "sqlite+pysqlite": ("sqlite", "SqliteDialect"),
+}
+
+
+class SqlLease:
+    """One pooled connection, for one block."""
+
+    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "seen")
+
+    def __init__(
+        self, endpoint: SqlEndpoint, kind: Kind, connection: sqlalchemy.Connection, deadline: Deadline
+    ) -> None:
+        self._endpoint = endpoint
+        self._kind = kind
+        self._deadline = deadline
+        self.connection = connection
+        pooled = connection.connection
+        self.driver = as_driver(pooled.dbapi_connection)
+        self.seen: Observation = pooled.info["seen"]
+
+    def observe(self) -> Observation:
+        """Ask the server where it stands, on this connection."""
+        self.seen = drive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
+        return self.seen
+
+    def release(self) -> None:
+        """Give the connection back, or close it."""
+        try:
+            drive(self._give_back)
+        finally:
+            self._endpoint.slots[self._kind].release()
+
+    def _give_back(self) -> None:
+        connection, driver = self.connection, self.driver
+        if connection.invalidated:
+            connection.close()
+            return
+        if driver.expired or self._deadline.remaining() <= 0.0:
+            connection.invalidate()
+            connection.close()
+            return
+        try:
+            connection.close()
+        finally:
+            driver.deadline = None
+
+
+class SqlEndpoint:
+    """Connections to one endpoint. Safe to share between threads or tasks."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        assert place.endpoint.url is not None
+        self._url = sql_url(place.endpoint.url, is_async=place.is_async)
+        self._read_url = (
+            sql_url(place.endpoint.read_url, is_async=place.is_async) if place.endpoint.read_url else self._url
+        )
+        self.server: Server = _server(self._url.server, place)
+        self.capabilities: Capabilities = self.server.capabilities
+        size = place.store.options.pool_size + place.store.options.max_overflow
+        self.slots = {kind: Slots(size) for kind in Kind}
+        self._size = size
+        self._generation = 0
+        self._engines: dict[Kind, Engine] = {}
+        self._monitor: sqlalchemy.Connection | None = None
+        self._monitoring = Lock()
+        self._meta = metadata(place.namespace)
+
+    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlLease:
+        """A connection within `timeout` seconds.
+
+        Raises:
+            RegionUnavailable: it can not be had; nothing was sent.
+            DeadlineExceeded: every connection is in use, or connecting took too long.
+        """
+        slots = self.slots[kind]
+        if not slots.try_acquire() and not slots.acquire(timeout):
+            raise self._late(
+                f"all {self._size} connections are in use.", "raise options.pool_size or hold blocks shorter."
+            )
+        try:
+            connection = self._checkout(kind, Deadline(self._place.clock, min(timeout, deadline.require("connecting"))))
+        except BaseException:
+            slots.release()
+            raise
+        lease = SqlLease(self, kind, connection, deadline)
+        driver = lease.driver
+        driver.deadline, driver.position, driver.commits = deadline, None, 0
+        driver.commit_state, driver.used, driver.warned = "none", False, ""
+        widest = connection.connection.info["limit"]
+        if deadline.timeout > widest:
+            dbapi = connection.connection.dbapi_connection
+            drive(self.server.widen, dbapi, deadline.timeout)
+            connection.connection.info["limit"] = deadline.timeout
+        return lease
+
+    def _checkout(self, kind: Kind, deadline: Deadline) -> sqlalchemy.Connection:
+        token = CONNECT_DEADLINE.set(deadline)
+        try:
+            return drive(self._connect, self.engine(kind))
+        except Exception as error:
+            raise self._translated(error) from error
+        finally:
+            CONNECT_DEADLINE.reset(token)
+
+    def _connect(self, engine: Engine) -> sqlalchemy.Connection:
+        plain: Any = getattr(engine, "sync_engine", engine)
+        for _ in range(self._size + 1):
+            connection: sqlalchemy.Connection = plain.connect()
+            info = connection.connection.info
+            if info["generation"] == self._generation and self.server.alive(connection.connection.dbapi_connection):
+                return connection
+            connection.invalidate()
+            connection.close()
+        last: sqlalchemy.Connection = plain.connect()
+        return last
+
+    def _translated(self, error: Exception) -> Exception:
+        failure = classify(error)
+        if failure is Failure.DEADLINE:
+            return self._late(
+                f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."
+            )
+        if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
+            return RegionUnavailable(
+                f"no connection to {self._place.endpoint.id!r} of {self._place.store.name!r}.",
+                why=_first_line(error),
+                fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+                store=self._place.store.name,
+                region=self._place.endpoint.region,
+                retryable=failure is not Failure.APPLICATION,
+            )
+        return error
+
+    def _late(self, what: str, fix: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            what,
+            why="the call's deadline passed before a connection was there; nothing was sent.",
+            fix=fix,
+            store=self._place.store.name,
+            region=self._place.endpoint.region,
+        )
+
+    def engine(self, kind: Kind) -> Engine:
+        """The engine for reads or writes, made at first use."""
+        if kind not in self._engines:
+            self._engines[kind] = self._make_engine(kind)
+        return self._engines[kind]
+
+    def _make_engine(self, kind: Kind) -> Engine:
+        place, options = self._place, self._place.store.options
+        url, arguments = self.server.url_and_arguments(self._read_url if kind is Kind.READ else self._url, kind)
+        reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+        engine: Engine = create_engine(
+            url.set(drivername=_registered(url.drivername)),
+            connect_args=arguments,
+            pool_size=options.pool_size,
+            max_overflow=options.max_overflow,
+            pool_recycle=options.pool_recycle,
+            pool_timeout=place.profile.write_deadline,
+            query_cache_size=options.query_cache_size,
+            echo=options.echo,
+            hide_parameters=True,
+            **(reading if kind is Kind.READ else {}),
+        )
+        plain = getattr(engine, "sync_engine", engine)
+        event.listen(plain, "connect", self._connected)
+        event.listen(plain, "handle_error", self._failed, retval=True)
+        return engine
+
+    def _failed(self, context: Any) -> BaseException | None:
+        """A COMMIT that was sent and not answered is an unknown outcome, whoever called it."""
+        error = context.original_exception
+        connection = context.connection
+        if connection is None or connection.invalidated or not isinstance(error, Exception):
+            return None
+        driver = as_driver(connection.connection.dbapi_connection)
+        if driver.commit_state != "sent":
+            return None
+        if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):
+            return None
+        context.is_disconnect = True
+        return OutcomeUnknown(
+            f"COMMIT was sent to {self._place.endpoint.id!r} of {self._place.store.name!r} and no answer came.",
+            why=_first_line(error),
+            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+            store=self._place.store.name,
+            region=self._place.endpoint.region,
+            began_at=self._place.clock.wall(),
+        )
+
+    def _connected(self, dbapi_connection: Any, record: Any) -> None:
+        profile = self._place.profile
+        record.info["generation"] = self._generation
+        record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
+        driver = as_driver(dbapi_connection)
+        driver.deadline = CONNECT_DEADLINE.get()
+        record.info["seen"] = self.server.observe(dbapi_connection)
+        driver.deadline = None
+
+    def handle(self, kind: Kind, source: LeaseSource, *, core: bool, snapshot: bool) -> SqlHandle:
+        """What the user types with: a Session, or a Connection with `core`."""
+        return SqlHandle(self._place.store.session, self.engine(kind), kind, source, core=core, snapshot=snapshot)
+
+    def probe(self, timeout: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection."""
+        with self._monitoring:
+            deadline = Deadline(self._place.clock, timeout)
+            connection = self._monitor
+            try:
+                if connection is None:
+                    connection = self._monitor = self._checkout(Kind.READ, deadline)
+                    return connection.connection.info["seen"]  # type: ignore[no-any-return]  # asked a moment ago
+                as_driver(connection.connection.dbapi_connection).deadline = deadline
+                return drive(self.server.observe, connection.connection.dbapi_connection)
+            except BaseException:
+                self._drop_monitor()
+                raise
+            finally:
+                if self._monitor is not None:
+                    as_driver(self._monitor.connection.dbapi_connection).deadline = None
+
+    def _drop_monitor(self) -> None:
+        connection, self._monitor = self._monitor, None
+        if connection is not None:
+            drive(_discard, connection)
+
+    def classify(self, error: BaseException) -> Failure:
+        """What an error that left a block says."""
+        return classify(error)
+
+    def evict(self) -> None:
+        """Trust no connection made before now."""
+        self._generation += 1
+
+    def claim(self, handle: Any, claim: Claim) -> Marker | None:
+        """First statement of a keyed attempt: None when it is ours now, else what stands there."""
+        return drive(take, handle.connection(), self._marker_table, claim, self._place.clock.wall())
+
+    def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
+        """Keep the result of a keyed attempt, in its transaction."""
+        drive(save_result, handle.connection(), self._marker_table, claim, result)
+
+    def settle(self, deadline: Deadline, claim: Claim) -> Marker:
+        """Put a tombstone under the key unless something stands there; what stands there then."""
+        wall = self._place.clock.wall()
+        put = self._in_transaction(deadline, lambda c: put_tombstone(c, self._marker_table, claim, wall))
+        if put:
+            return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
+        found: Marker | None = self._in_transaction(deadline, lambda c: read_marker(c, self._marker_table, claim.key))
+        assert found is not None, "what refused the tombstone stands there"
+        return found
+
+    def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
+        """Forget at most `most` markers older than `older_than` seconds; how many were."""
+        before = self._place.clock.wall() - older_than
+        count: int = self._in_transaction(deadline, lambda c: forget(c, self._marker_table, before, most))
+        return count
+
+    @property
+    def _marker_table(self) -> Any:
+        return self._meta.tables[f"{self._place.namespace}_rk_marker"]
+
+    def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
+        """Make regionkit's tables, and the first history row when there is none."""
+
+        def make(connection: sqlalchemy.Connection) -> None:
+            position = self._meta.tables[f"{self._place.namespace}_rk_position"]
+            wanted = [t for t in self._meta.sorted_tables if t is not position or self.capabilities.server == "sqlite"]
+            self._meta.create_all(connection, tables=wanted)
+            if position in wanted and connection.execute(sqlalchemy.select(position.c.id)).first() is None:
+                connection.execute(position.insert().values(id=1, value=0))
+
+        self._in_transaction(deadline, make)
+        seen = self._observe_on_write(deadline)
+        if seen.lineage is None:
+            self.write_history(deadline, root(seen.origin))
+
+    def _observe_on_write(self, deadline: Deadline) -> Observation:
+        lease = self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
+        try:
+            return lease.observe()
+        finally:
+            lease.release()
+
+    def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
+        """Add a history row; False when its parent has a child already."""
+        table = self._meta.tables[self._place.history_table]
+        values = {
+            "history": row.history,
+            "parent": row.parent or "",
+            "fork": encode_fork(row.fork),
+            "epoch": row.epoch,
+            "origin": row.origin,
+            "written_at": self._place.clock.wall(),
+        }
+        try:
+            self._in_transaction(deadline, lambda c: c.execute(table.insert().values(**values)))
+        except sqlalchemy.exc.IntegrityError:
+            return False
+        return True
+
+    def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        if not self.capabilities.detects_promotion:
+            return None
+        engine: Any = self.engine(Kind.WRITE)
+        plain: sqlalchemy.Engine = getattr(engine, "sync_engine", engine)
+
+        def replication() -> Any:
+            positional, named = plain.dialect.create_connect_args(plain.url)
+            _, arguments = self.server.url_and_arguments(self._url, Kind.WRITE)
+            return plain.dialect.connect(*positional, **{**named, **arguments, "replication": "true"})
+
+        token = CONNECT_DEADLINE.set(Deadline(self._place.clock, timeout))
+        try:
+            return drive(self.server.prove_promotion, replication, parent, seen)
+        except Exception as error:
+            if classify(error) in (Failure.CONNECTION, Failure.DEADLINE):
+                return None  # an account without REPLICATION is refused like this
+            raise
+        finally:
+            CONNECT_DEADLINE.reset(token)
+
+    def _in_transaction(self, deadline: Deadline, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
+        lease = self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
+
+        def run() -> Any:
+            with lease.connection.begin():
+                return work(lease.connection)
+
+        try:
+            return drive(run)
+        finally:
+            lease.release()
+
+    def abandon(self) -> None:
+        """After a fork: forget the parent's connections without closing them under its feet."""
+        for engine in self._engines.values():
+            getattr(engine, "sync_engine", engine).dispose(close=False)
+        self._engines, self._monitor = {}, None
+        self._monitoring = Lock()
+        self.slots = {kind: Slots(self._size) for kind in Kind}
+
+    def close(self) -> None:
+        """Close every connection. May be called twice."""
+        self._drop_monitor()
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+def _discard(connection: sqlalchemy.Connection) -> None:
+    connection.invalidate()
+    connection.close()
+
+
+def _server(kind: str, place: Place) -> Server:
+    module, name, driver, extra = _SERVERS[kind]
+    try:
+        found = importlib.import_module(f"regionkit.backends.sql.{module}")
+        if place.is_async and kind == "mariadb":
+            importlib.import_module("aiomysql")
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in (driver, "aiomysql", "psycopg_binary", "psycopg_c"):
+            raise
+        raise MissingDriver(
+            f"store {place.store.name!r} needs the driver {error.name}.",
+            why="drivers are extras; this one is not installed.",
+            fix=f'pip install "regionkit[{extra}]"',
+        ) from error
+    made: Server = getattr(found, name)(place)
+    return made
+
+
+def _registered(drivername: str) -> str:
+    """The name under which SQLAlchemy finds our dialect for a driver."""
+    module, name = _DIALECTS[drivername]
+    dialect = drivername.partition("+")[0]
+    ours = f"{dialect}.regionkit" + ("_async" if IS_ASYNC else "")
+    registry.register(ours, f"regionkit.backends.sql.{module}", ("Async" if IS_ASYNC else "") + name)
+    return ours.replace(".", "+")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def pool_of(engine: Engine) -> Pool:
+    """The pool of an engine; tests count its connections."""
+    return engine.pool

@@ -1,0 +1,257 @@
+"""MariaDB through PyMySQL and aiomysql: bounded connections that read the position from COMMIT's own answer.
+
+With the session tracker on, the OK packet of a COMMIT carries `last_gtid`: no extra message, no multi-statement flag.
+A position that arrives when we did not send COMMIT means that a statement committed implicitly (DDL does).
+Source: MariaDB Knowledge Base, "OK_Packet" and "Session Tracking"; MySQL Internals, "Protocol::OK_Packet".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import select
+from typing import Any
+
+import pymysql
+from pymysql.constants import CR
+from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import reach
+from regionkit.routing.position import Gtids, later
+
+__all__ = ["AsyncMariaDialect", "MariaDialect", "gtids", "tracked_gtid"]
+
+SESSION_TRACK = 1 << 23
+SESSION_STATE_CHANGED = 0x4000
+IN_TRANSACTION = 0x0001
+
+
+class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore[misc]  # PyMySQL ships no types
+    """The deadline passed while waiting for MariaDB; the connection is closed."""
+
+
+def gtids(text: str | None) -> Gtids:
+    """`0-1-17,7-2-1` as sorted triples."""
+    if not text:
+        return ()
+    parts = [tuple(int(n) for n in one.split("-")) for one in text.split(",")]
+    return tuple(sorted((d, s, n) for d, s, n in parts))
+
+
+def tracked_gtid(message: bytes | None, status: int) -> str | None:
+    """`last_gtid` in an OK packet's tail: a length-encoded text, then length-encoded state changes."""
+    if not message or not status & SESSION_STATE_CHANGED:
+        return None
+    _, rest = _lenenc_text(message)
+    changes, _ = _lenenc_text(rest)
+    while changes:
+        kind, changes = changes[0], changes[1:]
+        data, changes = _lenenc_text(changes)
+        if kind == 0:  # a system variable: name and value
+            name, tail = _lenenc_text(data)
+            if name == b"last_gtid":
+                return _lenenc_text(tail)[0].decode()
+    return None
+
+
+def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
+    """A length-encoded text and what follows it."""
+    if not data:
+        return b"", b""
+    first = data[0]
+    width = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first, 0)
+    length = int.from_bytes(data[1 : 1 + width], "little") if width else first
+    start = 1 + width
+    return data[start : start + length], data[start + length :]
+
+
+class _Shared(DriverState):
+    """What both forms of the connection do without waiting."""
+
+    implicit = False
+    server_status: int
+    tracks = False
+
+    def _track(self, message: Any, status: int | None) -> None:
+        text = tracked_gtid(message, status or 0) if isinstance(message, bytes) else None
+        if text:
+            found = gtids(text)
+            self.position = found if self.position is None else later(self.position, found)
+            self.commits += 1
+            if self.commit_state != "sent" and self.tracks:
+                self.implicit = True
+
+
+class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]
+    """A PyMySQL connection whose waits end at the deadline."""
+
+    def _execute_command(self, command: Any, sql: Any) -> None:
+        left = self.left("a statement")
+        self._read_timeout = self._write_timeout = left
+        super()._execute_command(command, sql)
+
+    def _read_bytes(self, num_bytes: int) -> Any:
+        try:
+            return super()._read_bytes(num_bytes)
+        except pymysql.err.OperationalError as error:
+            if isinstance(error.__context__, TimeoutError):
+                self.expired = True
+                raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while waiting for the server") from None
+            raise
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        affected = super()._read_query_result(unbuffered)
+        self._track(getattr(self._result, "message", None), self._result.server_status)
+        return affected
+
+    def _read_ok_packet(self) -> Any:
+        ok = super()._read_ok_packet()
+        self._track(ok.message, ok.server_status)
+        return ok
+
+
+@functools.cache
+def _async_bounded() -> Any:
+    """The aiomysql form; aiomysql is imported only where it is used."""
+    import aiomysql.connection as driver
+
+    class AsyncBounded(_Shared, driver.Connection):  # type: ignore[misc]  # aiomysql ships no types
+        """An aiomysql connection that a timer aborts at the deadline: aiomysql itself waits for ever."""
+
+        _timer: asyncio.TimerHandle | None = None
+        _deadline: Deadline | None = None
+
+        @property
+        def deadline(self) -> Deadline | None:
+            return self._deadline
+
+        @deadline.setter
+        def deadline(self, deadline: Deadline | None) -> None:
+            self._deadline = deadline
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if deadline is not None:
+                self._timer = self._loop.call_later(max(0.0, deadline.remaining()), self._abort)
+
+        def escape(self, obj: Any) -> Any:
+            """As PyMySQL does it: aiomysql takes a function for bytes that PyMySQL 1.2 no longer has."""
+            return f"X'{obj.hex()}'" if isinstance(obj, bytes | bytearray) else super().escape(obj)
+
+        def _abort(self) -> None:
+            self.expired = True
+            if self._writer is not None:
+                self._writer.transport.abort()
+
+        async def _execute_command(self, command: Any, sql: Any) -> None:
+            self.left("a statement")
+            await super()._execute_command(command, sql)
+
+        async def _read_bytes(self, num_bytes: int) -> Any:
+            try:
+                return await super()._read_bytes(num_bytes)
+            except pymysql.err.OperationalError:
+                if self.expired:
+                    raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while waiting for the server") from None
+                raise
+
+        async def _read_query_result(self, unbuffered: bool = False) -> None:
+            await super()._read_query_result(unbuffered)
+            self._track(getattr(self._result, "message", None), self._result.server_status)
+
+        async def _read_ok_packet(self) -> Any:
+            packet = await self._read_packet()
+            if not packet.is_ok_packet():
+                raise pymysql.err.OperationalError(2014, "Command Out of Sync")
+            ok = driver.OKPacketWrapper(packet)
+            self.server_status = ok.server_status
+            self._track(ok.message, ok.server_status)
+            return True
+
+    return AsyncBounded
+
+
+class _Dialect:
+    """What both forms of the dialect share."""
+
+    def create_connect_args(self, url: Any, *args: Any, **kwargs: Any) -> Any:
+        positional, named = super().create_connect_args(url, *args, **kwargs)  # type: ignore[misc]
+        named["client_flag"] = named.get("client_flag", 0) | SESSION_TRACK
+        return positional, named
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """COMMIT; its answer carries the position."""
+        driver = as_driver(dbapi_connection)
+        if not driver.used:
+            return
+        driver.left("COMMIT")
+        reach("write.before_commit")
+        driver.commit_state = "sent"
+        dbapi_connection.commit()
+        reach("write.commit_sent")
+        driver.commit_state = "answered"
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """ROLLBACK where a transaction is open; asking the server otherwise would cost a round trip."""
+        driver = as_driver(dbapi_connection)
+        if driver.server_status & IN_TRANSACTION:
+            dbapi_connection.rollback()
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run one statement."""
+        raw = getattr(cursor, "_cursor", cursor)
+        raw.connection.used = True
+        super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
+
+    def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
+        """Whether the connection is of no more use."""
+        return isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
+
+
+class MariaDialect(_Dialect, MySQLDialect_pymysql):
+    """MariaDB for threads."""
+
+    supports_statement_cache = True
+
+    def connect(self, *args: Any, **kwargs: Any) -> Any:
+        deadline = CONNECT_DEADLINE.get()
+        if deadline is not None:
+            left = deadline.require("connecting")
+            kwargs.update(connect_timeout=left, read_timeout=left, write_timeout=left)
+        return Bounded(*args, **kwargs)
+
+
+class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
+    """MariaDB for asyncio."""
+
+    supports_statement_cache = True
+
+    def connect(self, *args: Any, **kwargs: Any) -> Any:
+        return self.loaded_dbapi.connect(*args, async_creator_fn=self._create, **kwargs)
+
+    async def _create(self, *args: Any, **kwargs: Any) -> Any:
+        deadline = CONNECT_DEADLINE.get()
+        connection = _async_bounded()(*args, **kwargs)
+        left = None if deadline is None else deadline.require("connecting")
+        try:
+            async with asyncio.timeout(left):
+                await connection._connect()
+        except TimeoutError:
+            connection.close()
+            raise WaitExpired(CR.CR_CONN_HOST_ERROR, "the deadline passed while connecting") from None
+        return connection
+
+
+def idle(driver: Any) -> bool:
+    """Whether an idle connection still stands: nothing to read, and not closed by the other side."""
+    reader = getattr(driver, "_reader", None)
+    if reader is not None:
+        return not reader.at_eof() and driver._writer is not None
+    if driver._sock is None:
+        return False
+    poll = select.poll()
+    poll.register(driver._sock, select.POLLIN)
+    return not poll.poll(0)  # a byte or an end where nothing was asked: the server said goodbye

@@ -1,0 +1,85 @@
+"""The idempotency marker: one row per key, in the effect's own transaction (rules of routing, 15).
+
+| statement                      | nothing there | applied            | tombstone                   |
+|--------------------------------|---------------|--------------------|-----------------------------|
+| take (first of an attempt)     | ours          | what stands there  | ours: no one held it        |
+| put_tombstone (resolve)        | tombstone     | stays              | stays                       |
+
+The insert of a second attempt waits in the server for the first one's transaction to end, so whoever finds nothing there
+knows that no earlier attempt can still commit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from regionkit.backends.values import Claim, Marker
+
+__all__ = ["forget", "put_tombstone", "read_marker", "save_result", "take"]
+
+
+def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Marker | None:
+    """Claim a key as the first statement of the transaction: None when it is ours, else what stands there.
+
+    After anything but None the transaction is only good for rolling back.
+    """
+    if _insert_unless_there(connection, table, _row(claim, wall, applied=1)):
+        return None
+    revived = connection.execute(
+        update(table)
+        .where(table.c.key == claim.key, table.c.applied == 0)
+        .values(applied=1, attempt=claim.attempt, fingerprint=claim.fingerprint, written_at=wall)
+    )
+    return None if revived.rowcount == 1 else read_marker(connection, table, claim.key)
+
+
+def put_tombstone(connection: Connection, table: Table, claim: Claim, wall: float) -> bool:
+    """Keep an attempt from ever committing: True when the tombstone is ours, False when something stands there."""
+    return _insert_unless_there(connection, table, _row(claim, wall, applied=0))
+
+
+def _insert_unless_there(connection: Connection, table: Table, row: dict[str, object]) -> bool:
+    """One statement; it waits for an open transaction that holds the key."""
+    name = connection.dialect.name
+    statement: Any
+    if name == "postgresql":
+        statement = postgresql.insert(table).values(row).on_conflict_do_nothing()
+    elif name == "sqlite":
+        statement = sqlite.insert(table).values(row).on_conflict_do_nothing()
+    else:
+        statement = insert(table).prefix_with("IGNORE").values(row)
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+def read_marker(connection: Connection, table: Table, key: str) -> Marker | None:
+    """What stands under a key."""
+    columns = (table.c.applied, table.c.fingerprint, table.c.result)
+    row = connection.execute(select(*columns).where(table.c.key == key)).first()
+    return None if row is None else Marker(applied=bool(row[0]), fingerprint=row[1], result=row[2])
+
+
+def save_result(connection: Connection, table: Table, claim: Claim, result: bytes) -> None:
+    """Keep a result with its marker."""
+    connection.execute(update(table).where(table.c.key == claim.key).values(result=result))
+
+
+def forget(connection: Connection, table: Table, before: float, most: int) -> int:
+    """Delete at most `most` markers written before `before` (wall-clock seconds)."""
+    keys = [row[0] for row in connection.execute(select(table.c.key).where(table.c.written_at < before).limit(most))]
+    if keys:
+        connection.execute(table.delete().where(table.c.key.in_(keys), table.c.written_at < before))
+    return len(keys)
+
+
+def _row(claim: Claim, wall: float, applied: int) -> dict[str, object]:
+    return {
+        "key": claim.key,
+        "partition": "",
+        "fingerprint": claim.fingerprint,
+        "attempt": claim.attempt,
+        "applied": applied,
+        "written_at": wall,
+    }

@@ -1,0 +1,250 @@
+"""PostgreSQL through psycopg 3: bounded connections and a dialect that takes the position in COMMIT's own round trip.
+
+SQLAlchemy's dialect layer is one code for threads and asyncio (coroutines are resumed by greenlets), so this module
+serves both; only the driver connection has two classes.
+
+Facts behind it, each with a test: a frozen server outlives statement_timeout, tcp_user_timeout and asyncio.timeout, so the
+wait itself is bounded; with synchronous_commit off the flush position trails the commit, so the insert position is taken,
+less the page header where it stands behind one; in an aborted transaction COMMIT answers ROLLBACK without an error.
+Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administration Functions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import psycopg
+from psycopg import errors, generators, waiting
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
+from sqlalchemy.util import await_only
+
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
+from regionkit.core.events import reach
+from regionkit.errors import TransactionRolledBack
+
+__all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect", "rows", "without_header"]
+
+PAGE = 8192
+SHORT_HEADER = 24
+LONG_HEADER = 40
+SEGMENT = 16 * 1024 * 1024
+
+COMMIT = (
+    b"SELECT current_setting('synchronous_commit');COMMIT;"
+    b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+)
+
+
+class WaitExpired(DeadlinePassed, psycopg.OperationalError):
+    """The deadline passed while waiting for PostgreSQL; the connection is closed."""
+
+
+def without_header(position: int) -> int:
+    """An insert position as an idle replica can reach it: not behind the header of a page that holds nothing yet."""
+    if position % SEGMENT == LONG_HEADER:
+        return position - LONG_HEADER
+    if position % PAGE == SHORT_HEADER:
+        return position - SHORT_HEADER
+    return position
+
+
+class _Shared(DriverState):
+    """What both forms of the connection do without waiting."""
+
+    pgconn: Any
+
+    def _ask_gen(self, command: bytes) -> Generator[Any, Any, list[Any]]:
+        self._check_connection_ok()  # type: ignore[attr-defined]  # psycopg's own
+        self.pgconn.send_query(command)
+        results: list[Any] = yield from generators.execute(self.pgconn)
+        return results
+
+    def _expire(self) -> WaitExpired:
+        self.expired = True
+        self.pgconn.finish()
+        assert self.deadline is not None
+        return WaitExpired(f"the deadline of {self.deadline.timeout:g} s passed while waiting for the server")
+
+    def _noticed(self, diagnostic: Any) -> None:
+        if "synchronous replication" in (diagnostic.message_primary or ""):
+            self.warned = diagnostic.message_primary
+
+
+def _bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """psycopg's connection generator, ended by the deadline."""
+    deadline = CONNECT_DEADLINE.get()
+    try:
+        ready = yield next(gen)
+        while True:
+            if deadline is not None and deadline.remaining() <= 0.0:
+                gen.close()
+                raise WaitExpired(f"the deadline of {deadline.timeout:g} s passed while connecting")
+            ready = yield gen.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
+class Bounded(_Shared, psycopg.Connection[Any]):
+    """A psycopg connection whose waits end at the deadline."""
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> Any:
+        return _bounded_connect(super()._connect_gen(conninfo))
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        left = self.left("a statement") if self.deadline is not None else timeout
+        try:
+            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
+        except errors._WaitTimeout:
+            raise self._expire() from None
+        except (KeyboardInterrupt, SystemExit):
+            self.pgconn.finish()
+            raise
+
+    def ask(self, command: bytes) -> list[Any]:
+        """Results of several statements in one message, outside of psycopg's transaction handling."""
+        with self.lock:
+            return self.wait(self._ask_gen(command))  # type: ignore[no-any-return]
+
+
+class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
+    """The same for asyncio. A cancelled wait closes the connection at once and waits for no server."""
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> Any:
+        return _bounded_connect(super()._connect_gen(conninfo))
+
+    async def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        left = self.left("a statement") if self.deadline is not None else timeout
+        try:
+            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=left)
+        except errors._WaitTimeout:
+            raise self._expire() from None
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.pgconn.finish()
+            raise
+
+    async def ask(self, command: bytes) -> list[Any]:
+        """Results of several statements in one message, outside of psycopg's transaction handling."""
+        async with self.lock:
+            return await self.wait(self._ask_gen(command))  # type: ignore[no-any-return]
+
+
+def rows(result: Any) -> list[list[str | None]]:
+    """A result's rows as text."""
+    return [
+        [None if (v := result.get_value(r, c)) is None else v.decode() for c in range(result.nfields)]
+        for r in range(result.ntuples)
+    ]
+
+
+class _Dialect:
+    """What both forms of the dialect share."""
+
+    resume: Callable[[Any], Any]  # waits for a coroutine, where there is one
+    first: Callable[[Any, Any, str, Any], None]  # runs the first statement of a transaction
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """COMMIT, and its position, in one round trip.
+
+        Raises:
+            TransactionRolledBack: the server answered ROLLBACK: an error inside was swallowed.
+        """
+        driver = as_driver(dbapi_connection)
+        if driver.pgconn.transaction_status == TransactionStatus.IDLE:
+            return  # nothing was sent: nothing to commit
+        driver.left("COMMIT")
+        reach("write.before_commit")
+        driver.commit_state = "sent"
+        results = self.resume(driver.ask(COMMIT))
+        reach("write.commit_sent")
+        last = results[-1]
+        failed = last.status == ExecStatus.FATAL_ERROR
+        if len(results) > 1 and results[1].command_status == b"COMMIT":
+            driver.commit_state, driver.position = "answered", None
+            driver.commits += 1
+            if failed:
+                return  # committed; only its position is not known
+        elif failed:
+            error = errors.error_from_result(last, encoding=driver.pgconn._encoding)
+            if driver.pgconn.status == ConnStatus.OK:
+                driver.commit_state = "answered"
+            raise _rolled_back(error) if error.sqlstate == "25P02" else error
+        else:
+            driver.commit_state = "answered"
+            raise _rolled_back(None)
+        flush, insert = (int(text) for text in rows(last)[0] if text is not None)
+        driver.position = without_header(insert) if rows(results[0])[0][0] == "off" else flush
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run one statement; the first of a transaction travels together with its BEGIN."""
+        driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
+        driver.used = True
+        if not driver._autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE:
+            self.first(driver, cursor, statement, parameters)
+        else:
+            super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+
+    def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
+        """Whether the connection is of no more use."""
+        return isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
+
+
+def _rolled_back(cause: Exception | None) -> TransactionRolledBack:
+    error = TransactionRolledBack(
+        "the transaction was rolled back, its COMMIT did nothing.",
+        why="a statement in it failed and the error was swallowed, so PostgreSQL answered COMMIT with ROLLBACK.",
+        fix="let errors of statements leave the block, or use savepoints (db.begin_nested()) around those that may fail.",
+        retryable=False,
+    )
+    error.__cause__ = cause
+    return error
+
+
+class PostgresDialect(_Dialect, PGDialect_psycopg):
+    """PostgreSQL for threads."""
+
+    supports_statement_cache = True  # SQLAlchemy looks for it in each class
+
+    def connect(self, *args: Any, **kwargs: Any) -> Any:
+        connection = Bounded.connect(*args, **kwargs)
+        connection.add_notice_handler(connection._noticed)
+        return connection
+
+    def resume(self, result: Any) -> Any:
+        return result
+
+    def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
+        with driver.pipeline():
+            cursor.execute(statement, parameters)
+
+
+class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
+    """PostgreSQL for asyncio."""
+
+    supports_statement_cache = True
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: Any) -> Any:
+        return cls
+
+    def connect(self, *args: Any, **kwargs: Any) -> Any:
+        connection = self.loaded_dbapi.connect(*args, async_creator_fn=AsyncBounded.connect, **kwargs)
+        connection.add_notice_handler(connection._connection._noticed)
+        return connection
+
+    def resume(self, result: Any) -> Any:
+        return await_only(result)
+
+    def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
+        await_only(self._first(driver, cursor, statement, parameters))
+
+    async def _first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
+        raw = cursor._cursor
+        async with driver.pipeline():
+            await raw.execute(statement, parameters)
+        if not cursor.server_side and raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
+            cursor._rows.extend(await raw.fetchall())  # as the adapter does after an execute of its own

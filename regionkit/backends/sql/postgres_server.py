@@ -1,0 +1,197 @@
+"""Where a PostgreSQL server stands: role, run, timeline, position, histories; and the proof of its promotions.
+
+Origin is "system identifier:timeline". On a replica the timeline it follows is visible to accounts with
+pg_read_all_stats only; without it the origin is "" and a replica that follows an unrecorded promotion is recognised only
+when the monitor sees the promoted primary (declared in the capabilities).
+The owner's position is the insert position: it covers commits acknowledged before they were flushed, whoever made them, so
+measured staleness needs no slack for synchronous_commit = off.
+Fork positions come from the server's timeline history file (replication command TIMELINE_HISTORY), which an account with
+REPLICATION may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import ConnStatus, ExecStatus
+from sqlalchemy.engine import URL
+from sqlalchemy.util import await_only
+
+from regionkit.backends.sql import postgres
+from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.server import Place, history_rows
+from regionkit.backends.values import Capabilities
+from regionkit.routing.decision import Kind
+from regionkit.routing.history import HistoryRow
+from regionkit.routing.position import Position
+from regionkit.routing.snapshot import Observation
+from regionkit.topology import ParsedUrl, Role
+
+__all__ = ["PostgresServer"]
+
+LIMIT_MARGIN = 2.0
+"""Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
+
+ASK = """SELECT pg_is_in_recovery(), extract(epoch from pg_postmaster_start_time())::text,
+ CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() - '0/0'::pg_lsn ELSE pg_current_wal_insert_lsn() - '0/0'::pg_lsn END,
+ CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END,
+ (SELECT received_tli FROM pg_stat_wal_receiver),
+ (SELECT system_identifier FROM pg_control_system()),
+ current_setting('synchronous_standby_names') <> '',
+ (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
+ to_regclass('{history}') IS NOT NULL, {rows}"""
+ROWS = """(SELECT json_agg(json_build_array(history, parent, fork, epoch, origin))
+ FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
+
+
+class PostgresServer:
+    """One PostgreSQL endpoint."""
+
+    capabilities = Capabilities(
+        server="postgresql",
+        positions=True,
+        read_only="server",
+        transactions=True,
+        markers=True,
+        detects_promotion=True,
+        notes=(
+            "STRONG and writes use the primary as configured or by descent; without a lease no more is proved",
+            "a replica's timeline, and commits of other roles that wait for a synchronous replica, are seen only with"
+            " pg_read_all_stats",
+        ),
+    )
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        table = place.history_table
+        self._without = ASK.format(history=table, rows="NULL").encode()
+        self._with = ASK.format(history=table, rows=ROWS.format(history=table)).encode()
+        self._has_history = True
+
+    def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
+        place = self._place
+        longest = int(1000 * (max(place.profile.read_deadline, place.profile.write_deadline) + LIMIT_MARGIN))
+        settings = {
+            "statement_timeout": longest,
+            "idle_in_transaction_session_timeout": longest,
+            "lock_timeout": longest,
+        }
+        options = [f"-c {name}={value}" for name, value in settings.items()]
+        if kind is Kind.READ:
+            options.append("-c default_transaction_read_only=on")
+        query = dict(url.query)
+        asked = query.pop("options", "")
+        arguments: dict[str, Any] = {
+            "options": " ".join([asked, *options]).strip(),
+            "application_name": query.pop("application_name", f"regionkit {place.namespace}"),
+            "gssencmode": query.pop("gssencmode", "disable"),  # "prefer" costs a round trip where nobody uses it
+            "keepalives": 1,
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": max(longest, 10_000),
+        }
+        if url.tls(place.endpoint.tls) == "require":
+            arguments["sslmode"] = "verify-full"
+            arguments["sslrootcert"] = query.pop("sslrootcert", "system")
+            arguments["ssl_min_protocol_version"] = "TLSv1.2"
+            query.pop("sslmode", None)
+        elif "sslmode" not in query:
+            arguments["sslmode"] = "disable"
+        made = URL.create(
+            "postgresql+psycopg",
+            username=url.username,
+            password=url.password,
+            host=url.host,
+            port=url.port,
+            database=url.database,
+            query=query,
+        )
+        return made, arguments
+
+    def observe(self, dbapi_connection: Any) -> Observation:
+        clock = self._place.clock
+        sent_at = clock.monotonic()
+        answer = self._ask(dbapi_connection, self._with if self._has_history else self._without)
+        if answer is None:  # the table is not there yet, or not any more
+            self._has_history = False
+            sent_at = clock.monotonic()
+            answer = self._ask(dbapi_connection, self._without)
+            assert answer is not None
+        rtt = clock.monotonic() - sent_at
+        recovering, started, position, wal_file, follows, system, synchronous, waiting, has_table, history = answer
+        self._has_history = has_table == "t"
+        replica = recovering == "t"
+        timeline = int(wal_file[:8], 16) if wal_file else int(follows) if follows else 0
+        reached = int(position or 0)
+        return Observation(
+            role=Role.REPLICA if replica else Role.PRIMARY,
+            incarnation=started or "",
+            lineage=history_rows(history),
+            origin=f"{system}:{timeline}" if timeline else "",
+            reached=reached if replica else postgres.without_header(reached),
+            sent_at=sent_at,
+            rtt=rtt,
+            synchronous=synchronous == "t",
+            waiting=int(waiting or 0) > 0,
+        )
+
+    def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
+        driver = as_driver(dbapi_connection)
+        result = _resume(dbapi_connection, driver.ask(command))[-1]
+        if result.status == ExecStatus.FATAL_ERROR:
+            error = errors.error_from_result(result, encoding="utf-8")
+            if error.sqlstate == "42P01":
+                return None
+            raise error
+        return postgres.rows(result)[0]
+
+    def alive(self, dbapi_connection: Any) -> bool:
+        driver = as_driver(dbapi_connection)
+        if driver.closed:
+            return False
+        try:
+            driver.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return False
+        return bool(driver.pgconn.status == ConnStatus.OK)
+
+    def widen(self, dbapi_connection: Any, seconds: float) -> None:
+        driver = as_driver(dbapi_connection)
+        longest = int(1000 * (seconds + LIMIT_MARGIN))
+        names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
+        _resume(dbapi_connection, driver.ask(";".join(f"SET {name}={longest}" for name in names).encode()))
+
+    def prove_promotion(self, dbapi: Callable[[], Any], parent: HistoryRow, seen: Observation) -> Position | None:
+        """The switch point away from `parent`'s timeline, when this server's own history file names it."""
+        system, _, old = parent.origin.partition(":")
+        now_system, _, now = seen.origin.partition(":")
+        if system != now_system or not old.isdigit() or not now.isdigit() or int(now) <= int(old):
+            return None
+        connection = dbapi()
+        try:
+            driver = as_driver(connection)
+            result = _resume(connection, driver.ask(f"TIMELINE_HISTORY {int(now)}".encode()))[-1]
+            if result.status == ExecStatus.FATAL_ERROR:
+                return None
+            return switch_point(postgres.rows(result)[0][1] or "", int(old))
+        finally:
+            connection.close()
+
+
+def switch_point(history: str, timeline: int) -> int | None:
+    """Where a timeline was left, by a timeline history file: lines of timeline, position and reason."""
+    for line in history.splitlines():
+        parts = line.split()
+        if len(parts) >= 2 and parts[0] == str(timeline) and "/" in parts[1]:
+            high, low = parts[1].split("/")
+            return (int(high, 16) << 32) + int(low, 16)
+    return None
+
+
+def _resume(dbapi_connection: Any, result: Any) -> Any:
+    """Wait for a coroutine where the connection is asyncio's."""
+    return await_only(result) if hasattr(dbapi_connection, "_connection") else result

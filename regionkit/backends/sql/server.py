@@ -1,0 +1,92 @@
+"""What the SQL backend asks of each kind of server; one file a server implements it.
+
+A server object belongs to one endpoint. It makes engines' arguments, asks a connection where it stands, and proves
+promotions where the server can. Its functions that take a DBAPI connection run in SQLAlchemy's world: plain calls for
+threads, inside a greenlet for asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from regionkit.backends.values import Capabilities
+from regionkit.core.clock import Clock
+from regionkit.routing.decision import Kind
+from regionkit.routing.history import HistoryRow, Lineage, lineage_of
+from regionkit.routing.position import Position
+from regionkit.routing.snapshot import Observation
+from regionkit.topology import Endpoint, ParsedUrl, Profile, SqlStore
+
+__all__ = ["Place", "Server", "encode_fork", "history_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a server object knows of its endpoint."""
+
+    namespace: str
+    store: SqlStore
+    endpoint: Endpoint
+    profile: Profile
+    clock: Clock
+    is_async: bool
+
+    @property
+    def history_table(self) -> str:
+        """Name of the table of histories."""
+        return f"{self.namespace}_rk_history"
+
+
+class Server(Protocol):
+    """One endpoint's kind of server."""
+
+    capabilities: Capabilities
+
+    def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[Any, dict[str, Any]]:
+        """SQLAlchemy URL, and connect arguments: TLS, keepalive, server-side limits, read-only for reads."""
+        ...
+
+    def observe(self, dbapi_connection: Any) -> Observation:
+        """Where the server stands, asked on this connection; at connect and later."""
+        ...
+
+    def alive(self, dbapi_connection: Any) -> bool:
+        """Whether an idle connection still stands, as far as this side can see without a round trip."""
+        ...
+
+    def widen(self, dbapi_connection: Any, seconds: float) -> None:
+        """Raise the server's own limits on this connection to at least `seconds`."""
+        ...
+
+    def prove_promotion(self, dbapi: Callable[[], Any], parent: HistoryRow, seen: Observation) -> Position | None:
+        """Where the server itself says that it left `parent`; `dbapi` opens a connection of the driver."""
+        ...
+
+
+def history_rows(text: str | None) -> Lineage | None:
+    """The lineage in a JSON array of [history, parent, fork, epoch, origin] rows."""
+    if not text:
+        return None
+    raw = msgspec.json.decode(text, type=list[tuple[str, str, str, int, str]])
+    return lineage_of(
+        [HistoryRow(h, parent or None, decode_fork(fork), epoch, origin) for h, parent, fork, epoch, origin in raw]
+    )
+
+
+def encode_fork(fork: Position | None) -> str:
+    """A fork position as the text kept in the history table."""
+    return "" if fork is None else msgspec.json.encode(fork).decode()
+
+
+def decode_fork(text: str) -> Position | None:
+    """The fork position in that text."""
+    return None if not text else msgspec.json.decode(text, type=int | tuple[tuple[int, int, int], ...])
+
+
+def first_row(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    """The only row of an answer that always has one."""
+    return rows[0]

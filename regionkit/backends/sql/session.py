@@ -1,0 +1,161 @@
+# Generated from session_async.py by scripts/twins.py. Do not edit.
+"""What the user types with on SQL: a Session (or a Connection) that takes its connection when it first needs one.
+
+A Session asks `get_bind` before every statement; ours answers with the block's one Connection, and takes a lease the
+first time. A block that runs no statement costs no connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import orm
+
+from regionkit.backends.base import Lease, LeaseSource
+from regionkit.backends.sql.bridge import Engine, drive, native_connection, open_session, resume
+from regionkit.errors import UsageError
+from regionkit.routing.decision import Kind
+from regionkit.routing.position import Position
+from regionkit.topology import SessionOptions
+
+__all__ = ["RoutedSession", "SqlHandle"]
+
+SNAPSHOT = {
+    "postgresql": "REPEATABLE READ",
+    "mysql": "REPEATABLE READ",
+    "mariadb": "REPEATABLE READ",
+    "sqlite": "SERIALIZABLE",
+}
+
+
+class RoutedSession(orm.Session):
+    """A Session bound to the one connection of its block. (The session under asyncio's Session is this one too.)"""
+
+    routed: SqlHandle
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's connection, whatever is asked for: one block is one endpoint."""
+        return self.routed.connection_now()
+
+
+class SqlHandle:
+    """Between a block and its Session or Connection. Not shared between threads or tasks."""
+
+    __slots__ = ("_connection", "_core", "_engine", "_kind", "_lease", "_snapshot", "_source", "native", "session")
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        engine: Engine,
+        kind: Kind,
+        source: LeaseSource,
+        *,
+        core: bool,
+        snapshot: bool,
+    ) -> None:
+        self._engine = engine
+        self._kind = kind
+        self._source = source
+        self._snapshot = snapshot
+        self._core = core
+        self._lease: Any = None
+        self._connection: sqlalchemy.Connection | None = None
+        self.native: Any = None
+        self.session: RoutedSession | None = None
+        if not core:
+            self.native, self.session = open_session(RoutedSession, options)
+            self.session.routed = self
+
+    def connection_now(self) -> sqlalchemy.Connection:
+        """The block's connection, from inside SQLAlchemy."""
+        connection = self._connection
+        if connection is None:
+            connection = self._taken(resume(self._source()))
+        return connection
+
+    def connection(self) -> sqlalchemy.Connection:
+        """The block's connection, in its transaction. From inside SQLAlchemy, or when it is there already."""
+        return self.session.connection() if self.session is not None else self.connection_now()
+
+    def begin(self, lease: Lease) -> None:
+        """Take the connection now."""
+        drive(self._taken, lease)
+        if self._core:
+            self.native = native_connection(self._engine, self.connection_now())
+
+    def _taken(self, lease: Any) -> sqlalchemy.Connection:
+        self._lease = lease
+        connection: sqlalchemy.Connection = lease.connection
+        if self._snapshot:
+            connection = connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
+        self._connection = connection
+        return connection
+
+    @property
+    def pending(self) -> bool:
+        """Whether the Session holds changes that were not sent."""
+        s = self.session
+        return s is not None and bool(s._new or s.dirty or s.deleted)
+
+    def finish(self) -> None:
+        """The block ended well: commit a write; of a read, refuse changes left pending."""
+        if self._kind is Kind.READ:
+            if self.pending:
+                raise UsageError(
+                    "a read block ended with changes pending in its session.",
+                    why="reads run in autocommit on a read-only connection: the changes would be dropped in silence.",
+                    fix="write in s.write(...); an object only looked at can be left out with session.expunge(obj).",
+                )
+        elif self._core:
+            if self._connection is not None and self._connection.in_transaction():
+                drive(self._connection.commit)
+        elif self._connection is not None or self.pending:
+            assert self.session is not None
+            drive(self.session.commit)
+
+    def abort(self) -> None:
+        """The block raised: roll back, or close the connection where the deadline leaves no time."""
+        connection = self._connection
+        if connection is None or connection.invalidated:
+            return
+        driver = self._lease.driver
+        if driver.expired or (driver.deadline is not None and driver.deadline.remaining() <= 0.0):
+            drive(connection.invalidate)
+        elif self.session is not None:
+            drive(self.session.rollback)
+        else:
+            drive(connection.rollback)
+
+    def close(self) -> None:
+        """Let go of everything but the lease."""
+        if self.session is not None:
+            if self._connection is None:
+                self.session.close()  # no connection was taken: nothing to wait for
+            else:
+                drive(self.session.close)
+
+    def position(self) -> Position | None:
+        """Where the newest commit of this block lies."""
+        position: Position | None = None if self._lease is None else self._lease.driver.position
+        return position
+
+    @property
+    def commits(self) -> int:
+        """Commits of this block so far."""
+        return 0 if self._lease is None else self._lease.driver.commits
+
+    @property
+    def used(self) -> bool:
+        """Whether a statement was sent."""
+        return self._lease is not None and self._lease.driver.used
+
+    @property
+    def implicit(self) -> bool:
+        """Whether a statement committed by itself (DDL on MariaDB)."""
+        return self._lease is not None and getattr(self._lease.driver, "implicit", False)
+
+    @property
+    def warning(self) -> str:
+        """What the server warned of at COMMIT."""
+        return "" if self._lease is None else self._lease.driver.warned

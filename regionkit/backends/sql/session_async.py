@@ -1,0 +1,160 @@
+"""What the user types with on SQL: a Session (or a Connection) that takes its connection when it first needs one.
+
+A Session asks `get_bind` before every statement; ours answers with the block's one Connection, and takes a lease the
+first time. A block that runs no statement costs no connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import orm
+
+from regionkit.backends.base_async import AsyncLease, AsyncLeaseSource
+from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, aresume, native_connection, open_session
+from regionkit.errors import UsageError
+from regionkit.routing.decision import Kind
+from regionkit.routing.position import Position
+from regionkit.topology import SessionOptions
+
+__all__ = ["AsyncRoutedSession", "AsyncSqlHandle"]
+
+SNAPSHOT = {
+    "postgresql": "REPEATABLE READ",
+    "mysql": "REPEATABLE READ",
+    "mariadb": "REPEATABLE READ",
+    "sqlite": "SERIALIZABLE",
+}
+
+
+class AsyncRoutedSession(orm.Session):
+    """A Session bound to the one connection of its block. (The session under asyncio's AsyncSession is this one too.)"""
+
+    routed: AsyncSqlHandle
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's connection, whatever is asked for: one block is one endpoint."""
+        return self.routed.connection_now()
+
+
+class AsyncSqlHandle:
+    """Between a block and its Session or Connection. Not shared between threads or tasks."""
+
+    __slots__ = ("_connection", "_core", "_engine", "_kind", "_lease", "_snapshot", "_source", "native", "session")
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        engine: AsyncEngine,
+        kind: Kind,
+        source: AsyncLeaseSource,
+        *,
+        core: bool,
+        snapshot: bool,
+    ) -> None:
+        self._engine = engine
+        self._kind = kind
+        self._source = source
+        self._snapshot = snapshot
+        self._core = core
+        self._lease: Any = None
+        self._connection: sqlalchemy.Connection | None = None
+        self.native: Any = None
+        self.session: AsyncRoutedSession | None = None
+        if not core:
+            self.native, self.session = open_session(AsyncRoutedSession, options)
+            self.session.routed = self
+
+    def connection_now(self) -> sqlalchemy.Connection:
+        """The block's connection, from inside SQLAlchemy."""
+        connection = self._connection
+        if connection is None:
+            connection = self._taken(aresume(self._source()))
+        return connection
+
+    def connection(self) -> sqlalchemy.Connection:
+        """The block's connection, in its transaction. From inside SQLAlchemy, or when it is there already."""
+        return self.session.connection() if self.session is not None else self.connection_now()
+
+    async def begin(self, lease: AsyncLease) -> None:
+        """Take the connection now."""
+        await adrive(self._taken, lease)
+        if self._core:
+            self.native = native_connection(self._engine, self.connection_now())
+
+    def _taken(self, lease: Any) -> sqlalchemy.Connection:
+        self._lease = lease
+        connection: sqlalchemy.Connection = lease.connection
+        if self._snapshot:
+            connection = connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
+        self._connection = connection
+        return connection
+
+    @property
+    def pending(self) -> bool:
+        """Whether the Session holds changes that were not sent."""
+        s = self.session
+        return s is not None and bool(s._new or s.dirty or s.deleted)
+
+    async def finish(self) -> None:
+        """The block ended well: commit a write; of a read, refuse changes left pending."""
+        if self._kind is Kind.READ:
+            if self.pending:
+                raise UsageError(
+                    "a read block ended with changes pending in its session.",
+                    why="reads run in autocommit on a read-only connection: the changes would be dropped in silence.",
+                    fix="write in s.write(...); an object only looked at can be left out with session.expunge(obj).",
+                )
+        elif self._core:
+            if self._connection is not None and self._connection.in_transaction():
+                await adrive(self._connection.commit)
+        elif self._connection is not None or self.pending:
+            assert self.session is not None
+            await adrive(self.session.commit)
+
+    async def abort(self) -> None:
+        """The block raised: roll back, or close the connection where the deadline leaves no time."""
+        connection = self._connection
+        if connection is None or connection.invalidated:
+            return
+        driver = self._lease.driver
+        if driver.expired or (driver.deadline is not None and driver.deadline.remaining() <= 0.0):
+            await adrive(connection.invalidate)
+        elif self.session is not None:
+            await adrive(self.session.rollback)
+        else:
+            await adrive(connection.rollback)
+
+    async def close(self) -> None:
+        """Let go of everything but the lease."""
+        if self.session is not None:
+            if self._connection is None:
+                self.session.close()  # no connection was taken: nothing to wait for
+            else:
+                await adrive(self.session.close)
+
+    def position(self) -> Position | None:
+        """Where the newest commit of this block lies."""
+        position: Position | None = None if self._lease is None else self._lease.driver.position
+        return position
+
+    @property
+    def commits(self) -> int:
+        """Commits of this block so far."""
+        return 0 if self._lease is None else self._lease.driver.commits
+
+    @property
+    def used(self) -> bool:
+        """Whether a statement was sent."""
+        return self._lease is not None and self._lease.driver.used
+
+    @property
+    def implicit(self) -> bool:
+        """Whether a statement committed by itself (DDL on MariaDB)."""
+        return self._lease is not None and getattr(self._lease.driver, "implicit", False)
+
+    @property
+    def warning(self) -> str:
+        """What the server warned of at COMMIT."""
+        return "" if self._lease is None else self._lease.driver.warned

@@ -1,0 +1,165 @@
+"""SQLite through sqlite3 and aiosqlite: one file is one endpoint.
+
+A write block begins IMMEDIATE: it waits for the file's one writer before it reads, not at its end. The position is a
+counter that each write block raises in its own transaction; commits that no kit made do not move it (declared).
+A URL may name an outage file (`?outage=PATH`): while it exists, every statement and every new connection fails, in all
+processes. That is how a drill takes a region down.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DriverState, as_driver
+from regionkit.core.events import reach
+
+__all__ = ["AsyncSqliteDialect", "SqliteDialect"]
+
+STEPS_BETWEEN_CHECKS = 20_000
+"""Virtual machine steps between two looks at the deadline: about a millisecond of work."""
+
+
+class Outage(sqlite3.OperationalError):
+    """The outage file is there: this region is down."""
+
+    sqlite_errorname = "SQLITE_CANTOPEN"
+
+
+class Bounded(DriverState, sqlite3.Connection):
+    """A sqlite3 connection that the deadline interrupts."""
+
+    autocommitting = False
+    reads = False
+    outage: Path | None = None
+    position_table = ""
+
+    def over(self) -> int:
+        """Asked by SQLite every some steps: 1 interrupts the statement."""
+        return int(self.deadline is not None and self.deadline.remaining() <= 0.0)
+
+    def require_up(self) -> None:
+        """Raise while the outage file is there."""
+        if self.outage is not None and self.outage.exists():
+            raise Outage("the region is down (its outage file is there)")
+
+
+class _Dialect:
+    """What both forms of the dialect share."""
+
+    def bounded(self, dbapi_connection: Any) -> Bounded:
+        """The sqlite3 connection, below aiosqlite's and SQLAlchemy's wrappers."""
+        bounded: Bounded = as_driver(dbapi_connection)
+        return bounded
+
+    def connect(self, *args: Any, **kwargs: Any) -> Any:
+        outage = kwargs.pop("outage", None)
+        read = kwargs.pop("read")
+        position_table = kwargs.pop("position_table")
+        if outage and Path(outage).exists():
+            raise Outage("the region is down (its outage file is there)")
+        deadline = CONNECT_DEADLINE.get()
+        wait = 0.0 if deadline is None else max(0.0, deadline.remaining())
+        kwargs.update(factory=Bounded, isolation_level=None, timeout=wait, check_same_thread=False)
+        connection = super().connect(*args, **kwargs)  # type: ignore[misc]
+        driver = self.bounded(connection)
+        driver.outage = Path(outage) if outage else None
+        driver.autocommitting = driver.reads = read
+        driver.position_table = position_table
+        driver.set_progress_handler(driver.over, STEPS_BETWEEN_CHECKS)
+        if read:
+            self._run(connection, "PRAGMA query_only = ON")
+        return connection
+
+    def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
+        self.bounded(dbapi_connection).autocommitting = level == "AUTOCOMMIT"
+
+    def get_isolation_level(self, dbapi_connection: Any) -> Any:
+        return "AUTOCOMMIT" if self.bounded(dbapi_connection).autocommitting else "SERIALIZABLE"
+
+    def detect_autocommit_setting(self, dbapi_connection: Any) -> bool:
+        return self.bounded(dbapi_connection).autocommitting
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """BEGIN IMMEDIATE for a write, BEGIN for a snapshot, nothing in autocommit."""
+        driver = self.bounded(dbapi_connection)
+        if driver.autocommitting or driver.in_transaction:
+            return
+        driver.require_up()
+        left = driver.left("waiting for the file's writer")
+        if left is not None:
+            self._run(dbapi_connection, f"PRAGMA busy_timeout = {max(1, int(left * 1000))}")
+        self._run(dbapi_connection, "BEGIN" if driver.reads else "BEGIN IMMEDIATE")
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Raise the position and COMMIT, in one transaction."""
+        driver = self.bounded(dbapi_connection)
+        if not driver.in_transaction:
+            return
+        driver.require_up()
+        driver.left("COMMIT")
+        value = None
+        if driver.total_changes or driver.used:
+            value = self._raise_position(dbapi_connection, driver)
+        reach("write.before_commit")
+        driver.commit_state = "sent"
+        try:
+            self._run(dbapi_connection, "COMMIT")
+        except sqlite3.OperationalError:
+            driver.commit_state = "answered"  # busy or full: SQLite says so, and the transaction is still open
+            raise
+        reach("write.commit_sent")
+        driver.commit_state = "answered"
+        driver.commits += 1
+        driver.position = value
+
+    def _raise_position(self, dbapi_connection: Any, driver: Bounded) -> int | None:
+        cursor = dbapi_connection.cursor()
+        try:
+            cursor.execute(f"UPDATE {driver.position_table} SET value = value + 1 WHERE id = 1 RETURNING value")  # noqa: S608
+            row = cursor.fetchone()
+            return None if row is None else int(row[0])
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return None
+            raise
+        finally:
+            cursor.close()
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        if self.bounded(dbapi_connection).in_transaction:
+            self._run(dbapi_connection, "ROLLBACK")
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run one statement, unless the region is down or the deadline passed."""
+        raw = getattr(cursor, "_cursor", cursor)
+        driver: Any = raw.connection if isinstance(raw, sqlite3.Cursor) else raw._conn._conn
+        driver.require_up()
+        driver.left("a statement")
+        driver.used = True
+        super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
+
+    def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
+        """Whether the connection is of no more use."""
+        return isinstance(error, Outage) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
+
+    def _run(self, dbapi_connection: Any, statement: str) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute(statement)
+        cursor.close()
+
+
+class SqliteDialect(_Dialect, SQLiteDialect_pysqlite):
+    """SQLite for threads."""
+
+    supports_statement_cache = True
+
+
+class AsyncSqliteDialect(_Dialect, SQLiteDialect_aiosqlite):
+    """SQLite for asyncio."""
+
+    supports_statement_cache = True

@@ -1,0 +1,244 @@
+"""The unit of work as a function: what may run again, and under one deadline.
+
+| failure of a run                                   | read  | write | keyed write |
+|----------------------------------------------------|-------|-------|-------------|
+| endpoint lost, nothing sent                        | again | again | again       |
+| endpoint lost or too slow, something sent          | again | no    | again       |
+| server proved a rollback (40001, 40P01, 1213)      | again | again | again       |
+| COMMIT sent, answer lost                           | -     | no    | again       |
+| a statement committed by itself (DDL on MariaDB)   | -     | no    | no          |
+| the application's own error                        | no    | no    | no          |
+
+Runs are spaced by tenacity (full jitter) and paid from the store's retry budget; tenacity is not even imported before the
+first failure. A keyed run begins with its marker, so a run that finds the marker there does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from regionkit.backends.values import Claim, Failure, Marker
+from regionkit.core.codec import decode, is_plain
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.core.ids import uuid7
+from regionkit.errors import (
+    AlreadyApplied,
+    ConfigurationError,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    PayloadMismatch,
+    RegionKitError,
+    RegionUnavailable,
+    TransactionRolledBack,
+)
+from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.bookmark import Entry
+from regionkit.routing.consistency import SESSION, on_stale_steps
+from regionkit.routing.decision import Kind
+from regionkit.routing.store_async import AsyncRoutedStore
+
+__all__ = ["AsyncExecution"]
+
+T = TypeVar("T")
+
+LARGEST_RESULT = 4096
+"""Largest stored result, bytes encoded: it shares a row with the marker; more belongs into a table of the application."""
+LONGEST_KEY = 200
+"""Longest idempotency key, characters: it is an index key on every server."""
+
+
+class AsyncExecution:
+    """One call of execute_read or execute_write."""
+
+    def __init__(self, session: Any, store: AsyncRoutedStore, timeout: float | None) -> None:
+        self._session = session
+        self._store = store
+        self._timeout = timeout
+        self._excluded: frozenset[int] = frozenset()
+        self._block: AsyncBlock | None = None
+        self._unknown: OutcomeUnknown | None = None
+
+    async def read(self, work: Callable[[Any], Awaitable[T]], options: dict[str, Any]) -> T:
+        """Run a read; again elsewhere when its endpoint is lost or too slow."""
+        store = self._store
+        deadline = self._deadline(Kind.READ)
+        on_stale = on_stale_steps(options.pop("on_stale", None))
+        prefer = options.pop("prefer", None) or store.prefer
+        shared = store.shared(Kind.READ, options.pop("consistency", SESSION), on_stale, prefer)
+        core, snapshot = options.pop("core", False), options.pop("snapshot", False)
+        if options:
+            raise TypeError(f"execute_read() got unexpected arguments: {', '.join(options)}")
+
+        async def run() -> T:
+            left = deadline.require("a read", store=store.name)
+            others = sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
+            block = self._block = AsyncBlock(
+                self._session,
+                store,
+                shared,
+                left / 2.0 if others else left,
+                core=core,
+                snapshot=snapshot,
+                excluded=self._excluded,
+            )
+            async with block as db:
+                return await work(db)
+
+        return await self._again(run, self._may_read_again)
+
+    async def write(
+        self, work: Callable[[Any], Awaitable[T]], *, key: str | None, fingerprint: str | None, core: bool
+    ) -> T:
+        """Run a write; again where the table above says so."""
+        deadline = self._deadline(Kind.WRITE)
+        began_at = self._store.clock.wall()
+        _check_key(key)
+
+        async def run() -> T:
+            left = deadline.require("a write", store=self._store.name)
+            block = self._block = AsyncBlock(
+                self._session, self._store, self._store.write_class, left, core=core, snapshot=False
+            )
+            if key is None:
+                async with block as db:
+                    return await work(db)
+            return await self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
+
+        try:
+            return await self._again(run, self._may_write_again if key is None else self._may_write_keyed_again)
+        except RegionKitError as error:
+            raise self._named(error, key, began_at) from error.__cause__
+        except Exception as error:
+            if self._failure(error) is not Failure.ROLLED_BACK:
+                raise
+            raise TransactionRolledBack(
+                f"the write on {self._store.name!r} was rolled back by the server, each time it ran.",
+                why=str(getattr(error, "orig", None) or error).strip(),
+                fix="run it again later; shorter transactions and a fixed lock order collide less.",
+                store=self._store.name,
+            ) from error
+
+    async def _keyed(self, block: AsyncBlock, work: Callable[[Any], Awaitable[T]], claim: Claim) -> T:
+        marker: Marker | None
+        try:
+            async with block as db:
+                handle: Any = block.handle
+                await block.connected()
+                backend = self._store.backend(block.index)
+                marker = await backend.claim(handle, claim)
+                if marker is not None:
+                    raise _Done(marker, await block.entry_now())
+                result = await work(db)
+                plain = is_plain(result, largest=LARGEST_RESULT)
+                if plain is not None:
+                    await backend.store_result(handle, claim, plain)
+                return result
+        except _Done as done:
+            marker = done.marker
+            self._session._wrote(self._store.name, done.entry)
+        earlier: T = self._earlier(marker, claim)
+        return earlier
+
+    def _earlier(self, marker: Marker, claim: Claim) -> Any:
+        if marker.fingerprint and claim.fingerprint and marker.fingerprint != claim.fingerprint:
+            raise PayloadMismatch(
+                "an idempotency key came back with another fingerprint.",
+                why="two different requests share one key, or one request changed between its tries.",
+                fix="make the key from what identifies the request; a changed request needs a key of its own.",
+                idempotency_key=claim.key,
+            )
+        if marker.result is None:
+            raise AlreadyApplied(
+                "a write with this idempotency key is committed already.",
+                why="its result was no plain data of at most 4 KiB, so it was not stored.",
+                fix="read the effect; return plain data from the function to get it back here.",
+                store=self._store.name,
+                idempotency_key=claim.key,
+            )
+        return decode(marker.result, Any)
+
+    def _deadline(self, kind: Kind) -> Deadline:
+        timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout
+        return Deadline(self._store.clock, timeout)
+
+    async def _again(self, run: Callable[[], Awaitable[T]], may: Callable[[BaseException], bool]) -> T:
+        """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
+        try:
+            return await run()
+        except Exception as error:
+            if not may(error):
+                raise
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+        store = self._store
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(store.policy.attempts - 1),
+            wait=store.policy.waits(),
+            retry=retry_if_exception(may),
+            sleep=asleep,
+            reraise=True,
+        )
+        return await retrying(run)
+
+    def _may_read_again(self, error: BaseException) -> bool:
+        lost = isinstance(error, RegionUnavailable | DeadlineExceeded)
+        if lost and self._block is not None and self._block.index >= 0:
+            self._excluded |= {self._block.index}
+        return (lost or self._failure(error) is Failure.ROLLED_BACK) and self._store.budget.spend()
+
+    def _may_write_again(self, error: BaseException) -> bool:
+        block = self._block
+        unsent = (
+            isinstance(error, RegionUnavailable) and error.committed == "no" and block is not None and not block.used
+        )
+        return (unsent or self._rolled_back(error)) and self._store.budget.spend()
+
+    def _may_write_keyed_again(self, error: BaseException) -> bool:
+        if isinstance(error, OutcomeUnknown):
+            self._unknown = error
+        if self._block is not None and self._block.implicit:
+            return False
+        again = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded) or self._rolled_back(error)
+        return again and self._store.budget.spend()
+
+    def _rolled_back(self, error: BaseException) -> bool:
+        if self._block is not None and self._block.implicit:
+            return False
+        if isinstance(error, TransactionRolledBack):
+            return error.retryable
+        return self._failure(error) is Failure.ROLLED_BACK
+
+    def _failure(self, error: BaseException) -> Failure:
+        if isinstance(error, RegionKitError):
+            return Failure.APPLICATION
+        return next(b for b in self._store.backends if b is not None).classify(error)
+
+    def _named(self, error: RegionKitError, key: str | None, began_at: float) -> RegionKitError:
+        """The error of the whole call: once a COMMIT was lost, what follows does not make its outcome known."""
+        unknown = self._unknown
+        if unknown is not None and not isinstance(error, AlreadyApplied | PayloadMismatch):
+            error = unknown
+        if isinstance(error, OutcomeUnknown):
+            error.idempotency_key = key
+            error.began_at = began_at
+            error.store = self._store.name
+        return error
+
+
+class _Done(Exception):
+    def __init__(self, marker: Marker, entry: Entry) -> None:
+        self.marker = marker
+        self.entry = entry
+
+
+def _check_key(key: str | None) -> None:
+    if key is None:
+        return
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or "\x00" in key:
+        raise ConfigurationError(
+            "an idempotency key is not usable.",
+            why=f"it is a text of 1 to {LONGEST_KEY} characters without NUL: it is an index key on the server.",
+            fix="use the request's id, or a hash of what identifies it.",
+        )

@@ -1,0 +1,117 @@
+"""The monitor: one background loop per endpoint asks where it stands; it also records promotions and sweeps markers.
+
+1. Endpoints are asked apart, so that a frozen one delays no other. One that residency refuses is never connected to.
+2. A good answer is a position sample; the next follows after `sample_every`. After a failed one the next follows after
+   `probe_every`, and only these failures count towards the breaker.
+3. A primary that no history row tells of gets its row where the server proves the promotion (PostgreSQL's timeline
+   history); the unique parent makes one of several observers the writer. Elsewhere an operator says `kit.adopt`.
+4. A round that raises something unexpected is told to the hooks, and the loop goes on.
+"""
+
+from __future__ import annotations
+
+import random
+
+from regionkit.backends.base_async import AsyncEndpointBackend
+from regionkit.core.concurrency_async import AsyncEvent, AsyncTask, spawn_async
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import HistoryWritten, MonitorFailed
+from regionkit.core.ids import uuid7
+from regionkit.routing.history import HistoryRow
+from regionkit.routing.snapshot import Observation
+from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.topology import Role
+
+__all__ = ["AsyncMonitor"]
+
+SWEEP_EVERY = 600.0
+"""Seconds between two sweeps of old markers by one process: a day's markers are many sweeps long."""
+SWEEP_MOST = 1000
+"""Markers deleted in one transaction: short enough to disturb nobody."""
+MARKERS_KEPT = 86_400.0
+"""Seconds that an idempotency marker is kept; a key used again later is not covered."""
+
+
+class AsyncMonitor:
+    """The background loops of one kit. `start` and `stop` may be called again."""
+
+    def __init__(self, stores: list[AsyncRoutedStore]) -> None:
+        self._stores = stores
+        self._tasks: list[AsyncTask] = []
+        self._stopping: AsyncEvent | None = None
+
+    def start(self) -> None:
+        """Start a loop per endpoint."""
+        stopping = self._stopping = AsyncEvent()
+        for store in self._stores:
+            for index, backend in enumerate(store.backends):
+                if backend is not None:
+                    watch = _Watch(store, index, backend, stopping)
+                    self._tasks.append(spawn_async(f"regionkit {store.name} {index}", watch.run))
+
+    async def stop(self) -> None:
+        """End the loops; one that is stuck in a driver is left behind."""
+        if self._stopping is not None:
+            self._stopping.set()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            await task.stop()
+
+
+class _Watch:
+    """The loop of one endpoint."""
+
+    def __init__(
+        self, store: AsyncRoutedStore, index: int, backend: AsyncEndpointBackend, stopping: AsyncEvent
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._backend = backend
+        self._stopping = stopping
+        self._random = random.Random()
+        self._sweep_at = store.clock.monotonic() + SWEEP_EVERY * self._random.random()
+        self._prove_at = 0.0
+
+    async def run(self) -> None:
+        """Ask, until told to stop."""
+        profile = self._store.profile
+        while not self._stopping.is_set():
+            pause = profile.probe_every
+            try:
+                seen = await self._store.probe(self._index)
+                if seen is not None:
+                    pause = profile.sample_every
+                    await self._record_promotion(seen)
+                    await self._sweep(seen)
+            except Exception as error:
+                region = self._store.observed.snapshot.endpoints[self._index].region
+                self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))
+            await self._stopping.wait(pause * (0.9 + 0.2 * self._random.random()))
+
+    async def _record_promotion(self, seen: Observation) -> None:
+        """Write the history row of a promotion that the server proves."""
+        now = self._store.clock.monotonic()
+        if seen.role is not Role.PRIMARY or seen.lineage is None or seen.recorded or now < self._prove_at:
+            return
+        self._prove_at = now + self._store.profile.probe_every
+        parent = seen.lineage.current
+        fork = await self._backend.prove_promotion(self._store.profile.probe_timeout, parent, seen)
+        if fork is None:
+            return
+        row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, seen.origin)
+        deadline = Deadline(self._store.clock, self._store.profile.write_deadline)
+        if await self._backend.write_history(deadline, row):
+            region = self._store.observed.snapshot.endpoints[self._index].region
+            event = HistoryWritten(self._store.name, region, row.history, parent.history, row.epoch, "timeline history")
+            self._store.hooks.emit(event)
+        await self._store.probe(self._index)
+
+    async def _sweep(self, seen: Observation) -> None:
+        """Forget old markers, now and then, on the owner."""
+        now = self._store.clock.monotonic()
+        if now < self._sweep_at or seen.lineage is None or self._store.observed.snapshot.owner != self._index:
+            return
+        self._sweep_at = now + SWEEP_EVERY * (0.5 + self._random.random())
+        deadline = Deadline(self._store.clock, self._store.profile.write_deadline)
+        while await self._backend.sweep(deadline, MARKERS_KEPT, SWEEP_MOST) == SWEEP_MOST:
+            pass

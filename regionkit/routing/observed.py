@@ -1,0 +1,205 @@
+"""What one process knows of one store: the snapshot, its samples, its breakers. Holds a lock, does no I/O.
+
+Threads and tasks feed it answers and failures; each makes a new snapshot by the pure transitions of snapshot.py and
+health.py and swaps it in whole, so that readers need no lock. A decision for a request class is remembered until the
+snapshot is another one or its validity is over.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import msgspec
+
+from regionkit.core.clock import Clock
+from regionkit.core.events import BreakerChanged, EventHooks, RoleChanged
+from regionkit.routing.decision import FOREVER, Decision, Kind, Request, decide
+from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, succeeded
+from regionkit.routing.history import Lineage
+from regionkit.routing.position import Position, as_position, extended, reaches
+from regionkit.routing.snapshot import EndpointState, Observation, Snapshot, adopted, observe, replaced
+from regionkit.routing.staleness import Ring, Sample
+from regionkit.topology import Profile, Role, Store, Topology
+
+__all__ = ["ObservedStore", "RequestClass"]
+
+
+class RequestClass:
+    """A request that many calls share, and the decision last made for it."""
+
+    __slots__ = ("decision", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.decision: Decision | None = None
+
+
+class ObservedStore:
+    """Thread-safe. `snapshot` is replaced whole; read it once per use."""
+
+    def __init__(
+        self, store: Store, topology: Topology, local: str, profile: Profile, clock: Clock, hooks: EventHooks
+    ) -> None:
+        self.store = store
+        self.profile = profile
+        self._clock = clock
+        self._hooks = hooks
+        self._random = random.Random()
+        self._ring = Ring()
+        self.renew()
+        count = len(store.endpoints)
+        self.loads = [0] * count
+        self._calls = [0] * count
+        self._calls_since = [0.0] * count
+        self._breakers = {(i, use): Breaker() for i in range(count) for use in Kind}
+        self.snapshot = Snapshot(
+            store=store.name,
+            local=local,
+            endpoints=tuple(
+                EndpointState(
+                    id=e.id,
+                    region=e.region,
+                    configured=e.role,
+                    role=e.role,
+                    allowed=topology.allowed(store, e),
+                )
+                for e in store.endpoints
+            ),
+            owner=next((i for i, e in enumerate(store.endpoints) if e.role is Role.PRIMARY), -1),
+        )
+
+    def renew(self) -> None:
+        """A new lock: after a fork another thread of the parent may have held the old one."""
+        self._lock = threading.Lock()
+
+    def decide(self, request: Request) -> Decision:
+        """Decide on what is known now."""
+        return decide(self.snapshot, request, self._clock.monotonic(), self.loads)
+
+    def route(self, shared: RequestClass) -> Decision:
+        """The decision for a request class: the last one while it holds."""
+        decision = shared.decision
+        if decision is not None and decision.snapshot is self.snapshot:
+            until = decision.valid_until
+            if until == FOREVER or self._clock.monotonic() < until:
+                return decision
+        decision = shared.decision = decide(self.snapshot, shared.request, self._clock.monotonic(), self.loads)
+        return decision
+
+    def observe(self, index: int, seen: Observation) -> None:
+        """A server answered."""
+        with self._lock:
+            before = self.snapshot
+            if index == before.owner and seen.role is not Role.REPLICA and seen.recorded and seen.reached is not None:
+                assert seen.lineage is not None
+                sample = Sample(seen.sent_at, as_position(seen.reached))
+                self._ring.add(before.endpoints[index].id, seen.lineage.current.history, sample)
+            history = seen.lineage.current.history if seen.lineage is not None else ""
+            after = observe(before, index, seen, self._ring.fresh_at(history, seen.reached))
+            if after.owner != before.owner or after.unrecorded:
+                self._ring.clear()
+            self.snapshot = after
+        self._tell_changes(index, before.endpoints[index], after.endpoints[index])
+
+    def adopt(self, lineage: Lineage | None) -> None:
+        """An operator named the history that counts."""
+        with self._lock:
+            self.snapshot = adopted(self.snapshot, lineage)
+            self._ring.clear()
+
+    def forget(self, index: int) -> None:
+        """Its connections died: prove everything anew, whichever run of the server answers next."""
+        with self._lock:
+            e = self.snapshot.endpoints[index]
+            if e.seen is not None and e.seen.reached is not None:
+                seen = msgspec.structs.replace(e.seen, reached=None, incarnation="")
+                self.snapshot = replaced(
+                    self.snapshot, index, msgspec.structs.replace(e, seen=seen, fresh_at=None)
+                )
+
+    def reached(self, index: int, incarnation: str, position: Position | None) -> None:
+        """A commit on this run of the endpoint gave `position`: it is known to be there."""
+        if position is None:
+            return
+        with self._lock:
+            e = self.snapshot.endpoints[index]
+            if e.seen is None or e.seen.reached is None or e.seen.incarnation != incarnation:
+                return
+            if not reaches(e.seen.reached, position):
+                seen = msgspec.structs.replace(e.seen, reached=extended(e.seen.reached, position))
+                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, seen=seen))
+
+    def began(self, index: int) -> None:
+        """A block began on an endpoint. Unlocked counts: they choose among equals and weigh failures, no more."""
+        self.loads[index] += 1
+        self._calls[index] += 1
+
+    def ended(self, index: int) -> None:
+        """A block on an endpoint ended."""
+        self.loads[index] -= 1
+
+    def succeeded(self, index: int, use: Kind) -> None:
+        """A block went well."""
+        if self._breakers[index, use].errors:
+            with self._lock:
+                self._breakers[index, use] = succeeded(self._breakers[index, use])
+
+    def failed(self, index: int, use: Kind, reason: str) -> None:
+        """A connection failed or a deadline passed on an endpoint; never an application's error."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if now - self._calls_since[index] > self.profile.trip_window:
+                self._calls_since[index], self._calls[index] = now, 1
+            breaker = self._breakers[index, use]
+            calls = self._calls[index]
+            event = self._set_breaker(index, use, failed(breaker, self.profile, now, calls, reason, self._random.random()))
+        if event is not None:
+            self._hooks.emit(event)
+
+    def probed(self, index: int, ok: bool, reason: str = "") -> None:
+        """A probe came back, or did not. It speaks for both uses."""
+        now = self._clock.monotonic()
+        events = []
+        with self._lock:
+            for use in Kind:
+                breaker = self._breakers[index, use]
+                after = after_probe(breaker, self.profile, now, ok, reason, self._random.random())
+                if after is not breaker:
+                    events.append(self._set_breaker(index, use, after))
+        for event in events:
+            if event is not None:
+                self._hooks.emit(event)
+
+    def breaker(self, index: int, use: Kind) -> Breaker:
+        """The breaker of an endpoint and use, as it is now."""
+        return self._breakers[index, use]
+
+    def _set_breaker(self, index: int, use: Kind, breaker: Breaker) -> BreakerChanged | None:
+        """Called with the lock held; the event is told by the caller, without it."""
+        was = self._breakers[index, use]
+        self._breakers[index, use] = breaker
+        if was.state is breaker.state:
+            return None
+        e = self.snapshot.endpoints[index]
+        why = "" if breaker.admits else f"breaker {breaker.state.value}: {breaker.reason}"
+        if use is Kind.READ:
+            e = msgspec.structs.replace(e, read_open=why, held_until=breaker.held_until)
+        else:
+            e = msgspec.structs.replace(e, write_open=why)
+        self.snapshot = replaced(self.snapshot, index, e)
+        if breaker.state is BreakerState.HALF_OPEN:
+            return None
+        return BreakerChanged(self.store.name, e.region, use.value, breaker.state.value, breaker.reason)
+
+    def _tell_changes(self, index: int, before: EndpointState, after: EndpointState) -> None:
+        if before.seen is None or after.seen is None or before.seen is after.seen:
+            return
+        if before.role is not after.role or before.seen.incarnation != after.seen.incarnation:
+            event = RoleChanged(self.store.name, after.region, _stand(after), _stand(before))
+            self._hooks.emit(event)
+
+
+def _stand(e: EndpointState) -> str:
+    assert e.seen is not None
+    return f"{e.role.value} in run {e.seen.incarnation or 'unknown'}"

@@ -1,0 +1,35 @@
+"""A refused decision as the error that says so."""
+
+from __future__ import annotations
+
+from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, RoutingError, StaleRead
+from regionkit.routing.decision import Decision, Kind, Refusal
+
+__all__ = ["error_of"]
+
+
+def error_of(decision: Decision) -> RoutingError:
+    """The error of a refused decision; it carries the decision, and its text every endpoint's reason."""
+    store = decision.snapshot.store
+    verb = "write" if decision.request.kind is Kind.WRITE else f"{decision.request.consistency} read"
+    why = "; ".join(f"{c.endpoint}: {c.refused_by}: {c.reason}" for c in decision.candidates if c.refused_by is not None) + "."
+    what = f"no endpoint of {store!r} may serve this {verb}."
+    match decision.refusal:
+        case Refusal.RESIDENCY:
+            return ResidencyViolation(what, why=why, fix="allow a region in the store's residency.", decision=decision)
+        case Refusal.FENCED:
+            fix = "kit.adopt(store, region) names the primary that counts, once you know which one does."
+            return Fenced(what, why=why, fix=fix, decision=decision)
+        case Refusal.STALE:
+            fix = "raise timeout=, ask for less, or allow another step in on_stale=; see kit.status()."
+            return StaleRead(what, why=why, fix=fix, decision=decision, store=store)
+        case Refusal.LOST:
+            what = f"what this session wrote or saw in {store!r} did not survive a change of primary."
+            fix = "s.accept_loss() goes on from what did survive."
+            return StaleRead(what, why=why, fix=fix, decision=decision, store=store, lost=True, retryable=False)
+        case Refusal.INVALID:
+            what = f"the bookmark speaks of something that {store!r} never had."
+            return InvalidBookmark(what, why=why, fix="begin without it (bookmark=None).", decision=decision)
+        case _:
+            fix = "kit.status() shows the state of each endpoint; breakers let probes through and close by themselves."
+            return NoEligibleEndpoint(what, why=why, fix=fix, decision=decision)

@@ -1,0 +1,202 @@
+"""What is known of a store at one moment, and how an answer of a server changes it. Pure: old value in, new value out.
+
+1. What is known of an endpoint is known of one incarnation of its server. Another incarnation: nothing is proved.
+2. What one incarnation has reached stays reached; an older answer that comes late changes nothing.
+3. The reported role wins over the configured one. A primary is the owner only by descent: its newest history row was
+   written where it stands (same origin), and its lineage is the last known one or descends from it. Of several that
+   qualify, the one that descends from all others; if none does, there is no owner, and both are fenced.
+4. A store without history rows has no descent: only the configured primary can own it.
+5. A primary that no history row tells of closes SESSION and BOUNDED reads on replicas: they may follow either history.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from regionkit.routing.history import Descent, Lineage
+from regionkit.routing.position import Reached
+from regionkit.topology import Role
+
+__all__ = ["EndpointState", "Observation", "Snapshot", "adopted", "observe", "replaced"]
+
+
+class Observation(msgspec.Struct, frozen=True, gc=False):
+    """One answer of a server about itself.
+
+    Attributes:
+        role: what it says it is; None where the server can not tell (a SQLite file without tables).
+        incarnation: which run of the server this is.
+        lineage: its history rows; None when there are none.
+        origin: where it stands, in the server's own words; "" when it can not tell.
+        reached: how far it has come; on the owner, a position that covers every commit acknowledged before `sent_at`.
+        sent_at: monotonic seconds at which the question left.
+        rtt: seconds until the answer.
+        synchronous: commits wait for replicas there, so a replica may show what the owner does not show yet.
+        waiting: such commits were waiting at that moment, or whether they were can not be seen.
+    """
+
+    role: Role | None
+    incarnation: str
+    lineage: Lineage | None
+    origin: str
+    reached: Reached | None
+    sent_at: float
+    rtt: float
+    synchronous: bool = False
+    waiting: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the newest history row tells of where this server stands."""
+        return self.lineage is not None and self.origin in ("", self.lineage.current.origin)
+
+
+class EndpointState(msgspec.Struct, frozen=True, gc=False):
+    """All that a decision knows of one endpoint."""
+
+    id: str
+    region: str
+    configured: Role
+    role: Role
+    allowed: bool
+    seen: Observation | None = None
+    fresh_at: float | None = None
+    rtt: float | None = None
+    barred: str = ""
+    read_open: str = ""
+    write_open: str = ""
+    held_until: float = 0.0
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """Its history rows, when they tell of where it stands."""
+        return self.seen.lineage if self.seen is not None and self.seen.recorded else None
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """One store as seen from one process. `owner`: index into `endpoints`, -1 when there is none."""
+
+    store: str
+    local: str
+    endpoints: tuple[EndpointState, ...]
+    owner: int = -1
+    lineage: Lineage | None = None
+    unrecorded: str = ""
+
+    def index(self, endpoint: str) -> int:
+        """Position of an endpoint id."""
+        return next(i for i, e in enumerate(self.endpoints) if e.id == endpoint)
+
+
+def observe(snapshot: Snapshot, index: int, seen: Observation, fresh_at: float | None) -> Snapshot:
+    """The snapshot after an answer of endpoint `index`; `fresh_at` is what the ring of samples proves of it."""
+    old = snapshot.endpoints[index]
+    if old.seen is not None and old.seen.incarnation == seen.incarnation:
+        if seen.sent_at < old.seen.sent_at:
+            return snapshot
+        if old.fresh_at is not None and (fresh_at is None or fresh_at < old.fresh_at) and _same_history(old.seen, seen):
+            fresh_at = old.fresh_at
+    rtt = seen.rtt if old.rtt is None else min(seen.rtt, 0.8 * old.rtt + 0.2 * seen.rtt)
+    new = msgspec.structs.replace(old, seen=seen, role=seen.role or old.configured, fresh_at=fresh_at, rtt=rtt)
+    endpoints = (*snapshot.endpoints[:index], new, *snapshot.endpoints[index + 1 :])
+    if old.seen is not None and old.role is new.role and old.seen.lineage == seen.lineage and old.seen.origin == seen.origin:
+        return msgspec.structs.replace(snapshot, endpoints=endpoints)
+    return _with_owner(snapshot, endpoints)
+
+
+def replaced(snapshot: Snapshot, index: int, endpoint: EndpointState) -> Snapshot:
+    """The snapshot with one endpoint's health changed."""
+    return msgspec.structs.replace(
+        snapshot, endpoints=(*snapshot.endpoints[:index], endpoint, *snapshot.endpoints[index + 1 :])
+    )
+
+
+def adopted(snapshot: Snapshot, lineage: Lineage | None) -> Snapshot:
+    """The snapshot after an operator named the history that counts from now on."""
+    return _with_owner(msgspec.structs.replace(snapshot, lineage=lineage), snapshot.endpoints)
+
+
+def _same_history(a: Observation, b: Observation) -> bool:
+    return a.lineage is not None and b.lineage is not None and a.lineage.current.history == b.lineage.current.history
+
+
+def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Snapshot:
+    known = _newest(snapshot.lineage, endpoints)
+    barred = [_barred(endpoint, known, endpoints) for endpoint in endpoints]
+    claims = [i for i, e in enumerate(endpoints) if e.role is Role.PRIMARY and not barred[i]]
+    proved = [i for i in claims if endpoints[i].seen is not None]
+    owner = -1
+    if len(proved) == 1:
+        owner = proved[0]
+    elif not proved and len(claims) == 1:
+        owner = claims[0]  # not seen yet: as configured
+    elif proved:
+        for i in proved:
+            barred[i] = "another endpoint claims the same history; neither descends from the other"
+    unrecorded = next((e.region for e in endpoints if e.role is Role.PRIMARY and _is_unrecorded(e)), "")
+    return Snapshot(
+        store=snapshot.store,
+        local=snapshot.local,
+        endpoints=tuple(
+            e if e.barred == why else msgspec.structs.replace(e, barred=why) for e, why in zip(endpoints, barred, strict=True)
+        ),
+        owner=owner,
+        lineage=known,
+        unrecorded=unrecorded,
+    )
+
+
+def _is_unrecorded(endpoint: EndpointState) -> bool:
+    seen = endpoint.seen
+    return seen is not None and seen.lineage is not None and not seen.recorded
+
+
+def _newest(known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> Lineage | None:
+    """The last known lineage, moved on by descent only. Two that were promoted apart from it: it stays."""
+    found = [e.lineage for e in endpoints if e.lineage is not None]
+    if known is None:
+        # the first to be seen decides only when all others agree by descent
+        tops = [a for a in found if all(a.descent(b) in (Descent.SAME, Descent.NEWER) for b in found)]
+        return tops[0] if tops else None
+    newer = [a for a in found if a.descent(known) is Descent.NEWER]
+    tops = [a for a in newer if all(a.descent(b) in (Descent.SAME, Descent.NEWER) for b in newer)]
+    return tops[0] if tops else known
+
+
+def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> str:
+    """Why an endpoint fails the epoch filter; "" when it passes."""
+    seen = endpoint.seen
+    if seen is None:
+        return ""
+    if endpoint.role is Role.REPLICA:
+        lineage = endpoint.lineage
+        apart = lineage is not None and known is not None and lineage.descent(known) is Descent.APART
+        return "it follows a history that was promoted apart from ours" if apart else ""
+    if seen.lineage is None:
+        return _barred_without_history(endpoint, known, endpoints)
+    if not seen.recorded:
+        return "it was promoted, and no history row tells of it yet: the monitor writes it where the server proves it, else adopt it"
+    if known is None:
+        return "it and another primary were promoted apart; neither descends from the other"
+    descent = seen.lineage.descent(known)
+    if descent is Descent.OLDER:
+        return f"it is at epoch {seen.lineage.current.epoch}, the store at {known.current.epoch}: it was replaced as primary"
+    if descent is Descent.APART:
+        return "its history does not descend from the last known one"
+    twins = [
+        other
+        for other in endpoints
+        if other is not endpoint
+        and other.role is Role.PRIMARY
+        and other.lineage is not None
+        and other.lineage.descent(seen.lineage) is Descent.APART
+    ]
+    return "another primary's history was promoted apart from this one" if twins else ""
+
+
+def _barred_without_history(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> str:
+    if known is not None:
+        return "its history rows are gone: it is not a copy of what was known here"
+    if endpoint.configured is not Role.PRIMARY:
+        return "it reports to be primary against the configuration, and without history rows nothing proves it"
+    return ""

@@ -1,0 +1,100 @@
+"""The state of every store and endpoint as one process sees it: a table for people, plain data for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from regionkit.routing.decision import Kind
+from regionkit.routing.observed import ObservedStore
+
+__all__ = ["EndpointStatus", "Status", "status_of"]
+
+
+class EndpointStatus(msgspec.Struct, frozen=True):
+    """One endpoint. `lag`: seconds it may be behind, None when not known; `rtt`: seconds; `state`: in words."""
+
+    store: str
+    endpoint: str
+    region: str
+    role: str
+    state: str
+    lag: float | None
+    rtt: float | None
+    epoch: int | None
+    read_breaker: str
+    write_breaker: str
+    in_flight: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """All endpoints of all stores, as seen from `local`."""
+
+    local: str
+    endpoints: tuple[EndpointStatus, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON. Its keys are stable."""
+        return {"local": self.local, "endpoints": [msgspec.structs.asdict(e) for e in self.endpoints]}
+
+    def __str__(self) -> str:
+        heads = ("store", "endpoint", "role", "state", "lag", "rtt", "epoch")
+        rows = [heads, *(_row(e, self.local) for e in self.endpoints)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+        return "\n".join(
+            "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+    __repr__ = __str__
+
+
+def _row(e: EndpointStatus, local: str) -> tuple[str, ...]:
+    return (
+        e.store,
+        e.endpoint + (" (here)" if e.region == local else ""),
+        e.role,
+        e.state,
+        "" if e.lag is None else f"{e.lag * 1000:.0f} ms",
+        "" if e.rtt is None else f"{e.rtt * 1000:.1f} ms",
+        "" if e.epoch is None else str(e.epoch),
+    )
+
+
+def status_of(stores: Iterable[ObservedStore], local: str, now: float) -> Status:
+    """The status of what is observed at `now` (monotonic seconds)."""
+    rows = []
+    for observed in stores:
+        snapshot = observed.snapshot
+        for index, e in enumerate(snapshot.endpoints):
+            lineage = None if e.seen is None else e.seen.lineage
+            lag = 0.0 if index == snapshot.owner and e.seen is not None else None
+            if index != snapshot.owner and e.fresh_at is not None:
+                lag = max(0.0, now - e.fresh_at)
+            rows.append(
+                EndpointStatus(
+                    store=snapshot.store,
+                    endpoint=e.id,
+                    region=e.region,
+                    role="owner" if index == snapshot.owner else e.role.value,
+                    state=_state(e.allowed, e.barred, e.read_open, e.write_open, seen=e.seen is not None),
+                    lag=lag,
+                    rtt=e.rtt,
+                    epoch=None if lineage is None else lineage.current.epoch,
+                    read_breaker=observed.breaker(index, Kind.READ).state.value,
+                    write_breaker=observed.breaker(index, Kind.WRITE).state.value,
+                    in_flight=observed.loads[index],
+                )
+            )
+    return Status(local, tuple(rows))
+
+
+def _state(allowed: bool, barred: str, read_open: str, write_open: str, *, seen: bool) -> str:
+    if not allowed:
+        return "refused by residency"
+    if barred:
+        return f"fenced: {barred}"
+    if read_open or write_open:
+        return read_open or write_open
+    return "up" if seen else "not seen yet"

@@ -1,0 +1,1 @@
+"""One module for each kind of server; regionkit.testing.servers lists them."""
