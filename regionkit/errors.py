@@ -222,6 +222,7 @@ class DeadlineExceeded(BackendError, TimeoutError):
 
     code = "RK-3102"
     retryable = True
+    blames_endpoint: bool = True  # False: our own pool was full, which says nothing about the server
 
 
 class TransactionRolledBack(BackendError):

@@ -35,7 +35,10 @@ def decode(data: bytes, kind: type[T], *, largest: int = LARGEST) -> T:
     """
     if len(data) > largest:
         raise ValueError(f"{len(data)} bytes, at most {largest} are taken")
-    return msgspec.msgpack.decode(data, type=kind)
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def is_plain(value: Any, *, largest: int) -> bytes | None:

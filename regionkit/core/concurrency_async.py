@@ -29,7 +29,11 @@ async def asleep(seconds: float) -> None:
 
 async def agather(calls: list[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
     """Run all calls at once; their results or errors in order."""
-    return await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+    return await asyncio.gather(*(_called(call) for call in calls), return_exceptions=True)
+
+
+async def _called(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()  # a call that raises before its first await is a value too
 
 
 class AsyncEvent:
@@ -67,7 +71,7 @@ class AsyncEvent:
 class AsyncSlots:
     """A bounded number of permits, with a wait that ends."""
 
-    __slots__ = ("_semaphore", "free")
+    __slots__ = ("_semaphore",)
 
     def __init__(self, count: int) -> None:
         self._semaphore = asyncio.Semaphore(count)
@@ -102,8 +106,9 @@ class AsyncTask:
 
     async def stop(self) -> None:
         """Cancel and wait until it has ended."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is not asyncio.current_task():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:

@@ -112,26 +112,27 @@ _LEVELS: dict[type[Event], int] = {
 
 
 class EventHooks:
-    """The hooks of one kit. Thread-safe: the tuple is replaced whole.
+    """The hooks of one kit. Thread-safe: each addition is one step on a dict of its own key."""
 
-    `quiet` is True when nobody listens to routed reads and writes, so that the hot path need not make their events.
-    """
-
-    __slots__ = ("_hooks", "quiet")
+    __slots__ = ("_hooks",)
 
     def __init__(self) -> None:
-        self._hooks: tuple[Hook, ...] = ()
-        self.quiet = not _log.isEnabledFor(logging.DEBUG)
+        self._hooks: dict[object, Hook] = {}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody listens to routed reads and writes, so that the hot path need not make their events."""
+        return not self._hooks and not _log.isEnabledFor(logging.DEBUG)
 
     def add(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` from now on; the result takes it away again."""
-        self._hooks = (*self._hooks, hook)
-        self.quiet = False
-        return lambda: self._remove(hook)
+        """Call `hook` from now on; the result takes it away again, and does nothing the second time."""
+        key = object()
+        self._hooks[key] = hook
 
-    def _remove(self, hook: Hook) -> None:
-        self._hooks = tuple(h for h in self._hooks if h is not hook)
-        self.quiet = not self._hooks and not _log.isEnabledFor(logging.DEBUG)
+        def remove() -> None:
+            self._hooks.pop(key, None)
+
+        return remove
 
     def emit(self, event: Event) -> None:
         """Tell the log and every hook."""
@@ -141,7 +142,7 @@ class EventHooks:
             _log.getChild(event.store or "kit").log(
                 level, "%s %s", name, event, extra={"event": name, "details": event}
             )
-        for hook in self._hooks:
+        for hook in tuple(self._hooks.values()):
             try:
                 hook(event)
             except Exception:

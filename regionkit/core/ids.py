@@ -43,5 +43,5 @@ def uuid7() -> uuid.UUID:
 def _successor(value: int) -> int:
     """The next value that keeps version and variant: count in the 74 free bits, then in the millisecond."""
     free = ((value >> 80) << 74) | ((value >> 64 & 0xFFF) << 62) | (value & ((1 << 62) - 1))
-    free += 1 + int.from_bytes(os.urandom(4), "big")  # a random step: the next id is not guessable from this one
+    free += 1 + int.from_bytes(os.urandom(6), "big")  # a random step: the next id is not guessable from this one
     return ((free >> 74) << 80) | (0x7 << 76) | ((free >> 62 & 0xFFF) << 64) | (0x2 << 62) | (free & ((1 << 62) - 1))

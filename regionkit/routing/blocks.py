@@ -225,7 +225,8 @@ class Block:
         """A connection to one endpoint; where others could serve too, it gets half of the time that is left."""
         assert self.deadline is not None
         left = self.deadline.require("connecting", store=self.store.name)
-        others = len(self.store.backends) - len(request.excluded) > 1 and request.kind is Kind.READ
+        roams = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
+        others = roams and len(self.store.backends) - len(request.excluded) > 1
         return self.store.backend(index).lease(request.kind, self.deadline, left / 2.0 if others else left)
 
     def _without(self, index: int, request: Request, error: RegionKitError, started: float) -> tuple[Decision, Request]:
@@ -236,7 +237,7 @@ class Block:
         """
         region = self.store.observed.snapshot.endpoints[index].region
         self._note(index, "initial" if not self._attempts else "retry", type(error).__name__, started)
-        if getattr(error, "blames_endpoint", True):
+        if not isinstance(error, DeadlineExceeded) or error.blames_endpoint:
             self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
             self.store.lost(index)
         assert self.deadline is not None
@@ -310,7 +311,7 @@ class Block:
                 handle.abort()
             except Exception as late:
                 error.add_note(f"and the rollback failed: {late}")
-        if isinstance(translated, RegionUnavailable | DeadlineExceeded):
+        if self._lease is not None and isinstance(translated, RegionUnavailable | DeadlineExceeded):
             assert self.decision is not None
             self.store.observed.failed(self.decision.index, self.kind, type(translated).__name__)
             self.store.lost(self.decision.index)
@@ -342,7 +343,7 @@ class Block:
             case Failure.CONNECTION:
                 fix = "run the block again: it goes to an endpoint that answers."
                 return RegionUnavailable(f"the connection to {region} was lost.", why=_text(error), fix=fix, **where)
-            case Failure.READ_ONLY if self.kind is Kind.READ:
+            case Failure.READ_ONLY | Failure.ROLE if self.kind is Kind.READ:
                 fix = "write in s.write(...)."
                 return UsageError(f"a write was tried in a read block of {store.name!r}.", why=_text(error), fix=fix)
             case Failure.READ_ONLY | Failure.ROLE:

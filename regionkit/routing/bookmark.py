@@ -59,7 +59,8 @@ class Bookmark(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         sources: entries by source (see `source`).
         placements: highest placement version seen, by store.
-        everything: True when all sources collapsed: read every store from its owner.
+        everything: True when all sources collapsed: read every store from its owner, and look up every placement afresh
+            that `placements` does not name.
     """
 
     sources: dict[str, tuple[Entry, ...]] = {}
@@ -68,15 +69,11 @@ class Bookmark(msgspec.Struct, frozen=True, array_like=True):
 
     def entries(self, store: str, partition: str = "") -> tuple[Entry, ...]:
         """What a copy of this source has to satisfy; empty when nothing was written or seen in the store."""
-        if self.everything:
-            return (OWNER_ONLY,)
-        found = self.sources.get(source(store, partition))
-        if found is not None:
+        found = self.sources.get(source(store, partition), ())
+        collapsed = self.everything or (partition != "" and source(store) in self.sources)
+        if not collapsed and (found or not any(name.startswith(f"{store}/") for name in self.sources)):
             return found
-        prefix = f"{store}/"
-        if any(name.startswith(prefix) for name in self.sources):
-            return (OWNER_ONLY,)
-        return ()
+        return _joined((OWNER_ONLY, *found))
 
     def add(self, store: str, entry: Entry, partition: str = "") -> Bookmark:
         """This bookmark and one more entry."""
@@ -117,23 +114,31 @@ def merge(bookmarks: Iterable[Bookmark]) -> Bookmark:
 
 
 def _joined(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """One entry per history; too many histories, or one that only the owner can satisfy, become the owner alone."""
+    """One entry per history, oldest first. Of too many histories the newest stay, the rest becomes the owner alone.
+
+    The order of arrival makes no difference, nor does joining twice: merging is a join in the mathematical sense.
+    """
     kept: dict[str, Entry] = {}
     for entry in entries:
         other = kept.get(entry.history)
-        if other is None:
-            kept[entry.history] = entry
-        elif other.position is None or entry.position is None:
-            kept[entry.history] = other if other.position is None else entry
-        else:
-            try:
-                top = later(other.position, entry.position)
-            except ValueError:  # kinds differ: no server of ours wrote both
-                return (OWNER_ONLY,)
-            kept[entry.history] = Entry(entry.history, entry.epoch, top, other.seen or entry.seen)
-    if len(kept) > MOST_ENTRIES:
-        return (OWNER_ONLY,)
-    return tuple(kept.values())
+        kept[entry.history] = entry if other is None else _join(other, entry)
+    if len(kept) == 1:
+        return tuple(kept.values())
+    told = sorted((e for e in kept.values() if e.history), key=lambda e: (e.epoch, e.history))
+    if len(told) < len(kept) or len(told) > MOST_ENTRIES:
+        return (OWNER_ONLY, *told[-MOST_ENTRIES:])
+    return tuple(told)
+
+
+def _join(a: Entry, b: Entry) -> Entry:
+    """All that two entries of one history ask for."""
+    position: Position | None = None
+    if a.position is not None and b.position is not None:
+        try:
+            position = later(a.position, b.position)
+        except ValueError:
+            pass  # kinds differ: no server of ours wrote both; the owner decides
+    return Entry(a.history, max(a.epoch, b.epoch), position, a.seen or b.seen)
 
 
 class Signer:
@@ -160,13 +165,14 @@ class Signer:
 
     def encode(self, bookmark: Bookmark) -> str:
         """The bookmark as text of at most 2 KiB; "" when it asks for nothing."""
-        if not bookmark.sources and not bookmark.everything:
+        if bookmark == EMPTY:
             return ""
         for smaller in _ever_smaller(bookmark):
             text = self._text(smaller)
             if len(text) <= LARGEST_BOOKMARK:
                 return text
-        return self._text(Bookmark(everything=True))
+        placed = self._text(Bookmark(placements=bookmark.placements, everything=True))
+        return placed if len(placed) <= LARGEST_BOOKMARK else self._text(Bookmark(everything=True))
 
     def decode(self, text: str | Sequence[str] | None) -> Bookmark:
         """The bookmark in `text`; of a sequence, all of them merged; of None or "", an empty one.
@@ -201,16 +207,26 @@ class Signer:
         try:
             raw = base64.b64decode(text[4:] + "=" * (-len(text[4:]) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
-            raise _invalid("a bookmark that is not base64.", "it was cut or changed on its way.") from None
+            raw = b""
+        if base64.urlsafe_b64encode(raw).rstrip(b"=") != text[4:].encode("utf-8", "replace"):  # one text per content
+            raise _invalid("a bookmark that is not base64.", "it was cut or changed on its way.")
         if self.signs:
             key_id, mac, raw = raw[:_KEY_ID], raw[_KEY_ID : _KEY_ID + _MAC], raw[_KEY_ID + _MAC :]
-            good = [s for i, s in self._keys if hmac.compare_digest(i, key_id) and hmac.compare_digest(self._mac(s, raw), mac)]
+            good = [
+                s
+                for i, s in self._keys
+                if hmac.compare_digest(i, key_id) and hmac.compare_digest(self._mac(s, raw), mac)
+            ]
             if not good:
-                raise _invalid("a bookmark whose signature is wrong.", "it was changed, or signed with a key this kit lacks.")
+                raise _invalid(
+                    "a bookmark whose signature is wrong.", "it was changed, or signed with a key this kit lacks."
+                )
         try:
             return msgspec.msgpack.decode(raw, type=Bookmark)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise _invalid("a bookmark with unreadable content.", "it was made by another version, or changed.") from None
+            raise _invalid(
+                "a bookmark with unreadable content.", "it was made by another version, or changed."
+            ) from None
 
 
 def _ever_smaller(bookmark: Bookmark) -> Iterable[Bookmark]:
@@ -228,4 +244,6 @@ def _ever_smaller(bookmark: Bookmark) -> Iterable[Bookmark]:
 
 
 def _invalid(what: str, why: str) -> InvalidBookmark:
-    return InvalidBookmark(what, why=why, fix="begin without it (bookmark=None); reads then see no earlier session's writes.")
+    return InvalidBookmark(
+        what, why=why, fix="begin without it (bookmark=None); reads then see no earlier session's writes."
+    )

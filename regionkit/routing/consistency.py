@@ -42,13 +42,13 @@ SESSION = Consistency(Level.SESSION)
 STRONG = Consistency(Level.STRONG)
 
 
-def BOUNDED(max_staleness: float) -> Consistency:  # noqa: N802 - a level among levels
+def BOUNDED(max_staleness: float) -> Consistency:
     """A read from a copy proved to be at most `max_staleness` seconds behind at the start of each statement.
 
     Raises:
         ConfigurationError: a bound that is no positive number of seconds.
     """
-    if not 0.0 < max_staleness <= LONGEST_TIMEOUT:
+    if not isinstance(max_staleness, int | float) or not 0.0 < max_staleness <= LONGEST_TIMEOUT:
         raise ConfigurationError(
             f"BOUNDED({max_staleness!r}) is not usable.",
             why=f"the bound is in seconds, more than 0 and at most {LONGEST_TIMEOUT:.0f}.",

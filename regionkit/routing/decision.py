@@ -6,7 +6,8 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
 2. `write` and STRONG take the owner only. Other reads take any endpoint that is not barred.
 3. SESSION asks that every entry of the bookmark is satisfied by what this incarnation of the endpoint has reached;
    BOUNDED that its measured staleness is within the bound. The owner satisfies both, unless an entry lies past a fork.
-4. Preference orders what is left: the replica this session read last, then the local region, then by round trip.
+4. Preference orders what is left: the local region, then by round trip; among the local ones, and among the others, the
+   replica that this session read last comes first.
    Endpoints that have just recovered come last until their hold-down is over.
 5. The first in order is used if it is proved. Else `on_stale` is walked:
    wait: for the first in order, at most as long as the best proved one would cost in extra round trip, and never past
@@ -20,17 +21,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from regionkit.routing.bookmark import Entry
 from regionkit.routing.consistency import ON_STALE, SESSION, Consistency, Level, OnStale
 from regionkit.routing.history import Survival
-from regionkit.routing.position import reaches
+from regionkit.routing.position import reaches, refutes
 from regionkit.routing.snapshot import EndpointState, Snapshot
 from regionkit.topology import Role
 
-__all__ = ["Candidate", "Decision", "Filter", "Kind", "Outcome", "Refusal", "Request", "decide"]
+if TYPE_CHECKING:
+    from regionkit.routing.explain import Explanation
+
+__all__ = ["Candidate", "Decision", "Filter", "Kind", "Outcome", "Refusal", "Request", "Standing", "Verdict", "decide"]
 
 FOREVER = float("inf")
 
@@ -116,17 +121,38 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     rtt: float | None
 
 
+class Standing(StrEnum):
+    """How an endpoint stands to what is asked of its data."""
+
+    PROVED = "proved"
+    BEHIND = "behind"  # or not known: worth waiting for
+    NEVER = "never"  # waiting does not help
+    UNSETTLED = "unsettled"  # the owner must be asked afresh
+    LOST = "lost"
+    INVALID = "invalid"
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What the filters say of one endpoint: the first that refuses it, and how its data stands."""
+
+    refused_by: Filter | None
+    reason: str
+    standing: Standing = Standing.NEVER
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """Use(endpoint), Wait(endpoint, until) or Refuse(reasons), and the verdict on every endpoint.
 
-    `index` is the endpoint used or waited for, -1 when refused. `proof` says in words why it may serve.
+    `index` is the endpoint used or waited for, -1 when refused. `proof` says in words why it may serve. `at`: monotonic
+    seconds at which it was taken.
     """
 
     outcome: Outcome
     snapshot: Snapshot
     request: Request
     index: int
-    candidates: tuple[Candidate, ...]
+    verdicts: tuple[Verdict, ...]
+    at: float
     proof: str
     staleness: float | None = None
     until: float = 0.0
@@ -138,24 +164,32 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         """The endpoint used or waited for."""
         return self.snapshot.endpoints[self.index] if self.index >= 0 else None
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every endpoint with its verdict in words; made when somebody looks."""
+        snapshot, at = self.snapshot, self.at
+        why_not = self._why_not()
+        rows = []
+        for i, (e, verdict) in enumerate(zip(snapshot.endpoints, self.verdicts, strict=True)):
+            refused_by, reason = verdict.refused_by, verdict.reason
+            if i == self.index:
+                refused_by = None
+            elif refused_by is None:
+                refused_by, reason = Filter.PREFERENCE, _hold(e, at) or why_not
+            rows.append(Candidate(e.id, e.region, e.role.value, refused_by, reason, _staleness(snapshot, i, at), e.rtt))
+        return tuple(rows)
 
-class _Standing(StrEnum):
-    """How an endpoint stands to what is asked of its data."""
+    def _why_not(self) -> str:
+        if self.index < 0:
+            return "another endpoint's answer decides"
+        region = self.snapshot.endpoints[self.index].region
+        return f"waiting for {region} costs no more" if self.outcome is Outcome.WAIT else f"{region} comes first"
 
-    PROVED = "proved"
-    BEHIND = "behind"  # or not known: worth waiting for
-    NEVER = "never"  # waiting does not help
-    UNSETTLED = "unsettled"  # the owner must be asked afresh
-    LOST = "lost"
-    INVALID = "invalid"
+    def explain(self, guarantees: tuple[str, ...] = ()) -> Explanation:
+        """This decision in words."""
+        from regionkit.routing.explain import Explanation  # it renders decisions, so it imports this module
 
-
-class _Verdict(msgspec.Struct, gc=False):
-    """Working row of one endpoint; the only mutable thing here, and it does not leave this module."""
-
-    refused_by: Filter | None
-    reason: str
-    standing: _Standing = _Standing.NEVER
+        return Explanation(self, guarantees)
 
 
 def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int]) -> Decision:
@@ -167,21 +201,20 @@ def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int
         now: monotonic seconds.
         loads: operations in flight, per endpoint; chooses among equals only.
     """
-    verdicts = [_filter(snapshot, request, index, now) for index in range(len(snapshot.endpoints))]
-    eligible = [i for i, v in enumerate(verdicts) if v.refused_by is None or v.refused_by in _DATA]
+    verdicts = tuple([_filter(snapshot, request, index, now) for index in range(len(snapshot.endpoints))])
+    eligible = [i for i, v in enumerate(verdicts) if v.refused_by in _LEFT]
     if not eligible:
         return _refuse(snapshot, request, verdicts, _kind_of_refusal(verdicts), now)
     order, equals = _ordered(snapshot, request, eligible, now, loads)
-    proved = [i for i in order if verdicts[i].standing is _Standing.PROVED]
     first = order[0]
     valid_until = now if equals else FOREVER
-    if proved and proved[0] == first:
+    if verdicts[first].refused_by is None:
         return _use(snapshot, request, verdicts, first, now, valid_until)
+    proved = [i for i in order if verdicts[i].refused_by is None]
     owner = snapshot.owner
-    gone = next((v for v in (verdicts[owner],) if v.standing in _GONE), None) if owner in eligible else None
+    gone = _GONE.get(verdicts[owner].standing) if owner in eligible else None
     if gone is not None and "serve" not in request.on_stale:
-        refusal = Refusal.LOST if gone.standing is _Standing.LOST else Refusal.INVALID
-        return _refuse(snapshot, request, verdicts, refusal, now)
+        return _refuse(snapshot, request, verdicts, gone, now)
     for step in request.on_stale:
         if step == "wait" and verdicts[first].standing in _WAITABLE and first not in request.waited:
             until = min(request.wait_until, now + _worth(snapshot, first, proved, owner, eligible))
@@ -194,119 +227,144 @@ def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int
         elif step == "primary" and owner in proved:
             return _use(snapshot, request, verdicts, owner, now, valid_until)
         elif step == "serve":
-            return _use(snapshot, request, verdicts, first, now, valid_until, proof="served as it is: on_stale allows it")
+            return _use(
+                snapshot, request, verdicts, first, now, valid_until, proof="served as it is: on_stale allows it"
+            )
         elif step == "raise":
             break
     return _refuse(snapshot, request, verdicts, Refusal.STALE, now)
 
 
-_DATA = frozenset({Filter.BOOKMARK, Filter.STALENESS})
-_GONE = frozenset({_Standing.LOST, _Standing.INVALID})
-_WAITABLE = frozenset({_Standing.BEHIND, _Standing.UNSETTLED})
+_WRITE, _USE = Kind.WRITE, Outcome.USE
+_EVENTUAL, _BOUNDED, _SESSION, _STRONG = Level.EVENTUAL, Level.BOUNDED, Level.SESSION, Level.STRONG
+_CURRENT, _SURVIVED, _LOST, _UNKNOWN = Survival.CURRENT, Survival.SURVIVED, Survival.LOST, Survival.UNKNOWN
+"""By name here, as looking a member up in its enum costs a tenth of the whole decision."""
+_LEFT = frozenset({None, Filter.BOOKMARK, Filter.STALENESS})
+_GONE = {Standing.LOST: Refusal.LOST, Standing.INVALID: Refusal.INVALID}
+_WAITABLE = frozenset({Standing.BEHIND, Standing.UNSETTLED})
+_PROVED = Verdict(None, "", Standing.PROVED)
+_NOT_OWNER = {
+    Kind.WRITE: Verdict(Filter.ROLE, "a replica; writes need the owner"),
+    Kind.READ: Verdict(Filter.ROLE, "a replica; STRONG needs the owner"),
+}
 
 
-def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> _Verdict:
+def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Verdict:
     """The first filter that refuses an endpoint, or how it stands to the data asked for."""
     e = snapshot.endpoints[index]
     if not e.allowed:
-        return _Verdict(Filter.RESIDENCY, f"{e.region} is outside the residency of {snapshot.store}")
+        return Verdict(Filter.RESIDENCY, f"{e.region} is outside the residency of {snapshot.store}")
     if e.barred:
-        return _Verdict(Filter.EPOCH, e.barred)
+        return Verdict(Filter.EPOCH, e.barred)
     level = request.consistency.level
-    needs_owner = request.kind is Kind.WRITE or level is Level.STRONG
+    writes = request.kind is _WRITE
+    needs_owner = writes or level is _STRONG
     if needs_owner and index != snapshot.owner:
         if e.role is Role.PRIMARY:
-            return _Verdict(Filter.EPOCH, "another primary owns the store")
-        return _Verdict(Filter.ROLE, "a replica; " + ("writes" if request.kind is Kind.WRITE else "STRONG") + " need the owner")
+            return Verdict(Filter.EPOCH, "another primary owns the store")
+        return _NOT_OWNER[request.kind]
     if index in request.excluded:
-        return _Verdict(Filter.HEALTH, "it failed in this very call")
-    down = e.write_open if request.kind is Kind.WRITE else e.read_open
+        return Verdict(Filter.HEALTH, "it failed in this very call")
+    down = e.write_open if writes else e.read_open
     if down:
-        return _Verdict(Filter.HEALTH, down)
-    if needs_owner or level is Level.EVENTUAL:
-        return _Verdict(None, "", _Standing.PROVED)
-    if level is Level.SESSION:
-        standing, why = _session(snapshot, request, index)
-        return _Verdict(None if standing is _Standing.PROVED else Filter.BOOKMARK, why, standing)
-    standing, why = _bounded(snapshot, request.consistency.max_staleness, index, now)
-    return _Verdict(None if standing is _Standing.PROVED else Filter.STALENESS, why, standing)
+        return Verdict(Filter.HEALTH, down)
+    if needs_owner or level is _EVENTUAL:
+        return _PROVED
+    if level is _SESSION:
+        return _session(snapshot, request, index) if request.entries else _PROVED
+    return _bounded(snapshot, request.consistency.max_staleness, index, now)
 
 
-def _session(snapshot: Snapshot, request: Request, index: int) -> tuple[_Standing, str]:
-    entries = request.entries
-    if not entries:
-        return _Standing.PROVED, ""
+def _unproved(standing: Standing, reason: str) -> Verdict:
+    return Verdict(Filter.BOOKMARK, reason, standing)
+
+
+def _session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     if index == snapshot.owner:
         return _owner_session(snapshot, request, index)
     e = snapshot.endpoints[index]
     if snapshot.unrecorded:
-        return _Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
-    lineage = e.lineage
+        return _unproved(
+            Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
+        )
     if e.seen is not None and e.seen.lineage is None:
-        return _Standing.NEVER, "the store has no history rows: only the owner is sure to have what was seen"
-    worst = _Standing.PROVED
-    why = ""
-    for entry in entries:
+        return _unproved(Standing.NEVER, "the store has no history rows: only the owner is sure to have what was seen")
+    lineage, reached = e.lineage, None if e.seen is None else e.seen.reached
+    worst = _PROVED
+    for entry in request.entries:
         if entry.position is None:
-            return _Standing.NEVER, "the bookmark says: read from the owner"
+            return _unproved(Standing.NEVER, "the bookmark says: read from the owner")
         if lineage is None:
-            worst, why = _Standing.BEHIND, "its position is not known yet"
+            worst = _unproved(Standing.BEHIND, "its position is not known yet")
             continue
         survival = lineage.survival(entry.history, entry.position)
-        if survival is Survival.LOST:
-            return _Standing.NEVER, "the position did not survive a change of primary"
-        if survival is Survival.UNKNOWN:
-            worst, why = _Standing.BEHIND, "it has not heard of the bookmark's history"
-        elif survival is Survival.CURRENT and (e.seen is None or not reaches(e.seen.reached, entry.position)):
-            worst, why = _Standing.BEHIND, "it has not reached the position of the bookmark"
-    return worst, why
+        if survival is _LOST:
+            return _unproved(Standing.NEVER, "the position did not survive a change of primary")
+        if survival is _UNKNOWN:
+            worst = _unproved(Standing.BEHIND, "it has not heard of the bookmark's history")
+        elif not reaches(reached, entry.position):
+            worst = _unproved(Standing.BEHIND, "it has not reached the position of the bookmark")
+    return worst
 
 
-def _owner_session(snapshot: Snapshot, request: Request, index: int) -> tuple[_Standing, str]:
+def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     e = snapshot.endpoints[index]
-    fresh = index in request.fresh
+    lineage, fresh = e.lineage, index in request.fresh
     if e.seen is None:
-        return _Standing.UNSETTLED, "the owner was not asked yet"
+        return _unproved(Standing.UNSETTLED, "the owner was not asked yet")
     for entry in request.entries:
         if entry.position is None and not entry.history:
             continue
-        if e.lineage is None:
+        if lineage is None:
             if entry.history and not fresh:
-                return _Standing.UNSETTLED, "the owner must be asked for its history"
+                return _unproved(Standing.UNSETTLED, "the owner must be asked for its history")
             if entry.history:
-                return _Standing.INVALID, "the bookmark names a history, the owner has none"
+                return _unproved(Standing.INVALID, "the bookmark names a history, the owner has none")
             continue
-        survival = e.lineage.survival(entry.history, entry.position)
-        if survival is Survival.UNKNOWN:
+        survival = lineage.survival(entry.history, entry.position)
+        if survival is _UNKNOWN:
             if not fresh:
-                return _Standing.UNSETTLED, "the owner must be asked whether it knows the bookmark's history"
-            return _Standing.INVALID, "nobody knows the bookmark's history"
-        if survival is Survival.LOST:
-            return _Standing.LOST, "the position lies past the fork: it did not survive a change of primary"
-        if survival is Survival.CURRENT and entry.position is not None and not reaches(e.seen.reached, entry.position):
+                return _unproved(Standing.UNSETTLED, "the owner must be asked whether it knows the bookmark's history")
+            return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
+        if survival is _LOST or _never_came(e, survival, entry):
+            return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
+        if survival is _CURRENT and entry.position is not None and not reaches(e.seen.reached, entry.position):
             if not fresh:
-                return _Standing.UNSETTLED, "the owner must be asked how far it is"
-            gone = _Standing.LOST if request.signed else _Standing.INVALID
-            return gone, "the position is ahead of the owner, freshly asked"
+                return _unproved(Standing.UNSETTLED, "the owner must be asked how far it is")
+            gone = Standing.LOST if request.signed else Standing.INVALID
+            return _unproved(gone, "the position is ahead of the owner, freshly asked")
         if entry.seen and e.seen.synchronous and (not fresh or e.seen.waiting):
-            return _Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner"
-    return _Standing.PROVED, ""
+            return _unproved(Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner")
+    return _PROVED
 
 
-def _bounded(snapshot: Snapshot, bound: float, index: int, now: float) -> tuple[_Standing, str]:
+def _never_came(e: EndpointState, survival: Survival, entry: Entry) -> bool:
+    """A position of an ancestor that seems to lie before the fork, and that the owner's own log refutes."""
+    if survival is not _SURVIVED or entry.position is None or e.seen is None:
+        return False
+    return refutes(e.seen.reached, entry.position)
+
+
+def _bounded(snapshot: Snapshot, bound: float, index: int, now: float) -> Verdict:
     if index == snapshot.owner:
-        return _Standing.PROVED, ""
+        return _PROVED
     e = snapshot.endpoints[index]
     if snapshot.unrecorded:
-        return _Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
+        return Verdict(
+            Filter.STALENESS,
+            f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing",
+            Standing.NEVER,
+        )
     if e.seen is not None and e.seen.lineage is None:
-        return _Standing.NEVER, "the store has no history rows: its staleness can not be measured"
-    if e.fresh_at is None:
-        return _Standing.BEHIND, "no sample of the owner proves its staleness yet"
+        return Verdict(
+            Filter.STALENESS, "the store has no history rows: its staleness can not be measured", Standing.NEVER
+        )
+    if e.fresh_at is None or e.lineage is None:
+        return Verdict(Filter.STALENESS, "no sample of the owner proves its staleness yet", Standing.BEHIND)
     staleness = now - e.fresh_at
     if staleness <= bound:
-        return _Standing.PROVED, ""
-    return _Standing.BEHIND, f"it may be {staleness:.3f} s behind, {bound:g} s are allowed"
+        return _PROVED
+    return Verdict(Filter.STALENESS, f"it may be {staleness:.3f} s behind, {bound:g} s are allowed", Standing.BEHIND)
 
 
 def _ordered(
@@ -315,22 +373,20 @@ def _ordered(
     """Eligible endpoints by preference, and whether load chose the first among equals."""
     if len(eligible) == 1:
         return eligible, False
-    endpoints = snapshot.endpoints
-
-    def rank(i: int) -> tuple[bool, bool, bool, float]:
+    endpoints, local, pin = snapshot.endpoints, snapshot.local, request.pin
+    ranks = []
+    for i in eligible:
         e = endpoints[i]
-        return (i != request.pin, e.held_until > now, e.region != snapshot.local, FOREVER if e.rtt is None else e.rtt)
-
-    order = sorted(eligible, key=rank)
-    first = rank(order[0])
-    if not first[0]:
-        return order, False
+        ranks.append((e.held_until > now, e.region != local, i != pin, FOREVER if e.rtt is None else e.rtt, i))
+    ranks.sort()
+    order = [rank[4] for rank in ranks]
+    first, second = ranks[0], ranks[1]
     window = first[3] + request.latency_window
-    equals = [i for i in order if rank(i)[:3] == first[:3] and (rank(i)[3] <= window or rank(i)[3] == first[3])]
-    if len(equals) == 1:
+    if not first[2] or second[:3] != first[:3] or second[3] > window:
         return order, False
+    equals = [rank[4] for rank in ranks if rank[:3] == first[:3] and rank[3] <= window]
     equals.sort(key=lambda i: loads[i])
-    return equals + [i for i in order if i not in equals], True
+    return equals + order[len(equals) :], True
 
 
 def _worth(snapshot: Snapshot, first: int, proved: list[int], owner: int, eligible: list[int]) -> float:
@@ -351,18 +407,6 @@ def _staleness(snapshot: Snapshot, index: int, now: float) -> float | None:
     return None if fresh_at is None else max(0.0, now - fresh_at)
 
 
-def _candidates(snapshot: Snapshot, verdicts: list[_Verdict], taken: int, why_not: str, now: float) -> tuple[Candidate, ...]:
-    rows = []
-    for i, (e, v) in enumerate(zip(snapshot.endpoints, verdicts, strict=True)):
-        refused_by, reason = v.refused_by, v.reason
-        if i == taken:
-            refused_by = None
-        elif refused_by is None:
-            refused_by, reason = Filter.PREFERENCE, _hold(e, now) or why_not
-        rows.append(Candidate(e.id, e.region, e.role.value, refused_by, reason, _staleness(snapshot, i, now), e.rtt))
-    return tuple(rows)
-
-
 def _hold(e: EndpointState, now: float) -> str:
     return f"held down for {e.held_until - now:.0f} s more after its recovery" if e.held_until > now else ""
 
@@ -370,7 +414,7 @@ def _hold(e: EndpointState, now: float) -> str:
 def _use(
     snapshot: Snapshot,
     request: Request,
-    verdicts: list[_Verdict],
+    verdicts: tuple[Verdict, ...],
     index: int,
     now: float,
     valid_until: float,
@@ -382,48 +426,51 @@ def _use(
         proof = _proof(snapshot, request, index)
     elif level is not Level.EVENTUAL:
         valid_until = now
-    if level is Level.BOUNDED and index != snapshot.owner and e.fresh_at is not None:
+    if level is _BOUNDED and index != snapshot.owner and e.fresh_at is not None:
         valid_until = min(valid_until, e.fresh_at + request.consistency.max_staleness)
-    holds = [x.held_until for x in snapshot.endpoints if x.held_until > now]
+    for x in snapshot.endpoints:
+        if now < x.held_until < valid_until:
+            valid_until = x.held_until
     return Decision(
-        outcome=Outcome.USE,
+        outcome=_USE,
         snapshot=snapshot,
         request=request,
         index=index,
-        candidates=_candidates(snapshot, verdicts, index, f"{e.region} comes first", now),
+        verdicts=verdicts,
+        at=now,
         proof=proof,
         staleness=_staleness(snapshot, index, now),
-        valid_until=min([valid_until, *holds]),
+        valid_until=valid_until,
     )
 
 
 def _proof(snapshot: Snapshot, request: Request, index: int) -> str:
     level = request.consistency.level
     if index == snapshot.owner:
-        if request.kind is Kind.WRITE or level is Level.STRONG:
+        if request.kind is _WRITE or level is _STRONG:
             return "the owner, primary as configured or by descent; without a lease nothing else proves it"
         return "the owner"
-    if level is Level.EVENTUAL:
+    if level is _EVENTUAL:
         return "any allowed copy will do"
-    if level is Level.BOUNDED:
+    if level is not _SESSION:
         return "measured staleness is within the bound"
     return "it has reached all that this session saw" if request.entries else "this session has seen nothing yet"
 
 
-def _unsettled(owner: int, eligible: list[int], verdicts: list[_Verdict], request: Request) -> bool:
-    return owner in eligible and owner not in request.waited and verdicts[owner].standing is _Standing.UNSETTLED
+def _unsettled(owner: int, eligible: list[int], verdicts: tuple[Verdict, ...], request: Request) -> bool:
+    return owner in eligible and owner not in request.waited and verdicts[owner].standing is Standing.UNSETTLED
 
 
 def _wait(
-    snapshot: Snapshot, request: Request, verdicts: list[_Verdict], index: int, now: float, until: float
+    snapshot: Snapshot, request: Request, verdicts: tuple[Verdict, ...], index: int, now: float, until: float
 ) -> Decision:
-    region = snapshot.endpoints[index].region
     return Decision(
         outcome=Outcome.WAIT,
         snapshot=snapshot,
         request=request,
         index=index,
-        candidates=_candidates(snapshot, verdicts, index, f"waiting for {region} costs no more", now),
+        verdicts=verdicts,
+        at=now,
         proof=verdicts[index].reason,
         until=until,
         valid_until=0.0,
@@ -431,21 +478,22 @@ def _wait(
 
 
 def _refuse(
-    snapshot: Snapshot, request: Request, verdicts: list[_Verdict], refusal: Refusal, now: float
+    snapshot: Snapshot, request: Request, verdicts: tuple[Verdict, ...], refusal: Refusal, now: float
 ) -> Decision:
     return Decision(
         outcome=Outcome.REFUSE,
         snapshot=snapshot,
         request=request,
         index=-1,
-        candidates=_candidates(snapshot, verdicts, -1, "another endpoint's answer decides", now),
+        verdicts=verdicts,
+        at=now,
         proof="",
         valid_until=0.0,
         refusal=refusal,
     )
 
 
-def _kind_of_refusal(verdicts: list[_Verdict]) -> Refusal:
+def _kind_of_refusal(verdicts: tuple[Verdict, ...]) -> Refusal:
     """What kind of error it is that no endpoint is left."""
     refused = [v.refused_by for v in verdicts if v.refused_by is not Filter.RESIDENCY]
     if not refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from regionkit.routing.decision import Decision, Outcome
@@ -9,6 +10,8 @@ from regionkit.routing.decision import Decision, Outcome
 __all__ = ["Explanation"]
 
 _WIDTH = 80
+_WIDEST_ID = 32
+"""A longer endpoint id gets a line of its own, characters."""
 
 
 class Explanation:
@@ -60,17 +63,24 @@ class Explanation:
         ask = f"{d.request.kind.value} {d.snapshot.store}"
         if d.request.kind.value == "read":
             ask += f" at {d.request.consistency}"
-        lines = [f"{ask}, from {d.snapshot.local}: {_answer(d)}"]
-        width = max([len(c.endpoint) for c in d.candidates], default=0)
-        for c in d.candidates:
+        lines = _folded(f"{ask}, from {d.snapshot.local}: {_answer(d)}", indent="  ")
+        candidates = d.candidates
+        width = min(_WIDEST_ID, max([len(c.endpoint) for c in candidates], default=0))
+        for c in candidates:
             verdict = "taken" if c.refused_by is None else c.refused_by.value
             if c.refused_by is None and d.outcome is Outcome.WAIT:
                 verdict = "waiting"
-            lag = "" if c.staleness is None else f"{c.staleness * 1000:.0f} ms"
-            rtt = "" if c.rtt is None else f"{c.rtt * 1000:.1f} ms"
-            head = f"  {c.endpoint:<{width}} {c.role:<7} {verdict:<10} lag {lag:>8} rtt {rtt:>9}"
-            lines.extend(_folded(head, d.proof if c.refused_by is None else c.reason))
-        lines.extend(f"  note: {line}" for line in self.guarantees)
+            if len(c.endpoint) > width:
+                lines.append(f"  {c.endpoint}")
+            name = c.endpoint if len(c.endpoint) <= width else ""
+            lines.append(
+                f"  {name:<{width}} {c.role:<7} {verdict:<10} lag {_short(c.staleness):>8} rtt {_short(c.rtt):>9}"
+            )
+            reason = d.proof if c.refused_by is None else c.reason
+            if reason:
+                lines.extend(_folded(f"      {reason}", indent="      "))
+        for line in self.guarantees:
+            lines.extend(_folded(f"  note: {line}", indent="        "))
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -84,14 +94,15 @@ def _answer(decision: Decision) -> str:
     return f"{verb} {endpoint.id}"
 
 
-def _folded(head: str, reason: str) -> list[str]:
-    """The row, its reason on lines of their own, none wider than the table."""
-    lines, line = [head], "     "
-    for word in reason.split():
-        if len(line) + 1 + len(word) > _WIDTH and line.strip():
-            lines.append(line)
-            line = "     "
-        line += " " + word
-    if line.strip():
-        lines.append(line)
-    return lines
+def _short(seconds: float | None) -> str:
+    """A duration in at most eight characters."""
+    if seconds is None:
+        return ""
+    if seconds < 10.0:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.0f} s" if seconds < 1e6 else "> 11 d"
+
+
+def _folded(text: str, indent: str) -> list[str]:
+    """A line, folded so that none is wider than the table."""
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)

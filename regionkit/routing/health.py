@@ -3,15 +3,16 @@
 | state     | event                                    | next      |
 |-----------|------------------------------------------|-----------|
 | CLOSED    | success                                  | CLOSED, errors in a row := 0 |
-| CLOSED    | connection error, or too slow            | CLOSED; OPEN at `trip_errors` in a row, or at `trip_share` of >= `trip_calls` calls in `trip_window` s |
+| CLOSED    | connection error, or too slow            | CLOSED; OPEN at `trip_errors` in a row, or ... |
+|           |                                          | ... at `trip_share` of >= `trip_calls` calls in `trip_window` s |
 | CLOSED    | probe failed                             | CLOSED; OPEN at `trip_probes` in a row |
 | OPEN      | its time is over                         | HALF_OPEN |
 | HALF_OPEN | `half_open_probes` probes in a row pass  | CLOSED, readers held down for `hold_down` s |
 | HALF_OPEN | probe failed                             | OPEN, twice as long, at most `open_longest` |
 | any       | application error                        | unchanged: it says nothing about the endpoint |
 
-OPEN and HALF_OPEN admit no traffic, only probes. Lengths are jittered by the caller's random number in [0, 1), so that
-many processes do not come back in one instant.
+OPEN and HALF_OPEN admit no traffic, only probes. Lengths are jittered by a tenth either way, by the caller's random
+number in [0, 1), so that many processes do not come back in one instant.
 """
 
 from __future__ import annotations

@@ -42,6 +42,9 @@ class Survival(Enum):
     UNKNOWN = "of a history that is not an ancestor"
 
 
+_CURRENT = Survival.CURRENT  # the common answer, without the look into the enum
+
+
 class Descent(Enum):
     """How one lineage stands to another."""
 
@@ -64,7 +67,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False):
     def survival(self, history: str, position: Position | None) -> Survival:
         """What became of `position` of `history`; of a position of None, what became of its history's end."""
         if history == self.rows[-1].history:
-            return Survival.CURRENT
+            return _CURRENT
         for row, child in zip(self.rows, self.rows[1:], strict=False):
             if row.history == history:
                 fork = child.fork

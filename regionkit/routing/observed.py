@@ -51,7 +51,9 @@ class ObservedStore:
         count = len(store.endpoints)
         self.loads = [0] * count
         self._calls = [0] * count
-        self._calls_since = [0.0] * count
+        self._calls_before = {
+            (i, use): 0 for i in range(count) for use in Kind
+        }  # calls when the window of a breaker began
         self._breakers = {(i, use): Breaker() for i in range(count) for use in Kind}
         self.snapshot = Snapshot(
             store=store.name,
@@ -91,14 +93,14 @@ class ObservedStore:
         """A server answered."""
         with self._lock:
             before = self.snapshot
-            if index == before.owner and seen.role is not Role.REPLICA and seen.recorded and seen.reached is not None:
-                assert seen.lineage is not None
-                sample = Sample(seen.sent_at, as_position(seen.reached))
-                self._ring.add(before.endpoints[index].id, seen.lineage.current.history, sample)
             history = seen.lineage.current.history if seen.lineage is not None else ""
             after = observe(before, index, seen, self._ring.fresh_at(history, seen.reached))
-            if after.owner != before.owner or after.unrecorded:
+            if after.owner != before.owner or after.lineage != before.lineage or after.unrecorded:
                 self._ring.clear()
+            e = after.endpoints[index]
+            fits = after is not before and index == after.owner and e.lineage is not None and not after.unrecorded
+            if fits and seen.reached is not None:
+                self._ring.add(e.id, history, Sample(seen.sent_at, as_position(seen.reached)))
             self.snapshot = after
         self._tell_changes(index, before.endpoints[index], after.endpoints[index])
 
@@ -109,14 +111,13 @@ class ObservedStore:
             self._ring.clear()
 
     def forget(self, index: int) -> None:
-        """Its connections died: prove everything anew, whichever run of the server answers next."""
+        """Its connections died: prove everything anew, whichever run of the server answers next, to a question sent later."""
         with self._lock:
             e = self.snapshot.endpoints[index]
-            if e.seen is not None and e.seen.reached is not None:
-                seen = msgspec.structs.replace(e.seen, reached=None, incarnation="")
-                self.snapshot = replaced(
-                    self.snapshot, index, msgspec.structs.replace(e, seen=seen, fresh_at=None)
-                )
+            if e.seen is not None and (e.seen.incarnation or e.seen.reached is not None):
+                sent_at = max(e.seen.sent_at, self._clock.monotonic())
+                seen = msgspec.structs.replace(e.seen, reached=None, incarnation="", sent_at=sent_at)
+                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, seen=seen, fresh_at=None))
 
     def reached(self, index: int, incarnation: str, position: Position | None) -> None:
         """A commit on this run of the endpoint gave `position`: it is known to be there."""
@@ -149,11 +150,13 @@ class ObservedStore:
         """A connection failed or a deadline passed on an endpoint; never an application's error."""
         now = self._clock.monotonic()
         with self._lock:
-            if now - self._calls_since[index] > self.profile.trip_window:
-                self._calls_since[index], self._calls[index] = now, 1
             breaker = self._breakers[index, use]
-            calls = self._calls[index]
-            event = self._set_breaker(index, use, failed(breaker, self.profile, now, calls, reason, self._random.random()))
+            if now - breaker.window_start > self.profile.trip_window:
+                self._calls_before[index, use] = self._calls[index] - 1
+            calls = self._calls[index] - self._calls_before[index, use]
+            event = self._set_breaker(
+                index, use, failed(breaker, self.profile, now, calls, reason, self._random.random())
+            )
         if event is not None:
             self._hooks.emit(event)
 
@@ -195,11 +198,12 @@ class ObservedStore:
     def _tell_changes(self, index: int, before: EndpointState, after: EndpointState) -> None:
         if before.seen is None or after.seen is None or before.seen is after.seen:
             return
-        if before.role is not after.role or before.seen.incarnation != after.seen.incarnation:
+        if _stand(before) != _stand(after):
             event = RoleChanged(self.store.name, after.region, _stand(after), _stand(before))
             self._hooks.emit(event)
 
 
 def _stand(e: EndpointState) -> str:
     assert e.seen is not None
-    return f"{e.role.value} in run {e.seen.incarnation or 'unknown'}"
+    history = e.seen.lineage.current.history if e.seen.lineage is not None else "none"
+    return f"{e.role.value} in run {e.seen.incarnation or 'unknown'}, history {history}"

@@ -12,10 +12,21 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Gtids", "GtidsReached", "Position", "Reached", "as_position", "extended", "later", "reaches", "within"]
+__all__ = [
+    "Gtids",
+    "GtidsReached",
+    "Position",
+    "Reached",
+    "as_position",
+    "extended",
+    "later",
+    "reaches",
+    "refutes",
+    "within",
+]
 
 Gtids = tuple[tuple[int, int, int], ...]
-"""(domain, server, sequence), one per domain, sorted."""
+"""(domain, server, sequence), sorted; one per domain as servers say them, one per (domain, server) where joined."""
 
 Position = int | Gtids
 """What a bookmark asks for."""
@@ -38,22 +49,37 @@ def reaches(have: Reached | None, want: Position) -> bool:
         return isinstance(have, int) and have >= want
     if not isinstance(have, GtidsReached):
         return False
-    applied = {domain: seq for domain, _, seq in have.applied}
+    applied = _newest(have.applied)
     known = {(domain, server): seq for domain, server, seq in have.known}
     return all(applied.get(d, -1) >= seq and known.get((d, server), -1) >= seq for d, server, seq in want)
 
 
+def refutes(have: Reached | None, want: Position) -> bool:
+    """Whether a copy in a later history proves that `want` never came to it.
+
+    Its binary log knows the server that wrote `want`, but not so far. A server that it does not know proves nothing:
+    logs are purged, and copies are made from backups.
+    """
+    if isinstance(want, int) or not isinstance(have, GtidsReached):
+        return False
+    known = {(domain, server): seq for domain, server, seq in have.known}
+    return any(known.get((domain, server), seq) < seq for domain, server, seq in want)
+
+
 def later(a: Position, b: Position) -> Position:
-    """The least position that includes both; they are of one history, hence of one kind."""
+    """The least position that includes both: a copy reaches it iff it reaches each. They are of one kind.
+
+    GTIDs are joined per (domain, server): a later sequence of another server does not prove the earlier one, while a
+    promotion that no history row tells of lets two servers write under one history.
+    """
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b)
     if isinstance(a, int) or isinstance(b, int):
         raise ValueError("positions of two kinds in one history")
-    best = {domain: (domain, server, seq) for domain, server, seq in a}
-    for gtid in b:
-        if gtid[0] not in best or best[gtid[0]][2] < gtid[2]:
-            best[gtid[0]] = gtid
-    return tuple(sorted(best.values()))
+    best: dict[tuple[int, int], int] = {}
+    for domain, server, seq in (*a, *b):
+        best[domain, server] = max(seq, best.get((domain, server), seq))
+    return tuple(sorted((domain, server, seq) for (domain, server), seq in best.items()))
 
 
 def extended(have: Reached, position: Position) -> Reached:
@@ -74,10 +100,24 @@ def within(want: Position, fork: Position) -> bool:
     """Whether `want` lies at or before the place where a history was left for another."""
     if isinstance(want, int) or isinstance(fork, int):
         return isinstance(want, int) and isinstance(fork, int) and want <= fork
-    left = {domain: seq for domain, _, seq in fork}
+    left = _newest(fork)
     return all(seq <= left.get(domain, -1) for domain, _, seq in want)
 
 
 def as_position(have: Reached) -> Position:
-    """A position that covers all that a copy at `have` may have shown."""
-    return have if isinstance(have, int) else have.applied
+    """A position that covers all that a copy at `have` may have shown: the newest it applied in each domain.
+
+    Earlier ones of other servers are not named: a copy made from a backup could never prove them.
+    """
+    if isinstance(have, int):
+        return have
+    newest = _newest(have.applied)
+    return tuple(gtid for gtid in have.applied if gtid[2] == newest[gtid[0]])
+
+
+def _newest(gtids: Gtids) -> dict[int, int]:
+    """The highest sequence per domain."""
+    newest: dict[int, int] = {}
+    for domain, _, seq in gtids:
+        newest[domain] = max(seq, newest.get(domain, seq))
+    return newest

@@ -21,7 +21,9 @@ from regionkit.routing.consistency import SESSION, Consistency, OnStale, on_stal
 from regionkit.routing.decision import Decision, Kind
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.history import Lineage, Survival
+from regionkit.routing.history import Survival
+from regionkit.routing.position import reaches
+from regionkit.routing.snapshot import Observation
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Nearest, Store
 
@@ -164,12 +166,14 @@ class AsyncRegionSession:
             routed = self._stores(name)
             await routed.refresh()
             snapshot = routed.observed.snapshot
-            lineage = snapshot.endpoints[snapshot.owner].lineage if snapshot.owner >= 0 else None
-            if lineage is None:
+            seen = None if snapshot.owner < 0 else await routed.probe(snapshot.owner)
+            if seen is None or seen.lineage is None:
                 continue
-            kept = tuple(e for e in self._bookmark.entries(name) if not e.history or _survived(lineage, e))
-            if kept != self._bookmark.entries(name):
-                self._bookmark = self._bookmark.set(name, kept or (OWNER_ONLY,))
+            before = self._bookmark.entries(name)
+            kept = tuple(e for e in before if not e.history or _survived(seen, e))
+            if kept != before:
+                now = routed.entry_of(snapshot.owner, seen)
+                self._bookmark = self._bookmark.set(name, (*kept, now))
                 self._unseen.pop(name, None)
                 self._pins.pop(name, None)
                 routed.hooks.emit(LossAccepted(name, snapshot.endpoints[snapshot.owner].region))
@@ -223,7 +227,7 @@ class AsyncRegionSession:
         if known is not None and known.incarnation != incarnation:
             self._wrote(store.name, OWNER_ONLY)  # what the earlier run showed can not be told any more
         unseen[index] = _Seen(incarnation, store.clock.monotonic())
-        self._pins[store.name] = index
+        self._pins[store.name] = -1 if index == store.observed.snapshot.owner else index
 
     async def _take_positions(self, store: AsyncRoutedStore, keep: tuple[int, str] | None) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
@@ -261,5 +265,9 @@ class AsyncRegionSession:
         return store.entry_of(index, known)
 
 
-def _survived(lineage: Lineage, entry: Entry) -> bool:
-    return lineage.survival(entry.history, entry.position) in (Survival.CURRENT, Survival.SURVIVED)
+def _survived(owner: Observation, entry: Entry) -> bool:
+    assert owner.lineage is not None
+    survival = owner.lineage.survival(entry.history, entry.position)
+    if survival is Survival.CURRENT and entry.position is not None:
+        return reaches(owner.reached, entry.position)
+    return survival in (Survival.CURRENT, Survival.SURVIVED)

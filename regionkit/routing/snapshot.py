@@ -1,20 +1,23 @@
 """What is known of a store at one moment, and how an answer of a server changes it. Pure: old value in, new value out.
 
 1. What is known of an endpoint is known of one incarnation of its server. Another incarnation: nothing is proved.
-2. What one incarnation has reached stays reached; an older answer that comes late changes nothing.
+2. What one incarnation has reached stays reached; an answer to an older question that comes late changes nothing.
 3. The reported role wins over the configured one. A primary is the owner only by descent: its newest history row was
    written where it stands (same origin), and its lineage is the last known one or descends from it. Of several that
-   qualify, the one that descends from all others; if none does, there is no owner, and both are fenced.
+   qualify, the one that descends from all others; if none does, there is no owner, and both are fenced. One whose
+   history another endpoint's lineage goes on from was replaced, whichever of several successors will count.
 4. A store without history rows has no descent: only the configured primary can own it.
 5. A primary that no history row tells of closes SESSION and BOUNDED reads on replicas: they may follow either history.
+6. A replica that followed a replaced primary past the fork is barred as one that was promoted apart is.
+7. Measured staleness speaks of one owner in one history: at a switch all of it is forgotten.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from regionkit.routing.history import Descent, Lineage
-from regionkit.routing.position import Reached
+from regionkit.routing.history import Descent, Lineage, Survival
+from regionkit.routing.position import Reached, as_position
 from regionkit.topology import Role
 
 __all__ = ["EndpointState", "Observation", "Snapshot", "adopted", "observe", "replaced"]
@@ -48,7 +51,8 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     @property
     def recorded(self) -> bool:
         """Whether the newest history row tells of where this server stands."""
-        return self.lineage is not None and self.origin in ("", self.lineage.current.origin)
+        lineage = self.lineage
+        return lineage is not None and (self.origin == "" or self.origin == lineage.rows[-1].origin)
 
 
 class EndpointState(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +74,8 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     @property
     def lineage(self) -> Lineage | None:
         """Its history rows, when they tell of where it stands."""
-        return self.seen.lineage if self.seen is not None and self.seen.recorded else None
+        seen = self.seen
+        return seen.lineage if seen is not None and seen.recorded else None
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -91,15 +96,28 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 def observe(snapshot: Snapshot, index: int, seen: Observation, fresh_at: float | None) -> Snapshot:
     """The snapshot after an answer of endpoint `index`; `fresh_at` is what the ring of samples proves of it."""
     old = snapshot.endpoints[index]
-    if old.seen is not None and old.seen.incarnation == seen.incarnation:
+    if old.seen is not None:
         if seen.sent_at < old.seen.sent_at:
             return snapshot
-        if old.fresh_at is not None and (fresh_at is None or fresh_at < old.fresh_at) and _same_history(old.seen, seen):
-            fresh_at = old.fresh_at
+        if old.seen.incarnation == seen.incarnation:
+            seen = _still_standing(old.seen, seen)
+            if (
+                old.fresh_at is not None
+                and (fresh_at is None or fresh_at < old.fresh_at)
+                and _same_history(old.seen, seen)
+            ):
+                fresh_at = old.fresh_at
+    if not seen.recorded:
+        fresh_at = None  # its positions are of a history that has no name yet
     rtt = seen.rtt if old.rtt is None else min(seen.rtt, 0.8 * old.rtt + 0.2 * seen.rtt)
     new = msgspec.structs.replace(old, seen=seen, role=seen.role or old.configured, fresh_at=fresh_at, rtt=rtt)
     endpoints = (*snapshot.endpoints[:index], new, *snapshot.endpoints[index + 1 :])
-    if old.seen is not None and old.role is new.role and old.seen.lineage == seen.lineage and old.seen.origin == seen.origin:
+    if (
+        old.seen is not None
+        and old.role is new.role
+        and _same_claim(old.seen, seen)
+        and not _lags_behind(new, snapshot.lineage)
+    ):
         return msgspec.structs.replace(snapshot, endpoints=endpoints)
     return _with_owner(snapshot, endpoints)
 
@@ -112,8 +130,42 @@ def replaced(snapshot: Snapshot, index: int, endpoint: EndpointState) -> Snapsho
 
 
 def adopted(snapshot: Snapshot, lineage: Lineage | None) -> Snapshot:
-    """The snapshot after an operator named the history that counts from now on."""
-    return _with_owner(msgspec.structs.replace(snapshot, lineage=lineage), snapshot.endpoints)
+    """The snapshot after an operator named the history that counts from now on.
+
+    What primaries of other histories said before is forgotten: one that is off for good would fence the store for ever. One
+    that is still there says so again.
+    """
+    endpoints = tuple(e if lineage is None or _accepts(e, lineage) else _unseen(e) for e in snapshot.endpoints)
+    return _with_owner(msgspec.structs.replace(snapshot, lineage=lineage), endpoints)
+
+
+def _accepts(endpoint: EndpointState, lineage: Lineage) -> bool:
+    own = endpoint.lineage
+    return endpoint.role is not Role.PRIMARY or (own is not None and own.descent(lineage) is not Descent.APART)
+
+
+def _unseen(endpoint: EndpointState) -> EndpointState:
+    return msgspec.structs.replace(endpoint, seen=None, role=endpoint.configured, fresh_at=None)
+
+
+def _still_standing(old: Observation, seen: Observation) -> Observation:
+    """An answer of the same run that can not tell its origin: the run still stands where it said before.
+
+    A PostgreSQL standby knows its timeline only while it receives; what it applied of that timeline stays applied.
+    """
+    if seen.origin == "" and old.origin != "" and seen.role is old.role:
+        return msgspec.structs.replace(seen, origin=old.origin)
+    return seen
+
+
+def _lags_behind(endpoint: EndpointState, known: Lineage | None) -> bool:
+    """Whether it is in a history that was left: then how far it went there matters."""
+    lineage = endpoint.lineage
+    return lineage is not None and known is not None and lineage.current.history != known.current.history
+
+
+def _same_claim(a: Observation, b: Observation) -> bool:
+    return a.lineage == b.lineage and a.origin == b.origin
 
 
 def _same_history(a: Observation, b: Observation) -> bool:
@@ -134,11 +186,14 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
         for i in proved:
             barred[i] = "another endpoint claims the same history; neither descends from the other"
     unrecorded = next((e.region for e in endpoints if e.role is Role.PRIMARY and _is_unrecorded(e)), "")
+    switched = owner != snapshot.owner or known != snapshot.lineage or unrecorded != ""
+    replace = msgspec.structs.replace
     return Snapshot(
         store=snapshot.store,
         local=snapshot.local,
         endpoints=tuple(
-            e if e.barred == why else msgspec.structs.replace(e, barred=why) for e, why in zip(endpoints, barred, strict=True)
+            replace(e, barred=why, fresh_at=None if switched else e.fresh_at)
+            for e, why in zip(endpoints, barred, strict=True)
         ),
         owner=owner,
         lineage=known,
@@ -169,13 +224,11 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     if seen is None:
         return ""
     if endpoint.role is Role.REPLICA:
-        lineage = endpoint.lineage
-        apart = lineage is not None and known is not None and lineage.descent(known) is Descent.APART
-        return "it follows a history that was promoted apart from ours" if apart else ""
+        return _barred_replica(endpoint, known)
     if seen.lineage is None:
         return _barred_without_history(endpoint, known, endpoints)
     if not seen.recorded:
-        return "it was promoted, and no history row tells of it yet: the monitor writes it where the server proves it, else adopt it"
+        return "it was promoted, and no history row tells of it: the monitor writes one where the server proves it, else adopt it"
     if known is None:
         return "it and another primary were promoted apart; neither descends from the other"
     descent = seen.lineage.descent(known)
@@ -183,6 +236,8 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
         return f"it is at epoch {seen.lineage.current.epoch}, the store at {known.current.epoch}: it was replaced as primary"
     if descent is Descent.APART:
         return "its history does not descend from the last known one"
+    if any(other.lineage is not None and other.lineage.descent(seen.lineage) is Descent.NEWER for other in endpoints):
+        return "another endpoint's history goes on from its own: it was replaced as primary"
     twins = [
         other
         for other in endpoints
@@ -194,7 +249,22 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     return "another primary's history was promoted apart from this one" if twins else ""
 
 
-def _barred_without_history(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> str:
+def _barred_replica(endpoint: EndpointState, known: Lineage | None) -> str:
+    lineage, seen = endpoint.lineage, endpoint.seen
+    if lineage is None or known is None or seen is None:
+        return ""
+    if lineage.descent(known) is Descent.APART:
+        return "it follows a history that was promoted apart from ours"
+    if seen.reached is None or not _lags_behind(endpoint, known):
+        return ""
+    if known.survival(lineage.current.history, as_position(seen.reached)) is Survival.LOST:
+        return "it followed the primary that was replaced, past the fork"
+    return ""
+
+
+def _barred_without_history(
+    endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]
+) -> str:
     if known is not None:
         return "its history rows are gone: it is not a copy of what was known here"
     if endpoint.configured is not Role.PRIMARY:

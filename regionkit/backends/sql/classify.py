@@ -81,15 +81,15 @@ def classify(error: BaseException) -> Failure:
 
 
 def _by_code(driver: Any) -> Failure | None:
+    code = driver.args[0] if getattr(driver, "args", ()) else None
+    if isinstance(code, int) and not isinstance(driver, OSError):  # first: PyMySQL's errors have a sqlstate too
+        return MYSQL.get(code)
     state = getattr(driver, "sqlstate", None)
     if isinstance(state, str):
         return POSTGRES.get(state) or (Failure.CONNECTION if state.startswith("08") else None)
     name = getattr(driver, "sqlite_errorname", None)
     if isinstance(name, str):
         return SQLITE.get(name) or SQLITE.get("_".join(name.split("_")[:2]))
-    code = driver.args[0] if getattr(driver, "args", ()) else None
-    if isinstance(code, int) and not isinstance(driver, OSError):
-        return MYSQL.get(code)
     return None
 
 

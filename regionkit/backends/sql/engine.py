@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.dialects import registry
-from sqlalchemy.pool import Pool
+from sqlalchemy.pool import NullPool
 
 from regionkit.backends.base import LeaseSource
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
@@ -66,8 +66,10 @@ class SqlLease:
         self._deadline = deadline
         self.connection = connection
         pooled = connection.connection
-        self.driver = as_driver(pooled.dbapi_connection)
+        driver = self.driver = as_driver(pooled.dbapi_connection)
         self.seen: Observation = pooled.info["seen"]
+        driver.deadline, driver.position, driver.commits = deadline, None, 0
+        driver.commit_state, driver.used, driver.warned = "none", False, ""
 
     def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""
@@ -113,6 +115,7 @@ class SqlEndpoint:
         self._size = size
         self._generation = 0
         self._engines: dict[Kind, Engine] = {}
+        self._watching: Engine | None = None
         self._monitor: sqlalchemy.Connection | None = None
         self._monitoring = Lock()
         self._meta = metadata(place.namespace)
@@ -126,29 +129,35 @@ class SqlEndpoint:
         """
         slots = self.slots[kind]
         if not slots.try_acquire() and not slots.acquire(timeout):
-            raise self._late(
-                f"all {self._size} connections are in use.", "raise options.pool_size or hold blocks shorter."
+            error = self._late(
+                f"all {self._size} connections are in use.", "raise options.pool_size, or hold blocks shorter."
             )
+            error.blames_endpoint = False
+            raise error
+        connection: sqlalchemy.Connection | None = None
         try:
-            connection = self._checkout(kind, Deadline(self._place.clock, min(timeout, deadline.require("connecting"))))
+            within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
+            connection = self._checkout(self.engine(kind), within)
+            lease = SqlLease(self, kind, connection, deadline)
+            self._widen(connection, deadline)
         except BaseException:
+            if connection is not None:
+                drive(_discard, connection)
             slots.release()
             raise
-        lease = SqlLease(self, kind, connection, deadline)
-        driver = lease.driver
-        driver.deadline, driver.position, driver.commits = deadline, None, 0
-        driver.commit_state, driver.used, driver.warned = "none", False, ""
-        widest = connection.connection.info["limit"]
-        if deadline.timeout > widest:
-            dbapi = connection.connection.dbapi_connection
-            drive(self.server.widen, dbapi, deadline.timeout)
-            connection.connection.info["limit"] = deadline.timeout
         return lease
 
-    def _checkout(self, kind: Kind, deadline: Deadline) -> sqlalchemy.Connection:
+    def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
+        """Raise the server's own limits where this call may take longer than all before it."""
+        info = connection.connection.info
+        if deadline.timeout > info["limit"]:
+            drive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
+            info["limit"] = deadline.timeout
+
+    def _checkout(self, engine: Engine, deadline: Deadline) -> sqlalchemy.Connection:
         token = CONNECT_DEADLINE.set(deadline)
         try:
-            return drive(self._connect, self.engine(kind))
+            return drive(self._connect, engine)
         except Exception as error:
             raise self._translated(error) from error
         finally:
@@ -198,20 +207,25 @@ class SqlEndpoint:
             self._engines[kind] = self._make_engine(kind)
         return self._engines[kind]
 
-    def _make_engine(self, kind: Kind) -> Engine:
-        place, options = self._place, self._place.store.options
+    def _monitor_engine(self) -> Engine:
+        """An engine of its own: the monitor takes no connection away from the application."""
+        if self._watching is None:
+            self._watching = self._make_engine(Kind.READ, poolclass=NullPool)
+        return self._watching
+
+    def _make_engine(self, kind: Kind, **pool: Any) -> Engine:
+        options = self._place.store.options
+        if not pool:
+            pool = {name: getattr(options, name) for name in ("pool_size", "max_overflow", "pool_recycle")}
         url, arguments = self.server.url_and_arguments(self._read_url if kind is Kind.READ else self._url, kind)
         reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         engine: Engine = create_engine(
             url.set(drivername=_registered(url.drivername)),
             connect_args=arguments,
-            pool_size=options.pool_size,
-            max_overflow=options.max_overflow,
-            pool_recycle=options.pool_recycle,
-            pool_timeout=place.profile.write_deadline,
             query_cache_size=options.query_cache_size,
             echo=options.echo,
             hide_parameters=True,
+            **pool,
             **(reading if kind is Kind.READ else {}),
         )
         plain = getattr(engine, "sync_engine", engine)
@@ -260,7 +274,7 @@ class SqlEndpoint:
             connection = self._monitor
             try:
                 if connection is None:
-                    connection = self._monitor = self._checkout(Kind.READ, deadline)
+                    connection = self._monitor = self._checkout(self._monitor_engine(), deadline)
                     return connection.connection.info["seen"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.connection.dbapi_connection).deadline = deadline
                 return drive(self.server.observe, connection.connection.dbapi_connection)
@@ -286,11 +300,12 @@ class SqlEndpoint:
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
-        return drive(take, handle.connection(), self._marker_table, claim, self._place.clock.wall())
+        wall = self._place.clock.wall()
+        return drive(lambda: take(handle.connection(), self._marker_table, claim, wall))
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        drive(save_result, handle.connection(), self._marker_table, claim, result)
+        drive(lambda: save_result(handle.connection(), self._marker_table, claim, result))
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
@@ -389,14 +404,15 @@ class SqlEndpoint:
         """After a fork: forget the parent's connections without closing them under its feet."""
         for engine in self._engines.values():
             getattr(engine, "sync_engine", engine).dispose(close=False)
-        self._engines, self._monitor = {}, None
+        self._engines, self._monitor, self._watching = {}, None, None
         self._monitoring = Lock()
         self.slots = {kind: Slots(self._size) for kind in Kind}
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
         self._drop_monitor()
-        for engine in self._engines.values():
+        engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
+        for engine in engines:
             engine.dispose()
 
 
@@ -435,8 +451,3 @@ def _registered(drivername: str) -> str:
 def _first_line(error: BaseException) -> str:
     text = str(getattr(error, "orig", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def pool_of(engine: Engine) -> Pool:
-    """The pool of an engine; tests count its connections."""
-    return engine.pool

@@ -215,9 +215,11 @@ class PostgresDialect(_Dialect, PGDialect_psycopg):
         return connection
 
     def resume(self, result: Any) -> Any:
+        """It is there already."""
         return result
 
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
+        """BEGIN and the statement, in one message."""
         with driver.pipeline():
             cursor.execute(statement, parameters)
 
@@ -237,9 +239,11 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
         return connection
 
     def resume(self, result: Any) -> Any:
+        """Wait for it from inside a greenlet."""
         return await_only(result)
 
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
+        """BEGIN and the statement, in one message."""
         await_only(self._first(driver, cursor, statement, parameters))
 
     async def _first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:

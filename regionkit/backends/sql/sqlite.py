@@ -3,11 +3,13 @@
 A write block begins IMMEDIATE: it waits for the file's one writer before it reads, not at its end. The position is a
 counter that each write block raises in its own transaction; commits that no kit made do not move it (declared).
 A URL may name an outage file (`?outage=PATH`): while it exists, every statement and every new connection fails, in all
-processes. That is how a drill takes a region down.
+processes. That is how a drill takes a region down. With it, a connection also breaks once its path leads to another file:
+a region that became a copy of another is a new file (regionkit.embedded).
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ class Bounded(DriverState, sqlite3.Connection):
     autocommitting = False
     reads = False
     outage: Path | None = None
+    path = ""
+    inode = ""
     position_table = ""
 
     def over(self) -> int:
@@ -43,9 +47,21 @@ class Bounded(DriverState, sqlite3.Connection):
         return int(self.deadline is not None and self.deadline.remaining() <= 0.0)
 
     def require_up(self) -> None:
-        """Raise while the outage file is there."""
-        if self.outage is not None and self.outage.exists():
-            raise Outage("the region is down (its outage file is there)")
+        """Raise while the outage file is there, or when the path leads to another file now."""
+        if self.outage is not None:
+            if self.outage.exists():
+                raise Outage("the region is down (its outage file is there)")
+            if inode_of(self.path) != self.inode:
+                raise Outage("the region's file was replaced by another")
+
+
+def inode_of(path: str) -> str:
+    """Which file a path leads to; "" when to none."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116  # each statement asks, and Path.stat() takes twice as long
+    except OSError:
+        return ""
+    return f"{stat.st_dev}:{stat.st_ino}"
 
 
 class _Dialect:
@@ -65,9 +81,11 @@ class _Dialect:
         deadline = CONNECT_DEADLINE.get()
         wait = 0.0 if deadline is None else max(0.0, deadline.remaining())
         kwargs.update(factory=Bounded, isolation_level=None, timeout=wait, check_same_thread=False)
+        inode = inode_of(args[0]) if outage else ""
         connection = super().connect(*args, **kwargs)  # type: ignore[misc]
         driver = self.bounded(connection)
-        driver.outage = Path(outage) if outage else None
+        if outage:
+            driver.outage, driver.path, driver.inode = Path(outage), args[0], inode
         driver.autocommitting = driver.reads = read
         driver.position_table = position_table
         driver.set_progress_handler(driver.over, STEPS_BETWEEN_CHECKS)

@@ -96,16 +96,19 @@ class SqliteServer:
         )
 
     def _inode(self, driver: Any) -> str:
-        known: str | None = getattr(driver, "inode", None)
-        if known is None:
+        known: str = driver.inode
+        if not known:
             path = driver.execute("PRAGMA database_list").fetchone()[2]
             stat = Path(path).stat()
             known = driver.inode = f"{stat.st_dev}:{stat.st_ino}"
         return known
 
     def alive(self, dbapi_connection: Any) -> bool:
-        driver = as_driver(dbapi_connection)
-        return driver.outage is None or not driver.outage.exists()
+        try:
+            as_driver(dbapi_connection).require_up()
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         """Nothing to widen: the deadline itself interrupts."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, String, Table, Text
 
 __all__ = ["KEY_LENGTH", "metadata"]
 
@@ -30,7 +30,7 @@ def metadata(namespace: str) -> MetaData:
         Column("fork", Text, nullable=False),
         Column("epoch", Integer, nullable=False),
         Column("origin", String(120), nullable=False),
-        Column("written_at", Float, nullable=False),
+        Column("written_at", Double, nullable=False),
         **exact,
     )
     Table(
@@ -42,7 +42,7 @@ def metadata(namespace: str) -> MetaData:
         Column("attempt", String(36), nullable=False),
         Column("applied", Integer, nullable=False),
         Column("result", LargeBinary(4096), nullable=True),
-        Column("written_at", Float, nullable=False, index=True),
+        Column("written_at", Double, nullable=False, index=True),
         **exact,
     )
     Table(

@@ -1,0 +1,482 @@
+# Generated from test_sql_contract_async.py by scripts/twins.py. Do not edit.
+"""What every SQL backend does, the same way: the contract of routing, run on real servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy
+from fix_rigs import Order, Rig
+from sqlalchemy import text
+
+from regionkit import (
+    BOUNDED,
+    EVENTUAL,
+    SESSION,
+    STRONG,
+    AlreadyApplied,
+    ConfigurationError,
+    DeadlineExceeded,
+    InvalidBookmark,
+    PayloadMismatch,
+    RegionKit,
+    StaleRead,
+    UsageError,
+)
+from regionkit.core.concurrency import sleep
+
+KEY = "a key of more than sixteen characters"
+
+
+@pytest.fixture
+def kit(rig: Rig) -> Iterator[RegionKit]:
+    """A kit in ap-northeast-2, its tables made, every endpoint seen."""
+    with RegionKit(rig.topology(), local="ap-northeast-2", bookmark_keys=[KEY]) as kit:
+        kit.create_tables()
+        end = time.monotonic() + 10
+        while not all(e.lag is not None for e in kit.status().endpoints):
+            assert time.monotonic() < end, f"replicas do not catch up:\n{kit.status()}"
+            sleep(0.02)
+        yield kit
+
+
+def test_a_write_goes_to_the_owner_and_commits(kit: RegionKit, rig: Rig) -> None:
+    """A write block is one transaction on the primary, committed at its end."""
+    with kit.session() as s:
+        with s.write("orders") as db:
+            db.add(Order(id=1, item="tea"))
+        assert s.last_route is not None
+        assert s.last_route.region == "us-east-1"
+        assert s.last_route.epoch == 1
+    assert rig.count() == 1
+
+
+def test_an_exception_rolls_a_write_back(kit: RegionKit, rig: Rig) -> None:
+    """An application's error passes as it is, and nothing is committed."""
+    with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+                db.flush()
+                raise ZeroDivisionError
+        assert s.bookmark() == ""
+    assert rig.count() == 0
+
+
+def test_a_session_sees_its_own_write(kit: RegionKit) -> None:
+    """A SESSION read sees what the session wrote, on a replica or on the owner."""
+    with kit.session() as s:
+        for number in range(1, 6):
+            with s.write("orders") as db:
+                db.add(Order(id=number, item="tea"))
+            with s.read("orders") as db:
+                assert (db.get(Order, number)).item == "tea"
+
+
+def test_an_eventual_read_is_local_and_may_miss(kit: RegionKit, rig: Rig) -> None:
+    """EVENTUAL takes the local copy as it is; SESSION does not while that copy is held back."""
+    with rig.held():
+        with kit.session() as s:
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+            with s.read("orders", consistency=EVENTUAL) as db:
+                assert db.get(Order, 1) is None
+            assert s.last_route is not None
+            assert s.last_route.region == "ap-northeast-2"
+            with s.read("orders") as db:
+                assert (db.get(Order, 1)).item == "tea"
+            assert s.last_route.region != "ap-northeast-2"
+
+
+def test_a_caught_up_local_copy_serves_the_session(kit: RegionKit) -> None:
+    """Once the local copy has the write, SESSION reads stay local and ask the server for nothing."""
+    with kit.session() as s:
+        with s.write("orders") as db:
+            db.add(Order(id=1, item="tea"))
+        end = time.monotonic() + 10
+        while True:
+            with s.read("orders") as db:
+                assert (db.get(Order, 1)).item == "tea"
+            assert s.last_route is not None
+            if s.last_route.region == "ap-northeast-2":
+                break
+            assert time.monotonic() < end, "the local copy never served the session"
+            sleep(0.05)
+        with s.read("orders") as db:
+            db.get(Order, 1)
+        assert [a.kind for a in s.last_route.attempts] == ["initial"]
+
+
+def test_a_bookmark_carries_the_session_to_another_kit(kit: RegionKit, rig: Rig) -> None:
+    """Another process with the bookmark sees the write, and one without it may miss it."""
+    with rig.held():
+        with kit.session() as s:
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+            bookmark = s.bookmark()
+        assert 0 < len(bookmark) <= 2048
+        with RegionKit(rig.topology(), local="ap-northeast-2", bookmark_keys=[KEY]) as other:
+            with other.session() as s:
+                with s.read("orders", consistency=EVENTUAL) as db:
+                    assert db.get(Order, 1) is None
+            with other.session(bookmark=bookmark) as s:
+                with s.read("orders") as db:
+                    assert (db.get(Order, 1)).item == "tea"
+            with other.session(bookmark=["", bookmark]) as s:
+                with s.read("orders") as db:
+                    assert (db.get(Order, 1)).item == "tea"
+
+
+def test_a_held_replica_is_waited_for_or_refused_as_asked(kit: RegionKit, rig: Rig) -> None:
+    """on_stale: raise refuses at once, serve reads it as it is, primary goes to the owner."""
+    with rig.held():
+        with kit.session() as s:
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+            with pytest.raises(StaleRead) as caught:
+                with s.read("orders", on_stale="raise") as db:
+                    db.get(Order, 1)
+            assert not caught.value.lost
+            assert caught.value.committed == "no"
+            with s.read("orders", on_stale="serve") as db:
+                assert db.get(Order, 1) is None
+            with s.read("orders", on_stale="primary") as db:
+                assert (db.get(Order, 1)).item == "tea"
+            assert s.last_route is not None
+            assert s.last_route.region == "us-east-1"
+
+
+def test_bounded_reads_measure_staleness(kit: RegionKit, rig: Rig) -> None:
+    """BOUNDED uses the local copy while its measured staleness is within the bound, and not after."""
+    with kit.session() as s:
+        with s.read("orders", consistency=BOUNDED(5.0)) as db:
+            db.get(Order, 1)
+        assert s.last_route is not None
+        assert s.last_route.region == "ap-northeast-2"
+        assert s.last_route.staleness is not None
+        with rig.held():
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+            sleep(1.5)
+            with s.read("orders", consistency=BOUNDED(1.0), on_stale=("next", "primary")) as db:
+                assert (db.get(Order, 1)).item == "tea"
+            assert s.last_route.region != "ap-northeast-2"
+
+
+def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: RegionKit) -> None:
+    """STRONG is the owner; without a lease explain says so."""
+    with kit.session() as s:
+        with s.read("orders", consistency=STRONG) as db:
+            db.get(Order, 1)
+        assert s.last_route is not None
+        assert s.last_route.region == "us-east-1"
+        assert s.last_decision is not None
+        assert "without a lease" in str((s.explain("orders", consistency=STRONG)))
+
+
+def test_a_write_in_a_read_block_is_refused_by_the_server(kit: RegionKit, rig: Rig) -> None:
+    """Read connections are read-only on the server; a write is a UsageError, and nothing is written."""
+    with kit.session() as s:
+        with pytest.raises(UsageError):
+            with s.read("orders") as db:
+                db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+        with pytest.raises(UsageError):
+            with s.read("orders", consistency=STRONG) as db:
+                db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+    assert rig.count() == 0
+
+
+def test_pending_changes_in_a_read_block_are_not_lost_silently(kit: RegionKit) -> None:
+    """An object added in a read block is an error at its end."""
+    with kit.session() as s:
+        with pytest.raises(UsageError, match="pending"):
+            with s.read("orders") as db:
+                db.add(Order(id=1, item="tea"))
+
+
+def test_a_read_inside_ones_own_write_is_refused(kit: RegionKit) -> None:
+    """It would not see what the open block has written."""
+    with kit.session() as s:
+        with s.write("orders") as db:
+            with pytest.raises(UsageError, match="own write"):
+                with s.read("orders"):
+                    pass
+            db.add(Order(id=1, item="tea"))
+
+
+def test_core_blocks_give_connections(kit: RegionKit) -> None:
+    """core=True gives a Connection, in reads and writes."""
+    with kit.session() as s:
+        with s.write("orders", core=True) as connection:
+            connection.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+        with s.read("orders", core=True) as connection:
+            assert (connection.execute(text("SELECT item FROM orders"))).scalar() == "tea"
+
+
+def test_a_snapshot_read_is_one_transaction(kit: RegionKit) -> None:
+    """snapshot=True sees one state; a plain read block sees what is committed in between."""
+    with kit.session() as other, kit.session() as s:
+        with s.read("orders", snapshot=True, consistency=STRONG) as db:
+            before = (db.execute(text("SELECT count(*) FROM orders"))).scalar()
+            with other.write("orders") as writing:
+                writing.add(Order(id=1, item="tea"))
+            assert (db.execute(text("SELECT count(*) FROM orders"))).scalar() == before
+        with s.read("orders", consistency=STRONG) as db:
+            assert (db.execute(text("SELECT count(*) FROM orders"))).scalar() == before + 1
+
+
+def test_commit_inside_a_write_block_moves_the_bookmark(kit: RegionKit, rig: Rig) -> None:
+    """db.commit() is allowed; what follows is another transaction."""
+    with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+                db.commit()
+                db.add(Order(id=2, item="tea"))
+                db.flush()
+                raise ZeroDivisionError
+        assert s.bookmark() != ""
+    assert rig.count() == 1
+
+
+def test_reads_are_monotonic(kit: RegionKit, rig: Rig) -> None:
+    """What a session saw on one copy it sees on the next, though that one is behind."""
+    with kit.session() as writer:
+        with writer.write("orders") as db:
+            db.add(Order(id=1, item="tea"))
+    with kit.session() as s:
+        with s.read("orders", consistency=STRONG) as db:
+            assert db.get(Order, 1) is not None
+        with rig.held():
+            with kit.session() as writer:
+                with writer.write("orders") as db:
+                    db.add(Order(id=2, item="tea"))
+            with s.read("orders", consistency=STRONG) as db:
+                assert db.get(Order, 2) is not None
+            with s.read("orders") as db:
+                assert db.get(Order, 2) is not None
+            bookmark = s.bookmark()
+            with kit.session(bookmark=bookmark) as later:
+                with later.read("orders") as db:
+                    assert db.get(Order, 2) is not None
+
+
+def test_execute_read_and_write(kit: RegionKit) -> None:
+    """The unit of work as a function gives its result."""
+
+    def place(db) -> int:  # type: ignore[no-untyped-def]
+        db.add(Order(id=1, item="tea"))
+        return 7
+
+    def look(db) -> str:  # type: ignore[no-untyped-def]
+        return (db.get(Order, 1)).item
+
+    with kit.session() as s:
+        assert s.execute_write("orders", place) == 7
+        assert s.execute_read("orders", look) == "tea"
+
+
+def test_a_key_makes_a_write_take_effect_once(kit: RegionKit, rig: Rig) -> None:
+    """The same key again gives the stored result; the function does not run, and the session sees the effect."""
+    runs = []
+
+    def place(db) -> dict[str, int]:  # type: ignore[no-untyped-def]
+        runs.append(1)
+        db.add(Order(id=1, item="tea"))
+        return {"id": 1}
+
+    with kit.session() as s:
+        assert s.execute_write("orders", place, idempotency_key="r1", fingerprint="f") == {"id": 1}
+    with kit.session() as s:
+        assert s.execute_write("orders", place, idempotency_key="r1", fingerprint="f") == {"id": 1}
+        with s.read("orders") as db:
+            assert db.get(Order, 1) is not None
+        with pytest.raises(PayloadMismatch):
+            s.execute_write("orders", place, idempotency_key="r1", fingerprint="g")
+    assert len(runs) == 1
+    assert rig.count() == 1
+
+
+def test_a_result_that_is_no_plain_data_is_not_stored(kit: RegionKit) -> None:
+    """A repeat raises AlreadyApplied, committed "yes"."""
+
+    def place(db) -> object:  # type: ignore[no-untyped-def]
+        order = Order(id=1, item="tea")
+        db.add(order)
+        return order
+
+    with kit.session() as s:
+        s.execute_write("orders", place, idempotency_key="r1")
+        with pytest.raises(AlreadyApplied) as caught:
+            s.execute_write("orders", place, idempotency_key="r1")
+        assert caught.value.committed == "yes"
+
+
+def test_a_failed_keyed_write_leaves_its_key_free(kit: RegionKit, rig: Rig) -> None:
+    """Marker and effect are one transaction: an error takes both back."""
+    fail = [True]
+
+    def place(db) -> None:  # type: ignore[no-untyped-def]
+        db.add(Order(id=1, item="tea"))
+        db.flush()
+        if fail.pop() if fail else False:
+            raise ZeroDivisionError
+
+    with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            s.execute_write("orders", place, idempotency_key="r1")
+        s.execute_write("orders", place, idempotency_key="r1")
+    assert rig.count() == 1
+
+
+def test_bad_arguments_are_refused_early(kit: RegionKit) -> None:
+    """Keys, time-outs, stores, levels and bookmarks that can not work are named."""
+
+    def nothing(db) -> None:  # type: ignore[no-untyped-def]
+        return None
+
+    with kit.session() as s:
+        for key in ("", "x" * 201, "a\x00b"):
+            with pytest.raises(ConfigurationError):
+                s.execute_write("orders", nothing, idempotency_key=key)
+        with pytest.raises(ConfigurationError):
+            with s.read("orders", timeout=-1.0):
+                pass
+        with pytest.raises(ConfigurationError, match="orders"):
+            s.read("order")
+        with pytest.raises(ConfigurationError):
+            s.read("orders", on_stale="sometimes")  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError):
+            s.read("orders", consistency=BOUNDED(0))
+    with pytest.raises(InvalidBookmark):
+        kit.session(bookmark="rk1.forged")
+
+
+def test_a_bookmark_past_the_end_is_refused_without_waiting(kit: RegionKit, rig: Rig) -> None:
+    """A signed position that the owner never had was lost; it is said at once."""
+    with kit.session() as s:
+        with s.write("orders") as db:
+            db.add(Order(id=1, item="tea"))
+        (entry,) = s._bookmark.entries("orders")
+        far = 1 << 50 if isinstance(entry.position, int) else tuple((d, x, n + 10**6) for d, x, n in entry.position)
+        s._wrote("orders", type(entry)(entry.history, entry.epoch, far))
+        began = time.monotonic()
+        with pytest.raises(StaleRead) as caught:
+            with s.read("orders") as db:
+                db.get(Order, 1)
+        assert caught.value.lost
+        assert time.monotonic() - began < 1.5
+        s.accept_loss()
+        with s.read("orders", consistency=SESSION) as db:
+            assert db.get(Order, 1) is not None
+
+
+def test_a_deadline_ends_a_slow_statement(kit: RegionKit, rig: Rig) -> None:
+    """timeout= bounds the whole block; the error says that nothing was committed."""
+    slow = {
+        "postgresql": "SELECT pg_sleep(5)",
+        "mariadb": "SELECT SLEEP(5)",
+        "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n",
+    }[rig.server]
+    with kit.session() as s:
+        for block in (s.read("orders", timeout=0.4), s.write("orders", timeout=0.4)):
+            began = time.monotonic()
+            with pytest.raises(DeadlineExceeded) as caught:
+                with block as db:
+                    db.execute(text(slow))
+            assert time.monotonic() - began < 1.0
+            assert caught.value.committed == "no"
+        with s.read("orders") as db:
+            db.execute(text("SELECT 1"))
+
+
+def test_the_pool_is_bounded_and_its_wait_ends(rig: Rig) -> None:
+    """With every connection in use a block waits until its deadline, and no longer."""
+    options = {"pool_size": 1, "max_overflow": 0}
+    with RegionKit(rig.topology(options=options), local="us-east-1") as kit:
+        with kit.session() as one, kit.session() as two:
+            with one.read("orders", consistency=STRONG) as db:
+                db.execute(text("SELECT 1"))
+                began = time.monotonic()
+                with pytest.raises(DeadlineExceeded):
+                    with two.read("orders", consistency=STRONG, timeout=0.3) as db2:
+                        db2.execute(text("SELECT 1"))
+                assert 0.2 < time.monotonic() - began < 0.8
+            with two.read("orders", consistency=STRONG, timeout=1.0) as db2:
+                db2.execute(text("SELECT 1"))
+
+
+def test_without_tables_bookmarks_say_owner_only(rig: Rig) -> None:
+    """Before create_tables reads and writes work, and a session's reads go to the owner after a write."""
+    with RegionKit(rig.topology(), local="ap-northeast-2") as kit:
+        with kit.session() as s:
+            with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+            with s.read("orders") as db:
+                assert db.get(Order, 1) is not None
+            assert s.last_route is not None
+            assert s.last_route.region == "us-east-1"
+            assert "create_tables" in str(s.explain("orders"))
+
+
+def test_explain_is_made_from_the_decision_that_was_used(kit: RegionKit) -> None:
+    """The very object: no second decision."""
+    with kit.session() as s:
+        with s.read("orders", consistency=EVENTUAL) as db:
+            db.execute(text("SELECT 1"))
+        decision = s.last_decision
+        assert decision is not None
+        assert decision.explain().decision is decision
+        assert len(decision.candidates) == len(kit.status().endpoints)
+
+
+def test_create_tables_is_idempotent(kit: RegionKit) -> None:
+    """A second call changes nothing: the store keeps its history."""
+    before = kit._stores["orders"].observed.snapshot.lineage
+    kit.create_tables()
+    assert kit._stores["orders"].observed.snapshot.lineage == before
+
+
+def test_old_markers_are_swept(kit: RegionKit, rig: Rig) -> None:
+    """The janitor forgets markers beyond their age, in bounded portions."""
+    from regionkit.core.clock import SYSTEM_CLOCK
+    from regionkit.core.deadline import Deadline
+
+    def nothing(db) -> None:  # type: ignore[no-untyped-def]
+        db.execute(text("SELECT 1"))
+
+    with kit.session() as s:
+        for n in range(5):
+            s.execute_write("orders", nothing, idempotency_key=f"k{n}")
+    backend = kit._stores["orders"].backend(0)
+    assert backend.sweep(Deadline(SYSTEM_CLOCK, 5), 3600.0, 10) == 0
+    assert backend.sweep(Deadline(SYSTEM_CLOCK, 5), -1.0, 3) == 3
+    assert backend.sweep(Deadline(SYSTEM_CLOCK, 5), -1.0, 10) == 2
+
+
+def test_replace_keeps_what_did_not_change(kit: RegionKit, rig: Rig) -> None:
+    """The same store keeps its connections; a changed one is made anew, and residency holds at once."""
+    before = kit._stores["orders"]
+    kit.replace(rig.topology())
+    assert kit._stores["orders"] is before
+    from regionkit import Residency
+
+    kit.replace(rig.topology(residency=Residency(allow=["us-east-1"])))
+    assert kit._stores["orders"] is not before
+    with kit.session() as s:
+        with s.read("orders", consistency=EVENTUAL) as db:
+            db.execute(text("SELECT 1"))
+        assert s.last_route is not None
+        assert s.last_route.region == "us-east-1"
+        assert kit._stores["orders"].backends[1] is None
+
+
+def test_parameters_stay_out_of_errors(kit: RegionKit) -> None:
+    """A value bound to a failing statement does not show in its exception."""
+    with kit.session() as s:
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
+            with s.write("orders") as db:
+                db.execute(text("INSERT INTO nowhere VALUES (:card)"), {"card": "4111-1111"})
+        assert "4111" not in str(caught.value)
