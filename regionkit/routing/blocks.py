@@ -315,8 +315,8 @@ class Block:
             assert self.decision is not None
             self.store.observed.failed(self.decision.index, self.kind, type(translated).__name__)
             self.store.lost(self.decision.index)
-        if implicit and translated is not error and not isinstance(translated, OutcomeUnknown):
-            translated = self._unknown(error)
+        if implicit and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
+            translated = self._unknown(error, "it failed after a statement had committed by itself (DDL does).")
         elif implicit:
             error.add_note("a statement of this block had committed implicitly (DDL does): committed is unknown.")
         self._end(translated)
@@ -330,6 +330,8 @@ class Block:
             return error
         if isinstance(error, RegionKitError):
             return error
+        if getattr(self._handle, "unknown", False):
+            return self._unknown(error, "its COMMIT was sent and not answered, and the block went on.")
         store, index = self.store, self.decision.index
         backend = store.backend(index)
         region = store.observed.snapshot.endpoints[index].region
@@ -352,11 +354,15 @@ class Block:
                 return RegionUnavailable(f"{region} is no longer the primary.", why=_text(error), fix=fix, **where)
         return error
 
-    def _unknown(self, error: BaseException) -> OutcomeUnknown:
+    def _of_server(self, error: BaseException) -> bool:
+        """Whether an error is the server's or the connection's, not the application's."""
+        return self.store.backend(self.index).classify(error) is not Failure.APPLICATION
+
+    def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
         return OutcomeUnknown(
-            f"a block on {self.store.name!r} failed after a statement had committed by itself.",
+            f"a block on {self.store.name!r} has an unknown outcome: {what}",
             why=_text(error),
-            fix="look at the data; keep DDL in blocks of its own.",
+            fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
             store=self.store.name,
         )
 

@@ -131,11 +131,11 @@ class AsyncBlock:
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
-        if self._excluded or (looks_back and session._has_seen(store.name)):
-            self._request = self._asking()
+        own = session._class_of(store, shared) if looks_back and session._has_seen(store.name) else shared
+        decision = None if self._excluded else store.observed.route(own)
+        if decision is None or (own is not shared and decision.outcome is not Outcome.USE):
+            self._request = self._asking()  # waiting needs this call's own instant
             decision = store.observed.decide(self._request)
-        else:
-            decision = store.observed.route(shared)
         self.decision = decision
         try:
             lease = None
@@ -156,7 +156,8 @@ class AsyncBlock:
             try:
                 assert self._handle is not None
                 await self._handle.finish()
-                await self._still_owner()
+                if self._shared.request.consistency.level is Level.STRONG:
+                    await self._still_owner()
             except BaseException as raised:
                 await self._fail(raised)
             await self._end(None)
@@ -177,11 +178,17 @@ class AsyncBlock:
             wait_until=min(now + store.profile.longest_wait, self.deadline.at),
         )
 
+    def _asked(self, request: Request) -> Request:
+        """`request` with what only this call knows: that of a remembered decision lacks it."""
+        if self._request is None:
+            request = self._request = self._asking()
+        return request
+
     async def _acquire(self) -> AsyncLease:
         """A connection that may serve this block; called once, by the handle's first statement or at the opening."""
-        request = self._request or self._asking()
         decision = self.decision
         assert decision is not None and self.deadline is not None
+        request = self._request or decision.request
         refreshed = False
         while True:
             if decision.outcome is Outcome.REFUSE:
@@ -190,7 +197,7 @@ class AsyncBlock:
                     raise error_of(decision)
                 refreshed = True
                 await self.store.refresh()
-                request = msgspec.structs.replace(request, fresh=frozenset())
+                request = msgspec.structs.replace(self._asked(request), fresh=frozenset())
                 decision = self.store.observed.decide(request)
                 continue
             index = decision.index
@@ -240,6 +247,7 @@ class AsyncBlock:
             self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
             self.store.lost(index)
         assert self.deadline is not None
+        request = self._asked(request)
         request = msgspec.structs.replace(request, excluded=request.excluded | {index})
         decision = self.store.observed.decide(request)
         if decision.outcome is Outcome.REFUSE or self.deadline.remaining() <= 0.0:
@@ -256,11 +264,12 @@ class AsyncBlock:
         if seen is None or seen.incarnation != lease.seen.incarnation:
             fresh = lease.seen if seen is None or lease.seen.sent_at > seen.sent_at else await lease.observe()
             self.store.seen(index, fresh)
+            request = self._asked(request)
             decision = observed.decide(request)
         if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
             taken = await self._session._take_positions(self.store, keep=(index, lease.seen.incarnation))
             if taken:
-                request = msgspec.structs.replace(request, entries=self._session._entries(self.store.name))
+                request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store.name))
                 decision = observed.decide(request)
         if decision.outcome is Outcome.WAIT and decision.index == index:
             return await self._waited(decision, request, lease, index)
@@ -291,7 +300,7 @@ class AsyncBlock:
     async def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
         lease = self._lease
-        if lease is None or self.kind is not Kind.READ or self._shared.request.consistency.level is not Level.STRONG:
+        if lease is None:
             return
         assert self.decision is not None
         seen = await lease.observe()
@@ -318,8 +327,8 @@ class AsyncBlock:
             assert self.decision is not None
             self.store.observed.failed(self.decision.index, self.kind, type(translated).__name__)
             self.store.lost(self.decision.index)
-        if implicit and translated is not error and not isinstance(translated, OutcomeUnknown):
-            translated = self._unknown(error)
+        if implicit and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
+            translated = self._unknown(error, "it failed after a statement had committed by itself (DDL does).")
         elif implicit:
             error.add_note("a statement of this block had committed implicitly (DDL does): committed is unknown.")
         await self._end(translated)
@@ -333,6 +342,8 @@ class AsyncBlock:
             return error
         if isinstance(error, RegionKitError):
             return error
+        if getattr(self._handle, "unknown", False):
+            return self._unknown(error, "its COMMIT was sent and not answered, and the block went on.")
         store, index = self.store, self.decision.index
         backend = store.backend(index)
         region = store.observed.snapshot.endpoints[index].region
@@ -355,11 +366,15 @@ class AsyncBlock:
                 return RegionUnavailable(f"{region} is no longer the primary.", why=_text(error), fix=fix, **where)
         return error
 
-    def _unknown(self, error: BaseException) -> OutcomeUnknown:
+    def _of_server(self, error: BaseException) -> bool:
+        """Whether an error is the server's or the connection's, not the application's."""
+        return self.store.backend(self.index).classify(error) is not Failure.APPLICATION
+
+    def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
         return OutcomeUnknown(
-            f"a block on {self.store.name!r} failed after a statement had committed by itself.",
+            f"a block on {self.store.name!r} has an unknown outcome: {what}",
             why=_text(error),
-            fix="look at the data; keep DDL in blocks of its own.",
+            fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
             store=self.store.name,
         )
 

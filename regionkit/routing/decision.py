@@ -12,6 +12,7 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
 5. The first in order is used if it is proved. Else `on_stale` is walked:
    wait: for the first in order, at most as long as the best proved one would cost in extra round trip, and never past
    `wait_until`; once per call. next: the first proved one. primary: the owner. serve: the first, as it is. raise: refuse.
+   Where both wait and next are among the steps, every other copy that may still prove itself is asked before the refusal.
 6. A position that the owner itself does not know is not waited for: one fresh question to the owner, then it is lost
    (signed) or invalid (unsigned).
 7. The same snapshot and request give the same decision until `valid_until`.
@@ -232,6 +233,10 @@ def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int
             )
         elif step == "raise":
             break
+    else:
+        late = _latecomer(request, order, verdicts)
+        if late >= 0:
+            return _wait(snapshot, request, verdicts, late, now, max(now, request.wait_until))
     return _refuse(snapshot, request, verdicts, Refusal.STALE, now)
 
 
@@ -329,7 +334,7 @@ def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
         if survival is _LOST or _never_came(e, survival, entry):
             return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
         if survival is _CURRENT and entry.position is not None and not reaches(e.seen.reached, entry.position):
-            if not fresh:
+            if not fresh or e.seen.reached is None:  # or its answer was forgotten since: a connection died
                 return _unproved(Standing.UNSETTLED, "the owner must be asked how far it is")
             gone = Standing.LOST if request.signed else Standing.INVALID
             return _unproved(gone, "the position is ahead of the owner, freshly asked")
@@ -455,6 +460,13 @@ def _proof(snapshot: Snapshot, request: Request, index: int) -> str:
     if level is not _SESSION:
         return "measured staleness is within the bound"
     return "it has reached all that this session saw" if request.entries else "this session has seen nothing yet"
+
+
+def _latecomer(request: Request, order: list[int], verdicts: tuple[Verdict, ...]) -> int:
+    """The next copy worth asking before a read is refused that may wait and may go elsewhere; -1 when there is none."""
+    if "wait" not in request.on_stale or "next" not in request.on_stale:
+        return -1
+    return next((i for i in order if i not in request.waited and verdicts[i].standing in _WAITABLE), -1)
 
 
 def _unsettled(owner: int, eligible: list[int], verdicts: tuple[Verdict, ...], request: Request) -> bool:

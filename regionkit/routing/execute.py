@@ -24,10 +24,12 @@ from regionkit.core.codec import decode, is_plain
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.core.retry import RetryPolicy
 from regionkit.errors import (
     AlreadyApplied,
     ConfigurationError,
     DeadlineExceeded,
+    NoEligibleEndpoint,
     OutcomeUnknown,
     PayloadMismatch,
     RegionKitError,
@@ -87,7 +89,7 @@ class Execution:
             with block as db:
                 return work(db)
 
-        return self._again(run, self._may_read_again)
+        return self._again(run, self._may_read_again, store.policy)
 
     def write(self, work: Callable[[Any], T], *, key: str | None, fingerprint: str | None, core: bool) -> T:
         """Run a write; again where the table above says so."""
@@ -106,7 +108,9 @@ class Execution:
             return self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
 
         try:
-            return self._again(run, self._may_write_again if key is None else self._may_write_keyed_again)
+            if key is None:
+                return self._again(run, self._may_write_again, self._store.policy)
+            return self._again(run, self._may_write_keyed_again, self._store.keyed_policy)
         except RegionKitError as error:
             raise self._named(error, key, began_at) from error.__cause__
         except Exception as error:
@@ -162,7 +166,7 @@ class Execution:
         timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout
         return Deadline(self._store.clock, timeout)
 
-    def _again(self, run: Callable[[], T], may: Callable[[BaseException], bool]) -> T:
+    def _again(self, run: Callable[[], T], may: Callable[[BaseException], bool], policy: RetryPolicy) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
         try:
             return run()
@@ -171,10 +175,9 @@ class Execution:
                 raise
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
-        store = self._store
         retrying = Retrying(
-            stop=stop_after_attempt(store.policy.attempts - 1),
-            wait=store.policy.waits(),
+            stop=stop_after_attempt(policy.attempts - 1),
+            wait=policy.waits(),
             retry=retry_if_exception(may),
             sleep=sleep,
             reraise=True,
@@ -199,7 +202,10 @@ class Execution:
             self._unknown = error
         if self._block is not None and self._block.implicit:
             return False
-        again = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded) or self._rolled_back(error)
+        lost = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded)
+        # once an outcome is open, a breaker that refuses is worth waiting for
+        refused = self._unknown is not None and isinstance(error, NoEligibleEndpoint)
+        again = lost or refused or self._rolled_back(error)
         return again and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:

@@ -23,10 +23,12 @@ from regionkit.core.codec import decode, is_plain
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.core.retry import RetryPolicy
 from regionkit.errors import (
     AlreadyApplied,
     ConfigurationError,
     DeadlineExceeded,
+    NoEligibleEndpoint,
     OutcomeUnknown,
     PayloadMismatch,
     RegionKitError,
@@ -86,7 +88,7 @@ class AsyncExecution:
             async with block as db:
                 return await work(db)
 
-        return await self._again(run, self._may_read_again)
+        return await self._again(run, self._may_read_again, store.policy)
 
     async def write(
         self, work: Callable[[Any], Awaitable[T]], *, key: str | None, fingerprint: str | None, core: bool
@@ -107,7 +109,9 @@ class AsyncExecution:
             return await self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
 
         try:
-            return await self._again(run, self._may_write_again if key is None else self._may_write_keyed_again)
+            if key is None:
+                return await self._again(run, self._may_write_again, self._store.policy)
+            return await self._again(run, self._may_write_keyed_again, self._store.keyed_policy)
         except RegionKitError as error:
             raise self._named(error, key, began_at) from error.__cause__
         except Exception as error:
@@ -163,7 +167,9 @@ class AsyncExecution:
         timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout
         return Deadline(self._store.clock, timeout)
 
-    async def _again(self, run: Callable[[], Awaitable[T]], may: Callable[[BaseException], bool]) -> T:
+    async def _again(
+        self, run: Callable[[], Awaitable[T]], may: Callable[[BaseException], bool], policy: RetryPolicy
+    ) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
         try:
             return await run()
@@ -172,10 +178,9 @@ class AsyncExecution:
                 raise
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        store = self._store
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(store.policy.attempts - 1),
-            wait=store.policy.waits(),
+            stop=stop_after_attempt(policy.attempts - 1),
+            wait=policy.waits(),
             retry=retry_if_exception(may),
             sleep=asleep,
             reraise=True,
@@ -200,7 +205,10 @@ class AsyncExecution:
             self._unknown = error
         if self._block is not None and self._block.implicit:
             return False
-        again = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded) or self._rolled_back(error)
+        lost = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded)
+        # once an outcome is open, a breaker that refuses is worth waiting for
+        refused = self._unknown is not None and isinstance(error, NoEligibleEndpoint)
+        again = lost or refused or self._rolled_back(error)
         return again and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:

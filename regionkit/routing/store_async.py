@@ -45,6 +45,8 @@ class AsyncRoutedStore:
         self.store: Store = observed.store
         self.name = self.store.name
         self.policy = RetryPolicy()
+        # an unknown outcome costs the caller more than a wait, so a keyed write is more patient
+        self.keyed_policy = RetryPolicy(attempts=6, base=0.1)
         self.budget = RetryBudget()
         self.prefer: Nearest = self.store.prefer  # type: ignore[assignment]  # the only preference so far
         self._classes: dict[tuple[Kind, Consistency, tuple[OnStale, ...], float], RequestClass] = {}

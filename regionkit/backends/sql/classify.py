@@ -84,6 +84,8 @@ def _by_code(driver: Any) -> Failure | None:
     code = driver.args[0] if getattr(driver, "args", ()) else None
     if isinstance(code, int) and not isinstance(driver, OSError):  # first: PyMySQL's errors have a sqlstate too
         return MYSQL.get(code)
+    if type(driver).__module__.partition(".")[0] == "psycopg" and type(driver).__name__ == "OperationalError":
+        return Failure.CONNECTION  # the bare class, without a state: psycopg itself lost the connection
     state = getattr(driver, "sqlstate", None)
     if isinstance(state, str):
         return POSTGRES.get(state) or (Failure.CONNECTION if state.startswith("08") else None)

@@ -32,6 +32,7 @@ class DriverState:
     expired: bool = False
     warned: str = ""
     used: bool = False
+    implicit: bool = False
 
     def left(self, doing: str) -> float | None:
         """Seconds that a wait may take; None outside of blocks.

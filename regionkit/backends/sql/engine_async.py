@@ -68,7 +68,7 @@ class AsyncSqlLease:
         driver = self.driver = as_driver(pooled.dbapi_connection)
         self.seen: Observation = pooled.info["seen"]
         driver.deadline, driver.position, driver.commits = deadline, None, 0
-        driver.commit_state, driver.used, driver.warned = "none", False, ""
+        driver.commit_state, driver.used, driver.implicit, driver.warned = "none", False, False, ""
 
     async def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""

@@ -71,9 +71,7 @@ def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
 class _Shared(DriverState):
     """What both forms of the connection do without waiting."""
 
-    implicit = False
     server_status: int
-    tracks = False
 
     def _track(self, message: Any, status: int | None) -> None:
         text = tracked_gtid(message, status or 0) if isinstance(message, bytes) else None
@@ -81,7 +79,7 @@ class _Shared(DriverState):
             found = gtids(text)
             self.position = found if self.position is None else later(self.position, found)
             self.commits += 1
-            if self.commit_state != "sent" and self.tracks:
+            if self.commit_state != "sent":
                 self.implicit = True
 
 

@@ -153,7 +153,13 @@ class SqlHandle:
     @property
     def implicit(self) -> bool:
         """Whether a statement committed by itself (DDL on MariaDB)."""
-        return self._lease is not None and getattr(self._lease.driver, "implicit", False)
+        return self._lease is not None and self._lease.driver.implicit
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a COMMIT was sent and its answer never came."""
+        connection = self._connection
+        return connection is not None and connection.invalidated and self._lease.driver.commit_state == "sent"
 
     @property
     def warning(self) -> str:
