@@ -132,11 +132,11 @@ class Block:
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
-        if self._excluded or (looks_back and session._has_seen(store.name)):
-            self._request = self._asking()
+        own = session._class_of(store, shared) if looks_back and session._has_seen(store.name) else shared
+        decision = None if self._excluded else store.observed.route(own)
+        if decision is None or (own is not shared and decision.outcome is not Outcome.USE):
+            self._request = self._asking()  # waiting needs this call's own instant
             decision = store.observed.decide(self._request)
-        else:
-            decision = store.observed.route(shared)
         self.decision = decision
         try:
             lease = None
@@ -157,7 +157,8 @@ class Block:
             try:
                 assert self._handle is not None
                 self._handle.finish()
-                self._still_owner()
+                if self._shared.request.consistency.level is Level.STRONG:
+                    self._still_owner()
             except BaseException as raised:
                 self._fail(raised)
             self._end(None)
@@ -178,11 +179,17 @@ class Block:
             wait_until=min(now + store.profile.longest_wait, self.deadline.at),
         )
 
+    def _asked(self, request: Request) -> Request:
+        """`request` with what only this call knows: that of a remembered decision lacks it."""
+        if self._request is None:
+            request = self._request = self._asking()
+        return request
+
     def _acquire(self) -> Lease:
         """A connection that may serve this block; called once, by the handle's first statement or at the opening."""
-        request = self._request or self._asking()
         decision = self.decision
         assert decision is not None and self.deadline is not None
+        request = self._request or decision.request
         refreshed = False
         while True:
             if decision.outcome is Outcome.REFUSE:
@@ -191,7 +198,7 @@ class Block:
                     raise error_of(decision)
                 refreshed = True
                 self.store.refresh()
-                request = msgspec.structs.replace(request, fresh=frozenset())
+                request = msgspec.structs.replace(self._asked(request), fresh=frozenset())
                 decision = self.store.observed.decide(request)
                 continue
             index = decision.index
@@ -241,6 +248,7 @@ class Block:
             self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
             self.store.lost(index)
         assert self.deadline is not None
+        request = self._asked(request)
         request = msgspec.structs.replace(request, excluded=request.excluded | {index})
         decision = self.store.observed.decide(request)
         if decision.outcome is Outcome.REFUSE or self.deadline.remaining() <= 0.0:
@@ -255,11 +263,12 @@ class Block:
         if seen is None or seen.incarnation != lease.seen.incarnation:
             fresh = lease.seen if seen is None or lease.seen.sent_at > seen.sent_at else lease.observe()
             self.store.seen(index, fresh)
+            request = self._asked(request)
             decision = observed.decide(request)
         if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
             taken = self._session._take_positions(self.store, keep=(index, lease.seen.incarnation))
             if taken:
-                request = msgspec.structs.replace(request, entries=self._session._entries(self.store.name))
+                request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store.name))
                 decision = observed.decide(request)
         if decision.outcome is Outcome.WAIT and decision.index == index:
             return self._waited(decision, request, lease, index)
@@ -288,7 +297,7 @@ class Block:
     def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
         lease = self._lease
-        if lease is None or self.kind is not Kind.READ or self._shared.request.consistency.level is not Level.STRONG:
+        if lease is None:
             return
         assert self.decision is not None
         seen = lease.observe()

@@ -12,7 +12,10 @@ def error_of(decision: Decision) -> RoutingError:
     """The error of a refused decision; it carries the decision, and its text every endpoint's reason."""
     store = decision.snapshot.store
     verb = "write" if decision.request.kind is Kind.WRITE else f"{decision.request.consistency} read"
-    why = "; ".join(f"{c.endpoint}: {c.refused_by}: {c.reason}" for c in decision.candidates if c.refused_by is not None) + "."
+    why = (
+        "; ".join(f"{c.endpoint}: {c.refused_by}: {c.reason}" for c in decision.candidates if c.refused_by is not None)
+        + "."
+    )
     what = f"no endpoint of {store!r} may serve this {verb}."
     match decision.refusal:
         case Refusal.RESIDENCY:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import LossAccepted
 from regionkit.errors import UsageError
@@ -23,6 +25,7 @@ from regionkit.routing.decision import Decision, Kind
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.history import Survival
+from regionkit.routing.observed import RequestClass
 from regionkit.routing.position import reaches
 from regionkit.routing.snapshot import Observation
 from regionkit.routing.store import RoutedStore
@@ -54,6 +57,7 @@ class RegionSession:
         self._unseen: dict[str, dict[int, _Seen]] = {}
         self._pins: dict[str, int] = {}
         self._open: dict[str, list[Block]] = {}
+        self._classes: dict[RequestClass, tuple[Bookmark, int, RequestClass]] = {}
         self._last: Block | None = None
 
     def __enter__(self) -> RegionSession:
@@ -216,6 +220,17 @@ class RegionSession:
 
     def _pin(self, store: str) -> int:
         return self._pins.get(store, -1)
+
+    def _class_of(self, store: RoutedStore, shared: RequestClass) -> RequestClass:
+        """`shared` with what this session saw: the same one as long as it saw no more, so its decision is remembered."""
+        pin = self._pins.get(store.name, -1)
+        known = self._classes.get(shared)
+        if known is None or known[0] is not self._bookmark or known[1] != pin:
+            request = msgspec.structs.replace(
+                shared.request, entries=self._entries(store.name), signed=self._signed, pin=pin
+            )
+            known = self._classes[shared] = (self._bookmark, pin, RequestClass(request))
+        return known[2]
 
     def _wrote(self, store: str, entry: Entry) -> None:
         self._bookmark = self._bookmark.add(store, entry)

@@ -180,11 +180,11 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
     owner = -1
     if len(proved) == 1:
         owner = proved[0]
-    elif not proved and len(claims) == 1:
-        owner = claims[0]  # not seen yet: as configured
     elif proved:
         for i in proved:
             barred[i] = "another endpoint claims the same history; neither descends from the other"
+    elif len(claims) == 1 and not any(_rivals(e) for e in endpoints):
+        owner = claims[0]  # not seen yet: as configured
     unrecorded = next((e.region for e in endpoints if e.role is Role.PRIMARY and _is_unrecorded(e)), "")
     switched = owner != snapshot.owner or known != snapshot.lineage or unrecorded != ""
     replace = msgspec.structs.replace
@@ -199,6 +199,11 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
         lineage=known,
         unrecorded=unrecorded,
     )
+
+
+def _rivals(endpoint: EndpointState) -> bool:
+    """Whether it says that it is the primary of a history, barred or not: then the configuration alone proves nothing."""
+    return endpoint.role is Role.PRIMARY and endpoint.seen is not None and endpoint.seen.lineage is not None
 
 
 def _is_unrecorded(endpoint: EndpointState) -> bool:

@@ -5,6 +5,8 @@
 2. A connection learns at connect which run of the server it speaks to. Idle ones are looked at before use, without a
    round trip; those older than the last eviction, and those whose other side is gone, are closed.
 3. A connection that may still get an answer (deadline passed, task cancelled) is closed, never given back.
+4. The connection of a plain read is kept as it is and serves the next one without a way through the pool, which costs as
+   much as a third of the read's own Python. One that the user held in hand goes back through the pool.
 """
 
 from __future__ import annotations
@@ -53,9 +55,9 @@ _DIALECTS = {
 
 
 class AsyncSqlLease:
-    """One pooled connection, for one block."""
+    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice."""
 
-    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "seen")
+    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "seen")
 
     def __init__(
         self, endpoint: AsyncSqlEndpoint, kind: Kind, connection: sqlalchemy.Connection, deadline: Deadline
@@ -63,6 +65,7 @@ class AsyncSqlLease:
         self._endpoint = endpoint
         self._kind = kind
         self._deadline = deadline
+        self.keeps = False
         self.connection = connection
         pooled = connection.connection
         driver = self.driver = as_driver(pooled.dbapi_connection)
@@ -78,9 +81,21 @@ class AsyncSqlLease:
     async def release(self) -> None:
         """Give the connection back, or close it."""
         try:
-            await adrive(self._give_back)
+            if not self._kept():
+                await adrive(self._give_back)
         finally:
             self._endpoint.slots[self._kind].release()
+
+    def _kept(self) -> bool:
+        """Keep the connection for the next read where that is safe; whether it was kept."""
+        connection, driver, kept = self.connection, self.driver, self._endpoint.kept
+        if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
+            return False
+        if connection.invalidated or connection.in_transaction() or driver.expired or self._deadline.remaining() <= 0.0:
+            return False
+        driver.deadline = None
+        kept.append(connection)
+        return True
 
     def _give_back(self) -> None:
         connection, driver = self.connection, self.driver
@@ -112,11 +127,14 @@ class AsyncSqlEndpoint:
         size = place.store.options.pool_size + place.store.options.max_overflow
         self.slots = {kind: AsyncSlots(size) for kind in Kind}
         self._size = size
+        self.kept: list[sqlalchemy.Connection] = []
+        self.most_kept = place.store.options.pool_size
         self._generation = 0
         self._engines: dict[Kind, AsyncEngine] = {}
         self._watching: AsyncEngine | None = None
         self._monitor: sqlalchemy.Connection | None = None
         self._monitoring = AsyncLock()
+        self._inherited: list[list[sqlalchemy.Connection]] = []
         self._meta = metadata(place.namespace)
 
     async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncSqlLease:
@@ -135,8 +153,11 @@ class AsyncSqlEndpoint:
             raise error
         connection: sqlalchemy.Connection | None = None
         try:
-            within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
-            connection = await self._checkout(self.engine(kind), within)
+            if kind is Kind.READ:
+                connection = await self._kept_one()
+            if connection is None:
+                within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
+                connection = await self._checkout(self.engine(kind), within)
             lease = AsyncSqlLease(self, kind, connection, deadline)
             await self._widen(connection, deadline)
         except BaseException:
@@ -162,12 +183,29 @@ class AsyncSqlEndpoint:
         finally:
             CONNECT_DEADLINE.reset(token)
 
+    async def _kept_one(self) -> sqlalchemy.Connection | None:
+        """The connection kept last that is still good; others are closed."""
+        while self.kept:
+            try:
+                connection = self.kept.pop()
+            except IndexError:  # another thread took it
+                break
+            pooled = connection.connection
+            young = self._place.clock.monotonic() < pooled.info["recycle_at"]
+            if young and self._is_good(pooled):
+                return connection
+            await adrive(_discard, connection)
+        return None
+
+    def _is_good(self, pooled: Any) -> bool:
+        """Whether a connection was made after the last eviction, and its other side is there."""
+        return pooled.info["generation"] == self._generation and self.server.alive(pooled.dbapi_connection)
+
     def _connect(self, engine: AsyncEngine) -> sqlalchemy.Connection:
         plain: Any = getattr(engine, "sync_engine", engine)
         for _ in range(self._size + 1):
             connection: sqlalchemy.Connection = plain.connect()
-            info = connection.connection.info
-            if info["generation"] == self._generation and self.server.alive(connection.connection.dbapi_connection):
+            if self._is_good(connection.connection):
                 return connection
             connection.invalidate()
             connection.close()
@@ -256,10 +294,15 @@ class AsyncSqlEndpoint:
     def _connected(self, dbapi_connection: Any, record: Any) -> None:
         profile = self._place.profile
         record.info["generation"] = self._generation
+        record.info["recycle_at"] = self._place.clock.monotonic() + self._place.store.options.pool_recycle
         record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
         driver = as_driver(dbapi_connection)
         driver.deadline = CONNECT_DEADLINE.get()
-        record.info["seen"] = self.server.observe(dbapi_connection)
+        try:
+            record.info["seen"] = self.server.observe(dbapi_connection)
+        except BaseException:
+            self.server.drop(dbapi_connection)
+            raise
         driver.deadline = None
 
     def handle(self, kind: Kind, source: AsyncLeaseSource, *, core: bool, snapshot: bool) -> AsyncSqlHandle:
@@ -406,12 +449,17 @@ class AsyncSqlEndpoint:
         for engine in self._engines.values():
             getattr(engine, "sync_engine", engine).dispose(close=False)
         self._engines, self._monitor, self._watching = {}, None, None
+        self._inherited.append(self.kept)  # held on to: collected, they would speak on the parent's sockets
+        self.kept = []
         self._monitoring = AsyncLock()
         self.slots = {kind: AsyncSlots(self._size) for kind in Kind}
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
         await self._drop_monitor()
+        self.most_kept = 0
+        while self.kept:
+            await adrive(_discard, self.kept.pop())
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
         for engine in engines:
             await engine.dispose()

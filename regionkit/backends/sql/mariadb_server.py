@@ -175,6 +175,13 @@ class MariaServer:
     def alive(self, dbapi_connection: Any) -> bool:
         return idle(as_driver(dbapi_connection))
 
+    def drop(self, dbapi_connection: Any) -> None:
+        driver = as_driver(dbapi_connection)
+        if hasattr(driver, "_force_close"):
+            driver._force_close()
+        else:
+            driver.close()
+
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         cursor = dbapi_connection.cursor()
         cursor.execute("SET " + ", ".join(_limits(seconds + LIMIT_MARGIN)))

@@ -159,6 +159,9 @@ class PostgresServer:
             return False
         return bool(driver.pgconn.status == ConnStatus.OK)
 
+    def drop(self, dbapi_connection: Any) -> None:
+        as_driver(dbapi_connection).pgconn.finish()
+
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         driver = as_driver(dbapi_connection)
         longest = int(1000 * (seconds + LIMIT_MARGIN))

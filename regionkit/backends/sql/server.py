@@ -58,6 +58,10 @@ class Server(Protocol):
         """Whether an idle connection still stands, as far as this side can see without a round trip."""
         ...
 
+    def drop(self, dbapi_connection: Any) -> None:
+        """Close a connection at once, without a word to the server and without waiting."""
+        ...
+
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         """Raise the server's own limits on this connection to at least `seconds`."""
         ...

@@ -29,14 +29,28 @@ SNAPSHOT = {
 }
 
 
+class _Over:
+    """Stands in a Session whose block has ended: its connection may serve another block by now."""
+
+    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
+        raise UsageError(
+            "a session was used after its block had ended.",
+            why="the block's connection was given back with its end.",
+            fix="run statements inside the block; objects it loaded may be looked at after it.",
+        )
+
+
+_OVER = _Over()
+
+
 class RoutedSession(orm.Session):
     """A Session bound to the one connection of its block. (The session under asyncio's Session is this one too.)"""
 
-    routed: SqlHandle
+    routed: SqlHandle | _Over
 
     def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
         """The block's connection, whatever is asked for: one block is one endpoint."""
-        return self.routed.connection_now()
+        return self.routed.connection_now(shown=not kwargs)  # without words it is for the user: `db.connection()`
 
 
 class SqlHandle:
@@ -67,11 +81,13 @@ class SqlHandle:
             self.native, self.session = open_session(RoutedSession, options)
             self.session.routed = self
 
-    def connection_now(self) -> sqlalchemy.Connection:
-        """The block's connection, from inside SQLAlchemy."""
+    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
+        """The block's connection, from inside SQLAlchemy. `shown`: the user gets to hold it."""
         connection = self._connection
         if connection is None:
             connection = self._taken(resume(self._source()))
+        if shown:
+            self._lease.keeps = False
         return connection
 
     def connection(self) -> sqlalchemy.Connection:
@@ -90,13 +106,16 @@ class SqlHandle:
         if self._snapshot:
             connection = connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
         self._connection = connection
+        lease.keeps = not self._core and not self._snapshot
         return connection
 
     @property
     def pending(self) -> bool:
         """Whether the Session holds changes that were not sent."""
         s = self.session
-        return s is not None and bool(s._new or s.dirty or s.deleted)
+        if s is None or not (s._new or s._dirty_states or s._deleted):
+            return False
+        return bool(s._new or s.dirty or s.deleted)
 
     def finish(self) -> None:
         """The block ended well: commit a write; of a read, refuse changes left pending."""
@@ -119,6 +138,7 @@ class SqlHandle:
         connection = self._connection
         if connection is None or connection.invalidated:
             return
+        self._lease.keeps = False
         driver = self._lease.driver
         if driver.expired or (driver.deadline is not None and driver.deadline.remaining() <= 0.0):
             drive(connection.invalidate)
@@ -130,6 +150,7 @@ class SqlHandle:
     def close(self) -> None:
         """Let go of everything but the lease."""
         if self.session is not None:
+            self.session.routed = _OVER
             if self._connection is None:
                 self.session.close()  # no connection was taken: nothing to wait for
             else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class _Dialect:
         driver.position_table = position_table
         driver.set_progress_handler(driver.over, STEPS_BETWEEN_CHECKS)
         if read:
-            self._run(connection, "PRAGMA query_only = ON")
+            driver.execute("PRAGMA query_only = ON")  # on the bare connection: nothing to wait for, or to cancel
         return connection
 
     def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
@@ -171,6 +172,13 @@ class _Dialect:
         cursor.close()
 
 
+def stop(connection: Any) -> None:
+    """End an aiosqlite connection and its thread, without a future that would outlive the event loop."""
+    stopping = threading.Thread(target=connection.stop)  # in a thread without a loop aiosqlite makes no future
+    stopping.start()
+    stopping.join()
+
+
 class SqliteDialect(_Dialect, SQLiteDialect_pysqlite):
     """SQLite for threads."""
 
@@ -178,6 +186,12 @@ class SqliteDialect(_Dialect, SQLiteDialect_pysqlite):
 
 
 class AsyncSqliteDialect(_Dialect, SQLiteDialect_aiosqlite):
-    """SQLite for asyncio."""
+    """SQLite for asyncio. Closing never waits: aiosqlite's own close hangs when it is cancelled half-way."""
 
     supports_statement_cache = True
+
+    def do_close(self, dbapi_connection: Any) -> None:
+        """Close it in its thread, after what runs there."""
+        stop(dbapi_connection._connection)
+
+    do_terminate = do_close

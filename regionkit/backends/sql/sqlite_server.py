@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.server import Place, history_rows
+from regionkit.backends.sql.sqlite import stop
 from regionkit.backends.values import Capabilities
 from regionkit.errors import ConfigurationError
 from regionkit.routing.decision import Kind
@@ -109,6 +110,13 @@ class SqliteServer:
         except sqlite3.OperationalError:
             return False
         return True
+
+    def drop(self, dbapi_connection: Any) -> None:
+        adapted = getattr(dbapi_connection, "_connection", None)
+        if adapted is None:
+            dbapi_connection.close()
+        else:
+            stop(adapted)
 
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         """Nothing to widen: the deadline itself interrupts."""

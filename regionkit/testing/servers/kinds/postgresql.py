@@ -165,8 +165,15 @@ class PostgresqlNode(Node):
             raise NotControllable(f"{self.name} was not started by the test kit and cannot be made to follow another.")
         rewindable = self._shut_down()
         self._become_standby_of(primary, rewind=rewindable)
-        self.start()
-        self._await_streaming()
+        try:
+            self.start()
+            self._await_streaming(timeout=10.0)
+        except (ServerStartError, TimeoutError):
+            # one that was stopped while it changed timelines has half a segment of the new one and cannot go on
+            self.stop()
+            self._become_standby_of(primary, rewind=False)
+            self.start()
+            self._await_streaming()
 
     def _shut_down(self) -> bool:
         """Stop, and say whether pg_rewind can be used.
@@ -219,11 +226,11 @@ class PostgresqlNode(Node):
         ]
         run_tool([self._program("pg_basebackup"), *words], self.data.parent)
 
-    def _await_streaming(self) -> None:
+    def _await_streaming(self, timeout: float = 30.0) -> None:
         primary = self._following
         assert primary is not None
         query = "SELECT 1 FROM pg_stat_replication WHERE application_name = %s AND state = 'streaming'"
-        wait_until(lambda: primary.sql(query, self.name), f"{self.name} streams from {primary.name}")
+        wait_until(lambda: primary.sql(query, self.name), f"{self.name} streams from {primary.name}", timeout)
 
     def _await_position_of(self, primary: Node, timeout: float) -> None:
         assert isinstance(primary, PostgresqlNode)

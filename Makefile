@@ -1,0 +1,60 @@
+# Everything a developer runs here; `make` lists it. A target makes .venv and installs what it needs, once.
+# Another interpreter: `make test PYTHON=python3.12`.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint twins docs bench venv core tools
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+HASH := $(shell cksum pyproject.toml | cut -d ' ' -f 1)
+CORE := $(VENV)/.core-$(HASH)
+TEST := $(VENV)/.test-$(HASH)
+BENCH := $(VENV)/.bench-$(HASH)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
+VERSION := import sys; print(sys.version_info[:2])
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+demo: core ## three regions on this machine, narrated; needs no server
+	@if [ -t 1 ]; then plain=; else plain=--plain; fi; exec $(BIN)/regionkit demo --fast $$plain
+
+test: tools ## linters, types, twins and the whole test suite, on real servers
+	@scripts/install_servers.sh
+	@$(MAKE) lint
+	@$(BIN)/python -m pytest
+
+lint: tools ## ruff, mypy --strict, and that no twin is stale
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict -p regionkit
+	@$(BIN)/python scripts/twins.py --check
+
+twins: tools ## make the sync twins anew from their async sources
+	@$(BIN)/python scripts/twins.py
+
+docs: tools ## run every example of README.md and docs/
+	@$(BIN)/python -m pytest tests/docs
+
+bench: core ## run the benchmarks
+	@[ -e $(BENCH) ] || { $(PIP) install -e '.[test,bench]' && touch $(BENCH); }
+	@$(BIN)/python benchmarks/run.py
+
+venv:
+	@python='$(PYTHON)'; \
+	if [ -x $(BIN)/python ] && $(BIN)/python -c '$(IS_NEW)'; then \
+	  [ -n "$$python" ] || exit 0; \
+	  [ "$$($$python 2>/dev/null -c '$(VERSION)')" != "$$($(BIN)/python -c '$(VERSION)')" ] || exit 0; \
+	fi; \
+	for candidate in $${python:-python3 python3.13 python3.12 python3.11 python3.14}; do \
+	  if $$candidate -c '$(IS_NEW)' 2>/dev/null; then exec $$candidate -m venv --clear $(VENV); fi; \
+	done; \
+	echo "no Python 3.11 or later here as $${python:-python3}. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1
+
+core: venv
+	@[ -e $(CORE) ] || { $(PIP) install -e . && touch $(CORE); }
+
+tools: core
+	@[ -e $(TEST) ] || { $(PIP) install -e '.[test]' && touch $(TEST); }

@@ -1,0 +1,89 @@
+"""The command line: arguments, exit codes, errors without tracebacks. Data goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+import regionkit
+from regionkit.cli.looking import adopt, explain, status
+from regionkit.demo.command import add_arguments
+from regionkit.demo.command import run as demo
+from regionkit.demo.narration import explained
+from regionkit.errors import ConfigurationError, RegionKitError
+
+__all__ = ["main"]
+
+OK, BAD, USAGE = 0, 1, 2
+_CODES = """exit codes:
+  0  done, and the answer is good
+  1  the answer is bad: an endpoint is down or fenced, nothing may serve the call, an error
+  2  wrong arguments or configuration
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code.
+
+    Args:
+        arguments: without the program's name; default those of the process.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logging.getLogger("regionkit").addHandler(logging.NullHandler())  # what matters of the events is in the answer
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except RegionKitError as error:
+        print(explained(error), file=sys.stderr)
+        return USAGE if isinstance(error, ConfigurationError) else BAD
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away
+        sys.stderr.close()
+        return BAD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="regionkit",
+        description="Read near, write home: data that lives in many regions.",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"regionkit {regionkit.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    found = commands.add_parser("demo", help="three regions on this machine, a story in half a minute; needs no server")
+    add_arguments(found)
+    found.set_defaults(run=demo)
+
+    found = commands.add_parser("status", help="role, state, lag and epoch of every endpoint, asked now")
+    _where(found)
+    found.set_defaults(run=status)
+
+    found = commands.add_parser("explain", help="which endpoint would serve a call, and why no other")
+    found.add_argument("store", metavar="STORE")
+    found.add_argument("kind", choices=["read", "write"])
+    _where(found)
+    found.set_defaults(run=explain)
+
+    found = commands.add_parser("adopt", help="say which primary counts, after a promotion that servers can not prove")
+    found.add_argument("store", metavar="STORE")
+    found.add_argument("region", metavar="REGION")
+    _where(found, json=False)
+    found.add_argument("--yes", action="store_true", help="do not ask for the region's name to be typed")
+    found.set_defaults(run=adopt)
+    return parser
+
+
+def _where(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
+    parser.add_argument(
+        "--config", default="regionkit.toml", metavar="FILE", help="the topology (default regionkit.toml)"
+    )
+    parser.add_argument("--local", metavar="REGION", help="the region to look from (default $REGIONKIT_REGION)")
+    if json:
+        parser.add_argument("--json", action="store_true", help="plain data instead of a table; its keys are stable")

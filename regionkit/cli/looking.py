@@ -1,0 +1,87 @@
+"""`status`, `explain` and `adopt`: a kit from the configuration, its endpoints asked, the answer printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from regionkit.errors import ConfigurationError
+from regionkit.kit import RegionKit
+from regionkit.routing.status import Status
+
+__all__ = ["adopt", "explain", "status"]
+
+NOT_SEEN = "not seen yet"
+FINE = ("up", "refused by residency")
+LOOK_AGAIN = 0.02
+"""Seconds between two looks at what the monitor has found."""
+LONGEST_LOOK = 4.0
+"""Seconds; a dead endpoint is known as such after two failed probes of the usual profile."""
+
+
+def status(options: argparse.Namespace) -> int:
+    """Every endpoint. 1 when one is neither up nor kept out by residency."""
+    with _kit(options) as kit:
+        seen = _seen(kit)
+    _print(options, seen, seen.to_dict())
+    return int(any(e.state not in FINE for e in seen.endpoints))
+
+
+def explain(options: argparse.Namespace) -> int:
+    """The decision of a call made now. 1 when it would be refused."""
+    with _kit(options) as kit:
+        _seen(kit)
+        found = kit.explain(options.store, options.kind)
+    _print(options, found, found.to_dict())
+    return int(found.decision.endpoint is None)
+
+
+def adopt(options: argparse.Namespace) -> int:
+    """Write the history row that makes a primary count. 1 when the name was not typed."""
+    with _kit(options) as kit:
+        kit.explain(options.store, "write")  # an unknown store is told before anything is asked
+        if not options.yes and not _confirmed(options.store, options.region):
+            print("nothing was changed.", file=sys.stderr)
+            return 1
+        kit.adopt(options.store, options.region)
+        print(_seen(kit))
+    return 0
+
+
+def _confirmed(store: str, region: str) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "adopt asks for the region's name to be typed, and there is no terminal.", fix="pass --yes if you are sure."
+        )
+    print(
+        f"From now on {region} is the primary of {store!r}. What only another primary\n"
+        "has is lost to readers, and that one is fenced.",
+        file=sys.stderr,
+    )
+    print("Type the region's name to go on: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() == region
+
+
+def _kit(options: argparse.Namespace) -> RegionKit:
+    if not Path(options.config).is_file():
+        raise ConfigurationError(f"there is no file {options.config}.", fix="name the topology's file with --config.")
+    return RegionKit.from_toml(options.config, local=options.local)
+
+
+def _seen(kit: RegionKit) -> Status:
+    """The status once every endpoint has answered or failed."""
+    kit.session()  # the monitor starts with the first session
+    until = time.monotonic() + LONGEST_LOOK
+    while True:
+        seen = kit.status()
+        if all(e.state != NOT_SEEN for e in seen.endpoints) or time.monotonic() > until:
+            return seen
+        time.sleep(LOOK_AGAIN)
+
+
+def _print(options: argparse.Namespace, text: object, data: dict[str, Any]) -> None:
+    print(json.dumps(data, indent=2) if options.json else text)

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs the servers that the tests start: PostgreSQL, MariaDB, Redis, on Debian and Ubuntu, without starting a service.
+# Does nothing when all are there. Without root and sudo it says what is missing: an error when CI=true, a note otherwise.
+set -eu
+
+missing=()
+if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
+  missing+=(postgresql)
+fi
+PATH="$PATH:/usr/sbin:/sbin"
+{ command -v mariadbd && command -v mariadb-install-db; } >/dev/null || missing+=(mariadb-server-core)
+command -v mariadb >/dev/null || missing+=(mariadb-client-core)
+command -v redis-server >/dev/null || missing+=(redis-server)
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+refuse() {
+  echo "install_servers: missing ${missing[*]}; $1" >&2
+  [ "${CI:-}" != true ] || exit 1
+  exit 0
+}
+
+command -v apt-get >/dev/null || refuse "there is no apt-get here: install them with this system's own package manager."
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  # -n: a script must not stop and ask for a password
+  sudo -n true 2>/dev/null || refuse "as root, run: apt-get install ${missing[*]}"
+  as_root=(sudo -n)
+fi
+
+# Packages ask this file whether they may start their service; 101 says no.
+policy=/usr/sbin/policy-rc.d
+cluster=/etc/postgresql-common/createcluster.conf
+made=()
+clean_up() { [ "${#made[@]}" -eq 0 ] || "${as_root[@]}" rm -f "${made[@]}"; }
+trap clean_up EXIT
+if [ ! -e "$policy" ]; then
+  made+=("$policy")
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+fi
+# Keeps the package from making a cluster that nobody asked for; the file stays, as the package's own would.
+if [ ! -e "$cluster" ]; then
+  "${as_root[@]}" mkdir -p "$(dirname "$cluster")"
+  echo 'create_main_cluster = false' | "${as_root[@]}" tee "$cluster" >/dev/null
+fi
+
+options=(-o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold)
+"${as_root[@]}" apt-get "${options[@]}" update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get "${options[@]}" install -y -qq --no-install-recommends "${missing[@]}"

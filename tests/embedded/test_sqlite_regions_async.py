@@ -1,0 +1,373 @@
+"""Regions as SQLite files, with real kits on them: lag, kill, revive, promote, and what is lost with an owner."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from regionkit import (
+    EVENTUAL,
+    AsyncRegionKit,
+    ConfigurationError,
+    NoEligibleEndpoint,
+    RegionUnavailable,
+    RoutingError,
+    StaleRead,
+)
+from regionkit.core.concurrency_async import asleep
+from regionkit.embedded import AsyncSqliteRegions
+
+KEY = "a key of more than sixteen characters"
+QUICK = {"base": "aggressive", "open_first": 0.2, "hold_down": 0.0, "sample_every": 0.05, "probe_every": 0.05}
+CAST = {"primary": "us", "replicas": ["kr", "jp"]}
+
+
+@pytest.fixture
+async def regions(tmp_path: Path) -> AsyncIterator[AsyncSqliteRegions]:
+    """Three regions without lag."""
+    async with AsyncSqliteRegions(tmp_path, store="orders", namespace="shop", lag=0.0, **CAST) as regions:
+        yield regions
+
+
+@pytest.fixture
+async def kit(regions: AsyncSqliteRegions) -> AsyncIterator[AsyncRegionKit]:
+    """A kit in kr, its tables made and copied everywhere."""
+    async with AsyncRegionKit(regions.topology, local="kr", profile=QUICK, bookmark_keys=[KEY]) as kit:
+        await kit.create_tables()
+        async with kit.session() as s:
+            async with s.write("orders") as db:
+                await db.execute(text("CREATE TABLE item (id INTEGER PRIMARY KEY)"))
+        await copied(regions)
+        await settled(kit)
+        yield kit
+
+
+async def copied(regions: AsyncSqliteRegions) -> None:
+    """Until every region that is up is where the owner is."""
+    end = time.monotonic() + 5.0
+    while len({position(regions, name) for name in regions.topology._regions if not regions._folder.is_down(name)}) > 1:
+        assert time.monotonic() < end
+        await asleep(0.01)
+
+
+def position(regions: AsyncSqliteRegions, name: str) -> int:
+    with closing(sqlite3.connect(regions._folder.path(name))) as file:
+        try:
+            found: int = file.execute("SELECT value FROM shop_rk_position").fetchone()[0]
+        except sqlite3.OperationalError:
+            return -1
+        return found
+
+
+async def put(kit: AsyncRegionKit, number: int, within: float = 5.0) -> str:
+    """Write a row, trying until there is an owner; the bookmark."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            async with kit.session() as s:
+                async with s.write("orders") as db:
+                    await db.execute(text("INSERT INTO item VALUES (:n)"), {"n": number})
+                return await s.bookmark()
+        except (RegionUnavailable, RoutingError):
+            assert time.monotonic() < end, f"nobody takes writes:\n{kit.status()}"
+            await asleep(0.01)
+
+
+async def items(kit: AsyncRegionKit, bookmark: str = "") -> list[int]:
+    """The rows as the nearest good copy shows them."""
+    async with kit.session(bookmark=bookmark) as s, s.read("orders") as db:
+        return list((await db.execute(text("SELECT id FROM item ORDER BY id"))).scalars())
+
+
+async def local(kit: AsyncRegionKit, region: str = "kr") -> list[int]:
+    """The rows in the local region, however old."""
+    async with kit.session() as s:
+        async with s.read("orders", consistency=EVENTUAL) as db:
+            found = list((await db.execute(text("SELECT id FROM item ORDER BY id"))).scalars())
+        assert s.last_route is not None
+        assert s.last_route.region == region
+        return found
+
+
+async def settled(kit: AsyncRegionKit) -> None:
+    """Until every endpoint is up, and every copy has a position."""
+    end = time.monotonic() + 5.0
+    while any(e.state != "up" or e.lag is None for e in kit.status().endpoints):
+        assert time.monotonic() < end, f"not settled:\n{kit.status()}"
+        await asleep(0.01)
+
+
+async def until_local(kit: AsyncRegionKit, wanted: list[int], within: float = 3.0) -> float:
+    """Until the local region shows these rows; the seconds that it took."""
+    began = time.monotonic()
+    while await local(kit) != wanted:
+        assert time.monotonic() - began < within, f"kr shows {await local(kit)}"
+        await asleep(0.005)
+    return time.monotonic() - began
+
+
+async def test_a_change_arrives_the_lag_later_and_not_before(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """The copy is taken when the owner changes, and lands `lag` seconds after it was taken."""
+    regions.lag = 0.4
+    await put(kit, 1)
+    assert 0.3 < await until_local(kit, [1]) < 0.8
+
+
+async def test_a_lag_set_later_holds_for_copies_under_way(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """Lowering the lag lets what was held back arrive."""
+    regions.lag = 600.0
+    await put(kit, 1)
+    await asleep(0.2)
+    assert await local(kit) == []
+    regions.lag = 0.0
+    assert regions.lag == 0.0
+    await until_local(kit, [1])
+
+
+async def test_a_session_reads_its_write_whatever_the_lag(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """The local copy misses it, so the session moves; nobody else has to."""
+    regions.lag = 600.0
+    bookmark = await put(kit, 1)
+    assert await items(kit, bookmark) == [1]
+    assert await local(kit) == []
+
+
+async def test_a_killed_region_fails_open_and_new_connections(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """A statement in an open block fails, a new write fails, reads go on elsewhere; revive ends it."""
+    await put(kit, 1)
+    await until_local(kit, [1])
+    with pytest.raises(RegionUnavailable) as caught:
+        async with kit.session() as s, s.write("orders") as db:
+            await db.execute(text("INSERT INTO item VALUES (2)"))
+            await regions.kill("us")
+            await db.execute(text("INSERT INTO item VALUES (3)"))
+    assert caught.value.committed == "no"
+    with pytest.raises((RegionUnavailable, NoEligibleEndpoint)):
+        async with kit.session() as s, s.write("orders") as db:
+            await db.execute(text("INSERT INTO item VALUES (4)"))
+    assert await local(kit) == [1]
+    await regions.revive("us")
+    await put(kit, 5)
+    await until_local(kit, [1, 5])
+
+
+async def test_a_commit_in_a_killed_region_is_refused(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """The region died between the last statement and COMMIT: nothing was committed, and the error says so."""
+    with pytest.raises(RegionUnavailable) as caught:
+        async with kit.session() as s, s.write("orders") as db:
+            await db.execute(text("INSERT INTO item VALUES (2)"))
+            await regions.kill("us")
+    assert caught.value.committed == "no"
+    await regions.revive("us")
+    await put(kit, 3)
+    assert await items(kit, await put(kit, 4)) == [3, 4]
+
+
+async def test_a_killed_replica_receives_nothing_and_catches_up(
+    regions: AsyncSqliteRegions, kit: AsyncRegionKit
+) -> None:
+    """What was written meanwhile arrives once it is back, though nobody writes any more."""
+    await regions.kill("kr")
+    await put(kit, 1)
+    await asleep(0.1)
+    await regions.revive("kr")
+    end = time.monotonic() + 5.0
+    while await items(kit) != [1] or any(e.read_breaker != "closed" for e in kit.status().endpoints):
+        assert time.monotonic() < end
+        await asleep(0.01)
+    await until_local(kit, [1])
+
+
+async def test_promote_before_create_tables_says_what_to_do(regions: AsyncSqliteRegions) -> None:
+    """Without a history table nobody could say what survived."""
+    with pytest.raises(ConfigurationError, match=r"kit\.create_tables\(\)"):
+        await regions.promote("kr")
+    assert regions.owner == "us"
+
+
+async def test_promote_moves_writes_and_copies(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """The kit finds the new owner by its history row; what is written there arrives in the others."""
+    await put(kit, 1)
+    await copied(regions)
+    await regions.kill("us")
+    await regions.promote("jp")
+    await put(kit, 2)
+    await until_local(kit, [1, 2])
+    assert regions.owner == "jp"
+    assert [e.region for e in regions.topology.store("orders").endpoints if e.role == "primary"] == ["jp"]
+    epochs = {e.endpoint: e.epoch for e in kit.status().endpoints}
+    assert epochs["jp"] == 2
+
+
+async def test_promoting_the_owner_changes_nothing(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """Its epoch stays."""
+    await regions.promote("us")
+    await put(kit, 1)
+    assert [e.epoch for e in kit.status().endpoints if e.endpoint == "us"] == [1]
+
+
+async def test_a_killed_region_can_not_be_promoted(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """It is down."""
+    await regions.kill("jp")
+    with pytest.raises(RegionUnavailable, match="down"):
+        await regions.promote("jp")
+
+
+async def test_lost_writes_are_told_and_gone(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """A bookmark of an unshipped write raises StaleRead(lost) for good, and the old owner comes back as a copy."""
+    shipped = await put(kit, 1)
+    await copied(regions)
+    regions.lag = 600.0
+    lost = await put(kit, 2)
+    await regions.kill("us")
+    await regions.promote("jp")
+    regions.lag = 0.0
+    later = await put(kit, 3)
+    for _ in range(2):
+        with pytest.raises(StaleRead) as caught:
+            await items(kit, lost)
+        assert caught.value.lost
+        assert (await items(kit, shipped))[:1] == [1]
+        await regions.revive("us")
+        await settled(kit)
+    async with AsyncRegionKit(regions.topology, local="us", profile=QUICK, bookmark_keys=[KEY]) as there:
+        end = time.monotonic() + 5.0
+        while await local(there, "us") != [1, 3]:
+            assert time.monotonic() < end
+            await asleep(0.01)
+        assert await items(there, later) == [1, 3]
+        with pytest.raises(StaleRead):
+            await items(there, lost)
+
+
+async def test_a_session_with_a_lost_write_goes_on(regions: AsyncSqliteRegions, kit: AsyncRegionKit) -> None:
+    """accept_loss rebases it on what survived."""
+    regions.lag = 600.0
+    lost = await put(kit, 1)
+    await regions.kill("us")
+    await regions.promote("kr")
+    await put(kit, 2)
+    async with kit.session(bookmark=lost) as s:
+        await s.accept_loss()
+        async with s.read("orders") as db:
+            assert list((await db.execute(text("SELECT id FROM item"))).scalars()) == [2]
+
+
+async def test_an_owner_that_was_replaced_alive_becomes_a_copy(
+    regions: AsyncSqliteRegions, kit: AsyncRegionKit, tmp_path: Path
+) -> None:
+    """Its file is a new one, so connections that know it as owner break; plain copies keep theirs."""
+    await put(kit, 1)
+    await copied(regions)
+    before = {name: (tmp_path / f"orders.{name}.db").stat().st_ino for name in ("us", "kr", "jp")}
+    await regions.promote("jp")
+    bookmark = ""
+    for number in range(2, 12):
+        bookmark = await put(kit, number)
+        await asleep(0.02)
+    end = time.monotonic() + 5.0
+    while {e.endpoint: e.role for e in kit.status().endpoints} != {"us": "replica", "kr": "replica", "jp": "owner"}:
+        assert time.monotonic() < end, kit.status()
+        await asleep(0.01)
+    after = {name: (tmp_path / f"orders.{name}.db").stat().st_ino for name in ("us", "kr", "jp")}
+    assert {name for name in before if before[name] != after[name]} == {"us"}
+    assert (await items(kit, bookmark))[-1] == 11
+
+
+async def test_an_owner_replaced_alive_and_revived_goes_on_as_a_copy(
+    regions: AsyncSqliteRegions, kit: AsyncRegionKit
+) -> None:
+    """revive puts a new file in its place before any copy made it one: later copies land in the new one."""
+    regions.lag = 600.0
+    await regions.promote("jp")
+    await asleep(0.1)
+    await regions.kill("us")
+    await regions.revive("us")
+    regions.lag = 0.0
+    await put(kit, 2)
+    await copied(regions)
+
+
+async def test_an_owner_that_comes_back_while_the_new_one_is_down_takes_no_writes(
+    regions: AsyncSqliteRegions, kit: AsyncRegionKit
+) -> None:
+    """A kit that knows of the promotion fences it; once the new owner is there, it becomes a copy."""
+    await put(kit, 1)
+    await copied(regions)
+    await regions.kill("us")
+    await regions.promote("jp")
+    await put(kit, 2)
+    await regions.kill("jp")
+    await regions.revive("us")
+    await asleep(0.3)
+    with pytest.raises((RegionUnavailable, RoutingError)):
+        async with kit.session() as s, s.write("orders") as db:
+            await db.execute(text("INSERT INTO item VALUES (3)"))
+    await regions.revive("jp")
+    await put(kit, 4)
+    await settled(kit)
+    assert {e.endpoint: e.role for e in kit.status().endpoints} == {"us": "replica", "kr": "replica", "jp": "owner"}
+
+
+async def test_opening_the_folder_again_goes_on(tmp_path: Path) -> None:
+    """Regions, owner, lag, jurisdictions and faults are what the folder says."""
+    async with AsyncSqliteRegions(
+        tmp_path, store="orders", namespace="shop", lag=0.1, jurisdictions={"kr": "KR"}, **CAST
+    ) as regions:
+        async with AsyncRegionKit(regions.topology, local="kr", profile=QUICK) as kit:
+            await kit.create_tables()
+            async with kit.session() as s, s.write("orders") as db:
+                await db.execute(text("CREATE TABLE item (id INTEGER PRIMARY KEY)"))
+            await settled(kit)
+            await copied(regions)
+        await regions.promote("kr")
+        await regions.kill("jp")
+    async with AsyncSqliteRegions(tmp_path, store="orders") as again:
+        assert (again.owner, again.lag) == ("kr", 0.1)
+        assert again.topology.namespace == "shop"
+        assert again.topology.region("kr").jurisdiction == "KR"
+        assert [e.region for e in again.topology.store("orders").endpoints] == ["us", "kr", "jp"]
+        async with AsyncRegionKit(again.topology, local="kr", profile=QUICK) as kit:
+            await put(kit, 1)
+            await asleep(0.3)
+            states = {e.endpoint: e.state for e in kit.status().endpoints}
+        assert states["kr"] == "up"
+        assert states["jp"] != "up"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"primary": None, "replicas": []}, "no store"),
+        ({"store": "Not a name"}, "usable store name"),
+        ({"primary": "../us"}, "endpoint's region"),
+        ({"replicas": ["us"]}, "twice"),
+        ({"lag": -1.0}, "lag"),
+        ({"lag": float("nan")}, "lag"),
+        ({"namespace": "no-dash"}, "namespace"),
+        ({"jurisdictions": {"kp": "KP"}}, "no region 'kp'"),
+    ],
+)
+async def test_what_can_not_work_is_refused_before_any_file(
+    tmp_path: Path, changed: dict[str, object], message: str
+) -> None:
+    """A ConfigurationError that says what is wrong, and an empty folder."""
+    with pytest.raises(ConfigurationError, match=message):
+        AsyncSqliteRegions(tmp_path, **({"store": "orders", **CAST} | changed))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_unknown_regions_and_other_casts_are_refused(regions: AsyncSqliteRegions, tmp_path: Path) -> None:
+    """A near match is named; a folder keeps its regions."""
+    with pytest.raises(ConfigurationError, match="did you mean 'kr'"):
+        await regions.kill("krr")
+    with pytest.raises(ConfigurationError, match="the folder has the regions us, kr, jp"):
+        AsyncSqliteRegions(tmp_path, store="orders", primary="us", replicas=["eu"])
+    with pytest.raises(ConfigurationError, match="the folder has the namespace"):
+        AsyncSqliteRegions(tmp_path, store="orders", namespace="other")

@@ -1,0 +1,80 @@
+"""Real servers as fixtures: shared ones (`pg`, `mariadb`, `redis_server`) and factories of ones to destroy (`own_*`).
+
+A server that is to be had nowhere skips the test at a desk and fails it in continuous integration (CI=true). Tests on a
+shared server take a database of their own (`pg.database()`), and leave its nodes as they found them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from regionkit.testing import ServerUnavailable, servers
+
+if TYPE_CHECKING:
+    from regionkit.testing.servers.kinds.mariadb import MariadbServers
+    from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
+    from regionkit.testing.servers.kinds.redis import RedisServers
+
+
+def pytest_report_header() -> list[str]:
+    try:
+        return [f"{name}: {version}" for name, version in servers.versions().items()]
+    except (OSError, RuntimeError, ValueError) as error:
+        return [f"servers: {error}"]
+
+
+def _enter(stack: ExitStack, offer: Any) -> Any:
+    try:
+        return stack.enter_context(offer)
+    except ServerUnavailable as error:
+        reason = str(error)
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def pg() -> Iterator[PostgresqlServers]:
+    """A PostgreSQL primary with three replicas, shared by the session."""
+    with ExitStack() as stack:
+        yield _enter(stack, servers.postgresql(3))
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServers]:
+    """A MariaDB primary with one replica, shared by the session."""
+    with ExitStack() as stack:
+        yield _enter(stack, servers.mariadb(1))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServers]:
+    """A Redis primary with one replica, shared by the session."""
+    with ExitStack() as stack:
+        yield _enter(stack, servers.redis(1))
+
+
+@pytest.fixture
+def own_pg() -> Iterator[Callable[..., PostgresqlServers]]:
+    """Makes PostgreSQL servers for this test alone; arguments are those of `servers.postgresql`."""
+    with ExitStack() as stack:
+        yield lambda replicas=0, **options: _enter(stack, servers.postgresql(replicas, **options))
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[Callable[..., MariadbServers]]:
+    """Makes MariaDB servers for this test alone; arguments are those of `servers.mariadb`."""
+    with ExitStack() as stack:
+        yield lambda replicas=0, **options: _enter(stack, servers.mariadb(replicas, **options))
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Callable[..., RedisServers]]:
+    """Makes Redis servers for this test alone; arguments are those of `servers.redis`."""
+    with ExitStack() as stack:
+        yield lambda replicas=0, **options: _enter(stack, servers.redis(replicas, **options))

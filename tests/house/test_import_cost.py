@@ -1,0 +1,48 @@
+"""`import regionkit` is cheap: no driver, no optional library, under a tenth of a second."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = (
+    "sqlalchemy",
+    "psycopg",
+    "pymysql",
+    "aiomysql",
+    "aiosqlite",
+    "click",
+    "rich",
+    "opentelemetry",
+    "tenacity",
+    "redis",
+)
+LONGEST = 0.1
+RUNS = 9
+
+
+def test_importing_loads_no_driver_and_no_optional_library() -> None:
+    """Whoever imports regionkit pays for a driver only once a store needs it."""
+    code = f"import regionkit, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def seconds(code: str, cache: Path) -> float:
+    """What the run takes by itself: processor seconds, so that a busy machine counts little."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    pid = os.posix_spawn(
+        sys.executable, [sys.executable, "-c", code], environment | {"PYTHONPYCACHEPREFIX": str(cache)}
+    )
+    _, status, used = os.wait4(pid, 0)
+    assert status == 0
+    return used.ru_utime + used.ru_stime
+
+
+def test_importing_takes_less_than_100_ms(tmp_path: Path) -> None:
+    """Beside an empty interpreter, compiled as after an installation; the best of several runs counts."""
+    seconds("import regionkit", tmp_path)  # compiles
+    both = [(seconds("pass", tmp_path), seconds("import regionkit", tmp_path)) for _ in range(RUNS)]
+    assert min(full for _, full in both) - min(empty for empty, _ in both) < LONGEST

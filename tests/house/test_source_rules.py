@@ -1,0 +1,85 @@
+"""Rules that every source file keeps: size, no unsafe decoders, chance for jitter only, no machine's own names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "regionkit"
+LONGEST = 400
+UNSAFE = frozenset({"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle"})
+CHOICES = frozenset({"demo/workload.py"})  # which airports the demo's visitors look at: nothing that could be guessed
+JITTER = frozenset({"routing/monitor.py", "routing/monitor_async.py", "routing/observed.py", "demo/workload.py"})
+PLACES = re.compile(
+    r"(?<![\w.$~/])/(?:work|root)(?![\w-])|"
+    + "|".join(("pypi" + r"\.org", "python" + "hosted", "--index" + "-url", "PIP_" + "INDEX"))
+)
+GENERATED = "# Generated from "
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def text_files() -> Iterator[Path]:
+    for path in sorted(ROOT.rglob("*")):
+        inner = path.relative_to(ROOT)
+        hidden = any(
+            p.startswith(".") and p not in (".ci", ".github", ".gitignore", ".gitattributes") for p in inner.parts
+        )
+        if path.is_file() and not hidden and not {"__pycache__", "dist", "build", "demo-data"} & set(inner.parts):
+            yield path
+
+
+def test_no_hand_written_module_is_longer_than_400_lines() -> None:
+    """A module that passes 400 lines wants to be two."""
+    counts = {
+        path.relative_to(ROOT).as_posix(): len(text.splitlines())
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not (text := path.read_text()).startswith(GENERATED)
+    }
+    assert {name: count for name, count in counts.items() if count > LONGEST} == {}
+
+
+def test_nothing_that_runs_what_it_decodes() -> None:
+    """No pickle, no marshal, no yaml.load: a value read back from a server is data, never a program."""
+    wrong = []
+    for name, tree in trees():
+        wrong += [f"{name}: {module}" for module in imported(tree) & UNSAFE]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("yaml.load", "yaml.unsafe_load"):
+                wrong.append(f"{name}:{node.lineno}: {ast.unparse(node)}")
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("eval", "exec"):
+                wrong.append(f"{name}:{node.lineno}: {ast.unparse(node.func)}")
+    assert wrong == []
+
+
+def test_random_is_used_for_jitter_only() -> None:
+    """Ids, keys and tokens come from os.urandom or secrets; `random` only spreads waits."""
+    assert {name for name, tree in trees() if "random" in imported(tree)} <= JITTER | CHOICES
+
+
+def test_no_text_names_a_machine_or_a_package_index() -> None:
+    """A clone works anywhere: no path of one machine, no package host."""
+    wrong = []
+    for path in text_files():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        wrong += [f"{path.relative_to(ROOT)}: {found.group()}" for found in PLACES.finditer(text)]
+    assert wrong == []
