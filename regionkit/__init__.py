@@ -4,6 +4,8 @@ The public names every user needs; `regionkit.testing`, `regionkit.embedded` and
 Importing this loads no driver.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from regionkit.errors import (
     AlreadyApplied,
     BackendError,
@@ -25,10 +27,8 @@ from regionkit.errors import (
     UsageError,
 )
 from regionkit.kit import RegionKit
-from regionkit.kit_async import AsyncRegionKit
 from regionkit.routing.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Consistency
 from regionkit.routing.session import RegionSession
-from regionkit.routing.session_async import AsyncRegionSession
 from regionkit.topology import (
     Endpoint,
     LocalReadGlobalWrite,
@@ -41,6 +41,10 @@ from regionkit.topology import (
     Store,
     Topology,
 )
+
+if TYPE_CHECKING:
+    from regionkit.kit_async import AsyncRegionKit
+    from regionkit.routing.session_async import AsyncRegionSession
 
 __version__ = "0.1.0"
 
@@ -87,3 +91,16 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
     "UnknownHome",
     "UsageError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The async twins, when they are asked for: asyncio alone takes as long to import as all the rest."""
+    if name == "AsyncRegionKit":
+        from regionkit.kit_async import AsyncRegionKit
+
+        return AsyncRegionKit
+    if name == "AsyncRegionSession":
+        from regionkit.routing.session_async import AsyncRegionSession
+
+        return AsyncRegionSession
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

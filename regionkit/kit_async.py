@@ -118,6 +118,12 @@ class AsyncRegionKit:
             raise ConfigurationError(
                 f"store {store.name!r}: backend {store.backend!r} is not in this version.", fix="this version has: sql."
             )
+        if endpoint.client is not None:
+            raise ConfigurationError(
+                f"store {store.name!r}: endpoint {endpoint.id!r} has a client= of yours.",
+                why="this version drives its own connections only: its deadlines and positions need them.",
+                fix="give the endpoint a url=.",
+            )
         from regionkit.backends.sql.engine_async import AsyncSqlEndpoint
         from regionkit.backends.sql.server import Place
 
@@ -310,9 +316,9 @@ class AsyncRegionKit:
             )
         self._started()
         routed = self._store(error.store)
-        index = await self._owner_of(routed)
         claim = Claim(error.idempotency_key, "", uuid7().hex)
         try:
+            index = await self._owner_of(routed)
             marker = await routed.backend(index).settle(Deadline(self._clock, self._profile.write_deadline), claim)
         except RegionKitError:
             return "unknown"

@@ -42,6 +42,10 @@ class Lease(Protocol):
         """Ask the server where it stands, on this connection."""
         ...
 
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+        ...
+
     def release(self) -> None:
         """Give the connection back; one that broke or outlived its deadline is closed."""
         ...
@@ -100,8 +104,8 @@ class EndpointBackend(Protocol):
         """What the user types with."""
         ...
 
-    def probe(self, timeout: float) -> Observation:
-        """Ask the server where it stands, on the monitor's own connection."""
+    def probe(self, timeout: float, connecting: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         ...
 
     def classify(self, error: BaseException) -> Failure:

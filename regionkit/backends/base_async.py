@@ -41,6 +41,10 @@ class AsyncLease(Protocol):
         """Ask the server where it stands, on this connection."""
         ...
 
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+        ...
+
     async def release(self) -> None:
         """Give the connection back; one that broke or outlived its deadline is closed."""
         ...
@@ -99,8 +103,8 @@ class AsyncEndpointBackend(Protocol):
         """What the user types with."""
         ...
 
-    async def probe(self, timeout: float) -> Observation:
-        """Ask the server where it stands, on the monitor's own connection."""
+    async def probe(self, timeout: float, connecting: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         ...
 
     def classify(self, error: BaseException) -> Failure:

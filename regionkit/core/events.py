@@ -101,6 +101,7 @@ Hook = Callable[[Event], None]
 """Called with each event; must not block."""
 
 _log = logging.getLogger("regionkit")
+_log.addHandler(logging.NullHandler())  # a library leaves it to the application where its log goes
 _LEVELS: dict[type[Event], int] = {
     ReadRouted: logging.DEBUG,
     WriteRouted: logging.DEBUG,

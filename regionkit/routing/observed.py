@@ -198,7 +198,8 @@ class ObservedStore:
     def _tell_changes(self, index: int, before: EndpointState, after: EndpointState) -> None:
         if before.seen is None or after.seen is None or before.seen is after.seen:
             return
-        if _stand(before) != _stand(after):
+        first = before.seen.lineage is None and after.seen.lineage is not None  # its tables were made: no news
+        if _stand(before) != _stand(after) and not (first and before.role is after.role):
             event = RoleChanged(self.store.name, after.region, _stand(after), _stand(before))
             self._hooks.emit(event)
 

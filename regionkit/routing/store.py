@@ -23,6 +23,8 @@ from regionkit.topology import Nearest, Profile, Store
 
 __all__ = ["RoutedStore"]
 
+CONNECT_ROUND_TRIPS = 8
+"""Round trips of a new connection at most: TCP, TLS, SCRAM, and the first question."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
 
@@ -93,7 +95,7 @@ class RoutedStore:
         """Ask one endpoint where it stands, and remember; None when it does not say."""
         backend = self.backend(index)
         try:
-            seen = backend.probe(self.profile.probe_timeout)
+            seen = backend.probe(self.profile.probe_timeout, self._connecting(index))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
@@ -105,6 +107,12 @@ class RoutedStore:
         self.seen(index, seen)
         self.observed.probed(index, ok=True)
         return seen
+
+    def _connecting(self, index: int) -> float:
+        """Seconds that making a connection may take: TLS and authentication are up to eight round trips."""
+        rtt = self.observed.snapshot.endpoints[index].rtt
+        timeout = self.profile.probe_timeout
+        return timeout * 4.0 if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
 
     def seen(self, index: int, seen: Observation) -> None:
         """A server answered; where it is another run or has another role than before, its pooled connections go."""

@@ -1,4 +1,4 @@
-"""SQL stores through SQLAlchemy: PostgreSQL, MariaDB (and MySQL by its dialect), SQLite. Nothing is imported until used."""
+"""SQL stores through SQLAlchemy: PostgreSQL, MariaDB, SQLite. Nothing is imported until used."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def tables(namespace: str) -> MetaData:
 
     `create_tables` also writes the first history row; with migrations, call it once after them.
     """
-    from regionkit.backends.sql.tables import metadata
+    from regionkit.backends.sql.schema import metadata
 
     return metadata(namespace)

@@ -3,12 +3,14 @@
 1. A connection in use carries the block's deadline; no wait for the server outlives it. A connection whose wait was cut
    short may still get an answer: it is closed, never given back.
 2. A COMMIT leaves its position on the connection (`position`), in the round trip of the COMMIT itself.
-3. `commit_state` says how far a COMMIT got: nothing sent, sent without an answer, or answered. An error after "sent" is an
+3. `guard`, where it is set, runs before each statement: it keeps a bounded read within its bound.
+4. `commit_state` says how far a COMMIT got: nothing sent, sent without an answer, or answered. An error after "sent" is an
    unknown outcome.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -33,6 +35,7 @@ class DriverState:
     warned: str = ""
     used: bool = False
     implicit: bool = False
+    guard: Callable[[], None] | None = None
 
     def left(self, doing: str) -> float | None:
         """Seconds that a wait may take; None outside of blocks.

@@ -26,13 +26,13 @@ from regionkit.backends.sql.bridge import Engine, create_engine, drive
 from regionkit.backends.sql.classify import classify, is_unknown_at_commit
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
 from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
+from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import Place, Server, encode_fork
 from regionkit.backends.sql.session import SqlHandle
-from regionkit.backends.sql.tables import metadata
 from regionkit.backends.values import Capabilities, Claim, Failure, Marker
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import DeadlineExceeded, MissingDriver, OutcomeUnknown, RegionUnavailable
+from regionkit.errors import ConfigurationError, DeadlineExceeded, MissingDriver, OutcomeUnknown, RegionUnavailable
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
 from regionkit.routing.position import Position
@@ -73,14 +73,28 @@ class SqlLease:
         self.seen: Observation = pooled.info["seen"]
         driver.deadline, driver.position, driver.commits = deadline, None, 0
         driver.commit_state, driver.used, driver.implicit, driver.warned = "none", False, False, ""
+        driver.guard = None
 
     def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""
         self.seen = drive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
         return self.seen
 
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+        clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
+        connection = self.connection.connection.dbapi_connection
+
+        def before_statement() -> None:
+            nonlocal until
+            if clock.monotonic() >= until:
+                until = recheck(server.observe(connection))
+
+        driver.guard = before_statement
+
     def release(self) -> None:
         """Give the connection back, or close it."""
+        self.driver.guard = None
         try:
             if not self._kept():
                 drive(self._give_back)
@@ -123,6 +137,7 @@ class SqlEndpoint:
         self._read_url = (
             sql_url(place.endpoint.read_url, is_async=place.is_async) if place.endpoint.read_url else self._url
         )
+        self.clock = place.clock
         self.server: Server = _server(self._url.server, place)
         self.capabilities: Capabilities = self.server.capabilities
         size = place.store.options.pool_size + place.store.options.max_overflow
@@ -219,6 +234,12 @@ class SqlEndpoint:
             return self._late(
                 f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."
             )
+        if getattr(getattr(error, "orig", None), "args", (0,))[:1] == (1193,):  # unknown system variable
+            return ConfigurationError(
+                f"the server of {self._place.endpoint.id!r} is no MariaDB.",
+                why="MySQL counts positions in another way, which this version does not read.",
+                fix="use MariaDB 10.6 or later, or PostgreSQL.",
+            )
         if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
             return RegionUnavailable(
                 f"no connection to {self._place.endpoint.id!r} of {self._place.store.name!r}.",
@@ -310,11 +331,11 @@ class SqlEndpoint:
         """What the user types with: a Session, or a Connection with `core`."""
         return SqlHandle(self._place.store.session, self.engine(kind), kind, source, core=core, snapshot=snapshot)
 
-    def probe(self, timeout: float) -> Observation:
-        """Ask the server where it stands, on the monitor's own connection."""
+    def probe(self, timeout: float, connecting: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         with self._monitoring:
-            deadline = Deadline(self._place.clock, timeout)
             connection = self._monitor
+            deadline = Deadline(self._place.clock, connecting if connection is None else timeout)
             try:
                 if connection is None:
                     connection = self._monitor = self._checkout(self._monitor_engine(), deadline)

@@ -201,7 +201,10 @@ class _Dialect:
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement."""
         raw = getattr(cursor, "_cursor", cursor)
-        raw.connection.used = True
+        driver = raw.connection
+        driver.used = True
+        if driver.guard is not None:
+            driver.guard()
         super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:

@@ -17,7 +17,6 @@ from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.mariadb import IN_TRANSACTION, gtids, idle
 from regionkit.backends.sql.server import Place, history_rows
 from regionkit.backends.values import Capabilities
-from regionkit.errors import ConfigurationError
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
 from regionkit.routing.position import GtidsReached, Position, later
@@ -149,14 +148,6 @@ class MariaServer:
         except pymysql.err.ProgrammingError as error:
             if error.args[0] == 1146:  # no such table
                 return None
-            raise
-        except pymysql.err.OperationalError as error:
-            if error.args[0] == 1193:  # unknown system variable
-                raise ConfigurationError(
-                    f"the server of {self._place.endpoint.id!r} is no MariaDB.",
-                    why="MySQL counts positions in another way, which this version does not read.",
-                    fix="use MariaDB 10.6 or later, or PostgreSQL.",
-                ) from error
             raise
         finally:
             cursor.close()

@@ -61,6 +61,11 @@ class _Shared(DriverState):
         results: list[Any] = yield from generators.execute(self.pgconn)
         return results
 
+    def _start_query(self) -> Generator[Any, Any, None]:
+        """BEGIN before the first statement; in a pipeline it travels with it, where psycopg would wait for its answer."""
+        if not self._autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:  # type: ignore[attr-defined]
+            yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
+
     def _expire(self) -> WaitExpired:
         self.expired = True
         self.pgconn.finish()
@@ -183,6 +188,8 @@ class _Dialect:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
         driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
         driver.used = True
+        if driver.guard is not None:
+            driver.guard()
         if not driver._autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE:
             self.first(driver, cursor, statement, parameters)
         else:

@@ -160,6 +160,8 @@ class _Dialect:
         driver.require_up()
         driver.left("a statement")
         driver.used = True
+        if driver.guard is not None:
+            driver.guard()
         super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:

@@ -1,0 +1,34 @@
+"""Run the benchmarks and print their tables: `python -m benchmarks.run [--quick] [job ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+
+from benchmarks.harness import QUICK, Report, Settings
+
+JOBS = ("decision", "local_read", "session_read", "write_wan")
+
+
+def main() -> None:
+    """All jobs, or those named."""
+    parser = argparse.ArgumentParser(description="Benchmarks of regionkit on real servers, on one core.")
+    parser.add_argument("jobs", nargs="*", metavar="job", help=f"of: {', '.join(JOBS)}; default all")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: orientation, no verdict")
+    options = parser.parse_args()
+    unknown = [job for job in options.jobs if job not in JOBS]
+    if unknown:
+        parser.error(f"no such job: {', '.join(unknown)}; there are: {', '.join(JOBS)}")
+    settings = QUICK if options.quick else Settings()
+    began, missed = time.monotonic(), []
+    for job in options.jobs or JOBS:
+        found: Report | list[Report] = importlib.import_module(f"benchmarks.{job}").run(settings)
+        for report in found if isinstance(found, list) else [found]:
+            report.publish()
+            missed += report.missed
+    print(f"{time.monotonic() - began:.0f} s; targets missed: {', '.join(missed) or 'none'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""How a block comes by its connection: one endpoint after the other, each proved on the connection itself.
+
+1. If a connection can not be had, nothing was sent: the block decides again without that endpoint.
+2. The connection's run of the server is the one that the decision knew, or the server is asked on this very connection
+   and the decision taken again.
+3. Before a session read uses another copy, what it read elsewhere becomes part of what it asks for.
+4. A decision to wait is carried out by asking the copy on the connection that will read.
+5. A bounded read looks again before a statement that begins after its proof ran out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from regionkit.backends.base_async import AsyncHandle, AsyncLease
+from regionkit.backends.values import Failure
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    RegionKitError,
+    RegionUnavailable,
+    StaleRead,
+    UsageError,
+)
+from regionkit.routing.consistency import Level
+from regionkit.routing.decision import Decision, Kind, Outcome, Refusal, Request
+from regionkit.routing.observed import RequestClass
+from regionkit.routing.refusal import error_of
+from regionkit.routing.snapshot import Observation
+from regionkit.routing.store_async import AsyncRoutedStore
+
+__all__ = ["AsyncConnecting", "Attempt"]
+
+FIRST_POLL = 0.001
+LONGEST_POLL = 0.02
+"""How often a waiting read asks the copy, seconds: a millisecond at first, as replication is usually that quick."""
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One endpoint tried. `kind`: "initial", "retry" or "wait"; `outcome`: "ok" or what went wrong."""
+
+    region: str
+    kind: str
+    outcome: str
+    seconds: float
+
+
+class AsyncConnecting:
+    """The part of a block that gets its connection. See `AsyncBlock`."""
+
+    __slots__ = (
+        "_attempts",
+        "_began",
+        "_core",
+        "_counted",
+        "_excluded",
+        "_handle",
+        "_lease",
+        "_request",
+        "_session",
+        "_shared",
+        "_snapshot",
+        "_timeout",
+        "deadline",
+        "decision",
+        "store",
+    )
+
+    def __init__(
+        self,
+        session: Any,
+        store: AsyncRoutedStore,
+        shared: RequestClass,
+        timeout: float | None,
+        *,
+        core: bool,
+        snapshot: bool,
+        excluded: frozenset[int] = frozenset(),
+    ) -> None:
+        self._session = session
+        self.store = store
+        self._shared = shared
+        self._timeout = timeout
+        self._core = core
+        self._snapshot = snapshot
+        self._excluded = excluded
+        self._attempts: list[Attempt] = []
+        self._lease: AsyncLease | None = None
+        self._handle: AsyncHandle | None = None
+        self._request: Request | None = None
+        self._counted = -1
+        self._began = 0.0
+        self.deadline: Deadline | None = None
+        self.decision: Decision | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Read or write."""
+        return self._shared.request.kind
+
+    def _asking(self) -> Request:
+        """This call's own request: the class, what the session saw, and what failed already."""
+        session, store = self._session, self.store
+        assert self.deadline is not None
+        now = self.deadline.at - self.deadline.timeout
+        return msgspec.structs.replace(
+            self._shared.request,
+            entries=session._entries(store.name),
+            signed=session._signed,
+            pin=session._pin(store.name),
+            excluded=self._excluded,
+            wait_until=min(now + store.profile.longest_wait, self.deadline.at),
+        )
+
+    def _asked(self, request: Request) -> Request:
+        """`request` with what only this call knows: that of a remembered decision lacks it."""
+        if self._request is None:
+            request = self._request = self._asking()
+        return request
+
+    async def _acquire(self) -> AsyncLease:
+        """A connection that may serve this block; called once, by the handle's first statement or at the opening."""
+        decision = self.decision
+        assert decision is not None and self.deadline is not None
+        request = self._request or decision.request
+        refreshed = False
+        while True:
+            if decision.outcome is Outcome.REFUSE:
+                if refreshed or decision.refusal not in (Refusal.INVALID, Refusal.FENCED):
+                    self.decision = decision
+                    raise error_of(decision)
+                refreshed = True
+                await self.store.refresh()
+                request = msgspec.structs.replace(self._asked(request), fresh=frozenset())
+                decision = self.store.observed.decide(request)
+                continue
+            index = decision.index
+            started = self.store.clock.monotonic()
+            try:
+                lease = await self._lease_of(index, request)
+            except (RegionUnavailable, DeadlineExceeded) as error:
+                decision, request = self._without(index, request, error, started)
+                continue
+            self._lease = lease
+            try:
+                decision, request = await self._settled(decision, request, lease, index)
+            except BaseException as error:
+                await self._release()
+                if not isinstance(error, Exception):
+                    raise
+                translated = self._translated(error)
+                if not isinstance(translated, RegionUnavailable | DeadlineExceeded):
+                    raise
+                decision, request = self._without(index, request, translated, started)
+                continue
+            if decision.outcome is Outcome.USE and decision.index == index:
+                self.decision = decision
+                self._note(index, "initial" if not self._attempts else "retry", "ok", started)
+                self.store.observed.began(index)
+                self._counted = index
+                self._keep_bounded(lease, decision, index)
+                return lease
+            await self._release()
+
+    async def _lease_of(self, index: int, request: Request) -> AsyncLease:
+        """A connection to one endpoint; where others could serve too, it gets half of the time that is left."""
+        assert self.deadline is not None
+        left = self.deadline.require("connecting", store=self.store.name)
+        roams = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
+        others = roams and len(self.store.backends) - len(request.excluded) > 1
+        return await self.store.backend(index).lease(request.kind, self.deadline, left / 2.0 if others else left)
+
+    def _without(self, index: int, request: Request, error: RegionKitError, started: float) -> tuple[Decision, Request]:
+        """An endpoint could not be had, and nothing was sent: the decision without it.
+
+        Raises:
+            RegionKitError: the error itself, when no endpoint is left.
+        """
+        region = self.store.observed.snapshot.endpoints[index].region
+        self._note(index, "initial" if not self._attempts else "retry", type(error).__name__, started)
+        if not isinstance(error, DeadlineExceeded) or error.blames_endpoint:
+            self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
+            self.store.lost(index)
+        assert self.deadline is not None
+        request = self._asked(request)
+        request = msgspec.structs.replace(request, excluded=request.excluded | {index})
+        decision = self.store.observed.decide(request)
+        if decision.outcome is Outcome.REFUSE or self.deadline.remaining() <= 0.0:
+            self.decision = decision
+            raise error
+        return decision, request
+
+    async def _settled(
+        self, decision: Decision, request: Request, lease: AsyncLease, index: int
+    ) -> tuple[Decision, Request]:
+        """The decision once what it rests on holds for this very connection."""
+        observed = self.store.observed
+        seen = observed.snapshot.endpoints[index].seen
+        if seen is None or seen.incarnation != lease.seen.incarnation:
+            fresh = lease.seen if seen is None or lease.seen.sent_at > seen.sent_at else await lease.observe()
+            self.store.seen(index, fresh)
+            request = self._asked(request)
+            decision = observed.decide(request)
+        if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
+            taken = await self._session._take_positions(self.store, keep=(index, lease.seen.incarnation))
+            if taken:
+                request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store.name))
+                decision = observed.decide(request)
+        if decision.outcome is Outcome.WAIT and decision.index == index:
+            return await self._waited(decision, request, lease, index)
+        return decision, request
+
+    async def _waited(
+        self, decision: Decision, request: Request, lease: AsyncLease, index: int
+    ) -> tuple[Decision, Request]:
+        """Ask the copy on this connection until it is proved, or waiting is not worth more."""
+        started = self.store.clock.monotonic()
+        until, poll = decision.until, FIRST_POLL
+        request = msgspec.structs.replace(request, wait_until=until, fresh=request.fresh | {index})
+        while True:
+            self.store.seen(index, await lease.observe())
+            decision = self.store.observed.decide(request)
+            if decision.outcome is not Outcome.WAIT or decision.index != index:
+                break
+            left = until - self.store.clock.monotonic()
+            if left <= 0.0:
+                request = msgspec.structs.replace(request, waited=request.waited | {index})
+                decision = self.store.observed.decide(request)
+                break
+            await asleep(min(poll, left))
+            poll = min(2.0 * poll, LONGEST_POLL)
+        self._note(index, "wait", decision.outcome.value, started)
+        return decision, request
+
+    def _keep_bounded(self, lease: AsyncLease, decision: Decision, index: int) -> None:
+        """BOUNDED holds at the start of each statement, not of the block."""
+        bound = decision.request.consistency.max_staleness
+        if decision.request.consistency.level is not Level.BOUNDED or self._snapshot or "served" in decision.proof:
+            return
+        if index == self.store.observed.snapshot.owner:
+            return
+
+        def recheck(seen: Observation) -> float:
+            self.store.seen(index, seen)
+            fresh_at = self.store.observed.snapshot.endpoints[index].fresh_at
+            if fresh_at is None or self.store.clock.monotonic() - fresh_at > bound:
+                raise StaleRead(
+                    f"{self.store.name!r} fell behind its bound of {bound:g} s during a read block.",
+                    why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
+                    fix="read in a new block; shorter blocks are proved more often.",
+                    store=self.store.name,
+                    decision=decision,
+                )
+            return fresh_at + bound
+
+        lease.guard(decision.valid_until, recheck)
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """An error that means "connection gone" as ours; any other as it is."""
+        if self.decision is None or self.decision.index < 0 or not isinstance(error, Exception):
+            return error
+        if isinstance(error, RegionKitError):
+            return error
+        if getattr(self._handle, "unknown", False):
+            return self._unknown(error, "its COMMIT was sent and not answered, and the block went on.")
+        store, index = self.store, self.decision.index
+        backend = store.backend(index)
+        region = store.observed.snapshot.endpoints[index].region
+        where: dict[str, Any] = {"store": store.name, "region": region}
+        match backend.classify(error):
+            case Failure.DEADLINE:
+                fix = "pass a larger timeout=, or look at kit.status() for slow or dead regions."
+                return DeadlineExceeded(
+                    f"a call on {store.name!r} in {region} took too long.", why=_text(error), fix=fix, **where
+                )
+            case Failure.CONNECTION:
+                fix = "run the block again: it goes to an endpoint that answers."
+                return RegionUnavailable(f"the connection to {region} was lost.", why=_text(error), fix=fix, **where)
+            case Failure.READ_ONLY | Failure.ROLE if self.kind is Kind.READ:
+                fix = "write in s.write(...)."
+                return UsageError(f"a write was tried in a read block of {store.name!r}.", why=_text(error), fix=fix)
+            case Failure.READ_ONLY | Failure.ROLE:
+                backend.evict()
+                fix = "run the block again: the new primary is looked for."
+                return RegionUnavailable(f"{region} is no longer the primary.", why=_text(error), fix=fix, **where)
+        return error
+
+    def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"a block on {self.store.name!r} has an unknown outcome: {what}",
+            why=_text(error),
+            fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+            store=self.store.name,
+        )
+
+    async def _release(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.release()
+
+    def _note(self, index: int, kind: str, outcome: str, started: float) -> None:
+        region = self.store.observed.snapshot.endpoints[index].region
+        self._attempts.append(Attempt(region, kind, outcome, self.store.clock.monotonic() - started))
+
+
+def _text(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    text = str(cause).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,254 @@
+"""The hand-written pair: one test for both forms, the sync one called through a bridge that awaits nothing."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regionkit.core import concurrency, concurrency_async
+from regionkit.core.concurrency import Event, Slots, Task
+from regionkit.core.concurrency_async import AsyncEvent, AsyncSlots, AsyncTask
+
+NAMES = {"AsyncEvent": "Event", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
+NAMES |= {"agather": "gather", "aowner": "owner", "asleep": "sleep", "spawn_async": "spawn"}
+
+SYNC = {
+    "Event": Event,
+    "Slots": Slots,
+    "gather": concurrency.gather,
+    "sleep": concurrency.sleep,
+    "spawn": concurrency.spawn,
+}
+ASYNC = {
+    "Event": AsyncEvent,
+    "Slots": AsyncSlots,
+    "gather": concurrency_async.agather,
+    "sleep": concurrency_async.asleep,
+    "spawn": concurrency_async.spawn_async,
+}
+both = pytest.mark.parametrize("form", [SYNC, ASYNC], ids=["threads", "asyncio"])
+
+
+async def done(value: Any) -> Any:
+    """The result of either form."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def call(form: dict[str, Any], work: Callable[[], Any]) -> Callable[[], Any]:
+    """`work` as either form calls it."""
+    if form is SYNC:
+        return work
+
+    async def later() -> Any:
+        await asyncio.sleep(0)
+        return work()
+
+    return later
+
+
+def test_the_pair_has_the_same_names_and_members() -> None:
+    """Modulo Async, a prefix, and what asyncio's Lock is by itself."""
+    assert {NAMES[name] for name in concurrency_async.__all__} == set(concurrency.__all__)
+    for twin, name in NAMES.items():
+        a, b = getattr(concurrency_async, twin), getattr(concurrency, name)
+        if inspect.isclass(a) and name != "Lock":
+            mine = {m: inspect.signature(f) for m, f in vars(a).items() if not m.startswith("_") and callable(f)}
+            theirs = {m: inspect.signature(f) for m, f in vars(b).items() if not m.startswith("_") and callable(f)}
+            assert {m: list(s.parameters) for m, s in mine.items()} == {
+                m: list(s.parameters) for m, s in theirs.items()
+            }
+            assert [getattr(a, m).__doc__ is not None for m in mine] == [True] * len(mine)
+            assert len(a.__slots__) == len(b.__slots__) == 1
+
+
+def test_neither_form_imports_the_other() -> None:
+    """The generator swaps one module for the other; a shared line would tie them."""
+    for module in (concurrency, concurrency_async):
+        tree = ast.parse(Path(str(module.__file__)).read_text())
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not any(name and name.startswith("regionkit") for name in imported)
+
+
+@both
+async def test_gather_gives_results_and_errors_in_order(form: dict[str, Any]) -> None:
+    """An error is a value, also one raised before the first await; nothing else is disturbed."""
+
+    def broken() -> Any:
+        raise ValueError("x")
+
+    assert await done(form["gather"]([])) == []
+    calls = [call(form, lambda: 1), broken, call(form, broken), call(form, lambda: 4)]
+    results = await done(form["gather"](calls))
+    assert results[0] == 1 and results[3] == 4 and [type(r) for r in results[1:3]] == [ValueError, ValueError]
+    assert type((await done(form["gather"]([broken])))[0]) is ValueError
+
+
+@both
+async def test_gather_runs_all_at_once(form: dict[str, Any]) -> None:
+    """Twenty waits of 50 ms take nowhere near a second."""
+
+    async def nap() -> None:
+        await asyncio.sleep(0.05)
+
+    began = time.monotonic()
+    await done(form["gather"]([nap if form is ASYNC else (lambda: time.sleep(0.05))] * 20))
+    assert time.monotonic() - began < 0.6
+
+
+@both
+async def test_an_event_wakes_and_times_out(form: dict[str, Any]) -> None:
+    """Unset it is False after the time-out, zero and less included; set it is True at once, until cleared."""
+    event = form["Event"]()
+    assert not event.is_set()
+    for seconds in (0.0, -1.0, 0.01):
+        assert await done(event.wait(seconds)) is False
+    event.set()
+    assert event.is_set()
+    for seconds in (0.0, -1.0, 5.0):
+        assert await done(event.wait(seconds)) is True
+    event.clear()
+    assert await done(event.wait(0.0)) is False
+
+
+@both
+async def test_an_event_wakes_a_waiter(form: dict[str, Any]) -> None:
+    """Long before its time-out."""
+    event, began = form["Event"](), time.monotonic()
+    threading.Timer(0.02, event.set).start() if form is SYNC else asyncio.get_running_loop().call_later(0.02, event.set)
+    assert await done(event.wait(30.0)) is True
+    assert time.monotonic() - began < 5.0
+
+
+@both
+async def test_slots_are_bounded(form: dict[str, Any]) -> None:
+    """No more permits than there are, with and without waiting; one given back can be taken again."""
+    slots = form["Slots"](2)
+    assert slots.try_acquire() and await done(slots.acquire(0.0)) is True
+    assert not slots.try_acquire()
+    for seconds in (0.0, -1.0, 0.01):
+        assert await done(slots.acquire(seconds)) is False
+    slots.release()
+    assert await done(slots.acquire(-1.0)) is True, "a free permit needs no time"
+    assert not slots.try_acquire()
+
+
+async def test_a_cancelled_waiter_takes_no_permit() -> None:
+    """Cancelled while it waits, or in the very step in which it was given one."""
+    slots = AsyncSlots(1)
+    assert slots.try_acquire()
+    for release_first in (False, True):
+        waiter = asyncio.create_task(slots.acquire(5.0))
+        await asyncio.sleep(0)
+        if release_first:
+            slots.release()
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        if release_first:
+            assert slots.try_acquire(), "the permit came back"
+    assert not slots.try_acquire()
+
+
+async def test_timeouts_and_releases_that_race_lose_no_permit() -> None:
+    """Many short waits against many short holds: in the end all permits are there, and no more."""
+    slots = AsyncSlots(3)
+
+    async def use(n: int) -> None:
+        if await slots.acquire(0.001 * (n % 5)):
+            await asyncio.sleep(0.001 * (n % 3))
+            slots.release()
+
+    await asyncio.gather(*(use(n) for n in range(300)))
+    assert [slots.try_acquire() for _ in range(4)] == [True, True, True, False]
+
+
+def test_slots_between_threads_lose_no_permit() -> None:
+    """The same for threads."""
+    slots, inside, most = Slots(3), [], []
+
+    def use(n: int) -> None:
+        if slots.acquire(0.001 * (n % 5)):
+            inside.append(n)
+            most.append(len(inside))
+            time.sleep(0.0005)
+            inside.remove(n)
+            slots.release()
+
+    threads = [threading.Thread(target=use, args=(n,)) for n in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) <= 3
+    assert [slots.try_acquire() for _ in range(4)] == [True, True, True, False]
+
+
+@both
+async def test_a_task_runs_and_stops(form: dict[str, Any]) -> None:
+    """It runs beside its maker, stops when told, and stopping again does nothing."""
+    event, ran = form["Event"](), form["Event"]()
+
+    async def loop() -> None:
+        ran.set()
+        await event.wait(30.0)
+
+    def thread() -> None:
+        ran.set()
+        event.wait(30.0)
+
+    task = form["spawn"]("worker", loop if form is ASYNC else thread)
+    assert isinstance(task, AsyncTask | Task)
+    assert await done(ran.wait(5.0))
+    event.set()
+    await done(task.stop())
+    await done(task.stop())
+
+
+@both
+async def test_a_task_may_stop_itself(form: dict[str, Any]) -> None:
+    """It does not wait for its own end."""
+    tasks: list[Any] = []
+    ready, ended = form["Event"](), form["Event"]()
+
+    async def loop() -> None:
+        await ready.wait(5.0)
+        await tasks[0].stop()
+        ended.set()
+
+    def thread() -> None:
+        ready.wait(5.0)
+        tasks[0].stop()
+        ended.set()
+
+    tasks.append(form["spawn"]("worker", loop if form is ASYNC else thread))
+    ready.set()
+    assert await done(ended.wait(5.0))
+    await done(tasks[0].stop())
+
+
+def test_a_stuck_thread_is_left_behind() -> None:
+    """Stopping waits a moment, not for ever; the thread is a daemon."""
+    hold = threading.Event()
+    task = concurrency.spawn("stuck", lambda: hold.wait(30.0) and None)
+    began = time.monotonic()
+    task.stop()
+    assert time.monotonic() - began < 5.0 and task._thread.daemon
+    hold.set()
+    task._thread.join(5.0)
+
+
+async def test_owners_and_sleep() -> None:
+    """A kit belongs to its process, or to its loop; sleeping takes about as long as asked."""
+    assert concurrency_async.aowner() is asyncio.get_running_loop() and concurrency.owner() == concurrency.owner()
+    for sleep in (concurrency.sleep, concurrency_async.asleep):
+        began = time.monotonic()
+        await done(sleep(0.02))
+        assert time.monotonic() - began >= 0.015

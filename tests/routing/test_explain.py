@@ -1,0 +1,101 @@
+"""Decisions in words: the very object, at most 80 columns, plain data."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, StaleRead
+from regionkit.routing.decision import Decision, Kind, Outcome, Refusal, Request, decide
+from regionkit.routing.explain import Explanation
+from regionkit.routing.observed import RequestClass
+from regionkit.routing.refusal import error_of
+
+from .test_decision import NOW, random_request, random_snapshot
+from .worlds import store_of
+
+
+def drawn(seed: int) -> Decision:
+    random = Random(seed)
+    count = random.randint(1, 5)
+    snapshot = random_snapshot(random, count)
+    if random.random() < 0.3:  # long names, long waits
+        endpoints = tuple(
+            replace(e, id="x" * 63 + "#2", region="y" * 63, fresh_at=-1e9, rtt=1e7) for e in snapshot.endpoints
+        )
+        snapshot = replace(snapshot, store="s" * 60, local="y" * 63, endpoints=endpoints)
+    return decide(snapshot, random_request(random, count), NOW, [0] * count)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_eighty_columns_and_every_endpoint(seed: int) -> None:
+    """No line is wider than the table; each endpoint stands in it with its verdict."""
+    made = drawn(seed)
+    text = str(Explanation(made, ("a note " * 30,)))
+    assert max(len(line) for line in text.splitlines()) <= 80, text
+    for candidate in made.candidates:
+        assert candidate.endpoint in text
+        assert candidate.refused_by is None or candidate.refused_by.value in text
+    assert ("taken" in text) == (made.outcome is Outcome.USE) or "another" in text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32))
+def test_to_dict_is_json(seed: int) -> None:
+    """Plain data whose keys are stable."""
+    made = drawn(seed)
+    plain = made.explain().to_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert set(plain) == {
+        *("store", "kind", "consistency", "local", "outcome", "endpoint", "proof", "refusal", "epoch"),
+        *("candidates", "guarantees"),
+    }
+    assert len(plain["candidates"]) == len(made.snapshot.endpoints)
+
+
+def test_it_explains_the_very_decision() -> None:
+    """Identity: what a read used, what explain() shows, what the memo keeps are one object."""
+    store, _, _ = store_of("PRR")
+    shared = RequestClass(Request())
+    used = store.route(shared)
+    assert used.explain().decision is used
+    assert store.route(shared) is used
+    assert Explanation(used).decision is used
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32))
+def test_errors_of_refusals(seed: int) -> None:
+    """Each kind of refusal is its error, carries the decision, names every endpoint, and pickles with it."""
+    made = drawn(seed)
+    if made.outcome is not Outcome.REFUSE:
+        return
+    kinds = {
+        Refusal.RESIDENCY: ResidencyViolation,
+        Refusal.FENCED: Fenced,
+        Refusal.STALE: StaleRead,
+        Refusal.LOST: StaleRead,
+        Refusal.INVALID: InvalidBookmark,
+        Refusal.NO_ENDPOINT: NoEligibleEndpoint,
+    }
+    error = error_of(made)
+    assert type(error) is kinds[made.refusal]
+    assert error.decision is made  # type: ignore[attr-defined]
+    assert getattr(error, "lost", False) == (made.refusal is Refusal.LOST)
+    assert error.retryable == (made.refusal in (Refusal.FENCED, Refusal.STALE, Refusal.NO_ENDPOINT))
+    assert all(e.id in str(error) for e in made.snapshot.endpoints)
+    copy = pickle.loads(pickle.dumps(error))
+    assert copy.decision == made and str(copy) == str(error)
+
+
+def test_a_write_is_told_as_one() -> None:
+    """The consistency of a read has no place in the line of a write."""
+    store, _, _ = store_of("PRR")
+    text = str(store.decide(Request(kind=Kind.WRITE)).explain())
+    assert text.startswith("write orders, from r0: use r0")

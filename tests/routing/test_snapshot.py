@@ -1,0 +1,189 @@
+"""Who owns a store: a reference model of descent, and the observations that must change nothing or everything."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from regionkit.routing.decision import Kind, Refusal, Request, decide
+from regionkit.routing.history import Lineage
+from regionkit.routing.snapshot import Observation, Snapshot, adopted
+
+from .worlds import PRIMARY, REPLICA, after, chain, fresh, told
+
+H1, H12, H13, H123 = chain("h1"), chain("h1", "h2"), chain("h1", "h3"), chain("h1", "h2", "h3b")
+LINEAGES = (H1, H12, H13, H123, None)
+
+
+def goes_on_from(a: Lineage, b: Lineage) -> bool:
+    return any(row.history == b.current.history for row in a.rows[:-1])
+
+
+def apart(a: Lineage, b: Lineage) -> bool:
+    return a.current.history != b.current.history and not goes_on_from(a, b) and not goes_on_from(b, a)
+
+
+def owner_by_descent(seen: list[Observation], known: Lineage | None) -> tuple[int, Lineage | None]:
+    """The rule, written anew: (owner, newest known lineage) when every endpoint was asked and 0 was the first primary."""
+    told_of = [o.lineage if o.recorded else None for o in seen]
+    found = [x for x in told_of if x is not None]
+    pool = found if known is None else [x for x in found if goes_on_from(x, known)]
+    tops = [x for x in pool if not any(apart(x, y) or goes_on_from(y, x) for y in pool)]
+    known = tops[0] if tops else known
+    claims = []
+    for i, o in enumerate(seen):
+        mine = told_of[i]
+        if o.role is not PRIMARY:
+            continue
+        if o.lineage is None:
+            if known is None and i == 0:
+                claims.append(i)
+            continue
+        if mine is None or known is None or apart(mine, known) or any(goes_on_from(x, mine) for x in [*found, known]):
+            continue
+        if any(j != i and p.role is PRIMARY and told_of[j] and apart(told_of[j], mine) for j, p in enumerate(seen)):  # type: ignore[arg-type]
+            continue
+        claims.append(i)
+    return (claims[0] if len(claims) == 1 else -1), known
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_owner_is_who_the_model_says(seed: int) -> None:
+    """Random answers in random order; after each the owner and the known lineage are the model's."""
+    random = Random(seed)
+    snapshot = fresh("PRR")
+    seen: dict[int, Observation] = {}
+    known: Lineage | None = None
+    for at in range(random.randint(3, 12)):
+        i = at if at < 3 else random.randrange(3)
+        lineage = random.choice(LINEAGES)
+        origin = None if random.random() < 0.8 else "at elsewhere"
+        answer = told(random.choice((PRIMARY, REPLICA)), lineage, random.choice((40, 90)), origin=origin, at=10.0 + at)
+        seen[i] = answer
+        snapshot = after(snapshot, (i, answer))
+        if len(seen) < 3:
+            known = snapshot.lineage
+            continue
+        owner, known = owner_by_descent([seen[j] for j in range(3)], known)
+        assert snapshot.lineage == known
+        assert snapshot.owner == owner
+        unrecorded = [o for o in seen.values() if o.role is PRIMARY and o.lineage is not None and not o.recorded]
+        assert bool(snapshot.unrecorded) == bool(unrecorded)
+
+
+def writes(snapshot: Snapshot) -> int:
+    return decide(snapshot, Request(kind=Kind.WRITE), 20.0, [0] * len(snapshot.endpoints)).index
+
+
+def test_configured_primary_before_anything_is_seen() -> None:
+    """Role is where to begin; what a server reports wins."""
+    assert writes(fresh("PR")) == 0
+    assert writes(after(fresh("PR"), (0, told(REPLICA, H1)))) == -1
+    assert writes(after(fresh("PR"), (1, told(PRIMARY, None)))) == 0, "against the configuration and without rows"
+
+
+def test_a_recorded_promotion_moves_the_owner_and_the_old_one_stays_out() -> None:
+    """Also when the old primary still says that it is one, in whatever order the answers come."""
+    snapshot = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H12, at=11.0)))
+    assert writes(snapshot) == 1
+    assert writes(after(snapshot, (0, told(PRIMARY, H1, at=12.0)))) == 1
+    assert "replaced" in snapshot.endpoints[0].barred
+
+
+def test_two_promoted_apart_fence_their_ancestor_too() -> None:
+    """Whichever of them will count, the primary that both were promoted from was replaced."""
+    snapshot = after(fresh("PRR"), (0, told(PRIMARY, H1)), (1, told(REPLICA, H1)), (2, told(REPLICA, H1)))
+    snapshot = after(snapshot, (1, told(PRIMARY, H12, at=11.0)), (2, told(PRIMARY, H13, at=11.0)))
+    snapshot = after(snapshot, (0, told(PRIMARY, H1, 60, at=12.0)))
+    assert writes(snapshot) == writes(after(fresh("PRR"), (1, told(PRIMARY, H12)), (2, told(PRIMARY, H13)))) == -1
+    assert decide(snapshot, Request(kind=Kind.WRITE), 20.0, (0, 0, 0)).refusal is Refusal.FENCED
+
+
+def test_both_of_one_history_are_fenced() -> None:
+    """Two servers that claim the same history can not be told apart."""
+    snapshot = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, at=11.0)))
+    assert snapshot.owner == -1 and all(e.barred for e in snapshot.endpoints)
+
+
+def test_an_owner_that_lost_its_tables_is_no_owner() -> None:
+    """It is not a copy of what was known here; without history rows from the start there is nothing to lose."""
+    assert writes(after(fresh("PR"), (0, told(PRIMARY, H1)), (0, told(PRIMARY, None, at=11.0)))) == -1
+    assert writes(after(fresh("PR"), (0, told(PRIMARY, None)))) == 0
+
+
+def test_a_late_answer_changes_nothing() -> None:
+    """Neither of the same run nor of an earlier one: a dead primary's last words do not make it the owner again."""
+    snapshot = after(
+        fresh("PR"), (0, told(REPLICA, H12, 150, run="run 2", at=20.0)), (1, told(PRIMARY, H12, 150, at=20.0))
+    )
+    for late in (told(PRIMARY, H1, 99, run="run 1", at=19.0), told(REPLICA, H12, 200, run="run 2", at=19.0)):
+        assert after(snapshot, (0, late)) is snapshot
+
+
+def test_another_run_proves_nothing_of_the_first() -> None:
+    """Its position and its staleness are as it says now."""
+    snapshot = after(fresh("PR"), (0, told(PRIMARY, H1)))
+    snapshot = after(snapshot, (1, told(REPLICA, H1, 90)), fresh_at=9.0)
+    same = after(snapshot, (1, told(REPLICA, H1, 80, at=11.0)), fresh_at=8.0)
+    other = after(snapshot, (1, told(REPLICA, H1, 80, run="run 2", at=11.0)), fresh_at=8.0)
+    assert same.endpoints[1].fresh_at == 9.0
+    assert other.endpoints[1].fresh_at == 8.0 and other.endpoints[1].seen.reached == 80  # type: ignore[union-attr]
+
+
+def test_a_switch_forgets_measured_staleness() -> None:
+    """A sample of the old owner may be younger than the promotion: it says nothing of the new owner's commits."""
+    snapshot = after(fresh("PRR"), (0, told(PRIMARY, H1)))
+    snapshot = after(snapshot, (2, told(REPLICA, H1, 60)), fresh_at=9.9)
+    assert snapshot.endpoints[2].fresh_at == 9.9
+    assert after(snapshot, (1, told(PRIMARY, H12, 150, at=11.0))).endpoints[2].fresh_at is None
+    assert after(snapshot, (1, told(PRIMARY, H1, origin="at elsewhere", at=11.0))).endpoints[2].fresh_at is None
+
+
+def test_a_replica_past_the_fork_is_barred() -> None:
+    """It went on with the replaced primary; one that stopped before the fork may still follow the new one."""
+    snapshot = after(fresh("PRRR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H12, 150, at=11.0)))
+    snapshot = after(snapshot, (2, told(REPLICA, H1, 101)), (3, told(REPLICA, H1, 99)))
+    assert "past the fork" in snapshot.endpoints[2].barred and not snapshot.endpoints[3].barred
+    later = after(snapshot, (3, told(REPLICA, H1, 120, at=12.0)))
+    assert "past the fork" in later.endpoints[3].barred
+    assert not after(later, (3, told(REPLICA, H12, 150, run="run 2", at=13.0))).endpoints[3].barred
+
+
+def test_a_standby_that_lost_its_sender_still_stands_where_it_stood() -> None:
+    """It followed an unrecorded promotion; with its receiver down it can not say so, and must not look recorded."""
+    snapshot = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(REPLICA, H1, 90, origin="at elsewhere")))
+    snapshot = after(snapshot, (1, told(REPLICA, H1, 95, origin="", at=12.0)))
+    assert snapshot.endpoints[1].lineage is None
+    assert after(snapshot, (1, told(REPLICA, H1, 95, origin="", run="run 2", at=13.0))).endpoints[1].lineage is not None
+
+
+def test_adoption_is_not_held_up_by_the_dead() -> None:
+    """What other primaries said before is forgotten; one that is alive says it again, and both are fenced."""
+    snapshot = after(fresh("PRR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H12)), (2, told(PRIMARY, H13)))
+    assert snapshot.owner == -1
+    done = adopted(snapshot, H12)
+    assert writes(done) == 1
+    assert writes(after(done, (2, told(PRIMARY, H13, at=12.0)))) == -1
+    rogue = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, origin="at elsewhere")))
+    assert rogue.unrecorded == "r1" and adopted(rogue, H1).unrecorded == ""
+
+
+def test_replicas_promoted_apart_are_barred_and_older_ones_are_not() -> None:
+    """An older copy is merely behind."""
+    snapshot = after(
+        fresh("PRR"), (0, told(PRIMARY, H12, 150)), (1, told(REPLICA, H13, 150)), (2, told(REPLICA, H1, 60))
+    )
+    assert "apart" in snapshot.endpoints[1].barred and not snapshot.endpoints[2].barred
+
+
+def test_round_trips_are_smoothed_and_never_above_the_newest() -> None:
+    """A good round trip counts at once, a bad one by a fifth."""
+    snapshot = after(fresh("P"), (0, told(PRIMARY, H1, rtt=0.1)))
+    slow = after(snapshot, (0, told(PRIMARY, H1, rtt=0.6, at=11.0)))
+    assert slow.endpoints[0].rtt is not None and abs(slow.endpoints[0].rtt - 0.2) < 1e-9
+    assert after(slow, (0, told(PRIMARY, H1, rtt=0.01, at=12.0))).endpoints[0].rtt == 0.01
+    assert replace(snapshot).index("r0") == 0
