@@ -34,7 +34,7 @@ from regionkit.routing.refusal import error_of
 from regionkit.routing.snapshot import Observation
 from regionkit.routing.store import RoutedStore
 
-__all__ = ["Connecting", "Attempt"]
+__all__ = ["Attempt", "Connecting"]
 
 FIRST_POLL = 0.001
 LONGEST_POLL = 0.02

@@ -21,15 +21,13 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from regionkit.routing.bookmark import Entry
-from regionkit.routing.consistency import ON_STALE, SESSION, Consistency, Level, OnStale
-from regionkit.routing.history import Survival
-from regionkit.routing.position import reaches, refutes
+from regionkit.routing.consistency import Level
+from regionkit.routing.proof import PROVED, bounded_proof, session_proof
+from regionkit.routing.request import Filter, Kind, Outcome, Refusal, Request, Standing, Verdict
 from regionkit.routing.snapshot import EndpointState, Snapshot
 from regionkit.topology import Role
 
@@ -39,75 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Decision", "Filter", "Kind", "Outcome", "Refusal", "Request", "Standing", "Verdict", "decide"]
 
 FOREVER = float("inf")
-
-
-class Kind(StrEnum):
-    """What the caller declared."""
-
-    READ = "read"
-    WRITE = "write"
-
-
-class Filter(StrEnum):
-    """Filters in the order in which they are applied, then the reason why a good endpoint was not taken."""
-
-    RESIDENCY = "residency"
-    EPOCH = "epoch"
-    ROLE = "role"
-    HEALTH = "health"
-    BOOKMARK = "bookmark"
-    STALENESS = "staleness"
-    PREFERENCE = "preference"
-
-
-class Outcome(StrEnum):
-    """What to do."""
-
-    USE = "use"
-    WAIT = "wait"
-    REFUSE = "refuse"
-
-
-class Refusal(StrEnum):
-    """What kind of error a refusal is."""
-
-    NONE = ""
-    RESIDENCY = "residency"
-    FENCED = "fenced"
-    STALE = "stale"
-    LOST = "lost"
-    INVALID = "invalid"
-    NO_ENDPOINT = "no endpoint"
-
-
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """What is asked.
-
-    Attributes:
-        kind: read or write.
-        consistency: level of a read.
-        entries: what the bookmark asks of this store's partition.
-        signed: the entries come from this process or carry our signature.
-        on_stale: steps when the first in order is not proved.
-        latency_window: endpoints whose round trips differ by less than this, seconds, are equals.
-        pin: index of the endpoint that this session read last, or -1.
-        excluded: endpoints that failed in this very call.
-        waited: endpoints that this call has already waited for.
-        fresh: endpoints that answered a question sent within this call.
-        wait_until: monotonic instant after which nothing is waited for.
-    """
-
-    kind: Kind = Kind.READ
-    consistency: Consistency = SESSION
-    entries: tuple[Entry, ...] = ()
-    signed: bool = True
-    on_stale: tuple[OnStale, ...] = ON_STALE
-    latency_window: float = 0.015
-    pin: int = -1
-    excluded: frozenset[int] = frozenset()
-    waited: frozenset[int] = frozenset()
-    fresh: frozenset[int] = frozenset()
-    wait_until: float = 0.0
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -120,25 +49,6 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     reason: str
     staleness: float | None
     rtt: float | None
-
-
-class Standing(StrEnum):
-    """How an endpoint stands to what is asked of its data."""
-
-    PROVED = "proved"
-    BEHIND = "behind"  # or not known: worth waiting for
-    NEVER = "never"  # waiting does not help
-    UNSETTLED = "unsettled"  # the owner must be asked afresh
-    LOST = "lost"
-    INVALID = "invalid"
-
-
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What the filters say of one endpoint: the first that refuses it, and how its data stands."""
-
-    refused_by: Filter | None
-    reason: str
-    standing: Standing = Standing.NEVER
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -242,12 +152,10 @@ def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int
 
 _WRITE, _USE = Kind.WRITE, Outcome.USE
 _EVENTUAL, _BOUNDED, _SESSION, _STRONG = Level.EVENTUAL, Level.BOUNDED, Level.SESSION, Level.STRONG
-_CURRENT, _SURVIVED, _LOST, _UNKNOWN = Survival.CURRENT, Survival.SURVIVED, Survival.LOST, Survival.UNKNOWN
 """By name here, as looking a member up in its enum costs a tenth of the whole decision."""
 _LEFT = frozenset({None, Filter.BOOKMARK, Filter.STALENESS})
 _GONE = {Standing.LOST: Refusal.LOST, Standing.INVALID: Refusal.INVALID}
 _WAITABLE = frozenset({Standing.BEHIND, Standing.UNSETTLED})
-_PROVED = Verdict(None, "", Standing.PROVED)
 _NOT_OWNER = {
     Kind.WRITE: Verdict(Filter.ROLE, "a replica; writes need the owner"),
     Kind.READ: Verdict(Filter.ROLE, "a replica; STRONG needs the owner"),
@@ -274,102 +182,10 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
     if down:
         return Verdict(Filter.HEALTH, down)
     if needs_owner or level is _EVENTUAL:
-        return _PROVED
+        return PROVED
     if level is _SESSION:
-        return _session(snapshot, request, index) if request.entries else _PROVED
-    return _bounded(snapshot, request.consistency.max_staleness, index, now)
-
-
-def _unproved(standing: Standing, reason: str) -> Verdict:
-    return Verdict(Filter.BOOKMARK, reason, standing)
-
-
-def _session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
-    if index == snapshot.owner:
-        return _owner_session(snapshot, request, index)
-    e = snapshot.endpoints[index]
-    if snapshot.unrecorded:
-        return _unproved(
-            Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
-        )
-    if e.seen is not None and e.seen.lineage is None:
-        return _unproved(Standing.NEVER, "the store has no history rows: only the owner is sure to have what was seen")
-    lineage, reached = e.lineage, None if e.seen is None else e.seen.reached
-    worst = _PROVED
-    for entry in request.entries:
-        if entry.position is None:
-            return _unproved(Standing.NEVER, "the bookmark says: read from the owner")
-        if lineage is None:
-            worst = _unproved(Standing.BEHIND, "its position is not known yet")
-            continue
-        survival = lineage.survival(entry.history, entry.position)
-        if survival is _LOST:
-            return _unproved(Standing.NEVER, "the position did not survive a change of primary")
-        if survival is _UNKNOWN:
-            worst = _unproved(Standing.BEHIND, "it has not heard of the bookmark's history")
-        elif not reaches(reached, entry.position):
-            worst = _unproved(Standing.BEHIND, "it has not reached the position of the bookmark")
-    return worst
-
-
-def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
-    e = snapshot.endpoints[index]
-    lineage, fresh = e.lineage, index in request.fresh
-    if e.seen is None:
-        return _unproved(Standing.UNSETTLED, "the owner was not asked yet")
-    for entry in request.entries:
-        if entry.position is None and not entry.history:
-            continue
-        if lineage is None:
-            if entry.history and not fresh:
-                return _unproved(Standing.UNSETTLED, "the owner must be asked for its history")
-            if entry.history:
-                return _unproved(Standing.INVALID, "the bookmark names a history, the owner has none")
-            continue
-        survival = lineage.survival(entry.history, entry.position)
-        if survival is _UNKNOWN:
-            if not fresh:
-                return _unproved(Standing.UNSETTLED, "the owner must be asked whether it knows the bookmark's history")
-            return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
-        if survival is _LOST or _never_came(e, survival, entry):
-            return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
-        if survival is _CURRENT and entry.position is not None and not reaches(e.seen.reached, entry.position):
-            if not fresh or e.seen.reached is None:  # or its answer was forgotten since: a connection died
-                return _unproved(Standing.UNSETTLED, "the owner must be asked how far it is")
-            gone = Standing.LOST if request.signed else Standing.INVALID
-            return _unproved(gone, "the position is ahead of the owner, freshly asked")
-        if entry.seen and e.seen.synchronous and (not fresh or e.seen.waiting):
-            return _unproved(Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner")
-    return _PROVED
-
-
-def _never_came(e: EndpointState, survival: Survival, entry: Entry) -> bool:
-    """A position of an ancestor that seems to lie before the fork, and that the owner's own log refutes."""
-    if survival is not _SURVIVED or entry.position is None or e.seen is None:
-        return False
-    return refutes(e.seen.reached, entry.position)
-
-
-def _bounded(snapshot: Snapshot, bound: float, index: int, now: float) -> Verdict:
-    if index == snapshot.owner:
-        return _PROVED
-    e = snapshot.endpoints[index]
-    if snapshot.unrecorded:
-        return Verdict(
-            Filter.STALENESS,
-            f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing",
-            Standing.NEVER,
-        )
-    if e.seen is not None and e.seen.lineage is None:
-        return Verdict(
-            Filter.STALENESS, "the store has no history rows: its staleness can not be measured", Standing.NEVER
-        )
-    if e.fresh_at is None or e.lineage is None:
-        return Verdict(Filter.STALENESS, "no sample of the owner proves its staleness yet", Standing.BEHIND)
-    staleness = now - e.fresh_at
-    if staleness <= bound:
-        return _PROVED
-    return Verdict(Filter.STALENESS, f"it may be {staleness:.3f} s behind, {bound:g} s are allowed", Standing.BEHIND)
+        return session_proof(snapshot, request, index) if request.entries else PROVED
+    return bounded_proof(snapshot, request.consistency.max_staleness, index, now)
 
 
 def _ordered(

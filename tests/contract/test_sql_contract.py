@@ -165,6 +165,25 @@ def test_bounded_reads_measure_staleness(kit: RegionKit, rig: Rig) -> None:
             assert s.last_route.region != "ap-northeast-2"
 
 
+def test_a_bound_holds_at_each_statement(kit: RegionKit, rig: Rig) -> None:
+    """A bounded block whose copy stops following refuses its next statement; it does not serve what is too old."""
+    with kit.session() as s:
+        with s.read("orders", consistency=BOUNDED(0.8)) as db:
+            db.execute(text("SELECT 1"))
+            sleep(1.0)
+            db.execute(text("SELECT 1"))  # asked anew, and still within the bound
+        assert s.last_route is not None
+        assert s.last_route.region == "ap-northeast-2"
+        with rig.held(), pytest.raises(StaleRead, match="during a read block"):
+            with s.read("orders", consistency=BOUNDED(0.8)) as db:
+                db.execute(text("SELECT 1"))
+                with kit.session() as writer:
+                    with writer.write("orders") as writing:
+                        writing.add(Order(id=1, item="tea"))
+                sleep(1.2)
+                db.execute(text("SELECT count(*) FROM orders"))
+
+
 def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: RegionKit) -> None:
     """STRONG is the owner; without a lease explain says so."""
     with kit.session() as s:
@@ -173,7 +192,7 @@ def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: RegionKit) -> Non
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_decision is not None
-        assert "without a lease" in str((s.explain("orders", consistency=STRONG)))
+        assert "without a lease" in str(s.explain("orders", consistency=STRONG))
 
 
 def test_a_write_in_a_read_block_is_refused_by_the_server(kit: RegionKit, rig: Rig) -> None:

@@ -164,6 +164,25 @@ async def test_bounded_reads_measure_staleness(kit: AsyncRegionKit, rig: Rig) ->
             assert s.last_route.region != "ap-northeast-2"
 
 
+async def test_a_bound_holds_at_each_statement(kit: AsyncRegionKit, rig: Rig) -> None:
+    """A bounded block whose copy stops following refuses its next statement; it does not serve what is too old."""
+    async with kit.session() as s:
+        async with s.read("orders", consistency=BOUNDED(0.8)) as db:
+            await db.execute(text("SELECT 1"))
+            await asleep(1.0)
+            await db.execute(text("SELECT 1"))  # asked anew, and still within the bound
+        assert s.last_route is not None
+        assert s.last_route.region == "ap-northeast-2"
+        with rig.held(), pytest.raises(StaleRead, match="during a read block"):
+            async with s.read("orders", consistency=BOUNDED(0.8)) as db:
+                await db.execute(text("SELECT 1"))
+                async with kit.session() as writer:
+                    async with writer.write("orders") as writing:
+                        writing.add(Order(id=1, item="tea"))
+                await asleep(1.2)
+                await db.execute(text("SELECT count(*) FROM orders"))
+
+
 async def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: AsyncRegionKit) -> None:
     """STRONG is the owner; without a lease explain says so."""
     async with kit.session() as s:
@@ -172,7 +191,7 @@ async def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: AsyncRegion
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_decision is not None
-        assert "without a lease" in str((await s.explain("orders", consistency=STRONG)))
+        assert "without a lease" in str(await s.explain("orders", consistency=STRONG))
 
 
 async def test_a_write_in_a_read_block_is_refused_by_the_server(kit: AsyncRegionKit, rig: Rig) -> None:

@@ -155,7 +155,7 @@ def test_a_session_read_with_its_owner_dead_is_refused_in_time(pair: Any) -> Non
         pair.replicas[0].pause_replay()
         s.execute_write("orders", lambda db: db.add(Order(id=2, item="tea")))
         pair.primary.kill()
-        with within(3.0), pytest.raises(Exception) as caught:  # noqa: PT011 - which one depends on what is known
+        with within(3.0), pytest.raises(Exception) as caught:
             s.execute_read("orders", lambda db: db.get(Order, 2), timeout=3.0)
         assert type(caught.value).__name__ in {
             "StaleRead",

@@ -241,7 +241,7 @@ def test_an_implicit_commit_is_never_replayed(mariadb: Any) -> None:
             db.execute(text("CREATE TABLE t (i int)"))
             raise pymysql.err.OperationalError(1213, "Deadlock found")
 
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - the type is what is asserted below
+        with pytest.raises(Exception) as caught:
             s.execute_write("orders", ddl, idempotency_key="k")
         notes = " ".join(getattr(caught.value, "__notes__", []))
         assert isinstance(caught.value, OutcomeUnknown) or "unknown" in notes

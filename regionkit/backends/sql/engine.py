@@ -1,366 +1,46 @@
 # Generated from engine_async.py by scripts/twins.py. Do not edit.
-"""One SQL endpoint: its engines, its bounded pools, its monitor connection.
-
-1. Two engines: reads in autocommit (one round trip, not three) on sessions that the server keeps read-only; writes in
-   transactions. A pool never waits: permits are counted here, and that wait ends at the deadline.
-2. A connection learns at connect which run of the server it speaks to. Idle ones are looked at before use, without a
-   round trip; those older than the last eviction, and those whose other side is gone, are closed.
-3. A connection that may still get an answer (deadline passed, task cancelled) is closed, never given back.
-4. The connection of a plain read is kept as it is and serves the next one without a way through the pool, which costs as
-   much as a third of the read's own Python. One that the user held in hand goes back through the pool.
-"""
+"""One SQL endpoint as routing sees it: connections (pool.py), what the user types with, and regionkit's own tables."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import event
-from sqlalchemy.dialects import registry
-from sqlalchemy.pool import NullPool
 
 from regionkit.backends.base import LeaseSource
-from regionkit.backends.sql.bridge import Engine, create_engine, drive
-from regionkit.backends.sql.classify import classify, is_unknown_at_commit
-from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
+from regionkit.backends.sql.bridge import drive
+from regionkit.backends.sql.classify import classify
+from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
+from regionkit.backends.sql.pool import SqlPool
 from regionkit.backends.sql.schema import metadata
-from regionkit.backends.sql.server import Place, Server, encode_fork
+from regionkit.backends.sql.server import Place, encode_fork
 from regionkit.backends.sql.session import SqlHandle
-from regionkit.backends.values import Capabilities, Claim, Failure, Marker
-from regionkit.core.concurrency import Lock, Slots
+from regionkit.backends.values import Claim, Failure, Marker
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, DeadlineExceeded, MissingDriver, OutcomeUnknown, RegionUnavailable
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import sql_url
 
-__all__ = ["SqlEndpoint", "SqlLease"]
-
-IS_ASYNC = False
-
-_SERVERS = {
-    "postgresql": ("postgres_server", "PostgresServer", "psycopg", "postgres"),
-    "mariadb": ("mariadb_server", "MariaServer", "pymysql", "mysql"),
-    "sqlite": ("sqlite_server", "SqliteServer", "sqlite3", ""),
-}
-_DIALECTS = {
-    "postgresql+psycopg": ("postgres", "PostgresDialect"),
-    "mysql+pymysql": ("mariadb", "MariaDialect"),
-    "sqlite+pysqlite": ("sqlite", "SqliteDialect"),
-}
+__all__ = ["SqlEndpoint"]
 
 
-class SqlLease:
-    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice."""
-
-    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "seen")
-
-    def __init__(
-        self, endpoint: SqlEndpoint, kind: Kind, connection: sqlalchemy.Connection, deadline: Deadline
-    ) -> None:
-        self._endpoint = endpoint
-        self._kind = kind
-        self._deadline = deadline
-        self.keeps = False
-        self.connection = connection
-        pooled = connection.connection
-        driver = self.driver = as_driver(pooled.dbapi_connection)
-        self.seen: Observation = pooled.info["seen"]
-        driver.deadline, driver.position, driver.commits = deadline, None, 0
-        driver.commit_state, driver.used, driver.implicit, driver.warned = "none", False, False, ""
-        driver.guard = None
-
-    def observe(self) -> Observation:
-        """Ask the server where it stands, on this connection."""
-        self.seen = drive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
-        return self.seen
-
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
-        clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
-        connection = self.connection.connection.dbapi_connection
-
-        def before_statement() -> None:
-            nonlocal until
-            if clock.monotonic() >= until:
-                until = recheck(server.observe(connection))
-
-        driver.guard = before_statement
-
-    def release(self) -> None:
-        """Give the connection back, or close it."""
-        self.driver.guard = None
-        try:
-            if not self._kept():
-                drive(self._give_back)
-        finally:
-            self._endpoint.slots[self._kind].release()
-
-    def _kept(self) -> bool:
-        """Keep the connection for the next read where that is safe; whether it was kept."""
-        connection, driver, kept = self.connection, self.driver, self._endpoint.kept
-        if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
-            return False
-        if connection.invalidated or connection.in_transaction() or driver.expired or self._deadline.remaining() <= 0.0:
-            return False
-        driver.deadline = None
-        kept.append(connection)
-        return True
-
-    def _give_back(self) -> None:
-        connection, driver = self.connection, self.driver
-        if connection.invalidated:
-            connection.close()
-            return
-        if driver.expired or self._deadline.remaining() <= 0.0:
-            connection.invalidate()
-            connection.close()
-            return
-        try:
-            connection.close()
-        finally:
-            driver.deadline = None
-
-
-class SqlEndpoint:
-    """Connections to one endpoint. Safe to share between threads or tasks."""
+class SqlEndpoint(SqlPool):
+    """One endpoint of a SQL store. Safe to share between threads or tasks."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
-        assert place.endpoint.url is not None
-        self._url = sql_url(place.endpoint.url, is_async=place.is_async)
-        self._read_url = (
-            sql_url(place.endpoint.read_url, is_async=place.is_async) if place.endpoint.read_url else self._url
-        )
-        self.clock = place.clock
-        self.server: Server = _server(self._url.server, place)
-        self.capabilities: Capabilities = self.server.capabilities
-        size = place.store.options.pool_size + place.store.options.max_overflow
-        self.slots = {kind: Slots(size) for kind in Kind}
-        self._size = size
-        self.kept: list[sqlalchemy.Connection] = []
-        self.most_kept = place.store.options.pool_size
-        self._generation = 0
-        self._engines: dict[Kind, Engine] = {}
-        self._watching: Engine | None = None
-        self._monitor: sqlalchemy.Connection | None = None
-        self._monitoring = Lock()
-        self._inherited: list[list[sqlalchemy.Connection]] = []
+        super().__init__(place)
         self._meta = metadata(place.namespace)
-
-    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlLease:
-        """A connection within `timeout` seconds.
-
-        Raises:
-            RegionUnavailable: it can not be had; nothing was sent.
-            DeadlineExceeded: every connection is in use, or connecting took too long.
-        """
-        slots = self.slots[kind]
-        if not slots.try_acquire() and not slots.acquire(timeout):
-            error = self._late(
-                f"all {self._size} connections are in use.", "raise options.pool_size, or hold blocks shorter."
-            )
-            error.blames_endpoint = False
-            raise error
-        connection: sqlalchemy.Connection | None = None
-        try:
-            if kind is Kind.READ:
-                connection = self._kept_one()
-            if connection is None:
-                within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
-                connection = self._checkout(self.engine(kind), within)
-            lease = SqlLease(self, kind, connection, deadline)
-            self._widen(connection, deadline)
-        except BaseException:
-            if connection is not None:
-                drive(_discard, connection)
-            slots.release()
-            raise
-        return lease
-
-    def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
-        """Raise the server's own limits where this call may take longer than all before it."""
-        info = connection.connection.info
-        if deadline.timeout > info["limit"]:
-            drive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
-            info["limit"] = deadline.timeout
-
-    def _checkout(self, engine: Engine, deadline: Deadline) -> sqlalchemy.Connection:
-        token = CONNECT_DEADLINE.set(deadline)
-        try:
-            return drive(self._connect, engine)
-        except Exception as error:
-            raise self._translated(error) from error
-        finally:
-            CONNECT_DEADLINE.reset(token)
-
-    def _kept_one(self) -> sqlalchemy.Connection | None:
-        """The connection kept last that is still good; others are closed."""
-        while self.kept:
-            try:
-                connection = self.kept.pop()
-            except IndexError:  # another thread took it
-                break
-            pooled = connection.connection
-            young = self._place.clock.monotonic() < pooled.info["recycle_at"]
-            if young and self._is_good(pooled):
-                return connection
-            drive(_discard, connection)
-        return None
-
-    def _is_good(self, pooled: Any) -> bool:
-        """Whether a connection was made after the last eviction, and its other side is there."""
-        return pooled.info["generation"] == self._generation and self.server.alive(pooled.dbapi_connection)
-
-    def _connect(self, engine: Engine) -> sqlalchemy.Connection:
-        plain: Any = getattr(engine, "sync_engine", engine)
-        for _ in range(self._size + 1):
-            connection: sqlalchemy.Connection = plain.connect()
-            if self._is_good(connection.connection):
-                return connection
-            connection.invalidate()
-            connection.close()
-        last: sqlalchemy.Connection = plain.connect()
-        return last
-
-    def _translated(self, error: Exception) -> Exception:
-        failure = classify(error)
-        if failure is Failure.DEADLINE:
-            return self._late(
-                f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."
-            )
-        if getattr(getattr(error, "orig", None), "args", (0,))[:1] == (1193,):  # unknown system variable
-            return ConfigurationError(
-                f"the server of {self._place.endpoint.id!r} is no MariaDB.",
-                why="MySQL counts positions in another way, which this version does not read.",
-                fix="use MariaDB 10.6 or later, or PostgreSQL.",
-            )
-        if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
-            return RegionUnavailable(
-                f"no connection to {self._place.endpoint.id!r} of {self._place.store.name!r}.",
-                why=_first_line(error),
-                fix="see kit.status(); reads go on elsewhere where the topology allows it.",
-                store=self._place.store.name,
-                region=self._place.endpoint.region,
-                retryable=failure is not Failure.APPLICATION,
-            )
-        return error
-
-    def _late(self, what: str, fix: str) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            what,
-            why="the call's deadline passed before a connection was there; nothing was sent.",
-            fix=fix,
-            store=self._place.store.name,
-            region=self._place.endpoint.region,
-        )
-
-    def engine(self, kind: Kind) -> Engine:
-        """The engine for reads or writes, made at first use."""
-        if kind not in self._engines:
-            self._engines[kind] = self._make_engine(kind)
-        return self._engines[kind]
-
-    def _monitor_engine(self) -> Engine:
-        """An engine of its own: the monitor takes no connection away from the application."""
-        if self._watching is None:
-            self._watching = self._make_engine(Kind.READ, poolclass=NullPool)
-        return self._watching
-
-    def _make_engine(self, kind: Kind, **pool: Any) -> Engine:
-        options = self._place.store.options
-        if not pool:
-            pool = {name: getattr(options, name) for name in ("pool_size", "max_overflow", "pool_recycle")}
-        url, arguments = self.server.url_and_arguments(self._read_url if kind is Kind.READ else self._url, kind)
-        reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-        engine: Engine = create_engine(
-            url.set(drivername=_registered(url.drivername)),
-            connect_args=arguments,
-            query_cache_size=options.query_cache_size,
-            echo=options.echo,
-            hide_parameters=True,
-            **pool,
-            **(reading if kind is Kind.READ else {}),
-        )
-        plain = getattr(engine, "sync_engine", engine)
-        event.listen(plain, "connect", self._connected)
-        event.listen(plain, "handle_error", self._failed, retval=True)
-        return engine
-
-    def _failed(self, context: Any) -> BaseException | None:
-        """A COMMIT that was sent and not answered is an unknown outcome, whoever called it."""
-        error = context.original_exception
-        connection = context.connection
-        if connection is None or connection.invalidated or not isinstance(error, Exception):
-            return None
-        driver = as_driver(connection.connection.dbapi_connection)
-        if driver.commit_state != "sent":
-            return None
-        if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):
-            return None
-        context.is_disconnect = True
-        return OutcomeUnknown(
-            f"COMMIT was sent to {self._place.endpoint.id!r} of {self._place.store.name!r} and no answer came.",
-            why=_first_line(error),
-            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
-            store=self._place.store.name,
-            region=self._place.endpoint.region,
-            began_at=self._place.clock.wall(),
-        )
-
-    def _connected(self, dbapi_connection: Any, record: Any) -> None:
-        profile = self._place.profile
-        record.info["generation"] = self._generation
-        record.info["recycle_at"] = self._place.clock.monotonic() + self._place.store.options.pool_recycle
-        record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
-        driver = as_driver(dbapi_connection)
-        driver.deadline = CONNECT_DEADLINE.get()
-        try:
-            record.info["seen"] = self.server.observe(dbapi_connection)
-        except BaseException:
-            self.server.drop(dbapi_connection)
-            raise
-        driver.deadline = None
 
     def handle(self, kind: Kind, source: LeaseSource, *, core: bool, snapshot: bool) -> SqlHandle:
         """What the user types with: a Session, or a Connection with `core`."""
         return SqlHandle(self._place.store.session, self.engine(kind), kind, source, core=core, snapshot=snapshot)
 
-    def probe(self, timeout: float, connecting: float) -> Observation:
-        """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
-        with self._monitoring:
-            connection = self._monitor
-            deadline = Deadline(self._place.clock, connecting if connection is None else timeout)
-            try:
-                if connection is None:
-                    connection = self._monitor = self._checkout(self._monitor_engine(), deadline)
-                    return connection.connection.info["seen"]  # type: ignore[no-any-return]  # asked a moment ago
-                as_driver(connection.connection.dbapi_connection).deadline = deadline
-                return drive(self.server.observe, connection.connection.dbapi_connection)
-            except BaseException:
-                self._drop_monitor()
-                raise
-            finally:
-                if self._monitor is not None:
-                    as_driver(self._monitor.connection.dbapi_connection).deadline = None
-
-    def _drop_monitor(self) -> None:
-        connection, self._monitor = self._monitor, None
-        if connection is not None:
-            drive(_discard, connection)
-
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)
-
-    def evict(self) -> None:
-        """Trust no connection made before now."""
-        self._generation += 1
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
@@ -463,60 +143,3 @@ class SqlEndpoint:
             return drive(run)
         finally:
             lease.release()
-
-    def abandon(self) -> None:
-        """After a fork: forget the parent's connections without closing them under its feet."""
-        for engine in self._engines.values():
-            getattr(engine, "sync_engine", engine).dispose(close=False)
-        self._engines, self._monitor, self._watching = {}, None, None
-        self._inherited.append(self.kept)  # held on to: collected, they would speak on the parent's sockets
-        self.kept = []
-        self._monitoring = Lock()
-        self.slots = {kind: Slots(self._size) for kind in Kind}
-
-    def close(self) -> None:
-        """Close every connection. May be called twice."""
-        self._drop_monitor()
-        self.most_kept = 0
-        while self.kept:
-            drive(_discard, self.kept.pop())
-        engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
-        for engine in engines:
-            engine.dispose()
-
-
-def _discard(connection: sqlalchemy.Connection) -> None:
-    connection.invalidate()
-    connection.close()
-
-
-def _server(kind: str, place: Place) -> Server:
-    module, name, driver, extra = _SERVERS[kind]
-    try:
-        found = importlib.import_module(f"regionkit.backends.sql.{module}")
-        if place.is_async and kind == "mariadb":
-            importlib.import_module("aiomysql")
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in (driver, "aiomysql", "psycopg_binary", "psycopg_c"):
-            raise
-        raise MissingDriver(
-            f"store {place.store.name!r} needs the driver {error.name}.",
-            why="drivers are extras; this one is not installed.",
-            fix=f'pip install "regionkit[{extra}]"',
-        ) from error
-    made: Server = getattr(found, name)(place)
-    return made
-
-
-def _registered(drivername: str) -> str:
-    """The name under which SQLAlchemy finds our dialect for a driver."""
-    module, name = _DIALECTS[drivername]
-    dialect = drivername.partition("+")[0]
-    ours = f"{dialect}.regionkit" + ("_async" if IS_ASYNC else "")
-    registry.register(ours, f"regionkit.backends.sql.{module}", ("Async" if IS_ASYNC else "") + name)
-    return ours.replace(".", "+")
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(getattr(error, "orig", None) or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

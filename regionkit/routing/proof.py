@@ -1,0 +1,117 @@
+"""Whether what is known of an endpoint proves that it may serve a SESSION or BOUNDED read. Pure.
+
+1. SESSION: every entry of the bookmark is satisfied by what this incarnation of the endpoint has reached.
+2. BOUNDED: its measured staleness is within the bound.
+3. The owner satisfies both, unless an entry lies past a fork, is refuted by the owner's own log, or is ahead of it.
+4. A position that the owner does not know is not waited for: one fresh question to the owner, then it is lost (signed) or
+   invalid (unsigned).
+"""
+
+from __future__ import annotations
+
+from regionkit.routing.bookmark import Entry
+from regionkit.routing.history import Survival
+from regionkit.routing.position import reaches, refutes
+from regionkit.routing.request import Filter, Request, Standing, Verdict
+from regionkit.routing.snapshot import EndpointState, Snapshot
+
+__all__ = ["PROVED", "bounded_proof", "session_proof"]
+
+PROVED = Verdict(None, "", Standing.PROVED)
+"""Nothing refuses the endpoint."""
+
+_CURRENT, _SURVIVED, _LOST, _UNKNOWN = Survival.CURRENT, Survival.SURVIVED, Survival.LOST, Survival.UNKNOWN
+
+
+def _unproved(standing: Standing, reason: str) -> Verdict:
+    return Verdict(Filter.BOOKMARK, reason, standing)
+
+
+def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
+    """How an endpoint stands to the entries of a SESSION read, of which there are some."""
+    if index == snapshot.owner:
+        return _owner_session(snapshot, request, index)
+    e = snapshot.endpoints[index]
+    if snapshot.unrecorded:
+        return _unproved(
+            Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
+        )
+    if e.seen is not None and e.seen.lineage is None:
+        return _unproved(Standing.NEVER, "the store has no history rows: only the owner is sure to have what was seen")
+    lineage, reached = e.lineage, None if e.seen is None else e.seen.reached
+    worst = PROVED
+    for entry in request.entries:
+        if entry.position is None:
+            return _unproved(Standing.NEVER, "the bookmark says: read from the owner")
+        if lineage is None:
+            worst = _unproved(Standing.BEHIND, "its position is not known yet")
+            continue
+        survival = lineage.survival(entry.history, entry.position)
+        if survival is _LOST:
+            return _unproved(Standing.NEVER, "the position did not survive a change of primary")
+        if survival is _UNKNOWN:
+            worst = _unproved(Standing.BEHIND, "it has not heard of the bookmark's history")
+        elif not reaches(reached, entry.position):
+            worst = _unproved(Standing.BEHIND, "it has not reached the position of the bookmark")
+    return worst
+
+
+def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
+    e = snapshot.endpoints[index]
+    lineage, fresh = e.lineage, index in request.fresh
+    if e.seen is None:
+        return _unproved(Standing.UNSETTLED, "the owner was not asked yet")
+    for entry in request.entries:
+        if entry.position is None and not entry.history:
+            continue
+        if lineage is None:
+            if entry.history and not fresh:
+                return _unproved(Standing.UNSETTLED, "the owner must be asked for its history")
+            if entry.history:
+                return _unproved(Standing.INVALID, "the bookmark names a history, the owner has none")
+            continue
+        survival = lineage.survival(entry.history, entry.position)
+        if survival is _UNKNOWN:
+            if not fresh:
+                return _unproved(Standing.UNSETTLED, "the owner must be asked whether it knows the bookmark's history")
+            return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
+        if survival is _LOST or _never_came(e, survival, entry):
+            return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
+        if survival is _CURRENT and entry.position is not None and not reaches(e.seen.reached, entry.position):
+            if not fresh or e.seen.reached is None:  # or its answer was forgotten since: a connection died
+                return _unproved(Standing.UNSETTLED, "the owner must be asked how far it is")
+            gone = Standing.LOST if request.signed else Standing.INVALID
+            return _unproved(gone, "the position is ahead of the owner, freshly asked")
+        if entry.seen and e.seen.synchronous and (not fresh or e.seen.waiting):
+            return _unproved(Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner")
+    return PROVED
+
+
+def _never_came(e: EndpointState, survival: Survival, entry: Entry) -> bool:
+    """A position of an ancestor that seems to lie before the fork, and that the owner's own log refutes."""
+    if survival is not _SURVIVED or entry.position is None or e.seen is None:
+        return False
+    return refutes(e.seen.reached, entry.position)
+
+
+def bounded_proof(snapshot: Snapshot, bound: float, index: int, now: float) -> Verdict:
+    """How an endpoint's measured staleness stands to a bound, seconds."""
+    if index == snapshot.owner:
+        return PROVED
+    e = snapshot.endpoints[index]
+    if snapshot.unrecorded:
+        return Verdict(
+            Filter.STALENESS,
+            f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing",
+            Standing.NEVER,
+        )
+    if e.seen is not None and e.seen.lineage is None:
+        return Verdict(
+            Filter.STALENESS, "the store has no history rows: its staleness can not be measured", Standing.NEVER
+        )
+    if e.fresh_at is None or e.lineage is None:
+        return Verdict(Filter.STALENESS, "no sample of the owner proves its staleness yet", Standing.BEHIND)
+    staleness = now - e.fresh_at
+    if staleness <= bound:
+        return PROVED
+    return Verdict(Filter.STALENESS, f"it may be {staleness:.3f} s behind, {bound:g} s are allowed", Standing.BEHIND)
