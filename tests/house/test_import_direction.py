@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "regionkit"
 DRIVERS = frozenset({"psycopg", "pymysql", "aiomysql", "aiosqlite", "redis", "sqlalchemy"})
 MAY_IMPORT_DRIVERS = ("regionkit.backends", "regionkit.testing", "regionkit.embedded")
 APPLICATIONS = ("regionkit.demo",)  # has models of its own, like any user of the library: SQLAlchemy, and no driver
-SHELLS = frozenset({"blocks", "session", "execute", "monitor", "store"})
+SHELLS = frozenset({"blocks", "connect", "session", "execute", "monitor", "store"})
 
 # a module may import those of its own group and of groups further up this list
 GROUPS = (
