@@ -1,8 +1,8 @@
 """Measures candidates against each other on one core, and prints what came out beside what was wanted.
 
 1. Client, servers and relays share one core: wall time over loopback is bimodal otherwise, and nothing hides client work.
-2. Candidates are shuffled inside each round. A row is the median over rounds of a ratio (or difference) of two candidates'
-   medians in the same round, so that a slow spell of the machine falls on both.
+2. Candidates take short turns, shuffled, inside each round. A row is the median over rounds of a ratio (or difference) of
+   two candidates' medians in the same round, so that a slow spell of the machine falls on both.
 3. The garbage collector is off while timing. The client's CPU per operation is printed too: it survives noisy neighbours.
 """
 
@@ -28,6 +28,10 @@ __all__ = ["Candidate", "Report", "Row", "Settings", "Spread", "measure", "measu
 
 RESULTS = Path(__file__).parent / "results"
 MICRO = 1e6
+TURN = 10
+"""Operations that a candidate runs in a row: few, so that a busy neighbour's spell falls on all candidates alike."""
+WARM_UP = 3
+"""Operations before the first round where they are so slow that a round has few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,24 @@ class Spread:
     medians: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     readings: list[float] = field(default_factory=list)
+    _turns: list[float] = field(default_factory=list)
+    _cpu: list[float] = field(default_factory=list)
 
     def add(self, readings: list[float], cpu: float) -> None:
-        """One round."""
-        self.medians.append(statistics.median(readings))
-        self.cpu.append(cpu)
-        self.readings.extend(readings)
+        """One turn; `cpu`: of all its operations."""
+        self._turns.extend(readings)
+        self._cpu.append(cpu)
+
+    def close_round(self) -> None:
+        """The turns since the last call are one round."""
+        self.medians.append(statistics.median(self._turns))
+        self.cpu.append(sum(self._cpu) / len(self._turns))
+        self.readings.extend(self._turns)
+        self.forget_round()
+
+    def forget_round(self) -> None:
+        """The turns since the last call were for warming up."""
+        self._turns, self._cpu = [], []
 
     def percentile(self, percent: int) -> float:
         """Of all readings of all rounds."""
@@ -164,35 +180,46 @@ def _no_collector() -> Iterator[None]:
 
 def measure(candidates: Sequence[Candidate], settings: Settings, ops: int) -> dict[str, Spread]:
     """Measure calls: `ops` operations of each in each round."""
-    count = settings.ops(ops)
     spreads = {c.name: Spread() for c in candidates}
-    shuffle = random.Random(1)
     with _no_collector():
-        for candidate in candidates:
-            _round(candidate, max(3, count // 2))
-        for _ in range(settings.rounds):
-            for candidate in shuffle.sample(candidates, len(candidates)):
-                spreads[candidate.name].add(*_round(candidate, count))
-            gc.collect()
+        for plan in _rounds(candidates, settings, ops, spreads):
+            for candidate, count in plan:
+                spreads[candidate.name].add(*_turn(candidate, count))
     return spreads
 
 
 async def measure_async(candidates: Sequence[Candidate], settings: Settings, ops: int) -> dict[str, Spread]:
     """Measure coroutine functions, one operation at a time, in the running loop."""
-    count = settings.ops(ops)
     spreads = {c.name: Spread() for c in candidates}
-    shuffle = random.Random(1)
     with _no_collector():
-        for candidate in candidates:
-            await _round_async(candidate.run, max(3, count // 2))
-        for _ in range(settings.rounds):
-            for candidate in shuffle.sample(candidates, len(candidates)):
-                spreads[candidate.name].add(*await _round_async(candidate.run, count))
-            gc.collect()
+        for plan in _rounds(candidates, settings, ops, spreads):
+            for candidate, count in plan:
+                spreads[candidate.name].add(*await _turn_async(candidate.run, count))
     return spreads
 
 
-def _round(candidate: Candidate, count: int) -> tuple[list[float], float]:
+Plan = list[tuple[Candidate, int]]
+
+
+def _rounds(
+    candidates: Sequence[Candidate], settings: Settings, ops: int, spreads: Mapping[str, Spread]
+) -> Iterator[Plan]:
+    """What to run in each round, in order; the round before the first is for warming up."""
+    shuffle, count = random.Random(1), settings.ops(ops)
+    for number in range(-1, settings.rounds):
+        turns = [min(TURN, count - done) for done in range(0, count, TURN)]
+        if number < 0:
+            turns = [TURN] if count >= TURN else [WARM_UP]
+        yield [(c, turn) for turn in turns for c in shuffle.sample(candidates, len(candidates))]
+        for spread in spreads.values():
+            if number < 0:
+                spread.forget_round()
+            else:
+                spread.close_round()
+        gc.collect()
+
+
+def _turn(candidate: Candidate, count: int) -> tuple[list[float], float]:
     clock, run, bulk = time.perf_counter, candidate.run, candidate.bulk
     readings = []
     cpu = time.process_time()
@@ -205,10 +232,10 @@ def _round(candidate: Candidate, count: int) -> tuple[list[float], float]:
                 result = run()
         took = clock() - began
         readings.append((result if candidate.own else took) * MICRO / bulk)
-    return readings, (time.process_time() - cpu) * MICRO / count / bulk
+    return readings, (time.process_time() - cpu) * MICRO / bulk
 
 
-async def _round_async(run: Callable[[], Awaitable[Any]], count: int) -> tuple[list[float], float]:
+async def _turn_async(run: Callable[[], Awaitable[Any]], count: int) -> tuple[list[float], float]:
     clock = time.perf_counter
     readings = []
     cpu = time.process_time()
@@ -216,7 +243,7 @@ async def _round_async(run: Callable[[], Awaitable[Any]], count: int) -> tuple[l
         began = clock()
         await run()
         readings.append((clock() - began) * MICRO)
-    return readings, (time.process_time() - cpu) * MICRO / count
+    return readings, (time.process_time() - cpu) * MICRO
 
 
 class Report:

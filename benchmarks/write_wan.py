@@ -21,7 +21,7 @@ from regionkit.testing.proxy import FaultProxy
 EACH_WAY = 0.04
 RTT = (2e6 * EACH_WAY, "RTT")
 MOST_COMMIT, MOST_TRIPS = 1.01, 2.1
-WRITES = 40
+WRITES = 30
 
 
 def run(settings: Settings) -> list[Report]:
@@ -76,7 +76,7 @@ def _candidates(kit: RegionKit, engine: Any, ids: itertools.count[int]) -> list[
             db.add(Order(id=next(ids), item="tea"))
 
     def plain_block() -> None:
-        with Session(engine) as db, db.begin():
+        with Session(engine, expire_on_commit=False) as db, db.begin():
             db.add(Order(id=next(ids), item="tea"))
 
     def commit() -> float:

@@ -63,7 +63,9 @@ def formatted(texts: dict[Path, str]) -> dict[Path, str]:
             copy.write_text(text)
         config = ["--config", str(ROOT / "pyproject.toml")]
         ruff = [sys.executable, "-m", "ruff"]
-        subprocess.run([*ruff, "check", "-q", "--fix-only", "--select", "I,F401,UP035,RUF022", *config, folder], check=True)
+        subprocess.run(
+            [*ruff, "check", "-q", "--fix-only", "--select", "I,F401,UP035,RUF022", *config, folder], check=True
+        )
         subprocess.run([*ruff, "format", "-q", *config, folder], check=True)
         return {path: (Path(folder) / path.relative_to(ROOT)).read_text() for path in texts}
 

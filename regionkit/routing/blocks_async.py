@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -45,7 +45,11 @@ class Route(msgspec.Struct, frozen=True):
     attempts: list[Attempt]
 
 
-class AsyncBlock(AsyncConnecting):
+H = TypeVar("H")
+"""What the user types with: for a SQL store a Session or a Connection; for a store given by name, not known."""
+
+
+class AsyncBlock(AsyncConnecting, Generic[H]):
     """What `s.read(...)` and `s.write(...)` give. One use, one thread or task.
 
     Args:
@@ -57,7 +61,7 @@ class AsyncBlock(AsyncConnecting):
 
     __slots__ = ()
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> H:
         store, shared = self.store, self._shared
         kind = shared.request.kind
         session = self._session
@@ -67,7 +71,7 @@ class AsyncBlock(AsyncConnecting):
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session._class_of(store, shared) if looks_back and session._has_seen(store.name) else shared
         decision = None if self._excluded else store.observed.route(own)
-        if decision is None or (own is not shared and decision.outcome is not Outcome.USE):
+        if decision is None or decision.outcome is not Outcome.USE:
             self._request = self._asking()  # waiting needs this call's own instant
             decision = store.observed.decide(self._request)
         self.decision = decision
@@ -83,7 +87,8 @@ class AsyncBlock(AsyncConnecting):
         except BaseException as error:
             await self._end(error)
             raise
-        return handle.native
+        native: H = handle.native
+        return native
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if error is None:
@@ -176,8 +181,11 @@ class AsyncBlock(AsyncConnecting):
             if handle.used:
                 self._session._read_at(self.store, decision.index, lease.seen.incarnation)
             return
-        if handle.commits or (error is None and handle.used):
-            position = handle.position()
+        position = handle.position()
+        if position is None and error is None and handle.used:
+            # nothing was changed, or the server did not say where: a later position of the owner covers it
+            self._session._read_at(self.store, decision.index, lease.seen.incarnation)
+        elif handle.commits:
             self.store.observed.reached(decision.index, lease.seen.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, lease.seen.incarnation, seen=False)
             self._session._wrote(self.store.name, entry)

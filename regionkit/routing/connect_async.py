@@ -49,6 +49,10 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     seconds: float
 
 
+_WORTH_ASKING_ANEW = (Refusal.INVALID, Refusal.LOST, Refusal.FENCED)
+"""Refusals that rest on who the owner is: another one may have taken over a moment ago."""
+
+
 class AsyncConnecting:
     """The part of a block that gets its connection. See `AsyncBlock`."""
 
@@ -130,7 +134,7 @@ class AsyncConnecting:
         refreshed = False
         while True:
             if decision.outcome is Outcome.REFUSE:
-                if refreshed or decision.refusal not in (Refusal.INVALID, Refusal.FENCED):
+                if refreshed or decision.refusal not in _WORTH_ASKING_ANEW:
                     self.decision = decision
                     raise error_of(decision)
                 refreshed = True
@@ -183,6 +187,8 @@ class AsyncConnecting:
         region = self.store.observed.snapshot.endpoints[index].region
         self._note(index, "initial" if not self._attempts else "retry", type(error).__name__, started)
         if not isinstance(error, DeadlineExceeded) or error.blames_endpoint:
+            self.store.observed.began(index)  # a call of its window, though no block came of it
+            self.store.observed.ended(index)
             self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
             self.store.lost(index)
         assert self.deadline is not None

@@ -60,7 +60,7 @@ class Execution:
         self._store = store
         self._timeout = timeout
         self._excluded: frozenset[int] = frozenset()
-        self._block: Block | None = None
+        self._block: Block[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
 
     def read(self, work: Callable[[Any], T], options: dict[str, Any]) -> T:
@@ -77,7 +77,7 @@ class Execution:
         def run() -> T:
             left = deadline.require("a read", store=store.name)
             others = sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
-            block = self._block = Block(
+            block: Block[Any] = Block(
                 self._session,
                 store,
                 shared,
@@ -86,6 +86,7 @@ class Execution:
                 snapshot=snapshot,
                 excluded=self._excluded,
             )
+            self._block = block
             with block as db:
                 return work(db)
 
@@ -99,9 +100,10 @@ class Execution:
 
         def run() -> T:
             left = deadline.require("a write", store=self._store.name)
-            block = self._block = Block(
+            block: Block[Any] = Block(
                 self._session, self._store, self._store.write_class, left, core=core, snapshot=False
             )
+            self._block = block
             if key is None:
                 with block as db:
                     return work(db)
@@ -123,7 +125,7 @@ class Execution:
                 store=self._store.name,
             ) from error
 
-    def _keyed(self, block: Block, work: Callable[[Any], T], claim: Claim) -> T:
+    def _keyed(self, block: Block[Any], work: Callable[[Any], T], claim: Claim) -> T:
         marker: Marker | None
         try:
             with block as db:

@@ -59,7 +59,7 @@ class AsyncExecution:
         self._store = store
         self._timeout = timeout
         self._excluded: frozenset[int] = frozenset()
-        self._block: AsyncBlock | None = None
+        self._block: AsyncBlock[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
 
     async def read(self, work: Callable[[Any], Awaitable[T]], options: dict[str, Any]) -> T:
@@ -76,7 +76,7 @@ class AsyncExecution:
         async def run() -> T:
             left = deadline.require("a read", store=store.name)
             others = sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
-            block = self._block = AsyncBlock(
+            block: AsyncBlock[Any] = AsyncBlock(
                 self._session,
                 store,
                 shared,
@@ -85,6 +85,7 @@ class AsyncExecution:
                 snapshot=snapshot,
                 excluded=self._excluded,
             )
+            self._block = block
             async with block as db:
                 return await work(db)
 
@@ -100,9 +101,10 @@ class AsyncExecution:
 
         async def run() -> T:
             left = deadline.require("a write", store=self._store.name)
-            block = self._block = AsyncBlock(
+            block: AsyncBlock[Any] = AsyncBlock(
                 self._session, self._store, self._store.write_class, left, core=core, snapshot=False
             )
+            self._block = block
             if key is None:
                 async with block as db:
                     return await work(db)
@@ -124,7 +126,7 @@ class AsyncExecution:
                 store=self._store.name,
             ) from error
 
-    async def _keyed(self, block: AsyncBlock, work: Callable[[Any], Awaitable[T]], claim: Claim) -> T:
+    async def _keyed(self, block: AsyncBlock[Any], work: Callable[[Any], Awaitable[T]], claim: Claim) -> T:
         marker: Marker | None
         try:
             async with block as db:

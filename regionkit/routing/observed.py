@@ -198,6 +198,8 @@ class ObservedStore:
     def _tell_changes(self, index: int, before: EndpointState, after: EndpointState) -> None:
         if before.seen is None or after.seen is None or before.seen is after.seen:
             return
+        if not before.seen.incarnation and before.role is after.role:
+            return  # its connections had died: which run it was is not known any more
         first = before.seen.lineage is None and after.seen.lineage is not None  # its tables were made: no news
         if _stand(before) != _stand(after) and not (first and before.role is after.role):
             event = RoleChanged(self.store.name, after.region, _stand(after), _stand(before))
@@ -207,4 +209,4 @@ class ObservedStore:
 def _stand(e: EndpointState) -> str:
     assert e.seen is not None
     history = e.seen.lineage.current.history if e.seen.lineage is not None else "none"
-    return f"{e.role.value} in run {e.seen.incarnation or 'unknown'}, history {history}"
+    return f"{e.role.value} in run {e.seen.incarnation}, history {history}"

@@ -11,7 +11,7 @@ that run no longer answers, the entry becomes "read from the owner".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
 
@@ -29,7 +29,10 @@ from regionkit.routing.observed import RequestClass
 from regionkit.routing.position import reaches
 from regionkit.routing.snapshot import Observation
 from regionkit.routing.store import RoutedStore
-from regionkit.topology import Nearest, Store
+from regionkit.topology import Nearest, SqlStore, Store
+
+if TYPE_CHECKING:
+    from regionkit.backends.sql.bridge import Connection, Session
 
 __all__ = ["RegionSession"]
 
@@ -56,9 +59,9 @@ class RegionSession:
         self._signed = signer.signs
         self._unseen: dict[str, dict[int, _Seen]] = {}
         self._pins: dict[str, int] = {}
-        self._open: dict[str, list[Block]] = {}
+        self._open: dict[str, list[Block[Any]]] = {}
         self._classes: dict[RequestClass, tuple[Bookmark, int, RequestClass]] = {}
-        self._last: Block | None = None
+        self._last: Block[Any] | None = None
 
     def __enter__(self) -> RegionSession:
         return self
@@ -66,6 +69,31 @@ class RegionSession:
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         return None
 
+    @overload
+    def read(
+        self,
+        store: SqlStore,
+        *,
+        consistency: Consistency = SESSION,
+        on_stale: OnStale | Sequence[OnStale] | None = None,
+        prefer: Nearest | None = None,
+        timeout: float | None = None,
+        snapshot: bool = False,
+        core: Literal[False] = False,
+    ) -> Block[Session]: ...
+    @overload
+    def read(
+        self,
+        store: SqlStore,
+        *,
+        consistency: Consistency = SESSION,
+        on_stale: OnStale | Sequence[OnStale] | None = None,
+        prefer: Nearest | None = None,
+        timeout: float | None = None,
+        snapshot: bool = False,
+        core: Literal[True],
+    ) -> Block[Connection]: ...
+    @overload
     def read(
         self,
         store: str | Store,
@@ -76,7 +104,18 @@ class RegionSession:
         timeout: float | None = None,
         snapshot: bool = False,
         core: bool = False,
-    ) -> Block:
+    ) -> Block[Any]: ...
+    def read(
+        self,
+        store: str | Store,
+        *,
+        consistency: Consistency = SESSION,
+        on_stale: OnStale | Sequence[OnStale] | None = None,
+        prefer: Nearest | None = None,
+        timeout: float | None = None,
+        snapshot: bool = False,
+        core: bool = False,
+    ) -> Block[Any]:
         """A read block: `with s.read("orders") as db`.
 
         The endpoint is decided when the block opens. On SQL `db` is a Session (with `core` a Connection), read-only on
@@ -100,7 +139,15 @@ class RegionSession:
         shared = routed.shared(Kind.READ, consistency, on_stale_steps(on_stale), prefer or routed.prefer)
         return Block(self, routed, shared, timeout, core=core, snapshot=snapshot)
 
-    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> Block:
+    @overload
+    def write(
+        self, store: SqlStore, *, timeout: float | None = None, core: Literal[False] = False
+    ) -> Block[Session]: ...
+    @overload
+    def write(self, store: SqlStore, *, timeout: float | None = None, core: Literal[True]) -> Block[Connection]: ...
+    @overload
+    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> Block[Any]: ...
+    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> Block[Any]:
         """A write block on the owner: one transaction, committed at its end, rolled back by an exception.
 
         `db.commit()` inside is allowed and moves the bookmark.
@@ -193,7 +240,7 @@ class RegionSession:
 
     # What blocks tell and ask.
 
-    def _opening(self, block: Block) -> None:
+    def _opening(self, block: Block[Any]) -> None:
         name = block.store.name
         if block.kind is Kind.READ:
             inside = next((b for b in self._open.get(name, ()) if b.kind is Kind.WRITE), None)
@@ -206,7 +253,7 @@ class RegionSession:
         self._open.setdefault(name, []).append(block)
         self._last = block
 
-    def _closed(self, block: Block) -> None:
+    def _closed(self, block: Block[Any]) -> None:
         blocks = self._open.get(block.store.name)
         if blocks and block in blocks:
             blocks.remove(block)

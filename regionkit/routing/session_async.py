@@ -10,7 +10,7 @@ that run no longer answers, the entry becomes "read from the owner".
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
 
@@ -28,7 +28,10 @@ from regionkit.routing.observed import RequestClass
 from regionkit.routing.position import reaches
 from regionkit.routing.snapshot import Observation
 from regionkit.routing.store_async import AsyncRoutedStore
-from regionkit.topology import Nearest, Store
+from regionkit.topology import Nearest, SqlStore, Store
+
+if TYPE_CHECKING:
+    from regionkit.backends.sql.bridge_async import AsyncConnection, AsyncSession
 
 __all__ = ["AsyncRegionSession"]
 
@@ -55,9 +58,9 @@ class AsyncRegionSession:
         self._signed = signer.signs
         self._unseen: dict[str, dict[int, _Seen]] = {}
         self._pins: dict[str, int] = {}
-        self._open: dict[str, list[AsyncBlock]] = {}
+        self._open: dict[str, list[AsyncBlock[Any]]] = {}
         self._classes: dict[RequestClass, tuple[Bookmark, int, RequestClass]] = {}
-        self._last: AsyncBlock | None = None
+        self._last: AsyncBlock[Any] | None = None
 
     async def __aenter__(self) -> AsyncRegionSession:
         return self
@@ -65,6 +68,31 @@ class AsyncRegionSession:
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         return None
 
+    @overload
+    def read(
+        self,
+        store: SqlStore,
+        *,
+        consistency: Consistency = SESSION,
+        on_stale: OnStale | Sequence[OnStale] | None = None,
+        prefer: Nearest | None = None,
+        timeout: float | None = None,
+        snapshot: bool = False,
+        core: Literal[False] = False,
+    ) -> AsyncBlock[AsyncSession]: ...
+    @overload
+    def read(
+        self,
+        store: SqlStore,
+        *,
+        consistency: Consistency = SESSION,
+        on_stale: OnStale | Sequence[OnStale] | None = None,
+        prefer: Nearest | None = None,
+        timeout: float | None = None,
+        snapshot: bool = False,
+        core: Literal[True],
+    ) -> AsyncBlock[AsyncConnection]: ...
+    @overload
     def read(
         self,
         store: str | Store,
@@ -75,7 +103,18 @@ class AsyncRegionSession:
         timeout: float | None = None,
         snapshot: bool = False,
         core: bool = False,
-    ) -> AsyncBlock:
+    ) -> AsyncBlock[Any]: ...
+    def read(
+        self,
+        store: str | Store,
+        *,
+        consistency: Consistency = SESSION,
+        on_stale: OnStale | Sequence[OnStale] | None = None,
+        prefer: Nearest | None = None,
+        timeout: float | None = None,
+        snapshot: bool = False,
+        core: bool = False,
+    ) -> AsyncBlock[Any]:
         """A read block: `with s.read("orders") as db`.
 
         The endpoint is decided when the block opens. On SQL `db` is a Session (with `core` a Connection), read-only on
@@ -99,7 +138,17 @@ class AsyncRegionSession:
         shared = routed.shared(Kind.READ, consistency, on_stale_steps(on_stale), prefer or routed.prefer)
         return AsyncBlock(self, routed, shared, timeout, core=core, snapshot=snapshot)
 
-    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> AsyncBlock:
+    @overload
+    def write(
+        self, store: SqlStore, *, timeout: float | None = None, core: Literal[False] = False
+    ) -> AsyncBlock[AsyncSession]: ...
+    @overload
+    def write(
+        self, store: SqlStore, *, timeout: float | None = None, core: Literal[True]
+    ) -> AsyncBlock[AsyncConnection]: ...
+    @overload
+    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> AsyncBlock[Any]: ...
+    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> AsyncBlock[Any]:
         """A write block on the owner: one transaction, committed at its end, rolled back by an exception.
 
         `db.commit()` inside is allowed and moves the bookmark.
@@ -194,7 +243,7 @@ class AsyncRegionSession:
 
     # What blocks tell and ask.
 
-    def _opening(self, block: AsyncBlock) -> None:
+    def _opening(self, block: AsyncBlock[Any]) -> None:
         name = block.store.name
         if block.kind is Kind.READ:
             inside = next((b for b in self._open.get(name, ()) if b.kind is Kind.WRITE), None)
@@ -207,7 +256,7 @@ class AsyncRegionSession:
         self._open.setdefault(name, []).append(block)
         self._last = block
 
-    def _closed(self, block: AsyncBlock) -> None:
+    def _closed(self, block: AsyncBlock[Any]) -> None:
         blocks = self._open.get(block.store.name)
         if blocks and block in blocks:
             blocks.remove(block)

@@ -14,7 +14,7 @@ from regionkit.core.retry import RetryBudget, RetryPolicy
 from regionkit.errors import ResidencyViolation
 from regionkit.routing.bookmark import OWNER_ONLY, Entry
 from regionkit.routing.consistency import Consistency, OnStale
-from regionkit.routing.decision import Kind, Request
+from regionkit.routing.decision import FOREVER, Kind, Request
 from regionkit.routing.explain import Explanation
 from regionkit.routing.observed import ObservedStore, RequestClass
 from regionkit.routing.position import Position, as_position
@@ -76,7 +76,11 @@ class RoutedStore:
             if len(self._classes) >= MOST_CLASSES:
                 self._classes.clear()
             request = Request(
-                kind=kind, consistency=consistency, on_stale=on_stale, latency_window=prefer.latency_window
+                kind=kind,
+                consistency=consistency,
+                on_stale=on_stale,
+                latency_window=prefer.latency_window,
+                wait_until=FOREVER,  # whether to wait at all; until when, each call says itself
             )
             found = self._classes[key] = RequestClass(request)
         return found
@@ -118,7 +122,10 @@ class RoutedStore:
         """A server answered; where it is another run or has another role than before, its pooled connections go."""
         before = self.observed.snapshot.endpoints[index].seen
         self.observed.observe(index, seen)
-        if before is not None and (before.role is not seen.role or before.incarnation != seen.incarnation):
+        if before is None:
+            return
+        other_run = before.incarnation not in ("", seen.incarnation)  # "": its connections died and are gone
+        if other_run or before.role is not seen.role:
             self.backend(index).evict()
 
     def lost(self, index: int) -> None:

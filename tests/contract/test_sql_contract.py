@@ -246,6 +246,24 @@ def test_a_snapshot_read_is_one_transaction(kit: RegionKit) -> None:
             assert (db.execute(text("SELECT count(*) FROM orders"))).scalar() == before + 1
 
 
+def test_a_write_that_changes_nothing_keeps_reads_local(kit: RegionKit) -> None:
+    """It has no position of its own; a later one of the owner covers what it was shown."""
+    with kit.session() as s:
+        with s.write("orders") as db:
+            db.execute(text("UPDATE orders SET item = 'x' WHERE id = 99"))
+        bookmark = s.bookmark()
+    end = time.monotonic() + 10
+    while True:
+        with kit.session(bookmark=bookmark) as s:
+            with s.read("orders") as db:
+                db.execute(text("SELECT 1"))
+            assert s.last_route is not None
+            if s.last_route.region == "ap-northeast-2":
+                break
+        assert time.monotonic() < end, "the local copy never served the session"
+        sleep(0.05)
+
+
 def test_commit_inside_a_write_block_moves_the_bookmark(kit: RegionKit, rig: Rig) -> None:
     """db.commit() is allowed; what follows is another transaction."""
     with kit.session() as s:

@@ -245,6 +245,24 @@ async def test_a_snapshot_read_is_one_transaction(kit: AsyncRegionKit) -> None:
             assert (await db.execute(text("SELECT count(*) FROM orders"))).scalar() == before + 1
 
 
+async def test_a_write_that_changes_nothing_keeps_reads_local(kit: AsyncRegionKit) -> None:
+    """It has no position of its own; a later one of the owner covers what it was shown."""
+    async with kit.session() as s:
+        async with s.write("orders") as db:
+            await db.execute(text("UPDATE orders SET item = 'x' WHERE id = 99"))
+        bookmark = await s.bookmark()
+    end = time.monotonic() + 10
+    while True:
+        async with kit.session(bookmark=bookmark) as s:
+            async with s.read("orders") as db:
+                await db.execute(text("SELECT 1"))
+            assert s.last_route is not None
+            if s.last_route.region == "ap-northeast-2":
+                break
+        assert time.monotonic() < end, "the local copy never served the session"
+        await asleep(0.05)
+
+
 async def test_commit_inside_a_write_block_moves_the_bookmark(kit: AsyncRegionKit, rig: Rig) -> None:
     """db.commit() is allowed; what follows is another transaction."""
     async with kit.session() as s:

@@ -63,7 +63,9 @@ class _Shared(DriverState):
 
     def _start_query(self) -> Generator[Any, Any, None]:
         """BEGIN before the first statement; in a pipeline it travels with it, where psycopg would wait for its answer."""
-        if not self._autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:  # type: ignore[attr-defined]
+        begun = self._pipeline is not None and self._pipeline.result_queue  # type: ignore[attr-defined]  # BEGIN is in it
+        idle = self.pgconn.transaction_status == TransactionStatus.IDLE
+        if idle and not begun and not self._autocommit:  # type: ignore[attr-defined]
             yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
 
     def _expire(self) -> WaitExpired:
