@@ -209,6 +209,9 @@ class SqlPool:
 
     def _translated(self, error: Exception) -> Exception:
         failure = classify(error)
+        refused: Any = getattr(error, "orig", None)
+        if hasattr(refused, "_pgconn"):
+            refused._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
         if failure is Failure.DEADLINE:
             return self._late(
                 f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."

@@ -210,6 +210,9 @@ class AsyncSqlPool:
 
     def _translated(self, error: Exception) -> Exception:
         failure = classify(error)
+        refused: Any = getattr(error, "orig", None)
+        if hasattr(refused, "_pgconn"):
+            refused._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
         if failure is Failure.DEADLINE:
             return self._late(
                 f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."
