@@ -10,7 +10,6 @@ BIN := $(VENV)/bin
 HASH := $(shell cksum pyproject.toml | cut -d ' ' -f 1)
 CORE := $(VENV)/.core-$(HASH)
 TEST := $(VENV)/.test-$(HASH)
-BENCH := $(VENV)/.bench-$(HASH)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
@@ -38,8 +37,7 @@ twins: tools ## make the sync twins anew from their async sources
 docs: tools ## run every example of README.md and docs/
 	@$(BIN)/python -m pytest tests/docs
 
-bench: core ## run the benchmarks
-	@[ -e $(BENCH) ] || { $(PIP) install -e '.[test,bench]' && touch $(BENCH); }
+bench: tools ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py
 
 venv:
