@@ -167,7 +167,7 @@ class RegionKit:
         return RegionSession(self._store, self._signer, self._signer.decode(bookmark))
 
     def _started(self) -> None:
-        if self._owner != owner():
+        if self._closed or self._owner != owner():
             self._start()
 
     def _start(self) -> None:
@@ -199,6 +199,8 @@ class RegionKit:
         self._monitor = Monitor(list(self._stores.values()))
 
     def _store(self, store: str | Store) -> RoutedStore:
+        if self._closed:
+            raise UsageError("the kit is closed.", fix="make a new one.")
         name = store if isinstance(store, str) else store.name
         found = self._stores.get(name)
         if found is None:
@@ -339,14 +341,19 @@ class RegionKit:
                 fix="make a new kit.",
             )
         topology.region(self._local)
+        if self._closed:
+            raise UsageError("the kit is closed.", fix="make a new one.")
         before, monitor, started = self._stores, self._monitor, self._owner is not None
-        old = self._topology
-        self._topology = topology
+        old, self._topology = self._topology, topology
         after = {}
-        for store in topology.stores:
-            known = before.get(store.name)
-            same = known is not None and known.store == store and _same_rules(old, topology, store)
-            after[store.name] = known if known is not None and same else self._routed(store)
+        try:
+            for store in topology.stores:
+                known = before.get(store.name)
+                same = known is not None and known.store == store and _same_rules(old, topology, store)
+                after[store.name] = known if known is not None and same else self._routed(store)
+        except BaseException:
+            self._topology = old
+            raise
         self._stores = after
         self._monitor = Monitor(list(after.values()))
         monitor.stop()

@@ -166,7 +166,7 @@ class AsyncRegionKit:
         return AsyncRegionSession(self._store, self._signer, self._signer.decode(bookmark))
 
     def _started(self) -> None:
-        if self._owner != aowner():
+        if self._closed or self._owner != aowner():
             self._start()
 
     def _start(self) -> None:
@@ -198,6 +198,8 @@ class AsyncRegionKit:
         self._monitor = AsyncMonitor(list(self._stores.values()))
 
     def _store(self, store: str | Store) -> AsyncRoutedStore:
+        if self._closed:
+            raise UsageError("the kit is closed.", fix="make a new one.")
         name = store if isinstance(store, str) else store.name
         found = self._stores.get(name)
         if found is None:
@@ -338,14 +340,19 @@ class AsyncRegionKit:
                 fix="make a new kit.",
             )
         topology.region(self._local)
+        if self._closed:
+            raise UsageError("the kit is closed.", fix="make a new one.")
         before, monitor, started = self._stores, self._monitor, self._owner is not None
-        old = self._topology
-        self._topology = topology
+        old, self._topology = self._topology, topology
         after = {}
-        for store in topology.stores:
-            known = before.get(store.name)
-            same = known is not None and known.store == store and _same_rules(old, topology, store)
-            after[store.name] = known if known is not None and same else self._routed(store)
+        try:
+            for store in topology.stores:
+                known = before.get(store.name)
+                same = known is not None and known.store == store and _same_rules(old, topology, store)
+                after[store.name] = known if known is not None and same else self._routed(store)
+        except BaseException:
+            self._topology = old
+            raise
         self._stores = after
         self._monitor = AsyncMonitor(list(after.values()))
         await monitor.stop()

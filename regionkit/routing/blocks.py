@@ -26,7 +26,7 @@ from regionkit.errors import (
     OutcomeUnknown,
     RegionUnavailable,
 )
-from regionkit.routing.bookmark import Entry
+from regionkit.routing.bookmark import OWNER_ONLY, Entry
 from regionkit.routing.connect import Attempt, Connecting
 from regionkit.routing.consistency import Level
 from regionkit.routing.decision import Kind, Outcome
@@ -66,8 +66,8 @@ class Block(Connecting, Generic[H]):
         store, shared = self.store, self._shared
         kind = shared.request.kind
         session = self._session
-        session._opening(self)
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
+        session._opening(self)
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session._class_of(store, shared) if looks_back and session._has_seen(store.name) else shared
@@ -123,25 +123,37 @@ class Block(Connecting, Generic[H]):
     def _fail(self, error: BaseException) -> None:
         """The block ends in an error: roll back, translate, tell."""
         handle = self._handle
-        implicit = getattr(handle, "implicit", False)
+        partly = self.partly
         translated = self._translated(error)
         if isinstance(error, Exception) and handle is not None:
             try:
                 handle.abort()
             except Exception as late:
                 error.add_note(f"and the rollback failed: {late}")
-        if self._lease is not None and isinstance(translated, RegionUnavailable | DeadlineExceeded):
+            except BaseException as stop:
+                self._end(stop)
+                raise
+        if self._blames(translated):
             assert self.decision is not None
             self.store.observed.failed(self.decision.index, self.kind, type(translated).__name__)
             self.store.lost(self.decision.index)
-        if implicit and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
-            translated = self._unknown(error, "it failed after a statement had committed by itself (DDL does).")
-        elif implicit:
-            error.add_note("a statement of this block had committed implicitly (DDL does): committed is unknown.")
+        if partly and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
+            translated = self._unknown(error, "it failed after a part of it had been committed (db.commit(), or DDL).")
+        elif partly:
+            error.add_note("a part of this block had been committed before (by db.commit(), or by DDL).")
         self._end(translated)
         if translated is not error:
             raise translated from error
         raise error
+
+    def _blames(self, error: BaseException) -> bool:
+        """Whether an error speaks against the endpoint: it was lost, or silent for as long as a probe may take."""
+        if self._lease is None or self.deadline is None:
+            return False
+        if isinstance(error, DeadlineExceeded):
+            silent = getattr(self._handle, "expired", True)
+            return bool(silent) and self.deadline.timeout >= self.store.profile.probe_timeout
+        return isinstance(error, RegionUnavailable)
 
     def _of_server(self, error: BaseException) -> bool:
         """Whether an error is the server's or the connection's, not the application's."""
@@ -157,6 +169,7 @@ class Block(Connecting, Generic[H]):
                     self._remember(error)
                 handle.close()
         finally:
+            session._closed(self)
             if lease is not None:
                 self._release()
                 assert decision is not None
@@ -165,7 +178,6 @@ class Block(Connecting, Generic[H]):
                 if error is None:
                     self.store.observed.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()
-            session._closed(self)
         if not self.store.hooks.quiet and decision is not None and decision.index >= 0:
             event = WriteRouted if self.kind is Kind.WRITE else ReadRouted
             region = decision.snapshot.endpoints[decision.index].region
@@ -190,6 +202,8 @@ class Block(Connecting, Generic[H]):
             self.store.observed.reached(decision.index, lease.seen.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, lease.seen.incarnation, seen=False)
             self._session._wrote(self.store.name, entry)
+        if isinstance(error, OutcomeUnknown) or handle.unknown:
+            self._session._wrote(self.store.name, OWNER_ONLY)  # it may be there: only the owner knows
         if isinstance(error, OutcomeUnknown):
             error.store = error.store or self.store.name
         if handle.warning:
@@ -221,6 +235,12 @@ class Block(Connecting, Generic[H]):
     def implicit(self) -> bool:
         """Whether a statement committed by itself."""
         return bool(getattr(self._handle, "implicit", False))
+
+    @property
+    def partly(self) -> bool:
+        """Whether a part of a write was committed before its end: by db.commit(), or by a statement (DDL on MariaDB)."""
+        handle: Any = self._handle
+        return self.kind is Kind.WRITE and handle is not None and bool(handle.implicit or handle.commits)
 
     @property
     def used(self) -> bool:

@@ -138,7 +138,7 @@ class AsyncConnecting:
                     self.decision = decision
                     raise error_of(decision)
                 refreshed = True
-                await self.store.refresh()
+                await self.store.refresh(self.deadline.remaining())
                 request = msgspec.structs.replace(self._asked(request), fresh=frozenset())
                 decision = self.store.observed.decide(request)
                 continue
@@ -186,12 +186,13 @@ class AsyncConnecting:
         """
         region = self.store.observed.snapshot.endpoints[index].region
         self._note(index, "initial" if not self._attempts else "retry", type(error).__name__, started)
-        if not isinstance(error, DeadlineExceeded) or error.blames_endpoint:
+        assert self.deadline is not None
+        patient = self.deadline.timeout >= self.store.profile.probe_timeout  # less says nothing about the server
+        if not isinstance(error, DeadlineExceeded) or (error.blames_endpoint and patient):
             self.store.observed.began(index)  # a call of its window, though no block came of it
             self.store.observed.ended(index)
             self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
             self.store.lost(index)
-        assert self.deadline is not None
         request = self._asked(request)
         request = msgspec.structs.replace(request, excluded=request.excluded | {index})
         decision = self.store.observed.decide(request)
@@ -212,7 +213,10 @@ class AsyncConnecting:
             request = self._asked(request)
             decision = observed.decide(request)
         if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
-            taken = await self._session._take_positions(self.store, keep=(index, lease.seen.incarnation))
+            assert self.deadline is not None
+            left = self.deadline.remaining()
+            keep = (index, lease.seen.incarnation)
+            taken = await self._session._take_positions(self.store, keep=keep, within=left)
             if taken:
                 request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store.name))
                 decision = observed.decide(request)

@@ -38,7 +38,7 @@ from regionkit.errors import (
 )
 from regionkit.routing.blocks import Block
 from regionkit.routing.bookmark import Entry
-from regionkit.routing.consistency import SESSION, on_stale_steps
+from regionkit.routing.consistency import SESSION, Level, on_stale_steps
 from regionkit.routing.decision import Kind
 from regionkit.routing.store import RoutedStore
 
@@ -62,6 +62,7 @@ class Execution:
         self._excluded: frozenset[int] = frozenset()
         self._block: Block[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
+        self._lost: RegionUnavailable | DeadlineExceeded | None = None
 
     def read(self, work: Callable[[Any], T], options: dict[str, Any]) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
@@ -76,7 +77,8 @@ class Execution:
 
         def run() -> T:
             left = deadline.require("a read", store=store.name)
-            others = sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
+            roams = shared.request.consistency.level is not Level.STRONG
+            others = roams and sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
             block: Block[Any] = Block(
                 self._session,
                 store,
@@ -90,7 +92,12 @@ class Execution:
             with block as db:
                 return work(db)
 
-        return self._again(run, self._may_read_again, store.policy)
+        try:
+            return self._again(run, self._may_read_again, store.policy, deadline)
+        except NoEligibleEndpoint:
+            if self._lost is not None:
+                raise self._lost from self._lost.__cause__  # no endpoint is left because of this very error
+            raise
 
     def write(self, work: Callable[[Any], T], *, key: str | None, fingerprint: str | None, core: bool) -> T:
         """Run a write; again where the table above says so."""
@@ -111,8 +118,8 @@ class Execution:
 
         try:
             if key is None:
-                return self._again(run, self._may_write_again, self._store.policy)
-            return self._again(run, self._may_write_keyed_again, self._store.keyed_policy)
+                return self._again(run, self._may_write_again, self._store.policy, deadline)
+            return self._again(run, self._may_write_keyed_again, self._store.keyed_policy, deadline)
         except RegionKitError as error:
             raise self._named(error, key, began_at) from error.__cause__
         except Exception as error:
@@ -168,7 +175,13 @@ class Execution:
         timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout
         return Deadline(self._store.clock, timeout)
 
-    def _again(self, run: Callable[[], T], may: Callable[[BaseException], bool], policy: RetryPolicy) -> T:
+    def _again(
+        self,
+        run: Callable[[], T],
+        may: Callable[[BaseException], bool],
+        policy: RetryPolicy,
+        deadline: Deadline,
+    ) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
         try:
             return run()
@@ -177,19 +190,24 @@ class Execution:
                 raise
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
+        def pause(seconds: float) -> None:
+            sleep(max(0.0, min(seconds, deadline.remaining())))
+
         retrying = Retrying(
             stop=stop_after_attempt(policy.attempts - 1),
             wait=policy.waits(),
             retry=retry_if_exception(may),
-            sleep=sleep,
+            sleep=pause,
             reraise=True,
         )
         return retrying(run)
 
     def _may_read_again(self, error: BaseException) -> bool:
         lost = isinstance(error, RegionUnavailable | DeadlineExceeded)
-        if lost and self._block is not None and self._block.index >= 0:
-            self._excluded |= {self._block.index}
+        if isinstance(error, RegionUnavailable | DeadlineExceeded):
+            self._lost = error
+            if self._block is not None and self._block.index >= 0:
+                self._excluded |= {self._block.index}
         return (lost or self._failure(error) is Failure.ROLLED_BACK) and self._store.budget.spend()
 
     def _may_write_again(self, error: BaseException) -> bool:
@@ -211,7 +229,7 @@ class Execution:
         return again and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:
-        if self._block is not None and self._block.implicit:
+        if self._block is not None and self._block.partly:
             return False
         if isinstance(error, TransactionRolledBack):
             return error.retryable

@@ -37,7 +37,7 @@ from regionkit.errors import (
 )
 from regionkit.routing.blocks_async import AsyncBlock
 from regionkit.routing.bookmark import Entry
-from regionkit.routing.consistency import SESSION, on_stale_steps
+from regionkit.routing.consistency import SESSION, Level, on_stale_steps
 from regionkit.routing.decision import Kind
 from regionkit.routing.store_async import AsyncRoutedStore
 
@@ -61,6 +61,7 @@ class AsyncExecution:
         self._excluded: frozenset[int] = frozenset()
         self._block: AsyncBlock[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
+        self._lost: RegionUnavailable | DeadlineExceeded | None = None
 
     async def read(self, work: Callable[[Any], Awaitable[T]], options: dict[str, Any]) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
@@ -75,7 +76,8 @@ class AsyncExecution:
 
         async def run() -> T:
             left = deadline.require("a read", store=store.name)
-            others = sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
+            roams = shared.request.consistency.level is not Level.STRONG
+            others = roams and sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
             block: AsyncBlock[Any] = AsyncBlock(
                 self._session,
                 store,
@@ -89,7 +91,12 @@ class AsyncExecution:
             async with block as db:
                 return await work(db)
 
-        return await self._again(run, self._may_read_again, store.policy)
+        try:
+            return await self._again(run, self._may_read_again, store.policy, deadline)
+        except NoEligibleEndpoint:
+            if self._lost is not None:
+                raise self._lost from self._lost.__cause__  # no endpoint is left because of this very error
+            raise
 
     async def write(
         self, work: Callable[[Any], Awaitable[T]], *, key: str | None, fingerprint: str | None, core: bool
@@ -112,8 +119,8 @@ class AsyncExecution:
 
         try:
             if key is None:
-                return await self._again(run, self._may_write_again, self._store.policy)
-            return await self._again(run, self._may_write_keyed_again, self._store.keyed_policy)
+                return await self._again(run, self._may_write_again, self._store.policy, deadline)
+            return await self._again(run, self._may_write_keyed_again, self._store.keyed_policy, deadline)
         except RegionKitError as error:
             raise self._named(error, key, began_at) from error.__cause__
         except Exception as error:
@@ -170,7 +177,11 @@ class AsyncExecution:
         return Deadline(self._store.clock, timeout)
 
     async def _again(
-        self, run: Callable[[], Awaitable[T]], may: Callable[[BaseException], bool], policy: RetryPolicy
+        self,
+        run: Callable[[], Awaitable[T]],
+        may: Callable[[BaseException], bool],
+        policy: RetryPolicy,
+        deadline: Deadline,
     ) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
         try:
@@ -180,19 +191,24 @@ class AsyncExecution:
                 raise
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
+        async def pause(seconds: float) -> None:
+            await asleep(max(0.0, min(seconds, deadline.remaining())))
+
         retrying = AsyncRetrying(
             stop=stop_after_attempt(policy.attempts - 1),
             wait=policy.waits(),
             retry=retry_if_exception(may),
-            sleep=asleep,
+            sleep=pause,
             reraise=True,
         )
         return await retrying(run)
 
     def _may_read_again(self, error: BaseException) -> bool:
         lost = isinstance(error, RegionUnavailable | DeadlineExceeded)
-        if lost and self._block is not None and self._block.index >= 0:
-            self._excluded |= {self._block.index}
+        if isinstance(error, RegionUnavailable | DeadlineExceeded):
+            self._lost = error
+            if self._block is not None and self._block.index >= 0:
+                self._excluded |= {self._block.index}
         return (lost or self._failure(error) is Failure.ROLLED_BACK) and self._store.budget.spend()
 
     def _may_write_again(self, error: BaseException) -> bool:
@@ -214,7 +230,7 @@ class AsyncExecution:
         return again and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:
-        if self._block is not None and self._block.implicit:
+        if self._block is not None and self._block.partly:
             return False
         if isinstance(error, TransactionRolledBack):
             return error.retryable

@@ -17,11 +17,11 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import LossAccepted
-from regionkit.errors import UsageError
+from regionkit.errors import ConfigurationError, UsageError
 from regionkit.routing.blocks import Block, Route
 from regionkit.routing.bookmark import OWNER_ONLY, Bookmark, Entry, Signer
 from regionkit.routing.consistency import SESSION, Consistency, OnStale, on_stale_steps
-from regionkit.routing.decision import Decision, Kind
+from regionkit.routing.decision import FOREVER, Decision, Kind
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.history import Survival
@@ -42,9 +42,10 @@ T = TypeVar("T")
 class _Seen:
     """Reads of one endpoint whose position was not taken yet."""
 
-    __slots__ = ("at", "incarnation")
+    __slots__ = ("at", "incarnation", "store")
 
-    def __init__(self, incarnation: str, at: float) -> None:
+    def __init__(self, store: RoutedStore, incarnation: str, at: float) -> None:
+        self.store = store
         self.incarnation = incarnation
         self.at = at
 
@@ -198,7 +199,13 @@ class RegionSession:
         May ask a server for the position of what was read.
         """
         for name in list(self._unseen):
-            self._take_positions(self._stores(name), keep=None)
+            try:
+                store = self._stores(name)
+            except ConfigurationError:  # the topology was replaced, and the store is gone
+                del self._unseen[name]
+                self._wrote(name, OWNER_ONLY)
+                continue
+            self._take_positions(store, keep=None)
         return self._signer.encode(self._bookmark)
 
     def explain(self, store: str | Store, kind: str = "read", *, consistency: Consistency = SESSION) -> Explanation:
@@ -287,10 +294,10 @@ class RegionSession:
         known = unseen.get(index)
         if known is not None and known.incarnation != incarnation:
             self._wrote(store.name, OWNER_ONLY)  # what the earlier run showed can not be told any more
-        unseen[index] = _Seen(incarnation, store.clock.monotonic())
+        unseen[index] = _Seen(store, incarnation, store.clock.monotonic())
         self._pins[store.name] = -1 if index == store.observed.snapshot.owner else index
 
-    def _take_positions(self, store: RoutedStore, keep: tuple[int, str] | None) -> bool:
+    def _take_positions(self, store: RoutedStore, keep: tuple[int, str] | None, within: float = FOREVER) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
         unseen = self._unseen.get(store.name)
         if not unseen:
@@ -299,19 +306,21 @@ class RegionSession:
         for index, seen in list(unseen.items()):
             if keep == (index, seen.incarnation):
                 continue
-            self._wrote(store.name, self._entry_of(store, index, seen))
+            self._wrote(store.name, self._entry_of(store, index, seen, within))
             unseen.pop(index, None)
             taken = True
         if not unseen:
             del self._unseen[store.name]
         return taken
 
-    def _entry_of(self, store: RoutedStore, index: int, seen: _Seen) -> Entry:
+    def _entry_of(self, store: RoutedStore, index: int, seen: _Seen, within: float) -> Entry:
+        if store is not seen.store:
+            return OWNER_ONLY  # the topology was replaced: the endpoint is another one now
         known = store.observed.snapshot.endpoints[index].seen
         if known is None or known.incarnation != seen.incarnation or known.sent_at <= seen.at:
             backend = store.backend(index)
-            deadline = Deadline(store.clock, store.profile.probe_timeout)
             try:
+                deadline = Deadline(store.clock, min(store.profile.probe_timeout, within))
                 lease = backend.lease(Kind.READ, deadline, deadline.timeout)
                 try:
                     known = lease.observe()

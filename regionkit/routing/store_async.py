@@ -84,21 +84,24 @@ class AsyncRoutedStore:
             found = self._classes[key] = RequestClass(request)
         return found
 
-    async def refresh(self) -> bool:
+    async def refresh(self, within: float = FOREVER) -> bool:
         """Ask every allowed endpoint now, at most once per `sample_every`; False when that was a moment ago."""
         now = self.clock.monotonic()
         if now - self._refreshed_at < self.profile.sample_every:
             return False
         self._refreshed_at = now
         indexes = [i for i, backend in enumerate(self.backends) if backend is not None]
-        await agather([lambda i=i: self.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
+        await agather([lambda i=i: self.probe(i, within) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
         return True
 
-    async def probe(self, index: int) -> Observation | None:
+    async def probe(self, index: int, within: float = FOREVER) -> Observation | None:
         """Ask one endpoint where it stands, and remember; None when it does not say."""
         backend = self.backend(index)
+        if within <= 0.0:
+            return None
         try:
-            seen = await backend.probe(self.profile.probe_timeout, self._connecting(index))
+            timeout = min(self.profile.probe_timeout, within)
+            seen = await backend.probe(timeout, min(self._connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:

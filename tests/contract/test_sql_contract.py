@@ -20,9 +20,11 @@ from regionkit import (
     ConfigurationError,
     DeadlineExceeded,
     InvalidBookmark,
+    OutcomeUnknown,
     PayloadMismatch,
     RegionKit,
     StaleRead,
+    TransactionRolledBack,
     UsageError,
 )
 from regionkit.core.concurrency import sleep
@@ -366,6 +368,108 @@ def test_a_failed_keyed_write_leaves_its_key_free(kit: RegionKit, rig: Rig) -> N
             s.execute_write("orders", place, idempotency_key="r1")
         s.execute_write("orders", place, idempotency_key="r1")
     assert rig.count() == 1
+
+
+def test_a_keyed_write_can_not_end_its_own_transaction(kit: RegionKit, rig: Rig) -> None:
+    """Marker and effect commit together or not at all: commit and rollback inside are refused, and nothing is there."""
+
+    def rolls_back(db) -> None:  # type: ignore[no-untyped-def]
+        db.rollback()
+        db.add(Order(id=2, item="tea"))
+
+    def commits(db) -> None:  # type: ignore[no-untyped-def]
+        db.add(Order(id=3, item="tea"))
+        db.commit()
+
+    def nests(db) -> str:  # type: ignore[no-untyped-def]
+        with db.begin_nested():
+            db.add(Order(id=4, item="tea"))
+        return "nested"
+
+    with kit.session() as s:
+        for work in (rolls_back, commits):
+            with pytest.raises(UsageError, match="own transaction"):
+                s.execute_write("orders", work, idempotency_key="k")
+        assert rig.count() == 0
+        assert s.execute_write("orders", nests, idempotency_key="k") == "nested"
+        assert s.execute_write("orders", nests, idempotency_key="k") == "nested"
+    assert rig.count() == 1
+
+
+def test_a_half_committed_write_is_not_run_again(kit: RegionKit, rig: Rig) -> None:
+    """After db.commit() inside, a rollback that the server proves concerns the rest only: unknown, and run once."""
+    runs = []
+
+    def half(db) -> None:  # type: ignore[no-untyped-def]
+        runs.append(1)
+        db.add(Order(id=len(runs), item="tea"))
+        db.commit()
+        raise TransactionRolledBack("as a server would say", retryable=True)
+
+    with kit.session() as s:
+        with pytest.raises((OutcomeUnknown, TransactionRolledBack)):
+            s.execute_write("orders", half)
+    assert len(runs) == 1
+    assert rig.count() == 1
+
+
+def test_what_a_read_block_leaves_behind_reaches_nobody(kit: RegionKit, rig: Rig) -> None:
+    """A raw BEGIN, an open result, a SET: the next block sees the present, and none of it."""
+    begin = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ", "mariadb": "START TRANSACTION", "sqlite": "BEGIN"}
+    left_open = []
+    with kit.session() as s:
+        for number in range(1, 4):
+            with s.read("orders", consistency=STRONG) as db:
+                if number > 1:
+                    db.execute(text(begin[rig.server]))
+                left_open.append(db.execute(text("SELECT id FROM orders UNION SELECT 0 UNION SELECT 1000")))
+                left_open[-1].fetchone()
+            with s.write("orders") as db:
+                db.add(Order(id=number, item="tea"))
+            with s.read("orders", consistency=STRONG) as db:
+                assert (db.execute(text("SELECT count(*) FROM orders"))).scalar() == number
+        if rig.server == "postgresql":
+            with s.read("orders", consistency=STRONG) as db:
+                db.execute(text("SET app.tenant = 'A'"))
+            with s.read("orders", consistency=STRONG) as db:
+                assert (db.execute(text("SELECT current_setting('app.tenant', true)"))).scalar() in (None, "")
+
+
+def test_bad_arguments_leave_the_session_usable(kit: RegionKit) -> None:
+    """A refused time-out, of a write too, does not count as an open block."""
+    with kit.session() as s:
+        with pytest.raises(ConfigurationError):
+            with s.write("orders", timeout=0.0):
+                pass
+        with s.read("orders") as db:
+            db.execute(text("SELECT 1"))
+
+
+def test_impatient_callers_do_not_take_an_endpoint_down(kit: RegionKit, rig: Rig) -> None:
+    """Deadlines shorter than a probe's say nothing about the server."""
+    with kit.session() as s:
+        for _ in range(6):
+            with pytest.raises(DeadlineExceeded):
+                with s.read("orders", consistency=STRONG, timeout=0.02) as db:
+                    db.execute(text("SELECT 1"))
+                    sleep(0.03)
+                    db.execute(text("SELECT 1"))
+        with s.read("orders", consistency=STRONG) as db:
+            db.execute(text("SELECT 1"))
+
+
+def test_a_closed_kit_says_so(rig: Rig) -> None:
+    """Nothing starts again after close."""
+    kit = RegionKit(rig.topology(), local="us-east-1")
+    s = kit.session()
+    kit.close()
+    kit.close()
+    with pytest.raises(UsageError, match="closed"):
+        kit.session()
+    with pytest.raises(UsageError, match="closed"):
+        s.read("orders")
+    with pytest.raises(UsageError, match="closed"):
+        kit.replace(rig.topology())
 
 
 def test_bad_arguments_are_refused_early(kit: RegionKit) -> None:

@@ -20,8 +20,10 @@ from regionkit import (
     ConfigurationError,
     DeadlineExceeded,
     InvalidBookmark,
+    OutcomeUnknown,
     PayloadMismatch,
     StaleRead,
+    TransactionRolledBack,
     UsageError,
 )
 from regionkit.core.concurrency_async import asleep
@@ -365,6 +367,108 @@ async def test_a_failed_keyed_write_leaves_its_key_free(kit: AsyncRegionKit, rig
             await s.execute_write("orders", place, idempotency_key="r1")
         await s.execute_write("orders", place, idempotency_key="r1")
     assert rig.count() == 1
+
+
+async def test_a_keyed_write_can_not_end_its_own_transaction(kit: AsyncRegionKit, rig: Rig) -> None:
+    """Marker and effect commit together or not at all: commit and rollback inside are refused, and nothing is there."""
+
+    async def rolls_back(db) -> None:  # type: ignore[no-untyped-def]
+        await db.rollback()
+        db.add(Order(id=2, item="tea"))
+
+    async def commits(db) -> None:  # type: ignore[no-untyped-def]
+        db.add(Order(id=3, item="tea"))
+        await db.commit()
+
+    async def nests(db) -> str:  # type: ignore[no-untyped-def]
+        async with db.begin_nested():
+            db.add(Order(id=4, item="tea"))
+        return "nested"
+
+    async with kit.session() as s:
+        for work in (rolls_back, commits):
+            with pytest.raises(UsageError, match="own transaction"):
+                await s.execute_write("orders", work, idempotency_key="k")
+        assert rig.count() == 0
+        assert await s.execute_write("orders", nests, idempotency_key="k") == "nested"
+        assert await s.execute_write("orders", nests, idempotency_key="k") == "nested"
+    assert rig.count() == 1
+
+
+async def test_a_half_committed_write_is_not_run_again(kit: AsyncRegionKit, rig: Rig) -> None:
+    """After db.commit() inside, a rollback that the server proves concerns the rest only: unknown, and run once."""
+    runs = []
+
+    async def half(db) -> None:  # type: ignore[no-untyped-def]
+        runs.append(1)
+        db.add(Order(id=len(runs), item="tea"))
+        await db.commit()
+        raise TransactionRolledBack("as a server would say", retryable=True)
+
+    async with kit.session() as s:
+        with pytest.raises((OutcomeUnknown, TransactionRolledBack)):
+            await s.execute_write("orders", half)
+    assert len(runs) == 1
+    assert rig.count() == 1
+
+
+async def test_what_a_read_block_leaves_behind_reaches_nobody(kit: AsyncRegionKit, rig: Rig) -> None:
+    """A raw BEGIN, an open result, a SET: the next block sees the present, and none of it."""
+    begin = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ", "mariadb": "START TRANSACTION", "sqlite": "BEGIN"}
+    left_open = []
+    async with kit.session() as s:
+        for number in range(1, 4):
+            async with s.read("orders", consistency=STRONG) as db:
+                if number > 1:
+                    await db.execute(text(begin[rig.server]))
+                left_open.append(await db.execute(text("SELECT id FROM orders UNION SELECT 0 UNION SELECT 1000")))
+                left_open[-1].fetchone()
+            async with s.write("orders") as db:
+                db.add(Order(id=number, item="tea"))
+            async with s.read("orders", consistency=STRONG) as db:
+                assert (await db.execute(text("SELECT count(*) FROM orders"))).scalar() == number
+        if rig.server == "postgresql":
+            async with s.read("orders", consistency=STRONG) as db:
+                await db.execute(text("SET app.tenant = 'A'"))
+            async with s.read("orders", consistency=STRONG) as db:
+                assert (await db.execute(text("SELECT current_setting('app.tenant', true)"))).scalar() in (None, "")
+
+
+async def test_bad_arguments_leave_the_session_usable(kit: AsyncRegionKit) -> None:
+    """A refused time-out, of a write too, does not count as an open block."""
+    async with kit.session() as s:
+        with pytest.raises(ConfigurationError):
+            async with s.write("orders", timeout=0.0):
+                pass
+        async with s.read("orders") as db:
+            await db.execute(text("SELECT 1"))
+
+
+async def test_impatient_callers_do_not_take_an_endpoint_down(kit: AsyncRegionKit, rig: Rig) -> None:
+    """Deadlines shorter than a probe's say nothing about the server."""
+    async with kit.session() as s:
+        for _ in range(6):
+            with pytest.raises(DeadlineExceeded):
+                async with s.read("orders", consistency=STRONG, timeout=0.02) as db:
+                    await db.execute(text("SELECT 1"))
+                    await asleep(0.03)
+                    await db.execute(text("SELECT 1"))
+        async with s.read("orders", consistency=STRONG) as db:
+            await db.execute(text("SELECT 1"))
+
+
+async def test_a_closed_kit_says_so(rig: Rig) -> None:
+    """Nothing starts again after close."""
+    kit = AsyncRegionKit(rig.topology(), local="us-east-1")
+    s = kit.session()
+    await kit.close()
+    await kit.close()
+    with pytest.raises(UsageError, match="closed"):
+        kit.session()
+    with pytest.raises(UsageError, match="closed"):
+        s.read("orders")
+    with pytest.raises(UsageError, match="closed"):
+        await kit.replace(rig.topology())
 
 
 async def test_bad_arguments_are_refused_early(kit: AsyncRegionKit) -> None:

@@ -23,7 +23,6 @@ POSTGRES: dict[str, Failure] = {
     "57P05": Failure.CONNECTION,  # idle_session_timeout
     "25P03": Failure.DEADLINE,  # idle_in_transaction_session_timeout
     "57014": Failure.DEADLINE,  # query_canceled: statement_timeout, which we set from the deadline
-    "55P03": Failure.DEADLINE,  # lock_not_available: lock_timeout
     "53300": Failure.CONNECTION,  # too_many_connections
 }
 MYSQL: dict[int, Failure] = {
@@ -32,7 +31,6 @@ MYSQL: dict[int, Failure] = {
     1836: Failure.ROLE,  # ER_READ_ONLY_MODE
     1213: Failure.ROLLED_BACK,  # ER_LOCK_DEADLOCK: the whole transaction
     1020: Failure.ROLLED_BACK,  # ER_CHECKREAD under snapshot isolation
-    1205: Failure.DEADLINE,  # ER_LOCK_WAIT_TIMEOUT
     1969: Failure.DEADLINE,  # ER_STATEMENT_TIMEOUT
     3024: Failure.DEADLINE,  # MySQL: max_execution_time
     1317: Failure.DEADLINE,  # ER_QUERY_INTERRUPTED

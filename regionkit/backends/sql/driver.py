@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from regionkit.core.deadline import Deadline
-from regionkit.errors import DeadlineExceeded
+from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.routing.position import Position
 
 __all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "as_driver"]
@@ -36,6 +36,38 @@ class DriverState:
     used: bool = False
     implicit: bool = False
     guard: Callable[[], None] | None = None
+    holder: object = None
+    keyed: bool = False
+    finishing: bool = False
+    ended: bool = False
+    dirty: bool = False
+
+    def start(self, holder: object, deadline: Deadline) -> None:
+        """A block takes the connection: what an earlier one left is over."""
+        self.holder, self.deadline, self.position, self.commits = holder, deadline, None, 0
+        self.commit_state, self.used, self.implicit, self.warned = "none", False, False, ""
+        self.guard, self.keyed, self.finishing, self.ended, self.dirty = None, False, False, False, False
+
+    def require_marker(self) -> None:
+        """Before COMMIT: a keyed write commits once, at its end, in the transaction that its marker stands in.
+
+        Raises:
+            UsageError: it is another transaction, or not the end. Nothing was sent.
+        """
+        if self.keyed and (self.ended or not self.finishing):
+            raise UsageError(
+                "a keyed write ended its own transaction.",
+                why="the marker of its idempotency key stands in that transaction, and commits with it or not at all.",
+                fix="leave commit and rollback to the block; statements that may fail go into db.begin_nested().",
+            )
+
+    @property
+    def busy(self) -> bool:
+        """Whether the server holds a transaction open on it."""
+        return False
+
+    def settle(self) -> None:
+        """Let go of what an open result still holds."""
 
     def left(self, doing: str) -> float | None:
         """Seconds that a wait may take; None outside of blocks.

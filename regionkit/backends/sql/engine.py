@@ -45,7 +45,10 @@ class SqlEndpoint(SqlPool):
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
         wall = self._place.clock.wall()
-        return drive(lambda: take(handle.connection(), self._marker_table, claim, wall))
+        found = drive(lambda: take(handle.connection(), self._marker_table, claim, wall))
+        if found is None:
+            handle.hold_marker()
+        return found
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""

@@ -44,7 +44,10 @@ class AsyncSqlEndpoint(AsyncSqlPool):
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
         wall = self._place.clock.wall()
-        return await adrive(lambda: take(handle.connection(), self._marker_table, claim, wall))
+        found = await adrive(lambda: take(handle.connection(), self._marker_table, claim, wall))
+        if found is None:
+            handle.hold_marker()
+        return found
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""

@@ -73,6 +73,11 @@ class _Shared(DriverState):
 
     server_status: int
 
+    @property
+    def busy(self) -> bool:
+        """Whether the server holds a transaction open on it."""
+        return bool(self.server_status & IN_TRANSACTION)
+
     def _track(self, message: Any, status: int | None) -> None:
         text = tracked_gtid(message, status or 0) if isinstance(message, bytes) else None
         if text:
@@ -185,6 +190,7 @@ class _Dialect:
         driver = as_driver(dbapi_connection)
         if not driver.used:
             return
+        driver.require_marker()
         driver.left("COMMIT")
         reach("write.before_commit")
         driver.commit_state = "sent"
@@ -196,6 +202,7 @@ class _Dialect:
         """ROLLBACK where a transaction is open; asking the server otherwise would cost a round trip."""
         driver = as_driver(dbapi_connection)
         if driver.server_status & IN_TRANSACTION:
+            driver.ended = True
             dbapi_connection.rollback()
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
@@ -206,6 +213,7 @@ class _Dialect:
         if driver.guard is not None:
             driver.guard()
         super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
+        driver.dirty |= driver.get_autocommit() and cursor.description is None  # SET and the like outlive the block
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""
@@ -248,9 +256,8 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
 
 def idle(driver: Any) -> bool:
     """Whether an idle connection still stands: nothing to read, and not closed by the other side."""
-    reader = getattr(driver, "_reader", None)
-    if reader is not None:
-        return not reader.at_eof() and driver._writer is not None
+    if hasattr(driver, "_reader"):  # aiomysql; None once it is closed
+        return driver._reader is not None and driver._writer is not None and not driver._reader.at_eof()
     if driver._sock is None:
         return False
     poll = select.poll()

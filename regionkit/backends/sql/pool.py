@@ -51,9 +51,7 @@ class SqlLease:
         pooled = connection.connection
         driver = self.driver = as_driver(pooled.dbapi_connection)
         self.seen: Observation = pooled.info["seen"]
-        driver.deadline, driver.position, driver.commits = deadline, None, 0
-        driver.commit_state, driver.used, driver.implicit, driver.warned = "none", False, False, ""
-        driver.guard = None
+        driver.start(self, deadline)
 
     def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""
@@ -74,10 +72,13 @@ class SqlLease:
 
     def release(self) -> None:
         """Give the connection back, or close it."""
-        self.driver.guard = None
+        driver = self.driver
+        driver.guard = None
         try:
-            if not self._kept():
-                drive(self._give_back)
+            if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
+                driver.settle()
+                if not self._kept():
+                    drive(self._give_back)
         finally:
             self._endpoint.slots[self._kind].release()
 
@@ -86,18 +87,24 @@ class SqlLease:
         connection, driver, kept = self.connection, self.driver, self._endpoint.kept
         if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
             return False
-        if connection.invalidated or connection.in_transaction() or driver.expired or self._deadline.remaining() <= 0.0:
+        if connection.invalidated or connection.in_transaction() or self._unfit():
             return False
         driver.deadline = None
         kept.append(connection)
         return True
+
+    def _unfit(self) -> bool:
+        """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""
+        driver = self.driver
+        late = driver.expired or self._deadline.remaining() <= 0.0
+        return late or driver.dirty or (self._kind is Kind.READ and driver.busy)
 
     def _give_back(self) -> None:
         connection, driver = self.connection, self.driver
         if connection.invalidated:
             connection.close()
             return
-        if driver.expired or self._deadline.remaining() <= 0.0:
+        if self._unfit():
             connection.invalidate()
             connection.close()
             return
@@ -194,7 +201,10 @@ class SqlPool:
 
     def _is_good(self, pooled: Any) -> bool:
         """Whether a connection was made after the last eviction, and its other side is there."""
-        return pooled.info["generation"] == self._generation and self.server.alive(pooled.dbapi_connection)
+        try:
+            return pooled.info["generation"] == self._generation and self.server.alive(pooled.dbapi_connection)
+        except Exception:
+            return False  # a driver that can not even say
 
     def _connect(self, engine: Engine) -> sqlalchemy.Connection:
         plain: Any = getattr(engine, "sync_engine", engine)
@@ -244,8 +254,8 @@ class SqlPool:
 
     def engine(self, kind: Kind) -> Engine:
         """The engine for reads or writes, made at first use."""
-        if kind not in self._engines:
-            self._engines[kind] = self._make_engine(kind)
+        if kind not in self._engines:  # of two threads that come first, one's engine is dropped before it connects
+            self._engines.setdefault(kind, self._make_engine(kind))
         return self._engines[kind]
 
     def _monitor_engine(self) -> Engine:

@@ -68,6 +68,11 @@ class _Shared(DriverState):
         if idle and not begun and not self._autocommit:  # type: ignore[attr-defined]
             yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
 
+    @property
+    def busy(self) -> bool:
+        """Whether the server holds a transaction open on it."""
+        return bool(self.pgconn.transaction_status != TransactionStatus.IDLE)
+
     def _expire(self) -> WaitExpired:
         self.expired = True
         self.pgconn.finish()
@@ -163,6 +168,7 @@ class _Dialect:
         driver = as_driver(dbapi_connection)
         if driver.pgconn.transaction_status == TransactionStatus.IDLE:
             return  # nothing was sent: nothing to commit
+        driver.require_marker()
         driver.left("COMMIT")
         reach("write.before_commit")
         driver.commit_state = "sent"
@@ -186,6 +192,12 @@ class _Dialect:
         flush, insert = (int(text) for text in rows(last)[0] if text is not None)
         driver.position = without_header(insert) if rows(results[0])[0][0] == "off" else flush
 
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """ROLLBACK, remembered for a keyed write whose marker goes with it."""
+        driver = as_driver(dbapi_connection)
+        driver.ended |= driver.pgconn.transaction_status != TransactionStatus.IDLE
+        super().do_rollback(dbapi_connection)  # type: ignore[misc]
+
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
         driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
@@ -196,6 +208,7 @@ class _Dialect:
             self.first(driver, cursor, statement, parameters)
         else:
             super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+            driver.dirty |= driver._autocommit and cursor.description is None  # SET and the like outlive the block
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""

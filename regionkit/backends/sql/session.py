@@ -14,7 +14,7 @@ from sqlalchemy import orm
 
 from regionkit.backends.base import Lease, LeaseSource
 from regionkit.backends.sql.bridge import Engine, drive, native_connection, open_session, resume
-from regionkit.errors import UsageError
+from regionkit.errors import RegionUnavailable, UsageError
 from regionkit.routing.decision import Kind
 from regionkit.routing.position import Position
 from regionkit.topology import SessionOptions
@@ -50,7 +50,12 @@ class RoutedSession(orm.Session):
 
     def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
         """The block's connection, whatever is asked for: one block is one endpoint."""
-        return self.routed.connection_now(shown=not kwargs)  # without words it is for the user: `db.connection()`
+        return self.routed.connection_now(shown="clause" not in kwargs and "mapper" not in kwargs)
+
+    def connection(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's Connection, for the user to hold: it serves no other block afterwards."""
+        self.routed.connection_now(shown=True)
+        return super().connection(*args, **kwargs)
 
 
 class SqlHandle:
@@ -86,6 +91,12 @@ class SqlHandle:
         connection = self._connection
         if connection is None:
             connection = self._taken(resume(self._source()))
+        elif connection.invalidated:
+            raise RegionUnavailable(
+                "the block's connection was lost, and a block does not change it.",
+                why="an error of a statement said so, and the block went on.",
+                fix="let the error leave the block, and run it again.",
+            )
         if shown:
             self._lease.keeps = False
         return connection
@@ -119,6 +130,14 @@ class SqlHandle:
 
     def finish(self) -> None:
         """The block ended well: commit a write; of a read, refuse changes left pending."""
+        if self._core and self._connection is not None and self._connection.closed:
+            raise UsageError(
+                "the connection of a block was closed inside it.",
+                why="what was not committed by then is rolled back.",
+                fix="leave closing to the block.",
+            )
+        if self._lease is not None:
+            self._lease.driver.finishing = True
         if self._kind is Kind.READ:
             if self.pending:
                 raise UsageError(
@@ -136,7 +155,7 @@ class SqlHandle:
     def abort(self) -> None:
         """The block raised: roll back, or close the connection where the deadline leaves no time."""
         connection = self._connection
-        if connection is None or connection.invalidated:
+        if connection is None or connection.invalidated or connection.closed:
             return
         self._lease.keeps = False
         driver = self._lease.driver
@@ -155,6 +174,12 @@ class SqlHandle:
                 self.session.close()  # no connection was taken: nothing to wait for
             else:
                 drive(self.session.close)
+        elif self._snapshot and self._connection is not None and not self._connection.closed:
+            drive(self._connection.rollback)
+
+    def hold_marker(self) -> None:
+        """The transaction holds an idempotency marker: only the block's end may end it."""
+        self._lease.driver.keyed = True
 
     def position(self) -> Position | None:
         """Where the newest commit of this block lies."""
@@ -175,6 +200,11 @@ class SqlHandle:
     def implicit(self) -> bool:
         """Whether a statement committed by itself (DDL on MariaDB)."""
         return self._lease is not None and self._lease.driver.implicit
+
+    @property
+    def expired(self) -> bool:
+        """Whether the server had not answered when the deadline passed."""
+        return self._lease is not None and self._lease.driver.expired
 
     @property
     def unknown(self) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,30 @@ class Bounded(DriverState, sqlite3.Connection):
     path = ""
     inode = ""
     position_table = ""
+    busy_timeout = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cursors: list[weakref.ref[sqlite3.Cursor]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is open on it."""
+        return self.in_transaction
+
+    def settle(self) -> None:
+        """Close what is left of results: an open cursor pins its snapshot, and the next block would read the past."""
+        cursors, self.cursors = self.cursors, []
+        for reference in cursors:
+            cursor = reference()
+            if cursor is not None:
+                cursor.close()
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """How long SQLite itself waits for a lock; set anew only when it has changed much."""
+        if not 0.8 * self.busy_timeout <= seconds <= 1.5 * self.busy_timeout:
+            self.busy_timeout = seconds
+            self.execute(f"PRAGMA busy_timeout = {max(1, int(seconds * 1000))}")
 
     def over(self) -> int:
         """Asked by SQLite every some steps: 1 interrupts the statement."""
@@ -88,7 +113,7 @@ class _Dialect:
         if outage:
             driver.outage, driver.path, driver.inode = Path(outage), args[0], inode
         driver.autocommitting = driver.reads = read
-        driver.position_table = position_table
+        driver.position_table, driver.busy_timeout = position_table, wait
         driver.set_progress_handler(driver.over, STEPS_BETWEEN_CHECKS)
         if read:
             driver.execute("PRAGMA query_only = ON")  # on the bare connection: nothing to wait for, or to cancel
@@ -111,7 +136,7 @@ class _Dialect:
         driver.require_up()
         left = driver.left("waiting for the file's writer")
         if left is not None:
-            self._run(dbapi_connection, f"PRAGMA busy_timeout = {max(1, int(left * 1000))}")
+            driver.wait_for_locks(left)
         self._run(dbapi_connection, "BEGIN" if driver.reads else "BEGIN IMMEDIATE")
 
     def do_commit(self, dbapi_connection: Any) -> None:
@@ -120,6 +145,7 @@ class _Dialect:
         if not driver.in_transaction:
             return
         driver.require_up()
+        driver.require_marker()
         driver.left("COMMIT")
         value = None
         if driver.total_changes or driver.used:
@@ -150,7 +176,9 @@ class _Dialect:
             cursor.close()
 
     def do_rollback(self, dbapi_connection: Any) -> None:
-        if self.bounded(dbapi_connection).in_transaction:
+        driver = self.bounded(dbapi_connection)
+        if driver.in_transaction:
+            driver.ended = True
             self._run(dbapi_connection, "ROLLBACK")
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
@@ -158,11 +186,16 @@ class _Dialect:
         raw = getattr(cursor, "_cursor", cursor)
         driver: Any = raw.connection if isinstance(raw, sqlite3.Cursor) else raw._conn._conn
         driver.require_up()
-        driver.left("a statement")
+        left = driver.left("a statement")
+        if driver.autocommitting and left is not None:
+            driver.wait_for_locks(left)
         driver.used = True
         if driver.guard is not None:
             driver.guard()
         super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
+        driver.dirty |= driver.autocommitting and cursor.description is None  # PRAGMA and the like outlive the block
+        if raw is cursor:
+            driver.cursors.append(weakref.ref(raw))
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""
