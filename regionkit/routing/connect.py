@@ -60,6 +60,7 @@ class Connecting:
     __slots__ = (
         "_attempts",
         "_began",
+        "_bookmark",
         "_core",
         "_counted",
         "_excluded",
@@ -93,6 +94,7 @@ class Connecting:
         self._core = core
         self._snapshot = snapshot
         self._excluded = excluded
+        self._bookmark = session._bookmark
         self._attempts: list[Attempt] = []
         self._lease: Lease | None = None
         self._handle: Handle | None = None
@@ -132,6 +134,10 @@ class Connecting:
         decision = self.decision
         assert decision is not None and self.deadline is not None
         request = self._request or decision.request
+        looks_back = request.kind is Kind.READ and request.consistency.level is Level.SESSION
+        if looks_back and self._session._bookmark is not self._bookmark:
+            request = self._request = self._asking()  # the session wrote since the block was opened
+            decision = self.store.observed.decide(request)
         refreshed = False
         while True:
             if decision.outcome is Outcome.REFUSE:

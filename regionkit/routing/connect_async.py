@@ -59,6 +59,7 @@ class AsyncConnecting:
     __slots__ = (
         "_attempts",
         "_began",
+        "_bookmark",
         "_core",
         "_counted",
         "_excluded",
@@ -92,6 +93,7 @@ class AsyncConnecting:
         self._core = core
         self._snapshot = snapshot
         self._excluded = excluded
+        self._bookmark = session._bookmark
         self._attempts: list[Attempt] = []
         self._lease: AsyncLease | None = None
         self._handle: AsyncHandle | None = None
@@ -131,6 +133,10 @@ class AsyncConnecting:
         decision = self.decision
         assert decision is not None and self.deadline is not None
         request = self._request or decision.request
+        looks_back = request.kind is Kind.READ and request.consistency.level is Level.SESSION
+        if looks_back and self._session._bookmark is not self._bookmark:
+            request = self._request = self._asking()  # the session wrote since the block was opened
+            decision = self.store.observed.decide(request)
         refreshed = False
         while True:
             if decision.outcome is Outcome.REFUSE:

@@ -77,6 +77,15 @@ def test_a_session_sees_its_own_write(kit: RegionKit) -> None:
                 assert (db.get(Order, number)).item == "tea"
 
 
+def test_a_write_inside_an_open_read_block_is_seen_by_it(kit: RegionKit, rig: Rig) -> None:
+    """A block that has sent nothing yet decides on what the session knows at its first statement."""
+    with rig.held():
+        with kit.session() as s, s.read("orders") as db:
+            with s.write("orders") as writing:
+                writing.add(Order(id=1, item="tea"))
+            assert (db.get(Order, 1)).item == "tea"
+
+
 def test_an_eventual_read_is_local_and_may_miss(kit: RegionKit, rig: Rig) -> None:
     """EVENTUAL takes the local copy as it is; SESSION does not while that copy is held back."""
     with rig.held():

@@ -76,6 +76,15 @@ async def test_a_session_sees_its_own_write(kit: AsyncRegionKit) -> None:
                 assert (await db.get(Order, number)).item == "tea"
 
 
+async def test_a_write_inside_an_open_read_block_is_seen_by_it(kit: AsyncRegionKit, rig: Rig) -> None:
+    """A block that has sent nothing yet decides on what the session knows at its first statement."""
+    with rig.held():
+        async with kit.session() as s, s.read("orders") as db:
+            async with s.write("orders") as writing:
+                writing.add(Order(id=1, item="tea"))
+            assert (await db.get(Order, 1)).item == "tea"
+
+
 async def test_an_eventual_read_is_local_and_may_miss(kit: AsyncRegionKit, rig: Rig) -> None:
     """EVENTUAL takes the local copy as it is; SESSION does not while that copy is held back."""
     with rig.held():
