@@ -208,7 +208,9 @@ class _Dialect:
             self.first(driver, cursor, statement, parameters)
         else:
             super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
-            driver.dirty |= driver._autocommit and cursor.description is None  # SET and the like outlive the block
+            if driver._autocommit:  # SET and the like give no columns, and outlive the block
+                result = getattr(cursor, "_cursor", cursor).pgresult
+                driver.dirty |= result is None or result.nfields == 0
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""
