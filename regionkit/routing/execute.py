@@ -11,7 +11,8 @@
 | the application's own error                        | no    | no    | no          |
 
 Runs are spaced by tenacity (full jitter) and paid from the store's retry budget; tenacity is not even imported before the
-first failure. A keyed run begins with its marker, so a run that finds the marker there does nothing.
+first failure. A keyed run begins with its marker, so a run that finds the marker there does nothing. Once an outcome is
+open, a refusal by a breaker is waited out to the deadline: it starts no run, so it costs no attempt and no budget.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Execution:
         self._block: Block[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
         self._lost: RegionUnavailable | DeadlineExceeded | None = None
+        self._runs = 0
 
     def read(self, work: Callable[[Any], T], options: dict[str, Any]) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
@@ -183,24 +185,29 @@ class Execution:
         deadline: Deadline,
     ) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
+        self._runs = 1
         try:
             return run()
         except Exception as error:
             if not may(error):
                 raise
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+        from tenacity import Retrying, retry_if_exception
 
         def pause(seconds: float) -> None:
             sleep(max(0.0, min(seconds, deadline.remaining())))
 
+        def again() -> T:
+            self._runs += 1
+            return run()
+
         retrying = Retrying(
-            stop=stop_after_attempt(policy.attempts - 1),
+            stop=lambda _: self._runs >= policy.attempts or deadline.remaining() <= 0.0,
             wait=policy.waits(),
             retry=retry_if_exception(may),
             sleep=pause,
             reraise=True,
         )
-        return retrying(run)
+        return retrying(again)
 
     def _may_read_again(self, error: BaseException) -> bool:
         lost = isinstance(error, RegionUnavailable | DeadlineExceeded)
@@ -222,11 +229,11 @@ class Execution:
             self._unknown = error
         if self._block is not None and self._block.implicit:
             return False
+        if self._unknown is not None and isinstance(error, NoEligibleEndpoint):
+            self._runs -= 1  # refused by a breaker: no run was started
+            return True
         lost = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded)
-        # once an outcome is open, a breaker that refuses is worth waiting for
-        refused = self._unknown is not None and isinstance(error, NoEligibleEndpoint)
-        again = lost or refused or self._rolled_back(error)
-        return again and self._store.budget.spend()
+        return (lost or self._rolled_back(error)) and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:
         if self._block is not None and self._block.partly:

@@ -10,7 +10,8 @@
 | the application's own error                        | no    | no    | no          |
 
 Runs are spaced by tenacity (full jitter) and paid from the store's retry budget; tenacity is not even imported before the
-first failure. A keyed run begins with its marker, so a run that finds the marker there does nothing.
+first failure. A keyed run begins with its marker, so a run that finds the marker there does nothing. Once an outcome is
+open, a refusal by a breaker is waited out to the deadline: it starts no run, so it costs no attempt and no budget.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class AsyncExecution:
         self._block: AsyncBlock[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
         self._lost: RegionUnavailable | DeadlineExceeded | None = None
+        self._runs = 0
 
     async def read(self, work: Callable[[Any], Awaitable[T]], options: dict[str, Any]) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
@@ -184,24 +186,29 @@ class AsyncExecution:
         deadline: Deadline,
     ) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
+        self._runs = 1
         try:
             return await run()
         except Exception as error:
             if not may(error):
                 raise
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+        from tenacity import AsyncRetrying, retry_if_exception
 
         async def pause(seconds: float) -> None:
             await asleep(max(0.0, min(seconds, deadline.remaining())))
 
+        async def again() -> T:
+            self._runs += 1
+            return await run()
+
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(policy.attempts - 1),
+            stop=lambda _: self._runs >= policy.attempts or deadline.remaining() <= 0.0,
             wait=policy.waits(),
             retry=retry_if_exception(may),
             sleep=pause,
             reraise=True,
         )
-        return await retrying(run)
+        return await retrying(again)
 
     def _may_read_again(self, error: BaseException) -> bool:
         lost = isinstance(error, RegionUnavailable | DeadlineExceeded)
@@ -223,11 +230,11 @@ class AsyncExecution:
             self._unknown = error
         if self._block is not None and self._block.implicit:
             return False
+        if self._unknown is not None and isinstance(error, NoEligibleEndpoint):
+            self._runs -= 1  # refused by a breaker: no run was started
+            return True
         lost = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded)
-        # once an outcome is open, a breaker that refuses is worth waiting for
-        refused = self._unknown is not None and isinstance(error, NoEligibleEndpoint)
-        again = lost or refused or self._rolled_back(error)
-        return again and self._store.budget.spend()
+        return (lost or self._rolled_back(error)) and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:
         if self._block is not None and self._block.partly:

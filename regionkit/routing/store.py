@@ -49,7 +49,7 @@ class RoutedStore:
         self.name = self.store.name
         self.policy = RetryPolicy()
         # an unknown outcome costs the caller more than a wait, so a keyed write is more patient
-        self.keyed_policy = RetryPolicy(attempts=6, base=0.1)
+        self.keyed_policy = RetryPolicy(attempts=6, base=0.1, cap=0.5)
         self.budget = RetryBudget()
         self.prefer: Nearest = self.store.prefer  # type: ignore[assignment]  # the only preference so far
         self._classes: dict[tuple[Kind, Consistency, tuple[OnStale, ...], float], RequestClass] = {}
