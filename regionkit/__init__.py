@@ -30,16 +30,28 @@ from regionkit.kit import RegionKit
 from regionkit.routing.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Consistency
 from regionkit.routing.session import RegionSession
 from regionkit.topology import (
+    ByGeography,
+    ByProfile,
+    CassandraStore,
+    Contextual,
+    Directory,
     Endpoint,
+    Hashed,
+    Intrinsic,
     LocalReadGlobalWrite,
+    MemoryStore,
+    MongoStore,
     Nearest,
     Profile,
+    RedisStore,
     Region,
     Residency,
     Role,
     SqlStore,
     Store,
     Topology,
+    Weighted,
+    WritePartitioning,
 )
 
 if TYPE_CHECKING:
@@ -55,16 +67,30 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
     "RegionKit",
     "RegionSession",
     # topology
+    "CassandraStore",
     "Endpoint",
     "LocalReadGlobalWrite",
-    "Nearest",
+    "MemoryStore",
+    "MongoStore",
     "Profile",
+    "RedisStore",
     "Region",
     "Residency",
     "Role",
     "SqlStore",
     "Store",
     "Topology",
+    "WritePartitioning",
+    # homes of keys
+    "Contextual",
+    "Directory",
+    "Hashed",
+    "Intrinsic",
+    # choice among equals
+    "ByGeography",
+    "ByProfile",
+    "Nearest",
+    "Weighted",
     # consistency
     "BOUNDED",
     "EVENTUAL",

@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from regionkit.backends.base_async import AsyncEndpointBackend
-from regionkit.backends.values import Claim
+from regionkit.backends.values import BlockMode
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency_async import agather, aowner
+from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import EventHooks, HistoryWritten, Hook
-from regionkit.core.ids import uuid7
-from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
-from regionkit.routing.bookmark import Signer
+from regionkit.core.events import EventHooks, Hook
+from regionkit.errors import ConfigurationError, UsageError
+from regionkit.kit_care_async import AsyncKitCare
+from regionkit.kit_stores_async import AsyncStores
+from regionkit.routing.bookmark import Bookmark, Signer
 from regionkit.routing.consistency import SESSION, Consistency
 from regionkit.routing.decision import Kind
+from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.history import HistoryRow
+from regionkit.routing.fanout_async import CONCURRENCY, AsyncFanOut
 from regionkit.routing.monitor_async import AsyncMonitor
-from regionkit.routing.observed import ObservedStore
-from regionkit.routing.position import as_position
+from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
 from regionkit.routing.session_async import AsyncRegionSession
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store_async import AsyncRoutedStore
-from regionkit.topology import Endpoint, Profile, SqlStore, Store, Topology, load_toml, profile
+from regionkit.topology import Profile, Store, Topology, load_toml, profile
+from regionkit.topology.homes import check_key
 
 __all__ = ["AsyncRegionKit"]
 
+T = TypeVar("T")
+
 IS_ASYNC = True
-RESOLVE_WITHIN = 43_200.0
-"""Seconds after an attempt in which `resolve` answers: half of what markers are kept, so that absence still means "no"."""
 
 
-class AsyncRegionKit:
+class AsyncRegionKit(AsyncKitCare):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (AsyncRegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -78,7 +80,10 @@ class AsyncRegionKit:
         self._starting = threading.Lock()
         self._closed = False
         self._signer = Signer(topology.namespace, bookmark_keys)
-        self._build(topology)
+        self._topology = topology
+        topology.region(self._local)
+        self._all = AsyncStores(topology, self._local, self._profile, clock, self._hooks)
+        self._monitor = AsyncMonitor(list(self._all.shards()))
 
     @classmethod
     def from_toml(
@@ -99,44 +104,6 @@ class AsyncRegionKit:
             loaded.topology, local=local, profile=loaded.profile, bookmark_keys=loaded.bookmark_keys, clock=clock
         )
 
-    def _build(self, topology: Topology) -> None:
-        topology.region(self._local)
-        self._topology = topology
-        self._stores = {store.name: self._routed(store) for store in topology.stores}
-        self._monitor = AsyncMonitor(list(self._stores.values()))
-
-    def _routed(self, store: Store) -> AsyncRoutedStore:
-        observed = ObservedStore(store, self._topology, self._local, self._profile, self._clock, self._hooks)
-        backends = [
-            self._backend(store, endpoint) if self._topology.allowed(store, endpoint) else None
-            for endpoint in store.endpoints
-        ]
-        return AsyncRoutedStore(observed, backends, self._profile, self._clock, self._hooks)
-
-    def _backend(self, store: Store, endpoint: Endpoint) -> AsyncEndpointBackend:
-        if not isinstance(store, SqlStore):
-            raise ConfigurationError(
-                f"store {store.name!r}: backend {store.backend!r} is not in this version.", fix="this version has: sql."
-            )
-        if endpoint.client is not None:
-            raise ConfigurationError(
-                f"store {store.name!r}: endpoint {endpoint.id!r} has a client= of yours.",
-                why="this version drives its own connections only: its deadlines and positions need them.",
-                fix="give the endpoint a url=.",
-            )
-        from regionkit.backends.sql.engine_async import AsyncSqlEndpoint
-        from regionkit.backends.sql.server import Place
-
-        place = Place(
-            namespace=self._topology.namespace,
-            store=store,
-            endpoint=endpoint,
-            profile=self._profile,
-            clock=self._clock,
-            is_async=IS_ASYNC,
-        )
-        return AsyncSqlEndpoint(place)
-
     async def __aenter__(self) -> AsyncRegionKit:
         return self
 
@@ -147,23 +114,39 @@ class AsyncRegionKit:
         """End the monitor, close pools and connections. May be called twice."""
         self._closed = True
         await self._monitor.stop()
-        for store in self._stores.values():
-            for backend in store.backends:
-                if backend is not None:
-                    await backend.close()
+        await self._all.close()
 
-    def session(self, *, bookmark: str | Sequence[str] | None = None) -> AsyncRegionSession:
+    def session(
+        self,
+        *,
+        bookmark: str | Sequence[str] | None = None,
+        key: str | None = None,
+        home: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> AsyncRegionSession:
         """A session that respects what `bookmark` says was written or seen.
 
         Args:
             bookmark: a text that `s.bookmark()` gave, several of them (merged), or None or "" for nothing seen.
+            key: whose data the session is about: it is locked to this key in every partitioned store.
+            home: the home of `key`, for stores whose homes are `Contextual`.
+            attributes: of the user, for preferences: `{"nationality": "KR", "geography": "KR"}`.
 
         Raises:
             InvalidBookmark: tampered with, foreign, too long. Nothing is asked of a server for it.
             UsageError: the kit is closed, or belongs to another event loop.
+            ConfigurationError: an unusable key, or attributes that are no texts.
         """
         self._started()
-        return AsyncRegionSession(self._store, self._signer, self._signer.decode(bookmark))
+        seen = self._signer.decode(bookmark)
+        if key is None and home is None and not attributes:
+            return AsyncRegionSession(self._store, self._signer, seen)
+        if key is not None:
+            check_key(key)
+        given = dict(attributes or {})
+        if not all(isinstance(text, str) for pair in given.items() for text in pair):
+            raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
+        return AsyncRegionSession(self._store, self._signer, seen, key=key, home=home, attributes=given)
 
     def _started(self) -> None:
         if self._closed or self._owner != aowner():
@@ -190,141 +173,97 @@ class AsyncRegionKit:
                 why="its connections and background tasks live in the loop in which it was first used.",
                 fix="make one kit per loop, or keep one loop.",
             )
-        for store in self._stores.values():
-            store.observed.renew()
-            for backend in store.backends:
-                if backend is not None:
-                    backend.abandon()
-        self._monitor = AsyncMonitor(list(self._stores.values()))
+        self._all.renew()
+        self._monitor = AsyncMonitor(list(self._all.shards()))
 
-    def _store(self, store: str | Store) -> AsyncRoutedStore:
+    def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         if self._closed:
             raise UsageError("the kit is closed.", fix="make a new one.")
-        name = store if isinstance(store, str) else store.name
-        found = self._stores.get(name)
-        if found is None:
-            self._topology.store(name)  # raises, with a near match
-            raise UsageError(f"store {name!r} is being replaced.", fix="try again.", retryable=True)
-        return found
+        return self._all.get(store if isinstance(store, str) else store.name)
 
     def explain(
         self,
         store: str | Store,
         kind: Literal["read", "write"] = "read",
         *,
+        key: str | None = None,
+        home: str | None = None,
         consistency: Consistency = SESSION,
         bookmark: str | Sequence[str] | None = None,
     ) -> Explanation:
-        """What a read or write would do on what is known now, and why every other endpoint is not taken. No I/O."""
-        routed = self._store(store)
-        entries = self._signer.decode(bookmark).entries(routed.name)
-        return routed.explanation(Kind(kind), consistency, entries, signed=self._signer.signs)
+        """What a read or write would do on what is known now, and why every other endpoint is not taken. No I/O.
+
+        Raises:
+            UsageError: a partitioned store without a key, or a key whose home would have to be looked up first.
+        """
+        found = self._store(store)
+        if isinstance(found, AsyncPartitionedStore):
+            found = found.explained(key, home)
+        elif key is not None or home is not None:
+            raise not_partitioned(found.name)
+        entries = self._signer.decode(bookmark).entries(found.name, found.partition)
+        return found.explanation(Kind(kind), consistency, entries, signed=self._signer.signs)
 
     def status(self) -> Status:
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""
-        return status_of([store.observed for store in self._stores.values()], self._local, self._clock.monotonic())
+        hot = {
+            f"{store.name}/{partition}": keys.top()
+            for store in self._all.by_name.values()
+            if isinstance(store, AsyncPartitionedStore)
+            for partition, keys in store.hot.items()
+        }
+        return status_of([shard.observed for shard in self._all.shards()], self._local, self._clock.monotonic(), hot)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
         return self._hooks.add(hook)
 
-    async def create_tables(self) -> None:
-        """Make what regionkit keeps beside the data, on the owner of every store. Idempotent.
+    def fan_out(
+        self,
+        store: str | Store,
+        work: Callable[[Any], Awaitable[T]],
+        *,
+        kind: Literal["read", "write"] = "read",
+        consistency: Consistency = SESSION,
+        timeout: float | None = None,
+        concurrency: int = CONCURRENCY,
+        bookmark: str | Sequence[str] | None = None,
+    ) -> AsyncFanOut[T]:
+        """Run `work` on every partition, in parallel: `for partition, result in kit.fan_out("carts", count): ...`.
 
-        Without it a store has no history: reads and writes work, its bookmarks say "read from the owner".
-        """
-        self._started()
-        for store in self._stores.values():
-            index = await self._owner_of(store)
-            deadline = Deadline(self._clock, self._profile.write_deadline)
+        Results come as they are ready: `Result(value)` or `Result(error=...)`; one that fails or is late delays no other.
 
-            def root(origin: str) -> HistoryRow:
-                return HistoryRow(uuid7().hex, None, None, 1, origin)
-
-            await store.backend(index).create_tables(deadline, root)
-            await self._ask_all(store)
-
-    async def _ask_all(self, store: AsyncRoutedStore) -> None:
-        indexes = [i for i, backend in enumerate(store.backends) if backend is not None]
-        await agather([lambda i=i: store.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
-
-    async def _owner_of(self, store: AsyncRoutedStore) -> int:
-        await self._ask_all(store)
-        index = store.observed.snapshot.owner
-        if index < 0:
-            raise RegionUnavailable(
-                f"store {store.name!r} has no primary now.", fix="see kit.status().", store=store.name
-            )
-        return index
-
-    async def adopt(self, store: str | Store, region: str) -> None:
-        """Say which primary counts from now on, after a promotion that the servers can not prove.
-
-        Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
-        writes that were lost with the old primary can not be told from others, unless their position lies past the fork.
+        Args:
+            store: name of a store, or its value.
+            work: called with what a block of the store yields.
+            kind: read (each partition's nearest proved copy) or write (its owner).
+            consistency: level of the reads.
+            timeout: seconds for all of it; default the profile's.
+            concurrency: partitions asked at once.
+            bookmark: what each partition has to show at least.
 
         Raises:
-            ConfigurationError: no such endpoint, or it does not report to be primary.
-            RegionUnavailable, DeadlineExceeded: it does not answer.
+            ConfigurationError: a concurrency below 1.
         """
         self._started()
-        routed = self._store(store)
-        index = next((i for i, e in enumerate(routed.store.endpoints) if region in (e.id, e.region)), -1)
-        if index < 0 or routed.backends[index] is None:
-            raise ConfigurationError(f"store {routed.name!r} has no endpoint {region!r} that may be used.")
-        seen = await routed.probe(index)
-        if seen is None:
-            raise RegionUnavailable(
-                f"{region!r} does not answer.", fix="see kit.status().", store=routed.name, region=region
-            )
-        if seen.role is not None and seen.role.value != "primary":
-            raise ConfigurationError(
-                f"{region!r} reports to be a {seen.role}.",
-                why="only a primary can own the data.",
-                fix="promote it on the server first.",
-            )
-        if seen.lineage is None:
-            raise ConfigurationError(
-                f"{region!r} has no history rows.", fix="call kit.create_tables() once it is primary."
-            )
-        parent = seen.lineage.current
-        if not seen.recorded:
-            fork = None if seen.reached is None else as_position(seen.reached)
-            row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, seen.origin)
-            await routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
-            event = HistoryWritten(
-                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
-            )
-            self._hooks.emit(event)
-            seen = await routed.probe(index)
-        routed.observed.adopt(None if seen is None else seen.lineage)
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
+        found = self._store(store)
+        seen = self._signer.decode(bookmark)
+        deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
-    async def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
-        """Whether the write of an OutcomeUnknown took effect.
+        async def run(shard: AsyncRoutedStore) -> tuple[T, Callable[[], Awaitable[Bookmark]]]:
+            session = AsyncRegionSession(self._store, self._signer, seen)
+            left = deadline.require("a fan-out", store=shard.name)
+            execution = AsyncExecution(session, shard, left)
+            if kind == "write":
+                value = await execution.write(work, key=None, fingerprint=None, mode=BlockMode())
+            else:
+                value = await execution.read(work, {"consistency": consistency})
+            return value, session.seen
 
-        "no" is said only after a tombstone was committed under its key, so the attempt can not commit later; it means
-        "not on the surviving history". "unknown" without a key.
-
-        Raises:
-            UsageError: more than 12 hours after the attempt: its marker may be gone.
-        """
-        if error.idempotency_key is None:
-            return "unknown"
-        if self._clock.wall() - error.began_at > RESOLVE_WITHIN:
-            raise UsageError(
-                "the attempt is too long ago to be resolved.",
-                why=f"markers are kept 24 hours, and absence is proof only within {RESOLVE_WITHIN / 3600:.0f}.",
-                fix="look at the data itself.",
-            )
-        self._started()
-        routed = self._store(error.store)
-        claim = Claim(error.idempotency_key, "", uuid7().hex)
-        try:
-            index = await self._owner_of(routed)
-            marker = await routed.backend(index).settle(Deadline(self._clock, self._profile.write_deadline), claim)
-        except RegionKitError:
-            return "unknown"
-        return "yes" if marker.applied else "no"
+        calls = {shard.partition: partial(run, shard) for shard in found.shards}
+        return AsyncFanOut(calls, deadline, concurrency, self._signer, seen)
 
     async def replace(self, topology: Topology) -> None:
         """Swap the topology while the kit runs. Blocks that are open end on the old one; stores that did not change keep
@@ -342,31 +281,14 @@ class AsyncRegionKit:
         topology.region(self._local)
         if self._closed:
             raise UsageError("the kit is closed.", fix="make a new one.")
-        before, monitor, started = self._stores, self._monitor, self._owner is not None
-        old, self._topology = self._topology, topology
-        after = {}
-        try:
-            for store in topology.stores:
-                known = before.get(store.name)
-                same = known is not None and known.store == store and _same_rules(old, topology, store)
-                after[store.name] = known if known is not None and same else self._routed(store)
-        except BaseException:
-            self._topology = old
-            raise
-        self._stores = after
-        self._monitor = AsyncMonitor(list(after.values()))
+        before, monitor, started = self._all, self._monitor, self._owner is not None
+        self._all = before.replaced(topology)
+        self._topology = topology
+        self._monitor = AsyncMonitor(list(self._all.shards()))
         await monitor.stop()
         if started:
             self._monitor.start()
-        for name, routed in before.items():
-            if after.get(name) is not routed:
-                for backend in routed.backends:
-                    if backend is not None:
-                        await backend.close()
-
-
-def _same_rules(old: Topology, new: Topology, store: Store) -> bool:
-    return all(old.allowed(store.name, e) == new.allowed(store, e) for e in store.endpoints)
+        await before.close(but=self._all)
 
 
 def _profile(spec: str | Mapping[str, Any] | Profile) -> Profile:

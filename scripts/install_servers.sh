@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests start: PostgreSQL, MariaDB, Redis, on Debian and Ubuntu, without starting a service.
+# Installs the servers that the tests start: PostgreSQL, MariaDB, Redis, on Debian and Ubuntu, without starting a service,
+# and the libraries of MongoDB's, which is a wheel. Then fetches Cassandra, once, which needs Java 17 and Maven.
 # Does nothing when all are there. Without root and sudo it says what is missing: an error when CI=true, a note otherwise.
 set -eu
 
@@ -11,19 +12,32 @@ PATH="$PATH:/usr/sbin:/sbin"
 { command -v mariadbd && command -v mariadb-install-db; } >/dev/null || missing+=(mariadb-server-core)
 command -v mariadb >/dev/null || missing+=(mariadb-client-core)
 command -v redis-server >/dev/null || missing+=(redis-server)
-[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ "$(uname -sm)" = 'Linux x86_64' ]; then
+  libraries=$(ldconfig -p)
+  [[ $libraries == *libcurl.so.4* ]] || missing+=(libcurl4)
+  [[ $libraries == *libssl.so.3* ]] || missing+=(libssl3)
+fi
+
+cassandra=("$(dirname "$0")/../.venv/bin/python" -m regionkit.testing.servers.kinds.cassandra_install)
+read -r -a for_cassandra <<<"$("${cassandra[@]}" --missing)"
+fetch_cassandra() { "${cassandra[@]}" || [ "${CI:-}" != true ]; }
+if [ $((${#missing[@]} + ${#for_cassandra[@]})) = 0 ]; then
+  fetch_cassandra
+  exit
+fi
 
 refuse() {
-  echo "install_servers: missing ${missing[*]}; $1" >&2
+  echo "install_servers: missing ${missing[*]} ${for_cassandra[*]}; $1" >&2
   [ "${CI:-}" != true ] || exit 1
-  exit 0
+  fetch_cassandra
+  exit
 }
 
 command -v apt-get >/dev/null || refuse "there is no apt-get here: install them with this system's own package manager."
 as_root=()
 if [ "$(id -u)" != 0 ]; then
   # -n: a script must not stop and ask for a password
-  sudo -n true 2>/dev/null || refuse "as root, run: apt-get install ${missing[*]}"
+  sudo -n true 2>/dev/null || refuse "as root, run: apt-get install ${missing[*]} ${for_cassandra[*]}"
   as_root=(sudo -n)
 fi
 
@@ -46,5 +60,11 @@ fi
 
 options=(-o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold)
 "${as_root[@]}" apt-get "${options[@]}" update -qq
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get "${options[@]}" install -y -qq --no-install-recommends "${missing[@]}"
+install_packages() {
+  [ $# = 0 ] || "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get "${options[@]}" install -y -qq --no-install-recommends "$@"
+}
+install_packages "${missing[@]}"
+# Not every release of these systems has a Java 17; fetching says so then.
+install_packages "${for_cassandra[@]}" || true
+fetch_cassandra

@@ -18,20 +18,28 @@ ROOT = Path(__file__).parent.parent
 HEADER = "# Generated from {source} by scripts/twins.py. Do not edit.\n"
 HAND_WRITTEN = {
     "regionkit/core/concurrency_async.py",  # threads and asyncio differ in kind
+    "regionkit/backends/cassandra/bridge_async.py",  # the driver answers to a callback or to a waiting thread
     "regionkit/backends/sql/bridge_async.py",  # greenlets are crossed on one side only
+    "regionkit/backends/redis/stream_async.py",  # a socket's time-outs, an event loop's timer
+    "regionkit/backends/memory/bridge_async.py",  # a mapping can not wait in asyncio
+    "regionkit/backends/mongo/bounds_async.py",  # asyncio's TLS handshake has a limit of its own
 }
 RULES = [
     (r"\basync def\b", "def"),
     (r"\basync with\b", "with"),
+    (r"\basync for\b", "for"),
     (r"\bawait ", ""),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
+    (r"\b__aiter__\b", "__iter__"),
     (r"\bAsync(?=[A-Z])", ""),
-    (r"\b(\w+)_async(?= import\b|\()", r"\1"),
+    (r"\basync_opened\b", "opened"),
+    (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
     (r"\bspawn_async\b", "spawn"),
     (r"\bcreate_async_engine\b", "create_engine"),
-    (r"\ba(sleep|gather|owner|drive|resume)\b", r"\1"),
+    (r"\ba(sleep|gather|owner|drive|resume|bounded)\b", r"\1"),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),
+    (r"\bpymongo\.asynchronous\b", "pymongo.synchronous"),
     (r"\bIS_ASYNC = True\b", "IS_ASYNC = False"),
 ]
 

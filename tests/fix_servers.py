@@ -1,4 +1,4 @@
-"""Real servers as fixtures: shared ones (`pg`, `mariadb`, `redis_server`) and factories of ones to destroy (`own_*`).
+"""Real servers as fixtures: shared ones (`pg`, `mariadb`, `redis_server`, `mongo`, `cassandra`), factories of own ones (`own_*`).
 
 A server that is to be had nowhere skips the test at a desk and fails it in continuous integration (CI=true). Tests on a
 shared server take a database of their own (`pg.database()`), and leave its nodes as they found them.
@@ -16,7 +16,9 @@ import pytest
 from regionkit.testing import ServerUnavailable, servers
 
 if TYPE_CHECKING:
+    from regionkit.testing.servers.kinds.cassandra import CassandraServers
     from regionkit.testing.servers.kinds.mariadb import MariadbServers
+    from regionkit.testing.servers.kinds.mongodb import MongodbServers
     from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
     from regionkit.testing.servers.kinds.redis import RedisServers
 
@@ -54,9 +56,23 @@ def mariadb() -> Iterator[MariadbServers]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServers]:
-    """A Redis primary with one replica, shared by the session."""
+    """A Redis primary with two replicas, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, servers.redis(1))
+        yield _enter(stack, servers.redis(2))
+
+
+@pytest.fixture(scope="session")
+def mongo() -> Iterator[MongodbServers]:
+    """A MongoDB replica set with members in three regions, shared by the session."""
+    with ExitStack() as stack:
+        yield _enter(stack, servers.mongodb(["us-east-1", "ap-northeast-2", "eu-west-1"]))
+
+
+@pytest.fixture(scope="session")
+def cassandra() -> Iterator[CassandraServers]:
+    """A Cassandra cluster with a node in each of two data centres, shared by the session (`cassandra.keyspace()`)."""
+    with ExitStack() as stack:
+        yield _enter(stack, servers.cassandra({"us-east-1": 1, "eu-west-1": 1}))
 
 
 @pytest.fixture
@@ -78,3 +94,17 @@ def own_redis() -> Iterator[Callable[..., RedisServers]]:
     """Makes Redis servers for this test alone; arguments are those of `servers.redis`."""
     with ExitStack() as stack:
         yield lambda replicas=0, **options: _enter(stack, servers.redis(replicas, **options))
+
+
+@pytest.fixture
+def own_mongo() -> Iterator[Callable[..., MongodbServers]]:
+    """Makes MongoDB replica sets for this test alone; arguments are those of `servers.mongodb`."""
+    with ExitStack() as stack:
+        yield lambda regions=("us-east-1", "ap-northeast-2", "eu-west-1"): _enter(stack, servers.mongodb(regions))
+
+
+@pytest.fixture
+def own_cassandra() -> Iterator[Callable[..., CassandraServers]]:
+    """Makes Cassandra clusters for this test alone; arguments are those of `servers.cassandra`."""
+    with ExitStack() as stack:
+        yield lambda datacenters, **options: _enter(stack, servers.cassandra(datacenters, **options))

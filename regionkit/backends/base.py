@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from regionkit.backends.values import Capabilities, Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind
+from regionkit.routing.decision import Kind, Request
 from regionkit.routing.history import HistoryRow
+from regionkit.routing.placement import Placement
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
 
@@ -82,7 +83,36 @@ class Handle(Protocol):
 
     @property
     def commits(self) -> int:
-        """Commits of this block so far."""
+        """Commits of this block so far; where there is no transaction, writes that were acknowledged."""
+        ...
+
+    @property
+    def used(self) -> bool:
+        """Whether a statement was sent."""
+        ...
+
+    @property
+    def implicit(self) -> bool:
+        """Whether a statement committed by itself."""
+        ...
+
+    @property
+    def expired(self) -> bool:
+        """Whether the server had not answered when the deadline passed."""
+        ...
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a commit was sent and its answer never came."""
+        ...
+
+    @property
+    def warning(self) -> str:
+        """What the server warned of at the commit; "" for nothing."""
+        ...
+
+    def outcome(self, result: Any) -> Any:
+        """What `execute_write` gives back for what its function returned, once the block has ended."""
         ...
 
 
@@ -100,8 +130,8 @@ class EndpointBackend(Protocol):
         """
         ...
 
-    def handle(self, kind: Kind, source: LeaseSource, *, core: bool, snapshot: bool) -> Handle:
-        """What the user types with."""
+    def handle(self, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]) -> Handle:
+        """What the user types with. `asked` says what the decision that gave the lease had been asked."""
         ...
 
     def probe(self, timeout: float, connecting: float) -> Observation:
@@ -117,7 +147,11 @@ class EndpointBackend(Protocol):
         ...
 
     def claim(self, handle: Handle, claim: Claim) -> Marker | None:
-        """First statement of a keyed attempt: None when it is ours now, else what stands there."""
+        """First statement of a keyed attempt: None when it is ours now, else what stands there.
+
+        It may exchange `handle.native` for what a keyed function types with (Redis: a pipeline). A backend whose effect and
+        marker are written at the end only raises `Claimed` from `finish` when another attempt was first.
+        """
         ...
 
     def store_result(self, handle: Handle, claim: Claim, result: bytes) -> None:
@@ -138,6 +172,17 @@ class EndpointBackend(Protocol):
 
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
+        ...
+
+    def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
+        """The row of a directory that this endpoint has; None when it has none."""
+        ...
+
+    def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
+        """Put `row` where the row's version is `expected` (0: where there is none); the row that stands then.
+
+        Only on the owner. An older regionkit that made no table for placements is a ConfigurationError.
+        """
         ...
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:

@@ -1,4 +1,4 @@
-"""Words that routing and every backend share: kinds of failure, capabilities, idempotency markers. Pure."""
+"""Words that routing and every backend share: kinds of failure, capabilities, block modes, idempotency markers. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-__all__ = ["Capabilities", "Claim", "Failure", "Marker"]
+import msgspec
+
+from regionkit.routing.consistency import SESSION, Consistency
+
+__all__ = ["BlockMode", "Capabilities", "Claim", "Claimed", "Failure", "Marker"]
 
 
 class Failure(Enum):
@@ -31,6 +35,10 @@ class Capabilities:
         transactions: a write block is one transaction that an exception rolls back.
         markers: keyed `execute_write` is possible.
         detects_promotion: the server itself proves where a history was left (else an operator adopts).
+        bounded: BOUNDED reads are possible.
+        strong: what STRONG reads on this backend, in words; "" when it is refused.
+        leaderless: any allowed region takes writes; there is no owner.
+        modes: which of "core", "snapshot" and "transaction" a block may ask for.
         notes: limits, in words.
     """
 
@@ -40,7 +48,27 @@ class Capabilities:
     transactions: bool
     markers: bool
     detects_promotion: bool
+    bounded: bool = True
+    strong: str = "the owner, primary as configured or by descent"
+    leaderless: bool = False
+    modes: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+
+
+class BlockMode(msgspec.Struct, frozen=True, gc=False):
+    """How a block was asked for.
+
+    Attributes:
+        core: on SQL a Connection instead of a Session.
+        snapshot: a read as one repeatable-read transaction.
+        transaction: a write as one transaction, where that is not always so.
+        consistency: level of a read.
+    """
+
+    core: bool = False
+    snapshot: bool = False
+    transaction: bool = False
+    consistency: Consistency = SESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +87,11 @@ class Marker:
     applied: bool
     fingerprint: str
     result: bytes | None
+
+
+class Claimed(Exception):
+    """At the end of a keyed attempt its key was found taken: what stands there. Nothing of this attempt took effect."""
+
+    def __init__(self, marker: Marker) -> None:
+        super().__init__(marker)
+        self.marker = marker

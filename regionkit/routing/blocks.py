@@ -29,7 +29,7 @@ from regionkit.errors import (
 from regionkit.routing.bookmark import OWNER_ONLY, Entry
 from regionkit.routing.connect import Attempt, Connecting
 from regionkit.routing.consistency import Level
-from regionkit.routing.decision import Kind, Outcome
+from regionkit.routing.decision import Kind, Outcome, Request
 from regionkit.topology import Role
 
 __all__ = ["Block", "Route"]
@@ -67,10 +67,13 @@ class Block(Connecting, Generic[H]):
         kind = shared.request.kind
         session = self._session
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
+        if self._locate is not None and self._share is not None:
+            store = self.store = self._locate(self.deadline)
+            shared = self._shared = self._share(store)
         session._opening(self)
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
-        own = session._class_of(store, shared) if looks_back and session._has_seen(store.name) else shared
+        own = session._class_of(store, shared) if looks_back and session._has_seen(store) else shared
         decision = None if self._excluded else store.observed.route(own)
         if decision is None or decision.outcome is not Outcome.USE:
             self._request = self._asking()  # waiting needs this call's own instant
@@ -81,9 +84,9 @@ class Block(Connecting, Generic[H]):
             if decision.outcome is not Outcome.USE:
                 lease = self._acquire()
             handle = self._handle = store.backend(self.decision.index).handle(
-                kind, self._acquire, core=self._core, snapshot=self._snapshot
+                kind, self._acquire, self._mode, self._served
             )
-            if lease is not None or self._core:
+            if lease is not None or self._mode.core:
                 handle.begin(lease or self._acquire())
         except BaseException as error:
             self._end(error)
@@ -201,14 +204,20 @@ class Block(Connecting, Generic[H]):
         elif handle.commits:
             self.store.observed.reached(decision.index, lease.seen.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, lease.seen.incarnation, seen=False)
-            self._session._wrote(self.store.name, entry)
+            self._session._wrote(self.store, entry)
         if isinstance(error, OutcomeUnknown) or handle.unknown:
-            self._session._wrote(self.store.name, OWNER_ONLY)  # it may be there: only the owner knows
+            self._session._wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
         if isinstance(error, OutcomeUnknown):
             error.store = error.store or self.store.name
+            error.key = error.key or self.key
         if handle.warning:
             region = decision.snapshot.endpoints[decision.index].region
             self.store.hooks.emit(ReplicationUnknown(self.store.name, region, handle.warning))
+
+    def _served(self) -> Request:
+        """What the decision that serves this block was asked."""
+        assert self.decision is not None
+        return self.decision.request
 
     @property
     def handle(self) -> Handle | None:
@@ -255,4 +264,6 @@ class Block(Connecting, Generic[H]):
         e = decision.endpoint
         lineage = decision.snapshot.lineage
         epoch = None if lineage is None else lineage.current.epoch
+        if e.seen is not None and e.seen.term:
+            epoch = e.seen.term
         return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, list(self._attempts))

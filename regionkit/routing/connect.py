@@ -11,12 +11,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from regionkit.backends.base import Handle, Lease
-from regionkit.backends.values import Failure
+from regionkit.backends.values import BlockMode, Failure
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import (
@@ -54,6 +55,13 @@ _WORTH_ASKING_ANEW = (Refusal.INVALID, Refusal.LOST, Refusal.FENCED)
 """Refusals that rest on who the owner is: another one may have taken over a moment ago."""
 
 
+def _worth_asking_anew(decision: Decision) -> bool:
+    """Whether fresh answers may change a refusal: of who owns the store, or of where its members stand."""
+    snapshot = decision.snapshot
+    ownerless = snapshot.owner < 0 and not snapshot.leaderless
+    return decision.refusal in _WORTH_ASKING_ANEW or ownerless or any(not e.region for e in snapshot.endpoints)
+
+
 class Connecting:
     """The part of a block that gets its connection. See `Block`."""
 
@@ -61,18 +69,20 @@ class Connecting:
         "_attempts",
         "_began",
         "_bookmark",
-        "_core",
         "_counted",
         "_excluded",
         "_handle",
         "_lease",
+        "_locate",
+        "_mode",
         "_request",
         "_session",
+        "_share",
         "_shared",
-        "_snapshot",
         "_timeout",
         "deadline",
         "decision",
+        "key",
         "store",
     )
 
@@ -82,17 +92,21 @@ class Connecting:
         store: RoutedStore,
         shared: RequestClass,
         timeout: float | None,
+        mode: BlockMode,
         *,
-        core: bool,
-        snapshot: bool,
         excluded: frozenset[int] = frozenset(),
+        key: str = "",
+        locate: Callable[[Deadline], RoutedStore] | None = None,
+        share: Callable[[RoutedStore], RequestClass] | None = None,
     ) -> None:
         self._session = session
         self.store = store
         self._shared = shared
         self._timeout = timeout
-        self._core = core
-        self._snapshot = snapshot
+        self._mode = mode
+        self._locate = locate
+        self._share = share
+        self.key = key
         self._excluded = excluded
         self._bookmark = session._bookmark
         self._attempts: list[Attempt] = []
@@ -116,9 +130,9 @@ class Connecting:
         now = self.deadline.at - self.deadline.timeout
         return msgspec.structs.replace(
             self._shared.request,
-            entries=session._entries(store.name),
+            entries=session._entries(store),
             signed=session._signed,
-            pin=session._pin(store.name),
+            pin=session._pin(store),
             excluded=self._excluded,
             wait_until=min(now + store.profile.longest_wait, self.deadline.at),
         )
@@ -141,7 +155,7 @@ class Connecting:
         refreshed = False
         while True:
             if decision.outcome is Outcome.REFUSE:
-                if refreshed or decision.refusal not in _WORTH_ASKING_ANEW:
+                if refreshed or not _worth_asking_anew(decision):
                     self.decision = decision
                     raise error_of(decision)
                 refreshed = True
@@ -219,11 +233,11 @@ class Connecting:
             decision = observed.decide(request)
         if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
             assert self.deadline is not None
-            left = self.deadline.remaining()
+            half = self.deadline.remaining() / 2.0  # a copy that says nothing must leave time for the read itself
             keep = (index, lease.seen.incarnation)
-            taken = self._session._take_positions(self.store, keep=keep, within=left)
+            taken = self._session._take_positions(self.store, keep=keep, within=half)
             if taken:
-                request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store.name))
+                request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store))
                 decision = observed.decide(request)
         if decision.outcome is Outcome.WAIT and decision.index == index:
             return self._waited(decision, request, lease, index)
@@ -252,7 +266,7 @@ class Connecting:
     def _keep_bounded(self, lease: Lease, decision: Decision, index: int) -> None:
         """BOUNDED holds at the start of each statement, not of the block."""
         bound = decision.request.consistency.max_staleness
-        if decision.request.consistency.level is not Level.BOUNDED or self._snapshot or "served" in decision.proof:
+        if decision.request.consistency.level is not Level.BOUNDED or self._mode.snapshot or "served" in decision.proof:
             return
         if index == self.store.observed.snapshot.owner:
             return
@@ -280,11 +294,14 @@ class Connecting:
             return error
         if getattr(self._handle, "unknown", False):
             return self._unknown(error, "its COMMIT was sent and not answered, and the block went on.")
+        failure = self.store.backend(self.decision.index).classify(error)
+        if failure in (Failure.CONNECTION, Failure.DEADLINE) and self._stands_alone():
+            return self._unknown(error, "a write was sent and not answered, and there is no transaction to roll back.")
         store, index = self.store, self.decision.index
         backend = store.backend(index)
         region = store.observed.snapshot.endpoints[index].region
         where: dict[str, Any] = {"store": store.name, "region": region}
-        match backend.classify(error):
+        match failure:
             case Failure.DEADLINE:
                 fix = "pass a larger timeout=, or look at kit.status() for slow or dead regions."
                 return DeadlineExceeded(
@@ -302,12 +319,19 @@ class Connecting:
                 return RegionUnavailable(f"{region} is no longer the primary.", why=_text(error), fix=fix, **where)
         return error
 
+    def _stands_alone(self) -> bool:
+        """Whether statements of this write were sent that no rollback takes back."""
+        if self.kind is not Kind.WRITE or self._mode.transaction or not getattr(self._handle, "used", False):
+            return False
+        return self.store.capabilities is not None and not self.store.capabilities.transactions
+
     def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
         return OutcomeUnknown(
             f"a block on {self.store.name!r} has an unknown outcome: {what}",
             why=_text(error),
             fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
             store=self.store.name,
+            key=self.key,
         )
 
     def _release(self) -> None:

@@ -2,12 +2,15 @@
 
 Filters, in this order, each with its reason: residency, epoch, role, health, bookmark, staleness. Then preference.
 
-1. An endpoint outside the allowed set is refused before anything else is looked at.
-2. `write` and STRONG take the owner only. Other reads take any endpoint that is not barred.
+1. An endpoint outside the allowed set, or of which it is not known where it stands, is refused before anything else is
+   looked at.
+2. `write` and STRONG take the owner only; where there never is one (leaderless), any. Other reads take any endpoint that is
+   not barred.
 3. SESSION asks that every entry of the bookmark is satisfied by what this incarnation of the endpoint has reached;
    BOUNDED that its measured staleness is within the bound. The owner satisfies both, unless an entry lies past a fork.
-4. Preference orders what is left: the local region, then by round trip; among the local ones, and among the others, the
-   replica that this session read last comes first.
+4. Preference orders what is left: the regions that the request names, the local region, then by round trip; among those
+   equal so far the replica that this session read last comes first. With weights: that replica, then the fewest calls for
+   its weight.
    Endpoints that have just recovered come last until their hold-down is over.
 5. The first in order is used if it is proved. Else `on_stale` is walked:
    wait: for the first in order, at most as long as the best proved one would cost in extra round trip, and never past
@@ -103,7 +106,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
         return Explanation(self, guarantees)
 
 
-def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int]) -> Decision:
+def decide(
+    snapshot: Snapshot, request: Request, now: float, loads: Sequence[int], calls: Sequence[int] = ()
+) -> Decision:
     """The only place that picks an endpoint.
 
     Args:
@@ -111,12 +116,16 @@ def decide(snapshot: Snapshot, request: Request, now: float, loads: Sequence[int
         request: what is asked.
         now: monotonic seconds.
         loads: operations in flight, per endpoint; chooses among equals only.
+        calls: operations so far, per endpoint; for weights.
     """
     verdicts = tuple([_filter(snapshot, request, index, now) for index in range(len(snapshot.endpoints))])
     eligible = [i for i, v in enumerate(verdicts) if v.refused_by in _LEFT]
     if not eligible:
         return _refuse(snapshot, request, verdicts, _kind_of_refusal(verdicts), now)
-    order, equals = _ordered(snapshot, request, eligible, now, loads)
+    if request.weights:
+        order, equals = _spread(snapshot, request, eligible, now, calls or loads), True
+    else:
+        order, equals = _ordered(snapshot, request, eligible, now, loads)
     first = order[0]
     valid_until = now if equals else FOREVER
     if verdicts[first].refused_by is None:
@@ -166,12 +175,14 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
     """The first filter that refuses an endpoint, or how it stands to the data asked for."""
     e = snapshot.endpoints[index]
     if not e.allowed:
+        if not e.region:
+            return Verdict(Filter.HEALTH, "where it stands is not known: it has not said so yet")
         return Verdict(Filter.RESIDENCY, f"{e.region} is outside the residency of {snapshot.store}")
     if e.barred:
         return Verdict(Filter.EPOCH, e.barred)
     level = request.consistency.level
     writes = request.kind is _WRITE
-    needs_owner = writes or level is _STRONG
+    needs_owner = (writes or level is _STRONG) and not snapshot.leaderless
     if needs_owner and index != snapshot.owner:
         if e.role is Role.PRIMARY:
             return Verdict(Filter.EPOCH, "another primary owns the store")
@@ -181,7 +192,7 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
     down = e.write_open if writes else e.read_open
     if down:
         return Verdict(Filter.HEALTH, down)
-    if needs_owner or level is _EVENTUAL:
+    if needs_owner or writes or level is _EVENTUAL or level is _STRONG:
         return PROVED
     if level is _SESSION:
         return session_proof(snapshot, request, index) if request.entries else PROVED
@@ -194,11 +205,14 @@ def _ordered(
     """Eligible endpoints by preference, and whether load chose the first among equals."""
     if len(eligible) == 1:
         return eligible, False
-    endpoints, local, pin = snapshot.endpoints, snapshot.local, request.pin
+    endpoints, local, pin, regions = snapshot.endpoints, snapshot.local, request.pin, request.regions
     ranks = []
     for i in eligible:
         e = endpoints[i]
-        ranks.append((e.held_until > now, e.region != local, i != pin, FOREVER if e.rtt is None else e.rtt, i))
+        near: int | bool = e.region != local
+        if regions:
+            near = regions.index(e.region) if e.region in regions else len(regions) + near
+        ranks.append((e.held_until > now, near, i != pin, FOREVER if e.rtt is None else e.rtt, i))
     ranks.sort()
     order = [rank[4] for rank in ranks]
     first, second = ranks[0], ranks[1]
@@ -208,6 +222,19 @@ def _ordered(
     equals = [rank[4] for rank in ranks if rank[:3] == first[:3] and rank[3] <= window]
     equals.sort(key=lambda i: loads[i])
     return equals + order[len(equals) :], True
+
+
+def _spread(snapshot: Snapshot, request: Request, eligible: list[int], now: float, calls: Sequence[int]) -> list[int]:
+    """Eligible endpoints by weight: the fewest calls for its weight first; those without weight last, nearest first."""
+    endpoints, weights = snapshot.endpoints, dict(request.weights)
+
+    def rank(i: int) -> tuple[bool, bool, float, float, int]:
+        e = endpoints[i]
+        weight = weights.get(e.region)
+        share = FOREVER if weight is None else (calls[i] + 1) / weight
+        return (e.held_until > now, i != request.pin, share, FOREVER if e.rtt is None else e.rtt, i)
+
+    return sorted(eligible, key=rank)
 
 
 def _worth(snapshot: Snapshot, first: int, proved: list[int], owner: int, eligible: list[int]) -> float:

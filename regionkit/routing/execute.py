@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from regionkit.backends.values import Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Claim, Claimed, Failure, Marker
 from regionkit.core.codec import decode, is_plain
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
@@ -41,6 +41,7 @@ from regionkit.routing.blocks import Block
 from regionkit.routing.bookmark import Entry
 from regionkit.routing.consistency import SESSION, Level, on_stale_steps
 from regionkit.routing.decision import Kind
+from regionkit.routing.partitions import Asked
 from regionkit.routing.store import RoutedStore
 
 __all__ = ["Execution"]
@@ -56,10 +57,11 @@ LONGEST_KEY = 200
 class Execution:
     """One call of execute_read or execute_write."""
 
-    def __init__(self, session: Any, store: RoutedStore, timeout: float | None) -> None:
+    def __init__(self, session: Any, store: RoutedStore, timeout: float | None, key: str = "") -> None:
         self._session = session
         self._store = store
         self._timeout = timeout
+        self._key = key
         self._excluded: frozenset[int] = frozenset()
         self._block: Block[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
@@ -71,11 +73,15 @@ class Execution:
         store = self._store
         deadline = self._deadline(Kind.READ)
         on_stale = on_stale_steps(options.pop("on_stale", None))
-        prefer = options.pop("prefer", None) or store.prefer
-        shared = store.shared(Kind.READ, options.pop("consistency", SESSION), on_stale, prefer)
-        core, snapshot = options.pop("core", False), options.pop("snapshot", False)
+        mode = BlockMode(
+            core=options.pop("core", False),
+            snapshot=options.pop("snapshot", False),
+            consistency=options.pop("consistency", SESSION),
+        )
+        asked = Asked(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
         if options:
             raise TypeError(f"execute_read() got unexpected arguments: {', '.join(options)}")
+        shared = asked.shared(store)
 
         def run() -> T:
             left = deadline.require("a read", store=store.name)
@@ -86,9 +92,9 @@ class Execution:
                 store,
                 shared,
                 left / 2.0 if others else left,
-                core=core,
-                snapshot=snapshot,
+                mode,
                 excluded=self._excluded,
+                key=self._key,
             )
             self._block = block
             with block as db:
@@ -101,17 +107,22 @@ class Execution:
                 raise self._lost from self._lost.__cause__  # no endpoint is left because of this very error
             raise
 
-    def write(self, work: Callable[[Any], T], *, key: str | None, fingerprint: str | None, core: bool) -> T:
+    def write(self, work: Callable[[Any], T], *, key: str | None, fingerprint: str | None, mode: BlockMode) -> T:
         """Run a write; again where the table above says so."""
         deadline = self._deadline(Kind.WRITE)
         began_at = self._store.clock.wall()
         _check_key(key)
+        shared = Asked(Kind.WRITE, mode).shared(self._store)
+        if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
+            raise ConfigurationError(
+                f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
+                why="no marker can be written there in one step with the effect.",
+                fix="make the write itself idempotent, or keep the effect in a store that has transactions.",
+            )
 
         def run() -> T:
             left = deadline.require("a write", store=self._store.name)
-            block: Block[Any] = Block(
-                self._session, self._store, self._store.write_class, left, core=core, snapshot=False
-            )
+            block: Block[Any] = Block(self._session, self._store, shared, left, mode, key=self._key)
             self._block = block
             if key is None:
                 with block as db:
@@ -144,14 +155,17 @@ class Execution:
                 marker = backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, block.entry_now())
-                result = work(db)
+                result = work(handle.native or db)
                 plain = is_plain(result, largest=LARGEST_RESULT)
                 if plain is not None:
                     backend.store_result(handle, claim, plain)
-                return result
+            final: T = handle.outcome(result)
+            return final
+        except Claimed as found:
+            marker = found.marker
         except _Done as done:
             marker = done.marker
-            self._session._wrote(self._store.name, done.entry)
+            self._session._wrote(self._store, done.entry)
         earlier: T = self._earlier(marker, claim)
         return earlier
 
@@ -256,6 +270,7 @@ class Execution:
             error.idempotency_key = key
             error.began_at = began_at
             error.store = self._store.name
+            error.key = error.key or self._key
         return error
 
 

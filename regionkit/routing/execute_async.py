@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from regionkit.backends.values import Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Claim, Claimed, Failure, Marker
 from regionkit.core.codec import decode, is_plain
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
@@ -40,6 +40,7 @@ from regionkit.routing.blocks_async import AsyncBlock
 from regionkit.routing.bookmark import Entry
 from regionkit.routing.consistency import SESSION, Level, on_stale_steps
 from regionkit.routing.decision import Kind
+from regionkit.routing.partitions_async import Asked
 from regionkit.routing.store_async import AsyncRoutedStore
 
 __all__ = ["AsyncExecution"]
@@ -55,10 +56,11 @@ LONGEST_KEY = 200
 class AsyncExecution:
     """One call of execute_read or execute_write."""
 
-    def __init__(self, session: Any, store: AsyncRoutedStore, timeout: float | None) -> None:
+    def __init__(self, session: Any, store: AsyncRoutedStore, timeout: float | None, key: str = "") -> None:
         self._session = session
         self._store = store
         self._timeout = timeout
+        self._key = key
         self._excluded: frozenset[int] = frozenset()
         self._block: AsyncBlock[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
@@ -70,11 +72,15 @@ class AsyncExecution:
         store = self._store
         deadline = self._deadline(Kind.READ)
         on_stale = on_stale_steps(options.pop("on_stale", None))
-        prefer = options.pop("prefer", None) or store.prefer
-        shared = store.shared(Kind.READ, options.pop("consistency", SESSION), on_stale, prefer)
-        core, snapshot = options.pop("core", False), options.pop("snapshot", False)
+        mode = BlockMode(
+            core=options.pop("core", False),
+            snapshot=options.pop("snapshot", False),
+            consistency=options.pop("consistency", SESSION),
+        )
+        asked = Asked(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
         if options:
             raise TypeError(f"execute_read() got unexpected arguments: {', '.join(options)}")
+        shared = asked.shared(store)
 
         async def run() -> T:
             left = deadline.require("a read", store=store.name)
@@ -85,9 +91,9 @@ class AsyncExecution:
                 store,
                 shared,
                 left / 2.0 if others else left,
-                core=core,
-                snapshot=snapshot,
+                mode,
                 excluded=self._excluded,
+                key=self._key,
             )
             self._block = block
             async with block as db:
@@ -101,18 +107,23 @@ class AsyncExecution:
             raise
 
     async def write(
-        self, work: Callable[[Any], Awaitable[T]], *, key: str | None, fingerprint: str | None, core: bool
+        self, work: Callable[[Any], Awaitable[T]], *, key: str | None, fingerprint: str | None, mode: BlockMode
     ) -> T:
         """Run a write; again where the table above says so."""
         deadline = self._deadline(Kind.WRITE)
         began_at = self._store.clock.wall()
         _check_key(key)
+        shared = Asked(Kind.WRITE, mode).shared(self._store)
+        if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
+            raise ConfigurationError(
+                f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
+                why="no marker can be written there in one step with the effect.",
+                fix="make the write itself idempotent, or keep the effect in a store that has transactions.",
+            )
 
         async def run() -> T:
             left = deadline.require("a write", store=self._store.name)
-            block: AsyncBlock[Any] = AsyncBlock(
-                self._session, self._store, self._store.write_class, left, core=core, snapshot=False
-            )
+            block: AsyncBlock[Any] = AsyncBlock(self._session, self._store, shared, left, mode, key=self._key)
             self._block = block
             if key is None:
                 async with block as db:
@@ -145,14 +156,17 @@ class AsyncExecution:
                 marker = await backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, await block.entry_now())
-                result = await work(db)
+                result = await work(handle.native or db)
                 plain = is_plain(result, largest=LARGEST_RESULT)
                 if plain is not None:
                     await backend.store_result(handle, claim, plain)
-                return result
+            final: T = handle.outcome(result)
+            return final
+        except Claimed as found:
+            marker = found.marker
         except _Done as done:
             marker = done.marker
-            self._session._wrote(self._store.name, done.entry)
+            self._session._wrote(self._store, done.entry)
         earlier: T = self._earlier(marker, claim)
         return earlier
 
@@ -257,6 +271,7 @@ class AsyncExecution:
             error.idempotency_key = key
             error.began_at = began_at
             error.store = self._store.name
+            error.key = error.key or self._key
         return error
 
 

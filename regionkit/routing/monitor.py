@@ -76,6 +76,9 @@ class _Watch:
         profile = self._store.profile
         while not self._stopping.is_set():
             pause = profile.probe_every
+            if self._store.refused(self._index):  # a member of a cluster that has said where it stands
+                self._backend.close()
+                return
             try:
                 seen = self._store.probe(self._index)
                 if seen is not None:

@@ -20,7 +20,7 @@ from regionkit.routing.history import Lineage
 from regionkit.routing.position import Position, as_position, extended, reaches
 from regionkit.routing.snapshot import EndpointState, Observation, Snapshot, adopted, observe, replaced
 from regionkit.routing.staleness import Ring, Sample
-from regionkit.topology import Profile, Role, Store, Topology
+from regionkit.topology import Profile, Role, Shard, Store, Topology
 
 __all__ = ["ObservedStore", "RequestClass"]
 
@@ -39,16 +39,25 @@ class ObservedStore:
     """Thread-safe. `snapshot` is replaced whole; read it once per use."""
 
     def __init__(
-        self, store: Store, topology: Topology, local: str, profile: Profile, clock: Clock, hooks: EventHooks
+        self,
+        store: Store,
+        topology: Topology,
+        local: str,
+        profile: Profile,
+        clock: Clock,
+        hooks: EventHooks,
+        shard: Shard | None = None,
     ) -> None:
+        shard = shard or store.shards([region.name for region in topology.regions])[0]
         self.store = store
+        self.shard = shard
         self.profile = profile
         self._clock = clock
         self._hooks = hooks
         self._random = random.Random()
         self._ring = Ring()
         self.renew()
-        count = len(store.endpoints)
+        count = len(shard.endpoints)
         self.loads = [0] * count
         self._calls = [0] * count
         self._calls_before = {
@@ -64,11 +73,15 @@ class ObservedStore:
                     region=e.region,
                     configured=e.role,
                     role=e.role,
-                    allowed=topology.allowed(store, e),
+                    allowed=e.region != "" and topology.allowed(store, e),
                 )
-                for e in store.endpoints
+                for e in shard.endpoints
             ),
-            owner=next((i for i, e in enumerate(store.endpoints) if e.role is Role.PRIMARY), -1),
+            owner=-1
+            if store.leaderless
+            else next((i for i, e in enumerate(shard.endpoints) if e.role is Role.PRIMARY and e.region), -1),
+            leaderless=store.leaderless,
+            regions=frozenset(region.name for region in topology.regions if store.residency.allows(region)),
         )
 
     def renew(self) -> None:
@@ -77,7 +90,7 @@ class ObservedStore:
 
     def decide(self, request: Request) -> Decision:
         """Decide on what is known now."""
-        return decide(self.snapshot, request, self._clock.monotonic(), self.loads)
+        return decide(self.snapshot, request, self._clock.monotonic(), self.loads, self._calls)
 
     def route(self, shared: RequestClass) -> Decision:
         """The decision for a request class: the last one while it holds."""
@@ -86,7 +99,9 @@ class ObservedStore:
             until = decision.valid_until
             if until == FOREVER or self._clock.monotonic() < until:
                 return decision
-        decision = shared.decision = decide(self.snapshot, shared.request, self._clock.monotonic(), self.loads)
+        decision = shared.decision = decide(
+            self.snapshot, shared.request, self._clock.monotonic(), self.loads, self._calls
+        )
         return decision
 
     def observe(self, index: int, seen: Observation) -> None:

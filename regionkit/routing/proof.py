@@ -3,7 +3,8 @@
 1. SESSION: every entry of the bookmark is satisfied by what this incarnation of the endpoint has reached.
 2. BOUNDED: its measured staleness is within the bound.
 3. The owner satisfies both, unless an entry lies past a fork, is refuted by the owner's own log, or is ahead of it.
-4. A position that the owner does not know is not waited for: one fresh question to the owner, then it is lost (signed) or
+4. Where there is no owner, an entry without a position is satisfied where every acknowledged write is shown, whoever took it.
+5. A position that the owner does not know is not waited for: one fresh question to the owner, then it is lost (signed) or
    invalid (unsigned).
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from regionkit.routing.bookmark import Entry
 from regionkit.routing.history import Survival
-from regionkit.routing.position import reaches, refutes
+from regionkit.routing.position import LevelsReached, reaches, reaches_everything, refutes
 from regionkit.routing.request import Filter, Request, Standing, Verdict
 from regionkit.routing.snapshot import EndpointState, Snapshot
 
@@ -31,6 +32,8 @@ def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     """How an endpoint stands to the entries of a SESSION read, of which there are some."""
     if index == snapshot.owner:
         return _owner_session(snapshot, request, index)
+    if snapshot.leaderless:
+        return _leaderless_session(snapshot, request, index)
     e = snapshot.endpoints[index]
     if snapshot.unrecorded:
         return _unproved(
@@ -54,6 +57,30 @@ def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
         elif not reaches(reached, entry.position):
             worst = _unproved(Standing.BEHIND, "it has not reached the position of the bookmark")
     return worst
+
+
+def _leaderless_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
+    """Waiting helps only where nothing is known yet: levels overlap or they do not."""
+    e = snapshot.endpoints[index]
+    if e.seen is None or e.seen.reached is None:
+        return _unproved(Standing.BEHIND, "how it is read is not known yet")
+    lineage, reached = e.lineage, e.seen.reached
+    if isinstance(reached, LevelsReached) and reached.changed:
+        return _unproved(Standing.NEVER, reached.changed)
+    for entry in request.entries:
+        if entry.position is None:
+            if not reaches_everything(reached):
+                return _unproved(Standing.NEVER, "the bookmark does not say where it wrote, and that decides here")
+            continue
+        if lineage is None:
+            return _unproved(Standing.NEVER, "the store has no history rows: call kit.create_tables()")
+        if lineage.survival(entry.history, entry.position) not in (_CURRENT, _SURVIVED):
+            if index not in request.fresh:
+                return _unproved(Standing.UNSETTLED, "it must be asked whether it knows the bookmark's history")
+            return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
+        if not reaches(reached, entry.position):
+            return _unproved(Standing.NEVER, "its reads need not overlap with what was written or read elsewhere")
+    return PROVED
 
 
 def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:

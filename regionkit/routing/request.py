@@ -66,6 +66,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         waited: endpoints that this call has already waited for.
         fresh: endpoints that answered a question sent within this call.
         wait_until: monotonic instant after which nothing is waited for.
+        regions: regions that come first, in this order; then the local one, then the others.
+        weights: shares of calls by region; when there are any, they decide instead of nearness.
     """
 
     kind: Kind = Kind.READ
@@ -79,6 +81,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     waited: frozenset[int] = frozenset()
     fresh: frozenset[int] = frozenset()
     wait_until: float = 0.0
+    regions: tuple[str, ...] = ()
+    weights: tuple[tuple[str, float], ...] = ()
 
 
 class Standing(StrEnum):

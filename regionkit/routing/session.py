@@ -4,65 +4,62 @@
 Not shared between threads or tasks. Its bookmark carries it to other processes.
 
 Reads are monotonic: the session stays on the replica that it read, as long as that is the same run of the server; before
-it moves, and before it gives out its bookmark, it takes that replica's position (after its reads, so it covers them). If
-that run no longer answers, the entry becomes "read from the owner".
+it moves, and before it gives out its bookmark, it takes that replica's position (memory_async.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-import msgspec
-
+from regionkit.backends.values import BlockMode
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import LossAccepted
-from regionkit.errors import ConfigurationError, UsageError
 from regionkit.routing.blocks import Block, Route
-from regionkit.routing.bookmark import OWNER_ONLY, Bookmark, Entry, Signer
+from regionkit.routing.bookmark import Bookmark, Entry, Signer
 from regionkit.routing.consistency import SESSION, Consistency, OnStale, on_stale_steps
-from regionkit.routing.decision import FOREVER, Decision, Kind
+from regionkit.routing.decision import Decision, Kind
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.history import Survival
-from regionkit.routing.observed import RequestClass
+from regionkit.routing.memory import SessionMemory
+from regionkit.routing.partitions import Asked, PartitionedStore, no_key, not_partitioned, other_key
 from regionkit.routing.position import reaches
 from regionkit.routing.snapshot import Observation
 from regionkit.routing.store import RoutedStore
-from regionkit.topology import Nearest, SqlStore, Store
+from regionkit.topology import Preference, SqlStore, Store, Yields
+from regionkit.topology.homes import check_key
 
 if TYPE_CHECKING:
-    from regionkit.backends.sql.bridge import Connection, Session
+    from regionkit.backends.sql.bridge import Connection
 
 __all__ = ["RegionSession"]
 
 T = TypeVar("T")
 
-
-class _Seen:
-    """Reads of one endpoint whose position was not taken yet."""
-
-    __slots__ = ("at", "incarnation", "store")
-
-    def __init__(self, store: RoutedStore, incarnation: str, at: float) -> None:
-        self.store = store
-        self.incarnation = incarnation
-        self.at = at
+_PLAIN = BlockMode()
 
 
-class RegionSession:
+class RegionSession(SessionMemory):
     """One user's reads and writes; made by `kit.session(...)`. Not shared between threads or tasks."""
 
-    def __init__(self, stores: Callable[[str | Store], RoutedStore], signer: Signer, bookmark: Bookmark) -> None:
+    def __init__(
+        self,
+        stores: Callable[[str | Store], RoutedStore | PartitionedStore],
+        signer: Signer,
+        bookmark: Bookmark,
+        *,
+        key: str | None = None,
+        home: str | None = None,
+        attributes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(bookmark, signed=signer.signs)
         self._stores = stores
         self._signer = signer
-        self._bookmark = bookmark
-        self._signed = signer.signs
-        self._unseen: dict[str, dict[int, _Seen]] = {}
-        self._pins: dict[str, int] = {}
-        self._open: dict[str, list[Block[Any]]] = {}
-        self._classes: dict[RequestClass, tuple[Bookmark, int, RequestClass]] = {}
-        self._last: Block[Any] | None = None
+        self._key = key
+        self._home = home
+        self._attributes = attributes
 
     def __enter__(self) -> RegionSession:
         return self
@@ -75,44 +72,56 @@ class RegionSession:
         self,
         store: SqlStore,
         *,
+        core: Literal[True],
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
         consistency: Consistency = SESSION,
         on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Nearest | None = None,
+        prefer: Preference | None = None,
         timeout: float | None = None,
         snapshot: bool = False,
-        core: Literal[False] = False,
-    ) -> Block[Session]: ...
+    ) -> Block[Connection]: ...
     @overload
     def read(
         self,
-        store: SqlStore,
+        store: Yields[T],
         *,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
         consistency: Consistency = SESSION,
         on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Nearest | None = None,
+        prefer: Preference | None = None,
         timeout: float | None = None,
         snapshot: bool = False,
-        core: Literal[True],
-    ) -> Block[Connection]: ...
+        core: Literal[False] = False,
+    ) -> Block[T]: ...
     @overload
     def read(
         self,
         store: str | Store,
         *,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
         consistency: Consistency = SESSION,
         on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Nearest | None = None,
+        prefer: Preference | None = None,
         timeout: float | None = None,
         snapshot: bool = False,
         core: bool = False,
     ) -> Block[Any]: ...
     def read(
         self,
-        store: str | Store,
+        store: Any,
         *,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
         consistency: Consistency = SESSION,
         on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Nearest | None = None,
+        prefer: Preference | None = None,
         timeout: float | None = None,
         snapshot: bool = False,
         core: bool = False,
@@ -120,10 +129,14 @@ class RegionSession:
         """A read block: `with s.read("orders") as db`.
 
         The endpoint is decided when the block opens. On SQL `db` is a Session (with `core` a Connection), read-only on
-        the server and in autocommit; with `snapshot` it is one repeatable-read transaction.
+        the server and in autocommit; with `snapshot` it is one repeatable-read transaction. Elsewhere it is the client of
+        the backend, which refuses writes.
 
         Args:
             store: name of a store, or its value as a typed handle.
+            key: whose data is read, where the store is partitioned; default the session's.
+            home: the key's home, where the store's homes are `Contextual`; default the session's.
+            unlocked: allow another key than the one the session is locked to.
             consistency: EVENTUAL, BOUNDED(s), SESSION (default) or STRONG.
             on_stale: what to do when the nearest copy is not proved, one step or several; default wait, next, primary.
             prefer: choice among equals; default the store's.
@@ -134,40 +147,124 @@ class RegionSession:
         Raises (when it opens, or at the first statement):
             StaleRead, ResidencyViolation, Fenced, NoEligibleEndpoint, InvalidBookmark: nothing may serve it.
             RegionUnavailable, DeadlineExceeded: the endpoint was lost, or too slow.
-            UsageError: a write in it, changes left pending, or it stands inside the session's own write block.
+            UsageError: a write in it, changes left pending, a missing or another key, or it stands inside the session's own
+                write block.
+            UnknownHome: the key has no home.
+            ConfigurationError: the store's backend has no such level or mode.
         """
-        routed = self._stores(store)
-        shared = routed.shared(Kind.READ, consistency, on_stale_steps(on_stale), prefer or routed.prefer)
-        return Block(self, routed, shared, timeout, core=core, snapshot=snapshot)
+        mode = _PLAIN
+        if core or snapshot or consistency is not SESSION:
+            mode = BlockMode(core=core, snapshot=snapshot, consistency=consistency)
+        asked = Asked(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._attributes)
+        return self._block(store, asked, timeout, key, home, unlocked)
 
     @overload
     def write(
-        self, store: SqlStore, *, timeout: float | None = None, core: Literal[False] = False
-    ) -> Block[Session]: ...
+        self,
+        store: SqlStore,
+        *,
+        core: Literal[True],
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
+        timeout: float | None = None,
+        transaction: bool = False,
+    ) -> Block[Connection]: ...
     @overload
-    def write(self, store: SqlStore, *, timeout: float | None = None, core: Literal[True]) -> Block[Connection]: ...
+    def write(
+        self,
+        store: Yields[T],
+        *,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
+        timeout: float | None = None,
+        transaction: bool = False,
+        core: Literal[False] = False,
+    ) -> Block[T]: ...
     @overload
-    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> Block[Any]: ...
-    def write(self, store: str | Store, *, timeout: float | None = None, core: bool = False) -> Block[Any]:
-        """A write block on the owner: one transaction, committed at its end, rolled back by an exception.
+    def write(
+        self,
+        store: str | Store,
+        *,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
+        timeout: float | None = None,
+        transaction: bool = False,
+        core: bool = False,
+    ) -> Block[Any]: ...
+    def write(
+        self,
+        store: Any,
+        *,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
+        timeout: float | None = None,
+        transaction: bool = False,
+        core: bool = False,
+    ) -> Block[Any]:
+        """A write block on the owner (of the key's partition, where the store is partitioned).
 
-        `db.commit()` inside is allowed and moves the bookmark.
+        On SQL, in memory, and on MongoDB with `transaction`, one transaction, committed at its end, rolled back by an
+        exception; `db.commit()` inside an SQL block is allowed and moves the bookmark. On Redis, Cassandra and MongoDB
+        without it each write stands when it is acknowledged.
 
         Raises (when it opens, at the first statement, or at its end):
-            OutcomeUnknown: COMMIT was sent and its answer lost. Never run the block again blindly.
+            OutcomeUnknown: a commit (or, without a transaction, a write) was sent and its answer lost. Never run the block
+                again blindly.
             TransactionRolledBack: the server rolled back; a swallowed error of a statement is found out like this.
             RegionUnavailable, DeadlineExceeded: nothing was committed.
             Fenced, NoEligibleEndpoint, ResidencyViolation: no endpoint may be written.
+            UsageError, UnknownHome, ConfigurationError: as `read`.
         """
-        routed = self._stores(store)
-        return Block(self, routed, routed.write_class, timeout, core=core, snapshot=False)
+        mode = BlockMode(core=core, transaction=transaction) if core or transaction else _PLAIN
+        return self._block(store, Asked(Kind.WRITE, mode), timeout, key, home, unlocked)
+
+    def _block(
+        self, store: str | Store, asked: Asked, timeout: float | None, key: str | None, home: str | None, unlocked: bool
+    ) -> Block[Any]:
+        found = self._stores(store)
+        if isinstance(found, RoutedStore) and key is None and home is None:
+            return Block(self, found, asked.shared(found), timeout, asked.mode)
+        partitioned, key = self._keyed(found, key, unlocked)
+        home = home or self._home
+        shard = partitioned.at_once(key, home)
+        if shard is not None:
+            return Block(self, shard, asked.shared(shard), timeout, asked.mode, key=key)
+        first = partitioned.shards[0]  # stands in until the directory was asked
+
+        def locate(deadline: Deadline) -> RoutedStore:
+            return partitioned.locate(key, deadline)
+
+        return Block(self, first, asked.shared(first), timeout, asked.mode, key=key, locate=locate, share=asked.shared)
+
+    def _keyed(
+        self, store: RoutedStore | PartitionedStore, key: str | None, unlocked: bool
+    ) -> tuple[PartitionedStore, str]:
+        """The partitioned store and the key that a call is about."""
+        if isinstance(store, RoutedStore):
+            raise not_partitioned(store.name)
+        if key is None:
+            key = self._key
+        if key is None:
+            raise no_key(store.name)
+        if key != self._key:
+            check_key(key)
+            if self._key is not None and not unlocked:
+                raise other_key(self._key, key)
+        return store, key
 
     def execute_read(self, store: str | Store, work: Callable[[Any], T], **options: Any) -> T:
         """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
 
         All runs share one deadline. The keyword arguments are those of `read`.
         """
-        return Execution(self, self._stores(store), options.pop("timeout", None)).read(work, options)
+        keyed = (options.pop("key", None), options.pop("home", None), options.pop("unlocked", False))
+        timeout = options.pop("timeout", None)
+        routed, key = self._located(store, Kind.READ, timeout, *keyed)
+        return Execution(self, routed, timeout, key).read(work, options)
 
     def execute_write(
         self,
@@ -178,62 +275,96 @@ class RegionSession:
         fingerprint: str | None = None,
         timeout: float | None = None,
         core: bool = False,
+        transaction: bool = False,
+        key: str | None = None,
+        home: str | None = None,
+        unlocked: bool = False,
     ) -> T:
         """Run `work(db)` in a write block; again only where that does no harm.
 
-        Without a key it runs again after a rollback that the server proved, or when nothing was sent. With a key it
-        also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
+        Without an idempotency key it runs again after a rollback that the server proved, or when nothing was sent. With one
+        it also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
         The same key again within 24 hours gives the stored result (plain data up to 4 KiB), else raises AlreadyApplied.
+        On Redis a keyed function gets a pipeline, which runs as one script with the marker; where it returns that pipeline
+        or None, the result is the list of the replies.
 
         Raises:
             AlreadyApplied: done before; its result was not stored.
             PayloadMismatch: done before with another `fingerprint`.
             OutcomeUnknown: it is not known whether it took effect; ask `kit.resolve(error)`.
         """
-        execution = Execution(self, self._stores(store), timeout)
-        return execution.write(work, key=idempotency_key, fingerprint=fingerprint, core=core)
+        routed, of = self._located(store, Kind.WRITE, timeout, key, home, unlocked)
+        execution = Execution(self, routed, timeout, of)
+        mode = BlockMode(core=core, transaction=transaction)
+        return execution.write(work, key=idempotency_key, fingerprint=fingerprint, mode=mode)
+
+    def _located(
+        self, store: str | Store, kind: Kind, timeout: float | None, key: str | None, home: str | None, unlocked: bool
+    ) -> tuple[RoutedStore, str]:
+        found = self._stores(store)
+        if isinstance(found, RoutedStore) and key is None and home is None:
+            return found, ""
+        partitioned, key = self._keyed(found, key, unlocked)
+        shard = partitioned.at_once(key, home or self._home)
+        if shard is None:
+            first = partitioned.shards[0]
+            shard = partitioned.locate(
+                key, Deadline(first.clock, first.deadline_of(kind) if timeout is None else timeout)
+            )
+        return shard, key
 
     def bookmark(self) -> str:
         """What was written and seen so far, as an opaque text of at most 2 KiB; "" when nothing was.
 
         May ask a server for the position of what was read.
         """
-        for name in list(self._unseen):
-            try:
-                store = self._stores(name)
-            except ConfigurationError:  # the topology was replaced, and the store is gone
-                del self._unseen[name]
-                self._wrote(name, OWNER_ONLY)
-                continue
-            self._take_positions(store, keep=None)
-        return self._signer.encode(self._bookmark)
+        return self._signer.encode(self.seen())
 
-    def explain(self, store: str | Store, kind: str = "read", *, consistency: Consistency = SESSION) -> Explanation:
+    def seen(self) -> Bookmark:
+        """As `bookmark`, as a value."""
+        self._take_all_positions()
+        return self._bookmark
+
+    def explain(
+        self,
+        store: str | Store,
+        kind: str = "read",
+        *,
+        key: str | None = None,
+        home: str | None = None,
+        consistency: Consistency = SESSION,
+    ) -> Explanation:
         """What this session's next read or write would do, and why. Takes positions as `bookmark` does."""
-        routed = self._stores(store)
+        routed, _ = self._located(store, Kind(kind), None, key, home, True)
         self._take_positions(routed, keep=None)
-        return routed.explanation(Kind(kind), consistency, self._entries(routed.name), signed=self._signed)
+        return routed.explanation(
+            Kind(kind), consistency, self._entries(routed), signed=self._signed, attributes=self._attributes
+        )
 
     def accept_loss(self) -> None:
         """Go on from what survived: entries whose positions were lost with a change of primary are dropped.
 
         Asks the owner of each store concerned. Entries that survived stay.
         """
-        for name in {source.partition("/")[0] for source in self._bookmark.sources}:
-            routed = self._stores(name)
-            routed.refresh()
-            snapshot = routed.observed.snapshot
-            seen = None if snapshot.owner < 0 else routed.probe(snapshot.owner)
-            if seen is None or seen.lineage is None:
-                continue
-            before = self._bookmark.entries(name)
-            kept = tuple(e for e in before if not e.history or _survived(seen, e))
-            if kept != before:
-                now = routed.entry_of(snapshot.owner, seen)
-                self._bookmark = self._bookmark.set(name, (*kept, now))
-                self._unseen.pop(name, None)
-                self._pins.pop(name, None)
-                routed.hooks.emit(LossAccepted(name, snapshot.endpoints[snapshot.owner].region))
+        names = {source.partition("/")[0] for source in self._bookmark.sources}
+        for found in [self._stores(name) for name in names]:
+            for routed in found.shards:
+                self._accept_loss_of(routed)
+
+    def _accept_loss_of(self, routed: RoutedStore) -> None:
+        routed.refresh()
+        snapshot = routed.observed.snapshot
+        seen = None if snapshot.owner < 0 else routed.probe(snapshot.owner)
+        if seen is None or seen.lineage is None:
+            return
+        before = self._entries(routed)
+        kept = tuple(e for e in before if not e.history or _survived(seen, e))
+        if kept != before:
+            now = routed.entry_of(snapshot.owner, seen)
+            self._bookmark = self._bookmark.set(routed.name, (*kept, now), routed.partition)
+            self._unseen.pop(routed.source, None)
+            self._pins.pop(routed.source, None)
+            routed.hooks.emit(LossAccepted(routed.name, snapshot.endpoints[snapshot.owner].region))
 
     @property
     def last_route(self) -> Route | None:
@@ -244,95 +375,6 @@ class RegionSession:
     def last_decision(self) -> Decision | None:
         """The Decision that the newest block used, the very object."""
         return None if self._last is None else self._last.decision
-
-    # What blocks tell and ask.
-
-    def _opening(self, block: Block[Any]) -> None:
-        name = block.store.name
-        if block.kind is Kind.READ:
-            inside = next((b for b in self._open.get(name, ()) if b.kind is Kind.WRITE), None)
-            if inside is not None:
-                raise UsageError(
-                    f"a read of {name!r} inside this session's own write of it.",
-                    why="the read would not see what the open write block has not committed.",
-                    fix="read with the handle of the write block that is open, or end it first.",
-                )
-        self._open.setdefault(name, []).append(block)
-        self._last = block
-
-    def _closed(self, block: Block[Any]) -> None:
-        blocks = self._open.get(block.store.name)
-        if blocks and block in blocks:
-            blocks.remove(block)
-
-    def _has_seen(self, store: str) -> bool:
-        bookmark = self._bookmark
-        return store in self._unseen or bool(bookmark.sources) or bookmark.everything
-
-    def _entries(self, store: str) -> tuple[Entry, ...]:
-        return self._bookmark.entries(store)
-
-    def _pin(self, store: str) -> int:
-        return self._pins.get(store, -1)
-
-    def _class_of(self, store: RoutedStore, shared: RequestClass) -> RequestClass:
-        """`shared` with what this session saw: the same one as long as it saw no more, so its decision is remembered."""
-        pin = self._pins.get(store.name, -1)
-        known = self._classes.get(shared)
-        if known is None or known[0] is not self._bookmark or known[1] != pin:
-            request = msgspec.structs.replace(
-                shared.request, entries=self._entries(store.name), signed=self._signed, pin=pin
-            )
-            known = self._classes[shared] = (self._bookmark, pin, RequestClass(request))
-        return known[2]
-
-    def _wrote(self, store: str, entry: Entry) -> None:
-        self._bookmark = self._bookmark.add(store, entry)
-
-    def _read_at(self, store: RoutedStore, index: int, incarnation: str) -> None:
-        unseen = self._unseen.setdefault(store.name, {})
-        known = unseen.get(index)
-        if known is not None and known.incarnation != incarnation:
-            self._wrote(store.name, OWNER_ONLY)  # what the earlier run showed can not be told any more
-        unseen[index] = _Seen(store, incarnation, store.clock.monotonic())
-        self._pins[store.name] = -1 if index == store.observed.snapshot.owner else index
-
-    def _take_positions(self, store: RoutedStore, keep: tuple[int, str] | None, within: float = FOREVER) -> bool:
-        """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
-        unseen = self._unseen.get(store.name)
-        if not unseen:
-            return False
-        taken = False
-        for index, seen in list(unseen.items()):
-            if keep == (index, seen.incarnation):
-                continue
-            self._wrote(store.name, self._entry_of(store, index, seen, within))
-            unseen.pop(index, None)
-            taken = True
-        if not unseen:
-            del self._unseen[store.name]
-        return taken
-
-    def _entry_of(self, store: RoutedStore, index: int, seen: _Seen, within: float) -> Entry:
-        if store is not seen.store:
-            return OWNER_ONLY  # the topology was replaced: the endpoint is another one now
-        known = store.observed.snapshot.endpoints[index].seen
-        if known is None or known.incarnation != seen.incarnation or known.sent_at <= seen.at:
-            backend = store.backend(index)
-            try:
-                deadline = Deadline(store.clock, min(store.profile.probe_timeout, within))
-                lease = backend.lease(Kind.READ, deadline, deadline.timeout)
-                try:
-                    known = lease.observe()
-                finally:
-                    lease.release()
-            except Exception as error:
-                store.observed.failed(index, Kind.READ, f"{type(error).__name__} while taking a position")
-                return OWNER_ONLY
-            if known.incarnation != seen.incarnation:
-                store.seen(index, known)
-                return OWNER_ONLY
-        return store.entry_of(index, known)
 
 
 def _survived(owner: Observation, entry: Entry) -> bool:

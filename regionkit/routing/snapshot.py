@@ -36,6 +36,8 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         rtt: seconds until the answer.
         synchronous: commits wait for replicas there, so a replica may show what the owner does not show yet.
         waiting: such commits were waiting at that moment, or whether they were can not be seen.
+        region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
+        term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
     """
 
     role: Role | None
@@ -47,6 +49,8 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     rtt: float
     synchronous: bool = False
     waiting: bool = False
+    region: str = ""
+    term: int = 0
 
     @property
     def recorded(self) -> bool:
@@ -79,7 +83,11 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
-    """One store as seen from one process. `owner`: index into `endpoints`, -1 when there is none."""
+    """One store (one shard of it) as seen from one process.
+
+    `owner`: index into `endpoints`, -1 when there is none. `leaderless`: any allowed endpoint takes writes, and there never
+    is an owner. `regions`: those that residency allows, for members that say themselves where they are.
+    """
 
     store: str
     local: str
@@ -87,6 +95,8 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     owner: int = -1
     lineage: Lineage | None = None
     unrecorded: str = ""
+    leaderless: bool = False
+    regions: frozenset[str] = frozenset()
 
     def index(self, endpoint: str) -> int:
         """Position of an endpoint id."""
@@ -111,6 +121,8 @@ def observe(snapshot: Snapshot, index: int, seen: Observation, fresh_at: float |
         fresh_at = None  # its positions are of a history that has no name yet
     rtt = seen.rtt if old.rtt is None else min(seen.rtt, 0.8 * old.rtt + 0.2 * seen.rtt)
     new = msgspec.structs.replace(old, seen=seen, role=seen.role or old.configured, fresh_at=fresh_at, rtt=rtt)
+    if seen.region not in ("", old.region):
+        new = msgspec.structs.replace(new, region=seen.region, allowed=seen.region in snapshot.regions)
     endpoints = (*snapshot.endpoints[:index], new, *snapshot.endpoints[index + 1 :])
     if (
         old.seen is not None
@@ -165,7 +177,7 @@ def _lags_behind(endpoint: EndpointState, known: Lineage | None) -> bool:
 
 
 def _same_claim(a: Observation, b: Observation) -> bool:
-    return a.lineage == b.lineage and a.origin == b.origin
+    return a.lineage == b.lineage and a.origin == b.origin and a.term == b.term
 
 
 def _same_history(a: Observation, b: Observation) -> bool:
@@ -174,6 +186,8 @@ def _same_history(a: Observation, b: Observation) -> bool:
 
 def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Snapshot:
     known = _newest(snapshot.lineage, endpoints)
+    if snapshot.leaderless:
+        return msgspec.structs.replace(snapshot, endpoints=endpoints, lineage=known)
     barred = [_barred(endpoint, known, endpoints) for endpoint in endpoints]
     claims = [i for i, e in enumerate(endpoints) if e.role is Role.PRIMARY and not barred[i]]
     proved = [i for i in claims if endpoints[i].seen is not None]
@@ -188,9 +202,8 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
     unrecorded = next((e.region for e in endpoints if e.role is Role.PRIMARY and _is_unrecorded(e)), "")
     switched = owner != snapshot.owner or known != snapshot.lineage or unrecorded != ""
     replace = msgspec.structs.replace
-    return Snapshot(
-        store=snapshot.store,
-        local=snapshot.local,
+    return replace(
+        snapshot,
         endpoints=tuple(
             replace(e, barred=why, fresh_at=None if switched else e.fresh_at)
             for e, why in zip(endpoints, barred, strict=True)
@@ -230,6 +243,9 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
         return ""
     if endpoint.role is Role.REPLICA:
         return _barred_replica(endpoint, known)
+    newest = max(e.seen.term for e in endpoints if e.seen is not None)
+    if seen.term < newest:
+        return f"it was elected in term {seen.term}, and the cluster is in term {newest}: it was replaced as primary"
     if seen.lineage is None:
         return _barred_without_history(endpoint, known, endpoints)
     if not seen.recorded:
@@ -272,6 +288,6 @@ def _barred_without_history(
 ) -> str:
     if known is not None:
         return "its history rows are gone: it is not a copy of what was known here"
-    if endpoint.configured is not Role.PRIMARY:
+    if endpoint.configured is not Role.PRIMARY and not (endpoint.seen and endpoint.seen.term):
         return "it reports to be primary against the configuration, and without history rows nothing proves it"
     return ""

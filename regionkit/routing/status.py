@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from regionkit.routing.decision import Kind
+from regionkit.routing.hotkeys import HotKey
 from regionkit.routing.observed import ObservedStore
 
 __all__ = ["EndpointStatus", "Status", "status_of"]
 
 
 class EndpointStatus(msgspec.Struct, frozen=True):
-    """One endpoint. `lag`: seconds it may be behind, None when not known; `rtt`: seconds; `state`: in words."""
+    """One endpoint. `partition`: of the shard that it belongs to, "" where there is one.
+
+    `lag`: seconds it may be behind, None when not known; `rtt`: seconds; `state`: in words.
+    """
 
     store: str
     endpoint: str
@@ -27,6 +31,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     read_breaker: str
     write_breaker: str
     in_flight: int
+    partition: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -34,18 +39,24 @@ class Status(msgspec.Struct, frozen=True):
 
     local: str
     endpoints: tuple[EndpointStatus, ...]
+    hot_keys: dict[str, tuple[HotKey, ...]] = {}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON. Its keys are stable."""
-        return {"local": self.local, "endpoints": [msgspec.structs.asdict(e) for e in self.endpoints]}
+        return {
+            "local": self.local,
+            "endpoints": [msgspec.structs.asdict(e) for e in self.endpoints],
+            "hot_keys": {source: [msgspec.structs.asdict(k) for k in keys] for source, keys in self.hot_keys.items()},
+        }
 
     def __str__(self) -> str:
         heads = ("store", "endpoint", "role", "state", "lag", "rtt", "epoch")
         rows = [heads, *(_row(e, self.local) for e in self.endpoints)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
-        return "\n".join(
-            "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
+        lines = ["  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        for source, keys in self.hot_keys.items():
+            lines += [f"hot in {source}: {k.key} has {k.share * 100:.0f} % of the calls" for k in keys]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
@@ -62,8 +73,10 @@ def _row(e: EndpointStatus, local: str) -> tuple[str, ...]:
     )
 
 
-def status_of(stores: Iterable[ObservedStore], local: str, now: float) -> Status:
-    """The status of what is observed at `now` (monotonic seconds)."""
+def status_of(
+    stores: Iterable[ObservedStore], local: str, now: float, hot_keys: Mapping[str, tuple[HotKey, ...]] | None = None
+) -> Status:
+    """The status of what is observed at `now` (monotonic seconds). `hot_keys` by source."""
     rows = []
     for observed in stores:
         snapshot = observed.snapshot
@@ -77,7 +90,7 @@ def status_of(stores: Iterable[ObservedStore], local: str, now: float) -> Status
                     store=snapshot.store,
                     endpoint=e.id,
                     region=e.region,
-                    role="owner" if index == snapshot.owner else e.role.value,
+                    role="owner" if index == snapshot.owner else "any" if snapshot.leaderless else e.role.value,
                     state=_state(e.allowed, e.barred, e.read_open, e.write_open, seen=e.seen is not None),
                     lag=lag,
                     rtt=e.rtt,
@@ -85,9 +98,10 @@ def status_of(stores: Iterable[ObservedStore], local: str, now: float) -> Status
                     read_breaker=observed.breaker(index, Kind.READ).state.value,
                     write_breaker=observed.breaker(index, Kind.WRITE).state.value,
                     in_flight=observed.loads[index],
+                    partition=observed.shard.name,
                 )
             )
-    return Status(local, tuple(rows))
+    return Status(local, tuple(rows), dict(hot_keys or {}))
 
 
 def _state(allowed: bool, barred: str, read_open: str, write_open: str, *, seen: bool) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from regionkit.backends.base_async import AsyncEndpointBackend
-from regionkit.backends.values import Failure
+from regionkit.backends.values import BlockMode, Capabilities, Failure
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import agather
+from regionkit.core.concurrency_async import AsyncSlots, agather
+from regionkit.core.deadline import LONGEST_TIMEOUT
 from regionkit.core.events import EventHooks
 from regionkit.core.retry import RetryBudget, RetryPolicy
-from regionkit.errors import ResidencyViolation
-from regionkit.routing.bookmark import OWNER_ONLY, Entry
-from regionkit.routing.consistency import Consistency, OnStale
+from regionkit.errors import ConfigurationError, ResidencyViolation
+from regionkit.routing.bookmark import OWNER_ONLY, Entry, source
+from regionkit.routing.consistency import Consistency, Level, OnStale
 from regionkit.routing.decision import FOREVER, Kind, Request
 from regionkit.routing.explain import Explanation
 from regionkit.routing.observed import ObservedStore, RequestClass
 from regionkit.routing.position import Position, as_position
 from regionkit.routing.snapshot import EndpointState, Observation
-from regionkit.topology import Nearest, Profile, Store
+from regionkit.topology import Preference, Profile, Store
 
 __all__ = ["AsyncRoutedStore"]
 
@@ -29,7 +31,10 @@ MOST_CLASSES = 256
 
 
 class AsyncRoutedStore:
-    """Shared by all sessions of a kit. `backends` holds None for an endpoint that residency refuses: never connected to."""
+    """One store, or one shard of a partitioned one: an owner and its copies. Shared by all sessions of a kit.
+
+    `backends` holds None for an endpoint that residency refuses: never connected to.
+    """
 
     def __init__(
         self,
@@ -46,14 +51,19 @@ class AsyncRoutedStore:
         self.hooks = hooks
         self.store: Store = observed.store
         self.name = self.store.name
+        self.partition = observed.shard.name
+        self.source = source(self.name, self.partition)
+        self.capabilities: Capabilities | None = next((b.capabilities for b in backends if b is not None), None)
         self.policy = RetryPolicy()
         # an unknown outcome costs the caller more than a wait, so a keyed write is more patient
         self.keyed_policy = RetryPolicy(attempts=6, base=0.1, cap=0.5)
         self.budget = RetryBudget()
-        self.prefer: Nearest = self.store.prefer  # type: ignore[assignment]  # the only preference so far
-        self._classes: dict[tuple[Kind, Consistency, tuple[OnStale, ...], float], RequestClass] = {}
+        self.prefer = self.store.prefer
+        self._classes: dict[object, RequestClass] = {}
         self.write_class = RequestClass(Request(kind=Kind.WRITE))
         self._refreshed_at = float("-inf")
+        self._refreshing = AsyncSlots(1)
+        self.closed = False
 
     def backend(self, index: int) -> AsyncEndpointBackend:
         """The connections to an endpoint that a decision named."""
@@ -66,38 +76,122 @@ class AsyncRoutedStore:
         return found
 
     def shared(
-        self, kind: Kind, consistency: Consistency, on_stale: tuple[OnStale, ...], prefer: Nearest
+        self,
+        consistency: Consistency,
+        on_stale: tuple[OnStale, ...],
+        prefer: Preference | None,
+        attributes: Mapping[str, str],
     ) -> RequestClass:
-        """The request class of a call without a bookmark."""
-        key = (kind, consistency, on_stale, prefer.latency_window)
+        """The request class of a read without a bookmark.
+
+        Raises:
+            ConfigurationError: a level that the store's backend does not have.
+        """
+        key: object = (consistency, on_stale)
+        if prefer is not None or attributes:
+            prefer = prefer or self.prefer
+            key = (consistency, on_stale, prefer, prefer.regions(attributes))
         found = self._classes.get(key)
         if found is None:
+            self._check_level(consistency.level)
             if len(self._classes) >= MOST_CLASSES:
                 self._classes.clear()
+            prefer = prefer or self.prefer
             request = Request(
-                kind=kind,
+                kind=Kind.READ,
                 consistency=consistency,
                 on_stale=on_stale,
                 latency_window=prefer.latency_window,
                 wait_until=FOREVER,  # whether to wait at all; until when, each call says itself
+                regions=prefer.regions(attributes),
+                weights=prefer.weights,
             )
             found = self._classes[key] = RequestClass(request)
         return found
 
+    def _check_level(self, level: Level) -> None:
+        can = self.capabilities
+        if can is None:
+            return
+        if level is Level.BOUNDED and not can.bounded:
+            raise ConfigurationError(
+                f"store {self.name!r}: BOUNDED reads are not possible on {can.server}.",
+                why="nothing there tells how far a copy has come.",
+                fix="ask for SESSION or EVENTUAL; postgresql, mariadb, sqlite, redis, mongo and memory have BOUNDED.",
+            )
+        if level is Level.STRONG and not can.strong:
+            raise ConfigurationError(
+                f"store {self.name!r}: STRONG reads are not possible on {can.server}.",
+                why="no endpoint there is the one that has everything.",
+                fix="ask for SESSION; every other backend has STRONG.",
+            )
+
+    def check_mode(self, mode: BlockMode) -> None:
+        """Whether a block may be asked for like this.
+
+        Raises:
+            ConfigurationError: the store's backend has no such block.
+        """
+        can = self.capabilities
+        for name in ("core", "snapshot", "transaction"):
+            if can is not None and getattr(mode, name) and name not in can.modes:
+                raise ConfigurationError(
+                    f"store {self.name!r}: {name}=True is not possible on {can.server}.",
+                    fix=f"leave it out. {can.server} has: {', '.join(sorted(can.modes)) or 'no such mode'}.",
+                )
+
+    @property
+    def shards(self) -> tuple[AsyncRoutedStore, ...]:
+        """This one: what a partitioned store has several of."""
+        return (self,)
+
+    async def close(self) -> None:
+        """Close every connection. May be called twice."""
+        self.closed = True
+        for backend in self.backends:
+            if backend is not None:
+                await backend.close()
+
+    def refused(self, index: int) -> bool:
+        """Whether residency refuses an endpoint, as far as is known where it stands."""
+        e = self.observed.snapshot.endpoints[index]
+        return self.backends[index] is None or (e.region != "" and not e.allowed)
+
+    def nearest(self) -> list[int]:
+        """Allowed endpoints that are up, the nearest first."""
+        snapshot = self.observed.snapshot
+        up = [
+            (e.region != snapshot.local, FOREVER if e.rtt is None else e.rtt, i)
+            for i, e in enumerate(snapshot.endpoints)
+            if not self.refused(i) and not e.read_open and not e.barred
+        ]
+        return [i for _, _, i in sorted(up)]
+
     async def refresh(self, within: float = FOREVER) -> bool:
-        """Ask every allowed endpoint now, at most once per `sample_every`; False when that was a moment ago."""
-        now = self.clock.monotonic()
-        if now - self._refreshed_at < self.profile.sample_every:
+        """Ask every allowed endpoint, or join the call that is doing so; False when that was done a moment ago, or in vain.
+
+        Answers that are all in count for `sample_every`. A call that ran out of its own time counts for nobody else.
+        """
+        began = self.clock.monotonic()
+        if not self._refreshing.try_acquire() and not await self._refreshing.acquire(min(within, LONGEST_TIMEOUT)):
             return False
-        self._refreshed_at = now
-        indexes = [i for i, backend in enumerate(self.backends) if backend is not None]
-        await agather([lambda i=i: self.probe(i, within) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
-        return True
+        try:
+            now = self.clock.monotonic()
+            if now - self._refreshed_at < self.profile.sample_every:
+                return False
+            left = within - (now - began)
+            indexes = [i for i, backend in enumerate(self.backends) if backend is not None]
+            await agather([lambda i=i: self.probe(i, left) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
+            if self.clock.monotonic() - began < within:
+                self._refreshed_at = self.clock.monotonic()
+            return True
+        finally:
+            self._refreshing.release()
 
     async def probe(self, index: int, within: float = FOREVER) -> Observation | None:
         """Ask one endpoint where it stands, and remember; None when it does not say."""
         backend = self.backend(index)
-        if within <= 0.0:
+        if within <= 0.0 or self.refused(index):
             return None
         try:
             timeout = min(self.profile.probe_timeout, within)
@@ -155,7 +249,13 @@ class AsyncRoutedStore:
         return self.profile.write_deadline if kind is Kind.WRITE else self.profile.read_deadline
 
     def explanation(
-        self, kind: Kind, consistency: Consistency, entries: tuple[Entry, ...], *, signed: bool
+        self,
+        kind: Kind,
+        consistency: Consistency,
+        entries: tuple[Entry, ...],
+        *,
+        signed: bool,
+        attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> Explanation:
         """A decision for the asked kind on what is known now, in words. No I/O."""
         request = Request(
@@ -164,14 +264,15 @@ class AsyncRoutedStore:
             entries=entries,
             signed=signed,
             latency_window=self.prefer.latency_window,
+            regions=self.prefer.regions(attributes),
+            weights=self.prefer.weights,
             wait_until=self.clock.monotonic() + self.profile.longest_wait,
         )
         return Explanation(self.observed.decide(request), self.guarantees())
 
     def guarantees(self) -> tuple[str, ...]:
         """What the store's backend and state promise, in words."""
-        backend = next(b for b in self.backends if b is not None)
-        notes = list(backend.capabilities.notes)
+        notes = [] if self.capabilities is None else list(self.capabilities.notes)
         snapshot = self.observed.snapshot
         if snapshot.lineage is None and any(e.seen is not None for e in snapshot.endpoints):
             notes.append("no history rows: bookmarks say 'owner only' until kit.create_tables() was called")

@@ -11,18 +11,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regionkit.testing import servers
+    from regionkit.testing.checking import check, check_outcomes, check_sessions, check_staleness, check_survival
     from regionkit.testing.clock import VirtualClock
     from regionkit.testing.crash import crash_points
+    from regionkit.testing.guarantees import Guarantee, Violation
+    from regionkit.testing.history import History, Operation
     from regionkit.testing.proxy import FaultProxy
+    from regionkit.testing.recorder import Recorder
     from regionkit.testing.servers import ServerUnavailable
 
-__all__ = ["FaultProxy", "ServerUnavailable", "VirtualClock", "crash_points", "servers"]
+__all__ = [
+    "FaultProxy",
+    "Guarantee",
+    "History",
+    "Operation",
+    "Recorder",
+    "ServerUnavailable",
+    "Violation",
+    "VirtualClock",
+    "check",
+    "check_outcomes",
+    "check_sessions",
+    "check_staleness",
+    "check_survival",
+    "crash_points",
+    "servers",
+]
 
 _HOMES = MappingProxyType(
     {
         "FaultProxy": "regionkit.testing.proxy",
+        "Guarantee": "regionkit.testing.guarantees",
+        "History": "regionkit.testing.history",
+        "Operation": "regionkit.testing.history",
+        "Recorder": "regionkit.testing.recorder",
         "ServerUnavailable": "regionkit.testing.servers.provider",
+        "Violation": "regionkit.testing.guarantees",
         "VirtualClock": "regionkit.testing.clock",
+        "check": "regionkit.testing.checking",
+        "check_outcomes": "regionkit.testing.checking",
+        "check_sessions": "regionkit.testing.checking",
+        "check_staleness": "regionkit.testing.checking",
+        "check_survival": "regionkit.testing.checking",
         "crash_points": "regionkit.testing.crash",
     }
 )

@@ -4,42 +4,67 @@ No I/O but reading the TOML file. Everything here is checked when it is made: a 
 work, as far as can be told without a server.
 """
 
+from regionkit.topology.client_stores import CassandraStore, MemoryStore, MongoStore, RedisStore
 from regionkit.topology.endpoints import Endpoint, Role
+from regionkit.topology.homes import HOMES, Contextual, Directory, Hashed, Home, Intrinsic
 from regionkit.topology.loading import Loaded, load_toml, parse_toml
-from regionkit.topology.options import SessionOptions, SqlOptions
-from regionkit.topology.preferences import PREFERENCES, Nearest, Preference
+from regionkit.topology.options import CassandraOptions, MongoOptions, RedisOptions, SessionOptions, SqlOptions
+from regionkit.topology.preferences import PREFERENCES, ByGeography, ByProfile, Nearest, Preference, Weighted
 from regionkit.topology.profiles import PROFILES, Profile, profile
 from regionkit.topology.regions import Region
 from regionkit.topology.residency import Residency
-from regionkit.topology.stores import SqlStore, Store
-from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Strategy
+from regionkit.topology.server_urls import ServerUrl, server_url
+from regionkit.topology.stores import AsyncYields, SqlStore, Store, Yields
+from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Shard, Strategy, WritePartitioning
 from regionkit.topology.topology import Topology
 from regionkit.topology.urls import ParsedUrl, Tls, mask_url, sql_url
 
 __all__ = [
+    "HOMES",
     "PREFERENCES",
     "PROFILES",
     "STRATEGIES",
+    "AsyncYields",
+    "ByGeography",
+    "ByProfile",
+    "CassandraOptions",
+    "CassandraStore",
+    "Contextual",
+    "Directory",
     "Endpoint",
+    "Hashed",
+    "Home",
+    "Intrinsic",
     "Loaded",
     "LocalReadGlobalWrite",
+    "MemoryStore",
+    "MongoOptions",
+    "MongoStore",
     "Nearest",
     "ParsedUrl",
     "Preference",
     "Profile",
+    "RedisOptions",
+    "RedisStore",
     "Region",
     "Residency",
     "Role",
+    "ServerUrl",
     "SessionOptions",
+    "Shard",
     "SqlOptions",
     "SqlStore",
     "Store",
     "Strategy",
     "Tls",
     "Topology",
+    "Weighted",
+    "WritePartitioning",
+    "Yields",
     "load_toml",
     "mask_url",
     "parse_toml",
     "profile",
+    "server_url",
     "sql_url",
 ]

@@ -113,6 +113,13 @@ class Endpoint:
             shown_fields.append(f"partitions={self.partitions!r}")
         return f"Endpoint({', '.join(shown_fields)})"
 
+    def member(self, identifier: str, region: str, url: str) -> Endpoint:
+        """One member of the cluster that this endpoint's URL describes; `region` "" where it says so itself."""
+        copy = self.named(identifier)
+        object.__setattr__(copy, "region", region)
+        object.__setattr__(copy, "url", url)
+        return copy
+
     def named(self, identifier: str) -> Endpoint:
         """The same endpoint with this `id`."""
         copy = Endpoint.__new__(Endpoint)

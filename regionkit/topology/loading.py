@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from regionkit.errors import ConfigurationError
+from regionkit.topology.client_stores import CassandraStore, MemoryStore, MongoStore, RedisStore
 from regionkit.topology.endpoints import Endpoint
 from regionkit.topology.mistakes import did_you_mean, located, shown
 from regionkit.topology.preferences import preference
@@ -82,15 +83,41 @@ class _Endpoint(_Table):
     partitions: list[str] = []
 
 
-class _SqlStore(_Table):
+class _Store(_Table, kw_only=True):
     backend: str
-    endpoints: list[_Endpoint]
     strategy: str | dict[str, Any] = "local-read-global-write"
     residency: _Residency | None = None
-    options: dict[str, Any] = {}
-    session: dict[str, Any] = {}
     prefer: str | dict[str, Any] = "nearest"
     fence: str | None = None
+
+
+class _SqlStore(_Store, kw_only=True):
+    endpoints: list[_Endpoint]
+    options: dict[str, Any] = {}
+    session: dict[str, Any] = {}
+
+
+class _RedisStore(_Store, kw_only=True):
+    endpoints: list[_Endpoint]
+    options: dict[str, Any] = {}
+
+
+class _MongoStore(_Store, kw_only=True):
+    url: str | None = None
+    tls: str | None = None
+    endpoints: list[_Endpoint] = []
+    options: dict[str, Any] = {}
+
+
+class _CassandraStore(_Store, kw_only=True):
+    url: str
+    tls: str | None = None
+    datacenters: dict[str, str] = {}
+    options: dict[str, Any] = {}
+
+
+class _MemoryStore(_Store, kw_only=True):
+    endpoints: list[_Endpoint]
 
 
 class _File(_Table):
@@ -241,7 +268,29 @@ class _Reader:
                 )
         else:
             backend = "sql"  # its shape says what is wrong with the key
-        return _BACKENDS[backend](self, path, name, table)
+        shape, make = _BACKENDS[backend]
+        given = self.shaped(path, table, shape)
+        values: dict[str, Any] = {
+            field: self.value(f"{path}.{field}", field, value)
+            for field in shape.__struct_fields__
+            if field not in ("backend", "residency") and (value := getattr(given, field)) not in (None, [], {})
+        }
+        if given.residency is not None:
+            values["residency"] = self.residency(f"{path}.residency", given.residency)
+        return self.at(path, lambda: make(name, **values))
+
+    def value(self, path: str, field: str, value: Any) -> Any:
+        """The value that a key of a store's table describes."""
+        if field == "endpoints":
+            return [self.endpoint(f"{path}[{index}]", one) for index, one in enumerate(value)]
+        if field == "url":
+            return self.url(path, value)
+        replaced = self.deep(path, value)
+        if field == "strategy":
+            return self.at(path, lambda: strategy(replaced))
+        if field == "prefer":
+            return self.at(path, lambda: preference(replaced))
+        return replaced
 
     def residency(self, path: str, table: _Residency) -> Residency:
         allow = self.deep(f"{path}.allow", table.allow)
@@ -259,37 +308,21 @@ class _Reader:
         return self.at(path, lambda: Endpoint(region, role, url, of=of, tls=tls, read_url=read_url, partitions=held))
 
 
-def _sql_store(reader: _Reader, path: str, name: str, raw: Any) -> SqlStore:
-    table = reader.shaped(path, raw, _SqlStore)
-    wanted = reader.deep(f"{path}.strategy", table.strategy)
-    preferred = reader.deep(f"{path}.prefer", table.prefer)
-    options = reader.deep(f"{path}.options", table.options)
-    session = reader.deep(f"{path}.session", table.session)
-    fence = reader.optional(f"{path}.fence", table.fence)
-    made = reader.at(f"{path}.strategy", lambda: strategy(wanted))
-    prefer = reader.at(f"{path}.prefer", lambda: preference(preferred))
-    residency = Residency() if table.residency is None else reader.residency(f"{path}.residency", table.residency)
-    endpoints = [reader.endpoint(f"{path}.endpoints[{index}]", one) for index, one in enumerate(table.endpoints)]
-    return reader.at(
-        path,
-        lambda: SqlStore(
-            name,
-            strategy=made,
-            residency=residency,
-            endpoints=endpoints,
-            options=options,
-            session=session,
-            prefer=prefer,
-            fence=fence,
-        ),
-    )
-
-
-_BACKENDS: Mapping[str, Callable[[_Reader, str, str, Any], Store]] = MappingProxyType({"sql": _sql_store})
+_BACKENDS: Mapping[str, tuple[type[_Store], Callable[..., Store]]] = MappingProxyType(
+    {
+        "sql": (_SqlStore, SqlStore),
+        "redis": (_RedisStore, RedisStore),
+        "mongo": (_MongoStore, MongoStore),
+        "cassandra": (_CassandraStore, CassandraStore),
+        "memory": (_MemoryStore, MemoryStore),
+    }
+)
 
 
 _TABLES: Mapping[tuple[type, str], type[msgspec.Struct]] = MappingProxyType(
-    {(_File, "control"): _Control, (_SqlStore, "residency"): _Residency, (_SqlStore, "endpoints"): _Endpoint}
+    {(_File, "control"): _Control}
+    | {(shape, "residency"): _Residency for shape, _ in _BACKENDS.values()}
+    | {(shape, "endpoints"): _Endpoint for shape, _ in _BACKENDS.values()}
 )
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`", re.DOTALL)

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import shown
+from regionkit.topology.mistakes import sequence_of, shown
 from regionkit.topology.registry import named
 
-__all__ = ["PREFERENCES", "Nearest", "Preference", "preference"]
+__all__ = [
+    "NEAREST_WINDOW",
+    "PREFERENCES",
+    "ByGeography",
+    "ByProfile",
+    "Nearest",
+    "Preference",
+    "Weighted",
+    "preference",
+]
+
+NEAREST_WINDOW = 0.015
+"""Seconds by which round trips may differ and still count as equal: MongoDB's localThresholdMS, and twice a LAN's noise."""
 
 
 class Preference(Protocol):
-    """What every preference has: its name in TOML."""
+    """What every preference has: its name in TOML, and what it says of a session."""
 
     name: ClassVar[str]
+
+    @property
+    def latency_window(self) -> float:
+        """Seconds by which the round trips of equals may differ."""
+
+    def regions(self, attributes: Mapping[str, str]) -> tuple[str, ...]:
+        """Regions in the order in which they come first; those not named follow, nearest first."""
+
+    @property
+    def weights(self) -> tuple[tuple[str, float], ...]:
+        """Shares of calls by region; empty where calls are not spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +58,7 @@ class Nearest:
 
     name: ClassVar[str] = "nearest"
 
-    latency_window: float = 0.015
+    latency_window: float = NEAREST_WINDOW
 
     def __post_init__(self) -> None:
         window = self.latency_window
@@ -45,8 +68,148 @@ class Nearest:
             )
         object.__setattr__(self, "latency_window", float(window))
 
+    def regions(self, attributes: Mapping[str, str]) -> tuple[str, ...]:
+        """None comes first by name."""
+        return ()
 
-PREFERENCES: Mapping[str, type[Any]] = MappingProxyType({"nearest": Nearest})
+    @property
+    def weights(self) -> tuple[tuple[str, float], ...]:
+        """Calls are not spread."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Weighted:
+    """Calls are spread over regions by weight, whichever is near; a region without weight is used when no other is left.
+
+    Exact in the long run for each process: the endpoint with the fewest calls for its weight is next.
+
+    Attributes:
+        weights: (region, weight) pairs.
+
+    Raises:
+        ConfigurationError: no weight, or one that is no positive number.
+    """
+
+    name: ClassVar[str] = "weighted"
+
+    weights: tuple[tuple[str, float], ...]
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        pairs = _table("weights", weights)
+        for region, weight in pairs:
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < math.inf:
+                raise ConfigurationError(
+                    f"the weight {shown(weight)} of {shown(region)} is not usable.", fix="give a positive number."
+                )
+        object.__setattr__(self, "weights", tuple((region, float(weight)) for region, weight in pairs))
+
+    @property
+    def latency_window(self) -> float:
+        """Round trips do not matter."""
+        return 0.0
+
+    def regions(self, attributes: Mapping[str, str]) -> tuple[str, ...]:
+        """None comes first by name."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ByGeography:
+    """Where the user is decides: `table` names regions in order for each value of the session's attribute "geography".
+
+    A session without it, or with a value that is not in the table, gets the nearest.
+
+    Attributes:
+        table: (value, regions) pairs.
+
+    Raises:
+        ConfigurationError: an empty table or order.
+    """
+
+    name: ClassVar[str] = "by-geography"
+
+    table: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __init__(self, table: Mapping[str, Iterable[str]]) -> None:
+        pairs = tuple(
+            (value, sequence_of(f"regions of {shown(value)}", regions, str))
+            for value, regions in _table("table", table)
+        )
+        if any(not regions for _, regions in pairs):
+            raise ConfigurationError("a geography without regions.", fix="name at least one.")
+        object.__setattr__(self, "table", pairs)
+
+    @property
+    def latency_window(self) -> float:
+        """As of Nearest."""
+        return NEAREST_WINDOW
+
+    @property
+    def weights(self) -> tuple[tuple[str, float], ...]:
+        """Calls are not spread."""
+        return ()
+
+    def regions(self, attributes: Mapping[str, str]) -> tuple[str, ...]:
+        """The order of the session's geography."""
+        return dict(self.table).get(attributes.get("geography", ""), ())
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ByProfile:
+    """What the user is decides, wherever the user travels: `table` names the region for each value of an attribute.
+
+    `ByProfile("nationality", {"KR": "ap-northeast-2"})`. A session without the attribute, or with a value that is not in the
+    table, gets the nearest. This orders copies that may all serve; where data may be at all, residency says.
+
+    Attributes:
+        attribute: name in `kit.session(attributes={...})`.
+        table: (value, region) pairs.
+
+    Raises:
+        ConfigurationError: an empty name or table.
+    """
+
+    name: ClassVar[str] = "by-profile"
+
+    attribute: str
+    table: tuple[tuple[str, str], ...]
+
+    def __init__(self, attribute: str, table: Mapping[str, str]) -> None:
+        if not isinstance(attribute, str) or not attribute:
+            raise ConfigurationError(f"attribute {shown(attribute)} is not usable.", fix='name one: "nationality".')
+        pairs = _table("table", table)
+        for value, region in pairs:
+            if not isinstance(region, str):
+                raise ConfigurationError(f"{shown(value)} leads to {shown(region)}.", fix="name one region.")
+        object.__setattr__(self, "attribute", attribute)
+        object.__setattr__(self, "table", pairs)
+
+    @property
+    def latency_window(self) -> float:
+        """As of Nearest."""
+        return NEAREST_WINDOW
+
+    @property
+    def weights(self) -> tuple[tuple[str, float], ...]:
+        """Calls are not spread."""
+        return ()
+
+    def regions(self, attributes: Mapping[str, str]) -> tuple[str, ...]:
+        """The region of the session's attribute."""
+        region = dict(self.table).get(attributes.get(self.attribute, ""))
+        return () if region is None else (region,)
+
+
+def _table(what: str, given: Any) -> tuple[tuple[str, Any], ...]:
+    if not isinstance(given, Mapping) or not given or not all(isinstance(key, str) and key for key in given):
+        raise ConfigurationError(f"{what} is {shown(given)}.", fix="pass a mapping with text keys, not empty.")
+    return tuple(given.items())
+
+
+PREFERENCES: Mapping[str, type[Any]] = MappingProxyType(
+    {"nearest": Nearest, "weighted": Weighted, "by-geography": ByGeography, "by-profile": ByProfile}
+)
 """Every preference of this version, by its name in TOML."""
 
 

@@ -25,5 +25,5 @@ def named(kind: str, spec: str | Mapping[str, object], registry: Mapping[str, ty
         raise ConfigurationError(f"{kind} {shown(name)} is not in this version.", fix=did_you_mean(name, registry))
     make = registry[name]
     given = {} if isinstance(spec, str) else {key: value for key, value in spec.items() if key != "name"}
-    known = [field.name for field in fields(make)]  # type: ignore[arg-type]  # registered classes are dataclasses
+    known = [field.name for field in fields(make) if field.init]  # type: ignore[arg-type]  # registered classes are dataclasses
     return from_mapping(f"{kind} {name}", make, given, known)

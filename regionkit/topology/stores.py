@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from regionkit.errors import ConfigurationError
 from regionkit.topology.endpoints import Endpoint, Role
@@ -19,10 +19,33 @@ from regionkit.topology.mistakes import check_name, did_you_mean, located, seque
 from regionkit.topology.options import SessionOptions, SqlOptions, options_from
 from regionkit.topology.preferences import PREFERENCES, Nearest, Preference
 from regionkit.topology.residency import Residency
-from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Strategy
+from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Shard, Strategy
 from regionkit.topology.urls import ParsedUrl, sql_url
 
-__all__ = ["SqlStore", "Store"]
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+__all__ = ["AsyncYields", "SqlStore", "Store", "Yields"]
+
+N_co = TypeVar("N_co", covariant=True)
+
+
+class Yields(Protocol[N_co]):
+    """A store known to yield `N_co` in a block. For type checkers: nothing has these attributes at run time."""
+
+    @property
+    def native(self) -> N_co:
+        """What a block yields."""
+
+
+class AsyncYields(Protocol[N_co]):
+    """A store known to yield `N_co` in an async block. For type checkers: nothing has these attributes at run time."""
+
+    @property
+    def async_native(self) -> N_co:
+        """What an async block yields."""
+
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 
@@ -45,6 +68,7 @@ class Store:
     """
 
     backend: ClassVar[str] = ""
+    leaderless: ClassVar[bool] = False
 
     name: str
     strategy: Strategy
@@ -95,6 +119,13 @@ class Store:
     def is_reference(self) -> bool:
         """Whether this only refers to a store of the same name that the kit's topology describes."""
         return not self.endpoints
+
+    def shards(self, regions: Iterable[str]) -> tuple[Shard, ...]:
+        """Owners with their copies, as endpoints that can be asked. `regions`: all of the topology.
+
+        An endpoint with an empty region belongs to a cluster whose members say themselves where they are.
+        """
+        return self.strategy.shards(self.endpoints)
 
     @property
     def primary(self) -> Endpoint:
@@ -150,6 +181,16 @@ class SqlStore(Store):
 
     options: SqlOptions
     session: SessionOptions
+
+    if TYPE_CHECKING:
+
+        @property
+        def native(self) -> Session:
+            """What a block yields."""
+
+        @property
+        def async_native(self) -> AsyncSession:
+            """What an async block yields."""
 
     def __init__(
         self,

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 
 from regionkit.errors import ConfigurationError
 from regionkit.topology.endpoints import Endpoint, Role
+from regionkit.topology.homes import Directory
 from regionkit.topology.mistakes import check_name, did_you_mean, sequence_of, shown
 from regionkit.topology.regions import Region
 from regionkit.topology.stores import Store
+from regionkit.topology.strategies import WritePartitioning
 
 __all__ = ["Topology"]
 
@@ -102,6 +104,8 @@ class Topology:
             ConfigurationError: when the store or the endpoint's region is unknown.
         """
         known = self.store(store if isinstance(store, str) else store.name)
+        if not endpoint.region:  # a member of a cluster: it says itself where it stands
+            return True
         return known.residency.allows(self.region(endpoint.region))
 
     def _check_jurisdictions(self) -> None:
@@ -129,8 +133,42 @@ class Topology:
                         "which the topology does not have.",
                         fix=did_you_mean(name, self._regions),
                     )
-        store.strategy.check(store.name, store.endpoints)
+        if store.endpoints:  # else a cluster, whose members are its endpoints
+            store.strategy.check(store.name, store.endpoints)
+        self._check_regions_named(store)
+        self._check_directory(store)
         self._check_residency(store)
+
+    def _check_regions_named(self, store: Store) -> None:
+        named = [region for region, _ in getattr(store, "datacenters", ())]
+        named += [region for region, _ in store.prefer.weights]
+        for entry in getattr(store.prefer, "table", ()):
+            named += [entry[1]] if isinstance(entry[1], str) else entry[1]
+        for region in named:
+            if region not in self._regions:
+                raise ConfigurationError(
+                    f"store {store.name!r}: it names region {shown(region)}, which the topology does not have.",
+                    fix=did_you_mean(region, self._regions),
+                )
+
+    def _check_directory(self, store: Store) -> None:
+        strategy = store.strategy
+        if not isinstance(strategy, WritePartitioning) or not isinstance(strategy.home, Directory):
+            return
+        kept_in = strategy.home.store or self.control
+        found = self._stores.get(kept_in or "")
+        if found is None:
+            raise ConfigurationError(
+                f"store {store.name!r}: its directory is kept in {shown(kept_in)}, which is none of the stores.",
+                why="" if kept_in else "it names no store, and there is no control store.",
+                fix=did_you_mean(kept_in, self._stores),
+            )
+        if found.backend not in ("sql", "mongo", "cassandra") or isinstance(found.strategy, WritePartitioning):
+            raise ConfigurationError(
+                f"store {store.name!r}: its directory can not be kept in {found.name!r}.",
+                why="it may lose an acknowledged row, or would itself need a directory.",
+                fix="keep it in an SQL, MongoDB or Cassandra store with one owner for all keys.",
+            )
 
     def _check_residency(self, store: Store) -> None:
         jurisdictions = {region.jurisdiction for region in self.regions if region.jurisdiction is not None}

@@ -10,10 +10,26 @@ from typing import NamedTuple
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "regionkit"
-DRIVERS = frozenset({"psycopg", "pymysql", "aiomysql", "aiosqlite", "redis", "sqlalchemy"})
+DRIVERS = frozenset(
+    {"psycopg", "pymysql", "aiomysql", "aiosqlite", "redis", "sqlalchemy", "pymongo", "bson", "cassandra"}
+)
 MAY_IMPORT_DRIVERS = ("regionkit.backends", "regionkit.testing", "regionkit.embedded")
 APPLICATIONS = ("regionkit.demo",)  # has models of its own, like any user of the library: SQLAlchemy, and no driver
-SHELLS = frozenset({"blocks", "connect", "session", "execute", "monitor", "store"})
+SHELLS = frozenset(
+    {
+        "blocks",
+        "connect",
+        "session",
+        "execute",
+        "monitor",
+        "store",
+        "memory",
+        "partitions",
+        "directory",
+        "fanout",
+        "stores",
+    }
+)
 
 # a module may import those of its own group and of groups further up this list
 GROUPS = (
@@ -44,14 +60,19 @@ class Import(NamedTuple):
 def group(module: str) -> int:
     first, _, rest = module.removeprefix("regionkit").lstrip(".").partition(".")
     name = first.removesuffix("_async")
-    if name in ("errors", "core", "topology", "kit"):
+    if name in ("errors", "core", "topology"):
         found = name
+    elif name in ("kit", "kit_care", "kit_stores"):
+        found = "kit"
     elif name == "routing":
         found = "backends and routing shells" if rest.removesuffix("_async") in SHELLS else "pure routing"
     elif name == "backends":
-        found = {"values": "backend values", "base": "backend contract", "base_async": "backend contract"}.get(
-            rest, "backends and routing shells"
-        )
+        found = {
+            "values": "backend values",
+            "place": "backend values",
+            "base": "backend contract",
+            "base_async": "backend contract",
+        }.get(rest, "backends and routing shells")
     elif name in ("embedded", "web", "testing"):
         found = "embedded, web, testing"
     elif name in ("cli", "demo", "__main__"):

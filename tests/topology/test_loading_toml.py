@@ -8,8 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology import PROFILES, Residency, Role, SqlStore, load_toml, parse_toml, sql_url
-from regionkit.topology.preferences import Nearest
+from regionkit.topology import (
+    PROFILES,
+    ByProfile,
+    Intrinsic,
+    Nearest,
+    Residency,
+    Role,
+    SqlStore,
+    WritePartitioning,
+    load_toml,
+    parse_toml,
+    sql_url,
+)
 
 GOOD = """
 namespace = "shop"
@@ -167,12 +178,12 @@ def test_a_whole_url_may_be_a_variable():
         ('backend   = "sql"', "", r"stores\.orders: the key 'backend' is missing"),
         ('backend   = "sql"', "backend = 1", r"stores\.orders\.backend: expected a text, got a whole number"),
         (
-            'backend   = "sql"', 'backend = "redis"',
-            r"stores\.orders\.backend: 'redis' is not in this version.*known: sql",
+            'backend   = "sql"', 'backend = "dynamo"',
+            r"stores\.orders\.backend: 'dynamo' is not in this version.*known: cassandra",
         ),
         ('backend   = "sql"', 'backend = "${WORD}"', r"stores\.orders\.backend: '\$\{WORD\}' is not in this version"),
         (
-            '"local-read-global-write"', '"write-partitioning"',
+            '"local-read-global-write"', '"write-everywhere"',
             r"stores\.orders\.strategy: .*not in this version.*local-read-global-write",
         ),
         (
@@ -223,8 +234,8 @@ def test_a_mistake_is_told_with_its_path(old, new, message):
 
 def test_a_store_of_another_kind_is_refused_before_its_keys_are_looked_at():
     refused(
-        r"stores\.profiles\.backend: 'mongo' is not in this version",
-        GOOD + '[stores.profiles]\nbackend = "mongo"\nurl = "mongodb://m"\n',
+        r"stores\.profiles\.backend: 'dynamo' is not in this version",
+        GOOD + '[stores.profiles]\nbackend = "dynamo"\nurl = "mongodb://m"\n',
     )
 
 
@@ -271,3 +282,75 @@ def test_a_file_that_can_not_be_taken_is_named(tmp_path, content, message):
     with pytest.raises(ConfigurationError, match=f"regionkit.toml {message}") as caught:
         load_toml(path)
     assert "CANARY" not in str(caught.value) and caught.value.__context__ is None
+
+
+STORES = """
+namespace = "shop"
+[regions.us-east-1]
+[regions.ap-northeast-2]
+[stores.carts]
+backend  = "redis"
+strategy = { name = "write-partitioning", home = "intrinsic", pattern = "^(?P<region>[a-z0-9-]+):" }
+[[stores.carts.endpoints]]
+region = "us-east-1"
+role   = "primary"
+url    = "rediss://carts.us"
+[[stores.carts.endpoints]]
+region = "ap-northeast-2"
+role   = "primary"
+url    = "rediss://:${PASSWORD}@carts.kr"
+[stores.profiles]
+backend  = "mongo"
+strategy = "local-read-global-write"
+url      = "mongodb://m1.us,m2.kr/shop?replicaSet=rs0"
+[stores.events]
+backend  = "cassandra"
+url      = "cassandra://c1.us,c2.kr/shop"
+datacenters = { us-east-1 = "dc1" }
+prefer = { name = "by-profile", attribute = "nationality", table = { KR = "ap-northeast-2" } }
+[stores.tests]
+backend = "memory"
+[[stores.tests.endpoints]]
+region = "us-east-1"
+role   = "primary"
+url    = "memory://tests"
+"""
+
+
+def test_stores_of_every_backend_are_read():
+    """The stores of the documentation, as the classes that describe them."""
+    topology = parse_toml(STORES, environ={"PASSWORD": "p@ss/word"}).topology
+    carts, profiles, events = (topology.store(name) for name in ("carts", "profiles", "events"))
+    assert carts.strategy == WritePartitioning(Intrinsic("^(?P<region>[a-z0-9-]+):"))
+    assert "p@ss/word" not in repr(topology)
+    assert profiles.url == "mongodb://m1.us,m2.kr/shop?replicaSet=rs0"
+    assert [e.id for e in profiles.shards([])[0].endpoints] == ["m1.us:27017", "m2.kr:27017"]
+    assert events.datacenters == (("us-east-1", "dc1"),)
+    assert events.prefer == ByProfile("nationality", {"KR": "ap-northeast-2"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('pattern = "^(?P<region>[a-z0-9-]+):"', 'pattern = "("', r"stores\.carts\.strategy: .*no regular expression"),
+        ('"^(?P<region>[a-z0-9-]+):"', '"^[a-z]+:"', r"does not say where the home stands"),
+        (', home = "intrinsic", pattern = "^(?P<region>[a-z0-9-]+):"', "", "does not say its home function"),
+        ('home = "intrinsic"', 'home = "intrinsik"', "did you mean 'intrinsic'"),
+        ("rediss://carts.us", "postgresql://carts.us", r"stores\.carts: .*not the scheme of a redis URL"),
+        ("rediss://carts.us", "rediss://carts.us?ssl_cert_reqs=none", "parameter 'ssl_cert_reqs' is not taken"),
+        ("/shop?replicaSet=rs0", "/?replicaSet=rs0", r"stores\.profiles: .*names no database"),
+        ("mongodb://m1.us", "mongodb+srv://m1.us", r"a mongodb\+srv URL is not taken"),
+        ("replicaSet=rs0", "tls=false", "takes TLS away"),
+        ("replicaSet=rs0", "w=1", "parameter 'w' is not taken"),
+        ('us-east-1 = "dc1"', 'us-east-9 = "dc1"', "it names region 'us-east-9'"),
+        ('KR = "ap-northeast-2"', 'KR = "ap-northeast-9"', "it names region 'ap-northeast-9'"),
+        ("memory://tests", "memory://", "is no host"),
+        ('"cassandra://c1.us,c2.kr/shop"', '"cassandra://c1.us"', "names no keyspace"),
+    ],
+)
+def test_mistakes_in_stores_of_other_backends(old, new, message):
+    """Each with its place, and nothing secret."""
+    assert old in STORES
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        parse_toml(STORES.replace(old, new, 1), environ={"PASSWORD": "p@ss/word"})
+    assert "p@ss/word" not in str(caught.value)

@@ -66,6 +66,11 @@ class DriverState:
         """Whether the server holds a transaction open on it."""
         return False
 
+    @property
+    def unread(self) -> bool:
+        """Whether a part of an answer is still to be read: the next statement would have to read it first."""
+        return False
+
     def settle(self) -> None:
         """Let go of what an open result still holds."""
 

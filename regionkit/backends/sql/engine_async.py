@@ -12,14 +12,17 @@ from regionkit.backends.sql.bridge_async import adrive
 from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
+from regionkit.backends.sql.placement import change_placement, read_placement
 from regionkit.backends.sql.pool_async import AsyncSqlPool
 from regionkit.backends.sql.schema import metadata
-from regionkit.backends.sql.server import Place, encode_fork
+from regionkit.backends.sql.server import SqlPlace, encode_fork
 from regionkit.backends.sql.session_async import AsyncSqlHandle
-from regionkit.backends.values import Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Claim, Failure, Marker
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind
+from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable
+from regionkit.routing.decision import Kind, Request
 from regionkit.routing.history import HistoryRow
+from regionkit.routing.placement import Placement
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
 
@@ -29,13 +32,16 @@ __all__ = ["AsyncSqlEndpoint"]
 class AsyncSqlEndpoint(AsyncSqlPool):
     """One endpoint of a SQL store. Safe to share between threads or tasks."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SqlPlace) -> None:
         super().__init__(place)
         self._meta = metadata(place.namespace)
 
-    def handle(self, kind: Kind, source: AsyncLeaseSource, *, core: bool, snapshot: bool) -> AsyncSqlHandle:
+    def handle(
+        self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+    ) -> AsyncSqlHandle:
         """What the user types with: a Session, or a Connection with `core`."""
-        return AsyncSqlHandle(self._place.store.session, self.engine(kind), kind, source, core=core, snapshot=snapshot)
+        session = self._place.store.session
+        return AsyncSqlHandle(session, self.engine(kind), kind, source, core=mode.core, snapshot=mode.snapshot)
 
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
@@ -113,6 +119,52 @@ class AsyncSqlEndpoint(AsyncSqlPool):
         except sqlalchemy.exc.IntegrityError:
             return False
         return True
+
+    async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
+        """The row of a directory that this endpoint has; None when it has none, or no table for them."""
+        lease = await self.lease(Kind.READ, deadline, deadline.require("connecting"))
+        try:
+            found: Placement | None = await adrive(
+                lambda: read_placement(lease.connection, self._placement_table, store, key)
+            )
+            return found
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise self._unplaced(error, lease) from error
+        finally:
+            await lease.release()
+
+    async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
+        """Put `row` where the row's version is `expected`; the row that stands then."""
+        try:
+            stands: Placement = await self._in_transaction(
+                deadline, lambda c: change_placement(c, self._placement_table, row, expected)
+            )
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise self._unplaced(error, None) from error
+        return stands
+
+    def _unplaced(self, error: Exception, lease: Any) -> RegionKitError:
+        if lease is not None:
+            lease.keeps = False
+        where: dict[str, Any] = {"store": self._place.store.name, "region": self._place.endpoint.region}
+        if isinstance(error, sqlalchemy.exc.ProgrammingError | sqlalchemy.exc.OperationalError) and (
+            classify(error) is Failure.APPLICATION
+        ):
+            return ConfigurationError(
+                f"store {self._place.store.name!r} keeps no placements.",
+                why="its tables are missing, or were made by an earlier version.",
+                fix="call kit.create_tables() once.",
+            )
+        return RegionUnavailable(
+            f"a placement could not be had from {self._place.endpoint.region}.",
+            why=type(error).__name__,
+            fix="see kit.status().",
+            **where,
+        )
+
+    @property
+    def _placement_table(self) -> Any:
+        return self._meta.tables[f"{self._place.namespace}_rk_placement"]
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""

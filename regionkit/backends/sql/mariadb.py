@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import select
+from collections.abc import Callable
 from typing import Any
 
 import pymysql
@@ -20,13 +21,20 @@ from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import reach
+from regionkit.errors import TransactionRolledBack
 from regionkit.routing.position import Gtids, later
 
 __all__ = ["AsyncMariaDialect", "MariaDialect", "gtids", "tracked_gtid"]
 
+RESOLUTION = 0.02
+"""How exactly the wait for one packet ends at the deadline, seconds: setting a socket's limit costs a call."""
 SESSION_TRACK = 1 << 23
 SESSION_STATE_CHANGED = 0x4000
 IN_TRANSACTION = 0x0001
+UNDOES_ALL = ((1213,), (1020,))
+"""Errors that roll back the whole transaction, not the statement: ER_LOCK_DEADLOCK, ER_CHECKREAD."""
+QUIT = b"\x01\x00\x00\x00\x01"
+"""The packet that tells the server goodbye: COM_QUIT, of length 1."""
 
 
 class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore[misc]  # PyMySQL ships no types
@@ -72,11 +80,32 @@ class _Shared(DriverState):
     """What both forms of the connection do without waiting."""
 
     server_status: int
+    _result: Any
+    undone: bool = False
+    """Whether the server rolled the open transaction back by itself: what follows would commit without what went before."""
+    begun: bool = False
+    """Whether a statement went out since the last COMMIT or ROLLBACK. The status does not tell: drivers take it from
+    answers without rows only, so a transaction that has read and no more looks like none."""
 
     @property
     def busy(self) -> bool:
-        """Whether the server holds a transaction open on it."""
-        return bool(self.server_status & IN_TRANSACTION)
+        """Whether the server may hold a transaction open on it."""
+        return self.begun or bool(self.server_status & IN_TRANSACTION)
+
+    @property
+    def unread(self) -> bool:
+        """Whether a part of an answer is still to be read: the next statement would have to read it first."""
+        return self._result is not None and bool(self._result.unbuffered_active)
+
+    def start(self, holder: object, deadline: Deadline) -> None:
+        """A block takes the connection: what an earlier one left is over."""
+        super().start(holder, deadline)
+        self.undone = False
+
+    def _forget_rest(self) -> None:
+        """Before it is closed: a result half read would be read on by its finalizer."""
+        if self._result is not None:
+            self._result.unbuffered_active = False
 
     def _track(self, message: Any, status: int | None) -> None:
         text = tracked_gtid(message, status or 0) if isinstance(message, bytes) else None
@@ -88,13 +117,28 @@ class _Shared(DriverState):
                 self.implicit = True
 
 
-class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]
+class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]  # PyMySQL ships no types
     """A PyMySQL connection whose waits end at the deadline."""
 
     def _execute_command(self, command: Any, sql: Any) -> None:
         left = self.left("a statement")
         self._read_timeout = self._write_timeout = left
         super()._execute_command(command, sql)
+
+    def _force_close(self) -> None:
+        self._forget_rest()
+        super()._force_close()
+
+    def _read_packet(self, *args: Any) -> Any:
+        if self.deadline is not None:
+            left = self.deadline.remaining()  # PyMySQL's own limit is one of silence: rows may trickle in for ever
+            if left <= 0.0:
+                self.expired = True
+                self._force_close()
+                raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while reading from the server")
+            if self._read_timeout is None or self._read_timeout - left > RESOLUTION:
+                self._read_timeout = left
+        return super()._read_packet(*args)
 
     def _read_bytes(self, num_bytes: int) -> Any:
         try:
@@ -149,6 +193,14 @@ def _async_bounded() -> Any:
             if self._writer is not None:
                 self._writer.transport.abort()
 
+        def close(self) -> None:
+            """Say goodbye and close, without a wait: `ensure_closed` waits for a server that may be gone, and raises."""
+            self.deadline = None
+            self._forget_rest()
+            if self._writer is not None and not self._writer.is_closing():
+                self._writer.write(QUIT)
+            super().close()
+
         async def _execute_command(self, command: Any, sql: Any) -> None:
             self.left("a statement")
             await super()._execute_command(command, sql)
@@ -181,7 +233,7 @@ class _Dialect:
     """What both forms of the dialect share."""
 
     def create_connect_args(self, url: Any, *args: Any, **kwargs: Any) -> Any:
-        positional, named = super().create_connect_args(url, *args, **kwargs)  # type: ignore[misc]
+        positional, named = super().create_connect_args(url, *args, **kwargs)  # type: ignore[misc]  # of the dialect mixed with
         named["client_flag"] = named.get("client_flag", 0) | SESSION_TRACK
         return positional, named
 
@@ -190,34 +242,59 @@ class _Dialect:
         driver = as_driver(dbapi_connection)
         if not driver.used:
             return
+        if driver.undone:
+            raise TransactionRolledBack(
+                "the transaction was rolled back, and its COMMIT would keep only what came after.",
+                why="a statement in it met a deadlock, MariaDB rolled all of it back, and the error was swallowed.",
+                fix="let errors of statements leave the block, or use execute_write, which runs the function again.",
+                retryable=False,
+            )
         driver.require_marker()
         driver.left("COMMIT")
         reach("write.before_commit")
         driver.commit_state = "sent"
         dbapi_connection.commit()
         reach("write.commit_sent")
-        driver.commit_state = "answered"
+        driver.commit_state, driver.begun = "answered", False
 
     def do_rollback(self, dbapi_connection: Any) -> None:
-        """ROLLBACK where a transaction is open; asking the server otherwise would cost a round trip."""
+        """ROLLBACK where a transaction may be open; otherwise it would cost a round trip for nothing."""
         driver = as_driver(dbapi_connection)
-        if driver.server_status & IN_TRANSACTION:
+        if driver.busy:
             driver.ended = True
             dbapi_connection.rollback()
+            driver.begun = driver.undone = False
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement."""
-        raw = getattr(cursor, "_cursor", cursor)
-        driver = raw.connection
+        self._run(super().do_execute, cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+
+    def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run one statement with several rows of parameters."""
+        self._run(super().do_executemany, cursor, statement, parameters, context)  # type: ignore[misc]  # as above
+
+    def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
+        """Run one statement as it is."""
+        self._run(super().do_execute_no_params, cursor, statement, context)  # type: ignore[misc]  # as above
+
+    def _run(self, run: Callable[..., None], cursor: Any, *arguments: Any) -> None:
+        driver = getattr(cursor, "_cursor", cursor).connection
         driver.used = True
+        driver.begun = not driver.get_autocommit()
         if driver.guard is not None:
             driver.guard()
-        super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
+        try:
+            run(cursor, *arguments)
+        except pymysql.err.Error as error:
+            if error.args[:1] in UNDOES_ALL:
+                driver.undone = driver.ended = True
+            raise
         driver.dirty |= driver.get_autocommit() and cursor.description is None  # SET and the like outlive the block
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""
-        return isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
+        ours = isinstance(error, DeadlinePassed)
+        return ours or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]  # of the dialect mixed with
 
 
 class MariaDialect(_Dialect, MySQLDialect_pymysql):
@@ -240,6 +317,12 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
         return self.loaded_dbapi.connect(*args, async_creator_fn=self._create, **kwargs)
+
+    def do_close(self, dbapi_connection: Any) -> None:
+        """Close it at once; nothing is awaited, so nothing can be cancelled half-way."""
+        as_driver(dbapi_connection).close()
+
+    do_terminate = do_close
 
     async def _create(self, *args: Any, **kwargs: Any) -> Any:
         deadline = CONNECT_DEADLINE.get()

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.mariadb import IN_TRANSACTION, gtids, idle
-from regionkit.backends.sql.server import Place, history_rows
+from regionkit.backends.sql.mariadb import gtids, idle
+from regionkit.backends.sql.server import SqlPlace, history_rows
 from regionkit.backends.values import Capabilities
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
@@ -53,6 +53,7 @@ class MariaServer:
         transactions=True,
         markers=True,
         detects_promotion=False,
+        modes=frozenset({"core", "snapshot"}),
         notes=(
             "STRONG and writes use the primary as configured or by descent; without a lease no more is proved",
             "a promotion by others is not proved by the server: an operator says kit.adopt",
@@ -60,7 +61,7 @@ class MariaServer:
         ),
     )
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SqlPlace) -> None:
         self._place = place
         self._without = ASK.format(rows="NULL")
         self._with = ASK.format(rows=ROWS.format(history=place.history_table))
@@ -113,8 +114,7 @@ class MariaServer:
         replica = bool(read_only) or bool(slaves)
         position = gtids(applied) if replica else later(gtids(applied), gtids(written))
         driver = as_driver(dbapi_connection)
-        if driver.server_status & IN_TRANSACTION and not driver.used:
-            dbapi_connection.rollback()  # the look at the history table must not pin the block's snapshot
+        driver.begun |= not driver.get_autocommit()  # the look at the history table is a transaction's first statement
         return Observation(
             role=Role.REPLICA if replica else Role.PRIMARY,
             incarnation=self._run(driver, int(started), int(connection)),

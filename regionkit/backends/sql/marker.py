@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from regionkit.backends.values import Claim, Marker
 
-__all__ = ["forget", "put_tombstone", "read_marker", "save_result", "take"]
+__all__ = ["forget", "insert_unless_there", "put_tombstone", "read_marker", "save_result", "take"]
 
 
 def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Marker | None:
@@ -26,7 +26,7 @@ def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Mar
 
     After anything but None the transaction is only good for rolling back.
     """
-    if _insert_unless_there(connection, table, _row(claim, wall, applied=1)):
+    if insert_unless_there(connection, table, _row(claim, wall, applied=1)):
         return None
     revived = connection.execute(
         update(table)
@@ -38,10 +38,10 @@ def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Mar
 
 def put_tombstone(connection: Connection, table: Table, claim: Claim, wall: float) -> bool:
     """Keep an attempt from ever committing: True when the tombstone is ours, False when something stands there."""
-    return _insert_unless_there(connection, table, _row(claim, wall, applied=0))
+    return insert_unless_there(connection, table, _row(claim, wall, applied=0))
 
 
-def _insert_unless_there(connection: Connection, table: Table, row: dict[str, object]) -> bool:
+def insert_unless_there(connection: Connection, table: Table, row: dict[str, object]) -> bool:
     """One statement; it waits for an open transaction that holds the key."""
     name = connection.dialect.name
     statement: Any

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
 from typing import Any
 
 import sqlalchemy
@@ -21,103 +21,28 @@ from sqlalchemy.pool import NullPool
 
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
 from regionkit.backends.sql.classify import classify, is_unknown_at_commit
+from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
+from regionkit.backends.sql.lease import SqlLease
 from regionkit.backends.sql.registry import registered, server_of
-from regionkit.backends.sql.server import Place, Server
+from regionkit.backends.sql.server import Server, SqlPlace
 from regionkit.backends.values import Capabilities, Failure
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionUnavailable
+from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
 from regionkit.routing.decision import Kind
 from regionkit.routing.snapshot import Observation
 from regionkit.topology import sql_url
 
-__all__ = ["SqlLease", "SqlPool"]
+__all__ = ["SqlPool"]
 
 IS_ASYNC = False
-
-
-class SqlLease:
-    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice."""
-
-    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "seen")
-
-    def __init__(self, endpoint: SqlPool, kind: Kind, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
-        self._endpoint = endpoint
-        self._kind = kind
-        self._deadline = deadline
-        self.keeps = False
-        self.connection = connection
-        pooled = connection.connection
-        driver = self.driver = as_driver(pooled.dbapi_connection)
-        self.seen: Observation = pooled.info["seen"]
-        driver.start(self, deadline)
-
-    def observe(self) -> Observation:
-        """Ask the server where it stands, on this connection."""
-        self.seen = drive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
-        return self.seen
-
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
-        clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
-        connection = self.connection.connection.dbapi_connection
-
-        def before_statement() -> None:
-            nonlocal until
-            if clock.monotonic() >= until:
-                until = recheck(server.observe(connection))
-
-        driver.guard = before_statement
-
-    def release(self) -> None:
-        """Give the connection back, or close it."""
-        driver = self.driver
-        driver.guard = None
-        try:
-            if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
-                driver.settle()
-                if not self._kept():
-                    drive(self._give_back)
-        finally:
-            self._endpoint.slots[self._kind].release()
-
-    def _kept(self) -> bool:
-        """Keep the connection for the next read where that is safe; whether it was kept."""
-        connection, driver, kept = self.connection, self.driver, self._endpoint.kept
-        if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
-            return False
-        if connection.invalidated or connection.in_transaction() or self._unfit():
-            return False
-        driver.deadline = None
-        kept.append(connection)
-        return True
-
-    def _unfit(self) -> bool:
-        """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""
-        driver = self.driver
-        late = driver.expired or self._deadline.remaining() <= 0.0
-        return late or driver.dirty or (self._kind is Kind.READ and driver.busy)
-
-    def _give_back(self) -> None:
-        connection, driver = self.connection, self.driver
-        if connection.invalidated:
-            connection.close()
-            return
-        if self._unfit():
-            connection.invalidate()
-            connection.close()
-            return
-        try:
-            connection.close()
-        finally:
-            driver.deadline = None
 
 
 class SqlPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SqlPlace) -> None:
         self._place = place
         assert place.endpoint.url is not None
         self._url = sql_url(place.endpoint.url, is_async=place.is_async)
@@ -130,14 +55,15 @@ class SqlPool:
         size = place.store.options.pool_size + place.store.options.max_overflow
         self.slots = {kind: Slots(size) for kind in Kind}
         self._size = size
-        self.kept: list[sqlalchemy.Connection] = []
+        self.kept: list[BlockConnection] = []
         self.most_kept = place.store.options.pool_size
+        self.closed = False
         self._generation = 0
         self._engines: dict[Kind, Engine] = {}
         self._watching: Engine | None = None
-        self._monitor: sqlalchemy.Connection | None = None
+        self._monitor: BlockConnection | None = None
         self._monitoring = Lock()
-        self._inherited: list[list[sqlalchemy.Connection]] = []
+        self._inherited: list[list[BlockConnection]] = []
 
     def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlLease:
         """A connection within `timeout` seconds.
@@ -153,18 +79,19 @@ class SqlPool:
             )
             error.blames_endpoint = False
             raise error
-        connection: sqlalchemy.Connection | None = None
+        alone = timeout >= deadline.remaining()
+        connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
                 connection = self._kept_one()
             if connection is None:
                 within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
                 connection = self._checkout(self.engine(kind), within)
-            lease = SqlLease(self, kind, connection, deadline)
+            lease = SqlLease(self, kind, connection, deadline, alone=alone)
             self._widen(connection, deadline)
         except BaseException:
             if connection is not None:
-                drive(_discard, connection)
+                drive(connection.discard)
             slots.release()
             raise
         return lease
@@ -176,7 +103,7 @@ class SqlPool:
             drive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
             info["limit"] = deadline.timeout
 
-    def _checkout(self, engine: Engine, deadline: Deadline) -> sqlalchemy.Connection:
+    def _checkout(self, engine: Engine, deadline: Deadline) -> BlockConnection:
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return drive(self._connect, engine)
@@ -185,7 +112,7 @@ class SqlPool:
         finally:
             CONNECT_DEADLINE.reset(token)
 
-    def _kept_one(self) -> sqlalchemy.Connection | None:
+    def _kept_one(self) -> BlockConnection | None:
         """The connection kept last that is still good; others are closed."""
         while self.kept:
             try:
@@ -196,7 +123,7 @@ class SqlPool:
             young = self._place.clock.monotonic() < pooled.info["recycle_at"]
             if young and self._is_good(pooled):
                 return connection
-            drive(_discard, connection)
+            drive(connection.discard)
         return None
 
     def _is_good(self, pooled: Any) -> bool:
@@ -206,15 +133,15 @@ class SqlPool:
         except Exception:
             return False  # a driver that can not even say
 
-    def _connect(self, engine: Engine) -> sqlalchemy.Connection:
+    def _connect(self, engine: Engine) -> BlockConnection:
         plain: Any = getattr(engine, "sync_engine", engine)
         for _ in range(self._size + 1):
-            connection: sqlalchemy.Connection = plain.connect()
+            connection: BlockConnection = plain.connect()
             if self._is_good(connection.connection):
                 return connection
             connection.invalidate()
             connection.close()
-        last: sqlalchemy.Connection = plain.connect()
+        last: BlockConnection = plain.connect()
         return last
 
     def _translated(self, error: Exception) -> Exception:
@@ -280,14 +207,17 @@ class SqlPool:
             **(reading if kind is Kind.READ else {}),
         )
         plain = getattr(engine, "sync_engine", engine)
+        plain._connection_cls = BlockConnection
         event.listen(plain, "connect", self._connected)
         event.listen(plain, "handle_error", self._failed, retval=True)
         return engine
 
     def _failed(self, context: Any) -> BaseException | None:
-        """A COMMIT that was sent and not answered is an unknown outcome, whoever called it."""
+        """A COMMIT that was sent and not answered is an unknown outcome, whoever called it. A use after the loss says so."""
         error = context.original_exception
         connection = context.connection
+        if connection is not None and connection.invalidated and isinstance(error, RegionKitError):
+            return connection.lost()  # type: ignore[no-any-return]  # SQLAlchemy would wrap the one that was raised
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
         driver = as_driver(connection.connection.dbapi_connection)
@@ -334,13 +264,15 @@ class SqlPool:
                 self._drop_monitor()
                 raise
             finally:
-                if self._monitor is not None:
+                if self.closed:
+                    self._drop_monitor()
+                elif self._monitor is not None:
                     as_driver(self._monitor.connection.dbapi_connection).deadline = None
 
     def _drop_monitor(self) -> None:
         connection, self._monitor = self._monitor, None
         if connection is not None:
-            drive(_discard, connection)
+            drive(connection.discard)
 
     def evict(self) -> None:
         """Trust no connection made before now."""
@@ -356,20 +288,20 @@ class SqlPool:
         self._monitoring = Lock()
         self.slots = {kind: Slots(self._size) for kind in Kind}
 
+    def empty(self) -> None:
+        """Close the kept connections."""
+        with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
+            while True:
+                drive(self.kept.pop().discard)
+
     def close(self) -> None:
-        """Close every connection. May be called twice."""
+        """Close every connection; one in use is closed when it comes back. May be called twice."""
+        self.closed = True
         self._drop_monitor()
-        self.most_kept = 0
-        while self.kept:
-            drive(_discard, self.kept.pop())
+        self.empty()
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
         for engine in engines:
             engine.dispose()
-
-
-def _discard(connection: sqlalchemy.Connection) -> None:
-    connection.invalidate()
-    connection.close()
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
 from typing import Any
 
 import sqlalchemy
@@ -20,105 +20,28 @@ from sqlalchemy.pool import NullPool
 
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, create_async_engine
 from regionkit.backends.sql.classify import classify, is_unknown_at_commit
+from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
+from regionkit.backends.sql.lease_async import AsyncSqlLease
 from regionkit.backends.sql.registry import registered, server_of
-from regionkit.backends.sql.server import Place, Server
+from regionkit.backends.sql.server import Server, SqlPlace
 from regionkit.backends.values import Capabilities, Failure
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionUnavailable
+from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
 from regionkit.routing.decision import Kind
 from regionkit.routing.snapshot import Observation
 from regionkit.topology import sql_url
 
-__all__ = ["AsyncSqlLease", "AsyncSqlPool"]
+__all__ = ["AsyncSqlPool"]
 
 IS_ASYNC = True
-
-
-class AsyncSqlLease:
-    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice."""
-
-    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "seen")
-
-    def __init__(
-        self, endpoint: AsyncSqlPool, kind: Kind, connection: sqlalchemy.Connection, deadline: Deadline
-    ) -> None:
-        self._endpoint = endpoint
-        self._kind = kind
-        self._deadline = deadline
-        self.keeps = False
-        self.connection = connection
-        pooled = connection.connection
-        driver = self.driver = as_driver(pooled.dbapi_connection)
-        self.seen: Observation = pooled.info["seen"]
-        driver.start(self, deadline)
-
-    async def observe(self) -> Observation:
-        """Ask the server where it stands, on this connection."""
-        self.seen = await adrive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
-        return self.seen
-
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
-        clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
-        connection = self.connection.connection.dbapi_connection
-
-        def before_statement() -> None:
-            nonlocal until
-            if clock.monotonic() >= until:
-                until = recheck(server.observe(connection))
-
-        driver.guard = before_statement
-
-    async def release(self) -> None:
-        """Give the connection back, or close it."""
-        driver = self.driver
-        driver.guard = None
-        try:
-            if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
-                driver.settle()
-                if not self._kept():
-                    await adrive(self._give_back)
-        finally:
-            self._endpoint.slots[self._kind].release()
-
-    def _kept(self) -> bool:
-        """Keep the connection for the next read where that is safe; whether it was kept."""
-        connection, driver, kept = self.connection, self.driver, self._endpoint.kept
-        if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
-            return False
-        if connection.invalidated or connection.in_transaction() or self._unfit():
-            return False
-        driver.deadline = None
-        kept.append(connection)
-        return True
-
-    def _unfit(self) -> bool:
-        """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""
-        driver = self.driver
-        late = driver.expired or self._deadline.remaining() <= 0.0
-        return late or driver.dirty or (self._kind is Kind.READ and driver.busy)
-
-    def _give_back(self) -> None:
-        connection, driver = self.connection, self.driver
-        if connection.invalidated:
-            connection.close()
-            return
-        if self._unfit():
-            connection.invalidate()
-            connection.close()
-            return
-        try:
-            connection.close()
-        finally:
-            driver.deadline = None
 
 
 class AsyncSqlPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SqlPlace) -> None:
         self._place = place
         assert place.endpoint.url is not None
         self._url = sql_url(place.endpoint.url, is_async=place.is_async)
@@ -131,14 +54,15 @@ class AsyncSqlPool:
         size = place.store.options.pool_size + place.store.options.max_overflow
         self.slots = {kind: AsyncSlots(size) for kind in Kind}
         self._size = size
-        self.kept: list[sqlalchemy.Connection] = []
+        self.kept: list[BlockConnection] = []
         self.most_kept = place.store.options.pool_size
+        self.closed = False
         self._generation = 0
         self._engines: dict[Kind, AsyncEngine] = {}
         self._watching: AsyncEngine | None = None
-        self._monitor: sqlalchemy.Connection | None = None
+        self._monitor: BlockConnection | None = None
         self._monitoring = AsyncLock()
-        self._inherited: list[list[sqlalchemy.Connection]] = []
+        self._inherited: list[list[BlockConnection]] = []
 
     async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncSqlLease:
         """A connection within `timeout` seconds.
@@ -154,18 +78,19 @@ class AsyncSqlPool:
             )
             error.blames_endpoint = False
             raise error
-        connection: sqlalchemy.Connection | None = None
+        alone = timeout >= deadline.remaining()
+        connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
                 connection = await self._kept_one()
             if connection is None:
                 within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
                 connection = await self._checkout(self.engine(kind), within)
-            lease = AsyncSqlLease(self, kind, connection, deadline)
+            lease = AsyncSqlLease(self, kind, connection, deadline, alone=alone)
             await self._widen(connection, deadline)
         except BaseException:
             if connection is not None:
-                await adrive(_discard, connection)
+                await adrive(connection.discard)
             slots.release()
             raise
         return lease
@@ -177,7 +102,7 @@ class AsyncSqlPool:
             await adrive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
             info["limit"] = deadline.timeout
 
-    async def _checkout(self, engine: AsyncEngine, deadline: Deadline) -> sqlalchemy.Connection:
+    async def _checkout(self, engine: AsyncEngine, deadline: Deadline) -> BlockConnection:
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return await adrive(self._connect, engine)
@@ -186,7 +111,7 @@ class AsyncSqlPool:
         finally:
             CONNECT_DEADLINE.reset(token)
 
-    async def _kept_one(self) -> sqlalchemy.Connection | None:
+    async def _kept_one(self) -> BlockConnection | None:
         """The connection kept last that is still good; others are closed."""
         while self.kept:
             try:
@@ -197,7 +122,7 @@ class AsyncSqlPool:
             young = self._place.clock.monotonic() < pooled.info["recycle_at"]
             if young and self._is_good(pooled):
                 return connection
-            await adrive(_discard, connection)
+            await adrive(connection.discard)
         return None
 
     def _is_good(self, pooled: Any) -> bool:
@@ -207,15 +132,15 @@ class AsyncSqlPool:
         except Exception:
             return False  # a driver that can not even say
 
-    def _connect(self, engine: AsyncEngine) -> sqlalchemy.Connection:
+    def _connect(self, engine: AsyncEngine) -> BlockConnection:
         plain: Any = getattr(engine, "sync_engine", engine)
         for _ in range(self._size + 1):
-            connection: sqlalchemy.Connection = plain.connect()
+            connection: BlockConnection = plain.connect()
             if self._is_good(connection.connection):
                 return connection
             connection.invalidate()
             connection.close()
-        last: sqlalchemy.Connection = plain.connect()
+        last: BlockConnection = plain.connect()
         return last
 
     def _translated(self, error: Exception) -> Exception:
@@ -281,14 +206,17 @@ class AsyncSqlPool:
             **(reading if kind is Kind.READ else {}),
         )
         plain = getattr(engine, "sync_engine", engine)
+        plain._connection_cls = BlockConnection
         event.listen(plain, "connect", self._connected)
         event.listen(plain, "handle_error", self._failed, retval=True)
         return engine
 
     def _failed(self, context: Any) -> BaseException | None:
-        """A COMMIT that was sent and not answered is an unknown outcome, whoever called it."""
+        """A COMMIT that was sent and not answered is an unknown outcome, whoever called it. A use after the loss says so."""
         error = context.original_exception
         connection = context.connection
+        if connection is not None and connection.invalidated and isinstance(error, RegionKitError):
+            return connection.lost()  # type: ignore[no-any-return]  # SQLAlchemy would wrap the one that was raised
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
         driver = as_driver(connection.connection.dbapi_connection)
@@ -335,13 +263,15 @@ class AsyncSqlPool:
                 await self._drop_monitor()
                 raise
             finally:
-                if self._monitor is not None:
+                if self.closed:
+                    await self._drop_monitor()
+                elif self._monitor is not None:
                     as_driver(self._monitor.connection.dbapi_connection).deadline = None
 
     async def _drop_monitor(self) -> None:
         connection, self._monitor = self._monitor, None
         if connection is not None:
-            await adrive(_discard, connection)
+            await adrive(connection.discard)
 
     def evict(self) -> None:
         """Trust no connection made before now."""
@@ -357,20 +287,20 @@ class AsyncSqlPool:
         self._monitoring = AsyncLock()
         self.slots = {kind: AsyncSlots(self._size) for kind in Kind}
 
+    async def empty(self) -> None:
+        """Close the kept connections."""
+        with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
+            while True:
+                await adrive(self.kept.pop().discard)
+
     async def close(self) -> None:
-        """Close every connection. May be called twice."""
+        """Close every connection; one in use is closed when it comes back. May be called twice."""
+        self.closed = True
         await self._drop_monitor()
-        self.most_kept = 0
-        while self.kept:
-            await adrive(_discard, self.kept.pop())
+        await self.empty()
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
         for engine in engines:
             await engine.dispose()
-
-
-def _discard(connection: sqlalchemy.Connection) -> None:
-    connection.invalidate()
-    connection.close()
 
 
 def _first_line(error: BaseException) -> str:

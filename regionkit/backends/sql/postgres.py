@@ -200,10 +200,7 @@ class _Dialect:
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
-        driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
-        driver.used = True
-        if driver.guard is not None:
-            driver.guard()
+        driver = self._use(cursor)
         if not driver._autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE:
             self.first(driver, cursor, statement, parameters)
         else:
@@ -211,6 +208,24 @@ class _Dialect:
             if driver._autocommit:  # SET and the like give no columns, and outlive the block
                 result = getattr(cursor, "_cursor", cursor).pgresult
                 driver.dirty |= result is None or result.nfields == 0
+
+    def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run one statement with several rows of parameters."""
+        self._use(cursor)
+        super().do_executemany(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+
+    def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
+        """Run one statement as it is."""
+        driver = self._use(cursor)
+        super().do_execute_no_params(cursor, statement, context)  # type: ignore[misc]  # of the dialect mixed with
+        driver.dirty |= bool(driver._autocommit)  # it may have been a SET: rare enough to be sure
+
+    def _use(self, cursor: Any) -> Any:
+        driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
+        driver.used = True
+        if driver.guard is not None:
+            driver.guard()
+        return driver
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""

@@ -22,7 +22,7 @@ from sqlalchemy.util import await_only
 
 from regionkit.backends.sql import postgres
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.server import Place, history_rows
+from regionkit.backends.sql.server import SqlPlace, history_rows
 from regionkit.backends.values import Capabilities
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
@@ -57,6 +57,7 @@ class PostgresServer:
         transactions=True,
         markers=True,
         detects_promotion=True,
+        modes=frozenset({"core", "snapshot"}),
         notes=(
             "STRONG and writes use the primary as configured or by descent; without a lease no more is proved",
             "a replica's timeline, and commits of other roles that wait for a synchronous replica, are seen only with"
@@ -64,7 +65,7 @@ class PostgresServer:
         ),
     )
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SqlPlace) -> None:
         self._place = place
         table = place.history_table
         self._without = ASK.format(history=table, rows="NULL").encode()

@@ -6,7 +6,7 @@ import importlib
 
 from sqlalchemy.dialects import registry
 
-from regionkit.backends.sql.server import Place, Server
+from regionkit.backends.sql.server import Server, SqlPlace
 from regionkit.errors import MissingDriver
 
 __all__ = ["registered", "server_of"]
@@ -23,7 +23,7 @@ _DIALECTS = {
 }
 
 
-def server_of(kind: str, place: Place) -> Server:
+def server_of(kind: str, place: SqlPlace) -> Server:
     """The server object of an endpoint.
 
     Raises:

@@ -2,7 +2,8 @@
 
 history: one row per history of the store (routing/history.py). `parent` is unique, so that in one database each history
 has at most one child: two observers of one promotion write one row.
-marker: one row per idempotency key (rules of routing, 15).
+marker: one row per idempotency key (marker.py).
+placement: one row per key of a directory of homes (routing/placement.py).
 position: SQLite only; one row, raised by one in each write block's own transaction.
 """
 
@@ -43,6 +44,16 @@ def metadata(namespace: str) -> MetaData:
         Column("applied", Integer, nullable=False),
         Column("result", LargeBinary(4096), nullable=True),
         Column("written_at", Double, nullable=False, index=True),
+        **exact,
+    )
+    Table(
+        f"{namespace}_rk_placement",
+        meta,
+        Column("store", String(48), primary_key=True),
+        Column("key", String(512), primary_key=True),
+        Column("home", Text, nullable=False),
+        Column("epoch", Integer, nullable=False),
+        Column("version", Integer, nullable=False),
         **exact,
     )
     Table(

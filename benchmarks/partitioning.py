@@ -1,0 +1,155 @@
+"""What a key's home costs to find, and a fan-out over four shards 40 ms away.
+
+Beside the fan-out: SQLAlchemy's ShardedSession, which asks its shards one after the other, on the same four databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+from zlib import crc32
+
+from sqlalchemy import Engine, create_engine, func, select
+from sqlalchemy.ext.horizontal_shard import ShardedSession
+
+from benchmarks.harness import Candidate, Report, Row, Settings, measure, pin, pin_children
+from benchmarks.world import Base, Order
+from regionkit import (
+    EVENTUAL,
+    Directory,
+    Endpoint,
+    Hashed,
+    Intrinsic,
+    Region,
+    RegionKit,
+    Role,
+    SqlStore,
+    Topology,
+    WritePartitioning,
+)
+from regionkit.routing.placement import Placement
+from regionkit.testing import servers
+from regionkit.testing.proxy import FaultProxy
+
+MOST_LOOKUP, MOST_FAN_OUT = 0.15, 1.2
+REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1", "sa-east-1")
+EACH_WAY = 0.02
+BULK = 1000
+
+
+def run(settings: Settings) -> list[Report]:
+    """Two reports."""
+    return [_homes(settings), _fan_out(settings)]
+
+
+def _kit(home: Any, urls: dict[str, str]) -> RegionKit:
+    endpoints = [Endpoint(region, Role.PRIMARY, url) for region, url in urls.items()]
+    carts = SqlStore("carts", strategy=WritePartitioning(home), endpoints=endpoints)
+    orders = SqlStore("orders", endpoints=endpoints[:1])
+    regions = [Region(region) for region in REGIONS]
+    topology = Topology(namespace="bench", control="orders", regions=regions, stores=[carts, orders])
+    return RegionKit(topology, local=REGIONS[0], profile="gentle")
+
+
+def _homes(settings: Settings) -> Report:
+    """The look-up that every call of a partitioned store makes. Needs no server: the homes are known."""
+    pin()
+    urls = {region: f"sqlite:////nowhere/{region}.db" for region in REGIONS}
+    keys = {
+        "Intrinsic": f"{REGIONS[1]}:cart-4711",
+        "Hashed": "cart-4711",
+        "Directory, remembered": "cart-4711",
+    }
+    kits = {
+        "Intrinsic": _kit(Intrinsic("^(?P<region>[a-z0-9-]+):"), urls),
+        "Hashed": _kit(Hashed(REGIONS), urls),
+        "Directory, remembered": _kit(Directory(max_age=86_400.0), urls),
+    }
+    candidates = [
+        Candidate("bare call", lambda: _bare("cart-4711", None), bulk=BULK),
+        Candidate("crc32 of the key", lambda: crc32(b"cart-4711"), bulk=BULK),
+    ]
+    for name, kit in kits.items():
+        carts: Any = kit._store("carts")
+        carts._verified.update(REGIONS)
+        if carts.directory is not None:
+            carts.directory.remember(Placement("carts", "cart-4711", REGIONS[1]))
+        candidates.append(Candidate(name, _looking(carts.at_once, keys[name]), bulk=BULK))
+    report = Report("homes", "Finding the home of a key", settings)
+    rows = [Row(f"{name}, over a bare call", name, "bare call", "difference", MOST_LOOKUP) for name in kits]
+    rows.append(Row("crc32 alone, over a bare call", "crc32 of the key", "bare call", "difference"))
+    report.add(rows, measure(candidates, settings, 50))
+    for kit in kits.values():
+        kit.close()
+    return report
+
+
+def _bare(key: str, home: str | None) -> None:
+    return None
+
+
+def _looking(at_once: Callable[[str, None], Any], key: str) -> Callable[[], Any]:
+    return lambda: at_once(key, None)
+
+
+def _fan_out(settings: Settings) -> Report:
+    """Four databases of one PostgreSQL, each behind a proxy of its own."""
+    core = pin()
+    report = Report("fan_out", "A count over four shards, 40 ms round trip each", settings)
+    far = Settings(settings.rounds, share=0.0)  # one operation a round: each takes a tenth of a second or more
+    with ExitStack() as stack:
+        server = stack.enter_context(servers.postgresql())
+        urls, proxies = {}, []
+        for region in REGIONS:
+            url = server.primary.url_for(server.database())
+            engine = create_engine(url)
+            Base.metadata.create_all(engine)
+            engine.dispose()
+            proxy = FaultProxy(url)
+            stack.callback(proxy.close)
+            urls[region] = proxy.url
+            proxies.append(proxy)
+        kit = stack.enter_context(_kit(Hashed(REGIONS), urls))
+        kit.create_tables()
+        engines = {region: create_engine(url) for region, url in urls.items()}
+        pin_children(core)
+        for proxy in proxies:
+            proxy.latency(EACH_WAY)
+        report.add(_rows(), measure(_candidates(kit, engines), far, 1))
+        for engine in engines.values():
+            engine.dispose()
+    return report
+
+
+def _rows() -> list[Row]:
+    return [
+        Row("kit.fan_out over 4 shards / one shard alone", "fan_out", "one shard", most=MOST_FAN_OUT),
+        Row("ShardedSession over 4 shards / one shard alone", "ShardedSession", "one shard"),
+        Row("one shard alone: a routed read", "one shard", way="time"),
+    ]
+
+
+def _candidates(kit: RegionKit, engines: dict[str, Engine]) -> list[Candidate]:
+    count = select(func.count()).select_from(Order)
+
+    def one() -> None:
+        with kit.session() as s, s.read("carts", key=key, consistency=EVENTUAL) as db:
+            db.scalar(count)
+
+    def fan_out() -> None:
+        for _, result in kit.fan_out("carts", lambda db: db.scalar(count), consistency=EVENTUAL):
+            assert result.ok, result.error
+
+    def sharded() -> None:
+        with ShardedSession(
+            shard_chooser=lambda *_: REGIONS[0],
+            identity_chooser=lambda *_, **__: list(engines),
+            execute_chooser=lambda _: list(engines),
+            shards=engines,
+        ) as db:
+            assert len(db.execute(count).all()) == len(REGIONS)
+
+    home = Hashed(REGIONS)
+    key = next(key for key in map(str, range(1000)) if home.of(key) == REGIONS[-1])
+    return [Candidate("one shard", one), Candidate("fan_out", fan_out), Candidate("ShardedSession", sharded)]

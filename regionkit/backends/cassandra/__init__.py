@@ -1,0 +1,1 @@
+"""Cassandra: one endpoint a data centre, no owner; SESSION by overlapping levels."""

@@ -1,0 +1,52 @@
+"""What an error of the Cassandra driver says, by table, and whether a statement that raised it can have taken effect."""
+
+from __future__ import annotations
+
+from cassandra import (
+    AuthenticationFailed,
+    CoordinationFailure,
+    FunctionFailure,
+    OperationTimedOut,
+    ReadFailure,
+    RequestExecutionException,
+    RequestValidationException,
+    Timeout,
+    Unavailable,
+    UnresolvableContactPoints,
+)
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionException
+from cassandra.protocol import ErrorMessage
+from cassandra.protocol import RequestExecutionException as RequestExecutionError
+from cassandra.protocol import RequestValidationException as RequestValidationError
+
+from regionkit.backends.values import Failure
+from regionkit.errors import DeadlineExceeded, RegionUnavailable
+
+__all__ = ["classify", "is_certain"]
+
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
+    ((DeadlineExceeded, OperationTimedOut, Timeout), Failure.DEADLINE),
+    ((RegionUnavailable, NoHostAvailable, AuthenticationFailed, UnresolvableContactPoints), Failure.CONNECTION),
+    ((ReadFailure, FunctionFailure), Failure.APPLICATION),  # too many tombstones, a failing function: it fails anywhere
+    ((Unavailable, CoordinationFailure, ConnectionException, OSError), Failure.CONNECTION),
+    ((RequestValidationException, RequestValidationError), Failure.APPLICATION),
+    # overloaded, bootstrapping, an error inside the server: another one may answer
+    ((RequestExecutionException, RequestExecutionError, ErrorMessage), Failure.CONNECTION),
+)
+
+
+def classify(error: BaseException) -> Failure:
+    """What an error that left a block, or a probe, says of the endpoint."""
+    return next((failure for kinds, failure in _KINDS if isinstance(error, kinds)), Failure.APPLICATION)
+
+
+def is_certain(error: BaseException, *, conditional: bool) -> bool:
+    """Whether the statement surely took no effect.
+
+    No host was found, so nothing was sent; the coordinator saw too few live replicas before it wrote to any (a conditional
+    statement has more than one phase, so there it says less); or the statement itself is wrong.
+    """
+    if isinstance(error, Unavailable):
+        return not conditional
+    return isinstance(error, NoHostAvailable | RequestValidationException | RequestValidationError)

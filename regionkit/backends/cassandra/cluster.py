@@ -1,0 +1,312 @@
+"""The driver's connections to one data centre: found, opened in a thread, shared by all blocks, closed.
+
+1. Contact points are asked one after the other which data centre they are in, and which nodes the cluster has; the first that
+   answers ends it. From then on nothing but nodes of this endpoint's data centre is connected to, by the control connection
+   either: no request ever goes to another one.
+2. Opening blocks, so it runs in a thread of its own that outlives the caller's deadline; all that wait share it.
+3. The driver retries nothing, except a statement that calls itself idempotent, once, on another node of the data centre.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from cassandra import ConsistencyLevel
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    Session,
+    _discard_cluster_shutdown,
+)
+from cassandra.connection import DefaultEndPoint
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    FallthroughRetryPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.protocol import QueryMessage
+from cassandra.query import tuple_factory
+
+from regionkit.backends.cassandra.cql import facts_of
+from regionkit.backends.cassandra.replication import replication_of
+from regionkit.backends.cassandra.shared import StampSlot
+from regionkit.backends.place import Place
+from regionkit.errors import RegionUnavailable
+from regionkit.topology import CassandraStore
+from regionkit.topology.server_urls import ServerUrl
+
+__all__ = ["OWN", "Opened", "Opener", "in_thread"]
+
+T = TypeVar("T")
+
+PROTOCOL = 5
+"""Native protocol: Cassandra 4.0 and later. A fixed one saves a refused handshake a connection."""
+RECONNECT_EVERY = 1.0
+"""Seconds between attempts to connect to a node that is down: a node comes back in seconds, and one attempt costs nothing."""
+HEARTBEAT_EVERY = 5.0
+"""Seconds after which an idle connection is tried: a frozen node sends no word that it is gone."""
+FIND_ANEW_AFTER = 30.0
+"""Seconds without a connected node after which the contact points are asked again."""
+OWN = "regionkit"
+"""Execution profile of the library's own statements."""
+
+
+def in_thread(work: Callable[[], T], name: str) -> Future[T]:
+    """Run `work` in a daemon thread: it blocks in the driver, and never keeps the process alive."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+class _OnlyIdempotent(FallthroughRetryPolicy):  # type: ignore[misc]  # it ships no types
+    """No retry, but of a statement that says itself that it may run twice, when its node was lost."""
+
+    def on_request_error(self, query: Any, consistency: Any, error: Any, retry_num: int) -> Any:
+        """Whether to go on to the next node."""
+        if retry_num == 0 and query is not None and query.is_idempotent:
+            return self.RETRY_NEXT_HOST, None
+        return self.RETHROW, None
+
+
+class Opened:
+    """Connections to the nodes of one data centre, and the statements prepared there. Thread-safe."""
+
+    __slots__ = ("_lock", "_most", "_prepared", "cluster", "facts", "name", "session", "slot")
+
+    def __init__(self, cluster: Cluster, session: Session, slot: StampSlot, name: str, most: int) -> None:
+        self.cluster = cluster
+        self.session = session
+        self.slot = slot
+        self.name = name
+        self.facts = lru_cache(most)(facts_of)
+        self._most = most
+        self._prepared: OrderedDict[str, Future[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def has_node(self) -> bool:
+        """Whether a node of the data centre is connected, as far as the driver knows."""
+        return self.node() is not None
+
+    def node(self) -> Any:
+        """One that is connected, for statements that have to go to the same; None when there is none."""
+        return next((pool.host for pool in tuple(self.session.get_pools()) if not pool.is_shutdown), None)
+
+    def prepared(self, text: str) -> Future[Any]:
+        """The prepared statement of a text, the server asked at its first use."""
+        with self._lock:
+            found = self._prepared.get(text)
+            if found is not None and not (found.done() and found.exception() is not None):
+                self._prepared.move_to_end(text)
+                return found
+            made = self._prepared[text] = in_thread(lambda: self.session.prepare(text), "regionkit cassandra prepare")
+            while len(self._prepared) > self._most:
+                self._prepared.popitem(last=False)
+        return made
+
+    def text_of(self, query_id: bytes) -> str | None:
+        """The text of a statement prepared on this data centre; None when it is not known here."""
+        found = self.cluster._prepared_statements.get(query_id)
+        return None if found is None else str(found.query_string)
+
+
+class Opener:
+    """Opens the connections of one endpoint at first use, once for all who wait. Thread-safe."""
+
+    def __init__(self, place: Place[CassandraStore], url: ServerUrl, datacenter: str) -> None:
+        self._place = place
+        self._url = url
+        self._datacenter = datacenter
+        self._points = list(url.hosts)
+        self._inherited: list[Any] = []
+        self._closed = False
+        self._renew()
+
+    def _renew(self) -> None:
+        self.opened: Opened | None = None
+        self._opening: Future[Opened] | None = None
+        self._lock = threading.Lock()
+        self._lost_since = 0.0
+
+    def open(self) -> Future[Opened]:
+        """The connections; one attempt at a time."""
+        with self._lock:
+            if self._opening is None or (self._opening.done() and self.opened is None):
+                self._opening = in_thread(self._open, f"regionkit cassandra {self._datacenter}")
+            return self._opening
+
+    def lost(self, opened: Opened) -> None:
+        """No node is connected. After a while its nodes are looked for anew: they may have come back at other addresses."""
+        now = self._place.clock.monotonic()
+        with self._lock:
+            if self.opened is not opened:
+                return
+            since = self._lost_since = self._lost_since or now
+            if now - since < FIND_ANEW_AFTER:
+                return
+            self.opened, self._lost_since = None, 0.0
+        in_thread(opened.cluster.shutdown, "regionkit cassandra close")
+
+    def close(self) -> Future[None]:
+        """Close them, and those that a thread is opening."""
+        with self._lock:
+            self._closed = True
+            opened, self.opened = self.opened, None
+        return in_thread(lambda: None if opened is None else opened.cluster.shutdown(), "regionkit cassandra close")
+
+    def abandon(self) -> None:
+        """After a fork: hold on to the parent's, so that nothing of it is closed here."""
+        if self.opened is not None:
+            _discard_cluster_shutdown(self.opened.cluster)
+        self._inherited.append((self.opened, self._opening))
+        self._renew()
+
+    def _open(self) -> Opened:
+        options = self._place.store.options
+        nodes, name = self._found()
+        slot = StampSlot()
+        cluster = self._cluster(nodes, timestamp_generator=slot)
+        try:
+            session = cluster.connect(self._url.database)
+        except BaseException:
+            cluster.shutdown()
+            raise
+        session.default_fetch_size = options.page_size
+        opened = Opened(cluster, session, slot, name, options.statements)
+        with self._lock:
+            if not self._closed:
+                self.opened = opened
+                return opened
+        cluster.shutdown()
+        raise RegionUnavailable(f"store {self._place.store.name!r} was closed while it connected.")
+
+    def _cluster(self, nodes: list[tuple[str, int]], **more: Any) -> Cluster:
+        url, patience = self._url, self._place.profile.read_deadline
+        account = None
+        if url.username is not None:
+            account = PlainTextAuthProvider(url.username, url.password or "")
+        return Cluster(
+            contact_points=nodes,
+            protocol_version=PROTOCOL,
+            auth_provider=account,
+            ssl_context=self._tls(),
+            connect_timeout=patience,
+            control_connection_timeout=patience,
+            max_schema_agreement_wait=self._place.profile.write_deadline,
+            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_EVERY, None),
+            idle_heartbeat_interval=HEARTBEAT_EVERY,
+            idle_heartbeat_timeout=HEARTBEAT_EVERY,
+            prepare_on_all_hosts=False,  # a node that does not know a statement is told when it says so
+            reprepare_on_up=False,
+            monitor_reporting_enabled=False,
+            execution_profiles=self._profiles(),
+            **more,
+        )
+
+    def _profiles(self) -> dict[Any, ExecutionProfile]:
+        """By what a statement is for; the level is set here, and nowhere else."""
+        options, level = self._place.store.options, ConsistencyLevel.name_to_value
+
+        def profile(name: str, **more: Any) -> ExecutionProfile:
+            return ExecutionProfile(
+                load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(self._datacenter)),
+                retry_policy=_OnlyIdempotent(),
+                consistency_level=level[name],
+                serial_consistency_level=ConsistencyLevel.SERIAL,
+                **more,
+            )
+
+        return {
+            EXEC_PROFILE_DEFAULT: profile(options.read_level),
+            "write": profile(options.write_level),
+            "session": profile(options.read_level),
+            "eventual": profile("LOCAL_ONE"),
+            "strong": profile("SERIAL"),
+            OWN: profile("LOCAL_ONE", row_factory=tuple_factory),
+        }
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """Verified, with the node's address checked."""
+        if self._url.tls(self._place.endpoint.tls) == "off":
+            return None
+        query = dict(self._url.query)
+        context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
+        if "ssl_certfile" in query:
+            context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
+        return context
+
+    def _found(self) -> tuple[list[tuple[str, int]], str]:
+        """Nodes of this data centre, and the cluster's name, as the first contact point that answers knows them.
+
+        Raises:
+            RegionUnavailable: it is not in the cluster, or holds nothing of the keyspace.
+            ConfigurationError: the keyspace is not there, or not replicated by data centre.
+        """
+        asking = self._cluster(self._points[:1])
+        failed: Exception | None = None
+        try:
+            asking.connection_class.initialize_reactor()
+            for point in tuple(self._points):
+                try:
+                    members, name, said = _members(asking, point, str(self._url.database))
+                except Exception as error:
+                    failed = error
+                    continue
+                self._points.remove(point)
+                self._points.insert(0, point)  # it is asked first the next time
+                return self._nodes(members, said), name
+        finally:
+            asking.shutdown()
+        assert failed is not None
+        raise failed
+
+    def _nodes(self, members: list[tuple[str, int, str]], said: dict[str, str] | None) -> list[tuple[str, int]]:
+        place, here = self._place, self._datacenter
+        where: dict[str, Any] = {"store": place.store.name, "region": place.endpoint.region, "retryable": False}
+        nodes = [(host, port) for host, port, datacenter in members if datacenter == here]
+        if not nodes:
+            raise RegionUnavailable(
+                f"the cluster of {place.store.name!r} has no data centre {here!r} for region {place.endpoint.region}.",
+                why=f"it has: {', '.join(sorted({datacenter for _, _, datacenter in members}))}.",
+                fix="say its name in datacenters = { region = name }, or leave the region out of the topology.",
+                **where,
+            )
+        if here not in dict(replication_of(str(self._url.database), said)):
+            raise RegionUnavailable(
+                f"keyspace {self._url.database!r} of {place.store.name!r} has no replicas in data centre {here!r}.",
+                fix="ALTER KEYSPACE gives it some, and nodetool rebuild fills them.",
+                **where,
+            )
+        return nodes
+
+
+def _members(asking: Cluster, point: tuple[str, int], keyspace: str) -> tuple[list[tuple[str, int, str]], str, Any]:
+    """(host, port, data centre) of every node, the cluster's name, and the keyspace's replication."""
+    connection = asking.connection_factory(DefaultEndPoint(*point))
+    try:
+        questions = [
+            QueryMessage("SELECT data_center, cluster_name FROM system.local", ConsistencyLevel.ONE),
+            QueryMessage("SELECT native_address, native_port, data_center FROM system.peers_v2", ConsistencyLevel.ONE),
+            QueryMessage("SELECT keyspace_name, replication FROM system_schema.keyspaces", ConsistencyLevel.ONE),
+        ]
+        local, peers, keyspaces = connection.wait_for_responses(*questions, timeout=asking.connect_timeout)
+    finally:
+        connection.close()
+    datacenter, name = local.parsed_rows[0]
+    others = [(str(host), int(port), str(where)) for host, port, where in peers.parsed_rows if host and where]
+    return [(*point, datacenter), *others], name, dict(keyspaces.parsed_rows).get(keyspace)

@@ -1,0 +1,356 @@
+# Generated from handle_async.py by scripts/twins.py. Do not edit.
+"""Between a block and its Cassandra session: what may be sent, at which level, with which time stamp, and what became of it.
+
+1. A read block sends SELECT only; the text decides, before anything is sent.
+2. Reads go at the level of their consistency (EVENTUAL: LOCAL_ONE, SESSION: the store's, STRONG: SERIAL), writes at the
+   store's, conditions at SERIAL.
+3. A plain write carries a client time stamp later than all that the session wrote; a conditional one takes the servers'.
+4. A write without an answer has an unknown outcome, unless its error proves that it took no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cassandra import ConsistencyLevel, OperationTimedOut
+from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement
+
+from regionkit.backends.base import Lease, LeaseSource
+from regionkit.backends.cassandra.bridge import Pending, answered, ended
+from regionkit.backends.cassandra.classify import is_certain
+from regionkit.backends.cassandra.cluster import Opened
+from regionkit.backends.cassandra.cql import Facts, joined
+from regionkit.backends.cassandra.rows import CassandraRows
+from regionkit.backends.cassandra.session import CassandraSession
+from regionkit.backends.cassandra.shared import Shared
+from regionkit.backends.values import BlockMode
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency import Lock
+from regionkit.errors import DeadlineExceeded, UsageError
+from regionkit.routing.consistency import Level
+from regionkit.routing.decision import Kind, Request
+from regionkit.routing.position import Levels, LevelsReached
+from regionkit.routing.quorum import covers
+from regionkit.topology import CassandraOptions
+
+__all__ = ["CassandraHandle", "Setting"]
+
+_PROFILES = {Level.EVENTUAL: "eventual", Level.SESSION: "session", Level.STRONG: "strong"}
+_AS_QUORUM = {"SERIAL": "QUORUM", "LOCAL_SERIAL": "LOCAL_QUORUM"}
+"""A serial read asks as many replicas as the quorum."""
+_HAIR = 0.05
+"""Seconds: the driver's timer may fire a moment before the deadline that it was set from."""
+
+
+class Setting(NamedTuple):
+    """What all blocks of an endpoint share."""
+
+    options: CassandraOptions
+    keyspace: str
+    datacenter: str
+    shared: Shared
+    clock: Clock
+
+
+class CassandraHandle:
+    """Of one block. Not shared between threads or tasks."""
+
+    __slots__ = (
+        "_asked",
+        "_connecting",
+        "_floor",
+        "_kind",
+        "_lease",
+        "_level",
+        "_over",
+        "_pending",
+        "_profile",
+        "_read",
+        "_sent",
+        "_set",
+        "_source",
+        "_stamp",
+        "commits",
+        "expired",
+        "implicit",
+        "native",
+        "unknown",
+        "warning",
+    )
+
+    def __init__(
+        self, setting: Setting, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]
+    ) -> None:
+        self._set = setting
+        self._kind = kind
+        self._source = source
+        self._asked = asked
+        self._level = mode.consistency.level if kind is Kind.READ else Level.SESSION
+        self._profile = _PROFILES[self._level]
+        self._lease: Any = None
+        self._connecting = Lock()
+        self._pending: list[Pending[CassandraRows]] = []
+        self._over = False
+        self._floor = 0
+        self._stamp = 0
+        self._sent = 0
+        self._read = False
+        self.commits = 0
+        self.unknown = False
+        self.expired = False
+        self.implicit = False
+        self.warning = ""
+        self.native: Any = CassandraSession(self)
+
+    @property
+    def keyspace(self) -> str:
+        """Of the store."""
+        return self._set.keyspace
+
+    @property
+    def datacenter(self) -> str:
+        """Of the endpoint."""
+        return self._set.datacenter
+
+    @property
+    def used(self) -> bool:
+        """Whether a statement was sent that may have had an effect."""
+        return self._sent > 0
+
+    def begin(self, lease: Lease) -> None:
+        """Take the connection now."""
+        self._lease = lease
+        stamps = [e.position.stamp for e in self._asked().entries if isinstance(e.position, Levels)]
+        self._floor = max(stamps, default=0)
+
+    def connect(self) -> None:
+        """Take the connection unless it is there; of several statements sent at once, one does."""
+        with self._connecting:
+            if self._lease is None:
+                self._check_alive()
+                self.begin(self._source())
+
+    def execute(self, query: Any, parameters: Any, paging_state: bytes | None) -> CassandraRows:
+        """Send a statement and wait for its first page."""
+        if self._lease is None:
+            self.connect()
+        sent = self._send(query, parameters, paging_state)
+        return self._received(sent, query, parameters)
+
+    def execute_later(self, query: Any, parameters: Any) -> Pending[CassandraRows]:
+        """Send a statement; it is waited for by whoever wants it, or by the block's end."""
+        self._check_alive()
+        pending = Pending(
+            self.connect,
+            lambda: self._send(query, parameters, None),
+            lambda sent: self._received(sent, query, parameters),
+        )
+        self._pending.append(pending)
+        return pending
+
+    def prepare(self, text: str) -> Any:
+        """The prepared statement of a text."""
+        if self._lease is None:
+            self.connect()
+        self._check_alive()
+        left = self._lease.deadline.require("preparing a statement")
+        try:
+            return ended(self._lease.opened.prepared(text), left)
+        except TimeoutError:
+            self.expired = True
+            raise DeadlineExceeded(
+                f"{self.datacenter} prepared no statement within {left:.3g} s.",
+                why="the call's one deadline passed.",
+                fix="pass a larger timeout=, or see kit.status().",
+            ) from None
+
+    def _check_alive(self) -> None:
+        if self._over:
+            raise UsageError(
+                "a Cassandra session was used after its block had ended.",
+                why="where the next statement may go, the next block decides.",
+                fix="run statements inside the block; fetch the pages you need there.",
+            )
+
+    def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
+        """Hand a statement to the driver; nothing waits here."""
+        self._check_alive()
+        lease = self._lease
+        opened: Opened = lease.opened
+        facts = self._checked(query, opened)
+        profile, stamp = self._profile, None
+        if not facts.reads:
+            profile = "write"
+            if facts.changes_rows and not facts.conditional:
+                stamp = self._stamp = self._set.shared.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
+        left = lease.deadline.require("a statement")
+        slot = opened.slot
+        slot.stamp = stamp
+        try:
+            response = opened.session.execute_async(
+                query, parameters, timeout=left, execution_profile=profile, paging_state=paging_state
+            )
+        finally:
+            slot.stamp = None
+        self._sent += 1
+        return response, facts
+
+    def _received(self, sent: tuple[Any, Facts], query: Any, parameters: Any) -> CassandraRows:
+        response, facts = sent
+        try:
+            page = answered(response)
+        except BaseException as error:
+            self._failed(error, facts)
+            raise
+        if facts.reads:
+            self._read = True
+        else:
+            self.commits += 1
+
+        def next_page(state: bytes) -> CassandraRows:
+            return self.execute(query, parameters, state)
+
+        return CassandraRows(page, next_page)
+
+    def _failed(self, error: BaseException, facts: Facts) -> None:
+        if isinstance(error, OperationTimedOut) and self._lease.deadline.remaining() <= _HAIR:
+            self.expired = True
+        if is_certain(error, conditional=facts.conditional):
+            self._sent -= 1
+        elif not facts.reads:
+            self.unknown = True
+
+    def _checked(self, query: Any, opened: Opened) -> Facts:
+        """What a statement does; refused where the block or the store does not allow it."""
+        facts = _facts(query, opened)
+        if not isinstance(query, str):
+            self._check_own(query)
+        shared, keyspace = self._set.shared, self._set.keyspace
+        if facts.reads:
+            plain = [t for t in facts.tables if shared.is_plain(t, keyspace)] if self._level is Level.STRONG else []
+            if plain:
+                raise UsageError(
+                    f"a STRONG read of {plain[0]}, which this process writes with plain statements.",
+                    why="a serial read waits for conditional writes in flight, and for no others.",
+                    fix="write the table with IF in every statement, or read it at SESSION.",
+                )
+            return facts
+        if self._kind is Kind.READ:
+            raise UsageError(
+                f"{facts.keyword or 'an empty statement'} in a read block.",
+                why="a read block sends SELECT only.",
+                fix="write in s.write(...).",
+            )
+        if facts.keyword == "USE":
+            raise UsageError(
+                "USE in a block.",
+                why="its connections serve other blocks too.",
+                fix="name the keyspace: keyspace.table.",
+            )
+        if facts.stamped:
+            raise UsageError(
+                "a write with USING TIMESTAMP.",
+                why="the session's writes are ordered by the stamps that it gives; one in between could undo them, or be lost.",
+                fix="leave it out.",
+            )
+        if facts.changes_rows:
+            shared.check(facts, keyspace)
+        return facts
+
+    def _check_own(self, query: Any) -> None:
+        """Levels and retries that a statement of the driver's brings along."""
+        if query.retry_policy is not None:
+            raise UsageError(
+                "a statement with a retry policy of its own.",
+                why="it could run twice, or at a lower level, unseen.",
+                fix="set is_idempotent=True on it: then another node is tried when the first is lost.",
+            )
+        serial = query.serial_consistency_level
+        if serial is not None and serial != ConsistencyLevel.SERIAL:
+            raise UsageError(
+                "a conditional statement at LOCAL_SERIAL.",
+                why="its ballots do not order the writers of another data centre.",
+                fix="leave serial_consistency_level out: it is SERIAL.",
+            )
+        if query.consistency_level is not None:
+            self._check_level(ConsistencyLevel.value_to_name[query.consistency_level], reads=_reads(query))
+
+    def _check_level(self, own: str, *, reads: bool) -> None:
+        """A level below ours would break what the bookmark says of this block."""
+        options = self._set.options
+        ours = options.write_level if not reads else options.read_level
+        if reads and self._level is not Level.SESSION:
+            ours = "LOCAL_ONE" if self._level is Level.EVENTUAL else "SERIAL"
+        reached = self._lease.seen.reached
+        replication = reached.replication if isinstance(reached, LevelsReached) else ()
+        if own == ours or (
+            ours != "SERIAL" and covers(_AS_QUORUM.get(own, own), ours, self._set.datacenter, replication)
+        ):
+            return
+        raise UsageError(
+            f"a statement at {own}, in a block whose statements go at {ours}.",
+            why="what the session is promised to see rests on the block's level.",
+            fix="leave consistency_level out; for a weaker read ask for consistency=EVENTUAL.",
+        )
+
+    def finish(self) -> None:
+        """The block ended well: wait for what was sent and not waited for.
+
+        Raises:
+            Exception: the first error of those that nobody asked for.
+        """
+        for pending in self._pending:
+            error = pending.settle()
+            if error is not None:
+                raise error
+
+    def abort(self) -> None:
+        """The block raised: there is nothing to roll back; what was sent is waited for, so that the bookmark knows it."""
+        for pending in self._pending:
+            pending.settle()
+
+    def close(self) -> None:
+        """The session is dead from now on."""
+        self._over = True
+        for pending in self._pending:
+            pending.give_up()
+
+    def position(self) -> Levels | None:
+        """The levels of what was written and read, when something was written."""
+        if not self.commits:
+            return None
+        options, here = self._set.options, self._set.datacenter
+        reads = ((here, options.read_level),) if self._read else ()
+        return Levels(((here, options.write_level),), reads, self._stamp)
+
+    def outcome(self, result: Any) -> Any:
+        """What `execute_write` gives back."""
+        return result
+
+
+def _facts(query: Any, opened: Opened) -> Facts:
+    """Of any statement that the driver takes."""
+    if isinstance(query, str):
+        return opened.facts(query)
+    if isinstance(query, PreparedStatement):
+        return opened.facts(query.query_string)
+    if isinstance(query, BoundStatement):
+        return opened.facts(query.prepared_statement.query_string)
+    if isinstance(query, SimpleStatement):
+        return opened.facts(query.query_string)
+    if isinstance(query, BatchStatement):
+        texts = [opened.text_of(q) if prepared else q for prepared, q, _ in query._statements_and_parameters]
+        if None in texts:
+            raise UsageError(
+                "a batch holds a statement that was prepared elsewhere.",
+                why="what it does can not be told from its id.",
+                fix="prepare it with cql.prepare(...) in the same block.",
+            )
+        return joined([opened.facts(text) for text in texts if text is not None])
+    raise UsageError(f"{type(query).__name__} is no statement.", fix="pass a text, or a statement of the driver's.")
+
+
+def _reads(query: Any) -> bool:
+    text = getattr(query, "query_string", "") or getattr(getattr(query, "prepared_statement", None), "query_string", "")
+    return str(text).lstrip()[:6].upper() == "SELECT"

@@ -1,0 +1,1 @@
+"""Stores in this process, for tests of applications: the same routing, the same errors, and no server."""

@@ -1,0 +1,1 @@
+"""MongoDB: replica sets whose members say themselves in which region they stand."""

@@ -1,0 +1,93 @@
+"""What an error of pymongo says of the member and of what was sent.
+
+Sources: the server's table of error codes (error_codes.yml); pymongo.errors. An error that a change of role brings in the
+middle of a write leaves open whether it was carried out: it counts as a lost connection, never as refused.
+"""
+
+from __future__ import annotations
+
+from pymongo.errors import (
+    BulkWriteError,
+    ClientBulkWriteException,
+    ConnectionFailure,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
+
+from regionkit.backends.values import Failure
+from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
+
+__all__ = ["classify", "is_unknown_commit", "reading", "text_of"]
+
+ROLE = frozenset({10107, 13435, 10058})
+"""NotWritablePrimary, NotPrimaryNoSecondaryOk, LegacyNotPrimary: refused before anything was done."""
+INTERRUPTED = frozenset({11600, 11602, 91, 189, 13436, 6, 7, 89, 9001, 134})
+"""InterruptedAtShutdown, InterruptedDueToReplStateChange, ShutdownInProgress, PrimarySteppedDown, NotPrimaryOrSecondary,
+HostUnreachable, HostNotFound, NetworkTimeout, SocketException, ReadConcernMajorityNotAvailableYet."""
+EXPIRED = frozenset({50, 64, 202, 262})
+"""MaxTimeMSExpired, WriteConcernFailed (a wtimeout), NetworkInterfaceExceededTimeLimit, ExceededTimeLimit."""
+ROLLED_BACK = frozenset({112, 251, 225, 244})
+"""WriteConflict, NoSuchTransaction, TransactionTooOld, TransactionAborted."""
+
+_READING = "_regionkit_reading"
+
+
+def reading(error: BaseException) -> None:
+    """Note that an error came of a read: "not the primary" then says that the member is not to be had as one."""
+    setattr(error, _READING, True)
+
+
+def classify(error: BaseException) -> Failure:
+    """What an error that left a block, or a probe, says of the member."""
+    match error:
+        case DeadlineExceeded():
+            return Failure.DEADLINE
+        case TransactionRolledBack():
+            return Failure.ROLLED_BACK
+        case RegionUnavailable():
+            return Failure.CONNECTION
+        case ClientBulkWriteException(error=PyMongoError() as inner):
+            return classify(inner)
+        case BulkWriteError(details=dict() as details) if details.get("writeConcernErrors"):
+            return Failure.DEADLINE
+        case WriteConcernError():  # it was carried out, and no majority is known to have it
+            return Failure.CONNECTION if error.code in INTERRUPTED else Failure.DEADLINE
+        case NetworkTimeout() | ExecutionTimeout() | WaitQueueTimeoutError():
+            return Failure.DEADLINE
+        case NotPrimaryError() | OperationFailure():
+            return _by_code(error)
+        case ConnectionFailure() | ConnectionError():
+            return Failure.CONNECTION
+    return Failure.APPLICATION
+
+
+def _by_code(error: PyMongoError) -> Failure:
+    details = getattr(error, "details", None)
+    code = details.get("code") if isinstance(details, dict) else getattr(error, "code", None)
+    if code in ROLE:
+        return Failure.CONNECTION if getattr(error, _READING, False) else Failure.ROLE
+    if code in EXPIRED:
+        return Failure.DEADLINE
+    if error.has_error_label("TransientTransactionError") or code in ROLLED_BACK:
+        return Failure.ROLLED_BACK
+    if code in INTERRUPTED or isinstance(error, NotPrimaryError):
+        return Failure.CONNECTION
+    return Failure.APPLICATION
+
+
+def is_unknown_commit(error: PyMongoError) -> bool:
+    """Whether a commit was sent and it is not known whether a majority has it."""
+    return error.has_error_label("UnknownTransactionCommitResult")
+
+
+def text_of(error: BaseException) -> str:
+    """What the server said, in one line; never a whole answer, which may quote documents."""
+    details = getattr(error, "details", None)
+    said = details.get("errmsg") if isinstance(details, dict) else None
+    lines = str(said or error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,266 @@
+# Generated from handle_async.py by scripts/twins.py. Do not edit.
+"""What stands between a block and the database that the user types with.
+
+1. A read shows what a majority has, so that no election takes it back and its position can be told; STRONG asks for
+   linearizable. Where the bookmark says only "read from the owner", the owner shows all that it has: that entry stands for a
+   write below a majority too.
+2. A write is acknowledged by a majority. One that the user takes below it, or whose majority did not answer in time, makes the
+   bookmark "read from the owner".
+3. With `transaction` the block is one transaction; a commit that was sent and not confirmed is an unknown outcome.
+4. What the decision was asked goes along as `afterClusterTime`, when the bookmark is our own and was proved. A cluster time
+   of others is never sent on: an invented one would move the server's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bson import Timestamp
+from pymongo.errors import AutoReconnect, NetworkTimeout, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.synchronous.database import Database
+from pymongo.write_concern import WriteConcern
+
+from regionkit.backends.base import LeaseSource
+from regionkit.backends.mongo.classify import is_unknown_commit, reading, text_of
+from regionkit.backends.mongo.commands import (
+    ENDING,
+    acknowledged_below_majority,
+    is_below,
+    refusal,
+    took_effect,
+)
+from regionkit.backends.mongo.member import Member
+from regionkit.backends.mongo.seen import as_timestamp, position_of
+from regionkit.backends.mongo.session import BlockSession, view_of
+from regionkit.backends.values import BlockMode
+from regionkit.core.concurrency import Lock
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, UsageError
+from regionkit.routing.consistency import Level
+from regionkit.routing.decision import Kind, Request
+from regionkit.routing.position import Position
+
+__all__ = ["MongoHandle"]
+
+MAJORITY = WriteConcern("majority")
+DEFAULT = WriteConcern()
+SNAPSHOT = ReadConcern("snapshot")
+MOST_MARGIN = 0.1
+"""Part of the time left, at most, by which the server gives up before the client does, so that the connection stays usable."""
+
+
+class MongoHandle:
+    """What one block does on one member."""
+
+    def __init__(
+        self, member: Member, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]
+    ) -> None:
+        self._member = member
+        self._source: LeaseSource | None = source
+        self._asked = asked
+        self._mode = mode
+        self._lease: Any = None
+        self._taking = Lock()
+        self._over = False
+        self._ended = False
+        self._below = False
+        self._open_commit = False
+        self._position: int | None = None
+        self.is_read = kind is Kind.READ
+        self.level = "majority"
+        self.after: Timestamp | None = None
+        self.margin = 0.0
+        self.used = False
+        self.expired = False
+        self.commits = 0
+        self.implicit = False
+        self.warning = ""
+        client: Any = view_of(member, self)
+        self.session: BlockSession = client._session
+        client._write_concern = DEFAULT if mode.transaction else MAJORITY
+        self.database: Any = Database(client, member.database)
+        self.native: Any = self.database
+
+    def start_transaction(self) -> None:
+        """From here on the block is one transaction; nothing is sent yet."""
+        # inside of a transaction only its commit has a write concern
+        self.database._write_concern = self.database.client._write_concern = DEFAULT
+        self.session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
+
+    def begin(self, lease: Any) -> None:
+        """Take the connection now."""
+        if self._mode.transaction:
+            self.start_transaction()
+        if lease.member is not self._member:  # the decision was taken anew: the block goes where its lease is
+            self._member = lease.member
+            self.database.client.stand_at(lease.member)
+        self._lease = lease
+        request = self._asked()
+        level = request.consistency.level if self.is_read else Level.SESSION
+        if level is Level.STRONG:
+            self.level = "linearizable"
+        elif any(entry.position is None for entry in request.entries):
+            self.level = "local"
+        elif level is Level.SESSION and request.signed and "serve" not in request.on_stale:
+            positions = [entry.position for entry in request.entries if isinstance(entry.position, int)]
+            self.after = as_timestamp(max(positions)) if positions else None
+
+    def ready(self) -> float:
+        """Before each command: the lease is there, its proof holds; seconds left."""
+        if self._over:
+            raise UsageError(
+                "a database was used after its block.",
+                why="its member was chosen for that block, and proved for it.",
+                fix="do the work inside the block; list(cursor) takes results out of it.",
+            )
+        if self._lease is None:
+            with self._taking:
+                if self._lease is None:
+                    assert self._source is not None
+                    self.begin(self._source())
+        lease = self._lease
+        left: float = lease.deadline.remaining()
+        if left <= 0.0:
+            self.expired = True
+            lease.deadline.require("a command", store=self._member.place.store.name)
+        lease.recheck()
+        self.margin = min(lease.seen.rtt, MOST_MARGIN * left)
+        return left
+
+    def left(self) -> float:
+        """Seconds left; none after the block."""
+        return 0.0 if self._over or self._lease is None else self._lease.deadline.remaining()
+
+    def before(self, name: str, command: Mapping[str, Any], run: str) -> None:
+        """The last look at a command before it is sent.
+
+        Raises:
+            UsageError: a write in a read block.
+            pymongo.errors.AutoReconnect: the connection is to another run of the server. Nothing was sent.
+        """
+        if self.is_read:
+            why = refusal(name, command)
+            if why:
+                raise UsageError(
+                    f"{name} in a read block of {self._member.place.store.name!r}.",
+                    why=why,
+                    fix="write in s.write(...).",
+                )
+        if run != self._lease.seen.incarnation and name not in ENDING:
+            raise AutoReconnect("the server was started anew since the block began")
+
+    def check_level(self, level: str) -> None:
+        """Refuse a read concern of the user's below the block's, which would show what its position does not cover."""
+        if not level or not is_below(level, self.level):
+            return
+        if self.is_read:
+            raise UsageError(
+                f"read concern {level!r} in a read block that promises {self.level!r}.",
+                why="it would show what the session's next read may not.",
+                fix="leave the read concern out; consistency= says what is needed.",
+            )
+        self._below = True
+
+    def answered(self, command: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+        """A write was answered: count it, and take its position."""
+        if not took_effect(reply):
+            return
+        self.commits += 1
+        self._below = self._below or acknowledged_below_majority(command, reply)
+        at = reply.get("operationTime")
+        if at is not None:
+            self._position = max(position_of(at), self._position or 0)
+
+    def failed(self, error: PyMongoError) -> None:
+        """A command failed."""
+        if isinstance(error, NetworkTimeout):
+            self.expired = True
+        if self.is_read:
+            reading(error)
+
+    def no_connection(self) -> DeadlineExceeded:
+        """Every connection was in use until the deadline."""
+        place = self._member.place
+        late = DeadlineExceeded(
+            f"all {place.store.options.pool_size} connections to {place.endpoint.id!r} are in use.",
+            why="none came free before the call's deadline; the command was not sent.",
+            fix="raise options.pool_size, or run fewer commands at once.",
+            store=place.store.name,
+            region=self._lease.seen.region or place.endpoint.region,
+        )
+        late.blames_endpoint = False
+        return late
+
+    def finish(self) -> None:
+        """The block ended well: commit a transaction."""
+        self._ended = True
+        if not self.session.in_transaction:
+            return
+        starting = self.session._starting_transaction
+        try:
+            self.session.commit_transaction()
+        except PyMongoError as error:
+            if not is_unknown_commit(error):
+                raise
+            self._open_commit = True
+            place = self._member.place
+            raise OutcomeUnknown(
+                f"a commit was sent to {place.endpoint.id!r} of {place.store.name!r}, and no majority confirmed it.",
+                why=text_of(error),
+                fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+                store=place.store.name,
+                region=self._lease.seen.region or place.endpoint.region,
+                began_at=place.clock.wall(),
+            ) from error
+        if not starting and self.session.operation_time is not None:
+            self.commits += 1
+            self._position = position_of(self.session.operation_time)
+
+    def abort(self) -> None:
+        """The block raised: roll a transaction back, or have it rolled back where the deadline leaves no time."""
+        self._ended = True
+        session = self.session
+        if not session.in_transaction:
+            return
+        if session._starting_transaction or (self.left() > 0.0 and not self.expired):
+            session.abort_transaction()
+        if session.in_transaction:
+            self._leave_behind()
+
+    def _leave_behind(self) -> None:
+        """The server would hold an open transaction for a minute: the next probe aborts it."""
+        session = self.session
+        self._member.abandon(
+            {
+                "abortTransaction": 1,
+                "lsid": session._server_session.session_id,
+                "txnNumber": session._server_session.transaction_id,
+                "autocommit": False,
+            }
+        )
+        session._server_session.mark_dirty()
+        session._transaction.reset()
+
+    def close(self) -> None:
+        """Let go of everything but the lease; the database refuses further use."""
+        self._over = True
+        session = self.session
+        if session.in_transaction and not session._starting_transaction:
+            self._leave_behind()  # cancelled
+        if session._server_session is not None:
+            self._member.client._return_server_session(session._server_session)
+            session._server_session = None
+
+    def position(self) -> Position | None:
+        """Where the newest majority write of this block lies."""
+        return None if self._below or not self.commits else self._position
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a commit is unconfirmed, or, once the block has ended, a write was taken below a majority."""
+        return self._open_commit or (self._ended and self._below)
+
+    def outcome(self, result: Any) -> Any:
+        """What a function of execute_write returned is what the caller gets."""
+        return result

@@ -1,0 +1,241 @@
+"""One member of a replica set: its client, and the pool that knows which run of the server each connection speaks to.
+
+1. The client is pymongo's own, made for one member, with its retries off and without its monitor: routing asks where the member
+   stands, and a second observer would only wait, for half a minute, where a dead member is to be an error at once.
+2. A new connection asks for the run of the server. A command is sent only on a connection of the run that was proved.
+3. Commands of blocks take a permit, one fewer than the pool's connections each: the monitor's question never waits for them.
+4. Every wait, connecting included, ends at the deadline that `pymongo.timeout` carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pymongo
+from pymongo import _csot
+from pymongo.asynchronous.mongo_client import AsyncMongoClient
+from pymongo.asynchronous.pool import Pool
+from pymongo.read_preferences import ReadPreference
+
+from regionkit.backends.mongo.bounds_async import abounded
+from regionkit.backends.mongo.seen import lineage_in, observation, run_of
+from regionkit.backends.place import Place
+from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
+from regionkit.errors import ConfigurationError
+from regionkit.routing.history import LONGEST_LINEAGE, Lineage
+from regionkit.routing.snapshot import Observation
+from regionkit.topology import MongoStore
+from regionkit.topology.server_urls import server_url
+
+__all__ = ["AsyncMember", "AsyncMemberClient", "within"]
+
+RESERVED = 4
+"""Connections beyond `pool_size`, for the monitor's question, proofs, and cursors that are given up."""
+MOST_ABANDONED = 1000
+"""Transactions kept in mind to be aborted: those of a member that has been silent for long are ended by the server itself."""
+_NEEDED = ("_retry_internal", "_select_server", "_tmp_session", "_ensure_session", "_checkout", "_kill_cursors")
+
+
+def within(seconds: float) -> AbstractContextManager[Any]:
+    """Commands inside end within `seconds`, and within any outer limit."""
+    return pymongo.timeout(seconds)
+
+
+class _NoMonitor:
+    """In place of pymongo's monitor."""
+
+    def __init__(self, **ignored: Any) -> None:
+        """Takes what a monitor takes."""
+
+    def open(self) -> None:
+        """Start nothing."""
+
+    def request_check(self) -> None:
+        """Ask nothing."""
+
+    def cancel_check(self) -> None:
+        """Stop nothing."""
+
+    async def close(self) -> None:
+        """End nothing."""
+
+    async def join(self, timeout: float | None = None) -> None:
+        """Wait for nothing."""
+
+
+class _Pool(Pool):
+    """Connections that know which run of the server they speak to (`run`)."""
+
+    async def connect(self, handler: Any = None) -> Any:
+        conn: Any = await abounded(lambda: super(_Pool, self).connect(handler), _csot.remaining())
+        try:
+            conn.run = run_of(await conn.command("admin", {"hello": 1}))
+        except BaseException:
+            self.active_contexts.discard(conn.cancel_context)
+            await conn.close_conn(None)
+            raise
+        return conn
+
+
+class AsyncMemberClient(AsyncMongoClient[dict[str, Any]]):
+    """pymongo's client of one member. It looks for no server: there is one."""
+
+    def __del__(self) -> None:
+        """No complaint of an unclosed client: a kit closes it, a block's view has nothing to close, a fork drops it."""
+
+    async def _get_topology(self) -> Any:
+        return self._topology
+
+    async def _select_server(
+        self, server_selector: Any, session: Any, operation: str, *others: Any, **more: Any
+    ) -> Any:
+        server: Any = next(iter(self._topology._servers.values()))
+        if session is not None and not session.in_transaction:
+            await session._transaction.reset()
+        if server.pool.state != 2:  # paused, after an error: the next command tries a new connection
+            await server.pool.ready()
+        return server
+
+    async def _kill_cursors(self, cursor_ids: Any, address: Any, topology: Any, session: Any) -> None:
+        server = await self._select_server(None, None, "killCursors")
+        async with self._checkout(server, session) as conn:
+            await self._kill_cursor_impl(cursor_ids, address, session, conn)
+
+
+class AsyncMember:
+    """A member of a replica set. Connects at first use."""
+
+    def __init__(self, place: Place[MongoStore]) -> None:
+        self.place = place
+        assert place.endpoint.url is not None
+        self._url = server_url("mongo", place.endpoint.url)
+        self.database = self._url.database or ""
+        size = place.store.options.pool_size
+        self.slots = AsyncSlots(size)
+        self.client = self._made(size + RESERVED)
+        self.abandoned: list[dict[str, Any]] = []
+        self._opening = AsyncLock()
+        self._pool: Any = None
+        self._lineage: tuple[str, Lineage | None] = ("", None)
+
+    def _made(self, connections: int) -> AsyncMemberClient:
+        missing = [name for name in _NEEDED if not hasattr(AsyncMongoClient, name)]
+        if missing:
+            raise ConfigurationError(
+                f"pymongo {pymongo.version} is not one that this version of regionkit knows.",
+                why=f"it lacks {', '.join(missing)}, with which blocks put their session into every command.",
+                fix='pip install "regionkit[mongo]" chooses one that fits.',
+            )
+        url, query = self._url, dict(self._url.query)
+        options: dict[str, Any] = {}
+        if url.username is not None:
+            options |= {"username": url.username, "password": url.password}
+            options["authSource"] = query.get("authSource", url.database)
+        if "authMechanism" in query:
+            options["authMechanism"] = query["authMechanism"]
+            if "authSource" in query:
+                options["authSource"] = query["authSource"]
+        if url.tls(self.place.endpoint.tls) == "require":
+            options |= {n: query[n] for n in ("tlsCAFile", "tlsCertificateKeyFile") if n in query} | {"tls": True}
+        host, port = url.hosts[0]
+        return AsyncMemberClient(
+            f"[{host}]" if ":" in host else host,
+            port,
+            connect=False,
+            directConnection=True,
+            retryWrites=False,
+            retryReads=False,
+            maxPoolSize=connections,
+            appname="regionkit",
+            _pool_class=_Pool,
+            _monitor_class=_NoMonitor,
+            **options,
+        )
+
+    async def open(self) -> None:
+        """Make the client ready; sends nothing."""
+        if self._pool is None:
+            async with self._opening:
+                if self._pool is None:
+                    topology: Any = self.client._topology
+                    await topology.open()
+                    self.client._opened = True
+                    self._pool = next(iter(topology._servers.values())).pool
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a connection is there, as far as can be told without a round trip."""
+        pool = self._pool
+        if pool is None:
+            return False
+        try:
+            conn = pool.conns[0]
+        except IndexError:
+            return bool(pool.active_sockets)
+        if conn.conn_closed():
+            pool.gen.inc(None)  # the others died with it
+            return False
+        return not pool.stale_generation(conn.generation, None)
+
+    def evict(self) -> None:
+        """Connections made before this are closed when they are next touched."""
+        if self._pool is not None:
+            self._pool.gen.inc(None)
+
+    async def observe(self, *, history: bool) -> Observation:
+        """Ask the member where it stands; `history`: and its history rows, even if they are known.
+
+        Raises:
+            ConfigurationError: it is not what the topology says.
+            RegionUnavailable, pymongo.errors.PyMongoError: it can not be asked.
+        """
+        await self.open()
+        client, clock = self.client, self.place.clock
+        server = await client._select_server(None, None, "hello")
+        async with client._checkout(server, None) as conn:
+            connection: Any = conn
+            sent_at = clock.monotonic()
+            hello: Mapping[str, Any] = await connection.command("admin", {"hello": 1}, client=client)
+            rtt = clock.monotonic() - sent_at
+            run = run_of(hello)
+            known, lineage = self._lineage
+            if history or lineage is None or known != run:
+                lineage = await self._history(connection)
+                self._lineage = (run, lineage)
+        return observation(self.place, hello, lineage, sent_at, rtt)
+
+    async def _history(self, connection: Any) -> Lineage | None:
+        command = {
+            "find": self.place.history_table,
+            "sort": {"epoch": -1},
+            "limit": LONGEST_LINEAGE,
+            "batchSize": LONGEST_LINEAGE,
+            "readConcern": {"level": "majority"},
+        }
+        anywhere = ReadPreference.PRIMARY_PREFERRED
+        found: Any = await connection.command(self.database, command, anywhere, client=self.client)
+        return lineage_in(found["cursor"]["firstBatch"])
+
+    async def tidy(self) -> None:
+        """Abort transactions and close cursors that blocks had to leave behind."""
+        client: Any = self.client
+        while self.abandoned:
+            command = self.abandoned.pop()
+            server = await client._select_server(None, None, "abortTransaction")
+            async with client._checkout(server, None) as conn:
+                await conn.command("admin", command, client=client, check=False)
+        if client._kill_cursors_queue:
+            await client._process_kill_cursors()
+
+    def abandon(self, command: dict[str, Any]) -> None:
+        """Abort a transaction later: its block had no time left for it."""
+        if len(self.abandoned) < MOST_ABANDONED:
+            self.abandoned.append(command)
+
+    async def close(self) -> None:
+        """Close every connection. May be called twice."""
+        if self._pool is not None:
+            with within(self.place.profile.probe_timeout):
+                await self.client.close()

@@ -1,0 +1,62 @@
+# Generated from opening_async.py by scripts/twins.py. Do not edit.
+"""Which backend opens which store, imported when the first endpoint of its kind is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.backends.base import EndpointBackend
+from regionkit.backends.place import Place
+from regionkit.errors import ConfigurationError, MissingDriver
+from regionkit.topology import Store
+
+__all__ = ["opened"]
+
+DRIVERS = {"redis": ("redis", "redis"), "mongo": ("pymongo", "mongo"), "cassandra": ("cassandra", "cassandra")}
+"""Package and extra of each backend that needs a driver; SQL servers say theirs themselves."""
+
+
+def opened(place: Place[Any]) -> EndpointBackend:
+    """The backend of one endpoint. Connects to nothing.
+
+    Raises:
+        MissingDriver: its driver is not installed; the error names the extra.
+        ConfigurationError: no backend of that name.
+    """
+    store: Store = place.store
+    try:
+        return _opened(store.backend, place)
+    except ImportError as error:
+        package, extra = DRIVERS.get(store.backend, ("", ""))
+        if (error.name or "").partition(".")[0] != package or isinstance(error, MissingDriver):
+            raise
+        raise MissingDriver(
+            f"store {store.name!r} needs the driver {package!r}.",
+            why="it is not installed.",
+            fix=f'pip install "regionkit[{extra}]"',
+        ) from error
+
+
+def _opened(backend: str, place: Place[Any]) -> EndpointBackend:
+    match backend:
+        case "sql":
+            from regionkit.backends.sql.engine import SqlEndpoint
+
+            return SqlEndpoint(place)
+        case "redis":
+            from regionkit.backends.redis.endpoint import RedisEndpoint
+
+            return RedisEndpoint(place)
+        case "mongo":
+            from regionkit.backends.mongo.endpoint import MongoEndpoint
+
+            return MongoEndpoint(place)
+        case "cassandra":
+            from regionkit.backends.cassandra.endpoint import CassandraEndpoint
+
+            return CassandraEndpoint(place)
+        case "memory":
+            from regionkit.backends.memory.endpoint import MemoryEndpoint
+
+            return MemoryEndpoint(place)
+    raise ConfigurationError(f"no backend {backend!r}.", fix="use a store class of this version.")

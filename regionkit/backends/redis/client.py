@@ -1,0 +1,295 @@
+# Generated from client_async.py by scripts/twins.py. Do not edit.
+"""What the user types with on Redis: a client of redis-py bound to the one connection of its block.
+
+It is a clone: made without the driver's constructor, which would make a pool. To the driver's own pipelines and locks the
+handle is the pool, so that all of them run on the block's connection. A block that sends nothing costs no connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from regionkit.backends.base import Lease, LeaseSource
+from regionkit.backends.redis.stream import Pipeline, Redis
+from regionkit.backends.redis.wire import Wire, Work, over
+from regionkit.errors import UsageError
+from regionkit.routing.decision import Kind
+from regionkit.routing.position import Position
+
+__all__ = ["RedisHandle", "RoutedPipeline", "RoutedRedis", "Shared"]
+
+
+class Shared:
+    """What all clones of an endpoint have in common.
+
+    Attributes:
+        name: of the endpoint, for reprs.
+        arguments: of the connections, without secrets.
+        callbacks: the driver's, which shape replies.
+        scripted: those for replies that come out of a script.
+        encoder: makes bytes of values.
+        encoding: of texts, where replies are decoded.
+    """
+
+    __slots__ = ("arguments", "callbacks", "encoder", "encoding", "name", "scripted")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        arguments: dict[str, Any],
+        callbacks: Any,
+        scripted: Any,
+        encoder: Any,
+        encoding: str | None,
+    ) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.callbacks = callbacks
+        self.scripted = scripted
+        self.encoder = encoder
+        self.encoding = encoding
+
+
+class RoutedRedis(Redis):
+    """A client that speaks on its block's connection, within the block's deadline, and only there."""
+
+    connection = None
+    auto_close_connection_pool = False
+    single_connection_client = False
+    _single_connection_client = False
+    _event_dispatcher: Any = None
+    connection_pool: Any
+    response_callbacks: Any
+
+    def __init__(self, routed: RedisHandle, shared: Shared) -> None:
+        # not the driver's: that makes a pool, and takes as long as two commands
+        self.connection_pool = routed
+        self.response_callbacks = shared.callbacks
+        self._routed = routed
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command and give back its reply."""
+        wire = self._routed.wire
+        if wire is None or self._routed.guarded:
+            wire = self._routed.ready()
+        with wire.lock:
+            wire.send_command(*args)
+            return self._parsed(wire, args[0], **options)
+
+    _parsed: Any = Redis.parse_response
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RoutedPipeline:
+        """A pipeline on the block's connection."""
+        pool: Any = self._routed
+        return RoutedPipeline(pool, self.response_callbacks, transaction, shard_hint)
+
+    def set_response_callback(self, command: str, callback: Any) -> None:
+        """A callback for this block only."""
+        own = type(self.response_callbacks)(self.response_callbacks)
+        own[command] = callback
+        self.response_callbacks = own
+
+    def pubsub(self, **options: Any) -> Any:
+        """Refused: a subscription outlives every deadline."""
+        raise _refused("pubsub()")
+
+    def monitor(self) -> Any:
+        """Refused: it never ends."""
+        raise _refused("monitor()")
+
+    def keyspace_notifications(self, *args: Any, **options: Any) -> Any:
+        """Refused: a subscription outlives every deadline."""
+        raise _refused("keyspace_notifications()")
+
+    def client(self) -> Any:
+        """Refused: it would be a client without a block."""
+        raise _refused("client()")
+
+    def set_retry(self, retry: Any) -> None:
+        """Refused: one layer retries, and that is regionkit."""
+        raise _refused("set_retry()")
+
+    def initialize(self) -> Any:
+        """The block connects."""
+        return self
+
+    def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Closing is the block's."""
+
+    def close(self, close_connection_pool: bool | None = None) -> None:
+        """Closing is the block's."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Closing is the block's."""
+
+    def __del__(self, *_: Any) -> None:
+        """Nothing of the driver's is held."""
+
+
+class RoutedPipeline(Pipeline):
+    """A pipeline of the driver on the block's connection."""
+
+    connection_pool: Any
+    _alone = False
+
+    def execute(self, raise_on_error: bool = True) -> Any:
+        """Send what was queued, and give back the replies."""
+        if not self.command_stack and not self.watching:
+            return []
+        wire = self.connection_pool.ready()
+        with wire.lock:
+            self._alone = True
+            try:
+                return super().execute(raise_on_error)
+            finally:
+                self._alone = False
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command at once, as WATCH needs it."""
+        driver: Any = super()
+        wire = self.connection_pool.ready()
+        if self._alone:
+            return driver.immediate_execute_command(*args, **options)
+        with wire.lock:
+            return driver.immediate_execute_command(*args, **options)
+
+    def _disconnect_reset_raise_on_watching(self, conn: Any, *_: Any, **__: Any) -> None:
+        conn.tear()  # the driver would say "watched variable changed" of a lost connection
+
+    def _disconnect_raise_on_watching(self, conn: Any, *_: Any, **__: Any) -> None:
+        conn.tear()
+
+
+class RedisHandle:
+    """Between a block and its client; to the driver's own objects, the pool. Not shared between threads or tasks."""
+
+    __slots__ = ("_closed", "_lease", "_shared", "_source", "_work", "guarded", "keyed", "kind", "native", "wire")
+
+    def __init__(self, kind: Kind, source: LeaseSource, shared: Shared) -> None:
+        self.kind = kind
+        self._source = source
+        self._shared = shared
+        self._lease: Any = None
+        self._closed = False
+        self._work: Work | None = None
+        self.wire: Wire | None = None
+        self.guarded = False
+        self.keyed: Any = None
+        self.native: Any = RoutedRedis(self, shared)
+
+    def begin(self, lease: Lease) -> None:
+        """Take the connection now."""
+        self._take(lease)
+
+    def _take(self, lease: Any) -> None:
+        self._lease = lease
+        self._work = lease.work
+        self.guarded = lease.guarded
+        self.wire = lease.wire
+
+    def ready(self) -> Wire:
+        """The block's connection, before a command: taken now, or proved anew."""
+        if self._closed:
+            raise over()
+        if self.wire is None:
+            self._take(self._source())
+        assert self.wire is not None
+        if self.guarded:
+            self._lease.recheck()
+        return self.wire
+
+    def get_connection(self, *_: Any, **__: Any) -> Wire:
+        """What the driver's own objects ask a pool for."""
+        return self.wire or self.ready()
+
+    def release(self, connection: Any) -> None:
+        """The block gives it back, at its end."""
+
+    def disconnect(self, *_: Any, **__: Any) -> None:
+        """Closing is the block's."""
+
+    def get_encoder(self) -> Any:
+        """How the driver makes bytes of values."""
+        return self._shared.encoder
+
+    @property
+    def connection_kwargs(self) -> dict[str, Any]:
+        """What the driver's modules look up of a pool: without secrets."""
+        return dict(self._shared.arguments)
+
+    def __repr__(self) -> str:
+        return f"<block on {self._shared.name}>"
+
+    def finish(self) -> None:
+        """The block ended well: each write was acknowledged already, but for a keyed one, which runs now."""
+        if self.keyed is not None:
+            self.keyed.run(self.ready())
+        if self._work is not None and self._work.opened and self.kind is Kind.WRITE:
+            raise UsageError(
+                "a block ended inside MULTI or WATCH.",
+                why="what was queued after MULTI is dropped with the connection.",
+                fix="end it with EXEC or DISCARD; pipelines do so by themselves.",
+            )
+
+    def abort(self) -> None:
+        """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
+
+    def close(self) -> None:
+        """Let go of everything but the lease."""
+        self._closed = True
+        self.wire = None
+
+    def position(self) -> Position | None:
+        """Where the newest write of this block lies, when its answer carried it."""
+        return None if self._work is None else self._work.position
+
+    @property
+    def commits(self) -> int:
+        """Writes that were acknowledged."""
+        return 0 if self._work is None else self._work.acknowledged
+
+    @property
+    def used(self) -> bool:
+        """Whether a command was sent."""
+        return self._work is not None and self._work.used
+
+    @property
+    def implicit(self) -> bool:
+        """Whether a statement committed by itself: on Redis each does, and `commits` counts them."""
+        return False
+
+    @property
+    def expired(self) -> bool:
+        """Whether the server had not answered when the deadline passed."""
+        work = self._work
+        return work is not None and (work.expired or (self.wire is not None and self.wire.expired))
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a write was sent and its answer never came."""
+        return self._work is not None and self._work.sent > 0
+
+    @property
+    def warning(self) -> str:
+        """Redis warns of nothing."""
+        return ""
+
+    def outcome(self, result: Any) -> Any:
+        """What a function of execute_write returned; a keyed one that returned nothing, or its pipeline, has the replies."""
+        if self.keyed is not None and (result is None or result is self.keyed.pipeline):
+            return self.keyed.replies
+        return result
+
+
+def _refused(what: str) -> UsageError:
+    return UsageError(
+        f"{what} on the client of a block.",
+        why="a block has one connection and one deadline, and serves others after it.",
+        fix=f"use a redis client of your own: {redis.__name__}.Redis(...).",
+    )

@@ -1,0 +1,192 @@
+"""Keyed writes: commands are queued while the function runs, then run as one script together with the marker of the key.
+
+1. The key is looked up first; what another attempt left since is found by the script itself, which then does nothing.
+2. A tombstone bars the attempts that had not seen it: a new attempt says which one it saw, and the script replaces just that.
+3. The script stops at a command that fails. Was it the first, nothing was done and the key is free; else what ran before it
+   stays, as Redis rolls nothing back, and the key counts as used.
+4. Replies go through each command's own callback of the driver, in RESP2's shapes, as Lua knows no others; whole numbers
+   beyond 2^53 lose their last digits in Lua.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from regionkit.backends.redis.client_async import AsyncRedisHandle, Shared
+from regionkit.backends.redis.commands import judged, keys_of
+from regionkit.backends.redis.replies import (
+    FIELDS,
+    LARGEST_REPLIES,
+    Shape,
+    attempt_in,
+    error_of,
+    marker_of,
+    shaped,
+    text_of,
+)
+from regionkit.backends.redis.scripts import RUN_KEYED, SETTLE
+from regionkit.backends.redis.stream_async import AsyncPipeline
+from regionkit.backends.redis.wire_async import AsyncWire
+from regionkit.backends.values import Claim, Claimed, Marker
+from regionkit.core.codec import is_plain
+from regionkit.errors import TransactionRolledBack, UsageError
+
+__all__ = ["AsyncKeyed", "AsyncKeyedPipeline", "find_marker", "put_tombstone"]
+
+KEPT_MS = 25 * 3_600_000
+"""How long a marker is kept, ms: a day, and an hour for clocks that differ."""
+NOTHING = b"\xc0"
+"""What a function that returned None left to store."""
+
+
+class _Queued(NamedTuple):
+    shape: Shape
+    words: list[Any]
+    keys: list[Any]
+
+
+class AsyncKeyedPipeline(AsyncPipeline):
+    """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
+
+    def __init__(self, routed: AsyncRedisHandle, shared: Shared) -> None:
+        pool: Any = routed
+        super().__init__(pool, shared.scripted, True, None)
+        self.queued: list[_Queued] = []
+        self._open = True
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command.
+
+        Raises:
+            UsageError: it can not run in a script with its keys declared, or the function has ended.
+        """
+        command = judged(args)
+        if not self._open:
+            raise _refused(command.name, "its function has ended")
+        words = [*args[0].split(), *args[1:]]
+        keys = keys_of(command, words[command.name.count(" ") + 1 :])
+        if keys is None:
+            raise _refused(command.name, "it can not run in one script with the marker of the key")
+        options.pop("keys", None)
+        self.queued.append(_Queued((args[0], options), words, keys))
+        return self
+
+    def pipeline_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command."""
+        return self.execute_command(*args, **options)
+
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """Refused: nothing is sent before the function has ended."""
+        raise _refused(judged(args).name, "nothing is sent before the function has ended")
+
+    async def execute(self, raise_on_error: bool = True) -> Any:
+        """Refused: the block does it."""
+        raise _refused("execute()", "the block runs the commands itself, in one script with the marker of the key")
+
+    def multi(self) -> None:
+        """Refused: all commands run as one anyway."""
+        raise _refused("multi()", "all commands run as one script anyway")
+
+    async def reset(self) -> Any:
+        """What was queued stays queued."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """What was queued stays queued."""
+
+    def shut(self) -> None:
+        """The function has ended."""
+        self._open = False
+
+    def __len__(self) -> int:
+        return len(self.queued)
+
+    def __del__(self, *_: Any) -> None:
+        """Nothing of the driver's is held."""
+
+
+class AsyncKeyed:
+    """One keyed attempt in a block. `seen`: the attempt of the tombstone that was found under the key, "" for none."""
+
+    def __init__(self, handle: AsyncRedisHandle, shared: Shared, key: str, claim: Claim, seen: str) -> None:
+        self.pipeline = AsyncKeyedPipeline(handle, shared)
+        self._shared = shared
+        self._key = key
+        self._claim = claim
+        self._seen = seen
+        self._result = b""
+        self._keeps_replies = False
+        self.replies: list[Any] = []
+
+    def keep(self, result: bytes) -> None:
+        """Keep what the function returned; for None, the replies."""
+        self._keeps_replies = result == NOTHING
+        self._result = b"" if self._keeps_replies else result
+
+    async def run(self, wire: AsyncWire) -> None:
+        """Run what was queued, and put the marker.
+
+        Raises:
+            Claimed: another attempt was first; nothing of this one took effect.
+            TransactionRolledBack: the key was settled meanwhile; nothing of this one took effect.
+            redis.exceptions.ResponseError: a command failed.
+        """
+        self.pipeline.shut()
+        work = wire.work
+        assert work is not None
+        await wire.send_command(*self._script())
+        what, *rest = await wire.read_response()
+        if text_of(what) == "done":
+            shapes = [queued.shape for queued in self.pipeline.queued]
+            self.replies = shaped(rest[0], shapes, self._shared.scripted)
+            return
+        if text_of(what) == "failed":
+            number, error = int(rest[0]), error_of(text_of(rest[1]))
+            if number == 1:
+                work.acknowledged, work.position = 0, None
+            else:
+                error.add_note(f"{number - 1} commands before it are done, and the idempotency key is used.")
+            raise error
+        marker, _ = await find_marker(wire, self._key, self._shared)
+        if marker is not None and marker.applied:
+            raise Claimed(marker)
+        work.acknowledged, work.position = 0, None
+        raise TransactionRolledBack(
+            "a keyed write came too late: its key was settled meanwhile.",
+            why="kit.resolve() had said that this write did not happen, so it must not happen any more.",
+            fix="run it again under the same key.",
+        )
+
+    def _script(self) -> list[Any]:
+        queued = self.pipeline.queued
+        keys = list(dict.fromkeys(_key(key) for one in queued for key in one.keys))
+        shapes = is_plain([list(one.shape) for one in queued], largest=LARGEST_REPLIES) if self._keeps_replies else None
+        claim = self._claim
+        head = (self._seen, claim.attempt, claim.fingerprint, KEPT_MS, self._result, shapes or b"", LARGEST_REPLIES)
+        words = [word for one in queued for word in (len(one.words), *one.words)]
+        return ["EVAL", RUN_KEYED, len(keys) + 1, self._key, *keys, *head, len(queued), *words]
+
+
+async def find_marker(wire: AsyncWire, key: str, shared: Shared) -> tuple[Marker | None, str]:
+    """What stands under a key, and which attempt put it there where it is a tombstone."""
+    [values] = await wire.exchange(b"".join(wire.pack(("HMGET", key, *FIELDS))), 1)
+    return marker_of(values, shared.scripted, shared.encoding), attempt_in(values)
+
+
+async def put_tombstone(wire: AsyncWire, key: str, shared: Shared, claim: Claim) -> Marker:
+    """Bar every attempt that is still on its way, unless one is done; what stands there then."""
+    words = ("EVAL", SETTLE, 1, key, claim.attempt, claim.fingerprint, KEPT_MS)
+    [applied] = await wire.exchange(b"".join(wire.pack(words)), 1)
+    found = (await find_marker(wire, key, shared))[0] if applied else None
+    return found or Marker(applied=False, fingerprint=claim.fingerprint, result=None)
+
+
+def _key(key: Any) -> Any:
+    return bytes(key) if isinstance(key, bytearray | memoryview) else key
+
+
+def _refused(what: str, why: str) -> UsageError:
+    return UsageError(
+        f"{what} in a keyed write.",
+        why=f"{why}.",
+        fix="queue commands that name their keys; read before the call, or write without an idempotency key.",
+    )

@@ -1,0 +1,250 @@
+"""The connections of one Redis endpoint: leases for blocks, a bounded pool, the monitor's own connection.
+
+1. The pool never waits for a server: permits are counted here, and that wait ends at the deadline.
+2. A connection learns at connect which run of the server it speaks to. An idle one is looked at before use, without a
+   round trip; one made before the last eviction, and one whose other side is gone, is closed.
+3. A connection on which an answer may still come is closed, never given back.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.maint_notifications import MaintNotificationsConfig
+
+from regionkit.backends.place import Place
+from regionkit.backends.redis.classify import classify
+from regionkit.backends.redis.wire_async import AsyncWire, Work
+from regionkit.backends.values import Failure
+from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
+from regionkit.core.deadline import Deadline
+from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
+from regionkit.routing.decision import Kind
+from regionkit.routing.snapshot import Observation
+from regionkit.topology import RedisStore
+from regionkit.topology.server_urls import server_url
+
+__all__ = ["AsyncRedisLease", "AsyncRedisPool"]
+
+
+class AsyncRedisLease:
+    """One connection, for one block. Not shared."""
+
+    __slots__ = ("_pool", "_recheck", "_until", "guarded", "wire", "work")
+
+    def __init__(self, pool: AsyncRedisPool, wire: AsyncWire, work: Work) -> None:
+        self._pool = pool
+        self.wire = wire
+        self.work = work
+        self.guarded = False
+        self._until = 0.0
+        self._recheck: Callable[[Observation], float] | None = None
+
+    @property
+    def seen(self) -> Observation:
+        """What the server last said on this connection."""
+        return self.wire.seen
+
+    async def observe(self) -> Observation:
+        """Ask the server where it stands, on this connection."""
+        return await self.wire.observe()
+
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a command that is sent after `until`, ask the server anew."""
+        self.guarded, self._until, self._recheck = True, until, recheck
+
+    async def recheck(self) -> None:
+        """Ask now, where the time has come."""
+        if self._recheck is not None and self._pool.clock.monotonic() >= self._until:
+            self._until = self._recheck(await self.wire.observe())
+
+    async def release(self) -> None:
+        """Give the connection back, or close it."""
+        self._pool.give_back(self.wire)
+
+
+class AsyncRedisPool:
+    """Connections to one endpoint. Safe to share between threads or tasks."""
+
+    def __init__(self, place: Place[RedisStore]) -> None:
+        self._place = place
+        self.clock = place.clock
+        assert place.endpoint.url is not None
+        self._url = server_url("redis", place.endpoint.url)
+        self._context = self._tls()
+        options = place.store.options
+        host, port = self._url.hosts[0]
+        self._arguments: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "db": int(self._url.database or 0),
+            "protocol": options.protocol,
+            "decode_responses": options.decode_responses,
+        }
+        self._size = options.pool_size
+        self.slots = AsyncSlots(self._size)
+        self._idle: list[AsyncWire] = []
+        self._inherited: list[list[AsyncWire]] = []
+        self._generation = 0
+        self._closed = False
+        self._monitor: AsyncWire | None = None
+        self._monitoring = AsyncLock()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """TLS as regionkit sets it: verified, the host name checked; None where there is none."""
+        if self._url.tls(self._place.endpoint.tls) == "off":
+            return None
+        query = dict(self._url.query)
+        context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if "ssl_certfile" in query:
+            context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
+        return context
+
+    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncRedisLease:
+        """A connection within `timeout` seconds.
+
+        Raises:
+            RegionUnavailable: it can not be had; nothing was sent.
+            DeadlineExceeded: every connection is in use, or connecting took too long.
+        """
+        slots = self.slots
+        if not slots.try_acquire() and not await slots.acquire(timeout):
+            error = self._late(
+                f"all {self._size} connections are in use.", "raise options.pool_size, or hold blocks shorter."
+            )
+            error.blames_endpoint = False
+            raise error
+        try:
+            wire = self._idle_one()
+            if wire is None:
+                wire = await self._connected(min(timeout, deadline.require("connecting")))
+        except BaseException:
+            slots.release()
+            raise
+        return AsyncRedisLease(self, wire, wire.begin(deadline, reading=kind is Kind.READ))
+
+    def _idle_one(self) -> AsyncWire | None:
+        """The connection used last that is still good; others are closed."""
+        while self._idle:
+            try:
+                wire = self._idle.pop()
+            except IndexError:  # another thread took it
+                break
+            if wire.generation == self._generation and wire.silent():
+                return wire
+            wire.tear()
+        return None
+
+    def give_back(self, wire: AsyncWire) -> None:
+        """A block is over."""
+        good = wire.end() and wire.generation == self._generation and not self._closed
+        if good:
+            self._idle.append(wire)
+        else:
+            wire.tear()
+        self.slots.release()
+
+    async def _connected(self, within: float) -> AsyncWire:
+        wire = self._wire()
+        try:
+            await wire.introduce(Deadline(self.clock, within))
+        except redis.exceptions.RedisError as error:
+            raise self._translated(error) from error
+        return wire
+
+    def _wire(self) -> AsyncWire:
+        return AsyncWire(
+            history=self.key("history"),
+            clock=self.clock,
+            generation=self._generation,
+            context=self._context,
+            username=self._url.username or None,
+            password=self._url.password,
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            retry=None,
+            driver_info=None,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **self._arguments,
+        )
+
+    def key(self, *words: str) -> str:
+        """Name of a key of regionkit's own."""
+        return ":".join((self._place.namespace, "rk", *words))
+
+    def _translated(self, error: redis.exceptions.RedisError) -> RegionKitError:
+        place = self._place
+        if classify(error) is Failure.DEADLINE:
+            return self._late(f"{place.endpoint.id!r} did not answer in time while connecting.", "see kit.status().")
+        refused = isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.ResponseError)
+        text = str(error).strip().splitlines()
+        return RegionUnavailable(
+            f"no connection to {place.endpoint.id!r} of {place.store.name!r}.",
+            why=text[0] if text else type(error).__name__,
+            fix="look at the account of the URL: it needs INFO, MULTI and EXEC beside the commands of its own."
+            if refused
+            else "see kit.status(); reads go on elsewhere where the topology allows it.",
+            store=place.store.name,
+            region=place.endpoint.region,
+            retryable=not refused,
+        )
+
+    def _late(self, what: str, fix: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            what,
+            why="the call's deadline passed before a connection was there; nothing was sent.",
+            fix=fix,
+            store=self._place.store.name,
+            region=self._place.endpoint.region,
+        )
+
+    async def watched(self, timeout: float, connecting: float) -> tuple[AsyncWire, bool]:
+        """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""
+        wire = self._monitor
+        if wire is None:
+            wire = self._monitor = await self._connected(connecting)
+            wire.start(Deadline(self.clock, timeout))
+            return wire, True
+        wire.start(Deadline(self.clock, timeout))
+        return wire, False
+
+    async def probe(self, timeout: float, connecting: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
+        async with self._monitoring:
+            try:
+                wire, fresh = await self.watched(timeout, connecting)
+                seen = wire.seen if fresh else await wire.observe()
+                wire.stop()
+            except BaseException:
+                self._drop_monitor()
+                raise
+            return seen
+
+    def _drop_monitor(self) -> None:
+        wire, self._monitor = self._monitor, None
+        if wire is not None:
+            wire.tear()
+
+    def evict(self) -> None:
+        """Trust no connection made before now."""
+        self._generation += 1
+
+    def abandon(self) -> None:
+        """After a fork: forget the parent's connections without closing them under its feet."""
+        self._inherited.append(self._idle)  # held on to: their sockets are the parent's too
+        if self._monitor is not None:
+            self._inherited.append([self._monitor])
+        self._idle, self._monitor = [], None
+        self._monitoring = AsyncLock()
+        self.slots = AsyncSlots(self._size)
+
+    async def close(self) -> None:
+        """Close every connection. May be called twice."""
+        self._closed = True
+        self._drop_monitor()
+        while self._idle:
+            self._idle.pop().tear()

@@ -1,0 +1,169 @@
+"""A driver connection of threads whose waits end at a deadline. Hand-written pair with `stream_async.py`.
+
+The socket's time-out is set before each wait to what the deadline leaves. A torn connection is never made anew by the
+driver: that is the pool's, and the endpoint's, to decide.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from redis import Redis
+from redis.client import Pipeline
+from redis.connection import Connection
+
+from regionkit.core.deadline import Deadline
+
+__all__ = ["Pipeline", "Redis", "Stream"]
+
+
+class _Bounded:
+    """A socket whose waits end at the deadline of its connection."""
+
+    __slots__ = ("_socket", "_stream")
+
+    def __init__(self, stream: Stream, socket: Any) -> None:
+        self._stream = stream
+        self._socket = socket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """The deadline decides."""
+
+    def recv_into(self, *args: Any) -> int:
+        """Read some bytes."""
+        self._arm()
+        try:
+            return self._socket.recv_into(*args)  # type: ignore[no-any-return]
+        except TimeoutError:
+            self._stream.expired = True
+            raise
+
+    def recv(self, *args: Any) -> bytes:
+        """Read some bytes."""
+        self._arm()
+        try:
+            return self._socket.recv(*args)  # type: ignore[no-any-return]
+        except TimeoutError:
+            self._stream.expired = True
+            raise
+
+    def sendall(self, data: bytes) -> None:
+        """Send all bytes."""
+        self._arm()
+        try:
+            self._socket.sendall(data)
+        except TimeoutError:
+            self._stream.expired = True
+            raise
+
+    def _arm(self) -> None:
+        deadline = self._stream.deadline
+        left = 0.0 if deadline is None else deadline.remaining()
+        if left <= 0.0:
+            self._stream.expired = True
+            raise TimeoutError("the deadline passed")
+        self._socket.settimeout(left)
+
+
+class Stream(Connection):
+    """One connection. Not shared between threads."""
+
+    def __init__(self, context: ssl.SSLContext | None, **arguments: Any) -> None:
+        driver: Any = super()  # the driver is typed in parts
+        driver.__init__(**arguments)
+        self._context = context
+        self.deadline: Deadline | None = None
+        self.expired = False
+
+    def _connect(self) -> Any:
+        driver: Any = super()
+        socket = driver._connect()
+        if self._context is not None:
+            try:
+                socket = self._context.wrap_socket(socket, server_hostname=self.host)
+            except BaseException:
+                socket.close()
+                raise
+        return _Bounded(self, socket)
+
+    def open(self, deadline: Deadline) -> None:
+        """Connect, authenticate, choose the database.
+
+        Raises:
+            redis.exceptions.RedisError: it can not be done, or not in time.
+        """
+        left = deadline.remaining()
+        if left <= 0.0:
+            raise redis.exceptions.TimeoutError("the connection was not there in time")
+        self.socket_timeout = self.socket_connect_timeout = left
+        self.deadline = deadline
+        connect: Any = self.connect
+        try:
+            connect()
+        except BaseException:
+            self.tear()
+            raise
+
+    def start(self, deadline: Deadline) -> None:
+        """From now on waits end at the deadline."""
+        self.expired = False
+        self.deadline = deadline
+
+    def stop(self) -> None:
+        """The deadline is over."""
+        self.deadline = None
+
+    def tear(self) -> None:
+        """Close it without a wait, whatever is still to come on it."""
+        self.stop()
+        self._parser.on_disconnect()
+        socket, self._sock = self._sock, None
+        if socket is not None:
+            try:
+                socket.close()
+            except OSError:
+                pass
+
+    def silent(self) -> bool:
+        """Whether it is open and nothing waits to be read on it: then its other side is there, as far as can be told."""
+        if self._sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLIN)
+        return not poll.poll(0) and not getattr(self._sock, "pending", int)()
+
+    def pack(self, args: tuple[Any, ...]) -> list[bytes]:
+        """The bytes of a command."""
+        return self._command_packer.pack(*args)  # type: ignore[no-any-return]
+
+    def write(self, data: Iterable[bytes]) -> None:
+        """Send bytes.
+
+        Raises:
+            redis.exceptions.RedisError: the connection is gone, or the deadline passed.
+        """
+        socket = self._sock
+        if self.expired or socket is None:
+            raise self.gone()
+        try:
+            for part in data:
+                socket.sendall(part)
+        except OSError:
+            raise self.gone() from None
+        except BaseException:
+            self.tear()
+            raise
+
+    def gone(self) -> redis.exceptions.RedisError:
+        """Why nothing can be sent on it, after it was closed."""
+        self.tear()
+        if self.expired:
+            return redis.exceptions.TimeoutError("the block's deadline passed")
+        return redis.exceptions.ConnectionError("the block's connection was lost, and a block does not change it")

@@ -1,0 +1,122 @@
+"""A driver connection of asyncio whose waits end at a deadline. Hand-written pair with `stream.py`.
+
+One timer a block, not one a command: when it goes off, the connection is torn down, and whoever waits on it is told. A torn
+connection is never made anew by the driver: that is the pool's, and the endpoint's, to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.client import Pipeline as AsyncPipeline
+from redis.asyncio.connection import Connection
+from redis.connection import DefaultParser, HiredisRespSerializer
+
+from regionkit.core.deadline import Deadline
+
+__all__ = ["AsyncPipeline", "AsyncRedis", "AsyncStream"]
+
+_PACK = HiredisRespSerializer().pack if "Hiredis" in DefaultParser.__name__ else None
+"""The driver packs in Python here, also where hiredis is there: ten times slower than hiredis."""
+
+
+class AsyncStream(Connection):
+    """One connection. Not shared between tasks."""
+
+    def __init__(self, context: ssl.SSLContext | None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._context = context
+        self._timer: asyncio.TimerHandle | None = None
+        self.expired = False
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments = dict(super()._connection_arguments())
+        if self._context is not None:
+            arguments["ssl"] = self._context
+        return arguments
+
+    async def open(self, deadline: Deadline) -> None:
+        """Connect, authenticate, choose the database.
+
+        Raises:
+            redis.exceptions.RedisError: it can not be done, or not in time.
+        """
+        connect: Any = self.connect  # the driver is typed in parts
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                await connect()
+        except TimeoutError:
+            self.tear()
+            raise redis.exceptions.TimeoutError("the connection was not there in time") from None
+        except BaseException:
+            self.tear()
+            raise
+
+    def start(self, deadline: Deadline) -> None:
+        """From now on waits end at the deadline."""
+        self.expired = False
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, deadline.remaining()), self._expire)
+
+    def stop(self) -> None:
+        """The deadline is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self.expired = True
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+    def tear(self) -> None:
+        """Close it without a wait, whatever is still to come on it."""
+        self.stop()
+        parser: Any = self._parser
+        parser.on_disconnect()
+        writer, self._writer, self._reader = self._writer, None, None
+        if writer is not None:
+            writer.transport.abort()
+
+    def silent(self) -> bool:
+        """Whether it is open and nothing waits to be read on it: then its other side is there, as far as can be told."""
+        reader = self._reader
+        if reader is None or self._writer is None or self._writer.is_closing():
+            return False
+        return not reader.at_eof() and not getattr(reader, "_buffer", None)
+
+    def pack(self, args: tuple[Any, ...]) -> list[bytes]:
+        """The bytes of a command."""
+        return list(self.pack_command(*args)) if _PACK is None else _PACK(*args)
+
+    async def write(self, data: Iterable[bytes]) -> None:
+        """Send bytes.
+
+        Raises:
+            redis.exceptions.RedisError: the connection is gone, or the deadline passed.
+        """
+        writer = self._writer
+        if self.expired or writer is None:
+            raise self.gone()
+        writer.writelines(data)
+        try:
+            await writer.drain()
+        except OSError:
+            raise self.gone() from None
+        except BaseException:
+            self.tear()
+            raise
+
+    def gone(self) -> redis.exceptions.RedisError:
+        """Why nothing can be sent on it, after it was closed."""
+        self.tear()
+        if self.expired:
+            return redis.exceptions.TimeoutError("the block's deadline passed")
+        return redis.exceptions.ConnectionError("the block's connection was lost, and a block does not change it")
+
+    def __del__(self, *_: Any) -> None:
+        """The endpoint closes what it made; a loop that is gone can not."""

@@ -1,0 +1,45 @@
+"""The SQLAlchemy Connection of a block: it is never put on another server connection.
+
+SQLAlchemy itself would connect anew at the first use after a loss: without the block's deadline, without a proof, and
+with commits that nobody counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy
+
+from regionkit.errors import OutcomeUnknown, RegionKitError, RegionUnavailable
+
+__all__ = ["BlockConnection"]
+
+
+class BlockConnection(sqlalchemy.Connection):
+    """A Connection that stays lost once it was. `driver`: what was under it."""
+
+    driver: Any = None
+
+    def lost(self) -> RegionKitError:
+        """What a use after the loss is told."""
+        if self.driver is not None and self.driver.commit_state == "sent":
+            return OutcomeUnknown(
+                "the block's connection was lost while its COMMIT was under way, and the block went on.",
+                why="the answer never came, and nothing more is done on another connection.",
+                fix="let OutcomeUnknown leave the block; look at the data before you run it again.",
+            )
+        return RegionUnavailable(
+            "the block's connection was lost, and a block does not change it.",
+            why="an error of a statement said so, and the block went on.",
+            fix="let the error leave the block, and run it again.",
+        )
+
+    def discard(self) -> None:
+        """Close it, and what is under it."""
+        self.invalidate()
+        self.close()
+
+    def _revalidate_connection(self) -> Any:
+        if self.invalidated:
+            raise self.lost()
+        return super()._revalidate_connection()

@@ -1,0 +1,138 @@
+# Generated from kit_stores_async.py by scripts/twins.py. Do not edit.
+"""All stores of a kit at run time: opened by a topology, swapped for another, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from regionkit.backends.opening import opened
+from regionkit.backends.place import Place
+from regionkit.core.clock import Clock
+from regionkit.core.events import EventHooks
+from regionkit.routing.directory import DirectoryReader
+from regionkit.routing.observed import ObservedStore
+from regionkit.routing.partitions import PartitionedStore
+from regionkit.routing.store import RoutedStore
+from regionkit.topology import Directory, Profile, Shard, Store, Topology, WritePartitioning
+
+__all__ = ["Stores"]
+
+IS_ASYNC = False
+
+_Routed = RoutedStore | PartitionedStore
+
+
+class Stores:
+    """The stores of one topology. Opening connects to nothing.
+
+    Raises:
+        MissingDriver: a store needs a driver that is not installed.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        local: str,
+        profile: Profile,
+        clock: Clock,
+        hooks: EventHooks,
+        before: Stores | None = None,
+    ) -> None:
+        self._topology = topology
+        self._local = local
+        self._profile = profile
+        self._clock = clock
+        self._hooks = hooks
+        self.by_name: dict[str, _Routed] = {}
+        for store in _directories_last(topology):
+            kept = None if before is None else before._kept(topology, store, self.by_name)
+            self.by_name[store.name] = kept or self._routed(store)
+
+    def shards(self) -> Iterator[RoutedStore]:
+        """Every shard of every store."""
+        for store in self.by_name.values():
+            yield from store.shards
+
+    def get(self, name: str) -> _Routed:
+        """The store of this name.
+
+        Raises:
+            ConfigurationError: when there is none, with a near match.
+        """
+        found = self.by_name.get(name)
+        if found is None:
+            self._topology.store(name)  # raises, with a near match
+            raise AssertionError("every store of the topology is opened")
+        return found
+
+    def replaced(self, topology: Topology) -> Stores:
+        """The stores of another topology; those that did not change are kept as they are."""
+        return Stores(topology, self._local, self._profile, self._clock, self._hooks, self)
+
+    def renew(self) -> None:
+        """After a fork: forget the parent's connections without closing them under its feet."""
+        for shard in self.shards():
+            shard.observed.renew()
+            for backend in shard.backends:
+                if backend is not None:
+                    backend.abandon()
+
+    def close(self, but: Stores | None = None) -> None:
+        """Close every connection, except those of stores that `but` has too. May be called twice."""
+        kept = [] if but is None else list(but.by_name.values())
+        for store in self.by_name.values():
+            if not any(store is other for other in kept):
+                for shard in store.shards:
+                    shard.close()
+
+    def _kept(self, topology: Topology, store: Store, opened: Mapping[str, _Routed]) -> _Routed | None:
+        """A store that is the same in another topology."""
+        known = self.by_name.get(store.name)
+        if known is None or known.store != store or not _same_rules(self._topology, topology, store):
+            return None
+        directory = known.directory if isinstance(known, PartitionedStore) else None
+        if directory is not None and opened.get(directory.kept_in.name) is not directory.kept_in:
+            return None
+        return known
+
+    def _routed(self, store: Store) -> _Routed:
+        shards = store.shards([region.name for region in self._topology.regions])
+        routed = tuple(self._shard(store, shard) for shard in shards)
+        if not isinstance(store.strategy, WritePartitioning):
+            return routed[0]
+        directory = None
+        home = store.strategy.home
+        if isinstance(home, Directory):
+            kept_in = self.by_name[home.store or self._topology.control or ""]
+            assert isinstance(kept_in, RoutedStore)  # the topology refuses another
+            directory = DirectoryReader(store.name, kept_in, home, self._topology.namespace)
+        return PartitionedStore(store, routed, directory)
+
+    def _shard(self, store: Store, shard: Shard) -> RoutedStore:
+        observed = ObservedStore(store, self._topology, self._local, self._profile, self._clock, self._hooks, shard)
+        backends = []
+        for endpoint in shard.endpoints:
+            place = Place(
+                namespace=self._topology.namespace,
+                store=store,
+                endpoint=endpoint,
+                profile=self._profile,
+                clock=self._clock,
+                is_async=IS_ASYNC,
+            )
+            backends.append(opened(place) if self._topology.allowed(store, endpoint) else None)
+        return RoutedStore(observed, backends, self._profile, self._clock, self._hooks)
+
+
+def _directories_last(topology: Topology) -> list[Store]:
+    """Stores that keep no directory elsewhere, then those that do."""
+
+    def looks_up(store: Store) -> bool:
+        return isinstance(store.strategy, WritePartitioning) and isinstance(store.strategy.home, Directory)
+
+    return sorted(topology.stores, key=looks_up)
+
+
+def _same_rules(old: Topology, new: Topology, store: Store) -> bool:
+    same = [region.name for region in old.regions] == [region.name for region in new.regions]
+    return same and all(old.allowed(store.name, e) == new.allowed(store, e) for e in store.endpoints)

@@ -1,0 +1,122 @@
+# Generated from directory_async.py by scripts/twins.py. Do not edit.
+"""Look-ups in a directory of homes: remembered rows first, then the nearest copy of the directory, then its owner.
+
+1. A row from any copy is a row that was true once; an absent one is absent only when the owner says so.
+2. When nobody answers, the row as last seen serves, from memory or from the copy on disk: a lost directory does not stop
+   known keys. A key that was never seen is an error then.
+3. Each new row is appended to the copy on disk, when there is one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from regionkit.core.deadline import Deadline
+from regionkit.errors import RegionKitError, RegionUnavailable, UnknownHome
+from regionkit.routing.placement import Placement, Placements
+from regionkit.routing.store import RoutedStore
+from regionkit.topology import Directory
+from regionkit.topology.mistakes import shown
+
+__all__ = ["DirectoryReader"]
+
+
+class DirectoryReader:
+    """The homes of one store's keys. Shared by all sessions of a kit."""
+
+    def __init__(self, store: str, kept_in: RoutedStore, settings: Directory, namespace: str) -> None:
+        self.store = store
+        self.kept_in = kept_in
+        self._rows = Placements(settings.max_age, settings.max_entries)
+        self._clock = kept_in.clock
+        self._copy: Path | None = None
+        if settings.copy is not None:
+            self._copy = Path(settings.copy) / f"{namespace}-{store}.placements"
+            self._load(self._copy)
+
+    def at_once(self, key: str) -> str | None:
+        """The home of `key` when its row is fresh enough; None when it has to be asked for."""
+        found = self._rows.fresh(key, self._clock.monotonic())
+        return None if found is None else found.home
+
+    def fresh_until(self, key: str) -> float:
+        """Monotonic instant after which the row of `key` is asked for again."""
+        return self._rows.fresh_until(key)
+
+    def forget(self, key: str) -> None:
+        """Ask for the row of `key` again at its next use."""
+        self._rows.forget(key)
+
+    def look_up(self, key: str, deadline: Deadline) -> Placement:
+        """The row of `key`.
+
+        Raises:
+            UnknownHome: the owner of the directory has none.
+            RegionUnavailable: nobody answers, and the key is not known here.
+        """
+        lost: RegionKitError | None = None
+        for index in self._order():
+            try:
+                found = self.kept_in.backend(index).find_placement(deadline, self.store, key)
+            except RegionKitError as error:
+                lost = error
+                continue
+            if found is not None:
+                self.remember(found)
+                return found
+            if index == self.kept_in.observed.snapshot.owner or self.kept_in.observed.snapshot.leaderless:
+                raise UnknownHome(
+                    f"store {self.store!r}: key {shown(key)} has no home yet.",
+                    why="its directory has no row of it.",
+                    fix=f"give it one: kit.place({self.store!r}, key=..., home=...).",
+                    key=key,
+                )
+        known = self._rows.known(key)
+        if known is not None:
+            return known
+        raise RegionUnavailable(
+            f"the directory of {self.store!r} does not answer, and key {shown(key)} is not known here.",
+            why="" if lost is None else lost.what,
+            fix="see kit.status(); keys that were looked up before go on.",
+            store=self.kept_in.name,
+        )
+
+    def place(self, key: str, home: str, deadline: Deadline) -> Placement:
+        """Give `key` its first home, by compare-and-set on absence; the row that stands then, which may be another's."""
+        owner = self.kept_in.observed.snapshot.owner
+        index = next(iter(self._order())) if owner < 0 else owner
+        stands = self.kept_in.backend(index).set_placement(deadline, Placement(self.store, key, home), expected=0)
+        self.remember(stands)
+        return stands
+
+    def remember(self, row: Placement) -> None:
+        """Take a row in."""
+        if self._rows.put(row, self._clock.monotonic()) and self._copy is not None:
+            with self._copy.open("ab") as file:
+                file.write(msgspec.json.encode(row) + b"\n")
+
+    def _order(self) -> list[int]:
+        """The nearest copy, then the owner: others add nothing."""
+        nearest = self.kept_in.nearest()
+        owner = self.kept_in.observed.snapshot.owner
+        order = nearest[:1] + ([owner] if owner >= 0 and owner not in nearest[:1] else [])
+        return order or nearest
+
+    def _load(self, path: Path) -> None:
+        """Read the copy, and write it anew without what was replaced. A torn last line is left out."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            return
+        for line in path.read_bytes().splitlines():
+            try:
+                row = msgspec.json.decode(line, type=Placement)
+            except (msgspec.MsgspecError, ValueError):
+                continue
+            if row.store == self.store:
+                self._rows.put(row, float("-inf"))
+        whole = path.with_suffix(f".{os.getpid()}")
+        whole.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self._rows.all()))
+        whole.replace(path)

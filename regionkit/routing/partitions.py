@@ -1,0 +1,280 @@
+# Generated from partitions_async.py by scripts/twins.py. Do not edit.
+"""A partitioned store at run time: its shards, and which of them a key's home is.
+
+1. The home function names a region or a partition; the shard that holds it takes the key's writes and serves its reads.
+2. What can be told without a question (Intrinsic, Hashed, Contextual, a remembered row of a Directory) costs no await.
+3. `Hashed`: before the first use of a shard the stored list of regions is compared with ours. Another list is refused: keys
+   would have changed their home without their data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from regionkit.backends.values import BlockMode
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
+from regionkit.routing.consistency import ON_STALE, OnStale
+from regionkit.routing.decision import FOREVER, Kind
+from regionkit.routing.directory import DirectoryReader
+from regionkit.routing.hotkeys import EVERY, HotKeys
+from regionkit.routing.observed import RequestClass
+from regionkit.routing.placement import HASHED_TABLE, Placement
+from regionkit.routing.store import RoutedStore
+from regionkit.topology import Contextual, Hashed, Preference, Store, WritePartitioning
+from regionkit.topology.mistakes import did_you_mean, shown
+
+__all__ = ["Asked", "PartitionedStore"]
+
+
+MOST_REMEMBERED = 16_384
+"""Keys whose shard is remembered: a dictionary look-up instead of a hash or a match; a few megabytes."""
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What a call asks of whichever shard serves it."""
+
+    kind: Kind
+    mode: BlockMode
+    on_stale: tuple[OnStale, ...] = ON_STALE
+    prefer: Preference | None = None
+    attributes: Mapping[str, str] = MappingProxyType({})
+
+    def shared(self, store: RoutedStore) -> RequestClass:
+        """The request class of this call at a shard."""
+        mode = self.mode
+        if mode.core or mode.snapshot or mode.transaction:
+            store.check_mode(mode)
+        if self.kind is Kind.WRITE:
+            return store.write_class
+        return store.shared(mode.consistency, self.on_stale, self.prefer, self.attributes)
+
+
+class PartitionedStore:
+    """Shared by all sessions of a kit."""
+
+    def __init__(self, store: Store, shards: tuple[RoutedStore, ...], directory: DirectoryReader | None) -> None:
+        assert isinstance(store.strategy, WritePartitioning)
+        self.store = store
+        self.name = store.name
+        self.shards = shards
+        self.directory = directory
+        self.hot = {shard.partition: HotKeys() for shard in shards}
+        self._by_home = {home: shard for shard in shards for home in shard.observed.shard.partitions}
+        self._home: Any = store.strategy.home
+        self._of = directory.at_once if directory is not None else getattr(self._home, "of", None)
+        self._hashed = isinstance(self._home, Hashed)
+        self._verified: set[str] = set()
+        self._sampled = cycle([False] * (EVERY - 1) + [True])
+        self._remembered: dict[str, tuple[RoutedStore, float]] = {}
+        self._monotonic = shards[0].clock.monotonic
+
+    def at_once(self, key: str, home: str | None) -> RoutedStore | None:
+        """The shard of `key`; None when that needs a question first.
+
+        Raises:
+            UnknownHome: the key, or the caller, names no home of this store.
+            UsageError: `home` is missing, or given where the home function does not take it.
+        """
+        known = self._remembered.get(key)
+        if known is not None and home is None:
+            shard, until = known
+            if until == FOREVER or self._monotonic() < until:
+                if next(self._sampled):
+                    self.hot[shard.partition].add(key)
+                return shard
+        return self._resolved(key, home)
+
+    def _resolved(self, key: str, home: str | None) -> RoutedStore | None:
+        of = self._of
+        found: str | None = self._by_caller(key, home) if of is None or home is not None else of(key)
+        if found is None:
+            return None
+        shard = self._by_home.get(found)
+        if shard is None:
+            raise self._unknown(key, found)
+        if next(self._sampled):
+            self.hot[shard.partition].add(key)
+        if self._hashed and shard.partition not in self._verified:
+            return None
+        if home is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            until = FOREVER if self.directory is None else self.directory.fresh_until(key)
+            self._remembered[key] = (shard, until)
+        return shard
+
+    def forget(self, key: str) -> None:
+        """Find the home of `key` anew at its next use."""
+        self._remembered.pop(key, None)
+        if self.directory is not None:
+            self.directory.forget(key)
+
+    def locate(self, key: str, deadline: Deadline) -> RoutedStore:
+        """The shard of `key`, after the question that it needs.
+
+        Raises:
+            UnknownHome: the directory has no row of the key, or one that names no home of this store.
+            ConfigurationError: the stored list of `Hashed` is another one.
+            RegionUnavailable, DeadlineExceeded: the directory does not answer, and the key is not known here.
+        """
+        if self.directory is not None:
+            found = (self.directory.look_up(key, deadline)).home
+        else:
+            found = self._home.of(key)
+        shard = self._by_home.get(found)
+        if shard is None:
+            raise self._unknown(key, found)
+        if self._hashed:
+            self._verify(shard, deadline)
+        return shard
+
+    def explained(self, key: str | None, home: str | None) -> RoutedStore:
+        """The shard of `key` without I/O.
+
+        Raises:
+            UsageError: no key, or one whose home would have to be looked up first.
+        """
+        if key is None:
+            raise no_key(self.name)
+        if self._hashed:
+            shard = self._by_home.get(self._home.of(key))
+        else:
+            shard = self.at_once(key, home)
+        if shard is None:
+            raise UsageError(
+                f"store {self.name!r}: the home of key {shown(key)} is not known here yet.",
+                fix="ask s.explain(), which looks it up.",
+            )
+        return shard
+
+    def place(self, key: str, home: str, deadline: Deadline) -> Placement:
+        """Give `key` its first home.
+
+        Raises:
+            UsageError: the store has no Directory, or the key has another home already.
+            UnknownHome: none of the store's homes.
+        """
+        if self.directory is None:
+            raise UsageError(
+                f"store {self.name!r} has no Directory: its home function is {type(self._home).__name__}.",
+                why="homes are placed one by one only where they are rows.",
+                fix="use WritePartitioning(home=Directory()).",
+            )
+        self.shard_of(home)
+        stands = self.directory.place(key, home, deadline)
+        if stands.home != home:
+            raise UsageError(
+                f"store {self.name!r}: key {shown(key)} has its home in {stands.home} already.",
+                why="somebody placed it before; a first home is given once.",
+                fix="use it as it is; moving it is another operation.",
+            )
+        return stands
+
+    def shard_of(self, home: str) -> RoutedStore:
+        """The shard that holds a home.
+
+        Raises:
+            UnknownHome: none does.
+        """
+        shard = self._by_home.get(home)
+        if shard is None:
+            raise self._unknown("", home)
+        return shard
+
+    def store_table(self, shard: RoutedStore, deadline: Deadline) -> None:
+        """Keep the list of `Hashed` beside the data of a shard; refuse another one that stands there.
+
+        Raises:
+            ConfigurationError: another list stands there.
+        """
+        if not self._hashed:
+            return
+        wanted = Placement(self.name, HASHED_TABLE, ",".join(self._home.regions))
+        backend = shard.backend(shard.observed.snapshot.owner)
+        stands = backend.set_placement(deadline, wanted, expected=0)
+        self._compare(stands, wanted)
+        self._verified.add(shard.partition)
+
+    def _verify(self, shard: RoutedStore, deadline: Deadline) -> None:
+        """Compare the stored list with ours, once a shard. One that nobody can be asked about is left for the next call."""
+        if shard.partition in self._verified:
+            return
+        wanted = Placement(self.name, HASHED_TABLE, ",".join(self._home.regions))
+        for index in shard.nearest():
+            try:
+                stands = shard.backend(index).find_placement(
+                    Deadline(shard.clock, min(deadline.remaining(), shard.profile.probe_timeout * 4.0)),
+                    self.name,
+                    HASHED_TABLE,
+                )
+            except RegionKitError:
+                continue
+            if stands is not None:
+                self._compare(stands, wanted)
+            self._verified.add(shard.partition)
+            return
+
+    def _compare(self, stands: Placement, wanted: Placement) -> None:
+        if stands.home != wanted.home:
+            raise ConfigurationError(
+                f"store {self.name!r}: Hashed lists {wanted.home}, and the stored table {stands.home}.",
+                why="with another list keys change their home, and their data stays where it was.",
+                fix="list the same regions in the same order; partitions move one by one, not by this list.",
+            )
+
+    def _by_caller(self, key: str, home: str | None) -> str:
+        name = type(self._home).__name__
+        if isinstance(self._home, Contextual):
+            if home is None:
+                raise UsageError(
+                    f"store {self.name!r}: a call without the home of its key {shown(key)}.",
+                    why="its home function is Contextual: the caller says it.",
+                    fix="pass home= to kit.session() or to the call.",
+                )
+            return home
+        raise UsageError(
+            f"store {self.name!r}: home= was given, and its home function is {name}.",
+            why="two answers to where a key lives would send its writes to two regions.",
+            fix="leave home= out.",
+        )
+
+    def _unknown(self, key: str, home: str) -> UnknownHome:
+        return UnknownHome(
+            f"store {self.name!r}: the home {shown(home)} of key {shown(key)} is none of its homes.",
+            why="no primary of the topology holds it.",
+            fix=did_you_mean(home, self._by_home),
+            key=key,
+        )
+
+
+def not_partitioned(store: str) -> UsageError:
+    """The error of a key for a store that has no homes."""
+    return UsageError(
+        f"store {store!r} was given key= or home=, and it is not partitioned.",
+        why="its strategy has one owner for all keys.",
+        fix="leave them out, or give the store WritePartitioning.",
+    )
+
+
+def no_key(store: str) -> UsageError:
+    """The error of a partitioned store without a key."""
+    return UsageError(
+        f"store {store!r} is partitioned, and the call has no key.",
+        why="the key says which region takes the write and whose copies may be read.",
+        fix="pass key= to kit.session() or to the call; kit.fan_out() asks all partitions.",
+    )
+
+
+def other_key(locked: str, key: str) -> UsageError:
+    """The error of another key in a locked session."""
+    return UsageError(
+        f"the session is locked to key {shown(locked)}, and the call has key {shown(key)}.",
+        why="one user's request that touches another's data is nearly always a mistake.",
+        fix="pass unlocked=True to the call where it is meant.",
+    )

@@ -1,0 +1,77 @@
+"""Placements: which partition a key lives in, as versioned rows, and what one process remembers of them. Pure.
+
+1. A row changes by compare-and-set on its version only; its first version is 1, made on absence.
+2. An absent key is never remembered as absent: somebody may be placing it now.
+3. A remembered row older than `max_age` is asked for again; when nobody answers it is used on, since a home rarely changes.
+4. A row is replaced by a newer version only. A version that a bookmark has seen is a floor: an older row is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+__all__ = ["HASHED_TABLE", "Placement", "Placements"]
+
+HASHED_TABLE = ""
+"""Key of the row that keeps the regions of `Hashed`: no key of an application is empty."""
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False):
+    """One row of a directory. `epoch`: of the placement, raised by each move; `version`: of the row."""
+
+    store: str
+    key: str
+    home: str
+    epoch: int = 1
+    version: int = 1
+
+
+class Placements:
+    """Rows of one store that a process remembers, the least recently used forgotten first."""
+
+    __slots__ = ("_max_age", "_most", "_rows")
+
+    def __init__(self, max_age: float, most: int) -> None:
+        self._max_age = max_age
+        self._most = most
+        self._rows: OrderedDict[str, tuple[Placement, float]] = OrderedDict()
+
+    def fresh(self, key: str, now: float, floor: int = 0) -> Placement | None:
+        """The row, when it may be used without a question."""
+        found = self._rows.get(key)
+        if found is None or now - found[1] > self._max_age or found[0].version < floor:
+            return None
+        return found[0]
+
+    def fresh_until(self, key: str) -> float:
+        """Until when the row may be used without a question."""
+        found = self._rows.get(key)
+        return float("-inf") if found is None else found[1] + self._max_age
+
+    def known(self, key: str) -> Placement | None:
+        """The row as last seen, however old."""
+        found = self._rows.get(key)
+        return None if found is None else found[0]
+
+    def put(self, row: Placement, now: float) -> bool:
+        """Remember a row; False when it says nothing new, or when a newer one is known."""
+        known = self._rows.get(row.key)
+        if known is not None and known[0].version > row.version:
+            return False
+        self._rows[row.key] = (row, now)
+        self._rows.move_to_end(row.key)
+        while len(self._rows) > self._most:
+            self._rows.popitem(last=False)
+        return known is None or known[0] != row
+
+    def all(self) -> list[Placement]:
+        """Every row, the most recently used last."""
+        return [row for row, _ in self._rows.values()]
+
+    def forget(self, key: str) -> None:
+        """Ask for this row again at its next use."""
+        found = self._rows.get(key)
+        if found is not None:
+            self._rows[key] = (found[0], float("-inf"))

@@ -1,0 +1,189 @@
+"""URLs of servers that are no SQL servers: Redis, MongoDB, Cassandra, and the named stores in memory.
+
+One URL may name several hosts of one cluster. Parameters are few and typed: time-outs, retries and consistency are set by
+the library, and what weakens TLS is refused. Off loopback TLS is required unless the endpoint says `tls="off"`. Pure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from regionkit.errors import ConfigurationError
+from regionkit.topology.mistakes import did_you_mean, shown
+from regionkit.topology.url_parts import mask_url, split_url
+from regionkit.topology.urls import Tls
+
+__all__ = ["ServerUrl", "server_url"]
+
+
+class _Kind(NamedTuple):
+    schemes: frozenset[str]
+    port: int
+    parameters: frozenset[str]
+    several: bool
+
+
+_KINDS: Mapping[str, _Kind] = MappingProxyType(
+    {
+        "redis": _Kind(
+            frozenset({"redis", "rediss", "valkey", "valkeys"}),
+            6379,
+            frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}),
+            several=False,
+        ),
+        "mongo": _Kind(
+            frozenset({"mongodb"}),
+            27017,
+            frozenset(
+                {"replicaSet", "authSource", "authMechanism", "directConnection", "tls", "tlsCAFile"}
+                | {"tlsCertificateKeyFile"}
+            ),
+            several=True,
+        ),
+        "cassandra": _Kind(
+            frozenset({"cassandra"}), 9042, frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}), several=True
+        ),
+        "memory": _Kind(frozenset({"memory"}), 0, frozenset(), several=False),
+    }
+)
+_HOST = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|(\w[\w.-]{0,254})(?::(\d{1,5}))?")
+_TLS_SCHEMES = frozenset({"rediss", "valkeys"})
+MOST_HOSTS = 64
+"""Hosts in one URL: contact points, or the members of one replica set (which has at most 50)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ServerUrl:
+    """One server or cluster and the account there. Its repr and str are masked; immutable, hashable.
+
+    Attributes:
+        backend: "redis", "mongo", "cassandra" or "memory".
+        scheme: as written.
+        username: None when the URL names none.
+        password: decoded; None when the URL has none.
+        hosts: (name or address, port), at least one.
+        database: number, database or keyspace; None when there is none.
+        query: parameters, each once.
+        text: the URL as given; holds the password.
+    """
+
+    backend: str
+    scheme: str
+    username: str | None
+    password: str | None
+    hosts: tuple[tuple[str, int], ...]
+    database: str | None
+    query: tuple[tuple[str, str], ...]
+    text: str
+
+    @property
+    def masked(self) -> str:
+        """The URL without its secrets."""
+        return mask_url(self.text)
+
+    def __repr__(self) -> str:
+        return f"ServerUrl({self.masked!r})"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the bytes never leave this machine."""
+        return self.backend == "memory" or all(_is_loopback(host) for host, _ in self.hosts)
+
+    def tls(self, asked: Tls | None) -> Tls:
+        """The TLS that holds for an endpoint that asks for `asked`; None: "require" off loopback or where the URL says so.
+
+        Raises:
+            ConfigurationError: the endpoint says "off" and the URL asks for TLS, or there can be none.
+        """
+        wanted = self.scheme in _TLS_SCHEMES or dict(self.query).get("tls") == "true"
+        if asked == "off" and wanted:
+            raise ConfigurationError(
+                f"{self.masked} asks for TLS, and tls='off' takes it away.", fix="drop one of them."
+            )
+        if asked == "require" and self.backend == "memory":
+            raise ConfigurationError("a store in memory has no connection to protect.", fix="leave tls out.")
+        return asked or ("require" if wanted or not self.is_loopback else "off")
+
+
+def server_url(backend: str, url: object) -> ServerUrl:
+    """The `url` of a server of `backend`, checked.
+
+    Raises:
+        ConfigurationError: another scheme, a host that is none, an unknown parameter, or one that weakens TLS.
+    """
+    kind = _KINDS[backend]
+    if not isinstance(url, str):
+        raise ConfigurationError(f"a URL must be a text, not {shown(url)}.", fix="pass a URL.")
+    parts = split_url(url)
+    if parts.scheme not in kind.schemes or parts.driver:
+        scheme = f"{parts.scheme}+{parts.driver}" if parts.driver else parts.scheme
+        if scheme == "mongodb+srv":
+            raise ConfigurationError(
+                "a mongodb+srv URL is not taken.",
+                why="the members would be named by the DNS, and each has to be known before it is asked.",
+                fix="write mongodb:// with the hosts of the members.",
+            )
+        raise ConfigurationError(
+            f"{scheme!r} is not the scheme of a {backend} URL.", fix=did_you_mean(scheme, sorted(kind.schemes))
+        )
+    address = parts.host if parts.port is None else f"{_bracketed(parts.host)}:{parts.port}"
+    hosts = tuple(_host(text, kind.port, url) for text in (address.split(",") if kind.several else [address]))
+    if len(hosts) > MOST_HOSTS or len(set(hosts)) != len(hosts):
+        raise ConfigurationError(
+            f"{mask_url(url)} names a host twice, or more than {MOST_HOSTS}.", fix="name each once."
+        )
+    query: dict[str, str] = {}
+    for name, value in parts.query:
+        if name not in kind.parameters or name in query or value is None:
+            raise ConfigurationError(
+                f"{mask_url(url)}: parameter {shown(name)} is not taken.",
+                why="time-outs, retries, consistency and the strictness of TLS are not the URL's to set.",
+                fix=did_you_mean(name, sorted(kind.parameters)),
+            )
+        if name in ("tls", "directConnection") and value not in ("true", "false"):
+            raise ConfigurationError(f"{mask_url(url)}: {name} is {shown(value)}.", fix="write true or false.")
+        if name == "tls" and value == "false" and not all(_is_loopback(host) for host, _ in hosts):
+            raise ConfigurationError(
+                f"{mask_url(url)} takes TLS away.",
+                why="off loopback it is required.",
+                fix='say tls="off" at the endpoint.',
+            )
+        query[name] = value
+    return ServerUrl(
+        backend=backend,
+        scheme=parts.scheme,
+        username=parts.username,
+        password=parts.password,
+        hosts=hosts,
+        database=parts.path or None,
+        query=tuple(query.items()),
+        text=url,
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _host(text: str, usual: int, url: str) -> tuple[str, int]:
+    found = _HOST.fullmatch(_bracketed(text) if text.count(":") > 1 and "[" not in text else text)
+    port = usual if found is None else int(found[2] or found[4] or usual)
+    if found is None or port > 65535:
+        raise ConfigurationError(
+            f"{mask_url(url)}: {shown(text)} is no host.", fix="write host or host:port; IPv6 addresses in [ ]."
+        )
+    return found[1] or found[3], port
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,112 @@
+"""Closing a kit closes every connection, without a word in the log, whatever became of them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fix_rigs import NAMESPACE, make_tables
+from sqlalchemy import text
+
+from regionkit import EVENTUAL, AsyncRegionKit, Endpoint, Region, Role, SqlStore, Topology
+from regionkit.core.concurrency_async import asleep
+from regionkit.testing import FaultProxy
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
+    """A proxy before a server with the application's tables."""
+    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    url = servers.primary.url_for(servers.database())
+    make_tables(url)
+    with FaultProxy(url) as made:
+        yield made
+
+
+def kit_of(proxy: FaultProxy) -> AsyncRegionKit:
+    """A kit that reaches its only endpoint through the proxy."""
+    store = SqlStore("orders", endpoints=[Endpoint("us-east-1", Role.PRIMARY, proxy.url)])
+    topology = Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
+    return AsyncRegionKit(topology, local="us-east-1")
+
+
+async def gone(proxy: FaultProxy) -> None:
+    """Wait until no connection is open."""
+    for _ in range(1000):
+        if not proxy.connections:
+            return
+        await asleep(0.01)
+    pytest.fail(f"{proxy.connections} connections are still open")
+
+
+async def work(kit: AsyncRegionKit) -> None:
+    """A write and a read: each leaves a connection behind for the next."""
+    async with kit.session() as s:
+        async with s.write("orders") as db:
+            await db.execute(text("UPDATE orders SET item = 'tea' WHERE id = 1"))
+        async with s.read("orders", consistency=EVENTUAL) as db:
+            await db.execute(text("SELECT 1"))
+
+
+async def test_connections_that_were_reset_are_closed_in_silence(
+    proxy: FaultProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other side is gone: closing raises nothing, logs nothing, and leaves nothing to a finalizer."""
+    kit = kit_of(proxy)
+    await kit.create_tables()
+    await work(kit)
+    proxy.cut()
+    await kit.close()
+    del kit
+    gc.collect()  # an error in a finalizer fails the test
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_connections_are_closed_with_the_kit(proxy: FaultProxy) -> None:
+    """None is left at the server."""
+    kit = kit_of(proxy)
+    await kit.create_tables()
+    await work(kit)
+    await kit.close()
+    await gone(proxy)
+
+
+@pytest.mark.parametrize("core", [False, True])
+async def test_a_block_that_ends_after_the_close_leaves_no_connection(proxy: FaultProxy, core: bool) -> None:
+    """It had one in use while the pools were closed."""
+    kit = kit_of(proxy)
+    await kit.create_tables()
+    async with kit.session() as s, s.read("orders", consistency=EVENTUAL, core=core) as db:
+        await db.execute(text("SELECT 1"))
+        await kit.close()
+    await gone(proxy)
+
+
+class _ClosedJustThen(list[Any]):
+    """A list of kept connections that was emptied the moment before one is put into it."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self.endpoint = endpoint
+
+    def append(self, connection: Any) -> None:
+        """The pool is closed and empty; then this one comes."""
+        assert not self
+        self.endpoint.closed = True
+        super().append(connection)
+
+
+async def test_a_connection_kept_during_the_close_is_closed(proxy: FaultProxy) -> None:
+    """Between the look at the pool and its return the pool is closed: what came too late is not left in it."""
+    kit = kit_of(proxy)
+    await kit.create_tables()
+    endpoint: Any = kit._store("orders").backends[0]
+    async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
+        await db.execute(text("SELECT 1"))
+        endpoint.kept = _ClosedJustThen(endpoint)
+    assert endpoint.kept == []
+    endpoint.kept = []
+    await kit.close()
+    await gone(proxy)

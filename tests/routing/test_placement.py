@@ -1,0 +1,90 @@
+"""Placements and hot keys: what one process remembers of a directory, and what it counts."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regionkit.routing.hotkeys import CAPACITY, HotKeys
+from regionkit.routing.placement import Placement, Placements
+
+
+def row(key: str, home: str = "us", version: int = 1) -> Placement:
+    return Placement("carts", key, home, 1, version)
+
+
+def test_a_row_is_fresh_for_its_age() -> None:
+    """Then it is asked for again, and still known."""
+    rows = Placements(60.0, 10)
+    assert rows.put(row("a"), 100.0)
+    assert rows.fresh("a", 160.0) == row("a")
+    assert rows.fresh("a", 160.1) is None
+    assert rows.known("a") == row("a")
+    assert not rows.put(row("a"), 170.0)
+    assert rows.fresh("a", 230.0) == row("a")
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    """Answers of copies come in any order."""
+    rows = Placements(60.0, 10)
+    rows.put(row("a", "eu", 2), 100.0)
+    assert not rows.put(row("a", "us", 1), 101.0)
+    assert rows.known("a") == row("a", "eu", 2)
+
+
+def test_a_version_that_a_bookmark_saw_is_a_floor() -> None:
+    """An older row is asked for again, however young."""
+    rows = Placements(60.0, 10)
+    rows.put(row("a"), 100.0)
+    assert rows.fresh("a", 100.0, floor=2) is None
+
+
+def test_a_forgotten_row_is_asked_for_again() -> None:
+    """But serves when nobody answers."""
+    rows = Placements(60.0, 10)
+    rows.put(row("a"), 100.0)
+    rows.forget("a")
+    rows.forget("b")
+    assert rows.fresh("a", 100.0) is None
+    assert rows.known("a") == row("a")
+
+
+@given(st.lists(st.integers(0, 30), max_size=200), st.integers(1, 8))
+def test_the_number_of_rows_is_bounded(keys: list[int], most: int) -> None:
+    """The least recently put go first."""
+    rows = Placements(60.0, most)
+    for key in keys:
+        rows.put(row(str(key)), 1.0)
+    last = list(dict.fromkeys(str(key) for key in reversed(keys)))[:most]
+    assert [r.key for r in reversed(rows.all())] == last
+
+
+def test_hot_keys_are_named() -> None:
+    """Two keys with a third and a tenth of 30,000 sampled calls among 5,000 others."""
+    rng = random.Random(7)
+    hot = HotKeys()
+    for _ in range(30_000):
+        draw = rng.random()
+        hot.add("first" if draw < 0.33 else "second" if draw < 0.43 else f"k{rng.randrange(5000)}")
+    top = hot.top()
+    assert [key.key for key in top] == ["first", "second"]
+    assert abs(top[0].share - 0.33) < 0.03
+    assert top[1].at_least <= 0.11
+
+
+@given(st.lists(st.sampled_from([f"k{i}" for i in range(200)]), max_size=3000))
+def test_a_count_is_never_too_low(keys: list[str]) -> None:
+    """Space-Saving: estimate - error <= truth <= estimate, and every key above 1 / CAPACITY is kept."""
+    hot = HotKeys()
+    for key in keys:
+        hot.add(key)
+    kept = {key.key: key for key in hot.top(most=CAPACITY, above=-1.0)}
+    assert len(kept) <= CAPACITY
+    for key in set(keys):
+        share = keys.count(key) / len(keys)
+        if key in kept:
+            assert kept[key].at_least <= share + 1e-9 <= kept[key].share + 2e-9
+        else:
+            assert share <= 1 / CAPACITY
