@@ -23,7 +23,13 @@ from regionkit.testing import servers
 MOST = 1.03
 GETS = 200
 KEY, VALUE = "a key", "v" * 100
-OPEN, OWN, PLAIN, SINGLE, MULTI = "kit, open block", "kit, a block a GET", "plain", "plain, one connection", "MultiDBClient"
+OPEN, OWN, PLAIN, SINGLE, MULTI = (
+    "kit, open block",
+    "kit, a block a GET",
+    "plain",
+    "plain, one connection",
+    "MultiDBClient",
+)
 DEADLINE = 3600.0
 """Of the one open block, seconds: it is open for the whole job."""
 

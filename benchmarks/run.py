@@ -13,7 +13,17 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import QUICK, Report, Settings  # found by the line above, also when run as a file
 
-JOBS = ("checking", "decision", "local_read", "partitioning", "redis_reads", "session_read", "write_wan")
+JOBS = (
+    "cassandra_reads",
+    "checking",
+    "decision",
+    "local_read",
+    "memory",
+    "partitioning",
+    "redis_reads",
+    "session_read",
+    "write_wan",
+)
 
 
 def main() -> None:

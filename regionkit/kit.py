@@ -18,12 +18,12 @@ from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.kit_care import KitCare
 from regionkit.kit_stores import Stores
-from regionkit.routing.bookmark import Bookmark, Signer
+from regionkit.routing.bookmark import Signer
 from regionkit.routing.consistency import SESSION, Consistency
 from regionkit.routing.decision import Kind
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.fanout import CONCURRENCY, FanOut
+from regionkit.routing.fanout import CONCURRENCY, FanOut, SeenLater
 from regionkit.routing.monitor import Monitor
 from regionkit.routing.partitions import PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
@@ -253,7 +253,7 @@ class RegionKit(KitCare):
         seen = self._signer.decode(bookmark)
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
-        def run(shard: RoutedStore) -> tuple[T, Callable[[], Bookmark]]:
+        def run(shard: RoutedStore) -> tuple[T, SeenLater]:
             session = RegionSession(self._store, self._signer, seen)
             left = deadline.require("a fan-out", store=shard.name)
             execution = Execution(session, shard, left)

@@ -17,12 +17,12 @@ from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.kit_care_async import AsyncKitCare
 from regionkit.kit_stores_async import AsyncStores
-from regionkit.routing.bookmark import Bookmark, Signer
+from regionkit.routing.bookmark import Signer
 from regionkit.routing.consistency import SESSION, Consistency
 from regionkit.routing.decision import Kind
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.fanout_async import CONCURRENCY, AsyncFanOut
+from regionkit.routing.fanout_async import CONCURRENCY, AsyncFanOut, AsyncSeenLater
 from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
 from regionkit.routing.session_async import AsyncRegionSession
@@ -252,7 +252,7 @@ class AsyncRegionKit(AsyncKitCare):
         seen = self._signer.decode(bookmark)
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
-        async def run(shard: AsyncRoutedStore) -> tuple[T, Callable[[], Awaitable[Bookmark]]]:
+        async def run(shard: AsyncRoutedStore) -> tuple[T, AsyncSeenLater]:
             session = AsyncRegionSession(self._store, self._signer, seen)
             left = deadline.require("a fan-out", store=shard.name)
             execution = AsyncExecution(session, shard, left)

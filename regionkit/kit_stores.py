@@ -72,10 +72,7 @@ class Stores:
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them under its feet."""
         for shard in self.shards():
-            shard.observed.renew()
-            for backend in shard.backends:
-                if backend is not None:
-                    backend.abandon()
+            shard.renew()
 
     def close(self, but: Stores | None = None) -> None:
         """Close every connection, except those of stores that `but` has too. May be called twice."""

@@ -71,10 +71,7 @@ class AsyncStores:
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them under its feet."""
         for shard in self.shards():
-            shard.observed.renew()
-            for backend in shard.backends:
-                if backend is not None:
-                    backend.abandon()
+            shard.renew()
 
     async def close(self, but: AsyncStores | None = None) -> None:
         """Close every connection, except those of stores that `but` has too. May be called twice."""

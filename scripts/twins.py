@@ -22,7 +22,7 @@ HAND_WRITTEN = {
     "regionkit/backends/sql/bridge_async.py",  # greenlets are crossed on one side only
     "regionkit/backends/redis/stream_async.py",  # a socket's time-outs, an event loop's timer
     "regionkit/backends/memory/bridge_async.py",  # a mapping can not wait in asyncio
-    "regionkit/backends/mongo/bounds_async.py",  # asyncio's TLS handshake has a limit of its own
+    "regionkit/backends/mongo/sockets_async.py",  # a thread polls a socket, asyncio knows
 }
 RULES = [
     (r"\basync def\b", "def"),

@@ -124,6 +124,9 @@ class EndpointBackend(Protocol):
     def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> Lease:
         """A connection.
 
+        Where `timeout` is less than the deadline has left, another endpoint could serve: then `observe` before the block's
+        first statement takes at most half of what is left, so that a frozen server leaves time for the other one.
+
         Raises:
             RegionUnavailable: it can not be had (nothing was sent).
             DeadlineExceeded: not within `timeout` seconds.

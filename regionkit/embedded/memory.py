@@ -125,6 +125,11 @@ class MemoryRegions:
             self._world.settle()
             self._world.lag = checked
 
+    @property
+    def trouble(self) -> Exception | None:
+        """What keeps commits from arriving, beside what was asked for: nothing can."""
+        return None
+
     def contents(self, region: str) -> dict[str, Any]:
         """A copy of all that a region shows now, asked past the library, also of one that is down.
 
@@ -164,8 +169,8 @@ class MemoryRegions:
     def freeze(self, region: str) -> None:
         """Let a region answer nobody until `thaw`: a call on it ends at its deadline, a commit has an unknown outcome.
 
-        On the clock of the machine a command inside an open block fails without waiting. What a frozen region was sent is
-        not done later.
+        On the clock of the machine a command of a block that has its connection already fails without waiting, in asyncio
+        every command. What a frozen region was sent is not done later.
 
         Raises:
             ConfigurationError: there is no such region.

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 CONCURRENCY = 8
 """Shards asked at once: most stores have fewer, and eight connections in threads are little."""
+
+
+SeenLater = Callable[[], Bookmark]
+"""What a shard has shown, as positions, when somebody asks."""
 
 
 class Result(msgspec.Struct, Generic[T], frozen=True):
@@ -44,7 +48,7 @@ class FanOut(Generic[T]):
 
     def __init__(
         self,
-        calls: Mapping[str, Callable[[], Awaitable[tuple[T, Callable[[], Bookmark]]]]],
+        calls: Mapping[str, Callable[[], tuple[T, SeenLater]]],
         deadline: Deadline,
         concurrency: int,
         signer: Signer,
@@ -55,7 +59,7 @@ class FanOut(Generic[T]):
         self._concurrency = concurrency
         self._signer = signer
         self._bookmark = bookmark
-        self._seen: list[Callable[[], Bookmark]] = []
+        self._seen: list[SeenLater] = []
         self._done: list[tuple[str, Result[T]]] = []
         self._came = Event()
 

@@ -26,6 +26,10 @@ CONCURRENCY = 8
 """Shards asked at once: most stores have fewer, and eight connections in threads are little."""
 
 
+AsyncSeenLater = Callable[[], Awaitable[Bookmark]]
+"""What a shard has shown, as positions, when somebody asks."""
+
+
 class Result(msgspec.Struct, Generic[T], frozen=True):
     """What one shard gave: a value, or the error that kept it from it."""
 
@@ -43,7 +47,7 @@ class AsyncFanOut(Generic[T]):
 
     def __init__(
         self,
-        calls: Mapping[str, Callable[[], Awaitable[tuple[T, Callable[[], Awaitable[Bookmark]]]]]],
+        calls: Mapping[str, Callable[[], Awaitable[tuple[T, AsyncSeenLater]]]],
         deadline: Deadline,
         concurrency: int,
         signer: Signer,
@@ -54,7 +58,7 @@ class AsyncFanOut(Generic[T]):
         self._concurrency = concurrency
         self._signer = signer
         self._bookmark = bookmark
-        self._seen: list[Callable[[], Awaitable[Bookmark]]] = []
+        self._seen: list[AsyncSeenLater] = []
         self._done: list[tuple[str, Result[T]]] = []
         self._came = AsyncEvent()
 

@@ -153,6 +153,14 @@ class RoutedStore:
             if backend is not None:
                 backend.close()
 
+    def renew(self) -> None:
+        """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
+        self._refreshing = Slots(1)
+        self.observed.renew()
+        for backend in self.backends:
+            if backend is not None:
+                backend.abandon()
+
     def refused(self, index: int) -> bool:
         """Whether residency refuses an endpoint, as far as is known where it stands."""
         e = self.observed.snapshot.endpoints[index]

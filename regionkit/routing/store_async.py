@@ -152,6 +152,14 @@ class AsyncRoutedStore:
             if backend is not None:
                 await backend.close()
 
+    def renew(self) -> None:
+        """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
+        self._refreshing = AsyncSlots(1)
+        self.observed.renew()
+        for backend in self.backends:
+            if backend is not None:
+                backend.abandon()
+
     def refused(self, index: int) -> bool:
         """Whether residency refuses an endpoint, as far as is known where it stands."""
         e = self.observed.snapshot.endpoints[index]

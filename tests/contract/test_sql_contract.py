@@ -584,9 +584,9 @@ def test_explain_is_made_from_the_decision_that_was_used(kit: RegionKit) -> None
 
 def test_create_tables_is_idempotent(kit: RegionKit) -> None:
     """A second call changes nothing: the store keeps its history."""
-    before = kit._stores["orders"].observed.snapshot.lineage
+    before = kit._store("orders").observed.snapshot.lineage
     kit.create_tables()
-    assert kit._stores["orders"].observed.snapshot.lineage == before
+    assert kit._store("orders").observed.snapshot.lineage == before
 
 
 def test_old_markers_are_swept(kit: RegionKit, rig: Rig) -> None:
@@ -600,7 +600,7 @@ def test_old_markers_are_swept(kit: RegionKit, rig: Rig) -> None:
     with kit.session() as s:
         for n in range(5):
             s.execute_write("orders", nothing, idempotency_key=f"k{n}")
-    backend = kit._stores["orders"].backend(0)
+    backend = kit._store("orders").backend(0)
     assert backend.sweep(Deadline(SYSTEM_CLOCK, 5), 3600.0, 10) == 0
     assert backend.sweep(Deadline(SYSTEM_CLOCK, 5), -1.0, 3) == 3
     assert backend.sweep(Deadline(SYSTEM_CLOCK, 5), -1.0, 10) == 2
@@ -608,19 +608,19 @@ def test_old_markers_are_swept(kit: RegionKit, rig: Rig) -> None:
 
 def test_replace_keeps_what_did_not_change(kit: RegionKit, rig: Rig) -> None:
     """The same store keeps its connections; a changed one is made anew, and residency holds at once."""
-    before = kit._stores["orders"]
+    before = kit._store("orders")
     kit.replace(rig.topology())
-    assert kit._stores["orders"] is before
+    assert kit._store("orders") is before
     from regionkit import Residency
 
     kit.replace(rig.topology(residency=Residency(allow=["us-east-1"])))
-    assert kit._stores["orders"] is not before
+    assert kit._store("orders") is not before
     with kit.session() as s:
         with s.read("orders", consistency=EVENTUAL) as db:
             db.execute(text("SELECT 1"))
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
-        assert kit._stores["orders"].backends[1] is None
+        assert kit._store("orders").backends[1] is None
 
 
 def test_parameters_stay_out_of_errors(kit: RegionKit) -> None:

@@ -278,6 +278,20 @@ def test_a_live_owner_that_is_replaced_becomes_a_copy_at_once(
     assert regions.contents("us") == {"a": 1}
 
 
+def test_a_keyed_write_finds_the_new_owner(kit: RegionKit, regions: MemoryRegions, clock: VirtualClock) -> None:
+    """Also one that was decided for the former owner: marker and effect go where its connection goes."""
+
+    def add(db: Any) -> int:
+        db["n"] = db.get("n", 0) + 1
+        return int(db["n"])
+
+    regions.promote("jp")
+    with kit.session() as s:
+        for _ in range(2):
+            assert s.execute_write("orders", add, idempotency_key="k") == 1
+    assert regions.contents("jp") == {"n": 1}
+
+
 def test_a_strong_read_over_a_promotion_is_fenced(kit: RegionKit, regions: MemoryRegions, clock: VirtualClock) -> None:
     """What it showed may be old by its end."""
     put(kit, "a")
@@ -356,6 +370,36 @@ def test_a_forked_region_is_the_owner_to_who_knows_it(
         assert regions.contents("jp") == {"b": 1}
         with pytest.raises((Fenced, StaleRead, NoEligibleEndpoint)):
             seen(kit, bookmark)
+
+
+def test_a_forked_region_may_become_the_owner(kit: RegionKit, regions: MemoryRegions, clock: VirtualClock) -> None:
+    """Its own history counts then: the former owner and the copies start again from it."""
+    regions.fork("jp")
+    regions.tell(kit)
+    put(kit, "a")
+    regions.promote("jp")
+    assert regions.contents("us") == {"a": 1}
+    assert regions.contents("kr") == {}
+    clock.advance(0.8)
+    assert regions.contents("kr") == {"a": 1}
+    regions.tell(kit)
+    assert {e.epoch for e in kit.status().endpoints} == {2}
+
+
+def test_a_copy_that_was_down_at_a_promotion_catches_up(
+    kit: RegionKit, regions: MemoryRegions, clock: VirtualClock
+) -> None:
+    """It gets what it missed from the former owner's log, and what the new one wrote."""
+    regions.kill("kr")
+    put(kit, "a")
+    clock.advance(0.8)
+    regions.promote("jp")
+    regions.tell(kit)
+    put(kit, "b")
+    clock.advance(0.8)
+    assert regions.contents("kr") == {}
+    regions.revive("kr")
+    assert regions.contents("kr") == {"a": 1, "b": 1}
 
 
 def test_a_replaced_owner_that_was_frozen_learns_of_it_when_thawed(kit: RegionKit, regions: MemoryRegions) -> None:

@@ -287,6 +287,22 @@ async def test_a_live_owner_that_is_replaced_becomes_a_copy_at_once(
     assert regions.contents("us") == {"a": 1}
 
 
+async def test_a_keyed_write_finds_the_new_owner(
+    kit: AsyncRegionKit, regions: AsyncMemoryRegions, clock: VirtualClock
+) -> None:
+    """Also one that was decided for the former owner: marker and effect go where its connection goes."""
+
+    async def add(db: Any) -> int:
+        db["n"] = db.get("n", 0) + 1
+        return int(db["n"])
+
+    await regions.promote("jp")
+    async with kit.session() as s:
+        for _ in range(2):
+            assert await s.execute_write("orders", add, idempotency_key="k") == 1
+    assert regions.contents("jp") == {"n": 1}
+
+
 async def test_a_strong_read_over_a_promotion_is_fenced(
     kit: AsyncRegionKit, regions: AsyncMemoryRegions, clock: VirtualClock
 ) -> None:
@@ -371,6 +387,38 @@ async def test_a_forked_region_is_the_owner_to_who_knows_it(
         assert regions.contents("jp") == {"b": 1}
         with pytest.raises((Fenced, StaleRead, NoEligibleEndpoint)):
             await seen(kit, bookmark)
+
+
+async def test_a_forked_region_may_become_the_owner(
+    kit: AsyncRegionKit, regions: AsyncMemoryRegions, clock: VirtualClock
+) -> None:
+    """Its own history counts then: the former owner and the copies start again from it."""
+    await regions.fork("jp")
+    await regions.tell(kit)
+    await put(kit, "a")
+    await regions.promote("jp")
+    assert regions.contents("us") == {"a": 1}
+    assert regions.contents("kr") == {}
+    clock.advance(0.8)
+    assert regions.contents("kr") == {"a": 1}
+    await regions.tell(kit)
+    assert {e.epoch for e in kit.status().endpoints} == {2}
+
+
+async def test_a_copy_that_was_down_at_a_promotion_catches_up(
+    kit: AsyncRegionKit, regions: AsyncMemoryRegions, clock: VirtualClock
+) -> None:
+    """It gets what it missed from the former owner's log, and what the new one wrote."""
+    await regions.kill("kr")
+    await put(kit, "a")
+    clock.advance(0.8)
+    await regions.promote("jp")
+    await regions.tell(kit)
+    await put(kit, "b")
+    clock.advance(0.8)
+    assert regions.contents("kr") == {}
+    await regions.revive("kr")
+    assert regions.contents("kr") == {"a": 1, "b": 1}
 
 
 async def test_a_replaced_owner_that_was_frozen_learns_of_it_when_thawed(

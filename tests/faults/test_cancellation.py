@@ -68,7 +68,7 @@ async def test_cancelled_at_every_await(rig: Rig) -> None:
         step, number = 0, 0
         while True:
             step, number = step + 1, number + 1
-            for backend in kit._stores["orders"].backends:
+            for backend in kit._store("orders").backends:
                 backend.evict()  # type: ignore[union-attr]  # so that connecting is cancelled too
             try:
                 with pytest.raises(asyncio.CancelledError):
@@ -79,13 +79,13 @@ async def test_cancelled_at_every_await(rig: Rig) -> None:
             assert await asyncio.wait_for(work(kit, number), 10) == number
         print(f"\n{rig.server}: cancelled at {step - 1} awaits")
         assert step > 5
-        for backend in kit._stores["orders"].backends:
+        for backend in kit._store("orders").backends:
             for kind in Kind:
                 slots: Any = backend.slots[kind]  # type: ignore[union-attr]
                 assert [slots.try_acquire() for _ in range(4)] == [True, True, True, False]
                 for _ in range(3):
                     slots.release()
-        assert kit._stores["orders"].observed.loads == [0] * len(rig.urls)
+        assert kit._store("orders").observed.loads == [0] * len(rig.urls)
         async with kit.session() as s:
             async with s.read("orders", consistency=STRONG) as db:
                 rows = (await db.execute(text("SELECT id, item FROM orders"))).all()

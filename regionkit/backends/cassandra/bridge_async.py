@@ -55,7 +55,7 @@ async def ended(future: Future[T], seconds: float) -> T:
 
 
 class AsyncPending(Generic[T]):
-    """A statement that was sent and not waited for. Await it for its rows; the block's end waits for the rest."""
+    """A statement that was sent and not waited for. Await it, or `result()`, for its rows; the block's end waits for the rest."""
 
     __slots__ = ("_task", "asked")
 
@@ -72,6 +72,14 @@ class AsyncPending(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         self.asked = True
         return self._task.__await__()
+
+    async def result(self) -> T:
+        """Its rows, once they are there.
+
+        Raises:
+            Exception: what the statement raised.
+        """
+        return await self
 
     async def settle(self) -> BaseException | None:
         """Wait for it; its error, when nobody asked for it."""

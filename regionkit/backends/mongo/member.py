@@ -20,8 +20,8 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.synchronous.pool import Pool
 
-from regionkit.backends.mongo.bounds import bounded
 from regionkit.backends.mongo.seen import lineage_in, observation, run_of
+from regionkit.backends.mongo.sockets import bounded, is_gone
 from regionkit.backends.place import Place
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.errors import ConfigurationError
@@ -173,7 +173,7 @@ class Member:
             conn = pool.conns[0]
         except IndexError:
             return bool(pool.active_sockets)
-        if conn.conn_closed():
+        if is_gone(conn):
             pool.gen.inc(None)  # the others died with it
             return False
         return not pool.stale_generation(conn.generation, None)

@@ -19,8 +19,8 @@ from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.asynchronous.pool import Pool
 from pymongo.read_preferences import ReadPreference
 
-from regionkit.backends.mongo.bounds_async import abounded
 from regionkit.backends.mongo.seen import lineage_in, observation, run_of
+from regionkit.backends.mongo.sockets_async import abounded, is_gone
 from regionkit.backends.place import Place
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.errors import ConfigurationError
@@ -174,7 +174,7 @@ class AsyncMember:
             conn = pool.conns[0]
         except IndexError:
             return bool(pool.active_sockets)
-        if conn.conn_closed():
+        if is_gone(conn):
             pool.gen.inc(None)  # the others died with it
             return False
         return not pool.stale_generation(conn.generation, None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo import _csot
 from pymongo.client_session_shared import SessionOptions, _EmptyServerSession
+from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import PyMongoError
 from pymongo.synchronous.client_session import ClientSession
 
@@ -123,17 +124,15 @@ class BlockClient(MemberClient):
                 _csot.set_rtt(handle.margin)
                 return super()._retry_internal(*args, **kwargs)
         except PyMongoError as error:
+            if isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
+                raise _unacknowledged() from error
             handle.failed(error)
             raise
         finally:
             slots.release()
 
     def _conn_for_writes(self, session: Any, operation: str) -> Any:
-        raise UsageError(
-            "an unacknowledged write in a block.",
-            why="with w=0 nobody knows whether it was carried out: it has no position, and no reader can wait for it.",
-            fix="leave the write concern to the block: a majority.",
-        )
+        raise _unacknowledged()
 
     def _close_cursor_now(self, cursor_id: int, address: Any, session: Any = None, conn_mgr: Any = None) -> None:
         left = self._handle.left()
@@ -156,6 +155,14 @@ class BlockClient(MemberClient):
         raise UsageError(
             "close() of a block's client.", why="its connections are the kit's.", fix="leave closing to kit.close()."
         )
+
+
+def _unacknowledged() -> UsageError:
+    return UsageError(
+        "an unacknowledged write in a block.",
+        why="with w=0 nobody knows whether it was carried out: it has no position, and no reader can wait for it.",
+        fix="leave the write concern to the block: a majority.",
+    )
 
 
 def view_of(member: Member, handle: MongoHandle) -> BlockClient:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import _csot
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.client_session_shared import SessionOptions, _EmptyServerSession
+from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import PyMongoError
 
 from regionkit.backends.mongo.commands import LEVELLED, writes
@@ -122,17 +123,15 @@ class AsyncBlockClient(AsyncMemberClient):
                 _csot.set_rtt(handle.margin)
                 return await super()._retry_internal(*args, **kwargs)
         except PyMongoError as error:
+            if isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
+                raise _unacknowledged() from error
             handle.failed(error)
             raise
         finally:
             slots.release()
 
     async def _conn_for_writes(self, session: Any, operation: str) -> Any:
-        raise UsageError(
-            "an unacknowledged write in a block.",
-            why="with w=0 nobody knows whether it was carried out: it has no position, and no reader can wait for it.",
-            fix="leave the write concern to the block: a majority.",
-        )
+        raise _unacknowledged()
 
     async def _close_cursor_now(self, cursor_id: int, address: Any, session: Any = None, conn_mgr: Any = None) -> None:
         left = self._handle.left()
@@ -155,6 +154,14 @@ class AsyncBlockClient(AsyncMemberClient):
         raise UsageError(
             "close() of a block's client.", why="its connections are the kit's.", fix="leave closing to kit.close()."
         )
+
+
+def _unacknowledged() -> UsageError:
+    return UsageError(
+        "an unacknowledged write in a block.",
+        why="with w=0 nobody knows whether it was carried out: it has no position, and no reader can wait for it.",
+        fix="leave the write concern to the block: a majority.",
+    )
 
 
 def view_of(member: AsyncMember, handle: AsyncMongoHandle) -> AsyncBlockClient:

@@ -164,6 +164,9 @@ class AsyncRoutedPipeline(AsyncPipeline):
     async def _disconnect_raise_on_watching(self, conn: Any, *_: Any, **__: Any) -> None:
         conn.tear()
 
+    def __del__(self, *_: Any) -> None:
+        """Not the driver's: it would send UNWATCH on the block's connection, in the middle of another command's answer."""
+
 
 class AsyncRedisHandle:
     """Between a block and its client; to the driver's own objects, the pool. Not shared between threads or tasks."""
@@ -229,9 +232,9 @@ class AsyncRedisHandle:
         """The block ended well: each write was acknowledged already, but for a keyed one, which runs now."""
         if self.keyed is not None:
             await self.keyed.run(await self.ready())
-        if self._work is not None and self._work.opened and self.kind is Kind.WRITE:
+        if self._work is not None and self._work.queuing and self.kind is Kind.WRITE:
             raise UsageError(
-                "a block ended inside MULTI or WATCH.",
+                "a block ended inside MULTI.",
                 why="what was queued after MULTI is dropped with the connection.",
                 fix="end it with EXEC or DISCARD; pipelines do so by themselves.",
             )

@@ -7,6 +7,7 @@ connection is never made anew by the driver: that is the pool's, and the endpoin
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -87,7 +88,11 @@ class AsyncStream(Connection):
         reader = self._reader
         if reader is None or self._writer is None or self._writer.is_closing():
             return False
-        return not reader.at_eof() and not getattr(reader, "_buffer", None)
+        if reader.at_eof() or getattr(reader, "_buffer", None):
+            return False
+        poll = select.poll()  # what the loop has not seen yet
+        poll.register(self._writer.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def pack(self, args: tuple[Any, ...]) -> list[bytes]:
         """The bytes of a command."""

@@ -44,9 +44,10 @@ class Work:
         expired: the server had not answered when the deadline passed.
         changed: the connection is another one than it was: it serves no further block.
         opened: a transaction or a watch is open on it.
+        queuing: the server queues commands, after MULTI.
     """
 
-    __slots__ = ("acknowledged", "changed", "expired", "opened", "position", "reading", "sent", "used")
+    __slots__ = ("acknowledged", "changed", "expired", "opened", "position", "queuing", "reading", "sent", "used")
 
     def __init__(self, *, reading: bool) -> None:
         self.reading = reading
@@ -57,6 +58,7 @@ class Work:
         self.expired = False
         self.changed = False
         self.opened = False
+        self.queuing = False
 
 
 class Wire(Stream):
@@ -226,6 +228,7 @@ class Wire(Stream):
         work.changed = work.changed or act is Act.CHANGES
         if act is Act.OPENS or act is Act.CLOSES:
             work.opened = act is Act.OPENS
+            work.queuing = command.name == "MULTI" or (work.queuing and command.name == "UNWATCH")
         if writes:
             work.sent += 1
             work.position = None

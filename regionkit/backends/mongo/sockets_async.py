@@ -1,17 +1,17 @@
-"""A limit around making a connection. Hand-written pair with `bounds.py`.
+"""A limit around making a connection, and a look at an idle one. Hand-written pair with `sockets.py`.
 
-asyncio gives a TLS handshake a minute of its own, whatever the socket's limit; a thread's socket keeps its limit throughout.
+asyncio gives a TLS handshake a minute of its own, whatever the socket's limit, and says itself when the other side has gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pymongo.errors import NetworkTimeout
 
-__all__ = ["abounded"]
+__all__ = ["abounded", "is_gone"]
 
 T = TypeVar("T")
 
@@ -27,3 +27,8 @@ async def abounded(connect: Callable[[], Awaitable[T]], seconds: float | None) -
             return await connect()
     except TimeoutError as error:
         raise NetworkTimeout("no connection within the deadline") from error
+
+
+def is_gone(connection: Any) -> bool:
+    """Whether the other side of an idle connection has closed it."""
+    return bool(connection.conn_closed())

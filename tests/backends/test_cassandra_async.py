@@ -1,0 +1,398 @@
+"""What is special to Cassandra: levels instead of positions, time stamps, conditions, pages, prepared statements."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from cassandra import ConsistencyLevel, InvalidRequest
+from cassandra.policies import FallthroughRetryPolicy
+from cassandra.query import BatchStatement, SimpleStatement
+from fix_rig_cassandra import GET, PUT, THINGS, AsyncCassandraActions, CassandraStoreRig
+
+from regionkit import (
+    EVENTUAL,
+    STRONG,
+    AsyncRegionKit,
+    ConfigurationError,
+    InvalidBookmark,
+    RegionUnavailable,
+    StaleRead,
+    UsageError,
+)
+from regionkit.backends.cassandra.shared import MOST_SKEW
+from regionkit.core.concurrency_async import agather
+from regionkit.core.deadline import Deadline
+from regionkit.routing.decision import Kind
+
+KEY = "a key of more than sixteen characters"
+HERE, THERE = "ap-northeast-2", "eu-west-1"
+TRUE_QUORUM = {"write_level": "QUORUM", "read_level": "QUORUM"}
+PLACE_ONCE = "INSERT INTO things (name, value) VALUES (%s, %s) IF NOT EXISTS"
+do = AsyncCassandraActions
+
+
+class FastClock:
+    """A machine whose wall clock is ahead."""
+
+    def __init__(self, ahead: float) -> None:
+        self.ahead = ahead
+
+    def monotonic(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def wall(self) -> float:
+        return time.time() + self.ahead
+
+
+def kit_of(rig: CassandraStoreRig, local: str = HERE, *, clock: Any = None, **options: Any) -> AsyncRegionKit:
+    """A kit in one of the two regions."""
+    more = {} if clock is None else {"clock": clock}
+    return AsyncRegionKit(rig.topology(**options), local=local, bookmark_keys=[KEY], **more)
+
+
+@pytest.fixture
+def rig(cassandra_store_rig: CassandraStoreRig) -> CassandraStoreRig:
+    """A keyspace of its own."""
+    return cassandra_store_rig
+
+
+async def test_every_request_goes_to_the_endpoints_own_data_centre(rig: CassandraStoreRig) -> None:
+    """Reads and writes alike, whatever the region of its data centre is called."""
+    for local, datacenter in ((HERE, "us-east-1"), (THERE, "eu-west-1")):
+        async with kit_of(rig, local) as kit, kit.session() as s:
+            async with s.read("orders", consistency=EVENTUAL) as cql:
+                assert (cql.datacenter, cql.keyspace) == (datacenter, rig.keyspace)
+                for _ in range(4):
+                    row = (await cql.execute("SELECT data_center FROM system.local")).one()
+                    assert row.data_center == datacenter
+            nodes = kit._store("orders").shards[0].backend(0 if local == HERE else 1)._opener.opened
+            assert {pool.host.datacenter for pool in nodes.session.get_pools()} == {datacenter}
+
+
+@pytest.mark.parametrize(("options", "served_by"), [({}, HERE), (TRUE_QUORUM, THERE)])
+async def test_a_write_is_read_where_the_levels_meet_it(
+    rig: CassandraStoreRig, options: dict[str, str], served_by: str
+) -> None:
+    """LOCAL_QUORUM only in the data centre that took the write; QUORUM anywhere, so in the nearest."""
+    async with kit_of(rig, options=options) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "tea")
+        bookmark = await s.bookmark()
+    async with kit_of(rig, THERE, options=options) as kit, kit.session(bookmark=bookmark) as s:
+        async with s.read("orders") as cql:
+            assert await do.get(cql, "a") == "tea"
+        assert s.last_route.region == served_by
+        async with s.read("orders", consistency=EVENTUAL) as cql:
+            await do.get(cql, "a")
+        assert s.last_route.region == THERE
+
+
+@pytest.mark.parametrize(
+    ("options", "served_by"),
+    [({}, HERE), ({"write_level": "EACH_QUORUM", "read_level": "LOCAL_QUORUM"}, HERE), (TRUE_QUORUM, THERE)],
+)
+async def test_what_was_read_is_read_where_it_is_sure_to_be(
+    rig: CassandraStoreRig, options: dict[str, str], served_by: str
+) -> None:
+    """Its write may not have been acknowledged: reads alone must overlap, or stay in the data centre."""
+    async with kit_of(rig, options=options) as kit, kit.session() as s:
+        async with s.read("orders") as cql:
+            await do.get(cql, "a")
+        bookmark = await s.bookmark()
+    assert bookmark
+    async with kit_of(rig, THERE, options=options) as kit, kit.session(bookmark=bookmark) as s:
+        async with s.read("orders") as cql:
+            await do.get(cql, "a")
+        assert s.last_route.region == served_by
+
+
+async def test_a_kit_without_tables_carries_its_writes_too(rig: CassandraStoreRig) -> None:
+    """And a bookmark from before create_tables() is good after it."""
+    async with AsyncRegionKit(rig.topology(), local=HERE, bookmark_keys=[KEY]) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "tea")
+        bookmark = await s.bookmark()
+    async with kit_of(rig, THERE) as kit, kit.session(bookmark=bookmark) as s:
+        await kit.create_tables()
+        async with s.read("orders") as cql:
+            assert await do.get(cql, "a") == "tea"
+
+
+async def test_a_keyspace_made_anew_is_another_history(rig: CassandraStoreRig) -> None:
+    """What the bookmark speaks of is gone; nothing pretends otherwise."""
+    async with kit_of(rig) as kit, kit.session() as s:
+        await kit.create_tables()
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "tea")
+        bookmark = await s.bookmark()
+    rig.cluster.keyspace(rig.keyspace)
+    rig.cluster.ddl(THINGS, keyspace=rig.keyspace)
+    async with kit_of(rig) as kit, kit.session(bookmark=bookmark) as s:
+        await kit.create_tables()
+        with pytest.raises((InvalidBookmark, StaleRead)):
+            async with s.read("orders") as cql:
+                await do.get(cql, "a")
+
+
+async def test_changed_replicas_close_session_reads_until_confirmed(rig: CassandraStoreRig) -> None:
+    """A level overlaps on paper only until a repair has moved the data; create_tables() says that it has."""
+    async with kit_of(rig) as kit, kit.session() as s:
+        await kit.create_tables()
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "tea")
+        rig.cluster.ddl(
+            f"ALTER KEYSPACE \"{rig.keyspace}\" WITH replication = {{'class': 'NetworkTopologyStrategy', 'us-east-1': 1}}"
+        )
+        store = kit._store("orders").shards[0]
+        await store.probe(0)
+        with pytest.raises(StaleRead) as caught:
+            async with s.read("orders") as cql:
+                await do.get(cql, "a")
+        assert "repair, then call kit.create_tables()" in caught.value.decision.verdicts[0].reason
+        async with s.read("orders", consistency=EVENTUAL) as cql:
+            assert await do.get(cql, "a") == "tea"
+        await kit.create_tables()
+        async with s.read("orders") as cql:
+            assert await do.get(cql, "a") == "tea"
+
+
+async def test_a_keyspace_without_factors_by_data_centre_is_refused(rig: CassandraStoreRig) -> None:
+    """SimpleStrategy says nothing of data centres; a keyspace that is not there says nothing at all."""
+    name = rig.cluster.keyspace()
+    rig.cluster.ddl(
+        f'DROP KEYSPACE "{name}"',
+        f"CREATE KEYSPACE \"{name}\" WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
+    )
+    for keyspace, text in ((name, "SimpleStrategy"), ("nowhere", "no keyspace 'nowhere'")):
+        topology = rig.topology(url=rig.cluster.url_for(keyspace))
+        async with AsyncRegionKit(topology, local=HERE) as kit, kit.session() as s:
+            with pytest.raises(ConfigurationError, match=text):
+                async with s.read("orders", consistency=EVENTUAL) as cql:
+                    await cql.execute("SELECT key FROM system.local")
+
+
+async def test_a_region_without_its_data_centre_says_so(rig: CassandraStoreRig) -> None:
+    """By name, with those that there are; its reads go to another region."""
+    topology = rig.topology(datacenters={HERE: "atlantis"})
+    async with AsyncRegionKit(topology, local=HERE) as kit, kit.session() as s:
+        async with s.read("orders", consistency=EVENTUAL) as cql:
+            await do.get(cql, "a")
+        assert s.last_route.region == THERE
+        store = kit._store("orders").shards[0]
+        with pytest.raises(RegionUnavailable, match=f"no data centre 'atlantis' for region {HERE}") as caught:
+            await store.backend(0).lease(Kind.READ, Deadline(store.clock, 10.0), 10.0)
+        assert "eu-west-1, us-east-1" in caught.value.why
+        assert not caught.value.retryable
+
+
+async def test_a_statements_own_level_may_only_ask_for_more(rig: CassandraStoreRig) -> None:
+    """The bookmark says what the block's level promises; LOCAL_SERIAL and retries of its own are refused too."""
+    level = ConsistencyLevel
+    async with kit_of(rig) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            for good in (level.LOCAL_QUORUM, level.EACH_QUORUM, level.ALL):
+                await cql.execute(SimpleStatement(PUT, consistency_level=good), ("a", "tea"))
+            for bad in (level.ONE, level.ANY):
+                with pytest.raises(UsageError, match="in a block whose statements go at LOCAL_QUORUM"):
+                    await cql.execute(SimpleStatement(PUT, consistency_level=bad), ("a", "milk"))
+            with pytest.raises(UsageError, match="LOCAL_SERIAL"):
+                await cql.execute(SimpleStatement(PLACE_ONCE, serial_consistency_level=level.LOCAL_SERIAL), ("b", "x"))
+            with pytest.raises(UsageError, match="retry policy"):
+                await cql.execute(SimpleStatement(PUT, retry_policy=FallthroughRetryPolicy()), ("a", "milk"))
+        async with s.read("orders") as cql:
+            with pytest.raises(UsageError, match="consistency=EVENTUAL"):
+                await cql.execute(SimpleStatement(GET, consistency_level=level.ONE), ("a",))
+            assert (await cql.execute(SimpleStatement(GET, consistency_level=level.ALL), ("a",))).one().value == "tea"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO things (name, value) VALUES ('a', 'x') USING TIMESTAMP 1",
+        "UPDATE things USING TTL 10 AND TIMESTAMP 1 SET value = 'x' WHERE name = 'a'",
+        "USE system",
+    ],
+)
+async def test_statements_that_step_over_the_session_are_refused(rig: CassandraStoreRig, text: str) -> None:
+    """A time stamp of one's own, and another keyspace for everybody."""
+    async with kit_of(rig) as kit, kit.session() as s, s.write("orders") as cql:
+        with pytest.raises(UsageError):
+            await cql.execute(text)
+
+
+async def test_a_table_is_written_with_conditions_or_without(rig: CassandraStoreRig) -> None:
+    """The first write decides, for every endpoint of the process; batches count with all their tables."""
+    rig.cluster.ddl("CREATE TABLE seats (name text PRIMARY KEY, value text)", keyspace=rig.keyspace)
+    async with kit_of(rig) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "tea")
+            rows = await cql.execute("UPDATE seats SET value = 'x' WHERE name = 'a' IF value = null")
+            assert rows.was_applied
+        async with kit_of(rig, THERE) as other, other.session() as elsewhere, elsewhere.write("orders") as cql:
+            with pytest.raises(UsageError, match=r"a conditional write to .*things"):
+                await cql.execute(PLACE_ONCE, ("a", "milk"))
+            with pytest.raises(UsageError, match=r"a plain write to .*seats"):
+                await cql.execute(f'DELETE FROM "{rig.keyspace}".seats WHERE name = %s', ("a",))
+            batch = BatchStatement()
+            batch.add("INSERT INTO seats (name, value) VALUES ('b', 'y')")
+            with pytest.raises(UsageError, match="seats"):
+                await cql.execute(batch)
+        with pytest.raises(UsageError, match=r"a STRONG read of .*things"):
+            async with s.read("orders", consistency=STRONG) as cql:
+                await do.get(cql, "a")
+    assert rig.value("a") == "tea"
+
+
+async def test_strong_reads_are_serial_on_tables_with_conditions(rig: CassandraStoreRig) -> None:
+    """Another session in the other data centre sees the last conditional write, without a bookmark."""
+    async with kit_of(rig) as here, kit_of(rig, THERE) as there:
+        for number in range(5):
+            async with here.session() as s, s.write("orders") as cql:
+                if number == 0:
+                    await cql.execute(PLACE_ONCE, ("a", "0"))
+                else:
+                    text = "UPDATE things SET value = %s WHERE name = 'a' IF value = %s"
+                    assert (await cql.execute(text, (str(number), str(number - 1)))).was_applied
+            async with there.session() as s, s.read("orders", consistency=STRONG) as cql:
+                assert await do.get(cql, "a") == str(number)
+            assert s.last_route.region == THERE
+
+
+async def test_a_later_write_of_the_session_wins_over_a_fast_clock(rig: CassandraStoreRig) -> None:
+    """One data centre's machines are 5 s fast; the session goes on in the other, by bookmark, and its last write stands."""
+    alone = rig.topology(url=rig.cluster.node("eu-west-1").url_for(rig.keyspace))  # shares no memory with the first kit
+    async with kit_of(rig, clock=FastClock(5.0)) as fast, fast.session() as s:
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "first")
+        bookmark = await s.bookmark()
+    async with AsyncRegionKit(alone, local=THERE, bookmark_keys=[KEY]) as right:
+        async with right.session() as other, other.write("orders") as cql:
+            await do.put(cql, "a", "another session's")
+        assert rig.value("a") == "first"  # what a fast clock does to those who do not know of it
+        async with right.session(bookmark=bookmark) as s, s.write("orders") as cql:
+            await do.put(cql, "a", "second")
+    assert rig.value("a") == "second"
+
+
+async def test_a_time_stamp_too_far_ahead_is_refused(rig: CassandraStoreRig) -> None:
+    """Or one broken clock would spread to every machine."""
+    alone = rig.topology(url=rig.cluster.node("eu-west-1").url_for(rig.keyspace))
+    async with kit_of(rig, clock=FastClock(MOST_SKEW + 60.0)) as broken, broken.session() as s:
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "first")
+        bookmark = await s.bookmark()
+    async with AsyncRegionKit(alone, local=THERE, bookmark_keys=[KEY]) as right:
+        with pytest.raises(InvalidBookmark, match="ahead of this machine's clock"):
+            async with right.session(bookmark=bookmark) as s, s.write("orders") as cql:
+                await do.put(cql, "a", "second")
+    assert rig.value("a") == "first"
+
+
+async def test_plain_writes_carry_rising_time_stamps(rig: CassandraStoreRig) -> None:
+    """Ours, in microseconds, none twice; a conditional write takes the server's."""
+    seen = []
+    async with kit_of(rig) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            for number in range(20):
+                await do.put(cql, "a", str(number))
+                row = (await cql.execute("SELECT writetime(value) AS stamp FROM things WHERE name = 'a'")).one()
+                seen.append(row.stamp)
+        entry = (await s.seen()).sources["orders/"][0]
+    assert seen == sorted(set(seen))
+    assert abs(seen[-1] - time.time() * 1e6) < 60e6
+    assert entry.position.stamp == seen[-1]
+
+
+async def test_pages_are_fetched_as_rows_are_looked_at(rig: CassandraStoreRig) -> None:
+    """Every row once; a page that was not fetched inside the block is not fetched after it."""
+    async with kit_of(rig, options={"page_size": 10}) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            for number in range(25):
+                await do.put(cql, str(number), "x")
+        async with s.read("orders") as cql:
+            rows = await cql.execute("SELECT name FROM things")
+            assert (len(rows.current_rows), rows.has_more_pages, rows.column_names) == (10, True, ["name"])
+            assert sorted([int(row.name) async for row in rows]) == list(range(25))
+            assert len(await rows.all()) == 25
+            second = await cql.execute("SELECT name FROM things", paging_state=rows.paging_state)
+            assert len({row.name for row in (*rows.current_rows, *second.current_rows)}) == 20
+        with pytest.raises(UsageError, match="after its block"):
+            await rows.all()
+
+
+async def test_what_was_sent_and_not_waited_for_ends_with_the_block(rig: CassandraStoreRig) -> None:
+    """Its rows are there, its effects count, and an error that nobody asked for is raised."""
+    async with kit_of(rig) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            for number in range(50):
+                cql.execute_async(PUT, (f"k{number}", str(number)))
+        async with s.read("orders") as cql:
+            assert len(await (await cql.execute("SELECT name FROM things")).all()) == 50
+        with pytest.raises(InvalidRequest):
+            async with s.write("orders") as cql:
+                cql.execute_async("INSERT INTO nowhere (name) VALUES ('a')")
+        async with s.write("orders") as cql:
+            pending = cql.execute_async("INSERT INTO nowhere (name) VALUES ('a')")
+            with pytest.raises(InvalidRequest):
+                await pending.result()
+    assert rig.value("k49") == "49"
+
+
+async def test_statements_are_prepared_once_and_forgotten_in_order(rig: CassandraStoreRig) -> None:
+    """As many as the option says are kept; one that was prepared in another data centre works here."""
+    async with kit_of(rig, options={"statements": 3}) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            put = await cql.prepare("INSERT INTO things (name, value) VALUES (?, ?)")
+            assert await cql.prepare("INSERT INTO things (name, value) VALUES (?, ?)") is put
+            await cql.execute(put, ("a", "tea"))
+            batch = BatchStatement()
+            batch.add(put, ("b", "milk"))
+            batch.add("DELETE FROM things WHERE name = 'c'")
+            await cql.execute(batch)
+            for number in range(5):
+                await cql.prepare(f"SELECT value FROM things WHERE name = 'x{number}'")
+            assert await cql.prepare("INSERT INTO things (name, value) VALUES (?, ?)") is not put
+            assert len(kit._store("orders").shards[0].backend(0)._opener.opened._prepared) == 3
+            with pytest.raises(InvalidRequest):
+                await cql.prepare("SELECT nothing FROM things")
+    async with kit_of(rig, THERE) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            await cql.execute(put.bind(("d", "water")))
+        with pytest.raises(UsageError, match="INSERT in a read block"):
+            async with s.read("orders") as cql:
+                await cql.execute(put, ("d", "wine"))
+    assert (rig.value("b"), rig.value("d")) == ("milk", "water")
+
+
+async def test_one_connecting_serves_statements_sent_at_once(rig: CassandraStoreRig) -> None:
+    """The first statements of a block may be many; the block has one lease."""
+    async with kit_of(rig) as kit, kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
+        pending = [cql.execute_async(GET, ("a",)) for _ in range(30)]
+        assert [(await one.result()).one() for one in pending] == [None] * 30
+
+
+async def test_a_read_in_a_write_block_is_remembered_with_it(rig: CassandraStoreRig) -> None:
+    """What a write block read is asked for later as what it wrote."""
+    async with kit_of(rig) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            await do.add(cql, "n")
+        position: Any = (await s.seen()).sources["orders/"][0].position
+    assert position.writes == position.reads == (("us-east-1", "LOCAL_QUORUM"),)
+
+
+async def test_many_sessions_share_the_connections(rig: CassandraStoreRig) -> None:
+    """Each sees its own writes."""
+
+    async def one(kit: Any, number: int) -> None:
+        async with kit.session() as s:
+            for step in range(10):
+                async with s.write("orders") as cql:
+                    await do.put(cql, f"n{number}", str(step))
+                async with s.read("orders") as cql:
+                    assert await do.get(cql, f"n{number}") == str(step)
+
+    async with kit_of(rig) as kit:
+        assert await agather([lambda n=n: one(kit, n) for n in range(16)]) == [None] * 16  # type: ignore[misc]  # a default binds
+    assert rig.value("n15") == "9"

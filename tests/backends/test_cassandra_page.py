@@ -1,0 +1,40 @@
+"""The examples of docs/how-to/cassandra.md, on a real cluster."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fix_rig_cassandra import CassandraStoreRig
+
+from regionkit import AsyncRegionKit, RegionKit
+
+HERE = "ap-northeast-2"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cassandra.md"
+LINES = [str(number) for number in range(30)]
+
+
+@pytest.fixture
+def page(cassandra_store_rig: CassandraStoreRig) -> dict[str, Any]:
+    """What the page defines, about the store of the rig, and its table."""
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(block.replace('"events"', '"orders"'), names)
+    table = "CREATE TABLE events (device text, at int, text text, PRIMARY KEY (device, at))"
+    cassandra_store_rig.cluster.ddl(table, keyspace=cassandra_store_rig.keyspace)
+    return names
+
+
+async def test_the_examples_of_the_page_do_what_it_says(
+    page: dict[str, Any], cassandra_store_rig: CassandraStoreRig
+) -> None:
+    """Thirty lines written at once and read page after page, by a thread and by a task."""
+    topology = cassandra_store_rig.topology(options={"page_size": 10})
+    with RegionKit(topology, local=HERE) as kit, kit.session() as s:
+        page["record"](s, "d1", LINES)
+        assert page["history"](s, "d1") == LINES
+        assert page["glance"](s, "d1").text == "0"
+    async with AsyncRegionKit(topology, local=HERE) as akit, akit.session() as asession:
+        assert await page["ahistory"](asession, "d1") == LINES

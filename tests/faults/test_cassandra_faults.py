@@ -1,0 +1,216 @@
+"""Cassandra with nodes killed, frozen and back: what was sent is told truly, and what was seen stays seen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fix_rig_cassandra import GET, CassandraActions, CassandraStoreRig
+from fix_rigs import wait_until
+
+from regionkit import (
+    EVENTUAL,
+    AsyncRegionKit,
+    DeadlineExceeded,
+    NoEligibleEndpoint,
+    OutcomeUnknown,
+    RegionKit,
+    RegionUnavailable,
+)
+
+KEY = "a key of more than sixteen characters"
+HERE, THERE = "ap-northeast-2", "eu-west-1"
+PATIENT = {
+    "base": "balanced",
+    "open_first": 0.2,
+    "open_longest": 0.5,
+    "hold_down": 0.1,
+    "trip_probes": 1000,
+    "trip_errors": 1000,
+}
+"""Breakers stay closed: what a call itself does with a dead node is looked at."""
+do = CassandraActions
+
+
+@pytest.fixture
+def rig(own_cassandra: Callable[..., Any]) -> Iterator[CassandraStoreRig]:
+    """A cluster of this test alone, without hints: what a node missed, it goes on missing."""
+    yield CassandraStoreRig(
+        own_cassandra({"us-east-1": 1, "eu-west-1": 1}, settings={"hinted_handoff_enabled": "false"})
+    )
+
+
+def kit_of(rig: CassandraStoreRig, local: str = HERE, **options: Any) -> RegionKit:
+    return RegionKit(rig.topology(**options), local=local, bookmark_keys=[KEY], profile=PATIENT)
+
+
+@contextlib.contextmanager
+def frozen(node: Any) -> Iterator[None]:
+    """It holds its connections and answers nothing."""
+    node.freeze()
+    try:
+        yield
+    finally:
+        node.thaw()
+
+
+def test_what_was_seen_of_an_unacknowledged_write_is_not_missed_elsewhere(rig: CassandraStoreRig) -> None:
+    """EACH_QUORUM and LOCAL_QUORUM meet everywhere, and yet a value of a write that failed is in one data centre only."""
+    there = rig.cluster.node("eu-west-1")
+    options = {"write_level": "EACH_QUORUM", "read_level": "LOCAL_QUORUM"}
+    with kit_of(rig, options=options) as here, kit_of(rig, THERE, options=options) as other:
+        here.create_tables()
+        with other.session() as s, s.read("orders") as cql:
+            do.get(cql, "a")
+        with frozen(there), pytest.raises(OutcomeUnknown), here.session() as s, s.write("orders", timeout=1.5) as cql:
+            do.put(cql, "a", "tea")
+        with here.session() as s:
+            with s.read("orders") as cql:
+                assert do.get(cql, "a") == "tea"
+            bookmark = s.bookmark()
+        rig.cluster.wait_until_up()
+        with other.session(bookmark=bookmark) as s:
+            with s.read("orders", consistency=EVENTUAL) as cql:
+                assert do.get(cql, "a") is None  # the data centre itself does not have it
+            with s.read("orders") as cql:
+                assert do.get(cql, "a") == "tea"
+            assert s.last_route is not None
+            assert s.last_route.region == HERE
+
+
+def test_a_frozen_node_costs_the_deadline_and_no_more(rig: CassandraStoreRig) -> None:
+    """A read says so, or goes on elsewhere; a write has an unknown outcome; no thread hangs."""
+    node = rig.cluster.node("us-east-1")
+    with kit_of(rig) as kit, kit.session() as s:
+        with s.write("orders") as cql:
+            do.put(cql, "a", "tea")
+        with frozen(node):
+            for act, error in (
+                (lambda: _read(s, 1.0), DeadlineExceeded),
+                (lambda: _write(s, 1.0), OutcomeUnknown),
+            ):
+                began = time.monotonic()
+                with pytest.raises(error):
+                    act()
+                assert time.monotonic() - began < 3.0
+            assert kit.session().execute_read("orders", lambda cql: do.get(cql, "b"), consistency=EVENTUAL) is None
+        rig.cluster.wait_until_up()
+        with kit.session() as again:
+            wait_until(lambda: _works(again), 60.0)
+
+
+def _read(s: Any, timeout: float) -> None:
+    with s.read("orders", consistency=EVENTUAL, timeout=timeout) as cql:
+        do.get(cql, "a")
+
+
+def _write(s: Any, timeout: float) -> None:
+    with s.write("orders", timeout=timeout) as cql:
+        do.put(cql, "a", "milk")
+
+
+def _works(s: Any) -> bool:
+    try:
+        _write(s, 3.0)
+        return bool(s.last_route.region == HERE)
+    except (RegionUnavailable, DeadlineExceeded, OutcomeUnknown, NoEligibleEndpoint):
+        return False
+
+
+def test_a_killed_node_loses_nothing_that_was_acknowledged(rig: CassandraStoreRig) -> None:
+    """Where nothing was sent, the next data centre takes the write; the node comes back into use by itself."""
+    node = rig.cluster.node("us-east-1")
+    with kit_of(rig) as kit:
+        with kit.session() as s, s.write("orders") as cql:
+            do.put(cql, "a", "tea")
+        node.kill()
+        with kit.session() as s:
+
+            def elsewhere() -> bool:
+                try:
+                    s.execute_write("orders", lambda cql: do.put(cql, "b", "milk"))
+                    return bool(s.last_route is not None and s.last_route.region == THERE)
+                except (RegionUnavailable, OutcomeUnknown):
+                    return False
+
+            wait_until(elsewhere, 30.0)
+            assert s.execute_read("orders", lambda cql: do.get(cql, "b")) == "milk"
+        node.start()
+        with kit.session() as s:
+            wait_until(lambda: _works(s), 60.0)
+            assert rig.value("a") == "milk"
+
+
+def test_a_condition_needs_most_replicas_of_all_data_centres(rig: CassandraStoreRig) -> None:
+    """With one of two data centres dead its outcome is unknown at first, refused for sure later; plain writes go on."""
+    with kit_of(rig) as kit, kit.session() as s:
+        rig.cluster.ddl("CREATE TABLE seats (name text PRIMARY KEY, value text)", keyspace=rig.keyspace)
+        text = "INSERT INTO seats (name, value) VALUES ('a', 'x') IF NOT EXISTS"
+        with s.write("orders") as cql:
+            assert cql.execute(text).was_applied
+        rig.cluster.node("eu-west-1").kill()
+        with pytest.raises((OutcomeUnknown, DeadlineExceeded)) as caught, s.write("orders") as cql:
+            cql.execute(text)
+        assert caught.value.committed == "unknown"
+        rig.cluster.wait_until_down(rig.cluster.node("eu-west-1"))
+        with pytest.raises(OutcomeUnknown), kit.session() as other, other.write("orders") as cql:
+            cql.execute(text)
+        with kit.session() as other, other.write("orders") as cql:
+            do.put(cql, "a", "tea")
+
+
+def test_too_few_replicas_is_a_sure_no(rig: CassandraStoreRig) -> None:
+    """The coordinator refuses before it writes anywhere: nothing has to be looked up, and a retry does no harm."""
+    options = {"write_level": "EACH_QUORUM", "read_level": "LOCAL_QUORUM"}
+    with kit_of(rig, options=options) as kit, kit.session() as s:
+        with s.write("orders") as cql:
+            do.put(cql, "a", "tea")
+        rig.cluster.node("eu-west-1").kill()
+        rig.cluster.wait_until_down(rig.cluster.node("eu-west-1"))
+        with pytest.raises(RegionUnavailable) as caught, s.write("orders") as cql:
+            do.put(cql, "a", "milk")
+        assert caught.value.committed == "no"
+        with s.read("orders") as cql:
+            assert do.get(cql, "a") == "tea"
+
+
+async def test_a_cancelled_task_leaves_its_answer_to_nobody(rig: CassandraStoreRig) -> None:
+    """The next statement on the shared connection gets its own answer; the session does not call its write made."""
+    node = rig.cluster.node("us-east-1")
+    async with AsyncRegionKit(rig.topology(), local=HERE, profile=PATIENT) as kit:
+        async with kit.session() as s, s.write("orders") as cql:
+            await cql.execute("INSERT INTO things (name, value) VALUES ('a', 'tea')")
+
+        async def stuck() -> None:
+            async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
+                await cql.execute("SELECT name, value FROM things")
+
+        with frozen(node):
+            tasks = [asyncio.ensure_future(stuck()) for _ in range(5)]
+            await asyncio.sleep(0.3)
+            for task in tasks:
+                task.cancel()
+            began = time.monotonic()
+            gone = await asyncio.gather(*tasks, return_exceptions=True)
+            assert time.monotonic() - began < 1.0
+            assert all(isinstance(one, asyncio.CancelledError) for one in gone)
+        await asyncio.to_thread(rig.cluster.wait_until_up)
+        for _ in range(20):
+            async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
+                assert (await cql.execute(GET, ("a",))).one() == ("tea",)
+
+
+def test_nothing_listens_where_the_url_points(rig: CassandraStoreRig) -> None:
+    """One dead contact point is passed over; with none alive the error says which data centre can not be had, and no secret."""
+    node = rig.cluster.node("us-east-1")
+    dead = f"cassandra://shop:s3cr3t@127.0.0.1:9,{node.host}:{node.port}/{rig.keyspace}"
+    with kit_of(rig, url=dead) as kit, kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
+        assert do.get(cql, "a") is None
+    with kit_of(rig, url="cassandra://shop:s3cr3t@127.0.0.1:9/shop") as kit, kit.session() as s:
+        with pytest.raises((RegionUnavailable, NoEligibleEndpoint)) as caught, s.read("orders") as cql:
+            do.get(cql, "a")
+    assert "s3cr3t" not in str(caught.value) + repr(caught.value) + repr(rig.topology(url=dead))

@@ -1,0 +1,521 @@
+"""Redis under faults: lost replies, frozen and killed servers, promotions that were recorded, lost, or made behind our back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+import redis.asyncio
+from fix_rigs import wait_until
+from fix_store_rigs import NAMESPACE, REGIONS
+
+from regionkit import (
+    EVENTUAL,
+    AsyncRegionKit,
+    DeadlineExceeded,
+    Endpoint,
+    Fenced,
+    NoEligibleEndpoint,
+    OutcomeUnknown,
+    RedisStore,
+    Region,
+    RegionKit,
+    RegionKitError,
+    RegionUnavailable,
+    Role,
+    StaleRead,
+    Topology,
+)
+from regionkit.testing import FaultProxy
+
+pytestmark = pytest.mark.redis
+
+KEY = "a key of more than sixteen characters"
+QUICK = {"base": "aggressive", "probe_timeout": 2.0, "trip_probes": 20, "open_first": 0.1, "open_longest": 0.2}
+QUICK |= {"read_deadline": 10.0, "write_deadline": 10.0}
+MONITOR_ONLY = {"base": "gentle", "sample_every": 3600.0, "probe_every": 3600.0}
+
+
+def regions(*urls: str, **options: Any) -> Topology:
+    """A primary and its replicas."""
+    endpoints = [Endpoint(r, Role.REPLICA if i else Role.PRIMARY, u) for i, (r, u) in enumerate(zip(REGIONS, urls))]
+    store = RedisStore("orders", endpoints=endpoints, options=options or None)
+    return Topology(namespace=NAMESPACE, regions=[Region(region) for region in REGIONS], stores=[store])
+
+
+def kit_of(servers: Any, local: str = REGIONS[1]) -> RegionKit:
+    """A kit over these servers whose monitor is quick."""
+    return RegionKit(regions(*[n.url for n in servers.nodes]), local=local, profile=QUICK, bookmark_keys=[KEY])
+
+
+@pytest.fixture
+def proxied(redis_store_rig: Any) -> Iterator[tuple[RegionKit, FaultProxy, redis.Redis]]:
+    """A kit that reaches the primary through a proxy, the proxy, and a client past both."""
+    url = redis_store_rig.urls[0]
+    with FaultProxy(url) as proxy, redis.Redis.from_url(url) as plain:
+        with RegionKit(regions(proxy.url), local=REGIONS[0], profile=QUICK) as kit:
+            kit.create_tables()
+            yield kit, proxy, plain
+
+
+def healed(kit: RegionKit, proxy: FaultProxy) -> None:
+    """Heal the network, and wait until the breaker lets writes through again."""
+    proxy.heal()
+    wait_until(lambda: kit.explain("orders", "write").decision.outcome.value == "use")
+
+
+def executions(client: redis.Redis, command: str) -> int:
+    """How often the server ran a command."""
+    found: Any = client.info("commandstats")
+    return int(found.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+def test_a_lost_reply_runs_a_command_once_and_redis_py_runs_it_again(
+    proxied: tuple[RegionKit, FaultProxy, redis.Redis],
+) -> None:
+    """The server counts (redis-py sends INCRBY): the driver alone repeats it, a block sends it once and does not know."""
+    kit, proxy, plain = proxied
+    with kit.session() as s, s.write("orders") as client:
+        client.ping()
+    before = executions(plain, "incrby")
+    proxy.drop_replies()
+    with pytest.raises(OutcomeUnknown) as caught, kit.session() as s, s.write("orders") as client:
+        client.incr("ours")
+    assert caught.value.committed == "unknown"
+    assert executions(plain, "incrby") - before == 1
+    healed(kit, proxy)
+    address = urlsplit(proxy.url)
+    alone = redis.Redis(address.hostname or "", address.port or 0)
+    alone.ping()
+    before = executions(plain, "incrby")
+    proxy.drop_replies()
+    threading.Timer(0.2, proxy.heal).start()
+    assert alone.incr("theirs") == 2
+    alone.close()
+    assert executions(plain, "incrby") - before == 2
+    assert plain.get("ours") == b"1"
+
+
+@pytest.mark.parametrize("way", ["pipeline", "transaction", "script", "watched"])
+def test_a_lost_reply_of_several_commands_is_unknown(
+    proxied: tuple[RegionKit, FaultProxy, redis.Redis], way: str
+) -> None:
+    """Also where the driver alone would say that a watched variable changed."""
+    kit, proxy, plain = proxied
+    with kit.session() as s:
+        with pytest.raises(OutcomeUnknown), s.write("orders") as client:
+            pipe = client.pipeline(transaction=way != "pipeline")
+            if way == "watched":
+                pipe.watch("n")
+                pipe.multi()
+            client.ping()
+            proxy.drop_replies()
+            if way == "script":
+                client.eval("return redis.call('INCR', KEYS[1])", 1, "n")
+            else:
+                pipe.incr("n")
+                pipe.execute()
+        healed(kit, proxy)
+        with s.read("orders") as client:
+            assert client.get("n") == b"1"
+    assert plain.get("n") == b"1"
+
+
+def test_a_swallowed_loss_is_told_at_the_end(proxied: tuple[RegionKit, FaultProxy, redis.Redis]) -> None:
+    """A block does not go on over another connection, and its loss does not get lost."""
+    kit, proxy, _ = proxied
+    with pytest.raises(OutcomeUnknown), kit.session() as s, s.write("orders") as client:
+        client.ping()
+        proxy.drop_replies()
+        with pytest.raises(redis.exceptions.ConnectionError):
+            client.incr("n")
+        proxy.heal()
+        with pytest.raises(redis.exceptions.ConnectionError, match="does not change it"):
+            client.incr("n")
+        raise ZeroDivisionError
+
+
+def test_a_keyed_write_whose_reply_is_lost_takes_effect_once(
+    proxied: tuple[RegionKit, FaultProxy, redis.Redis],
+) -> None:
+    """The next run finds the marker; so does resolve."""
+    kit, proxy, plain = proxied
+    runs = []
+
+    def work(pipe: Any) -> None:
+        runs.append(1)
+        pipe.incr("n")
+        if len(runs) == 1:
+            proxy.drop_replies()
+            threading.Timer(0.3, proxy.heal).start()
+
+    with kit.session() as s:
+        assert s.execute_write("orders", work, idempotency_key="k", timeout=20.0) == [1]
+    assert plain.get("n") == b"1"
+    assert kit.resolve(OutcomeUnknown("x", store="orders", idempotency_key="k", began_at=time.time())) == "yes"
+
+
+def test_a_script_that_comes_after_resolve_does_nothing(proxied: tuple[RegionKit, FaultProxy, redis.Redis]) -> None:
+    """It was held on the way; "no" stays true when it arrives."""
+    kit, proxy, plain = proxied
+
+    def work(pipe: Any) -> None:
+        pipe.incr("n")
+        proxy.freeze()
+
+    with pytest.raises(OutcomeUnknown) as caught, kit.session() as s:
+        s.execute_write("orders", work, idempotency_key="k", timeout=0.5)
+    direct = RegionKit(regions(plain_url(plain)), local=REGIONS[0], profile=QUICK)
+    with direct:
+        assert direct.resolve(caught.value) == "no"
+    before = executions(plain, "eval")
+    proxy.heal()
+    wait_until(lambda: executions(plain, "eval") > before)
+    assert plain.get("n") is None
+
+
+def plain_url(client: redis.Redis) -> str:
+    """The URL of a client."""
+    arguments = client.get_connection_kwargs()
+    return f"redis://{arguments['host']}:{arguments['port']}/{arguments['db']}"
+
+
+@pytest.mark.parametrize("kind", ["read", "write", "blocking", "connecting"])
+def test_a_frozen_server_costs_no_more_than_the_deadline(
+    proxied: tuple[RegionKit, FaultProxy, redis.Redis], kind: str
+) -> None:
+    """A read fails for sure, a write is unknown, a blocking command is bounded too."""
+    kit, proxy, _ = proxied
+    expected: Any = {"read": DeadlineExceeded, "connecting": (DeadlineExceeded, RegionUnavailable)}
+    with kit.session() as s, pytest.raises(expected.get(kind, OutcomeUnknown)):
+        began = time.monotonic()
+        if kind == "connecting":
+            kit._store("orders").shards[0].backend(0).evict()
+            proxy.freeze()
+        block = s.write("orders", timeout=0.5) if kind in ("write", "blocking") else s.read("orders", timeout=0.5)
+        with block as client:
+            client.ping()
+            if kind == "blocking":
+                client.blpop("nothing", timeout=0)
+            proxy.freeze()
+            client.set("a", "1") if kind == "write" else client.get("a")
+    assert time.monotonic() - began < 5.0
+    healed(kit, proxy)
+    with kit.session() as s, s.read("orders") as client:
+        assert client.ping()
+
+
+def test_a_slow_trickle_ends_at_the_deadline_too(proxied: tuple[RegionKit, FaultProxy, redis.Redis]) -> None:
+    """Each byte in time, the reply not: the deadline is the command's, not the byte's."""
+    kit, proxy, plain = proxied
+    plain.set("large", "x" * 2_000_000)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded), kit.session() as s, s.read("orders", timeout=1.0) as client:
+        client.ping()
+        proxy.bandwidth(100_000)
+        client.get("large")
+    assert time.monotonic() - began < 6.0
+    healed(kit, proxy)
+
+
+def test_a_full_pool_is_waited_for_within_the_deadline(redis_store_rig: Any) -> None:
+    """And the endpoint is not blamed for it."""
+    with RegionKit(regions(redis_store_rig.urls[0], pool_size=1), local=REGIONS[0], profile=QUICK) as kit:
+        with kit.session() as s, s.read("orders") as client, kit.session() as other:
+            client.ping()
+            with pytest.raises(DeadlineExceeded, match="in use"), other.read("orders", timeout=0.2) as second:
+                second.ping()
+        with kit.session() as s, s.read("orders") as client:
+            assert client.ping()
+
+
+async def test_a_cancelled_command_leaves_no_reply_to_another(redis_store_rig: Any) -> None:
+    """Of a hundred readers that are cancelled at any moment, none leaves a connection on which the next gets a foreign value."""
+    with redis.Redis.from_url(redis_store_rig.urls[0]) as plain:
+        for number in range(50):
+            plain.set(f"k{number}", f"value {number}")
+    topology = regions(redis_store_rig.urls[0], pool_size=4)
+    async with AsyncRegionKit(topology, local=REGIONS[0], profile=QUICK) as kit:
+
+        async def read(number: int) -> None:
+            async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as client:
+                for _ in range(5):
+                    assert await client.get(f"k{number}") == f"value {number}".encode()
+                    async with client.pipeline() as pipe:
+                        pipe.get(f"k{number}")
+                        assert await pipe.execute() == [f"value {number}".encode()]
+
+        for wait in range(20):
+            tasks = [asyncio.create_task(read(number)) for number in range(50)]
+            await asyncio.sleep(0.0005 * wait)
+            for task in tasks[::2]:
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            wrong = [d for d in done if isinstance(d, BaseException) and not isinstance(d, asyncio.CancelledError)]
+            assert wrong == []
+
+
+async def test_a_cancelled_write_is_read_from_the_owner(redis_store_rig: Any) -> None:
+    """Nobody knows whether it is there, so its session asks where it would be."""
+    url = redis_store_rig.urls[0]
+    with FaultProxy(url) as proxy:
+        async with AsyncRegionKit(regions(proxy.url), local=REGIONS[0], profile=QUICK, bookmark_keys=[KEY]) as kit:
+            await kit.create_tables()
+            async with kit.session() as s:
+
+                async def write() -> None:
+                    async with s.write("orders") as client:
+                        await client.ping()
+                        proxy.freeze()
+                        await client.set("a", "1")
+
+                task = asyncio.create_task(write())
+                await asyncio.sleep(0.5)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                [entry] = s._bookmark.entries("orders", "")
+                assert entry.position is None
+            proxy.heal()
+
+
+def test_a_primary_that_became_a_replica_takes_no_write(own_redis: Any) -> None:
+    """The server refuses, so nothing was done: the block says so, and the next one does not ask it again."""
+    servers = own_redis(1)
+    url = servers.primary.url
+    with RegionKit(regions(url), local=REGIONS[0], profile=MONITOR_ONLY) as kit:
+        kit.create_tables()
+        with kit.session() as s, s.write("orders") as client:
+            client.set("a", "1")
+        servers.wait_for_replicas()
+        servers.replicas[0].promote()
+        servers.primary.follow(servers.replicas[0])
+        with pytest.raises(RegionUnavailable) as caught, kit.session() as s, s.write("orders") as client:
+            client.set("a", "2")
+        assert caught.value.committed == "no"
+
+
+def owner_is(kit: RegionKit, region: str) -> bool:
+    """Whether the kit takes `region` for the owner."""
+    return any(e["region"] == region and e["role"] == "owner" for e in kit.status().to_dict()["endpoints"])
+
+
+def written(kit: RegionKit, value: str) -> str:
+    """Write a value; the session's bookmark."""
+    with kit.session() as s:
+        with s.write("orders") as client:
+            client.set("a", value)
+        return s.bookmark()
+
+
+def read_back(kit: RegionKit, bookmark: str) -> Any:
+    """What a session with this bookmark reads."""
+    with kit.session(bookmark=bookmark) as s, s.read("orders") as client:
+        return client.get("a")
+
+
+@pytest.mark.parametrize("provider", ["local", "wheel"])
+def test_a_promotion_is_recorded_and_what_it_lost_is_told(
+    own_redis: Any, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis and Valkey: bookmarks up to the fork stay valid to the byte, one past it is lost, and writes go on."""
+    monkeypatch.setenv("REGIONKIT_TEST_PROVIDERS", provider)
+    servers = own_redis(2)
+    old, new, third = servers.nodes
+    with kit_of(servers) as kit:
+        kit.create_tables()
+        kept = written(kit, "kept")
+        servers.wait_for_replicas()
+        new.pause_replay()
+        third.pause_replay()
+        lost = written(kit, "lost")
+        old.kill()
+        new.promote()
+        third.follow(new)
+        wait_until(lambda: owner_is(kit, REGIONS[1]), 30)
+        assert read_back(kit, kept) == b"kept"
+        with pytest.raises(StaleRead) as caught:
+            read_back(kit, lost)
+        assert caught.value.lost
+        after = written(kit, "after")
+        assert read_back(kit, after) == b"after"
+        with kit.session() as s:
+            with s.read("orders"):
+                pass
+            lineage = kit._store("orders").shards[0].observed.snapshot.lineage
+        assert lineage is not None
+        assert [row.epoch for row in lineage.rows] == [1, 2]
+        old.follow(new)
+        wait_until(lambda: not kit.explain("orders", "read").decision.snapshot.endpoints[0].barred, 30)
+        assert read_back(kit, after) == b"after"
+
+
+def test_a_bookmark_outlives_two_switchovers_that_lost_nothing(own_redis: Any) -> None:
+    """The servers' own rule knows one ancestor only; regionkit's rows know all."""
+    servers = own_redis(2)
+    first, second, third = servers.nodes
+    with kit_of(servers, local=REGIONS[2]) as kit:
+        kit.create_tables()
+        bookmark = written(kit, "kept")
+        for old, new, other in ((first, second, third), (second, third, first)):
+            servers_in_step(old, new, other)
+            new.promote()
+            old.follow(new)
+            other.follow(new)
+            wait_until(lambda n=new: owner_is(kit, REGIONS[servers.nodes.index(n)]), 30)  # type: ignore[misc]
+        assert read_back(kit, bookmark) == b"kept"
+        assert read_back(kit, written(kit, "later")) == b"later"
+    with kit_of(servers, local=REGIONS[0]) as other_process:
+        assert read_back(other_process, bookmark) == b"later"
+
+
+def servers_in_step(primary: Any, *replicas: Any) -> None:
+    """Wait until the replicas have all that the primary has."""
+    for replica in replicas:
+        replica._await_position_of(primary, 10.0)
+
+
+def test_the_first_replica_changes_the_id_of_its_primary_and_nothing_is_lost(own_redis: Any) -> None:
+    """The same run without a second id was never demoted: the monitor writes the row by itself, and writes go on."""
+    servers = own_redis(1)
+    primary, replica = servers.nodes
+    with replica.client() as client:
+        client.replicaof("NO", "ONE")
+    with primary.client() as client:
+        client.config_set("repl-backlog-ttl", 1)
+        wait_until(lambda: client.info("replication")["repl_backlog_active"] == 0, 30)
+        with RegionKit(regions(primary.url), local=REGIONS[0], profile=QUICK, bookmark_keys=[KEY]) as kit:
+            kit.create_tables()
+            bookmark = written(kit, "kept")
+            before = client.info("replication")["master_replid"]
+            replica.follow(primary)
+            assert client.info("replication")["master_replid"] != before
+            wait_until(lambda: epoch_of(kit) == 2, 30)
+            assert read_back(kit, bookmark) == b"kept"
+            assert read_back(kit, written(kit, "later")) == b"later"
+
+
+def epoch_of(kit: RegionKit) -> Any:
+    """The epoch that the kit knows of."""
+    return kit.status().to_dict()["endpoints"][0]["epoch"]
+
+
+def test_a_demotion_and_promotion_by_others_is_not_proved(own_redis: Any) -> None:
+    """The same run, and yet what it had may be gone: writes wait for an operator, and a bookmark made before is not served."""
+    servers = own_redis(1)
+    a, b = servers.nodes
+    with kit_of(servers, local=REGIONS[0]) as kit:
+        kit.create_tables()
+        servers.wait_for_replicas()
+        b.pause_replay()
+        lost = written(kit, "lost")
+        kit.close()
+    b.promote()
+    a.follow(b)  # what only it had is lost
+    with b.client() as client:
+        client.set("filler", "x" * 1000)
+    a.promote()
+    b.kill()
+    with kit_of(servers, local=REGIONS[0]) as kit:
+        with kit.session() as s, s.read("orders", consistency=EVENTUAL) as client:
+            assert client.get("filler")
+        wait_until(lambda: "no history row" in str(kit.explain("orders", "write")), 30)
+        with pytest.raises((Fenced, NoEligibleEndpoint, RegionUnavailable)):
+            written(kit, "no")
+        with pytest.raises(RegionKitError):
+            read_back(kit, lost)
+        kit.adopt("orders", REGIONS[0])
+        wait_until(lambda: owner_is(kit, REGIONS[0]), 30)
+        assert read_back(kit, written(kit, "yes")) == b"yes"
+
+
+def test_an_empty_restart_is_another_store(own_redis: Any) -> None:
+    """A primary that came back without its data takes no write, and serves no session that saw some."""
+    servers = own_redis(0)
+    with RegionKit(regions(servers.primary.url), local=REGIONS[0], profile=QUICK, bookmark_keys=[KEY]) as kit:
+        kit.create_tables()
+        bookmark = written(kit, "gone")
+        servers.primary.kill()
+        servers.primary.start()
+        wait_until(lambda: "history rows are gone" in str(kit.explain("orders", "write")), 30)
+        with pytest.raises((Fenced, NoEligibleEndpoint, RegionUnavailable)):
+            written(kit, "no")
+        with pytest.raises(RegionKitError):
+            read_back(kit, bookmark)
+
+
+def test_a_killed_replica_is_left_for_another_copy(own_redis: Any) -> None:
+    """Reads go on elsewhere; a block that had begun on it fails for sure."""
+    servers = own_redis(1)
+    with kit_of(servers) as kit:
+        kit.create_tables()
+        bookmark = written(kit, "kept")
+        servers.wait_for_replicas()
+        with pytest.raises(RegionUnavailable) as caught, kit.session() as s:
+            with s.read("orders", consistency=EVENTUAL) as client:
+                assert client.get("a") == b"kept"
+                servers.replicas[0].kill()
+                client.get("a")
+        assert caught.value.committed == "no"
+        assert read_back(kit, bookmark) == b"kept"
+
+
+def test_a_forked_child_has_connections_of_its_own(redis_store_rig: Any) -> None:
+    """Parent and child both go on, each on its own socket."""
+    with RegionKit(regions(redis_store_rig.urls[0]), local=REGIONS[0], profile=QUICK) as kit:
+        kit.create_tables()
+
+        def number() -> int:
+            with kit.session() as s, s.read("orders", consistency=EVENTUAL) as client:
+                return int(client.client_id())
+
+        before = number()
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writer, str(number()).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writer)
+        assert int(os.read(reader, 100)) != before
+        os.close(reader)
+        assert number() == before
+
+
+def commands(client: redis.Redis) -> dict[str, set[str]]:
+    """Every command of a server with its flags, subcommands as words."""
+    found: dict[str, set[str]] = {}
+
+    def take(rows: list[Any]) -> None:
+        for row in rows:
+            found[row[0].decode().upper().replace("|", " ")] = {flag.decode() for flag in row[2]}
+            take(row[9] if len(row) > 9 else [])
+
+    connection = client.connection_pool.get_connection()
+    connection.send_command("COMMAND")
+    take(connection.read_response())
+    client.connection_pool.release(connection)
+    return found
+
+
+@pytest.mark.parametrize("provider", ["local", "wheel"])
+def test_the_table_of_reading_commands_is_the_servers(
+    own_redis: Any, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server marks as reading is in the table, but for commands of clusters; what it marks as writing is not."""
+    from regionkit.backends.redis.commands import READS, Act, judged
+
+    monkeypatch.setenv("REGIONKIT_TEST_PROVIDERS", provider)
+    with own_redis(0).primary.client() as client:
+        flags = commands(client)
+    reading = {name for name, found in flags.items() if "readonly" in found and not name.startswith("CLUSTER")}
+    assert reading - READS == set()
+    writing = [name for name, found in flags.items() if "write" in found]
+    assert len(writing) > 100
+    assert [name for name in writing if judged(name.split()).act is not Act.WRITES] == []
