@@ -18,6 +18,7 @@ JOBS = (
     "checking",
     "decision",
     "local_read",
+    "mongo_reads",
     "memory",
     "partitioning",
     "redis_reads",

@@ -4,6 +4,7 @@ The public names every user needs; `regionkit.testing`, `regionkit.embedded` and
 Importing this loads no driver.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from regionkit.errors import (
@@ -32,18 +33,14 @@ from regionkit.routing.session import RegionSession
 from regionkit.topology import (
     ByGeography,
     ByProfile,
-    CassandraStore,
     Contextual,
     Directory,
     Endpoint,
     Hashed,
     Intrinsic,
     LocalReadGlobalWrite,
-    MemoryStore,
-    MongoStore,
     Nearest,
     Profile,
-    RedisStore,
     Region,
     Residency,
     Role,
@@ -57,6 +54,7 @@ from regionkit.topology import (
 if TYPE_CHECKING:
     from regionkit.kit_async import AsyncRegionKit
     from regionkit.routing.session_async import AsyncRegionSession
+    from regionkit.topology import CassandraStore, MemoryStore, MongoStore, RedisStore
 
 __version__ = "0.1.0"
 
@@ -119,14 +117,18 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
 ]
 
 
+_LATER = {
+    "AsyncRegionKit": "kit_async",
+    "AsyncRegionSession": "routing.session_async",
+    "CassandraStore": "topology.client_stores",
+    "MemoryStore": "topology.client_stores",
+    "MongoStore": "topology.client_stores",
+    "RedisStore": "topology.client_stores",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """The async twins, when they are asked for: asyncio alone takes as long to import as all the rest."""
-    if name == "AsyncRegionKit":
-        from regionkit.kit_async import AsyncRegionKit
-
-        return AsyncRegionKit
-    if name == "AsyncRegionSession":
-        from regionkit.routing.session_async import AsyncRegionSession
-
-        return AsyncRegionSession
+    """What not every application needs, when it is asked for: asyncio alone takes as long to import as all the rest."""
+    if name in _LATER:
+        return getattr(import_module(f"regionkit.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,7 @@ from regionkit.routing.partitions import PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store import RoutedStore
-from regionkit.topology import Profile, Store, Topology, load_toml, profile
+from regionkit.topology import Profile, Store, Topology, profile
 from regionkit.topology.homes import check_key
 
 __all__ = ["RegionKit"]
@@ -100,6 +100,8 @@ class RegionKit(KitCare):
         Raises:
             ConfigurationError: with the file, the path of the mistake and a near match.
         """
+        from regionkit.topology.loading import load_toml  # not every application has a TOML file
+
         loaded = load_toml(path, environ=environ)
         return cls(
             loaded.topology, local=local, profile=loaded.profile, bookmark_keys=loaded.bookmark_keys, clock=clock

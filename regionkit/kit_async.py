@@ -28,7 +28,7 @@ from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partit
 from regionkit.routing.session_async import AsyncRegionSession
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store_async import AsyncRoutedStore
-from regionkit.topology import Profile, Store, Topology, load_toml, profile
+from regionkit.topology import Profile, Store, Topology, profile
 from regionkit.topology.homes import check_key
 
 __all__ = ["AsyncRegionKit"]
@@ -99,6 +99,8 @@ class AsyncRegionKit(AsyncKitCare):
         Raises:
             ConfigurationError: with the file, the path of the mistake and a near match.
         """
+        from regionkit.topology.loading import load_toml  # not every application has a TOML file
+
         loaded = load_toml(path, environ=environ)
         return cls(
             loaded.topology, local=local, profile=loaded.profile, bookmark_keys=loaded.bookmark_keys, clock=clock

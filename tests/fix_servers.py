@@ -69,6 +69,13 @@ def mongo() -> Iterator[MongodbServers]:
 
 
 @pytest.fixture(scope="session")
+def mongo_korean() -> Iterator[MongodbServers]:
+    """A second MongoDB replica set, its primary in ap-northeast-2, shared by the session."""
+    with ExitStack() as stack:
+        yield _enter(stack, servers.mongodb(["ap-northeast-2", "us-east-1", "eu-west-1"]))
+
+
+@pytest.fixture(scope="session")
 def cassandra() -> Iterator[CassandraServers]:
     """A Cassandra cluster with a node in each of two data centres, shared by the session (`cassandra.keyspace()`)."""
     with ExitStack() as stack:

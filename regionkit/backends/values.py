@@ -39,6 +39,7 @@ class Capabilities:
         strong: what STRONG reads on this backend, in words; "" when it is refused.
         leaderless: any allowed region takes writes; there is no owner.
         modes: which of "core", "snapshot" and "transaction" a block may ask for.
+        eager: a block takes its connection when it opens: its handle can not wait for one at the first command.
         notes: limits, in words.
     """
 
@@ -52,6 +53,7 @@ class Capabilities:
     strong: str = "the owner, primary as configured or by descent"
     leaderless: bool = False
     modes: frozenset[str] = frozenset()
+    eager: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -86,7 +86,7 @@ class Block(Connecting, Generic[H]):
             handle = self._handle = store.backend(self.decision.index).handle(
                 kind, self._acquire, self._mode, self._served
             )
-            if lease is not None or self._mode.core:
+            if lease is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
                 handle.begin(lease or self._acquire())
         except BaseException as error:
             self._end(error)

@@ -85,7 +85,7 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
             handle = self._handle = store.backend(self.decision.index).handle(
                 kind, self._acquire, self._mode, self._served
             )
-            if lease is not None or self._mode.core:
+            if lease is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
                 await handle.begin(lease or await self._acquire())
         except BaseException as error:
             await self._end(error)

@@ -209,7 +209,11 @@ class AsyncExecution:
         from tenacity import AsyncRetrying, retry_if_exception
 
         async def pause(seconds: float) -> None:
-            await asleep(max(0.0, min(seconds, deadline.remaining())))
+            wait = max(0.0, min(seconds, deadline.remaining()))
+            advance = getattr(self._store.clock, "advance", None)
+            if advance is not None:  # a clock that only moves when it is told: whoever waits moves it
+                advance(wait)
+            await asleep(0.0 if advance is not None else wait)
 
         async def again() -> T:
             self._runs += 1

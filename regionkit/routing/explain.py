@@ -65,14 +65,15 @@ class Explanation:
             ask += f" at {d.request.consistency}"
         lines = _folded(f"{ask}, from {d.snapshot.local}: {_answer(d)}", indent="  ")
         candidates = d.candidates
-        width = min(_WIDEST_ID, max([len(c.endpoint) for c in candidates], default=0))
-        for c in candidates:
+        names = [_named(c.endpoint, c.region) for c in candidates]
+        width = min(_WIDEST_ID, max(map(len, names), default=0))
+        for c, label in zip(candidates, names, strict=True):
             verdict = "taken" if c.refused_by is None else c.refused_by.value
             if c.refused_by is None and d.outcome is Outcome.WAIT:
                 verdict = "waiting"
-            if len(c.endpoint) > width:
-                lines.append(f"  {c.endpoint}")
-            name = c.endpoint if len(c.endpoint) <= width else ""
+            if len(label) > width:
+                lines.append(f"  {label}")
+            name = label if len(label) <= width else ""
             lines.append(
                 f"  {name:<{width}} {c.role:<7} {verdict:<10} lag {_short(c.staleness):>8} rtt {_short(c.rtt):>9}"
             )
@@ -91,7 +92,14 @@ def _answer(decision: Decision) -> str:
     if endpoint is None:
         return f"refused ({decision.refusal.value})"
     verb = "wait for" if decision.outcome is Outcome.WAIT else "use"
-    return f"{verb} {endpoint.id}"
+    return f"{verb} {_named(endpoint.id, endpoint.region)}"
+
+
+def _named(endpoint: str, region: str) -> str:
+    """An endpoint in words: a member of a cluster has its address as id."""
+    if endpoint.startswith(region) or len(region) + len(endpoint) >= _WIDEST_ID:
+        return endpoint
+    return f"{region} {endpoint}"
 
 
 def _short(seconds: float | None) -> str:

@@ -5,7 +5,8 @@
 3. The reported role wins over the configured one. A primary is the owner only by descent: its newest history row was
    written where it stands (same origin), and its lineage is the last known one or descends from it. Of several that
    qualify, the one that descends from all others; if none does, there is no owner, and both are fenced. One whose
-   history another endpoint's lineage goes on from was replaced, whichever of several successors will count.
+   history another endpoint's lineage goes on from was replaced, whichever of several successors will count. What replicas
+   say of a history is taken until a primary has been seen: a replica of another store's primary decides nothing.
 4. A store without history rows has no descent: only the configured primary can own it.
 5. A primary that no history row tells of closes SESSION and BOUNDED reads on replicas: they may follow either history.
 6. A replica that followed a replaced primary past the fork is barred as one that was promoted apart is.
@@ -86,7 +87,8 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """One store (one shard of it) as seen from one process.
 
     `owner`: index into `endpoints`, -1 when there is none. `leaderless`: any allowed endpoint takes writes, and there never
-    is an owner. `regions`: those that residency allows, for members that say themselves where they are.
+    is an owner. `regions`: those that residency allows, for members that say themselves where they are. `settled`: a primary
+    was seen in `lineage` or in one that it is akin to, or an operator named it; until then it is what replicas say.
     """
 
     store: str
@@ -94,6 +96,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     endpoints: tuple[EndpointState, ...]
     owner: int = -1
     lineage: Lineage | None = None
+    settled: bool = False
     unrecorded: str = ""
     leaderless: bool = False
     regions: frozenset[str] = frozenset()
@@ -148,7 +151,7 @@ def adopted(snapshot: Snapshot, lineage: Lineage | None) -> Snapshot:
     that is still there says so again.
     """
     endpoints = tuple(e if lineage is None or _accepts(e, lineage) else _unseen(e) for e in snapshot.endpoints)
-    return _with_owner(msgspec.structs.replace(snapshot, lineage=lineage), endpoints)
+    return _with_owner(msgspec.structs.replace(snapshot, lineage=lineage, settled=lineage is not None), endpoints)
 
 
 def _accepts(endpoint: EndpointState, lineage: Lineage) -> bool:
@@ -185,9 +188,9 @@ def _same_history(a: Observation, b: Observation) -> bool:
 
 
 def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Snapshot:
-    known = _newest(snapshot.lineage, endpoints)
+    known, settled = _newest(snapshot, endpoints)
     if snapshot.leaderless:
-        return msgspec.structs.replace(snapshot, endpoints=endpoints, lineage=known)
+        return msgspec.structs.replace(snapshot, endpoints=endpoints, lineage=known, settled=settled)
     barred = [_barred(endpoint, known, endpoints) for endpoint in endpoints]
     claims = [i for i, e in enumerate(endpoints) if e.role is Role.PRIMARY and not barred[i]]
     proved = [i for i in claims if endpoints[i].seen is not None]
@@ -210,6 +213,7 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
         ),
         owner=owner,
         lineage=known,
+        settled=settled,
         unrecorded=unrecorded,
     )
 
@@ -224,16 +228,24 @@ def _is_unrecorded(endpoint: EndpointState) -> bool:
     return seen is not None and seen.lineage is not None and not seen.recorded
 
 
-def _newest(known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> Lineage | None:
-    """The last known lineage, moved on by descent only. Two that were promoted apart from it: it stays."""
+def _newest(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> tuple[Lineage | None, bool]:
+    """The last known lineage, moved on by descent only, and whether it is settled. Two promoted apart from it: it stays."""
+    known, settled = snapshot.lineage, snapshot.settled
     found = [e.lineage for e in endpoints if e.lineage is not None]
-    if known is None:
-        # the first to be seen decides only when all others agree by descent
-        tops = [a for a in found if all(a.descent(b) in (Descent.SAME, Descent.NEWER) for b in found)]
-        return tops[0] if tops else None
-    newer = [a for a in found if a.descent(known) is Descent.NEWER]
-    tops = [a for a in newer if all(a.descent(b) in (Descent.SAME, Descent.NEWER) for b in newer)]
-    return tops[0] if tops else known
+    owners = [e.lineage for e in endpoints if e.lineage is not None and e.role is Role.PRIMARY]
+    if not settled:
+        # the first to be seen decides only when all others agree by descent; a primary's word goes before a replica's
+        known = _agreed(owners) if owners else known or _agreed(found)
+        settled = known is not None and bool(owners)
+    if known is not None:
+        base = known
+        known = _agreed([a for a in found if a.descent(base) is Descent.NEWER]) or known
+    return known, settled
+
+
+def _agreed(found: list[Lineage]) -> Lineage | None:
+    """The one that all others lead to; None where two were promoted apart."""
+    return next((a for a in found if all(a.descent(b) in (Descent.SAME, Descent.NEWER) for b in found)), None)
 
 
 def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from regionkit.errors import ConfigurationError
+from regionkit.topology.client_options import CassandraOptions, MongoOptions, RedisOptions
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.mistakes import located, shown
-from regionkit.topology.options import CassandraOptions, MongoOptions, RedisOptions, options_from
+from regionkit.topology.options import options_from
 from regionkit.topology.preferences import Nearest, Preference
 from regionkit.topology.residency import Residency
 from regionkit.topology.server_urls import ServerUrl, server_url

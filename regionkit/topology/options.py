@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from regionkit.errors import ConfigurationError
 from regionkit.topology.mistakes import did_you_mean, from_mapping, shown
 
-__all__ = ["CassandraOptions", "MongoOptions", "RedisOptions", "SessionOptions", "SqlOptions", "options_from"]
+__all__ = ["SessionOptions", "SqlOptions", "check_flag", "check_number", "options_from"]
 
 T = TypeVar("T")
 
@@ -48,8 +48,8 @@ class SqlOptions:
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
-            _check_number(name, getattr(self, name), low, high)
-        _check_flag("echo", self.echo)
+            check_number(name, getattr(self, name), low, high)
+        check_flag("echo", self.echo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,91 +69,20 @@ class SessionOptions:
     expire_on_commit: bool = False
 
     def __post_init__(self) -> None:
-        _check_flag("autoflush", self.autoflush)
-        _check_flag("expire_on_commit", self.expire_on_commit)
+        check_flag("autoflush", self.autoflush)
+        check_flag("expire_on_commit", self.expire_on_commit)
 
 
-@dataclass(frozen=True, slots=True)
-class RedisOptions:
-    """Options of the connections to each Redis or Valkey server.
-
-    Attributes:
-        pool_size: connections at most to an endpoint, in each process; a block that needs one waits within its deadline.
-        decode_responses: replies are texts instead of bytes, as in redis-py.
-        protocol: RESP version, 2 or 3.
-
-    Raises:
-        ConfigurationError: a value of another type or out of bounds, naming the option.
-    """
-
-    pool_size: int = 50
-    decode_responses: bool = False
-    protocol: int = 2
-
-    def __post_init__(self) -> None:
-        _check_number("pool_size", self.pool_size, 1, 10_000)
-        _check_flag("decode_responses", self.decode_responses)
-        _check_number("protocol", self.protocol, 2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class MongoOptions:
-    """Options of the client of each MongoDB member.
-
-    Attributes:
-        pool_size: connections at most to a member, in each process.
-
-    Raises:
-        ConfigurationError: a value of another type or out of bounds, naming the option.
-    """
-
-    pool_size: int = 50
-
-    def __post_init__(self) -> None:
-        _check_number("pool_size", self.pool_size, 1, 10_000)
-
-
-@dataclass(frozen=True, slots=True)
-class CassandraOptions:
-    """Options of a Cassandra store.
-
-    Attributes:
-        write_level: consistency level of writes.
-        read_level: consistency level of SESSION reads; EVENTUAL reads use LOCAL_ONE.
-        statements: prepared statements kept; the least recently used are prepared anew.
-        page_size: rows fetched at once.
-
-    Raises:
-        ConfigurationError: a value of another type or out of bounds, naming the option.
-    """
-
-    write_level: str = "LOCAL_QUORUM"
-    read_level: str = "LOCAL_QUORUM"
-    statements: int = 500
-    page_size: int = 1000
-
-    def __post_init__(self) -> None:
-        for name in ("write_level", "read_level"):
-            value = getattr(self, name)
-            if value not in _LEVELS:
-                raise ConfigurationError(
-                    f"option {name} = {shown(value)} is not usable.", fix=did_you_mean(value, _LEVELS)
-                )
-        _check_number("statements", self.statements, 1, 100_000)
-        _check_number("page_size", self.page_size, 1, 100_000)
-
-
-_LEVELS = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM")
-
-
-def _check_number(name: str, value: object, low: int, high: int) -> None:
+def check_number(name: str, value: object, low: int, high: int) -> None:
+    """Accepts a whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ConfigurationError(
             f"option {name} = {shown(value)} is not usable.", fix=f"give a whole number from {low} to {high}."
         )
 
 
-def _check_flag(name: str, value: object) -> None:
+def check_flag(name: str, value: object) -> None:
+    """Accepts true or false."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"option {name} = {shown(value)} is not usable.", fix="give true or false.")
 

@@ -156,13 +156,16 @@ class WritePartitioning:
             )
 
     def shards(self, endpoints: tuple[Endpoint, ...]) -> tuple[Shard, ...]:
-        """One per primary, named by its id."""
+        """One per primary, named by what it holds: its region, or its partitions."""
         primaries = [endpoint for endpoint in endpoints if endpoint.role is Role.PRIMARY]
         members: dict[str, list[Endpoint]] = {endpoint.id: [endpoint] for endpoint in primaries}
         for endpoint in endpoints:
             if endpoint.role is Role.REPLICA:
                 members[_primary_of("", endpoint, primaries).id].append(endpoint)
-        return tuple(Shard(p.id, p.partitions or (p.region,), tuple(members[p.id])) for p in primaries)
+        return tuple(
+            Shard("+".join(p.partitions) or p.region, p.partitions or (p.region,), tuple(members[p.id]))
+            for p in primaries
+        )
 
 
 def _primary_of(store: str, replica: Endpoint, primaries: list[Endpoint]) -> Endpoint:

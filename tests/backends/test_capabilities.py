@@ -30,15 +30,16 @@ EXPECTED = (
         "detects_promotion",
         "leaderless",
         "modes",
+        "eager",
     ),
     {
-        "postgresql": (True, True, OWNER, "server", True, True, True, False, SQL_MODES),
-        "mariadb": (True, True, OWNER, "server", True, True, False, False, SQL_MODES),
-        "sqlite": (True, True, OWNER, "server", True, True, False, False, SQL_MODES),
-        "redis": (True, True, OWNER, "client", False, True, True, False, set()),
-        "mongodb": (True, True, LINEARIZABLE, "client", False, True, True, False, {"transaction"}),
-        "cassandra": (True, False, SERIAL, "client", False, False, False, True, set()),
-        "memory": (True, True, OWNER, "client", True, True, False, False, {"snapshot", "transaction"}),
+        "postgresql": (True, True, OWNER, "server", True, True, True, False, SQL_MODES, False),
+        "mariadb": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False),
+        "sqlite": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False),
+        "redis": (True, True, OWNER, "client", False, True, True, False, set(), False),
+        "mongodb": (True, True, LINEARIZABLE, "client", False, True, True, False, {"transaction"}, False),
+        "cassandra": (True, False, SERIAL, "client", False, False, False, True, set(), False),
+        "memory": (True, True, OWNER, "client", True, True, False, False, {"snapshot", "transaction"}, True),
     },
 )
 HOMES = {

@@ -87,6 +87,9 @@ async def test_a_write_is_read_where_the_levels_meet_it(
         async with s.read("orders", consistency=EVENTUAL) as cql:
             await do.get(cql, "a")
         assert s.last_route.region == THERE
+        async with s.read("orders") as cql:  # what an EVENTUAL read showed ties the session to nothing
+            assert await do.get(cql, "a") == "tea"
+        assert s.last_route.region == served_by
 
 
 @pytest.mark.parametrize(
@@ -396,3 +399,15 @@ async def test_many_sessions_share_the_connections(rig: CassandraStoreRig) -> No
     async with kit_of(rig) as kit:
         assert await agather([lambda n=n: one(kit, n) for n in range(16)]) == [None] * 16  # type: ignore[misc]  # a default binds
     assert rig.value("n15") == "9"
+
+
+async def test_a_write_is_told_of_where_it_went(rig: CassandraStoreRig) -> None:
+    """The data centre decided on could not be had: the bookmark names the one that took it."""
+    async with AsyncRegionKit(rig.topology(datacenters={HERE: "atlantis"}), local=HERE) as kit, kit.session() as s:
+        async with s.write("orders") as cql:
+            await do.put(cql, "a", "tea")
+            assert cql.datacenter == "eu-west-1"
+        position: Any = (await s.seen()).sources["orders/"][0].position
+        assert position.writes == (("eu-west-1", "LOCAL_QUORUM"),)
+        async with s.read("orders") as cql:
+            assert await do.get(cql, "a") == "tea"

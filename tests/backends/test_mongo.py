@@ -11,7 +11,7 @@ import pymongo
 import pytest
 from bson import Timestamp
 from fix_rig_mongo import MongoRig
-from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.operations import InsertOne, UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.database import Database
@@ -36,7 +36,7 @@ from regionkit.backends.mongo.seen import as_timestamp, position_of
 from regionkit.backends.place import Place
 from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency import gather, sleep
-from regionkit.errors import ConfigurationError, NoEligibleEndpoint
+from regionkit.errors import ConfigurationError, ResidencyViolation
 from regionkit.routing.bookmark import OWNER_ONLY
 from regionkit.topology import profile
 
@@ -319,7 +319,7 @@ def test_a_slow_command_ends_at_the_deadline(kit: RegionKit) -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             with s.read("orders", consistency=STRONG, timeout=0.6) as db:
-                db.things.find_one({"$where": "sleep(5000) || true"})
+                db.things.find_one({"$where": "for (;;) {}"})
         assert time.monotonic() - began < 2.0
         with s.read("orders", consistency=STRONG) as db:
             assert db.things.find_one({}) == {"_id": 1}
@@ -349,7 +349,7 @@ def test_more_commands_than_connections_wait_their_turn(mongo_store_rig: MongoRi
             with s.read("orders", timeout=3, consistency=EVENTUAL) as db:
                 slow = {"$where": "sleep(60000) || true"}
                 found = gather([lambda: db.things.find_one(slow)] * 3)
-            assert all(isinstance(error, TimeoutError | ExecutionTimeout) for error in found)
+            assert all(isinstance(error, TimeoutError | PyMongoError) for error in found)
             assert [error for error in found if "connections to" in str(error)]
         assert kit.status().endpoints[0].read_breaker == "closed"
 
@@ -409,7 +409,7 @@ def test_regions_that_residency_refuses_are_not_read(mongo_store_rig: MongoRig) 
                     db.things.find_one({})
                 assert s.last_route is not None
                 assert s.last_route.region != "ap-northeast-2"
-    with pytest.raises(NoEligibleEndpoint):
+    with pytest.raises(ResidencyViolation):
         store = MongoStore("orders", url=mongo_store_rig.url)
         nowhere = Topology(namespace="shop", regions=[Region("sa-east-1")], stores=[store])
         with RegionKit(nowhere, local="sa-east-1") as kit, kit.session() as s, s.read("orders") as db:

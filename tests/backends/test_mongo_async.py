@@ -11,7 +11,7 @@ import pytest
 from bson import Timestamp
 from fix_rig_mongo import MongoRig
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.operations import InsertOne, UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -35,7 +35,7 @@ from regionkit.backends.mongo.seen import as_timestamp, position_of
 from regionkit.backends.place import Place
 from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency_async import agather, asleep
-from regionkit.errors import ConfigurationError, NoEligibleEndpoint
+from regionkit.errors import ConfigurationError, ResidencyViolation
 from regionkit.routing.bookmark import OWNER_ONLY
 from regionkit.topology import profile
 
@@ -318,7 +318,7 @@ async def test_a_slow_command_ends_at_the_deadline(kit: AsyncRegionKit) -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             async with s.read("orders", consistency=STRONG, timeout=0.6) as db:
-                await db.things.find_one({"$where": "sleep(5000) || true"})
+                await db.things.find_one({"$where": "for (;;) {}"})
         assert time.monotonic() - began < 2.0
         async with s.read("orders", consistency=STRONG) as db:
             assert await db.things.find_one({}) == {"_id": 1}
@@ -348,7 +348,7 @@ async def test_more_commands_than_connections_wait_their_turn(mongo_store_rig: M
             async with s.read("orders", timeout=3, consistency=EVENTUAL) as db:
                 slow = {"$where": "sleep(60000) || true"}
                 found = await agather([lambda: db.things.find_one(slow)] * 3)
-            assert all(isinstance(error, TimeoutError | ExecutionTimeout) for error in found)
+            assert all(isinstance(error, TimeoutError | PyMongoError) for error in found)
             assert [error for error in found if "connections to" in str(error)]
         assert kit.status().endpoints[0].read_breaker == "closed"
 
@@ -408,7 +408,7 @@ async def test_regions_that_residency_refuses_are_not_read(mongo_store_rig: Mong
                     await db.things.find_one({})
                 assert s.last_route is not None
                 assert s.last_route.region != "ap-northeast-2"
-    with pytest.raises(NoEligibleEndpoint):
+    with pytest.raises(ResidencyViolation):
         store = MongoStore("orders", url=mongo_store_rig.url)
         nowhere = Topology(namespace="shop", regions=[Region("sa-east-1")], stores=[store])
         async with AsyncRegionKit(nowhere, local="sa-east-1") as kit, kit.session() as s, s.read("orders") as db:

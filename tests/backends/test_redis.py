@@ -350,6 +350,44 @@ def test_what_a_keyed_write_can_not_hold_is_refused_by_name(
         assert client.exists("n", f"{NAMESPACE}:rk:marker:orders:k") == 0
 
 
+def test_a_keyed_write_on_a_full_server_is_whole_or_nothing(own_redis: Any) -> None:
+    """What needs memory is refused and leaves the key free; what needs none comes with its marker."""
+    servers = own_redis(0)
+    with RegionKit(one_region(servers.primary.url), local="us-east-1", profile=PATIENT) as kit:
+        kit.create_tables()
+
+        def add(pipe: Any) -> None:
+            pipe.incr("n")
+
+        def remove(pipe: Any) -> None:
+            pipe.delete("a")
+
+        with kit.session() as s:
+            with s.write("orders") as client:
+                client.set("a", "x" * 100)
+                client.config_set("maxmemory", 1)
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                s.execute_write("orders", add, idempotency_key="k1")
+            assert s.execute_write("orders", remove, idempotency_key="k2") == [1]
+            assert s.execute_write("orders", remove, idempotency_key="k2") == [1]
+            with s.write("orders") as client:
+                client.config_set("maxmemory", 0)
+            assert s.execute_write("orders", add, idempotency_key="k1") == [1]
+
+
+def test_a_command_with_too_many_words_for_a_script_is_refused(kit: RegionKit) -> None:
+    """Before it is sent: Lua would fail in the middle."""
+
+    def work(pipe: Any, count: int) -> None:
+        pipe.incr("n")
+        pipe.mset({f"k{number}": number for number in range(count)})
+
+    with kit.session() as s:
+        with pytest.raises(UsageError, match="words"):
+            s.execute_write("orders", lambda pipe: work(pipe, 3000), idempotency_key="k")
+        assert s.execute_write("orders", lambda pipe: work(pipe, 2400), idempotency_key="k") == [1, True]
+
+
 def test_a_tombstone_bars_the_attempts_that_had_not_seen_it(kit: RegionKit, redis_store_rig: RedisRig) -> None:
     """One that is on its way does nothing; a new one replaces the tombstone it saw, and no later one."""
     shard = kit._store("orders").shards[0]

@@ -353,6 +353,44 @@ async def test_what_a_keyed_write_can_not_hold_is_refused_by_name(
         assert client.exists("n", f"{NAMESPACE}:rk:marker:orders:k") == 0
 
 
+async def test_a_keyed_write_on_a_full_server_is_whole_or_nothing(own_redis: Any) -> None:
+    """What needs memory is refused and leaves the key free; what needs none comes with its marker."""
+    servers = own_redis(0)
+    async with AsyncRegionKit(one_region(servers.primary.url), local="us-east-1", profile=PATIENT) as kit:
+        await kit.create_tables()
+
+        async def add(pipe: Any) -> None:
+            pipe.incr("n")
+
+        async def remove(pipe: Any) -> None:
+            pipe.delete("a")
+
+        async with kit.session() as s:
+            async with s.write("orders") as client:
+                await client.set("a", "x" * 100)
+                await client.config_set("maxmemory", 1)
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                await s.execute_write("orders", add, idempotency_key="k1")
+            assert await s.execute_write("orders", remove, idempotency_key="k2") == [1]
+            assert await s.execute_write("orders", remove, idempotency_key="k2") == [1]
+            async with s.write("orders") as client:
+                await client.config_set("maxmemory", 0)
+            assert await s.execute_write("orders", add, idempotency_key="k1") == [1]
+
+
+async def test_a_command_with_too_many_words_for_a_script_is_refused(kit: AsyncRegionKit) -> None:
+    """Before it is sent: Lua would fail in the middle."""
+
+    async def work(pipe: Any, count: int) -> None:
+        pipe.incr("n")
+        pipe.mset({f"k{number}": number for number in range(count)})
+
+    async with kit.session() as s:
+        with pytest.raises(UsageError, match="words"):
+            await s.execute_write("orders", lambda pipe: work(pipe, 3000), idempotency_key="k")
+        assert await s.execute_write("orders", lambda pipe: work(pipe, 2400), idempotency_key="k") == [1, True]
+
+
 async def test_a_tombstone_bars_the_attempts_that_had_not_seen_it(
     kit: AsyncRegionKit, redis_store_rig: RedisRig
 ) -> None:

@@ -26,7 +26,6 @@ from regionkit import (
     Topology,
     UnknownHome,
     UsageError,
-    WritePartitioning,
 )
 from regionkit.core.concurrency_async import asleep
 from regionkit.routing.placement import Placement
@@ -101,6 +100,7 @@ async def test_a_partition_without_an_entry_is_read_from_its_owner(
     async with kit.session() as s:
         async with s.write("carts", key=f"{KR}:c9") as db:
             await do.put(db, f"{KR}:c9", "tea")
+        await s.bookmark()  # where the position is taken late, it is there now
         async with s.read("carts", key=f"{US}:c9") as db:
             await do.get(db, f"{US}:c9")
         assert s.last_route is not None
@@ -122,8 +122,8 @@ async def test_a_session_is_locked_to_its_key(kit: AsyncRegionKit, partition_rig
             await s.execute_read("carts", lambda db: do.get(db, "a"), key=f"{KR}:t43")
         async with s.read("carts", key=f"{KR}:t43", unlocked=True) as db:
             assert await do.get(db, "a") is None
-        async with s.read("orders") as db:
-            await do.get(db, "a")
+        async with s.read("orders"):
+            pass
 
 
 async def test_keys_that_can_not_be_placed_are_refused(kit: AsyncRegionKit) -> None:
@@ -247,14 +247,12 @@ async def test_a_lost_directory_does_not_stop_known_keys(partition_rig: Partitio
     """In the process that knew them, and in one that starts later with the copy on disk; an unknown key is an error."""
     do = partition_rig.AsyncActions
     home = Directory("places", max_age=0.05, copy=str(tmp_path / "copy"))
-    us_url = partition_rig.urls[US]
-    places = SqlStore("places", endpoints=[Endpoint(US, Role.PRIMARY, us_url[0])])
+    places = SqlStore("places", endpoints=[Endpoint(US, Role.PRIMARY, partition_rig.directory_url)])
     gone = SqlStore("places", endpoints=[Endpoint(US, Role.PRIMARY, f"sqlite:///{tmp_path}/no/such/folder.db")])
 
     def topology(kept_in: SqlStore) -> Topology:
         whole = partition_rig.topology(PATTERN)
-        carts = SqlStore("carts", strategy=WritePartitioning(home), endpoints=partition_rig.endpoints())
-        return Topology(namespace="shop", regions=whole.regions, stores=[carts, kept_in])
+        return Topology(namespace="shop", regions=whole.regions, stores=[partition_rig.carts(home), kept_in])
 
     async with AsyncRegionKit(topology(places), local=KR) as kit:
         await seen(kit)

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from regionkit.backends.sql.mariadb_server import MariaServer
-from regionkit.backends.sql.postgres_server import PostgresServer
-from regionkit.backends.sql.sqlite_server import SqliteServer
-from regionkit.backends.values import Capabilities
 from regionkit.core.retry import RetryBudget, RetryPolicy
 from regionkit.topology import PROFILES, Profile, SqlOptions
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-SERVERS = (PostgresServer, MariaServer, SqliteServer)
-
-
-def matrix() -> str:
-    """The capabilities of every server, as the page shows them."""
-    names = [field.name for field in fields(Capabilities) if field.name not in ("server", "notes")]
-    lines = ["| Server | " + " | ".join(f"`{name}`" for name in names) + " |", "|---" * (len(names) + 1) + "|"]
-    for server in SERVERS:
-        values = asdict(server.capabilities)
-        shown = ["yes" if values[n] is True else "no" if values[n] is False else values[n] for n in names]
-        lines.append(f"| {server.capabilities.server} | " + " | ".join(shown) + " |")
-    for server in SERVERS:
-        lines += ["", f"Limits of {server.capabilities.server}:", ""]
-        lines += [f"- {note}" for note in server.capabilities.notes]
-    return "\n".join(lines)
-
-
-def test_the_support_matrix_is_what_the_backends_declare() -> None:
-    """Print `matrix()` into the page when a capability changed."""
-    text = (REFERENCE / "support-matrix.md").read_text()
-    assert text.partition("<!-- capabilities -->")[2].partition("<!-- end -->")[0].strip() == matrix()
 
 
 def rows(page: str, pattern: str) -> list[tuple[str, ...]]:

@@ -281,7 +281,10 @@ def test_a_live_owner_that_is_replaced_becomes_a_copy_at_once(
 def test_a_keyed_write_finds_the_new_owner(kit: RegionKit, regions: MemoryRegions, clock: VirtualClock) -> None:
     """Also one that was decided for the former owner: marker and effect go where its connection goes."""
 
+    runs = []
+
     def add(db: Any) -> int:
+        runs.append(1)
         db["n"] = db.get("n", 0) + 1
         return int(db["n"])
 
@@ -290,6 +293,27 @@ def test_a_keyed_write_finds_the_new_owner(kit: RegionKit, regions: MemoryRegion
         for _ in range(2):
             assert s.execute_write("orders", add, idempotency_key="k") == 1
     assert regions.contents("jp") == {"n": 1}
+    assert len(runs) == 1
+
+
+def test_a_block_does_not_outlive_a_change_of_owner_and_back(
+    kit: RegionKit, regions: MemoryRegions, clock: VirtualClock
+) -> None:
+    """What was written elsewhere meanwhile is not overwritten unseen."""
+    put(kit, "n", 1)
+    clock.advance(0.8)
+    with kit.session() as s:
+        with pytest.raises(RegionUnavailable) as caught:
+            with s.write("orders", timeout=60.0) as db:
+                db["n"] += 10
+                regions.promote("jp")
+                regions.tell(kit)
+                put(kit, "n", 2)
+                clock.advance(0.8)
+                regions.promote("us")
+                regions.tell(kit)
+        assert caught.value.committed == "no"
+    assert regions.contents("us") == {"n": 2}
 
 
 def test_a_strong_read_over_a_promotion_is_fenced(kit: RegionKit, regions: MemoryRegions, clock: VirtualClock) -> None:
@@ -334,7 +358,13 @@ def test_an_old_owner_alone_takes_no_writes(kit: RegionKit, regions: MemoryRegio
     with pytest.raises((NoEligibleEndpoint, Fenced, RegionUnavailable)):
         put(kit, "b")
     assert regions.contents("us") == {}
-    regions.revive("jp")
+    with RegionKit(regions.topology, local="us", clock=clock) as unaware, unaware.session() as s:
+        with pytest.raises(RegionUnavailable):
+            with s.read("orders", consistency=EVENTUAL) as db:
+                put(unaware, "lost")
+                assert set(db) == {"lost"}
+                regions.revive("jp")
+                set(db)  # a state of before it would be
     assert regions.contents("us") == {"a": 1}
 
 

@@ -292,7 +292,10 @@ async def test_a_keyed_write_finds_the_new_owner(
 ) -> None:
     """Also one that was decided for the former owner: marker and effect go where its connection goes."""
 
+    runs = []
+
     async def add(db: Any) -> int:
+        runs.append(1)
         db["n"] = db.get("n", 0) + 1
         return int(db["n"])
 
@@ -301,6 +304,27 @@ async def test_a_keyed_write_finds_the_new_owner(
         for _ in range(2):
             assert await s.execute_write("orders", add, idempotency_key="k") == 1
     assert regions.contents("jp") == {"n": 1}
+    assert len(runs) == 1
+
+
+async def test_a_block_does_not_outlive_a_change_of_owner_and_back(
+    kit: AsyncRegionKit, regions: AsyncMemoryRegions, clock: VirtualClock
+) -> None:
+    """What was written elsewhere meanwhile is not overwritten unseen."""
+    await put(kit, "n", 1)
+    clock.advance(0.8)
+    async with kit.session() as s:
+        with pytest.raises(RegionUnavailable) as caught:
+            async with s.write("orders", timeout=60.0) as db:
+                db["n"] += 10
+                await regions.promote("jp")
+                await regions.tell(kit)
+                await put(kit, "n", 2)
+                clock.advance(0.8)
+                await regions.promote("us")
+                await regions.tell(kit)
+        assert caught.value.committed == "no"
+    assert regions.contents("us") == {"n": 2}
 
 
 async def test_a_strong_read_over_a_promotion_is_fenced(
@@ -349,7 +373,13 @@ async def test_an_old_owner_alone_takes_no_writes(
     with pytest.raises((NoEligibleEndpoint, Fenced, RegionUnavailable)):
         await put(kit, "b")
     assert regions.contents("us") == {}
-    await regions.revive("jp")
+    async with AsyncRegionKit(regions.topology, local="us", clock=clock) as unaware, unaware.session() as s:
+        with pytest.raises(RegionUnavailable):
+            async with s.read("orders", consistency=EVENTUAL) as db:
+                await put(unaware, "lost")
+                assert set(db) == {"lost"}
+                await regions.revive("jp")
+                set(db)  # a state of before it would be
     assert regions.contents("us") == {"a": 1}
 
 

@@ -224,7 +224,6 @@ def test_a_keyed_write_whose_reply_is_lost_takes_effect_once(own_mongo: Any) -> 
     """The marker commits with the effect, so the same key again, and resolve, know what became of it."""
     servers = own_mongo()
     with proxied(servers) as (proxy, url), kit_of(url) as kit:
-
         runs: list[int] = []
 
         def add(db: Any) -> str:
@@ -247,7 +246,9 @@ def test_a_keyed_write_whose_reply_is_lost_takes_effect_once(own_mongo: Any) -> 
 def _keyed(session: Any, work: Any) -> Any:
     try:
         return session.execute_write("orders", work, idempotency_key="k1", timeout=5)
-    except RegionKitError:
+    except RegionKitError as e:
+        print(str(e)[:700])
+        time.sleep(1)
         return None
 
 

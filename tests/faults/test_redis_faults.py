@@ -420,11 +420,11 @@ def test_a_demotion_and_promotion_by_others_is_not_proved(own_redis: Any) -> Non
     a.follow(b)  # what only it had is lost
     with b.client() as client:
         client.set("filler", "x" * 1000)
+    servers_in_step(b, a)
     a.promote()
     b.kill()
     with kit_of(servers, local=REGIONS[0]) as kit:
-        with kit.session() as s, s.read("orders", consistency=EVENTUAL) as client:
-            assert client.get("filler")
+        kit.session()  # its monitor begins
         wait_until(lambda: "no history row" in str(kit.explain("orders", "write")), 30)
         with pytest.raises((Fenced, NoEligibleEndpoint, RegionUnavailable)):
             written(kit, "no")
@@ -486,36 +486,3 @@ def test_a_forked_child_has_connections_of_its_own(redis_store_rig: Any) -> None
         assert int(os.read(reader, 100)) != before
         os.close(reader)
         assert number() == before
-
-
-def commands(client: redis.Redis) -> dict[str, set[str]]:
-    """Every command of a server with its flags, subcommands as words."""
-    found: dict[str, set[str]] = {}
-
-    def take(rows: list[Any]) -> None:
-        for row in rows:
-            found[row[0].decode().upper().replace("|", " ")] = {flag.decode() for flag in row[2]}
-            take(row[9] if len(row) > 9 else [])
-
-    connection = client.connection_pool.get_connection()
-    connection.send_command("COMMAND")
-    take(connection.read_response())
-    client.connection_pool.release(connection)
-    return found
-
-
-@pytest.mark.parametrize("provider", ["local", "wheel"])
-def test_the_table_of_reading_commands_is_the_servers(
-    own_redis: Any, provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the server marks as reading is in the table, but for commands of clusters; what it marks as writing is not."""
-    from regionkit.backends.redis.commands import READS, Act, judged
-
-    monkeypatch.setenv("REGIONKIT_TEST_PROVIDERS", provider)
-    with own_redis(0).primary.client() as client:
-        flags = commands(client)
-    reading = {name for name, found in flags.items() if "readonly" in found and not name.startswith("CLUSTER")}
-    assert reading - READS == set()
-    writing = [name for name, found in flags.items() if "write" in found]
-    assert len(writing) > 100
-    assert [name for name in writing if judged(name.split()).act is not Act.WRITES] == []

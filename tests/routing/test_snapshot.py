@@ -26,13 +26,25 @@ def apart(a: Lineage, b: Lineage) -> bool:
     return a.current.history != b.current.history and not goes_on_from(a, b) and not goes_on_from(b, a)
 
 
-def owner_by_descent(seen: list[Observation], known: Lineage | None) -> tuple[int, Lineage | None]:
-    """The rule, written anew: (owner, newest known lineage) when every endpoint was asked and 0 was the first primary."""
+def top_of(pool: list[Lineage]) -> Lineage | None:
+    tops = [x for x in pool if not any(apart(x, y) or goes_on_from(y, x) for y in pool)]
+    return tops[0] if tops else None
+
+
+def owner_by_descent(seen: list[Observation], known: Lineage | None, settled: bool) -> tuple[int, Lineage | None, bool]:
+    """The rule, written anew: (owner, newest known lineage, whether a primary was seen in it or before it), when every
+    endpoint was asked and 0 was the first primary.
+    """
     told_of = [o.lineage if o.recorded else None for o in seen]
     found = [x for x in told_of if x is not None]
-    pool = found if known is None else [x for x in found if goes_on_from(x, known)]
-    tops = [x for x in pool if not any(apart(x, y) or goes_on_from(y, x) for y in pool)]
-    known = tops[0] if tops else known
+    of_primaries = [x for x, o in zip(told_of, seen, strict=True) if x is not None and o.role is PRIMARY]
+    if not settled and of_primaries:
+        known = top_of(of_primaries)
+        settled = known is not None
+    elif known is None:
+        known = top_of(found)
+    if known is not None:
+        known = top_of([x for x in found if goes_on_from(x, known)]) or known
     claims = []
     for i, o in enumerate(seen):
         mine = told_of[i]
@@ -47,7 +59,7 @@ def owner_by_descent(seen: list[Observation], known: Lineage | None) -> tuple[in
         if any(j != i and p.role is PRIMARY and told_of[j] and apart(told_of[j], mine) for j, p in enumerate(seen)):  # type: ignore[arg-type]
             continue
         claims.append(i)
-    return (claims[0] if len(claims) == 1 else -1), known
+    return (claims[0] if len(claims) == 1 else -1), known, settled
 
 
 @settings(max_examples=1500, deadline=None)
@@ -58,6 +70,7 @@ def test_the_owner_is_who_the_model_says(seed: int) -> None:
     snapshot = fresh("PRR")
     seen: dict[int, Observation] = {}
     known: Lineage | None = None
+    settled = False
     for at in range(random.randint(3, 12)):
         i = at if at < 3 else random.randrange(3)
         lineage = random.choice(LINEAGES)
@@ -66,10 +79,10 @@ def test_the_owner_is_who_the_model_says(seed: int) -> None:
         seen[i] = answer
         snapshot = after(snapshot, (i, answer))
         if len(seen) < 3:
-            known = snapshot.lineage
+            known, settled = snapshot.lineage, snapshot.settled
             continue
-        owner, known = owner_by_descent([seen[j] for j in range(3)], known)
-        assert snapshot.lineage == known
+        owner, known, settled = owner_by_descent([seen[j] for j in range(3)], known, settled)
+        assert (snapshot.lineage, snapshot.settled) == (known, settled)
         assert snapshot.owner == owner
         unrecorded = [o for o in seen.values() if o.role is PRIMARY and o.lineage is not None and not o.recorded]
         assert bool(snapshot.unrecorded) == bool(unrecorded)
@@ -178,6 +191,22 @@ def test_replicas_promoted_apart_are_barred_and_older_ones_are_not() -> None:
         fresh("PRR"), (0, told(PRIMARY, H12, 150)), (1, told(REPLICA, H13, 150)), (2, told(REPLICA, H1, 60))
     )
     assert "apart" in snapshot.endpoints[1].barred and not snapshot.endpoints[2].barred
+
+
+def test_a_replica_of_another_store_decides_nothing() -> None:
+    """Whichever answers first: the primary's history is the store's, and the copy of another one is barred."""
+    mine, foreign = (0, told(PRIMARY, H1)), (1, told(REPLICA, chain("z1")))
+    for snapshot in (after(fresh("PR"), mine, foreign), after(fresh("PR"), foreign, mine)):
+        assert writes(snapshot) == 0
+        assert "apart" in snapshot.endpoints[1].barred
+
+
+def test_what_replicas_say_counts_until_a_primary_is_seen() -> None:
+    """An old primary that comes back is told from the newer history of its copies; then no foreign primary is believed."""
+    snapshot = after(fresh("PRR"), (1, told(REPLICA, H12, 90)), (0, told(PRIMARY, H1)))
+    assert "replaced" in snapshot.endpoints[0].barred and snapshot.owner == -1
+    settled = after(fresh("PR"), (0, told(PRIMARY, H1)), (0, told(PRIMARY, chain("z1"), at=11.0)))
+    assert settled.owner == -1 and settled.lineage == H1
 
 
 def test_round_trips_are_smoothed_and_never_above_the_newest() -> None:

@@ -134,8 +134,8 @@ def test_several_partitions_in_one_region() -> None:
     )
     topology(carts)
     assert [(s.name, s.partitions, len(s.endpoints)) for s in carts.shards(["a", "b"])] == [
-        ("a", ("p0", "p1"), 1),
-        ("a#2", ("p2",), 2),
+        ("p0+p1", ("p0", "p1"), 1),
+        ("p2", ("p2",), 2),
     ]
 
 

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import cassandra.cluster as driver
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import (
@@ -24,7 +25,6 @@ from cassandra.cluster import (
     Cluster,
     ExecutionProfile,
     Session,
-    _discard_cluster_shutdown,
 )
 from cassandra.connection import DefaultEndPoint
 from cassandra.policies import (
@@ -141,7 +141,7 @@ class Opener:
         self.opened: Opened | None = None
         self._opening: Future[Opened] | None = None
         self._lock = threading.Lock()
-        self._lost_since = 0.0
+        self._lost_since = self._lost_last = float("-inf")
 
     def open(self) -> Future[Opened]:
         """The connections; one attempt at a time."""
@@ -156,10 +156,12 @@ class Opener:
         with self._lock:
             if self.opened is not opened:
                 return
-            since = self._lost_since = self._lost_since or now
-            if now - since < FIND_ANEW_AFTER:
+            if now - self._lost_last > FIND_ANEW_AFTER / 2.0:  # it was there in between
+                self._lost_since = now
+            self._lost_last = now
+            if now - self._lost_since < FIND_ANEW_AFTER:
                 return
-            self.opened, self._lost_since = None, 0.0
+            self.opened = None
         in_thread(opened.cluster.shutdown, "regionkit cassandra close")
 
     def close(self) -> Future[None]:
@@ -171,8 +173,9 @@ class Opener:
 
     def abandon(self) -> None:
         """After a fork: hold on to the parent's, so that nothing of it is closed here."""
-        if self.opened is not None:
-            _discard_cluster_shutdown(self.opened.cluster)
+        leave = getattr(driver, "_discard_cluster_shutdown", None)  # else the driver closes them when this process ends
+        if self.opened is not None and leave is not None:
+            leave(self.opened.cluster)
         self._inherited.append((self.opened, self._opening))
         self._renew()
 

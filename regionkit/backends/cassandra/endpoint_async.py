@@ -63,17 +63,18 @@ CAPABILITIES = Capabilities(
 class AsyncCassandraLease:
     """A block's use of the shared connections: answers are told apart by their streams, so nothing is taken from others."""
 
-    __slots__ = ("_endpoint", "deadline", "opened", "seen")
+    __slots__ = ("_endpoint", "deadline", "opened", "seen", "setting")
 
     def __init__(self, endpoint: AsyncCassandraEndpoint, opened: Opened, seen: Observation, deadline: Deadline) -> None:
         self._endpoint = endpoint
+        self.setting = endpoint.setting
         self.opened = opened
         self.seen = seen
         self.deadline = deadline
 
     async def observe(self) -> Observation:
-        """Ask the data centre where it stands."""
-        self.seen = await self._endpoint.ask(self.opened, self.deadline.require("asking where it stands"))
+        """Ask the data centre where it stands; half of the time that is left stays for another one."""
+        self.seen = await self._endpoint.ask(self.opened, self.deadline.require("asking where it stands") / 2.0)
         return self.seen
 
     def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
@@ -96,7 +97,7 @@ class AsyncCassandraEndpoint:
         self._datacenter = dict(store.datacenters).get(region, region)
         self._opener = Opener(place, url, self._datacenter)
         self._tables = Tables(place.namespace)
-        self._set = Setting(store.options, self._keyspace, self._datacenter, shared_by(url), place.clock)
+        self.setting = Setting(store.options, self._keyspace, self._datacenter, shared_by(url), place.clock)
         self._seen: Observation | None = None
 
     async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncCassandraLease:
@@ -135,7 +136,7 @@ class AsyncCassandraEndpoint:
         self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncCassandraHandle:
         """What the user types with."""
-        return AsyncCassandraHandle(self._set, kind, source, mode, asked)
+        return AsyncCassandraHandle(self.setting, kind, source, mode, asked)
 
     async def ask(self, opened: Opened, timeout: float) -> Observation:
         """The keyspace's live replication and the row of its history, both in one round trip."""

@@ -109,17 +109,22 @@ class AsyncCassandraHandle:
 
     @property
     def datacenter(self) -> str:
-        """Of the endpoint."""
+        """Of the endpoint that serves the block; before its first statement, the one decided on."""
         return self._set.datacenter
 
     @property
     def used(self) -> bool:
-        """Whether a statement was sent that may have had an effect."""
-        return self._sent > 0
+        """Whether a statement was sent that the session has to remember.
+
+        One that surely had no effect is none. Nor is a read at another level than SESSION: what it showed may be on so few
+        replicas that no later read is sure to meet it.
+        """
+        return self._sent > 0 and self._level is Level.SESSION
 
     async def begin(self, lease: AsyncLease) -> None:
-        """Take the connection now."""
+        """Take the connection now: it may be of another endpoint than the one that made this handle."""
         self._lease = lease
+        self._set = self._lease.setting
         stamps = [e.position.stamp for e in self._asked().entries if isinstance(e.position, Levels)]
         self._floor = max(stamps, default=0)
 
@@ -316,12 +321,16 @@ class AsyncCassandraHandle:
             pending.give_up()
 
     def position(self) -> Levels | None:
-        """The levels of what was written and read, when something was written."""
-        if not self.commits:
+        """The levels of what was written and read, when something was written.
+
+        A write without an answer is promised to nobody, but its time stamp is there for the next one to be later.
+        """
+        if not self.commits and not self.unknown:
             return None
         options, here = self._set.options, self._set.datacenter
+        writes = ((here, options.write_level),) if self.commits else ()
         reads = ((here, options.read_level),) if self._read else ()
-        return Levels(((here, options.write_level),), reads, self._stamp)
+        return Levels(writes, reads, self._stamp)
 
     def outcome(self, result: Any) -> Any:
         """What `execute_write` gives back."""

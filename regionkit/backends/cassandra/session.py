@@ -67,5 +67,5 @@ class CassandraSession:
 
     @property
     def datacenter(self) -> str:
-        """The data centre whose nodes run the statements."""
+        """The data centre whose nodes run the statements; sure once one was sent."""
         return self._handle.datacenter

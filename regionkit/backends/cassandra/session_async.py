@@ -68,5 +68,5 @@ class AsyncCassandraSession:
 
     @property
     def datacenter(self) -> str:
-        """The data centre whose nodes run the statements."""
+        """The data centre whose nodes run the statements; sure once one was sent."""
         return self._handle.datacenter

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from regionkit.backends.base_async import AsyncLease, AsyncLeaseSource
-from regionkit.backends.memory.bridge_async import aresume
 from regionkit.backends.memory.mapping import MemoryMapping
-from regionkit.backends.memory.world import ABSENT, Conflict, Meta
+from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
 from regionkit.backends.values import BlockMode
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import reach
@@ -118,7 +117,6 @@ class AsyncMemoryHandle:
         "_position",
         "_read",
         "_read_all",
-        "_source",
         "_unknown",
         "_used",
         "_whole",
@@ -128,7 +126,6 @@ class AsyncMemoryHandle:
     def __init__(self, endpoint: AsyncMemoryEndpoint, kind: Kind, source: AsyncLeaseSource, mode: BlockMode) -> None:
         self._endpoint = endpoint
         self._kind = kind
-        self._source = source
         self._whole = kind is Kind.WRITE or mode.snapshot
         self._lease: Any = None
         self._data: dict[str, Any] | None = None
@@ -198,9 +195,7 @@ class AsyncMemoryHandle:
                 why="what a block reads and writes belongs to its one transaction.",
                 fix="use it inside the block; values taken out of it may be used anywhere.",
             )
-        if self._lease is None:
-            self._lease = aresume(self._source())
-            self._endpoint = self._lease.endpoint
+        assert self._lease is not None, "a block in memory takes its connection when it opens"
         self._lease.check()
         self._used = True
         if self._data is not None:
@@ -250,6 +245,8 @@ class AsyncMemoryHandle:
         with world.lock:
             world.settle()
             self._unpin()
+            if node.incarnation != self._lease.seen.incarnation:  # though it may be the primary again
+                raise NotPrimary(f"{node.name} was replaced since the block began")
             try:
                 if world.replies_to_lose and node is world.owner and not world.replies_to_lose[0]:
                     world.replies_to_lose.popleft()

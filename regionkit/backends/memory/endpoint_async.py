@@ -43,6 +43,7 @@ class AsyncMemoryEndpoint:
         markers=True,
         detects_promotion=False,
         modes=frozenset({"snapshot", "transaction"}),
+        eager=True,
         notes=(
             "in this process only, and gone with it: for tests of applications",
             "a write block that rests on what another commit changed meanwhile is rolled back at its end",

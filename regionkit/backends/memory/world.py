@@ -219,6 +219,8 @@ class World:
         if node is self.owner:
             self._log.append(_Entry(position, self._now(), data, meta))
             self.settle()
+        else:
+            node.rewound = True  # when it is a copy again
         return position
 
     def put(self, node: WorldNode, key: Meta, decide: Callable[[Any], Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["LEVELLED", "acknowledged_below_majority", "is_below", "refusal", "took_effect", "writes"]
+__all__ = ["ENDING", "LEVELLED", "acknowledged_below_majority", "is_below", "refusal", "took_effect", "writes"]
 
 READING = frozenset(
     {

@@ -100,6 +100,7 @@ class MongoEndpoint:
         self._seen: Observation | None = None
         self._making = threading.Lock()
         self._inherited: list[object] = []
+        self._closed = False
 
     @property
     def member(self) -> Member:
@@ -112,6 +113,13 @@ class MongoEndpoint:
 
     def _parts(self) -> tuple[Member, MongoRecords]:
         if self._made is None:
+            if self._closed:
+                raise RegionUnavailable(
+                    f"{self.place.endpoint.id!r} of {self.place.store.name!r} is closed.",
+                    why="its kit was closed, or it stands where the store's residency refuses it.",
+                    fix="use a kit that is open.",
+                    store=self.place.store.name,
+                )
             try:
                 member = Member(self.place)
             except (DriverConfigurationError, OSError) as error:
@@ -248,6 +256,7 @@ class MongoEndpoint:
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
+        self._closed = True
         made, self._made, self._seen = self._made, None, None
         if made is not None:
             made[0].close()

@@ -99,6 +99,7 @@ class AsyncMongoEndpoint:
         self._seen: Observation | None = None
         self._making = threading.Lock()
         self._inherited: list[object] = []
+        self._closed = False
 
     @property
     def member(self) -> AsyncMember:
@@ -111,6 +112,13 @@ class AsyncMongoEndpoint:
 
     def _parts(self) -> tuple[AsyncMember, AsyncMongoRecords]:
         if self._made is None:
+            if self._closed:
+                raise RegionUnavailable(
+                    f"{self.place.endpoint.id!r} of {self.place.store.name!r} is closed.",
+                    why="its kit was closed, or it stands where the store's residency refuses it.",
+                    fix="use a kit that is open.",
+                    store=self.place.store.name,
+                )
             try:
                 member = AsyncMember(self.place)
             except (DriverConfigurationError, OSError) as error:
@@ -249,6 +257,7 @@ class AsyncMongoEndpoint:
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
+        self._closed = True
         made, self._made, self._seen = self._made, None, None
         if made is not None:
             await made[0].close()

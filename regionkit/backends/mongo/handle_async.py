@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -61,10 +63,12 @@ class AsyncMongoHandle:
         self._mode = mode
         self._lease: Any = None
         self._taking = AsyncLock()
+        self._counting = threading.Lock()
         self._over = False
         self._ended = False
         self._below = False
         self._open_commit = False
+        self._unheard = False
         self._position: int | None = None
         self.is_read = kind is Kind.READ
         self.level = "majority"
@@ -121,7 +125,6 @@ class AsyncMongoHandle:
         lease = self._lease
         left: float = lease.deadline.remaining()
         if left <= 0.0:
-            self.expired = True
             lease.deadline.require("a command", store=self._member.place.store.name)
         await lease.recheck()
         self.margin = min(lease.seen.rtt, MOST_MARGIN * left)
@@ -165,14 +168,16 @@ class AsyncMongoHandle:
         """A write was answered: count it, and take its position."""
         if not took_effect(reply):
             return
-        self.commits += 1
-        self._below = self._below or acknowledged_below_majority(command, reply)
         at = reply.get("operationTime")
-        if at is not None:
-            self._position = max(position_of(at), self._position or 0)
+        with self._counting:  # threads may share a block
+            self.commits += 1
+            self._below = self._below or acknowledged_below_majority(command, reply)
+            if at is not None:
+                self._position = max(position_of(at), self._position or 0)
 
     def failed(self, error: PyMongoError) -> None:
         """A command failed."""
+        self._unheard = True
         if isinstance(error, NetworkTimeout):
             self.expired = True
         if self.is_read:
@@ -199,10 +204,14 @@ class AsyncMongoHandle:
         starting = self.session._starting_transaction
         try:
             await self.session.commit_transaction()
+        except DeadlineExceeded:  # before it was sent
+            self._leave_behind()
+            raise
         except PyMongoError as error:
             if not is_unknown_commit(error):
                 raise
             self._open_commit = True
+            self._leave_behind()  # if the commit never came, its locks go; if it did, this changes nothing
             place = self._member.place
             raise OutcomeUnknown(
                 f"a commit was sent to {place.endpoint.id!r} of {place.store.name!r}, and no majority confirmed it.",
@@ -222,31 +231,35 @@ class AsyncMongoHandle:
         session = self.session
         if not session.in_transaction:
             return
-        if session._starting_transaction or (self.left() > 0.0 and not self.expired):
-            await session.abort_transaction()
-        if session.in_transaction:
-            await self._leave_behind()
+        if not session._starting_transaction:
+            self._unheard = True
+            if self.left() > 0.0 and not self.expired:
+                self._unheard = False  # until a command fails
+                with contextlib.suppress(DeadlineExceeded):
+                    await session.abort_transaction()  # says nothing where it was not heard
+            if self._unheard:
+                self._leave_behind()
+        await session._transaction.reset()
 
-    async def _leave_behind(self) -> None:
+    def _leave_behind(self) -> None:
         """The server would hold an open transaction for a minute: the next probe aborts it."""
-        session = self.session
+        server_session = self.session._server_session
         self._member.abandon(
             {
                 "abortTransaction": 1,
-                "lsid": session._server_session.session_id,
-                "txnNumber": session._server_session.transaction_id,
+                "lsid": server_session.session_id,
+                "txnNumber": server_session.transaction_id,
                 "autocommit": False,
             }
         )
-        session._server_session.mark_dirty()
-        await session._transaction.reset()
+        server_session.mark_dirty()
 
     async def close(self) -> None:
         """Let go of everything but the lease; the database refuses further use."""
         self._over = True
         session = self.session
         if session.in_transaction and not session._starting_transaction:
-            await self._leave_behind()  # cancelled
+            self._leave_behind()  # cancelled
         if session._server_session is not None:
             self._member.client._return_server_session(session._server_session)
             session._server_session = None

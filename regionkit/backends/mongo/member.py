@@ -16,6 +16,7 @@ from typing import Any
 
 import pymongo
 from pymongo import _csot
+from pymongo.pool_shared import PoolState
 from pymongo.read_preferences import ReadPreference
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.synchronous.pool import Pool
@@ -93,7 +94,7 @@ class MemberClient(MongoClient[dict[str, Any]]):
         server: Any = next(iter(self._topology._servers.values()))
         if session is not None and not session.in_transaction:
             session._transaction.reset()
-        if server.pool.state != 2:  # paused, after an error: the next command tries a new connection
+        if server.pool.state == PoolState.PAUSED:  # after an error: this command tries a new connection
             server.pool.ready()
         return server
 
@@ -221,10 +222,11 @@ class Member:
         """Abort transactions and close cursors that blocks had to leave behind."""
         client: Any = self.client
         while self.abandoned:
-            command = self.abandoned.pop()
+            command = self.abandoned[-1]
             server = client._select_server(None, None, "abortTransaction")
             with client._checkout(server, None) as conn:
-                conn.command("admin", command, client=client, check=False)
+                conn.command("admin", dict(command), client=client, check=False)
+            self.abandoned.remove(command)
         if client._kill_cursors_queue:
             client._process_kill_cursors()
 

@@ -17,6 +17,7 @@ import pymongo
 from pymongo import _csot
 from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.asynchronous.pool import Pool
+from pymongo.pool_shared import PoolState
 from pymongo.read_preferences import ReadPreference
 
 from regionkit.backends.mongo.seen import lineage_in, observation, run_of
@@ -94,7 +95,7 @@ class AsyncMemberClient(AsyncMongoClient[dict[str, Any]]):
         server: Any = next(iter(self._topology._servers.values()))
         if session is not None and not session.in_transaction:
             await session._transaction.reset()
-        if server.pool.state != 2:  # paused, after an error: the next command tries a new connection
+        if server.pool.state == PoolState.PAUSED:  # after an error: this command tries a new connection
             await server.pool.ready()
         return server
 
@@ -222,10 +223,11 @@ class AsyncMember:
         """Abort transactions and close cursors that blocks had to leave behind."""
         client: Any = self.client
         while self.abandoned:
-            command = self.abandoned.pop()
+            command = self.abandoned[-1]
             server = await client._select_server(None, None, "abortTransaction")
             async with client._checkout(server, None) as conn:
-                await conn.command("admin", command, client=client, check=False)
+                await conn.command("admin", dict(command), client=client, check=False)
+            self.abandoned.remove(command)
         if client._kill_cursors_queue:
             await client._process_kill_cursors()
 

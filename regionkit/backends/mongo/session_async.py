@@ -18,7 +18,7 @@ from pymongo.client_session_shared import SessionOptions, _EmptyServerSession
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import PyMongoError
 
-from regionkit.backends.mongo.commands import LEVELLED, writes
+from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
 from regionkit.backends.mongo.member_async import AsyncMember, AsyncMemberClient, within
 from regionkit.errors import UsageError
 
@@ -44,8 +44,7 @@ class AsyncBlockSession(AsyncClientSession):
         handle.before(name, command, conn.run)
         if name in LEVELLED and not self.in_transaction:
             command.setdefault("readConcern", {"level": handle.level})
-        if not handle.is_read and writes(name, command):
-            _SENT.set(command)
+        _SENT.set(command if not handle.is_read and writes(name, command) else None)
         super()._apply_to(command, is_retryable, read_preference, conn)
         handle.used = True
 
@@ -112,16 +111,34 @@ class AsyncBlockClient(AsyncMemberClient):
         self.__dict__.update(own)
         self._member = member
 
-    async def _retry_internal(self, *args: Any, **kwargs: Any) -> Any:
+    async def _retry_internal(  # type: ignore[override]  # always called with these
+        self,
+        func: Any,
+        session: Any,
+        bulk: Any,
+        operation: str,
+        is_read: bool = False,
+        address: Any = None,
+        read_pref: Any = None,
+        **more: Any,
+    ) -> Any:
+        """Every operation comes through here, and is run once; only the end of a transaction is safe to ask for twice."""
         handle = self._handle
         left = await handle.ready()
         slots = self._member.slots
         if not slots.try_acquire() and not await slots.acquire(left):
             raise handle.no_connection()
         try:
-            with within(left):
+            with _csot._TimeoutContext(left):
                 _csot.set_rtt(handle.margin)
-                return await super()._retry_internal(*args, **kwargs)
+                if operation in ENDING:
+                    return await super()._retry_internal(func, session, bulk, operation, **more)
+                server = await self._select_server(None, session, operation)
+                if is_read:
+                    async with self._conn_from_server(read_pref, server, session) as (conn, preference):
+                        return await func(session, server, conn, preference)
+                async with self._checkout(server, session) as conn:
+                    return await func(session, conn, False)
         except PyMongoError as error:
             if isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
                 raise _unacknowledged() from error

@@ -41,7 +41,7 @@ CAPABILITIES = Capabilities(
     notes=(
         "Replication is asynchronous: a failover loses acknowledged writes that had not arrived. Their bookmarks say so.",
         "There is nothing to roll back: each command is done once it is answered, also in a block that raises.",
-        "The account needs INFO, MULTI, EXEC and HVALS beside its own commands; EVAL for keyed writes and history.",
+        "The account needs INFO and HVALS beside its own commands; EVAL for keyed writes and history.",
         "In a read block the client refuses what is not known to read; on a replica the server refuses writes too.",
         "A keyed write types with a pipeline that runs as one script; a command that fails ends it, and what ran stays.",
         "Markers and history are keys: an eviction policy that takes keys without a time to live can take them.",
@@ -177,7 +177,7 @@ class RedisEndpoint(RedisPool):
         with self._monitoring:
             try:
                 wire, _ = self.watched(timeout, timeout)
-                _, info, rows = wire.ask()
+                info, rows = wire.ask()
                 wire.stop()
             except BaseException:
                 self._drop_monitor()

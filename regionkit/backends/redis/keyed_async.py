@@ -35,6 +35,8 @@ __all__ = ["AsyncKeyed", "AsyncKeyedPipeline", "find_marker", "put_tombstone"]
 
 KEPT_MS = 25 * 3_600_000
 """How long a marker is kept, ms: a day, and an hour for clocks that differ."""
+MOST_WORDS = 5000
+"""Words of one queued command: Lua takes no more than some 8,000 for a call, and fails in the middle of the script."""
 NOTHING = b"\xc0"
 """What a function that returned None left to store."""
 
@@ -67,6 +69,10 @@ class AsyncKeyedPipeline(AsyncPipeline):
         keys = keys_of(command, words[command.name.count(" ") + 1 :])
         if keys is None:
             raise _refused(command.name, "it can not run in one script with the marker of the key")
+        if len(words) > MOST_WORDS:
+            raise _refused(
+                f"{command.name} with {len(words)} words", f"a script takes at most {MOST_WORDS} in one command"
+            )
         options.pop("keys", None)
         self.queued.append(_Queued((args[0], options), words, keys))
         return self

@@ -1,4 +1,4 @@
-"""What a Redis server says of itself: INFO and the history key, read together, as one observation. Pure.
+"""What a Redis server says of itself: INFO and the history key as one observation. Pure.
 
 1. A position is a replication offset. It counts only in the replication id (`master_replid`) that the newest history row
    was written under: that id is the row's origin.
@@ -68,7 +68,7 @@ def position_in(info: dict[str, str]) -> int | None:
 
 
 def observation_of(info: dict[str, str], rows: list[StoredRow], run: str, sent_at: float, rtt: float) -> Observation:
-    """One answer of a server about itself; `rows` were read in the same step as `info`."""
+    """One answer of a server about itself; `rows` were read just before `info`."""
     origin = info.get("master_replid", "")
     return Observation(
         role=Role.PRIMARY if info.get("role") == "master" else Role.REPLICA,

@@ -185,7 +185,7 @@ class AsyncRedisPool:
         return RegionUnavailable(
             f"no connection to {place.endpoint.id!r} of {place.store.name!r}.",
             why=text[0] if text else type(error).__name__,
-            fix="look at the account of the URL: it needs INFO, MULTI and EXEC beside the commands of its own."
+            fix="look at the account of the URL: it needs INFO and HVALS beside the commands of its own."
             if refused
             else "see kit.status(); reads go on elsewhere where the topology allows it.",
             store=place.store.name,
@@ -230,8 +230,16 @@ class AsyncRedisPool:
             wire.tear()
 
     def evict(self) -> None:
-        """Trust no connection made before now."""
+        """Close idle connections, and those in use when they come back."""
         self._generation += 1
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            try:
+                self._idle.pop().tear()
+            except IndexError:  # another thread took it
+                return
 
     def abandon(self) -> None:
         """After a fork: forget the parent's connections without closing them under its feet."""
@@ -246,5 +254,4 @@ class AsyncRedisPool:
         """Close every connection. May be called twice."""
         self._closed = True
         self._drop_monitor()
-        while self._idle:
-            self._idle.pop().tear()
+        self._close_idle()

@@ -57,8 +57,8 @@ for number = 1, tonumber(ARGV[8]) do
   local count = tonumber(ARGV[at])
   local reply = redis.pcall(unpack(ARGV, at + 1, at + count))
   if type(reply) == 'table' and reply.err then
-    if number == 1 then return {'failed', number, reply.err} end
     failed = {'failed', number, reply.err}
+    if number == 1 then return failed end
     break
   end
   replies[number] = reply
@@ -67,14 +67,12 @@ end
 
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'applied', '1', 'attempt', ARGV[2], 'fingerprint', ARGV[3])
-if not failed then
-  if ARGV[5] ~= '' then
-    redis.call('HSET', KEYS[1], 'result', ARGV[5])
-  elseif ARGV[6] ~= '' then
-    local text = ''
-    for _, reply in ipairs(replies) do text = text .. packed(reply) end
-    if #text <= tonumber(ARGV[7]) then redis.call('HSET', KEYS[1], 'replies', text, 'shapes', ARGV[6]) end
-  end
+if not failed and ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[1], 'result', ARGV[5])
+elseif not failed and ARGV[6] ~= '' then
+  local text = ''
+  for _, reply in ipairs(replies) do text = text .. packed(reply) end
+  if #text <= tonumber(ARGV[7]) then redis.call('HSET', KEYS[1], 'replies', text, 'shapes', ARGV[6]) end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return failed or {'done', replies}
@@ -83,6 +81,7 @@ return failed or {'done', replies}
 ms, stored result ("" for none), shapes of the replies ("" for not to keep them), bytes kept at most, number of commands,
 then for each the count of its words, and its words.
 
-A command that fails ends the script. Was it the first, nothing was done, and no marker is left; else what ran before it
-stays, so the marker stands too: the key is used.
+A command that fails ends the script. Was it the first, nothing was done, and the key is left as it was; else what ran
+before it stays, so the marker stands too: the key is used. A server that is out of memory lets a script that has written
+go on to its end, so the marker comes with the effect there too.
 """

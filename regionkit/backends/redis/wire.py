@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
-from regionkit.backends.redis.observing import info_of, observation_of, position_in, rows_of
+from regionkit.backends.redis.observing import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream import Stream
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
@@ -70,7 +70,7 @@ class Wire(Stream):
         super().__init__(**arguments)
         self._clock = clock
         self._questions = self.pack(("INFO", "replication"))
-        packed = (("MULTI",), ("INFO", "replication"), ("HVALS", history), ("EXEC",))
+        packed = (("HVALS", history), ("INFO", "replication"))
         self._observing = b"".join(part for args in packed for part in self.pack(args))
         self.generation = generation
         self.lock = Lock()
@@ -78,7 +78,6 @@ class Wire(Stream):
         self.pending = 0
         self.run = ""
         self.carries = False
-        self._asked = (0.0, 0.0)
         self._opening = False
         self._good = False
         self._partial = False
@@ -102,7 +101,7 @@ class Wire(Stream):
             if mode != "standalone":
                 raise ConfigurationError(
                     f"the server at {self.host}:{self.port} runs in {mode} mode.",
-                    why="a cluster moves keys between servers by itself, and has no one replication offset.",
+                    why="a cluster moves keys by itself and has no one replication offset; a sentinel holds no keys.",
                     fix="give the address of a server of its own; partition by regionkit's write partitioning.",
                 )
             self.run = about["run_id"]
@@ -113,25 +112,23 @@ class Wire(Stream):
         self.stop()
 
     def observe(self) -> Observation:
-        """Ask the server where it stands: INFO and history rows in one step."""
-        _, info, rows = self.ask()
-        return self._observed(info, rows)
+        """Ask the server where it stands."""
+        self.ask()
+        return self.seen
 
-    def ask(self) -> tuple[float, dict[str, str], list[Any]]:
-        """When the question left, INFO replication, and the history rows."""
+    def ask(self) -> tuple[dict[str, str], list[StoredRow]]:
+        """INFO replication, and the history rows, in one message.
+
+        Not in MULTI, which a server that is out of memory refuses. What changes between the two answers makes them disagree
+        on the replication id, and then nothing is proved.
+        """
         sent_at = self._clock.monotonic()
-        *_, [text, values] = self.exchange(self._observing, 4)
-        for value in (text, values):
-            if isinstance(value, Exception):
-                raise value
-        self._asked = (sent_at, self._clock.monotonic() - sent_at)
-        return sent_at, info_of(text), rows_of(values)
-
-    def _observed(self, info: dict[str, str], rows: list[Any]) -> Observation:
-        sent_at, rtt = self._asked
+        values, text = self.exchange(self._observing, 2)
+        rtt = self._clock.monotonic() - sent_at
+        info, rows = info_of(text), rows_of(values)
         self.seen = observation_of(info, rows, self.run, sent_at, rtt)
         self.carries = rtt >= WORTH_CARRYING
-        return self.seen
+        return info, rows
 
     def exchange(self, data: bytes, count: int) -> list[Any]:
         """Send commands of regionkit's own; their `count` answers, as bytes."""
