@@ -74,27 +74,30 @@ def _threads(kit: RegionKit, url: str, report: Report, settings: Settings) -> No
 
 async def _asyncio(topology: Topology, url: str, report: Report, settings: Settings) -> None:
     """AsyncRegionKit against AsyncMongoClient."""
-    async with AsyncRegionKit(topology, local=HERE) as kit, pymongo.AsyncMongoClient[dict[str, Any]](url) as client:
-        async with client.start_session(causal_consistency=True) as causal:
-            things = client.get_database("test", read_concern=MAJORITY).things
-            session = kit.session()
+    async with (
+        AsyncRegionKit(topology, local=HERE) as kit,
+        pymongo.AsyncMongoClient[dict[str, Any]](url) as client,
+        client.start_session(causal_consistency=True) as causal,
+    ):
+        things = client.get_database("test", read_concern=MAJORITY).things
+        session = kit.session()
 
-            async def whole() -> None:
-                async with session.read("orders", consistency=SESSION) as db:
-                    await db.things.find_one({"_id": 1})
+        async def whole() -> None:
+            async with session.read("orders", consistency=SESSION) as db:
+                await db.things.find_one({"_id": 1})
 
-            async with kit.session() as s, s.read("orders", consistency=SESSION, timeout=3600) as db:
-                ours = db.things
+        async with kit.session() as s, s.read("orders", consistency=SESSION, timeout=3600) as db:
+            ours = db.things
 
-                def read(collection: Any, **options: Any) -> Callable[[], Any]:
-                    return lambda: collection.find_one({"_id": 1}, **options)
+            def read(collection: Any, **options: Any) -> Callable[[], Any]:
+                return lambda: collection.find_one({"_id": 1}, **options)
 
-                candidates = [
-                    Candidate("block", read(ours)),
-                    Candidate("causal", read(things, session=causal)),
-                    Candidate("plain", read(things)),
-                    Candidate("whole block", whole),
-                ]
-                assert await ours.find_one({"_id": 1}) is not None
-                spreads = await measure_async(candidates, settings, READS)
-                report.add(_rows(), spreads, "asyncio")
+            candidates = [
+                Candidate("block", read(ours)),
+                Candidate("causal", read(things, session=causal)),
+                Candidate("plain", read(things)),
+                Candidate("whole block", whole),
+            ]
+            assert await ours.find_one({"_id": 1}) is not None
+            spreads = await measure_async(candidates, settings, READS)
+            report.add(_rows(), spreads, "asyncio")

@@ -119,24 +119,23 @@ async def _asyncio(topology: Topology, url: str, report: Report, settings: Setti
     single = redis.asyncio.Redis.from_url(url, single_connection_client=True)
     async with AsyncRegionKit(topology, local=HERE) as kit:
         await kit.create_tables()
-        async with kit.session() as session:
-            async with session.read("orders", consistency=EVENTUAL, timeout=DEADLINE) as client:
+        async with kit.session() as session, session.read("orders", consistency=EVENTUAL, timeout=DEADLINE) as client:
 
-                async def own() -> None:
-                    async with session.read("orders", consistency=EVENTUAL) as block:
-                        await block.get(KEY)
+            async def own() -> None:
+                async with session.read("orders", consistency=EVENTUAL) as block:
+                    await block.get(KEY)
 
-                def of(redis_client: Any) -> Callable[[], Any]:
-                    return lambda: redis_client.get(KEY)
+            def of(redis_client: Any) -> Callable[[], Any]:
+                return lambda: redis_client.get(KEY)
 
-                candidates = [
-                    Candidate(OPEN, of(client)),
-                    Candidate(OWN, own),
-                    Candidate(PLAIN, of(plain)),
-                    Candidate(SINGLE, of(single)),
-                ]
-                for candidate in candidates:
-                    await candidate.run()
-                report.add(_rows(multi=False), await measure_async(candidates, settings, GETS), "asyncio")
+            candidates = [
+                Candidate(OPEN, of(client)),
+                Candidate(OWN, own),
+                Candidate(PLAIN, of(plain)),
+                Candidate(SINGLE, of(single)),
+            ]
+            for candidate in candidates:
+                await candidate.run()
+            report.add(_rows(multi=False), await measure_async(candidates, settings, GETS), "asyncio")
     await plain.aclose()
     await single.aclose()

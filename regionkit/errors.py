@@ -211,10 +211,15 @@ class BackendError(RegionKitError):
 
 
 class RegionUnavailable(BackendError, ConnectionError):
-    """The connection to an endpoint failed or was lost; nothing was committed."""
+    """The connection to an endpoint failed or was lost; nothing was committed.
+
+    Attributes:
+        cause: in a few words why a server that answers can not be used, as `kit.status()` shows it; "" where it was lost.
+    """
 
     code = "RK-3101"
     retryable = True
+    cause: str = ""
 
 
 class DeadlineExceeded(BackendError, TimeoutError):

@@ -212,7 +212,8 @@ class Connecting:
         if not isinstance(error, DeadlineExceeded) or (error.blames_endpoint and patient):
             self.store.observed.began(index)  # a call of its window, though no block came of it
             self.store.observed.ended(index)
-            self.store.observed.failed(index, request.kind, f"{type(error).__name__} at {region}")
+            reason = getattr(error, "cause", "") or f"{type(error).__name__} at {region}"
+            self.store.observed.failed(index, request.kind, reason)
             self.store.lost(index)
         request = self._asked(request)
         request = msgspec.structs.replace(request, excluded=request.excluded | {index})

@@ -14,6 +14,9 @@ from regionkit.routing.observed import ObservedStore
 __all__ = ["EndpointStatus", "Status", "status_of"]
 
 
+REFUSED = "refused by residency"
+
+
 class EndpointStatus(msgspec.Struct, frozen=True):
     """One endpoint. `partition`: of the shard that it belongs to, "" where there is one.
 
@@ -56,9 +59,38 @@ class Status(msgspec.Struct, frozen=True):
         lines = ["  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         for source, keys in self.hot_keys.items():
             lines += [f"hot in {source}: {k.key} has {k.share * 100:.0f} % of the calls" for k in keys]
+        if len({e.store for e in self.endpoints}) > 1:
+            lines += ["", self.drawing()]
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def drawing(self) -> str:
+        """Regions by stores, one letter an endpoint.
+
+        P owns what it holds; p reports to be primary and does not own; r copies; * takes writes like any other (Cassandra);
+        in brackets: down, fenced or not seen yet; x: refused by residency; . nothing there.
+        """
+        stores = list(dict.fromkeys(e.store for e in self.endpoints))
+        regions = list(dict.fromkeys(e.region or "?" for e in self.endpoints))
+        rows = [("", *stores)]
+        for region in regions:
+            cells = (
+                " ".join(_letter(e) for e in self.endpoints if e.store == store and (e.region or "?") == region) or "."
+                for store in stores
+            )
+            rows.append((region + (" (here)" if region == self.local else ""), *cells))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join(
+            "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+
+def _letter(e: EndpointStatus) -> str:
+    if e.state == REFUSED:
+        return "x"
+    letter = {"owner": "P", "primary": "p", "any": "*"}.get(e.role, "r")
+    return letter if e.state == "up" else f"({letter})"
 
 
 def _row(e: EndpointStatus, local: str) -> tuple[str, ...]:
@@ -106,7 +138,7 @@ def status_of(
 
 def _state(allowed: bool, barred: str, read_open: str, write_open: str, *, seen: bool) -> str:
     if not allowed:
-        return "refused by residency"
+        return REFUSED
     if barred:
         return f"fenced: {barred}"
     if read_open or write_open:

@@ -210,7 +210,7 @@ class AsyncRoutedStore:
                 self.observed.probed(index, ok=False, reason=f"probe: {type(error).__name__}")
                 raise
             self.lost(index)
-            self.observed.probed(index, ok=False, reason=f"probe: {failure.value}")
+            self.observed.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
             return None
         self.seen(index, seen)
         self.observed.probed(index, ok=True)

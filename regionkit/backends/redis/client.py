@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis
-
 from regionkit.backends.base import Lease, LeaseSource
 from regionkit.backends.redis.stream import Pipeline, Redis
 from regionkit.backends.redis.wire import Wire, Work, over
@@ -79,7 +77,7 @@ class RoutedRedis(Redis):
             wire.send_command(*args)
             return self._parsed(wire, args[0], **options)
 
-    _parsed: Any = Redis.parse_response
+    _parsed: Any = Redis.parse_response  # the driver is typed in parts
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> RoutedPipeline:
         """A pipeline on the block's connection."""
@@ -294,5 +292,5 @@ def _refused(what: str) -> UsageError:
     return UsageError(
         f"{what} on the client of a block.",
         why="a block has one connection and one deadline, and serves others after it.",
-        fix=f"use a redis client of your own: {redis.__name__}.Redis(...).",
+        fix="use a redis client of your own for it.",
     )

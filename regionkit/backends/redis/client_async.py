@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis
-
 from regionkit.backends.base_async import AsyncLease, AsyncLeaseSource
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
 from regionkit.backends.redis.wire_async import AsyncWire, Work, over
@@ -78,7 +76,7 @@ class AsyncRoutedRedis(AsyncRedis):
             await wire.send_command(*args)
             return await self._parsed(wire, args[0], **options)
 
-    _parsed: Any = AsyncRedis.parse_response
+    _parsed: Any = AsyncRedis.parse_response  # the driver is typed in parts
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> AsyncRoutedPipeline:
         """A pipeline on the block's connection."""
@@ -293,5 +291,5 @@ def _refused(what: str) -> UsageError:
     return UsageError(
         f"{what} on the client of a block.",
         why="a block has one connection and one deadline, and serves others after it.",
-        fix=f"use a redis client of your own: {redis.__name__}.Redis(...).",
+        fix="use a redis client of your own for it.",
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.backends.sql.driver import DeadlinePassed
-from regionkit.backends.values import Failure
+from regionkit.backends.values import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["classify", "is_unknown_at_commit"]
+__all__ = ["classify", "is_unknown_at_commit", "refused"]
 
 POSTGRES: dict[str, Failure] = {
     "25006": Failure.READ_ONLY,  # read_only_sql_transaction: on a write connection a change of role
@@ -55,6 +55,48 @@ SQLITE: dict[str, Failure] = {
     "SQLITE_NOTADB": Failure.CONNECTION,
     "SQLITE_CORRUPT": Failure.CONNECTION,
 }
+REFUSED: dict[int | str, Refused] = {
+    1045: Refused.ACCOUNT,  # ER_ACCESS_DENIED_ERROR; also of an account that may come with TLS only
+    1698: Refused.ACCOUNT,  # ER_ACCESS_DENIED_NO_PASSWORD_ERROR
+    1130: Refused.ACCOUNT,  # ER_HOST_NOT_PRIVILEGED
+    4151: Refused.ACCOUNT,  # ER_ACCOUNT_HAS_BEEN_LOCKED
+    1044: Refused.DATABASE,  # ER_DBACCESS_DENIED_ERROR
+    1049: Refused.DATABASE,  # ER_BAD_DB_ERROR
+    2026: Refused.TLS,  # CR_SSL_CONNECTION_ERROR
+    2007: Refused.KIND,  # CR_VERSION_ERROR
+    2012: Refused.KIND,  # CR_SERVER_HANDSHAKE_ERR
+    2027: Refused.KIND,  # CR_MALFORMED_PACKET
+    "SQLITE_NOTADB": Refused.KIND,
+}
+WORDS: tuple[tuple[str, Refused], ...] = (
+    ("no encryption", Refused.NO_TLS),
+    ("pg_hba.conf", Refused.ACCOUNT),
+    ("authentication failed", Refused.ACCOUNT),
+    ("no password supplied", Refused.ACCOUNT),
+    ("is not permitted to log in", Refused.ACCOUNT),
+    ('role "', Refused.ACCOUNT),
+    ('database "', Refused.DATABASE),
+    ("expected authentication request", Refused.KIND),
+    ("invalid response to SSL negotiation", Refused.KIND),
+    ("the database system is", Refused.STARTING),
+    ("recovery", Refused.STARTING),
+    ("certificate", Refused.TLS),
+    ("SSL", Refused.TLS),
+    ("FATAL:", Refused.OTHER),  # a server that speaks another language than English says this word too
+)
+"""Of what libpq reports of a connection that was not made, which has no state: the first words that occur decide."""
+
+
+def refused(error: BaseException) -> Refused | None:
+    """Why a server that answered would not be connected to; None when it was lost, or never reached."""
+    driver: Any = getattr(error, "orig", None) or error
+    code = driver.args[0] if getattr(driver, "args", ()) else None
+    if isinstance(code, int):
+        return REFUSED.get(code)
+    if type(driver).__module__.partition(".")[0] == "psycopg":
+        text = str(driver)
+        return next((cause for words, cause in WORDS if words in text), None)
+    return REFUSED.get(getattr(driver, "sqlite_errorname", ""))
 
 
 def classify(error: BaseException) -> Failure:

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
-from regionkit.backends.sql.classify import classify, is_unknown_at_commit
+from regionkit.backends.sql.classify import classify, is_unknown_at_commit, refused
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
 from regionkit.backends.sql.lease import SqlLease
@@ -146,9 +146,9 @@ class SqlPool:
 
     def _translated(self, error: Exception) -> Exception:
         failure = classify(error)
-        refused: Any = getattr(error, "orig", None)
-        if hasattr(refused, "_pgconn"):
-            refused._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
+        original: Any = getattr(error, "orig", None)
+        if hasattr(original, "_pgconn"):
+            original._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
         if failure is Failure.DEADLINE:
             return self._late(
                 f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."
@@ -159,6 +159,10 @@ class SqlPool:
                 why="MySQL counts positions in another way, which this version does not read.",
                 fix="use MariaDB 10.6 or later, or PostgreSQL.",
             )
+        cause = refused(error)
+        if cause is not None:
+            endpoint, store = self._place.endpoint, self._place.store.name
+            return cause.error(endpoint.id, store=store, region=endpoint.region, why=_first_line(error))
         if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
             return RegionUnavailable(
                 f"no connection to {self._place.endpoint.id!r} of {self._place.store.name!r}.",

@@ -1,0 +1,75 @@
+"""The status: what is known of every store, as a table, a drawing and plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from regionkit import (
+    CassandraStore,
+    Contextual,
+    Endpoint,
+    Region,
+    Residency,
+    Role,
+    SqlStore,
+    Store,
+    Topology,
+    WritePartitioning,
+)
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.events import EventHooks
+from regionkit.routing.history import HistoryRow, Lineage
+from regionkit.routing.hotkeys import HotKey
+from regionkit.routing.observed import ObservedStore
+from regionkit.routing.snapshot import Observation
+from regionkit.routing.status import status_of
+from regionkit.topology import profile
+
+REGIONS = [Region("us", "US"), Region("kr", "KR"), Region("eu", "EU")]
+LINEAGE = Lineage((HistoryRow("h1", None, None, 1, "a"),))
+
+
+def at(region: str, role: Role, name: str, **more: Any) -> Endpoint:
+    return Endpoint(region, role, f"sqlite:////tmp/{name}.db", **more)
+
+
+def observed(store: Store, topology: Topology, seen: bool = True) -> list[ObservedStore]:
+    """Every shard, each endpoint as configured and up."""
+    found = []
+    for shard in store.shards([region.name for region in topology.regions]):
+        made = ObservedStore(store, topology, "kr", profile("balanced"), SYSTEM_CLOCK, EventHooks(), shard)
+        for index, e in enumerate(shard.endpoints):
+            if seen and made.snapshot.endpoints[index].allowed:
+                now = SYSTEM_CLOCK.monotonic()
+                made.observe(index, Observation(e.role, "run", LINEAGE, "a", 1, now, 0.01))
+        found.append(made)
+    return found
+
+
+def test_an_asymmetric_topology_is_drawn() -> None:
+    """One master region with every role, regional ones with some; what residency refuses is seen."""
+    P, R = Role.PRIMARY, Role.REPLICA
+    orders = SqlStore("orders", endpoints=[at("us", P, "o1"), at("kr", R, "o2"), at("eu", R, "o3")])
+    carts = SqlStore(
+        "carts",
+        strategy=WritePartitioning(Contextual()),
+        endpoints=[at("us", P, "c1"), at("kr", P, "c2"), at("us", R, "c3", of="kr"), at("kr", R, "c4", of="us")],
+    )
+    users = SqlStore("users", endpoints=[at("us", P, "u1"), at("eu", R, "u2")], residency=Residency(allow=["US", "KR"]))
+    events = CassandraStore("events", url="cassandra://127.0.0.1/shop")
+    topology = Topology(regions=REGIONS, stores=[orders, carts, users, events])
+    everything = [o for store in (orders, carts, users) for o in observed(store, topology)]
+    everything += observed(events, topology, seen=False)
+    status = status_of(everything, "kr", SYSTEM_CLOCK.monotonic(), {"carts/us": (HotKey("t42", 0.4, 0.39),)})
+    assert status.drawing().splitlines() == [
+        "           orders  carts  users  events",
+        "us         P       P r    P      (*)",
+        "kr (here)  r       r P    .      (*)",
+        "eu         r       .      x      (*)",
+    ]
+    assert status.drawing() in str(status)
+    assert "hot in carts/us: t42 has 40 % of the calls" in str(status)
+    assert {e["partition"] for e in status.to_dict()["endpoints"]} == {"", "us", "kr"}
+    assert msgspec.json.decode(msgspec.json.encode(status.to_dict())) == status.to_dict()
