@@ -254,6 +254,7 @@ class OutcomeUnknown(BackendError):
 
     Attributes:
         key: the partition key of the write, where there is one.
+        partition: the shard that was written, where the store has several.
         idempotency_key: with it, `kit.resolve` can find the outcome out.
         began_at: wall-clock seconds at which the attempt began.
     """
@@ -261,6 +262,7 @@ class OutcomeUnknown(BackendError):
     code = "RK-3105"
     committed = "unknown"
     key: str | None = None
+    partition: str = ""
     idempotency_key: str | None = None
     began_at: float = 0.0
 

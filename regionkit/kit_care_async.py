@@ -17,7 +17,7 @@ from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partit
 from regionkit.routing.placement import Placement
 from regionkit.routing.position import as_position
 from regionkit.routing.store_async import AsyncRoutedStore
-from regionkit.topology import Profile, Store
+from regionkit.topology import Profile, Role, Store
 from regionkit.topology.homes import check_key
 
 __all__ = ["RESOLVE_WITHIN", "AsyncKitCare"]
@@ -86,17 +86,9 @@ class AsyncKitCare:
         """
         self._started()
         found = self._store(store)
-        routed, index = next(
-            (
-                (shard, i)
-                for shard in found.shards
-                for i, e in enumerate(shard.observed.snapshot.endpoints)
-                if region in (e.id, e.region) and not shard.refused(i)
-            ),
-            (found.shards[0], -1),
-        )
-        if index < 0:
-            raise ConfigurationError(f"store {found.name!r} has no endpoint {region!r} that may be used.")
+        for shard in found.shards if len(found.shards) > 1 else ():
+            await self._ask_all(shard)
+        routed, index = _to_adopt(found, region)
         seen = await routed.probe(index)
         if seen is None:
             raise RegionUnavailable(
@@ -143,10 +135,9 @@ class AsyncKitCare:
             )
         self._started()
         found = self._store(error.store)
-        if isinstance(found, AsyncPartitionedStore):
-            deadline = Deadline(self._clock, self._profile.write_deadline)
-            found = await found.locate(error.key or "", deadline)
-        routed = found
+        routed = next((shard for shard in found.shards if shard.partition == error.partition), None)
+        if routed is None:
+            return "unknown"  # the topology was replaced, and the partition is gone
         claim = Claim(error.idempotency_key, "", uuid7().hex)
         try:
             index = await self._owner_of(routed)
@@ -170,3 +161,35 @@ class AsyncKitCare:
         if not isinstance(found, AsyncPartitionedStore):
             raise not_partitioned(found.name)
         return await found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))
+
+
+def _to_adopt(store: AsyncRoutedStore | AsyncPartitionedStore, region: str) -> tuple[AsyncRoutedStore, int]:
+    """The endpoint that an operator means by its id or its region: of several in a region, the one that says it is primary
+    and is not taken for the owner.
+
+    Raises:
+        ConfigurationError: none, or several.
+    """
+    named = [
+        (shard, index)
+        for shard in store.shards
+        for index, e in enumerate(shard.observed.snapshot.endpoints)
+        if region in (e.id, e.region) and not shard.refused(index)
+    ]
+    if not named:
+        raise ConfigurationError(f"store {store.name!r} has no endpoint {region!r} that may be used.")
+    if len(named) == 1 or len(store.shards) == 1:
+        return named[0]
+    claims = [
+        (shard, index)
+        for shard, index in named
+        if shard.observed.snapshot.endpoints[index].role is Role.PRIMARY and shard.observed.snapshot.owner != index
+    ]
+    if len(claims) == 1:
+        return claims[0]
+    raise ConfigurationError(
+        f"store {store.name!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them ask to be adopted.",
+        why="each partition has a primary of its own.",
+        fix="see kit.status(); name the endpoint by its id: "
+        + ", ".join(shard.observed.snapshot.endpoints[index].id for shard, index in named),
+    )

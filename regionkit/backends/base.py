@@ -37,7 +37,10 @@ __all__ = [
 class Lease(Protocol):
     """One connection, for one block. Not shared."""
 
-    seen: Observation
+    @property
+    def seen(self) -> Observation:
+        """What the server said of itself on this connection, at connect or later."""
+        ...
 
     def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""

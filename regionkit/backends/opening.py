@@ -21,9 +21,15 @@ def opened(place: Place[Any]) -> EndpointBackend:
 
     Raises:
         MissingDriver: its driver is not installed; the error names the extra.
-        ConfigurationError: no backend of that name.
+        ConfigurationError: no backend of that name, or one that takes no client of the application's.
     """
     store: Store = place.store
+    if place.endpoint.client is not None and store.backend != "sql":
+        raise ConfigurationError(
+            f"store {store.name!r}, endpoint {place.endpoint.id!r}: a {store.backend} store takes no client of yours.",
+            why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
+            fix="give url= in place of client=.",
+        )
     try:
         return _opened(store.backend, place)
     except ImportError as error:
@@ -39,6 +45,10 @@ def opened(place: Place[Any]) -> EndpointBackend:
 
 def _opened(backend: str, place: Place[Any]) -> EndpointBackend:
     match backend:
+        case "sql" if place.endpoint.client is not None:
+            from regionkit.backends.sql.foreign import ForeignEndpoint
+
+            return ForeignEndpoint(place)
         case "sql":
             from regionkit.backends.sql.engine import SqlEndpoint
 

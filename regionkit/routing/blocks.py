@@ -209,7 +209,8 @@ class Block(Connecting, Generic[H]):
             self._session._wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
         if isinstance(error, OutcomeUnknown):
             error.store = error.store or self.store.name
-            error.key = error.key or self.key
+            error.key = error.key or self.key or None
+            error.partition = self.store.partition
         if handle.warning:
             region = decision.snapshot.endpoints[decision.index].region
             self.store.hooks.emit(ReplicationUnknown(self.store.name, region, handle.warning))

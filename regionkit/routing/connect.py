@@ -32,7 +32,7 @@ from regionkit.routing.consistency import Level
 from regionkit.routing.decision import Decision, Kind, Outcome, Refusal, Request
 from regionkit.routing.observed import RequestClass
 from regionkit.routing.refusal import error_of
-from regionkit.routing.snapshot import Observation
+from regionkit.routing.snapshot import Observation, Snapshot
 from regionkit.routing.store import RoutedStore
 
 __all__ = ["Attempt", "Connecting"]
@@ -49,6 +49,17 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     kind: str
     outcome: str
     seconds: float
+
+
+def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
+    """Whether what a decision knew of an endpoint, or of who owns the store, is no longer what is known."""
+    before = decision.snapshot
+    if before is snapshot:
+        return False
+    was, now = before.endpoints[index], snapshot.endpoints[index]
+    same_run = was.seen is not None and now.seen is not None and was.seen.incarnation == now.seen.incarnation
+    same_owner = (before.owner, before.unrecorded) == (snapshot.owner, snapshot.unrecorded)
+    return not (same_run and same_owner and was.barred == now.barred and was.allowed is now.allowed)
 
 
 _WORTH_ASKING_ANEW = (Refusal.INVALID, Refusal.LOST, Refusal.FENCED)
@@ -230,6 +241,7 @@ class Connecting:
         if seen is None or seen.incarnation != lease.seen.incarnation:
             fresh = lease.seen if seen is None or lease.seen.sent_at > seen.sent_at else lease.observe()
             self.store.seen(index, fresh)
+        if _rests_on_old(decision, observed.snapshot, index):
             request = self._asked(request)
             decision = observed.decide(request)
         if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
@@ -294,7 +306,8 @@ class Connecting:
         if isinstance(error, RegionKitError):
             return error
         if getattr(self._handle, "unknown", False):
-            return self._unknown(error, "its COMMIT was sent and not answered, and the block went on.")
+            what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
+            return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
         failure = self.store.backend(self.decision.index).classify(error)
         if failure in (Failure.CONNECTION, Failure.DEADLINE) and self._stands_alone():
             return self._unknown(error, "a write was sent and not answered, and there is no transaction to roll back.")
@@ -332,7 +345,8 @@ class Connecting:
             why=_text(error),
             fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
             store=self.store.name,
-            key=self.key,
+            key=self.key or None,
+            partition=self.store.partition,
         )
 
     def _release(self) -> None:

@@ -176,7 +176,7 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
     e = snapshot.endpoints[index]
     if not e.allowed:
         if not e.region:
-            return Verdict(Filter.HEALTH, "where it stands is not known: it has not said so yet")
+            return Verdict(Filter.HEALTH, f"where it stands is not known: {e.trouble or 'it has not said so yet'}")
         return Verdict(Filter.RESIDENCY, f"{e.region} is outside the residency of {snapshot.store}")
     if e.barred:
         return Verdict(Filter.EPOCH, e.barred)

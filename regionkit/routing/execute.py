@@ -155,7 +155,9 @@ class Execution:
                 marker = backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, block.entry_now())
-                result = work(handle.native or db)
+                result: Any = work(handle.native or db)
+                if result is handle.native:
+                    result = None  # a pipeline that was given back: its replies are the result
                 plain = is_plain(result, largest=LARGEST_RESULT)
                 if plain is not None:
                     backend.store_result(handle, claim, plain)
@@ -274,7 +276,8 @@ class Execution:
             error.idempotency_key = key
             error.began_at = began_at
             error.store = self._store.name
-            error.key = error.key or self._key
+            error.key = error.key or self._key or None
+            error.partition = self._store.partition
         return error
 
 

@@ -156,7 +156,9 @@ class AsyncExecution:
                 marker = await backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, await block.entry_now())
-                result = await work(handle.native or db)
+                result: Any = await work(handle.native or db)
+                if result is handle.native:
+                    result = None  # a pipeline that was given back: its replies are the result
                 plain = is_plain(result, largest=LARGEST_RESULT)
                 if plain is not None:
                     await backend.store_result(handle, claim, plain)
@@ -275,7 +277,8 @@ class AsyncExecution:
             error.idempotency_key = key
             error.began_at = began_at
             error.store = self._store.name
-            error.key = error.key or self._key
+            error.key = error.key or self._key or None
+            error.partition = self._store.partition
         return error
 
 

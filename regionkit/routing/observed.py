@@ -180,6 +180,9 @@ class ObservedStore:
         now = self._clock.monotonic()
         events = []
         with self._lock:
+            e = self.snapshot.endpoints[index]
+            if e.trouble != reason:
+                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, trouble=reason))
             for use in Kind:
                 breaker = self._breakers[index, use]
                 after = after_probe(breaker, self.profile, now, ok, reason, self._random.random())

@@ -337,6 +337,8 @@ class AsyncRegionSession(AsyncSessionMemory):
     ) -> Explanation:
         """What this session's next read or write would do, and why. Takes positions as `bookmark` does."""
         routed, _ = await self._located(store, Kind(kind), None, key, home, True)
+        if any(not e.region for e in routed.observed.snapshot.endpoints):  # members that have not said where they are
+            await routed.refresh(routed.deadline_of(Kind(kind)))
         await self._take_positions(routed, keep=None)
         return routed.explanation(
             Kind(kind), consistency, self._entries(routed), signed=self._signed, attributes=self._attributes

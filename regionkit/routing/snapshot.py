@@ -61,7 +61,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
 
 
 class EndpointState(msgspec.Struct, frozen=True, gc=False):
-    """All that a decision knows of one endpoint."""
+    """All that a decision knows of one endpoint. `trouble`: why its last probe failed; "" when it was answered."""
 
     id: str
     region: str
@@ -75,6 +75,7 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     read_open: str = ""
     write_open: str = ""
     held_until: float = 0.0
+    trouble: str = ""
 
     @property
     def lineage(self) -> Lineage | None:
@@ -199,7 +200,9 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
         owner = proved[0]
     elif proved:
         for i in proved:
-            barred[i] = "another endpoint claims the same history; neither descends from the other"
+            barred[i] = (
+                "another endpoint claims the same history: the same server under two names, or a copy made a primary"
+            )
     elif len(claims) == 1 and not any(_rivals(e) for e in endpoints):
         owner = claims[0]  # not seen yet: as configured
     unrecorded = next((e.region for e in endpoints if e.role is Role.PRIMARY and _is_unrecorded(e)), "")

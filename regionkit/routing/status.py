@@ -10,6 +10,7 @@ import msgspec
 from regionkit.routing.decision import Kind
 from regionkit.routing.hotkeys import HotKey
 from regionkit.routing.observed import ObservedStore
+from regionkit.routing.snapshot import EndpointState
 
 __all__ = ["EndpointStatus", "Status", "status_of"]
 
@@ -123,7 +124,7 @@ def status_of(
                     endpoint=e.id,
                     region=e.region,
                     role="owner" if index == snapshot.owner else "any" if snapshot.leaderless else e.role.value,
-                    state=_state(e.allowed, e.barred, e.read_open, e.write_open, seen=e.seen is not None),
+                    state=_state(e),
                     lag=lag,
                     rtt=e.rtt,
                     epoch=None if lineage is None else lineage.current.epoch,
@@ -136,11 +137,13 @@ def status_of(
     return Status(local, tuple(rows), dict(hot_keys or {}))
 
 
-def _state(allowed: bool, barred: str, read_open: str, write_open: str, *, seen: bool) -> str:
-    if not allowed:
+def _state(e: EndpointState) -> str:
+    if not e.allowed and e.region:
         return REFUSED
-    if barred:
-        return f"fenced: {barred}"
-    if read_open or write_open:
-        return read_open or write_open
-    return "up" if seen else "not seen yet"
+    if e.barred:
+        return f"fenced: {e.barred}"
+    if e.read_open or e.write_open:
+        return e.read_open or e.write_open
+    if e.seen is not None:
+        return "up"
+    return f"not seen yet: {e.trouble}" if e.trouble else "not seen yet"

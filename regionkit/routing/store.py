@@ -208,7 +208,7 @@ class RoutedStore:
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
-                self.observed.probed(index, ok=False, reason=f"probe: {type(error).__name__}")
+                self.observed.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
                 raise
             self.lost(index)
             self.observed.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")

@@ -30,6 +30,8 @@ KEY = "a key of more than sixteen characters"
 HERE, THERE = "ap-northeast-2", "eu-west-1"
 TRUE_QUORUM = {"write_level": "QUORUM", "read_level": "QUORUM"}
 PLACE_ONCE = "INSERT INTO things (name, value) VALUES (%s, %s) IF NOT EXISTS"
+PATIENT = {"base": "gentle", "read_deadline": 60.0, "write_deadline": 60.0, "probe_timeout": 10.0, "trip_probes": 100}
+"""No test here is about time: a busy machine may take it."""
 do = AsyncCassandraActions
 
 
@@ -49,7 +51,7 @@ class FastClock:
 def kit_of(rig: CassandraStoreRig, local: str = HERE, *, clock: Any = None, **options: Any) -> AsyncRegionKit:
     """A kit in one of the two regions."""
     more = {} if clock is None else {"clock": clock}
-    return AsyncRegionKit(rig.topology(**options), local=local, bookmark_keys=[KEY], **more)
+    return AsyncRegionKit(rig.topology(**options), local=local, bookmark_keys=[KEY], profile=PATIENT, **more)
 
 
 @pytest.fixture
@@ -113,7 +115,10 @@ async def test_what_was_read_is_read_where_it_is_sure_to_be(
 
 async def test_a_kit_without_tables_carries_its_writes_too(rig: CassandraStoreRig) -> None:
     """And a bookmark from before create_tables() is good after it."""
-    async with AsyncRegionKit(rig.topology(), local=HERE, bookmark_keys=[KEY]) as kit, kit.session() as s:
+    async with (
+        AsyncRegionKit(rig.topology(), local=HERE, bookmark_keys=[KEY], profile=PATIENT) as kit,
+        kit.session() as s,
+    ):
         async with s.write("orders") as cql:
             await do.put(cql, "a", "tea")
         bookmark = await s.bookmark()
@@ -170,7 +175,7 @@ async def test_a_keyspace_without_factors_by_data_centre_is_refused(rig: Cassand
     )
     for keyspace, text in ((name, "SimpleStrategy"), ("nowhere", "no keyspace 'nowhere'")):
         topology = rig.topology(url=rig.cluster.url_for(keyspace))
-        async with AsyncRegionKit(topology, local=HERE) as kit, kit.session() as s:
+        async with AsyncRegionKit(topology, local=HERE, profile=PATIENT) as kit, kit.session() as s:
             with pytest.raises(ConfigurationError, match=text):
                 async with s.read("orders", consistency=EVENTUAL) as cql:
                     await cql.execute("SELECT key FROM system.local")
@@ -179,13 +184,13 @@ async def test_a_keyspace_without_factors_by_data_centre_is_refused(rig: Cassand
 async def test_a_region_without_its_data_centre_says_so(rig: CassandraStoreRig) -> None:
     """By name, with those that there are; its reads go to another region."""
     topology = rig.topology(datacenters={HERE: "atlantis"})
-    async with AsyncRegionKit(topology, local=HERE) as kit, kit.session() as s:
+    async with AsyncRegionKit(topology, local=HERE, profile=PATIENT) as kit, kit.session() as s:
         async with s.read("orders", consistency=EVENTUAL) as cql:
             await do.get(cql, "a")
         assert s.last_route.region == THERE
         store = kit._store("orders").shards[0]
         with pytest.raises(RegionUnavailable, match=f"no data centre 'atlantis' for region {HERE}") as caught:
-            await store.backend(0).lease(Kind.READ, Deadline(store.clock, 10.0), 10.0)
+            await store.backend(0).lease(Kind.READ, Deadline(store.clock, 60.0), 60.0)
         assert "eu-west-1, us-east-1" in caught.value.why
         assert not caught.value.retryable
 
@@ -270,7 +275,7 @@ async def test_a_later_write_of_the_session_wins_over_a_fast_clock(rig: Cassandr
         async with s.write("orders") as cql:
             await do.put(cql, "a", "first")
         bookmark = await s.bookmark()
-    async with AsyncRegionKit(alone, local=THERE, bookmark_keys=[KEY]) as right:
+    async with AsyncRegionKit(alone, local=THERE, bookmark_keys=[KEY], profile=PATIENT) as right:
         async with right.session() as other, other.write("orders") as cql:
             await do.put(cql, "a", "another session's")
         assert rig.value("a") == "first"  # what a fast clock does to those who do not know of it
@@ -286,7 +291,7 @@ async def test_a_time_stamp_too_far_ahead_is_refused(rig: CassandraStoreRig) -> 
         async with s.write("orders") as cql:
             await do.put(cql, "a", "first")
         bookmark = await s.bookmark()
-    async with AsyncRegionKit(alone, local=THERE, bookmark_keys=[KEY]) as right:
+    async with AsyncRegionKit(alone, local=THERE, bookmark_keys=[KEY], profile=PATIENT) as right:
         with pytest.raises(InvalidBookmark, match="ahead of this machine's clock"):
             async with right.session(bookmark=bookmark) as s, s.write("orders") as cql:
                 await do.put(cql, "a", "second")
@@ -403,7 +408,10 @@ async def test_many_sessions_share_the_connections(rig: CassandraStoreRig) -> No
 
 async def test_a_write_is_told_of_where_it_went(rig: CassandraStoreRig) -> None:
     """The data centre decided on could not be had: the bookmark names the one that took it."""
-    async with AsyncRegionKit(rig.topology(datacenters={HERE: "atlantis"}), local=HERE) as kit, kit.session() as s:
+    async with (
+        AsyncRegionKit(rig.topology(datacenters={HERE: "atlantis"}), local=HERE, profile=PATIENT) as kit,
+        kit.session() as s,
+    ):
         async with s.write("orders") as cql:
             await do.put(cql, "a", "tea")
             assert cql.datacenter == "eu-west-1"

@@ -13,6 +13,7 @@ from regionkit import AsyncRegionKit, RegionKit
 
 HERE = "ap-northeast-2"
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cassandra.md"
+PATIENT = {"base": "gentle", "read_deadline": 60.0, "write_deadline": 60.0}
 LINES = [str(number) for number in range(30)]
 
 
@@ -32,9 +33,9 @@ async def test_the_examples_of_the_page_do_what_it_says(
 ) -> None:
     """Thirty lines written at once and read page after page, by a thread and by a task."""
     topology = cassandra_store_rig.topology(options={"page_size": 10})
-    with RegionKit(topology, local=HERE) as kit, kit.session() as s:
+    with RegionKit(topology, local=HERE, profile=PATIENT) as kit, kit.session() as s:
         page["record"](s, "d1", LINES)
         assert page["history"](s, "d1") == LINES
         assert page["glance"](s, "d1").text == "0"
-    async with AsyncRegionKit(topology, local=HERE) as akit, akit.session() as asession:
+    async with AsyncRegionKit(topology, local=HERE, profile=PATIENT) as akit, akit.session() as asession:
         assert await page["ahistory"](asession, "d1") == LINES

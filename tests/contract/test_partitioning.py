@@ -20,6 +20,7 @@ from regionkit import (
     Endpoint,
     Hashed,
     Intrinsic,
+    OutcomeUnknown,
     RegionKit,
     RegionUnavailable,
     Role,
@@ -364,3 +365,25 @@ def test_a_keyed_write_knows_its_partition(kit: RegionKit, partition_rig: Partit
         for _ in range(2):
             assert s.execute_write("carts", add, key=key, idempotency_key="k1") == "added"
     assert partition_rig.value(US, key) == "1"
+
+
+def test_an_unknown_write_is_resolved_in_its_partition(kit: RegionKit, partition_rig: PartitionRig) -> None:
+    """The tombstone or the marker stands where the write went, whatever the other partitions hold."""
+    do = partition_rig.Actions
+
+    def add(db: Any) -> None:
+        do.put(db, "a", "1")
+
+    with kit.session() as s:
+        s.execute_write("carts", add, key=f"{KR}:c9", idempotency_key="k1")
+    for partition, answer in ((KR, "yes"), (US, "no"), ("gone", "unknown")):
+        error = OutcomeUnknown("lost", store="carts", partition=partition, idempotency_key="k1", began_at=time.time())
+        assert kit.resolve(error) == answer
+
+
+def test_adopting_names_one_endpoint(kit: RegionKit) -> None:
+    """A region with endpoints of several partitions is ambiguous unless one of them asks."""
+    with pytest.raises(ConfigurationError, match="name the endpoint by its id"):
+        kit.adopt("carts", US)
+    with pytest.raises(ConfigurationError, match="no endpoint 'mars'"):
+        kit.adopt("carts", "mars")

@@ -20,6 +20,7 @@ from regionkit import (
     Endpoint,
     Hashed,
     Intrinsic,
+    OutcomeUnknown,
     RegionUnavailable,
     Role,
     SqlStore,
@@ -365,3 +366,25 @@ async def test_a_keyed_write_knows_its_partition(kit: AsyncRegionKit, partition_
         for _ in range(2):
             assert await s.execute_write("carts", add, key=key, idempotency_key="k1") == "added"
     assert partition_rig.value(US, key) == "1"
+
+
+async def test_an_unknown_write_is_resolved_in_its_partition(kit: AsyncRegionKit, partition_rig: PartitionRig) -> None:
+    """The tombstone or the marker stands where the write went, whatever the other partitions hold."""
+    do = partition_rig.AsyncActions
+
+    async def add(db: Any) -> None:
+        await do.put(db, "a", "1")
+
+    async with kit.session() as s:
+        await s.execute_write("carts", add, key=f"{KR}:c9", idempotency_key="k1")
+    for partition, answer in ((KR, "yes"), (US, "no"), ("gone", "unknown")):
+        error = OutcomeUnknown("lost", store="carts", partition=partition, idempotency_key="k1", began_at=time.time())
+        assert await kit.resolve(error) == answer
+
+
+async def test_adopting_names_one_endpoint(kit: AsyncRegionKit) -> None:
+    """A region with endpoints of several partitions is ambiguous unless one of them asks."""
+    with pytest.raises(ConfigurationError, match="name the endpoint by its id"):
+        await kit.adopt("carts", US)
+    with pytest.raises(ConfigurationError, match="no endpoint 'mars'"):
+        await kit.adopt("carts", "mars")

@@ -27,6 +27,9 @@ KEY = "a key of more than sixteen characters"
 HERE, THERE = "ap-northeast-2", "eu-west-1"
 PATIENT = {
     "base": "balanced",
+    "read_deadline": 15.0,
+    "write_deadline": 30.0,
+    "probe_timeout": 2.0,
     "open_first": 0.2,
     "open_longest": 0.5,
     "hold_down": 0.1,
@@ -68,14 +71,14 @@ def test_what_was_seen_of_an_unacknowledged_write_is_not_missed_elsewhere(rig: C
         with other.session() as s, s.read("orders") as cql:
             do.get(cql, "a")
         there.kill()
-        with pytest.raises(OutcomeUnknown), here.session() as s, s.write("orders", timeout=3.0) as cql:
+        with pytest.raises(OutcomeUnknown), here.session() as s, s.write("orders", timeout=6.0) as cql:
             do.put(cql, "a", "tea")
         with here.session() as s:
             with s.read("orders") as cql:
                 assert do.get(cql, "a") == "tea"
             bookmark = s.bookmark()
         there.start()
-        wait_until(lambda: _answers(other, THERE), 60.0)
+        wait_until(lambda: _answers(other, THERE), 120.0)
         with other.session(bookmark=bookmark) as s:
             with s.read("orders", consistency=EVENTUAL) as cql:
                 assert do.get(cql, "a") is None  # the data centre itself does not have it
@@ -95,14 +98,14 @@ def test_a_frozen_node_costs_the_deadline_and_no_more(rig: CassandraStoreRig) ->
             began = time.monotonic()
             with pytest.raises(OutcomeUnknown):
                 _write(s, 1.0)
-            assert time.monotonic() - began < 3.0
+            assert time.monotonic() - began < 5.0
             began = time.monotonic()
             with contextlib.suppress(DeadlineExceeded):  # or it is known by now, and passed over
                 _read(s, 1.0)
-            assert time.monotonic() - began < 3.0
+            assert time.monotonic() - began < 5.0
             assert kit.session().execute_read("orders", lambda cql: do.get(cql, "b"), consistency=EVENTUAL) is None
         rig.cluster.wait_until_up()
-        wait_until(lambda: _writes(kit), 60.0)
+        wait_until(lambda: _writes(kit), 120.0)
         with s.read("orders") as cql:  # the session goes on: an unacknowledged write is promised to nobody
             assert do.get(cql, "a") == "milk"
 
@@ -154,9 +157,9 @@ def test_a_killed_node_loses_nothing_that_was_acknowledged(rig: CassandraStoreRi
                 assert s.execute_read("orders", lambda cql: do.get(cql, "b")) == "milk"
                 return s.last_route is not None and s.last_route.region == THERE
 
-        wait_until(elsewhere, 30.0)
+        wait_until(elsewhere, 60.0)
         node.start()
-        wait_until(lambda: _writes(kit), 60.0)
+        wait_until(lambda: _writes(kit), 120.0)
         rig.cluster.wait_until_up()
         assert rig.value("a") == "milk"
 
@@ -171,13 +174,13 @@ def test_a_session_outlives_the_data_centre_that_it_read(rig: CassandraStoreRig)
             with s.read("orders") as cql:
                 do.get(cql, "a")
             node.kill()
-            wait_until(lambda: not _answers(kit, HERE), 30.0)
+            wait_until(lambda: not _answers(kit, HERE), 60.0)
             bookmark = s.bookmark()
         with other.session(bookmark=bookmark) as s:
             with pytest.raises((RegionUnavailable, StaleRead, NoEligibleEndpoint)), s.read("orders") as cql:
                 do.get(cql, "a")
             node.start()
-            wait_until(lambda: _answers(kit, HERE), 60.0)
+            wait_until(lambda: _answers(kit, HERE), 120.0)
             with s.read("orders", timeout=10.0) as cql:
                 assert do.get(cql, "a") == "tea"
             assert s.last_route is not None
@@ -235,7 +238,7 @@ async def test_a_cancelled_task_leaves_its_answer_to_nobody(rig: CassandraStoreR
                 task.cancel()
             began = time.monotonic()
             gone = await asyncio.gather(*tasks, return_exceptions=True)
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 3.0
             assert all(isinstance(one, asyncio.CancelledError) for one in gone)
         await asyncio.to_thread(rig.cluster.wait_until_up)
         for _ in range(20):

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.orm import Session
 
 from regionkit.topology import SessionOptions
 
-__all__ = ["Connection", "Engine", "Session", "create_engine", "drive", "native_connection", "open_session", "resume"]
+__all__ = [
+    "Connection",
+    "Engine",
+    "Session",
+    "bounded",
+    "create_engine",
+    "drive",
+    "native_connection",
+    "open_session",
+    "resume",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +35,11 @@ def drive(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def resume(result: T) -> T:
     """It is there already."""
     return result
+
+
+def bounded(seconds: float, call: Callable[..., T], *args: Any) -> T:
+    """Call it. A thread can not be cut short: how long it may wait is the driver's."""
+    return call(*args)
 
 
 def native_connection(engine: Engine, connection: Connection) -> Connection:

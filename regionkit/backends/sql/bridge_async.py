@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -14,6 +16,7 @@ __all__ = [
     "AsyncConnection",
     "AsyncEngine",
     "AsyncSession",
+    "abounded",
     "adrive",
     "aresume",
     "create_async_engine",
@@ -21,6 +24,7 @@ __all__ = [
     "open_session",
 ]
 
+T = TypeVar("T")
 S = TypeVar("S", bound=Session)
 
 adrive = greenlet_spawn
@@ -28,6 +32,16 @@ adrive = greenlet_spawn
 
 aresume = await_only
 """Wait for a coroutine from inside such a function."""
+
+
+async def abounded(seconds: float, call: Callable[..., T], *args: Any) -> T:
+    """The same, cancelled after `seconds`: SQLAlchemy closes the connection that was waiting.
+
+    Raises:
+        TimeoutError: it was.
+    """
+    async with asyncio.timeout(seconds):
+        return await greenlet_spawn(call, *args)
 
 
 def native_connection(engine: AsyncEngine, connection: object) -> AsyncConnection:

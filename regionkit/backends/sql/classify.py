@@ -120,15 +120,31 @@ def classify(error: BaseException) -> Failure:
     return Failure.APPLICATION
 
 
+def code_of(error: BaseException) -> int | str | None:
+    """The server's code in an error: MariaDB's number or PostgreSQL's state, wherever the driver keeps it."""
+    driver: Any = getattr(error, "orig", None) or error
+    if isinstance(driver, OSError):
+        return None
+    first = driver.args[0] if getattr(driver, "args", ()) else None
+    if isinstance(first, int):  # first: PyMySQL's errors have a sqlstate too
+        return first
+    if isinstance(first, dict):  # pg8000's
+        return first.get("C")
+    for name in ("sqlstate", "pgcode", "errno"):
+        found = getattr(driver, name, None)
+        if isinstance(found, int | str):
+            return found
+    return None
+
+
 def _by_code(driver: Any) -> Failure | None:
-    code = driver.args[0] if getattr(driver, "args", ()) else None
-    if isinstance(code, int) and not isinstance(driver, OSError):  # first: PyMySQL's errors have a sqlstate too
+    code = code_of(driver)
+    if isinstance(code, int):
         return MYSQL.get(code)
     if type(driver).__module__.partition(".")[0] == "psycopg" and type(driver).__name__ == "OperationalError":
         return Failure.CONNECTION  # the bare class, without a state: psycopg itself lost the connection
-    state = getattr(driver, "sqlstate", None)
-    if isinstance(state, str):
-        return POSTGRES.get(state) or (Failure.CONNECTION if state.startswith("08") else None)
+    if isinstance(code, str):
+        return POSTGRES.get(code) or (Failure.CONNECTION if code.startswith("08") else None)
     name = getattr(driver, "sqlite_errorname", None)
     if isinstance(name, str):
         return SQLITE.get(name) or SQLITE.get("_".join(name.split("_")[:2]))
@@ -137,6 +153,4 @@ def _by_code(driver: Any) -> Failure | None:
 
 def is_unknown_at_commit(error: BaseException) -> bool:
     """Whether an answer to COMMIT leaves its outcome open: MariaDB's errors during commit, shutdown and kill."""
-    driver: Any = getattr(error, "orig", None) or error
-    args: Any = getattr(driver, "args", ())
-    return bool(args) and args[0] in (1180, 1053, 1317, 2006, 2013)
+    return code_of(error) in (1180, 1053, 1317, 2006, 2013)

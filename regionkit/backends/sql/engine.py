@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
 
 from regionkit.backends.base import LeaseSource
-from regionkit.backends.sql.bridge import drive
+from regionkit.backends.sql.bridge import Engine, drive
 from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
@@ -18,7 +19,7 @@ from regionkit.backends.sql.pool import SqlPool
 from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlPlace, encode_fork
 from regionkit.backends.sql.session import SqlHandle
-from regionkit.backends.values import BlockMode, Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable
 from regionkit.routing.decision import Kind, Request
@@ -27,15 +28,26 @@ from regionkit.routing.placement import Placement
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
 
-__all__ = ["SqlEndpoint"]
+__all__ = ["SqlEndpoint", "SqlRows"]
 
 
-class SqlEndpoint(SqlPool):
-    """One endpoint of a SQL store. Safe to share between threads or tasks."""
+class SqlRows:
+    """What the user types with, and regionkit's own rows, over whatever gives connections."""
 
-    def __init__(self, place: SqlPlace) -> None:
-        super().__init__(place)
-        self._meta = metadata(place.namespace)
+    capabilities: Capabilities
+    _place: SqlPlace
+
+    @functools.cached_property
+    def _meta(self) -> sqlalchemy.MetaData:
+        return metadata(self._place.namespace)
+
+    def engine(self, kind: Kind) -> Engine:
+        """The engine for reads or writes."""
+        raise NotImplementedError
+
+    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
+        """A connection, for one block."""
+        raise NotImplementedError
 
     def handle(self, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]) -> SqlHandle:
         """What the user types with: a Session, or a Connection with `core`."""
@@ -96,7 +108,8 @@ class SqlEndpoint(SqlPool):
     def _observe_on_write(self, deadline: Deadline) -> Observation:
         lease = self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
         try:
-            return lease.observe()
+            seen: Observation = lease.observe()
+            return seen
         finally:
             lease.release()
 
@@ -161,6 +174,22 @@ class SqlEndpoint(SqlPool):
     def _placement_table(self) -> Any:
         return self._meta.tables[f"{self._place.namespace}_rk_placement"]
 
+    def _in_transaction(self, deadline: Deadline, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
+        lease = self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
+
+        def run() -> Any:
+            with lease.connection.begin():
+                return work(lease.connection)
+
+        try:
+            return drive(run)
+        finally:
+            lease.release()
+
+
+class SqlEndpoint(SqlPool, SqlRows):
+    """One endpoint of a SQL store. Safe to share between threads or tasks."""
+
     def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""
         if not self.capabilities.detects_promotion:
@@ -182,15 +211,3 @@ class SqlEndpoint(SqlPool):
             raise
         finally:
             CONNECT_DEADLINE.reset(token)
-
-    def _in_transaction(self, deadline: Deadline, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
-        lease = self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
-
-        def run() -> Any:
-            with lease.connection.begin():
-                return work(lease.connection)
-
-        try:
-            return drive(run)
-        finally:
-            lease.release()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
 
 from regionkit.backends.base_async import AsyncLeaseSource
-from regionkit.backends.sql.bridge_async import adrive
+from regionkit.backends.sql.bridge_async import AsyncEngine, adrive
 from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
@@ -17,7 +18,7 @@ from regionkit.backends.sql.pool_async import AsyncSqlPool
 from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlPlace, encode_fork
 from regionkit.backends.sql.session_async import AsyncSqlHandle
-from regionkit.backends.values import BlockMode, Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable
 from regionkit.routing.decision import Kind, Request
@@ -26,15 +27,26 @@ from regionkit.routing.placement import Placement
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
 
-__all__ = ["AsyncSqlEndpoint"]
+__all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
 
 
-class AsyncSqlEndpoint(AsyncSqlPool):
-    """One endpoint of a SQL store. Safe to share between threads or tasks."""
+class AsyncSqlRows:
+    """What the user types with, and regionkit's own rows, over whatever gives connections."""
 
-    def __init__(self, place: SqlPlace) -> None:
-        super().__init__(place)
-        self._meta = metadata(place.namespace)
+    capabilities: Capabilities
+    _place: SqlPlace
+
+    @functools.cached_property
+    def _meta(self) -> sqlalchemy.MetaData:
+        return metadata(self._place.namespace)
+
+    def engine(self, kind: Kind) -> AsyncEngine:
+        """The engine for reads or writes."""
+        raise NotImplementedError
+
+    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
+        """A connection, for one block."""
+        raise NotImplementedError
 
     def handle(
         self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
@@ -99,7 +111,8 @@ class AsyncSqlEndpoint(AsyncSqlPool):
     async def _observe_on_write(self, deadline: Deadline) -> Observation:
         lease = await self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
         try:
-            return await lease.observe()
+            seen: Observation = await lease.observe()
+            return seen
         finally:
             await lease.release()
 
@@ -166,6 +179,22 @@ class AsyncSqlEndpoint(AsyncSqlPool):
     def _placement_table(self) -> Any:
         return self._meta.tables[f"{self._place.namespace}_rk_placement"]
 
+    async def _in_transaction(self, deadline: Deadline, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
+        lease = await self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
+
+        def run() -> Any:
+            with lease.connection.begin():
+                return work(lease.connection)
+
+        try:
+            return await adrive(run)
+        finally:
+            await lease.release()
+
+
+class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
+    """One endpoint of a SQL store. Safe to share between threads or tasks."""
+
     async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""
         if not self.capabilities.detects_promotion:
@@ -187,15 +216,3 @@ class AsyncSqlEndpoint(AsyncSqlPool):
             raise
         finally:
             CONNECT_DEADLINE.reset(token)
-
-    async def _in_transaction(self, deadline: Deadline, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
-        lease = await self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
-
-        def run() -> Any:
-            with lease.connection.begin():
-                return work(lease.connection)
-
-        try:
-            return await adrive(run)
-        finally:
-            await lease.release()

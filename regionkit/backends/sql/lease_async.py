@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncSqlLease"]
 
+SNAPSHOT = {
+    "postgresql": "REPEATABLE READ",
+    "mysql": "REPEATABLE READ",
+    "mariadb": "REPEATABLE READ",
+    "sqlite": "SERIALIZABLE",
+}
+
 
 class AsyncSqlLease:
     """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice.
@@ -103,6 +110,11 @@ class AsyncSqlLease:
         late = driver.expired or self._deadline.remaining() <= 0.0
         left_behind = driver.dirty or driver.unread or (self._kind is Kind.READ and driver.busy)
         return late or left_behind or self._endpoint.closed
+
+    def begin_snapshot(self) -> None:
+        """What follows is one repeatable read."""
+        connection = self.connection
+        connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
 
     def end_snapshot(self) -> None:
         """Back to autocommit. Not left to SQLAlchemy's pool: it loses count of a connection that fails there."""

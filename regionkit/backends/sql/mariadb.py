@@ -18,13 +18,14 @@ from pymysql.constants import CR
 from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
+from regionkit.backends.sql.asking import gtids
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import reach
 from regionkit.errors import TransactionRolledBack
-from regionkit.routing.position import Gtids, later
+from regionkit.routing.position import later
 
-__all__ = ["AsyncMariaDialect", "MariaDialect", "gtids", "tracked_gtid"]
+__all__ = ["AsyncMariaDialect", "MariaDialect", "tracked_gtid"]
 
 RESOLUTION = 0.02
 """How exactly the wait for one packet ends at the deadline, seconds: setting a socket's limit costs a call."""
@@ -39,14 +40,6 @@ QUIT = b"\x01\x00\x00\x00\x01"
 
 class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore[misc]  # PyMySQL ships no types
     """The deadline passed while waiting for MariaDB; the connection is closed."""
-
-
-def gtids(text: str | None) -> Gtids:
-    """`0-1-17,7-2-1` as sorted triples."""
-    if not text:
-        return ()
-    parts = [tuple(int(n) for n in one.split("-")) for one in text.split(",")]
-    return tuple(sorted((d, s, n) for d, s, n in parts))
 
 
 def tracked_gtid(message: bytes | None, status: int) -> str | None:

@@ -1,9 +1,4 @@
-"""Where a MariaDB server stands: role, run, GTID positions, histories.
-
-Origin is the server id: MariaDB keeps no timelines, so a promotion by others can not be proved and needs `adopt`; a
-server that was rebuilt takes a new server_id. A run is known by the second in which the server started; one that starts
-twice in a second is recognised by connection ids that begin anew.
-"""
+"""Where a MariaDB server stands: role, run, GTID positions, histories."""
 
 from __future__ import annotations
 
@@ -13,60 +8,32 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from regionkit.backends.sql.asking import MARIADB, Runs, maria_observation, maria_questions
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.mariadb import gtids, idle
-from regionkit.backends.sql.server import SqlPlace, history_rows
-from regionkit.backends.values import Capabilities
+from regionkit.backends.sql.mariadb import idle
+from regionkit.backends.sql.server import SqlPlace
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
-from regionkit.routing.position import GtidsReached, Position, later
+from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import ParsedUrl, Role
+from regionkit.topology import ParsedUrl
 
 __all__ = ["MariaServer"]
 
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
-OUT_OF_ORDER = 20
-"""Ids of connections made at once may arrive out of order by this much; a smaller id than that is a new run's."""
-
-ASK = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
- @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows}
- FROM (SELECT MAX(IF(VARIABLE_NAME = 'UPTIME', VARIABLE_VALUE, NULL)) + 0 AS uptime,
- MAX(IF(VARIABLE_NAME = 'SLAVES_RUNNING', VARIABLE_VALUE, NULL)) + 0 AS slaves,
- MAX(IF(VARIABLE_NAME = 'RPL_SEMI_SYNC_MASTER_STATUS', VARIABLE_VALUE, NULL)) AS semi,
- MAX(IF(VARIABLE_NAME = 'RPL_SEMI_SYNC_MASTER_WAIT_SESSIONS', VARIABLE_VALUE, NULL)) + 0 AS waits
- FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME IN
- ('UPTIME', 'SLAVES_RUNNING', 'RPL_SEMI_SYNC_MASTER_STATUS', 'RPL_SEMI_SYNC_MASTER_WAIT_SESSIONS')) AS s"""
-ROWS = """(SELECT JSON_ARRAYAGG(JSON_ARRAY(history, parent, fork, epoch, origin))
- FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
-
 
 class MariaServer:
     """One MariaDB endpoint."""
 
-    capabilities = Capabilities(
-        server="mariadb",
-        positions=True,
-        read_only="server",
-        transactions=True,
-        markers=True,
-        detects_promotion=False,
-        modes=frozenset({"core", "snapshot"}),
-        notes=(
-            "STRONG and writes use the primary as configured or by descent; without a lease no more is proved",
-            "a promotion by others is not proved by the server: an operator says kit.adopt",
-            "replicas need log_slave_updates, so that the binary log knows what was applied",
-        ),
-    )
+    capabilities = MARIADB
 
     def __init__(self, place: SqlPlace) -> None:
         self._place = place
-        self._without = ASK.format(rows="NULL")
-        self._with = ASK.format(rows=ROWS.format(history=place.history_table))
+        self._with, self._without = maria_questions(place.history_table)
         self._has_history = True
-        self._runs: dict[int, tuple[int, int]] = {}  # second of start: (newest connection id, how often it began anew)
+        self._runs = Runs()
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         place = self._place
@@ -110,33 +77,12 @@ class MariaServer:
         rtt = clock.monotonic() - sent_at
         if not self._has_history:
             self._has_history = self._table_exists(dbapi_connection)
-        read_only, server, started, connection, applied, written, state, slaves, semi, waits, history = answer
-        replica = bool(read_only) or bool(slaves)
-        position = gtids(applied) if replica else later(gtids(applied), gtids(written))
         driver = as_driver(dbapi_connection)
         driver.begun |= not driver.get_autocommit()  # the look at the history table is a transaction's first statement
-        return Observation(
-            role=Role.REPLICA if replica else Role.PRIMARY,
-            incarnation=self._run(driver, int(started), int(connection)),
-            lineage=history_rows(history),
-            origin="" if replica else str(server),
-            reached=GtidsReached(position if isinstance(position, tuple) else (), gtids(state)),
-            sent_at=sent_at,
-            rtt=rtt,
-            synchronous=bool(semi),
-            waiting=bool(waits),
-        )
-
-    def _run(self, driver: Any, started: int, connection: int) -> str:
-        """Which run of the server this connection speaks to. Told once per connection."""
         known: str | None = getattr(driver, "run", None)
         if known is None:
-            newest, anew = self._runs.get(started, (0, 0))
-            if connection + OUT_OF_ORDER < newest:
-                newest, anew = connection, anew + 1
-            self._runs = {started: (max(newest, connection), anew)}
-            known = driver.run = f"{started}.{anew}"
-        return known
+            known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))
+        return maria_observation(answer, known, sent_at, rtt)
 
     def _ask(self, dbapi_connection: Any, command: str) -> Any:
         import pymysql

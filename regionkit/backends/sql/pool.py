@@ -20,16 +20,18 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
-from regionkit.backends.sql.classify import classify, is_unknown_at_commit, refused
+from regionkit.backends.sql.classify import is_unknown_at_commit
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
+from regionkit.backends.sql.foreign_engine import declared
 from regionkit.backends.sql.lease import SqlLease
+from regionkit.backends.sql.reaching import first_line, late, unreached
 from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.server import Server, SqlPlace
-from regionkit.backends.values import Capabilities, Failure
+from regionkit.backends.values import Capabilities
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
+from regionkit.errors import OutcomeUnknown, RegionKitError
 from regionkit.routing.decision import Kind
 from regionkit.routing.snapshot import Observation
 from regionkit.topology import sql_url
@@ -51,7 +53,7 @@ class SqlPool:
         )
         self.clock = place.clock
         self.server: Server = server_of(self._url.server, place)
-        self.capabilities: Capabilities = self.server.capabilities
+        self.capabilities: Capabilities = declared(self.server.capabilities, place.store)
         size = place.store.options.pool_size + place.store.options.max_overflow
         self.slots = {kind: Slots(size) for kind in Kind}
         self._size = size
@@ -74,9 +76,8 @@ class SqlPool:
         """
         slots = self.slots[kind]
         if not slots.try_acquire() and not slots.acquire(timeout):
-            error = self._late(
-                f"all {self._size} connections are in use.", "raise options.pool_size, or hold blocks shorter."
-            )
+            fix = "raise options.pool_size, or hold blocks shorter."
+            error = late(self._place, f"all {self._size} connections are in use.", fix)
             error.blames_endpoint = False
             raise error
         alone = timeout >= deadline.remaining()
@@ -108,7 +109,7 @@ class SqlPool:
         try:
             return drive(self._connect, engine)
         except Exception as error:
-            raise self._translated(error) from error
+            raise unreached(self._place, error) from error
         finally:
             CONNECT_DEADLINE.reset(token)
 
@@ -143,45 +144,6 @@ class SqlPool:
             connection.close()
         last: BlockConnection = plain.connect()
         return last
-
-    def _translated(self, error: Exception) -> Exception:
-        failure = classify(error)
-        original: Any = getattr(error, "orig", None)
-        if hasattr(original, "_pgconn"):
-            original._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
-        if failure is Failure.DEADLINE:
-            return self._late(
-                f"{self._place.endpoint.id!r} did not answer in time while connecting.", "see kit.status()."
-            )
-        if getattr(getattr(error, "orig", None), "args", (0,))[:1] == (1193,):  # unknown system variable
-            return ConfigurationError(
-                f"the server of {self._place.endpoint.id!r} is no MariaDB.",
-                why="MySQL counts positions in another way, which this version does not read.",
-                fix="use MariaDB 10.6 or later, or PostgreSQL.",
-            )
-        cause = refused(error)
-        if cause is not None:
-            endpoint, store = self._place.endpoint, self._place.store.name
-            return cause.error(endpoint.id, store=store, region=endpoint.region, why=_first_line(error))
-        if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
-            return RegionUnavailable(
-                f"no connection to {self._place.endpoint.id!r} of {self._place.store.name!r}.",
-                why=_first_line(error),
-                fix="see kit.status(); reads go on elsewhere where the topology allows it.",
-                store=self._place.store.name,
-                region=self._place.endpoint.region,
-                retryable=failure is not Failure.APPLICATION,
-            )
-        return error
-
-    def _late(self, what: str, fix: str) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            what,
-            why="the call's deadline passed before a connection was there; nothing was sent.",
-            fix=fix,
-            store=self._place.store.name,
-            region=self._place.endpoint.region,
-        )
 
     def engine(self, kind: Kind) -> Engine:
         """The engine for reads or writes, made at first use."""
@@ -232,7 +194,7 @@ class SqlPool:
         context.is_disconnect = True
         return OutcomeUnknown(
             f"COMMIT was sent to {self._place.endpoint.id!r} of {self._place.store.name!r} and no answer came.",
-            why=_first_line(error),
+            why=first_line(error),
             fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
             store=self._place.store.name,
             region=self._place.endpoint.region,
@@ -306,8 +268,3 @@ class SqlPool:
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
         for engine in engines:
             engine.dispose()
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(getattr(error, "orig", None) or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

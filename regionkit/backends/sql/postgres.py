@@ -20,16 +20,12 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
 
+from regionkit.backends.sql.asking import without_header
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
 from regionkit.core.events import reach
 from regionkit.errors import TransactionRolledBack
 
-__all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect", "rows", "without_header"]
-
-PAGE = 8192
-SHORT_HEADER = 24
-LONG_HEADER = 40
-SEGMENT = 16 * 1024 * 1024
+__all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect", "rows"]
 
 COMMIT = (
     b"SELECT current_setting('synchronous_commit');COMMIT;"
@@ -39,15 +35,6 @@ COMMIT = (
 
 class WaitExpired(DeadlinePassed, psycopg.OperationalError):
     """The deadline passed while waiting for PostgreSQL; the connection is closed."""
-
-
-def without_header(position: int) -> int:
-    """An insert position as an idle replica can reach it: not behind the header of a page that holds nothing yet."""
-    if position % SEGMENT == LONG_HEADER:
-        return position - LONG_HEADER
-    if position % PAGE == SHORT_HEADER:
-        return position - SHORT_HEADER
-    return position
 
 
 class _Shared(DriverState):

@@ -1,10 +1,5 @@
 """Where a PostgreSQL server stands: role, run, timeline, position, histories; and the proof of its promotions.
 
-Origin is "system identifier:timeline". On a replica the timeline it follows is visible to accounts with
-pg_read_all_stats only; without it the origin is "" and a replica that follows an unrecorded promotion is recognised only
-when the monitor sees the promoted primary (declared in the capabilities).
-The owner's position is the insert position: it covers commits acknowledged before they were flushed, whoever made them, so
-measured staleness needs no slack for synchronous_commit = off.
 Fork positions come from the server's timeline history file (replication command TIMELINE_HISTORY), which an account with
 REPLICATION may read.
 """
@@ -21,55 +16,29 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql import postgres
+from regionkit.backends.sql.asking import POSTGRESQL, postgres_observation, postgres_questions
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.server import SqlPlace, history_rows
-from regionkit.backends.values import Capabilities
+from regionkit.backends.sql.server import SqlPlace
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import ParsedUrl, Role
+from regionkit.topology import ParsedUrl
 
 __all__ = ["PostgresServer"]
 
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
-ASK = """SELECT pg_is_in_recovery(), extract(epoch from pg_postmaster_start_time())::text,
- CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() - '0/0'::pg_lsn ELSE pg_current_wal_insert_lsn() - '0/0'::pg_lsn END,
- CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_lsn()) END,
- (SELECT received_tli FROM pg_stat_wal_receiver),
- (SELECT system_identifier FROM pg_control_system()),
- current_setting('synchronous_standby_names') <> '',
- (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
- to_regclass('{history}') IS NOT NULL, {rows}"""
-ROWS = """(SELECT json_agg(json_build_array(history, parent, fork, epoch, origin))
- FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
-
 
 class PostgresServer:
     """One PostgreSQL endpoint."""
 
-    capabilities = Capabilities(
-        server="postgresql",
-        positions=True,
-        read_only="server",
-        transactions=True,
-        markers=True,
-        detects_promotion=True,
-        modes=frozenset({"core", "snapshot"}),
-        notes=(
-            "STRONG and writes use the primary as configured or by descent; without a lease no more is proved",
-            "a replica's timeline, and commits of other roles that wait for a synchronous replica, are seen only with"
-            " pg_read_all_stats",
-        ),
-    )
+    capabilities = POSTGRESQL
 
     def __init__(self, place: SqlPlace) -> None:
         self._place = place
-        table = place.history_table
-        self._without = ASK.format(history=table, rows="NULL").encode()
-        self._with = ASK.format(history=table, rows=ROWS.format(history=table)).encode()
+        self._with, self._without = (question.encode() for question in postgres_questions(place.history_table))
         self._has_history = True
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
@@ -123,22 +92,8 @@ class PostgresServer:
             answer = self._ask(dbapi_connection, self._without)
             assert answer is not None
         rtt = clock.monotonic() - sent_at
-        recovering, started, position, wal_file, follows, system, synchronous, waiting, has_table, history = answer
-        self._has_history = has_table == "t"
-        replica = recovering == "t"
-        timeline = int(wal_file[:8], 16) if wal_file else int(follows) if follows else 0
-        reached = int(position or 0)
-        return Observation(
-            role=Role.REPLICA if replica else Role.PRIMARY,
-            incarnation=started or "",
-            lineage=history_rows(history),
-            origin=f"{system}:{timeline}" if timeline else "",
-            reached=reached if replica else postgres.without_header(reached),
-            sent_at=sent_at,
-            rtt=rtt,
-            synchronous=synchronous == "t",
-            waiting=int(waiting or 0) > 0,
-        )
+        self._has_history = answer[8] == "t"
+        return postgres_observation(answer, sent_at, rtt)
 
     def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
         driver = as_driver(dbapi_connection)

@@ -23,13 +23,6 @@ from regionkit.topology import SessionOptions
 
 __all__ = ["RoutedSession", "SqlHandle"]
 
-SNAPSHOT = {
-    "postgresql": "REPEATABLE READ",
-    "mysql": "REPEATABLE READ",
-    "mariadb": "REPEATABLE READ",
-    "sqlite": "SERIALIZABLE",
-}
-
 
 class _Over:
     """Stands in a Session whose block has ended: its connection may serve another block by now."""
@@ -113,7 +106,7 @@ class SqlHandle:
         self._lease = lease
         connection: BlockConnection = lease.connection
         if self._snapshot:
-            connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
+            lease.begin_snapshot()
         self._connection = connection
         lease.keeps = not self._core and not self._snapshot
         return connection

@@ -226,6 +226,27 @@ def stop(connection: Any) -> None:
     stopping.join()
 
 
+def _in_quiet_thread(*args: Any, **kwargs: Any) -> Any:
+    """An aiosqlite connection, not open yet. Its thread may still have to answer when the event loop is closed already."""
+    import aiosqlite
+
+    connection = aiosqlite.connect(*args, **kwargs)
+    thread: Any = connection._thread
+    work, tasks = thread._target, connection._tx
+
+    def quietly() -> None:
+        done = False
+        while not done:
+            try:
+                work(tasks)
+                done = True
+            except RuntimeError:  # nobody is left to be answered; what was asked is still done, closing above all
+                done = tasks.empty()
+
+    thread.daemon, thread.run = True, quietly
+    return connection
+
+
 class SqliteDialect(_Dialect, SQLiteDialect_pysqlite):
     """SQLite for threads."""
 
@@ -236,6 +257,10 @@ class AsyncSqliteDialect(_Dialect, SQLiteDialect_aiosqlite):
     """SQLite for asyncio. Closing never waits: aiosqlite's own close hangs when it is cancelled half-way."""
 
     supports_statement_cache = True
+
+    def connect(self, *args: Any, **kwargs: Any) -> Any:
+        """Open it in a thread that outlives the event loop in silence."""
+        return super().connect(*args, async_creator_fn=_in_quiet_thread, **kwargs)
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Close it in its thread, after what runs there."""

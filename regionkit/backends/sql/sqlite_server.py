@@ -1,8 +1,4 @@
-"""Where a SQLite file stands: which run of it (its inode), its position counter, its histories, and hence its role.
-
-A file can not tell whether it is a copy, so the newest history row does: it names the endpoint that owns the data.
-Without the tables the configured role stands.
-"""
+"""Where a SQLite file stands: which run of it (its inode), its position counter, its histories, and hence its role."""
 
 from __future__ import annotations
 
@@ -13,16 +9,16 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from regionkit.backends.sql.asking import SQLITE, sqlite_observation, sqlite_question
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.server import SqlPlace, history_rows
+from regionkit.backends.sql.server import SqlPlace
 from regionkit.backends.sql.sqlite import stop
-from regionkit.backends.values import Capabilities
 from regionkit.errors import ConfigurationError
 from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import ParsedUrl, Role
+from regionkit.topology import ParsedUrl
 
 __all__ = ["SqliteServer"]
 
@@ -30,27 +26,11 @@ __all__ = ["SqliteServer"]
 class SqliteServer:
     """One SQLite endpoint."""
 
-    capabilities = Capabilities(
-        server="sqlite",
-        positions=True,
-        read_only="server",
-        transactions=True,
-        markers=True,
-        detects_promotion=False,
-        modes=frozenset({"core", "snapshot"}),
-        notes=(
-            "commits that no kit made do not move the position",
-            "the role of a file is what its newest history row says",
-        ),
-    )
+    capabilities = SQLITE
 
     def __init__(self, place: SqlPlace) -> None:
         self._place = place
-        self._ask = (
-            f"SELECT (SELECT value FROM {place.namespace}_rk_position WHERE id = 1), (SELECT json_group_array("  # noqa: S608
-            "json_array(history, parent, fork, epoch, origin)) FROM (SELECT * FROM "
-            f"{place.history_table} ORDER BY epoch DESC LIMIT 64))"
-        )
+        self._ask = sqlite_question(place.namespace, place.history_table)
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         if not url.database or url.database == ":memory:":
@@ -82,20 +62,8 @@ class SqliteServer:
             position, history = None, None
         finally:
             cursor.close()
-        lineage = history_rows(history)
-        me = self._place.endpoint.id
-        role = None
-        if lineage is not None:
-            role = Role.PRIMARY if lineage.current.origin == me else Role.REPLICA
-        return Observation(
-            role=role,
-            incarnation=self._inode(driver),
-            lineage=lineage,
-            origin=me if role is not Role.REPLICA else "",
-            reached=position,
-            sent_at=sent_at,
-            rtt=clock.monotonic() - sent_at,
-        )
+        inode, rtt = self._inode(driver), clock.monotonic() - sent_at
+        return sqlite_observation((position, history), self._place.endpoint.id, inode, sent_at, rtt)
 
     def _inode(self, driver: Any) -> str:
         known: str = driver.inode
