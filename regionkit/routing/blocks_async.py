@@ -109,7 +109,7 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
     async def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
         lease = self._lease
-        if lease is None:
+        if lease is None or self.store.observed.snapshot.leaderless:  # no owner to be: the read itself was serial
             return
         assert self.decision is not None
         seen = await lease.observe()
@@ -196,15 +196,15 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
             if handle.used:
                 self._session._read_at(self.store, decision.index, lease.seen.incarnation)
             return
-        position = handle.position()
+        position, leaderless = handle.position(), self.store.observed.snapshot.leaderless
         if position is None and error is None and handle.used:
             # nothing was changed, or the server did not say where: a later position of the owner covers it
             self._session._read_at(self.store, decision.index, lease.seen.incarnation)
-        elif handle.commits:
+        elif handle.commits or (handle.unknown and leaderless):
             self.store.observed.reached(decision.index, lease.seen.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, lease.seen.incarnation, seen=False)
             self._session._wrote(self.store, entry)
-        if isinstance(error, OutcomeUnknown) or handle.unknown:
+        if (isinstance(error, OutcomeUnknown) or handle.unknown) and not leaderless:
             self._session._wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
         if isinstance(error, OutcomeUnknown):
             error.store = error.store or self.store.name
@@ -215,9 +215,12 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
             self.store.hooks.emit(ReplicationUnknown(self.store.name, region, handle.warning))
 
     def _served(self) -> Request:
-        """What the decision that serves this block was asked."""
+        """What the decision that serves this block was asked; of a write, with what the session saw before it."""
         assert self.decision is not None
-        return self.decision.request
+        request = self.decision.request
+        if self.kind is Kind.WRITE and self._session._has_seen(self.store):
+            return msgspec.structs.replace(request, entries=self._session._entries(self.store))
+        return request
 
     @property
     def handle(self) -> AsyncHandle | None:

@@ -155,8 +155,8 @@ class Execution:
                 marker = backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, block.entry_now())
-                result: Any = work(handle.native or db)
-                if result is handle.native:
+                result: Any = work(db if handle.native is None else handle.native)
+                if handle.native is not None and result is handle.native:
                     result = None  # a pipeline that was given back: its replies are the result
                 plain = is_plain(result, largest=LARGEST_RESULT)
                 if plain is not None:

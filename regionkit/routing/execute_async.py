@@ -156,8 +156,8 @@ class AsyncExecution:
                 marker = await backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, await block.entry_now())
-                result: Any = await work(handle.native or db)
-                if result is handle.native:
+                result: Any = await work(db if handle.native is None else handle.native)
+                if handle.native is not None and result is handle.native:
                     result = None  # a pipeline that was given back: its replies are the result
                 plain = is_plain(result, largest=LARGEST_RESULT)
                 if plain is not None:

@@ -122,7 +122,8 @@ class SessionMemory:
         if store is not seen.store or store.closed:
             return OWNER_ONLY  # the topology was replaced: the endpoint is another one now
         known = store.observed.snapshot.endpoints[index].seen
-        if known is None or known.incarnation != seen.incarnation or known.sent_at <= seen.at:
+        later = store.observed.snapshot.leaderless or (known is not None and known.sent_at > seen.at)
+        if known is None or known.incarnation != seen.incarnation or not later:
             backend = store.backend(index)
             try:
                 deadline = Deadline(store.clock, min(store.profile.probe_timeout, within))

@@ -127,6 +127,8 @@ class ObservedStore:
 
     def forget(self, index: int) -> None:
         """Its connections died: prove everything anew, whichever run of the server answers next, to a question sent later."""
+        if self.snapshot.leaderless:
+            return  # what levels prove rests on no connection
         with self._lock:
             e = self.snapshot.endpoints[index]
             if e.seen is not None and (e.seen.incarnation or e.seen.reached is not None):

@@ -187,7 +187,7 @@ def test_a_primary_that_refuses_us_is_named(bad: Bad, fault: str) -> None:
             s.execute_write("orders", touch)
         with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
             touch(db)
-        wait_until(lambda: cause in state(kit, US))
+        wait_until(lambda: state(kit, US).startswith("breaker open") and cause in state(kit, US))
         later = refused_call(kit, "write")
         assert isinstance(later, NoEligibleEndpoint)
         assert cause in later.why

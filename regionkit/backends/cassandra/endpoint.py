@@ -23,7 +23,7 @@ from regionkit.backends.cassandra.replication import Kept, decoded, encoded, lin
 from regionkit.backends.cassandra.schema import Tables, placement_of
 from regionkit.backends.cassandra.shared import shared_by
 from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker, Refused
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionKitError, RegionUnavailable
 from regionkit.routing.decision import Kind, Request
@@ -290,7 +290,12 @@ class CassandraEndpoint:
         errors = error.errors.values() if isinstance(error, NoHostAvailable) else ()
         refused = next((e for e in (error, *errors) if isinstance(e, AuthenticationFailed)), None)
         if refused is not None:
-            return self._unavailable(f"it refused the account: {refused}", retryable=False)
+            return Refused.ACCOUNT.error(
+                f"data centre {self._datacenter}",
+                store=self._place.store.name,
+                region=self._place.endpoint.region,
+                why=str(refused),
+            )
         why = "; ".join(str(e) or type(e).__name__ for e in errors) or str(error) or type(error).__name__
         return self._unavailable(why, retryable=classify(error) is not Failure.APPLICATION)
 

@@ -19,10 +19,10 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from regionkit.backends.values import Failure
+from regionkit.backends.values import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["classify", "is_unknown_commit", "reading", "text_of"]
+__all__ = ["classify", "is_unknown_commit", "reading", "refused", "text_of"]
 
 ROLE = frozenset({10107, 13435, 10058})
 """NotWritablePrimary, NotPrimaryNoSecondaryOk, LegacyNotPrimary: refused before anything was done."""
@@ -33,6 +33,8 @@ EXPIRED = frozenset({50, 64, 202, 262})
 """MaxTimeMSExpired, WriteConcernFailed (a wtimeout), NetworkInterfaceExceededTimeLimit, ExceededTimeLimit."""
 ROLLED_BACK = frozenset({112, 251, 225, 244})
 """WriteConflict, NoSuchTransaction, TransactionTooOld, TransactionAborted."""
+ACCOUNT = frozenset({13, 18, 8000})
+"""Unauthorized, AuthenticationFailed, AtlasError (which is what a hosted set says of an account)."""
 
 _READING = "_regionkit_reading"
 
@@ -78,6 +80,17 @@ def _by_code(error: PyMongoError) -> Failure:
     if code in INTERRUPTED or isinstance(error, NotPrimaryError):
         return Failure.CONNECTION
     return Failure.APPLICATION
+
+
+def refused(error: PyMongoError) -> Refused | None:
+    """Why a member that answered can not be used; None when it was lost, or never reached."""
+    code = getattr(error, "code", None)
+    if code in ACCOUNT:
+        return Refused.ACCOUNT
+    if isinstance(error, OperationFailure):
+        return Refused.OTHER if _by_code(error) is Failure.APPLICATION else None
+    text = str(error)
+    return Refused.TLS if "SSL handshake failed" in text or "certificate" in text else None
 
 
 def is_unknown_commit(error: PyMongoError) -> bool:

@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from regionkit.backends.base import LeaseSource
-from regionkit.backends.mongo.classify import classify, text_of
+from regionkit.backends.mongo.classify import classify, refused, text_of
 from regionkit.backends.mongo.handle import MongoHandle
 from regionkit.backends.mongo.member import Member, within
 from regionkit.backends.mongo.records import MongoRecords
@@ -163,6 +163,9 @@ class MongoEndpoint:
                 fix="see kit.status().",
                 **where,
             )
+        cause = refused(error)
+        if cause is not None:
+            return cause.error(place.endpoint.id, why=text_of(error), **where)
         return RegionUnavailable(
             f"{place.endpoint.id!r} of {place.store.name!r} can not be used.",
             why=text_of(error),

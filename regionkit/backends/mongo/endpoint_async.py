@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from regionkit.backends.base_async import AsyncLeaseSource
-from regionkit.backends.mongo.classify import classify, text_of
+from regionkit.backends.mongo.classify import classify, refused, text_of
 from regionkit.backends.mongo.handle_async import AsyncMongoHandle
 from regionkit.backends.mongo.member_async import AsyncMember, within
 from regionkit.backends.mongo.records_async import AsyncMongoRecords
@@ -162,6 +162,9 @@ class AsyncMongoEndpoint:
                 fix="see kit.status().",
                 **where,
             )
+        cause = refused(error)
+        if cause is not None:
+            return cause.error(place.endpoint.id, why=text_of(error), **where)
         return RegionUnavailable(
             f"{place.endpoint.id!r} of {place.store.name!r} can not be used.",
             why=text_of(error),

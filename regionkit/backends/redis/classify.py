@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import redis
 
-from regionkit.backends.values import Failure
+from regionkit.backends.values import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["classify"]
+__all__ = ["classify", "refused"]
 
 _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
     (DeadlineExceeded, Failure.DEADLINE),
@@ -27,3 +27,22 @@ def classify(error: BaseException) -> Failure:
         if isinstance(error, kind):
             return failure
     return Failure.APPLICATION
+
+
+def refused(error: BaseException) -> Refused | None:
+    """Why a server that answered would not be introduced to; None when it was lost, or never reached."""
+    match error:
+        case redis.exceptions.BusyLoadingError():
+            return Refused.STARTING
+        case redis.exceptions.AuthenticationError() | redis.exceptions.NoPermissionError():
+            return Refused.ACCOUNT
+        case redis.exceptions.AuthenticationWrongNumberOfArgsError():
+            return Refused.ACCOUNT  # a user name where the server knows passwords only
+        case redis.exceptions.InvalidResponse():
+            return Refused.KIND
+        case redis.exceptions.ResponseError():
+            return Refused.DATABASE if "DB index" in str(error) else Refused.OTHER
+    text = str(error)
+    if text.startswith("Protocol error"):
+        return Refused.KIND  # hiredis
+    return Refused.TLS if "SSL" in text or "certificate" in text else None

@@ -16,7 +16,7 @@ import redis
 from redis.maint_notifications import MaintNotificationsConfig
 
 from regionkit.backends.place import Place
-from regionkit.backends.redis.classify import classify
+from regionkit.backends.redis.classify import classify, refused
 from regionkit.backends.redis.wire_async import AsyncWire, Work
 from regionkit.backends.values import Failure
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
@@ -180,17 +180,17 @@ class AsyncRedisPool:
         place = self._place
         if classify(error) is Failure.DEADLINE:
             return self._late(f"{place.endpoint.id!r} did not answer in time while connecting.", "see kit.status().")
-        refused = isinstance(error, redis.exceptions.AuthenticationError | redis.exceptions.ResponseError)
         text = str(error).strip().splitlines()
+        why = text[0] if text else type(error).__name__
+        cause = refused(error)
+        if cause is not None:
+            return cause.error(place.endpoint.id, store=place.store.name, region=place.endpoint.region, why=why)
         return RegionUnavailable(
             f"no connection to {place.endpoint.id!r} of {place.store.name!r}.",
-            why=text[0] if text else type(error).__name__,
-            fix="look at the account of the URL: it needs INFO and HVALS beside the commands of its own."
-            if refused
-            else "see kit.status(); reads go on elsewhere where the topology allows it.",
+            why=why,
+            fix="see kit.status(); reads go on elsewhere where the topology allows it.",
             store=place.store.name,
             region=place.endpoint.region,
-            retryable=not refused,
         )
 
     def _late(self, what: str, fix: str) -> DeadlineExceeded:
