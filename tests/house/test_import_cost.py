@@ -42,7 +42,11 @@ def seconds(code: str, cache: Path) -> float:
 
 
 def test_importing_takes_less_than_100_ms(tmp_path: Path) -> None:
-    """Beside an empty interpreter, compiled as after an installation; the best of several runs counts."""
-    seconds("import regionkit", tmp_path)  # compiles
-    both = [(seconds("pass", tmp_path), seconds("import regionkit", tmp_path)) for _ in range(RUNS)]
-    assert min(full for _, full in both) - min(empty for empty, _ in both) < LONGEST
+    """Of a machine on which asyncio takes 30: a busy or slow one is slow at both. Compiled, as after an installation."""
+    seconds("import regionkit, asyncio", tmp_path)  # compiles
+    best = {
+        code: min(seconds(code, tmp_path) for _ in range(RUNS))
+        for code in ("pass", "import asyncio", "import regionkit")
+    }
+    ours, yardstick = best["import regionkit"] - best["pass"], best["import asyncio"] - best["pass"]
+    assert ours < max(LONGEST, LONGEST / 0.03 * yardstick)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from regionkit.backends.values import Claim, Marker
@@ -63,7 +63,10 @@ def read_marker(connection: Connection, table: Table, key: str) -> Marker | None
 
 def save_result(connection: Connection, table: Table, claim: Claim, result: bytes) -> None:
     """Keep a result with its marker."""
-    connection.execute(update(table).where(table.c.key == claim.key).values(result=result))
+    value: Any = result
+    if connection.dialect.name in ("mysql", "mariadb"):
+        value = func.unhex(result.hex())  # aiomysql can not send bytes with a PyMySQL of today
+    connection.execute(update(table).where(table.c.key == claim.key).values(result=value))
 
 
 def forget(connection: Connection, table: Table, before: float, most: int) -> int:

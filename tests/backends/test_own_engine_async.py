@@ -1,0 +1,410 @@
+"""Endpoints whose engine is the application's: the contract's heart holds, and the engine comes back as it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from fix_rigs import NAMESPACE, REGIONS, Order, Rig, make_tables
+from sqlalchemy import text
+
+from regionkit import (
+    BOUNDED,
+    EVENTUAL,
+    STRONG,
+    AsyncRegionKit,
+    ConfigurationError,
+    DeadlineExceeded,
+    Endpoint,
+    OutcomeUnknown,
+    Region,
+    Role,
+    SqlStore,
+    StaleRead,
+    Topology,
+    TransactionRolledBack,
+    UsageError,
+)
+from regionkit.backends.sql.bridge_async import AsyncEngine, create_async_engine
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.routing.placement import Placement
+from regionkit.testing import FaultProxy, crash_points
+
+IS_ASYNC = True
+KEY = "a key of more than sixteen characters"
+HERE = "ap-northeast-2"
+COUNT = text("SELECT count(*) FROM orders")
+ASYNC_DRIVERS = {
+    "postgresql+psycopg": "postgresql+psycopg",
+    "mysql+pymysql": "mysql+aiomysql",
+    "sqlite": "sqlite+aiosqlite",
+}
+
+
+def engine_of(url: str, **options: Any) -> AsyncEngine:
+    """An engine as an application makes it."""
+    parsed = sqlalchemy.make_url(url)
+    if IS_ASYNC:
+        parsed = parsed.set(drivername=ASYNC_DRIVERS[parsed.drivername])
+    engine: AsyncEngine = create_async_engine(parsed, **options)
+    return engine
+
+
+def pool_of(engine: AsyncEngine) -> Any:
+    """Its pool."""
+    return getattr(engine, "sync_engine", engine).pool
+
+
+def topology_of(engines: list[Any], **options: Any) -> Topology:
+    """The rig's regions, on engines."""
+    roles = [Role.PRIMARY, Role.REPLICA, Role.REPLICA]
+    endpoints = [Endpoint(region, role, client=e) for region, role, e in zip(REGIONS, roles, engines, strict=False)]
+    store = SqlStore("orders", endpoints=endpoints, **options)
+    return Topology(namespace=NAMESPACE, regions=[Region(r) for r in REGIONS], stores=[store])
+
+
+async def ready(kit: AsyncRegionKit) -> None:
+    """Its tables are there, and every copy was seen to have them."""
+    await kit.create_tables()
+    end = time.monotonic() + 30
+    while not all(e.lag is not None for e in kit.status().endpoints):
+        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
+        await asleep(0.02)
+
+
+@pytest.fixture
+async def engines(rig: Rig) -> AsyncIterator[list[AsyncEngine]]:
+    """The application's, each with one connection: whatever a block leaves behind, the next one meets."""
+    made = [engine_of(url, pool_size=1, max_overflow=0, pool_timeout=5) for url in rig.urls]
+    yield made
+    for engine in made:
+        await engine.dispose()
+
+
+@pytest.fixture
+async def kit(engines: list[AsyncEngine]) -> AsyncIterator[AsyncRegionKit]:
+    """A kit in ap-northeast-2, its tables made, every endpoint seen."""
+    async with AsyncRegionKit(topology_of(engines), local=HERE, bookmark_keys=[KEY]) as kit:
+        await ready(kit)
+        yield kit
+
+
+async def insert(engine: AsyncEngine, number: int) -> None:
+    """One more order, as the application writes without the kit."""
+    async with engine.begin() as connection:
+        await connection.execute(text(f"INSERT INTO orders (id, item) VALUES ({number}, 'tea')"))
+
+
+async def test_a_write_goes_to_the_owner(kit: AsyncRegionKit, rig: Rig, engines: list[AsyncEngine]) -> None:
+    """It is one transaction on the application's engine, committed at the block's end, and the connection is back."""
+    async with kit.session() as s:
+        async with s.write("orders") as db:
+            db.add(Order(id=1, item="tea"))
+            await db.flush()
+            assert pool_of(engines[0]).checkedout() == 1
+            assert rig.count() == 0
+        assert s.last_route is not None
+        assert (s.last_route.region, s.last_route.epoch) == ("us-east-1", 1)
+    assert rig.count() == 1
+    assert pool_of(engines[0]).checkedout() == 0
+
+
+async def test_an_exception_rolls_back(kit: AsyncRegionKit, rig: Rig) -> None:
+    """The application's error passes as it is; nothing is committed, and nothing is remembered."""
+    async with kit.session() as s:
+        for core in (False, True):
+            with pytest.raises(ZeroDivisionError):
+                async with s.write("orders", core=core) as db:
+                    await db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+                    raise ZeroDivisionError
+        assert await s.bookmark() == ""
+    assert rig.count() == 0
+
+
+async def test_a_session_sees_its_own_write(kit: AsyncRegionKit, rig: Rig) -> None:
+    """While the near copy is held, EVENTUAL reads it and misses; SESSION goes elsewhere and sees."""
+    with rig.held():
+        async with kit.session() as s:
+            async with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+            async with s.read("orders", consistency=EVENTUAL) as db:
+                assert await db.get(Order, 1) is None
+            assert s.last_route is not None
+            assert s.last_route.region == HERE
+            async with s.read("orders") as db:
+                assert (await db.get(Order, 1)).item == "tea"
+            assert s.last_route.region != HERE
+            async with s.read("orders", consistency=STRONG) as db:
+                assert (await db.get(Order, 1)).item == "tea"
+    async with kit.session(bookmark=await s.bookmark()) as s:
+        end = time.monotonic() + 30
+        while s.last_route is None or s.last_route.region != HERE:
+            assert time.monotonic() < end, "the near copy never served the session"
+            async with s.read("orders") as db:
+                assert (await db.get(Order, 1)).item == "tea"
+
+
+async def test_a_bookmark_crosses_to_a_kit_that_opens_its_own(kit: AsyncRegionKit, rig: Rig) -> None:
+    """Positions and histories mean the same on handed-in engines and on URLs, in both directions."""
+    async with AsyncRegionKit(rig.topology(), local=HERE, bookmark_keys=[KEY]) as other:
+        await ready(other)
+        with rig.held():
+            for number, (one, two) in enumerate([(kit, other), (other, kit)]):
+                async with one.session() as s:
+                    async with s.write("orders") as db:
+                        db.add(Order(id=number, item="tea"))
+                    bookmark = await s.bookmark()
+                assert bookmark
+                async with two.session(bookmark=bookmark) as s, s.read("orders") as db:
+                    assert (await db.get(Order, number)).item == "tea"
+
+
+@pytest.mark.parametrize("options", [{}, {"core": True}, {"snapshot": True}], ids=str)
+async def test_a_write_in_a_read_block_is_refused(
+    kit: AsyncRegionKit, engines: list[AsyncEngine], rig: Rig, options: dict[str, bool]
+) -> None:
+    """By the server, also after a commit inside; the engine's only connection takes the application's writes afterwards."""
+    async with kit.session() as s:
+        for commits in (False, True):
+            with pytest.raises(UsageError, match="read block"):
+                async with s.read("orders", consistency=STRONG, **options) as db:
+                    await db.execute(COUNT)
+                    if commits:
+                        await db.commit()
+                    await db.execute(text("INSERT INTO orders (id, item) VALUES (7, 'tea')"))
+        assert rig.count() == 0
+        async with s.read("orders", consistency=STRONG, **options) as db:
+            await db.execute(COUNT)
+    await insert(engines[0], 7)
+    assert rig.count() == 1
+
+
+async def test_a_closed_connection_goes_back_writable(
+    kit: AsyncRegionKit, engines: list[AsyncEngine], rig: Rig
+) -> None:
+    """Closing the Connection inside a read block gives it back early, and as it came."""
+    async with kit.session() as s:
+        with pytest.raises(UsageError, match="closed inside"):
+            async with s.read("orders", consistency=STRONG, core=True) as db:
+                await db.execute(COUNT)
+                await db.close()
+                await insert(engines[0], 7)
+    assert rig.count() == 1
+
+
+async def test_a_snapshot_stays_and_a_read_after_it_moves_on(
+    kit: AsyncRegionKit, rig: Rig, engines: list[AsyncEngine]
+) -> None:
+    """A snapshot block sees one moment; the engine's isolation level is what it was."""
+    async with engines[0].connect() as connection:
+        before = await connection.get_isolation_level()
+    writer = engine_of(rig.urls[0])
+    async with kit.session() as s:
+        async with s.read("orders", consistency=STRONG, snapshot=True) as db:
+            assert (await db.execute(COUNT)).scalar() == 0
+            await insert(writer, 1)
+            assert (await db.execute(COUNT)).scalar() == 0
+        async with s.read("orders", consistency=STRONG) as db:
+            assert (await db.execute(COUNT)).scalar() == 1
+    await writer.dispose()
+    async with engines[0].connect() as connection:
+        assert await connection.get_isolation_level() == before
+
+
+async def test_a_bounded_read_looks_again(kit: AsyncRegionKit, rig: Rig) -> None:
+    """A statement that begins after the bound ran out sees what came meanwhile, whatever the isolation level; or is refused."""
+    async with kit.session() as s, kit.session() as other:
+        async with s.read("orders", consistency=BOUNDED(2.0), timeout=30) as db:
+            assert (await db.execute(COUNT)).scalar() == 0
+            async with other.write("orders") as writing:
+                writing.add(Order(id=1, item="tea"))
+            await asleep(2.2)
+            assert (await db.execute(COUNT)).scalar() == 1
+        with rig.held():
+            with pytest.raises(StaleRead):
+                async with s.read("orders", consistency=BOUNDED(2.0), timeout=30) as db:
+                    await db.execute(COUNT)
+                    async with other.write("orders") as writing:
+                        writing.add(Order(id=2, item="tea"))
+                    await asleep(2.5)
+                    await db.execute(COUNT)
+
+
+async def test_a_keyed_write_takes_effect_once(kit: AsyncRegionKit, rig: Rig) -> None:
+    """The second call gives back the stored result; the function runs once."""
+    runs = []
+
+    async def add(db: Any) -> dict[str, int]:
+        runs.append(1)
+        await db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+        return {"id": 1}
+
+    async with kit.session() as s:
+        for _ in range(2):
+            assert await s.execute_write("orders", add, idempotency_key="k", fingerprint="f") == {"id": 1}
+        with pytest.raises(UsageError, match="ended its own transaction"):
+            await s.execute_write("orders", lambda db: db.commit(), idempotency_key="other")
+    assert (len(runs), rig.count()) == (1, 1)
+
+
+async def test_a_swallowed_error_is_not_taken_for_a_commit(postgresql_rig: Rig) -> None:
+    """PostgreSQL answers COMMIT with ROLLBACK then, without an error; a savepoint around the statement saves the rest."""
+    engine = engine_of(postgresql_rig.urls[0])
+    async with AsyncRegionKit(topology_of([engine]), local="us-east-1") as kit, kit.session() as s:
+        for nested in (False, True):
+            block = s.write("orders")
+            try:
+                async with block as db:
+                    await db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+                    with pytest.raises(sqlalchemy.exc.ProgrammingError):
+                        if nested:
+                            async with db.begin_nested():
+                                await db.execute(text("SELECT nothing"))
+                        else:
+                            await db.execute(text("SELECT nothing"))
+                committed = True
+            except TransactionRolledBack:
+                committed = False
+            assert committed is nested
+            assert postgresql_rig.count() == int(nested)
+    await engine.dispose()
+
+
+async def test_ddl_on_mariadb_is_not_told_as_rolled_back(mariadb_rig: Rig) -> None:
+    """It commits what went before: an error of the server's behind it leaves the outcome open."""
+    engine = engine_of(mariadb_rig.urls[0])
+    async with AsyncRegionKit(topology_of([engine]), local="us-east-1") as kit, kit.session() as s:
+        await kit.create_tables()
+        with pytest.raises(OutcomeUnknown):
+            async with s.write("orders") as db:
+                await db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+                await db.execute(text("CREATE TABLE more (id INT)"))
+                await db.execute(text("KILL CONNECTION_ID()"))
+    await engine.dispose()
+    assert mariadb_rig.count() == 1
+
+
+async def test_closing_the_kit_leaves_the_engine(rig: Rig, engines: list[AsyncEngine]) -> None:
+    """It is usable afterwards, with its pool as it was, and with another kit."""
+    for number in (1, 2):
+        async with AsyncRegionKit(topology_of(engines), local="us-east-1") as kit:
+            await kit.create_tables()
+            async with kit.session() as s, s.write("orders") as db:
+                db.add(Order(id=number, item="tea"))
+        pool = pool_of(engines[0])
+        assert (pool.checkedin(), pool.checkedout()) == (1, 0)
+        await insert(engines[0], number + 10)
+        assert pool_of(engines[0]) is pool
+    assert rig.count() == 4
+
+
+async def test_an_exhausted_pool_is_no_dead_server(rig: Rig) -> None:
+    """A block that gets no connection says so; the monitor has one of its own, and the endpoint stays up."""
+    engine = engine_of(rig.urls[0], pool_size=1, max_overflow=0, pool_timeout=0.5)
+    async with AsyncRegionKit(topology_of([engine]), local="us-east-1") as kit:
+        await kit.create_tables()
+        async with engine.connect(), kit.session() as s:
+            with pytest.raises(DeadlineExceeded, match="in use|in time"):
+                async with s.read("orders") as db:
+                    await db.execute(COUNT)
+            await asleep(1.0)
+            assert [e.state for e in kit.status().endpoints] == ["up"]
+        async with kit.session() as s, s.read("orders") as db:
+            await db.execute(COUNT)
+    await engine.dispose()
+
+
+async def test_what_is_not_promised_is_printed(kit: AsyncRegionKit) -> None:
+    """`explain` names the endpoints whose engines are the application's, and what that takes away."""
+    shown = " ".join(str(kit.explain("orders")).split())
+    assert "the engines of us-east-1, ap-northeast-2" in shown
+    assert "time-outs and retries are its own" in shown
+    assert "two round trips" in shown
+
+
+async def test_placements_are_kept_there(kit: AsyncRegionKit) -> None:
+    """By compare-and-set, as on a URL."""
+    backend: Any = kit._store("orders").backends[0]
+    deadline = Deadline(SYSTEM_CLOCK, 20)
+    one, two = Placement("carts", "k", "us-east-1", 1, 1), Placement("carts", "k", HERE, 2, 2)
+    assert await backend.find_placement(deadline, "carts", "k") is None
+    assert await backend.set_placement(deadline, one, expected=0) == one
+    assert await backend.set_placement(deadline, two, expected=0) == one
+    assert await backend.set_placement(deadline, two, expected=1) == two
+    assert await backend.find_placement(deadline, "carts", "k") == two
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def proxied(request: pytest.FixtureRequest) -> Any:
+    """A proxy before a server with the application's tables, and the server's own URL."""
+    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    url = servers.primary.url_for(servers.database())
+    make_tables(url)
+    with FaultProxy(url) as proxy:
+        yield proxy, url
+
+
+async def test_dead_connections_are_replaced_after_a_change(proxied: Any) -> None:
+    """Connections that were told of before a change are asked anew; one found dead then costs no block."""
+    proxy, _ = proxied
+    engine = engine_of(proxy.url)
+    async with AsyncRegionKit(topology_of([engine]), local="us-east-1") as kit, kit.session() as s:
+        await kit.create_tables()
+        for kind in (s.read, s.write):
+            async with kind("orders") as db:
+                await db.execute(COUNT)
+            backend: Any = kit._store("orders").backends[0]
+            backend.evict()
+            proxy.cut()
+            async with kind("orders") as db:
+                await db.execute(COUNT)
+    await engine.dispose()
+
+
+async def test_a_commit_without_an_answer_is_an_unknown_outcome(proxied: Any) -> None:
+    """The connection broke as COMMIT was sent: neither yes nor no is said, and the session goes on at the owner."""
+    proxy, _ = proxied
+    engine = engine_of(proxy.url)
+    async with AsyncRegionKit(topology_of([engine]), local="us-east-1") as kit, kit.session() as s:
+        await kit.create_tables()
+        with pytest.raises(OutcomeUnknown) as caught, crash_points({"write.before_commit": proxy.cut}):
+            async with s.write("orders") as db:
+                db.add(Order(id=1, item="tea"))
+        assert caught.value.committed == "unknown"
+        assert caught.value.store == "orders"
+        assert await s.bookmark() != ""
+    await engine.dispose()
+
+
+async def test_engines_that_can_not_serve_are_refused(rig: Rig) -> None:
+    """The other kind, no engine at all, one connection for everybody, a driver that commits by itself."""
+    from sqlalchemy import create_engine as plain_engine
+    from sqlalchemy.ext.asyncio import AsyncEngine as OfAsyncio
+    from sqlalchemy.pool import StaticPool
+
+    mine = engine_of(rig.urls[0])
+    other: Any = plain_engine(rig.urls[0]) if IS_ASYNC else object.__new__(OfAsyncio)
+    shared = engine_of(rig.urls[0], poolclass=StaticPool)
+    for given, needed in ((other, type(mine).__name__), ("an engine", type(mine).__name__), (shared, "StaticPool")):
+        with pytest.raises(ConfigurationError, match=needed):
+            AsyncRegionKit(topology_of([given]), local="us-east-1")
+    if rig.server != "sqlite":
+        alone = engine_of(rig.urls[0], connect_args={"autocommit": True})
+        async with AsyncRegionKit(topology_of([alone]), local="us-east-1") as kit:
+            with pytest.raises(ConfigurationError, match="commit each statement"):
+                await kit.create_tables()
+        await alone.dispose()
+    levelled = engine_of(rig.urls[0], isolation_level="AUTOCOMMIT")
+    async with AsyncRegionKit(topology_of([levelled]), local="us-east-1") as kit:
+        await kit.create_tables()
+        with pytest.raises(ZeroDivisionError):
+            async with kit.session() as s, s.write("orders") as db:
+                await db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+                raise ZeroDivisionError
+    assert rig.count() == 0
+    await levelled.dispose()
