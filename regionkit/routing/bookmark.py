@@ -82,6 +82,12 @@ class Bookmark(msgspec.Struct, frozen=True, array_like=True):
         sources[name] = _joined((*sources.get(name, ()), entry))
         return Bookmark(sources, self.placements, self.everything)
 
+    def placed(self, store: str, version: int) -> Bookmark:
+        """This bookmark, which has seen a placement of `version`; the same one when it had."""
+        if version <= self.placements.get(store, 0):
+            return self
+        return Bookmark(self.sources, {**self.placements, store: version}, self.everything)
+
     def set(self, store: str, entries: tuple[Entry, ...], partition: str = "") -> Bookmark:
         """This bookmark with the source's entries replaced."""
         sources = dict(self.sources)

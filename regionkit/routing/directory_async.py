@@ -3,7 +3,8 @@
 1. A row from any copy is a row that was true once; an absent one is absent only when the owner says so.
 2. When nobody answers, the row as last seen serves, from memory or from the copy on disk: a lost directory does not stop
    known keys. A key that was never seen is an error then.
-3. Each new row is appended to the copy on disk, when there is one.
+3. A row that a bookmark makes doubtful is asked of the owner.
+4. Each new row is appended to the copy on disk, when there is one.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class AsyncDirectoryReader:
             RegionUnavailable: nobody answers, and the key is not known here.
         """
         lost: RegionKitError | None = None
-        for index in self._order():
+        for index in self._order(doubtful=self._rows.below_floor(key) and self._rows.known(key) is not None):
             try:
                 found = await self.kept_in.backend(index).find_placement(deadline, self.store, key)
             except RegionKitError as error:
@@ -97,10 +98,21 @@ class AsyncDirectoryReader:
             with self._copy.open("ab") as file:
                 file.write(msgspec.json.encode(row) + b"\n")
 
-    def _order(self) -> list[int]:
-        """The nearest copy, then the owner: others add nothing."""
+    def raise_floor(self, version: int) -> bool:
+        """A bookmark has seen a row of `version`; whether that is news."""
+        return self._rows.raise_floor(version, self._clock.monotonic())
+
+    def version_of(self, key: str) -> int:
+        """The version of the row as last seen; 0 when none was."""
+        known = self._rows.known(key)
+        return 0 if known is None else known.version
+
+    def _order(self, *, doubtful: bool = False) -> list[int]:
+        """The nearest copy, then the owner: others add nothing. A doubtful row: the owner alone, where there is one."""
         nearest = self.kept_in.nearest()
         owner = self.kept_in.observed.snapshot.owner
+        if doubtful and owner >= 0:
+            return [owner]
         order = nearest[:1] + ([owner] if owner >= 0 and owner not in nearest[:1] else [])
         return order or nearest
 

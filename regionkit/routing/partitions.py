@@ -19,6 +19,7 @@ import msgspec
 from regionkit.backends.values import BlockMode
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
+from regionkit.routing.bookmark import Bookmark
 from regionkit.routing.consistency import ON_STALE, OnStale
 from regionkit.routing.decision import FOREVER, Kind
 from regionkit.routing.directory import DirectoryReader
@@ -108,6 +109,16 @@ class PartitionedStore:
             until = FOREVER if self.directory is None else self.directory.fresh_until(key)
             self._remembered[key] = (shard, until)
         return shard
+
+    def heed(self, bookmark: Bookmark) -> None:
+        """A session begins that has seen placements: those that this process knows may be older."""
+        version = bookmark.placements.get(self.name, 0)
+        if self.directory is not None and version > 1 and self.directory.raise_floor(version):
+            self._remembered.clear()
+
+    def version_of(self, key: str) -> int:
+        """The version of the row that placed `key`; 0 without a directory."""
+        return 0 if self.directory is None else self.directory.version_of(key)
 
     def forget(self, key: str) -> None:
         """Find the home of `key` anew at its next use."""

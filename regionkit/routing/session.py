@@ -232,11 +232,14 @@ class RegionSession(SessionMemory):
         home = home or self._home
         shard = partitioned.at_once(key, home)
         if shard is not None:
+            self._placed(partitioned, key)
             return Block(self, shard, asked.shared(shard), timeout, asked.mode, key=key)
         first = partitioned.shards[0]  # stands in until the directory was asked
 
         def locate(deadline: Deadline) -> RoutedStore:
-            return partitioned.locate(key, deadline)
+            located = partitioned.locate(key, deadline)
+            self._placed(partitioned, key)
+            return located
 
         return Block(self, first, asked.shared(first), timeout, asked.mode, key=key, locate=locate, share=asked.shared)
 
@@ -254,7 +257,15 @@ class RegionSession(SessionMemory):
             check_key(key)
             if self._key is not None and not unlocked:
                 raise other_key(self._key, key)
+        if self._bookmark.placements:
+            store.heed(self._bookmark)
         return store, key
+
+    def _placed(self, store: PartitionedStore, key: str) -> None:
+        """Remember the version of a placement that has changed since its first: other processes may know an older one."""
+        version = store.version_of(key)
+        if version > 1:
+            self._bookmark = self._bookmark.placed(store.name, version)
 
     def execute_read(self, store: str | Store, work: Callable[[Any], T], **options: Any) -> T:
         """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
@@ -311,6 +322,7 @@ class RegionSession(SessionMemory):
             shard = partitioned.locate(
                 key, Deadline(first.clock, first.deadline_of(kind) if timeout is None else timeout)
             )
+        self._placed(partitioned, key)
         return shard, key
 
     def bookmark(self) -> str:

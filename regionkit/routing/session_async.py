@@ -231,11 +231,14 @@ class AsyncRegionSession(AsyncSessionMemory):
         home = home or self._home
         shard = partitioned.at_once(key, home)
         if shard is not None:
+            self._placed(partitioned, key)
             return AsyncBlock(self, shard, asked.shared(shard), timeout, asked.mode, key=key)
         first = partitioned.shards[0]  # stands in until the directory was asked
 
         async def locate(deadline: Deadline) -> AsyncRoutedStore:
-            return await partitioned.locate(key, deadline)
+            located = await partitioned.locate(key, deadline)
+            self._placed(partitioned, key)
+            return located
 
         return AsyncBlock(
             self, first, asked.shared(first), timeout, asked.mode, key=key, locate=locate, share=asked.shared
@@ -255,7 +258,15 @@ class AsyncRegionSession(AsyncSessionMemory):
             check_key(key)
             if self._key is not None and not unlocked:
                 raise other_key(self._key, key)
+        if self._bookmark.placements:
+            store.heed(self._bookmark)
         return store, key
+
+    def _placed(self, store: AsyncPartitionedStore, key: str) -> None:
+        """Remember the version of a placement that has changed since its first: other processes may know an older one."""
+        version = store.version_of(key)
+        if version > 1:
+            self._bookmark = self._bookmark.placed(store.name, version)
 
     async def execute_read(self, store: str | Store, work: Callable[[Any], Awaitable[T]], **options: Any) -> T:
         """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
@@ -312,6 +323,7 @@ class AsyncRegionSession(AsyncSessionMemory):
             shard = await partitioned.locate(
                 key, Deadline(first.clock, first.deadline_of(kind) if timeout is None else timeout)
             )
+        self._placed(partitioned, key)
         return shard, key
 
     async def bookmark(self) -> str:

@@ -387,3 +387,30 @@ def test_adopting_names_one_endpoint(kit: RegionKit) -> None:
         kit.adopt("carts", US)
     with pytest.raises(ConfigurationError, match="no endpoint 'mars'"):
         kit.adopt("carts", "mars")
+
+
+def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: PartitionRig) -> None:
+    """A process that remembers the old home asks again when a session has seen a newer row, within the row's age."""
+    do = partition_rig.Actions
+    topology = partition_rig.topology(Directory(max_age=3600.0))
+    with RegionKit(topology, local=KR, bookmark_keys=[KEY]) as old:
+        seen(old)
+        old.place("carts", key="c9", home=US)
+        with old.session() as s, s.write("carts", key="c9"):
+            pass
+        found: Any = old._store("carts")
+        owner = found.directory.kept_in
+        moved = Placement("carts", "c9", KR, 2, 2)
+        owner.backend(owner.observed.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        with RegionKit(topology, local=US, bookmark_keys=[KEY]) as new:
+            seen(new)
+            with new.session(key="c9") as s:
+                with s.write("carts") as db:
+                    do.put(db, "c9", "tea")
+                assert s.last_route is not None
+                assert s.last_route.region == KR
+                bookmark = s.bookmark()
+        assert found.at_once("c9", None).partition == US
+        with old.session(key="c9", bookmark=bookmark) as s:
+            with s.read("carts") as db:
+                assert do.get(db, "c9") == "tea"

@@ -388,3 +388,30 @@ async def test_adopting_names_one_endpoint(kit: AsyncRegionKit) -> None:
         await kit.adopt("carts", US)
     with pytest.raises(ConfigurationError, match="no endpoint 'mars'"):
         await kit.adopt("carts", "mars")
+
+
+async def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: PartitionRig) -> None:
+    """A process that remembers the old home asks again when a session has seen a newer row, within the row's age."""
+    do = partition_rig.AsyncActions
+    topology = partition_rig.topology(Directory(max_age=3600.0))
+    async with AsyncRegionKit(topology, local=KR, bookmark_keys=[KEY]) as old:
+        await seen(old)
+        await old.place("carts", key="c9", home=US)
+        async with old.session() as s, s.write("carts", key="c9"):
+            pass
+        found: Any = old._store("carts")
+        owner = found.directory.kept_in
+        moved = Placement("carts", "c9", KR, 2, 2)
+        await owner.backend(owner.observed.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        async with AsyncRegionKit(topology, local=US, bookmark_keys=[KEY]) as new:
+            await seen(new)
+            async with new.session(key="c9") as s:
+                async with s.write("carts") as db:
+                    await do.put(db, "c9", "tea")
+                assert s.last_route is not None
+                assert s.last_route.region == KR
+                bookmark = await s.bookmark()
+        assert found.at_once("c9", None).partition == US
+        async with old.session(key="c9", bookmark=bookmark) as s:
+            async with s.read("carts") as db:
+                assert await do.get(db, "c9") == "tea"

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import sqlalchemy
 from fix_rigs import NAMESPACE
 from fix_store_rigs import REGIONS, StoreRig
+from pymongo.synchronous.database import Database
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from regionkit import (
     BOUNDED,
@@ -60,12 +65,12 @@ def topology(server: str, urls: Sequence[str], regions: Sequence[str] = REGIONS,
 
 def touch(db: Any) -> None:
     """Send one command, whichever client it is."""
-    if hasattr(db, "things"):
-        db.things.find_one({"_id": "a"})
-    elif hasattr(db, "get_connection_kwargs") or type(db).__module__.startswith(("redis", "regionkit.backends.redis")):
-        db.get("a")
-    else:
+    if isinstance(db, Session):
         db.execute(text("SELECT 1"))
+    elif isinstance(db, Database):
+        db.things.find_one({"_id": "a"})
+    else:
+        db.get("a")
 
 
 def wait_until(condition: Any, seconds: float = 30.0) -> None:
@@ -303,7 +308,7 @@ def database_of(server: str, request: pytest.FixtureRequest) -> list[str]:
     """A database of its own at a primary and its first replica, with a table of one row that says "foreign"."""
     if server == "redis":
         urls = [node.url.removesuffix("/0") + "/7" for node in request.getfixturevalue("redis_server").nodes[:2]]
-        with contextlib.closing(__import__("redis").Redis.from_url(urls[0])) as client:
+        with redis.Redis.from_url(urls[0]) as client:
             client.flushdb()
             client.set("a", "foreign")
         return urls
@@ -441,18 +446,18 @@ def local_read(s: Any) -> Any:
     return rows if s.last_route.region == US else None
 
 
-def test_a_region_renamed_in_a_replaced_topology(store_rig: StoreRig) -> None:
+@pytest.mark.parametrize("server", ["sqlite", "postgresql", "mariadb", "redis"])
+def test_a_region_renamed_in_a_replaced_topology(server: str, request: pytest.FixtureRequest) -> None:
     """The data is where it was: an open session goes on, its bookmark holds. The local region can not be taken away."""
-    if store_rig.server in ("mongodb", "cassandra", "memory"):
-        pytest.skip("its regions are the cluster's own")
-    do = store_rig.Actions
-    urls = [str(e.url) for e in store_rig.topology().stores[0].endpoints]
-    with RegionKit(topology(store_rig.server, urls), local=KR, bookmark_keys=[KEY]) as kit:
+    rig: StoreRig = request.getfixturevalue(f"{server}_store_rig")
+    do = rig.Actions
+    urls = [str(e.url) for e in rig.topology().stores[0].endpoints]
+    with RegionKit(topology(server, urls), local=KR, bookmark_keys=[KEY]) as kit:
         kit.create_tables()
         with kit.session() as s:
             with s.write("orders") as db:
                 do.put(db, "a", "tea")
-            kit.replace(topology(store_rig.server, urls, [US, KR, "eu-central-1"]))
+            kit.replace(topology(server, urls, [US, KR, "eu-central-1"]))
             with s.read("orders") as db:
                 assert do.get(db, "a") == "tea"
             assert {e.region for e in kit.status().endpoints} >= {US, KR}
@@ -462,7 +467,7 @@ def test_a_region_renamed_in_a_replaced_topology(store_rig: StoreRig) -> None:
             with s.read("orders") as db:
                 assert do.get(db, "a") == "milk"
             with pytest.raises(ConfigurationError, match=KR):
-                kit.replace(topology(store_rig.server, urls, [US, "ap-south-1", EU]))
+                kit.replace(topology(server, urls, [US, "ap-south-1", EU]))
             with s.read("orders") as db:
                 assert do.get(db, "a") == "milk"
 
@@ -519,19 +524,14 @@ class Skewed(SystemClock):
         return super().wall() + self.by
 
 
-@pytest.fixture
-def skew(store_rig: StoreRig) -> float:
-    """Seconds by which two machines differ. Cassandra orders writes by clocks, and makes good ten seconds of it."""
-    return 5.0 if store_rig.server == "cassandra" else 86_400.0
-
-
-def test_bookmarks_carry_no_wall_time(store_rig: StoreRig, skew: float) -> None:
+@pytest.mark.parametrize("server", ["sqlite", "postgresql", "mariadb", "redis", "mongo", "cassandra"])
+def test_bookmarks_carry_no_wall_time(server: str, request: pytest.FixtureRequest) -> None:
     """A session between machines whose clocks are far apart sees each of its writes, and the last one stands."""
-    if store_rig.server == "memory":
-        pytest.skip("its regions and all kits share one clock, and another one is refused")
+    store_rig: StoreRig = request.getfixturevalue(f"{server}_store_rig")
+    skew = 5.0 if server == "cassandra" else 86_400.0  # Cassandra orders writes by clocks, and makes good ten seconds
     do = store_rig.Actions
     # in Cassandra a session that writes in several data centres has to meet its writes in each
-    levels = {"options": {"read_level": "QUORUM", "write_level": "QUORUM"}} if store_rig.server == "cassandra" else {}
+    levels = {"options": {"read_level": "QUORUM", "write_level": "QUORUM"}} if server == "cassandra" else {}
     made = store_rig.topology(**levels)
     regions = [region.name for region in made.regions]
     with contextlib.ExitStack() as stack:
@@ -551,12 +551,10 @@ def test_bookmarks_carry_no_wall_time(store_rig: StoreRig, skew: float) -> None:
         assert store_rig.value("a") == "8"
 
 
-def test_another_clock_than_the_regions_in_memory_is_refused(store_rig: StoreRig) -> None:
+def test_another_clock_than_the_regions_in_memory_is_refused(memory_store_rig: StoreRig) -> None:
     """Lag passes on the one, waiting on the other: told at construction."""
-    if store_rig.server != "memory":
-        return
     with pytest.raises(ConfigurationError, match="clock"):
-        RegionKit(store_rig.topology(), local=KR, clock=Skewed(1.0))
+        RegionKit(memory_store_rig.topology(), local=KR, clock=Skewed(1.0))
 
 
 @pytest.fixture
@@ -582,6 +580,34 @@ def test_a_server_that_is_up_and_not_open_yet(recovering: tuple[Any, list[str]])
         assert s.last_route.region == US
         wait_until(lambda: Refused.STARTING.value[0] in state(kit, KR))
     with RegionKit(topology("postgresql", urls[1:], [US]), local=US, profile="gentle") as kit:
+        error = refused_call(kit, "read")
+        assert isinstance(error, RegionUnavailable)
+        assert (error.cause, error.retryable) == (Refused.STARTING.value[0], True)
+
+
+@pytest.fixture
+def loading() -> Iterator[int]:
+    """The port of a Redis that loads its data: it has one answer to everything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # closed: the test is over
+                while True:
+                    link, _ = server.accept()
+                    with link, contextlib.suppress(OSError):
+                        link.recv(65536)
+                        link.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_redis_that_loads_its_data(loading: int) -> None:
+    """As any server that is not open yet."""
+    with RegionKit(topology("redis", [f"redis://127.0.0.1:{loading}/0"], [US]), local=US, profile="gentle") as kit:
         error = refused_call(kit, "read")
         assert isinstance(error, RegionUnavailable)
         assert (error.cause, error.retryable) == (Refused.STARTING.value[0], True)

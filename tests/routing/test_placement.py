@@ -35,10 +35,20 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
 
 
 def test_a_version_that_a_bookmark_saw_is_a_floor() -> None:
-    """An older row is asked for again, however young."""
+    """Rows of older versions are asked for once more, each; then they serve again, whatever their version."""
     rows = Placements(60.0, 10)
     rows.put(row("a"), 100.0)
-    assert rows.fresh("a", 100.0, floor=2) is None
+    rows.put(row("b", "eu", 3), 100.0)
+    assert rows.raise_floor(3, 101.0)
+    assert not rows.raise_floor(3, 150.0)
+    assert not rows.raise_floor(2, 150.0)
+    assert rows.fresh("a", 101.0) is None
+    assert rows.below_floor("a")
+    assert rows.fresh("b", 101.0) == row("b", "eu", 3)
+    rows.put(row("a"), 102.0)
+    assert rows.fresh("a", 103.0) == row("a")
+    assert rows.fresh_until("a") == 162.0
+    assert not rows.below_floor("a")
 
 
 def test_a_forgotten_row_is_asked_for_again() -> None:

@@ -81,7 +81,7 @@ class ForeignServer:
         try:
             answer = c.tell(question)
         except DBAPIError:
-            if c.begun or c.invalidated or not self._has_history:
+            if c.begun or c.invalidated or question is self._without:
                 raise
             c.undo()
             if c.tell(self._exists)[0]:
