@@ -87,7 +87,16 @@ class AsyncDirectoryReader:
     async def place(self, key: str, home: str, deadline: Deadline) -> Placement:
         """Give `key` its first home, by compare-and-set on absence; the row that stands then, which may be another's."""
         owner = self.kept_in.observed.snapshot.owner
-        index = next(iter(self._order())) if owner < 0 else owner
+        if owner < 0 and not self.kept_in.observed.snapshot.leaderless:
+            await self.kept_in.refresh(deadline.remaining())
+            owner = self.kept_in.observed.snapshot.owner
+        index = next(iter(self._order()), -1) if owner < 0 else owner
+        if index < 0:
+            raise RegionUnavailable(
+                f"the directory of {self.store!r} has no owner now.",
+                fix="see kit.status(); keys that have a home go on.",
+                store=self.kept_in.name,
+            )
         stands = await self.kept_in.backend(index).set_placement(deadline, Placement(self.store, key, home), expected=0)
         self.remember(stands)
         return stands
