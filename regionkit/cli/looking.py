@@ -78,7 +78,7 @@ def _seen(kit: RegionKit) -> Status:
     until = time.monotonic() + LONGEST_LOOK
     while True:
         seen = kit.status()
-        if all(e.state != NOT_SEEN for e in seen.endpoints) or time.monotonic() > until:
+        if not any(e.state.startswith(NOT_SEEN) for e in seen.endpoints) or time.monotonic() > until:
             return seen
         time.sleep(LOOK_AGAIN)
 

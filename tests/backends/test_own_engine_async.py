@@ -28,10 +28,12 @@ from regionkit import (
     TransactionRolledBack,
     UsageError,
 )
-from regionkit.backends.sql.bridge_async import AsyncEngine, create_async_engine
+from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, create_async_engine
+from regionkit.backends.values import Failure
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
+from regionkit.routing.decision import Kind
 from regionkit.routing.placement import Placement
 from regionkit.testing import FaultProxy, crash_points
 
@@ -233,6 +235,50 @@ async def test_a_bounded_read_looks_again(kit: AsyncRegionKit, rig: Rig) -> None
                         writing.add(Order(id=2, item="tea"))
                     await asleep(2.5)
                     await db.execute(COUNT)
+
+
+async def test_a_look_in_the_midst_keeps_the_block_read_only(kit: AsyncRegionKit, rig: Rig) -> None:
+    """Where the server stands is asked between two statements: the transaction that begins anew is read-only too."""
+    backend: Any = kit._store("orders").backends[0]
+    lease = await backend.lease(Kind.READ, Deadline(SYSTEM_CLOCK, 20), 20.0)
+
+    def work() -> None:
+        lease.connection.execute(COUNT)
+        backend.observe(lease.connection)
+        lease.connection.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+
+    try:
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
+            await adrive(work)
+    finally:
+        await lease.release()
+    assert backend.classify(caught.value) is Failure.READ_ONLY
+    assert rig.count() == 0
+
+
+async def test_an_application_may_begin_sqlite_itself(sqlite_rig: Rig) -> None:
+    """Its listeners send BEGIN: a block does not send another, and what is asked inside is not answered from a snapshot."""
+    engines = [engine_of(url) for url in sqlite_rig.urls]
+    for engine in engines:
+        plain: Any = getattr(engine, "sync_engine", engine)
+        sqlalchemy.event.listen(plain, "connect", lambda dbapi, _: setattr(dbapi, "isolation_level", None))
+        sqlalchemy.event.listen(plain, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    async with AsyncRegionKit(topology_of(engines), local=HERE, bookmark_keys=[KEY]) as kit:
+        await ready(kit)
+        async with kit.session() as s, kit.session() as other:
+            async with s.read("orders", consistency=BOUNDED(2.0), timeout=30) as db:
+                assert (await db.execute(COUNT)).scalar() == 0
+                async with other.write("orders") as writing:
+                    writing.add(Order(id=1, item="tea"))
+                await asleep(2.5)
+                assert (await db.execute(COUNT)).scalar() == 1
+            with pytest.raises(ZeroDivisionError):
+                async with s.write("orders") as db:
+                    await db.execute(text("DELETE FROM orders"))
+                    raise ZeroDivisionError
+    assert sqlite_rig.count() == 1
+    for engine in engines:
+        await engine.dispose()
 
 
 async def test_a_keyed_write_takes_effect_once(kit: AsyncRegionKit, rig: Rig) -> None:

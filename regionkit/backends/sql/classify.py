@@ -79,7 +79,6 @@ WORDS: tuple[tuple[str, Refused], ...] = (
     ("expected authentication request", Refused.KIND),
     ("invalid response to SSL negotiation", Refused.KIND),
     ("the database system is", Refused.STARTING),
-    ("recovery", Refused.STARTING),
     ("certificate", Refused.TLS),
     ("SSL", Refused.TLS),
     ("FATAL:", Refused.OTHER),  # a server that speaks another language than English says this word too
@@ -94,8 +93,8 @@ def refused(error: BaseException) -> Refused | None:
     if isinstance(code, int):
         return REFUSED.get(code)
     if type(driver).__module__.partition(".")[0] == "psycopg":
-        text = str(driver)
-        return next((cause for words, cause in WORDS if words in text), None)
+        said = str(driver).rpartition(" failed: ")[2]  # without the address, whose names are anybody's
+        return next((cause for words, cause in WORDS if words in said), None)
     return REFUSED.get(getattr(driver, "sqlite_errorname", ""))
 
 
