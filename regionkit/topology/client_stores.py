@@ -113,7 +113,7 @@ class RedisStore(Store):
         )
         made = located(f"store {name!r}", lambda: options_from("options", RedisOptions, options))
         object.__setattr__(self, "options", made)
-        _checked(self)
+        _checked(self, client=False)
 
 
 @dataclass(frozen=True, slots=True, init=False)

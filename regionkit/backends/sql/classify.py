@@ -122,7 +122,9 @@ def classify(error: BaseException) -> Failure:
 def code_of(error: BaseException) -> int | str | None:
     """The server's code in an error: MariaDB's number or PostgreSQL's state, wherever the driver keeps it."""
     driver: Any = getattr(error, "orig", None) or error
-    if isinstance(driver, OSError):
+    if (
+        isinstance(driver, OSError) or type(driver).__module__ == "builtins"
+    ):  # an application's KeyError(1213) is its own
         return None
     first = driver.args[0] if getattr(driver, "args", ()) else None
     if isinstance(first, int):  # first: PyMySQL's errors have a sqlstate too
