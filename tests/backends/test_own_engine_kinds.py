@@ -92,7 +92,7 @@ def test_a_dialect_that_is_not_known_is_refused() -> None:
 @pytest.mark.parametrize("made", [RegionKit, AsyncRegionKit])
 def test_a_redis_client_is_refused(made: Any) -> None:
     """Its positions need connections that regionkit opens."""
-    assert "takes no client of yours" in refusal(made, object(), RedisStore)
+    assert "a redis store takes a url" in refusal(made, object(), RedisStore)
 
 
 def test_a_memory_store_takes_no_client() -> None:
