@@ -21,10 +21,13 @@ from regionkit.routing.store import RoutedStore
 from regionkit.topology import Profile, Role, Store
 from regionkit.topology.homes import check_key
 
-__all__ = ["RESOLVE_WITHIN", "KitCare"]
+__all__ = ["RESOLVE_WITHIN", "TABLES_WITHIN", "KitCare"]
 
 RESOLVE_WITHIN = 43_200.0
 """Seconds after an attempt in which `resolve` answers: half of what markers are kept, so that absence still means "no"."""
+
+TABLES_WITHIN = 15.0
+"""Seconds that making the tables of a shard may take: a change of the schema of a whole cluster takes some."""
 
 
 class KitCare:
@@ -50,7 +53,7 @@ class KitCare:
         for store in self._all.by_name.values():
             for shard in store.shards:
                 index = self._owner_of(shard)
-                deadline = Deadline(self._clock, self._profile.write_deadline)
+                deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
 
                 def root(origin: str) -> HistoryRow:
                     return HistoryRow(uuid7().hex, None, None, 1, origin)

@@ -75,9 +75,12 @@ def mongo_korean() -> Iterator[MongodbServers]:
         yield _enter(stack, servers.mongodb(["ap-northeast-2", "us-east-1", "eu-west-1"]))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cassandra() -> Iterator[CassandraServers]:
-    """A Cassandra cluster with a node in each of two data centres, shared by the session (`cassandra.keyspace()`)."""
+    """A Cassandra cluster with a node in each of two data centres, shared by a module (`cassandra.keyspace()`).
+
+    Not by the session: hundreds of tables, a few per test, make every change of the schema take seconds.
+    """
     with ExitStack() as stack:
         yield _enter(stack, servers.cassandra({"us-east-1": 1, "eu-west-1": 1}))
 

@@ -56,15 +56,16 @@ def test_no_guarantee_is_broken_while_a_copy_lags(store_rig: StoreRig) -> None:
     campaign = Campaign(topology, regions, store_rig.Actions, bounded=bounded)
 
     def disturb() -> None:
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             with store_rig.held() if holds(store_rig) else frozen(store_rig):
                 time.sleep(0.8)
-            time.sleep(0.3)
+            time.sleep(0.3 if holds(store_rig) else 1.5)
 
-    history = campaign.run(SECONDS, disturb)
+    seconds = SECONDS if holds(store_rig) else 3.0 * SECONDS  # its drivers take seconds to connect
+    history = campaign.run(seconds, disturb)
     campaign.verdict(history)
-    assert len(history) > 60
+    assert len(history) > (60 if holds(store_rig) else 20)
     assert len(campaign.routes) > 1
     assert campaign.errors["StaleRead, lost"] == 0, "nothing can be lost here"
 

@@ -78,7 +78,7 @@ def test_too_few_urls_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_redis_by_url(redis_server: RedisServers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers given by URL are used, are left running, and say that they cannot be killed."""
     monkeypatch.setenv("REGIONKIT_TEST_REDIS_URL", ",".join(node.url for node in redis_server.nodes))
-    with servers.redis(1) as given:
+    with servers.redis(len(redis_server.replicas)) as given:
         assert [node.url for node in given.nodes] == [node.url for node in redis_server.nodes]
         for strike in (given.primary.kill, given.primary.freeze, given.replicas[0].stop):
             with pytest.raises(servers.NotControllable, match="REGIONKIT_TEST_REDIS_URL"):
