@@ -29,6 +29,7 @@ from regionkit.backends.values import Claim
 from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
 from regionkit.testing import FaultProxy
+from regionkit.testing.servers.process import free_port
 
 pytestmark = pytest.mark.redis
 
@@ -455,7 +456,8 @@ def test_the_position_of_a_write_comes_with_its_answer_where_that_saves_a_round_
 
 def test_a_member_of_a_cluster_is_refused_at_first_contact(own_redis: Any) -> None:
     """Keys move there by themselves: said at once, not with the first MOVED."""
-    servers = own_redis(0, settings=["--cluster-enabled", "yes"])
+    bus = str(free_port())  # else it is 10,000 above the port, which may be past the last one
+    servers = own_redis(0, settings=["--cluster-enabled", "yes", "--cluster-port", bus])
     with RegionKit(one_region(servers.primary.url), local="us-east-1", profile=PATIENT) as kit:
         with pytest.raises(ConfigurationError, match="cluster"):
             with kit.session() as s, s.read("orders", consistency=EVENTUAL) as client:
