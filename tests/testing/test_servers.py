@@ -325,6 +325,15 @@ def test_mariadb_kill_freeze_and_restart(own_mariadb: Callable[..., MariadbServe
 
 
 @mariadb_
+def test_mariadb_servers_share_no_temporary_folder(
+    mariadb: MariadbServers, own_mariadb: Callable[..., MariadbServers]
+) -> None:
+    """Each has its own: one that starts removes what lies there, and would crash its neighbour in a running query."""
+    nodes = [*mariadb.nodes, *own_mariadb().nodes]
+    assert len({node.sql("SELECT @@tmpdir")[0][0] for node in nodes}) == len(nodes)
+
+
+@mariadb_
 @pytest.mark.parametrize("diverged", [False, True])
 def test_mariadb_failover_and_return(own_mariadb: Callable[..., MariadbServers], *, diverged: bool) -> None:
     """The killed primary comes back as a replica, also when it holds a row that nobody else has: that row is gone."""

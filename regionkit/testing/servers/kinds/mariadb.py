@@ -69,6 +69,9 @@ class MariadbNode(Node):
         if workspace is not None:
             self._workspace = workspace
             self.data = make_private(workspace / name)
+            # a server that starts empties its temporary folder: in a shared one it takes the tables of another's
+            # running query, and that server crashes (10.11: ha_maria::drop_table)
+            self._temporary = make_private(workspace / f"{name}.tmp")
             self._options = workspace / f"{name}.cnf"
             self._lifecycle = ServerProcess(
                 f"MariaDB {name}",
@@ -221,6 +224,7 @@ class MariadbNode(Node):
         self._server_id = self._server_id or self.port  # one port, one server: unique on this machine
         options = [
             f"datadir={self.data}",
+            f"tmpdir={self._temporary}",
             f"socket={self.data}/s",  # short: the path of a socket holds 107 bytes
             f"pid-file={self.data}/pid",
             f"port={self.port}",
