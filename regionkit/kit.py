@@ -252,6 +252,12 @@ class RegionKit(KitCare):
         if not isinstance(concurrency, int) or concurrency < 1:
             raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
         found = self._store(store)
+        if kind == "write" and isinstance(found, PartitionedStore) and found.shards[0].observed.snapshot.leaderless:
+            raise UsageError(
+                f"store {found.name!r} has no owners whom a fan-out could write.",
+                why="its data centres hold all keys, and each key is written by its home alone.",
+                fix="write key by key, with key=.",
+            )
         seen = self._signer.decode(bookmark)
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 

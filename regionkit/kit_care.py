@@ -61,7 +61,7 @@ class KitCare:
                 shard.backend(index).create_tables(deadline, root)
                 self._ask_all(shard)
                 if isinstance(store, PartitionedStore):
-                    store.store_table(shard, Deadline(self._clock, self._profile.write_deadline))
+                    store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
 
     def _ask_all(self, store: RoutedStore) -> None:
         indexes = [i for i in range(len(store.backends)) if not store.refused(i)]

@@ -60,7 +60,7 @@ class AsyncKitCare:
                 await shard.backend(index).create_tables(deadline, root)
                 await self._ask_all(shard)
                 if isinstance(store, AsyncPartitionedStore):
-                    await store.store_table(shard, Deadline(self._clock, self._profile.write_deadline))
+                    await store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
 
     async def _ask_all(self, store: AsyncRoutedStore) -> None:
         indexes = [i for i in range(len(store.backends)) if not store.refused(i)]

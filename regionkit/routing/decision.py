@@ -4,8 +4,8 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
 
 1. An endpoint outside the allowed set, or of which it is not known where it stands, is refused before anything else is
    looked at.
-2. `write` and STRONG take the owner only; where there never is one (leaderless), any. Other reads take any endpoint that is
-   not barred.
+2. `write` and STRONG take the owner only; where there never is one (leaderless), any: a write whose key has a home takes
+   that region's. Other reads take any endpoint that is not barred.
 3. SESSION asks that every entry of the bookmark is satisfied by what this incarnation of the endpoint has reached;
    BOUNDED that its measured staleness is within the bound. The owner satisfies both, unless an entry lies past a fork.
 4. Preference orders what is left: the regions that the request names, the local region, then by round trip; among those
@@ -187,6 +187,8 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
         if e.role is Role.PRIMARY:
             return Verdict(Filter.EPOCH, "another primary owns the store")
         return _NOT_OWNER[request.kind]
+    if writes and request.home not in ("", e.region) and snapshot.leaderless:
+        return Verdict(Filter.ROLE, f"the key's home is {request.home}; its writes go there")
     if index in request.excluded:
         return Verdict(Filter.HEALTH, "it failed in this very call")
     down = e.write_open if writes else e.read_open

@@ -119,7 +119,7 @@ class SessionMemory:
                 self._take_positions(seen.store, keep=None)
 
     def _entry_of(self, store: RoutedStore, index: int, seen: _Seen, within: float) -> Entry:
-        if store is not seen.store or store.closed:
+        if store.observed is not seen.store.observed or store.closed:
             return OWNER_ONLY  # the topology was replaced: the endpoint is another one now
         known = store.observed.snapshot.endpoints[index].seen
         later = store.observed.snapshot.leaderless or (known is not None and known.sent_at > seen.at)

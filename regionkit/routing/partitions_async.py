@@ -2,7 +2,8 @@
 
 1. The home function names a region or a partition; the shard that holds it takes the key's writes and serves its reads.
 2. What can be told without a question (Intrinsic, Hashed, Contextual, a remembered row of a Directory) costs no await.
-3. `Hashed`: before the first use of a shard the stored list of regions is compared with ours. Another list is refused: keys
+3. Where there is no owner, there is one shard for all homes: of its data centres a key's home is the one that writes it.
+4. `Hashed`: before the first use of a shard the stored list of regions is compared with ours. Another list is refused: keys
    would have changed their home without their data.
 """
 
@@ -67,7 +68,7 @@ class AsyncPartitionedStore:
         self.shards = shards
         self.directory = directory
         self.hot = {shard.partition: HotKeys() for shard in shards}
-        self._by_home = {home: shard for shard in shards for home in shard.observed.shard.partitions}
+        self._by_home = {home: view for shard in shards for home, view in _homes(shard).items()}
         self._home: Any = store.strategy.home
         self._of = directory.at_once if directory is not None else getattr(self._home, "of", None)
         self._hashed = isinstance(self._home, Hashed)
@@ -199,8 +200,8 @@ class AsyncPartitionedStore:
             raise self._unknown("", home)
         return shard
 
-    async def store_table(self, shard: AsyncRoutedStore, deadline: Deadline) -> None:
-        """Keep the list of `Hashed` beside the data of a shard; refuse another one that stands there.
+    async def store_table(self, shard: AsyncRoutedStore, index: int, deadline: Deadline) -> None:
+        """Keep the list of `Hashed` beside the data of a shard, by its endpoint `index`; refuse another one that stands there.
 
         Raises:
             ConfigurationError: another list stands there.
@@ -208,8 +209,7 @@ class AsyncPartitionedStore:
         if not self._hashed:
             return
         wanted = Placement(self.name, HASHED_TABLE, ",".join(self._home.regions))
-        backend = shard.backend(shard.observed.snapshot.owner)
-        stands = await backend.set_placement(deadline, wanted, expected=0)
+        stands = await shard.backend(index).set_placement(deadline, wanted, expected=0)
         self._compare(stands, wanted)
         self._verified.add(shard.partition)
 
@@ -263,6 +263,14 @@ class AsyncPartitionedStore:
             fix=did_you_mean(home, self._by_home),
             key=key,
         )
+
+
+def _homes(shard: AsyncRoutedStore) -> dict[str, AsyncRoutedStore]:
+    """Who takes the writes of each home that a shard holds."""
+    snapshot = shard.observed.snapshot
+    if not snapshot.leaderless:
+        return dict.fromkeys(shard.observed.shard.partitions, shard)
+    return {e.region: shard.at_home(e.region) for e in snapshot.endpoints if e.allowed}
 
 
 def not_partitioned(store: str) -> UsageError:

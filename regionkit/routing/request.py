@@ -68,6 +68,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         wait_until: monotonic instant after which nothing is waited for.
         regions: regions that come first, in this order; then the local one, then the others.
         weights: shares of calls by region; when there are any, they decide instead of nearness.
+        home: region of the key's home, the only one that takes a write where there is no owner; "": any.
     """
 
     kind: Kind = Kind.READ
@@ -83,6 +84,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     wait_until: float = 0.0
     regions: tuple[str, ...] = ()
     weights: tuple[tuple[str, float], ...] = ()
+    home: str = ""
 
 
 class Standing(StrEnum):

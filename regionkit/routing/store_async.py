@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -28,6 +29,17 @@ CONNECT_ROUND_TRIPS = 8
 """Round trips of a new connection at most: TCP, TLS, SCRAM, and the first question."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
+
+
+class _State:
+    """What changes of a store, shared by its views."""
+
+    __slots__ = ("closed", "refreshed_at", "refreshing")
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.refreshed_at = float("-inf")
+        self.refreshing = AsyncSlots(1)
 
 
 class AsyncRoutedStore:
@@ -61,9 +73,18 @@ class AsyncRoutedStore:
         self.prefer = self.store.prefer
         self._classes: dict[object, RequestClass] = {}
         self.write_class = RequestClass(Request(kind=Kind.WRITE))
-        self._refreshed_at = float("-inf")
-        self._refreshing = AsyncSlots(1)
-        self.closed = False
+        self._state = _State()
+
+    def at_home(self, region: str) -> AsyncRoutedStore:
+        """This store, for keys whose home is `region`, where there is no owner: their writes go there."""
+        view = copy.copy(self)
+        view.write_class = RequestClass(Request(kind=Kind.WRITE, home=region))
+        return view
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._state.closed
 
     def backend(self, index: int) -> AsyncEndpointBackend:
         """The connections to an endpoint that a decision named."""
@@ -147,14 +168,14 @@ class AsyncRoutedStore:
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
-        self.closed = True
+        self._state.closed = True
         for backend in self.backends:
             if backend is not None:
                 await backend.close()
 
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
-        self._refreshing = AsyncSlots(1)
+        self._state.refreshing = AsyncSlots(1)
         self.observed.renew()
         for backend in self.backends:
             if backend is not None:
@@ -181,20 +202,21 @@ class AsyncRoutedStore:
         Answers that are all in count for `sample_every`. A call that ran out of its own time counts for nobody else.
         """
         began = self.clock.monotonic()
-        if not self._refreshing.try_acquire() and not await self._refreshing.acquire(min(within, LONGEST_TIMEOUT)):
+        state, refreshing = self._state, self._state.refreshing
+        if not refreshing.try_acquire() and not await refreshing.acquire(min(within, LONGEST_TIMEOUT)):
             return False
         try:
             now = self.clock.monotonic()
-            if now - self._refreshed_at < self.profile.sample_every:
+            if now - state.refreshed_at < self.profile.sample_every:
                 return False
             left = within - (now - began)
             indexes = [i for i, backend in enumerate(self.backends) if backend is not None]
             await agather([lambda i=i: self.probe(i, left) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
             if self.clock.monotonic() - began < within:
-                self._refreshed_at = self.clock.monotonic()
+                state.refreshed_at = self.clock.monotonic()
             return True
         finally:
-            self._refreshing.release()
+            refreshing.release()
 
     async def probe(self, index: int, within: float = FOREVER) -> Observation | None:
         """Ask one endpoint where it stands, and remember; None when it does not say."""
@@ -275,6 +297,7 @@ class AsyncRoutedStore:
             regions=self.prefer.regions(attributes),
             weights=self.prefer.weights,
             wait_until=self.clock.monotonic() + self.profile.longest_wait,
+            home=self.write_class.request.home,
         )
         return Explanation(self.observed.decide(request), self.guarantees())
 

@@ -284,12 +284,6 @@ class CassandraStore(Store):
             raise ConfigurationError(
                 f"store {name!r}: its URL names no keyspace.", fix="write cassandra://c1.us,c2.kr/shop."
             )
-        if not isinstance(strategy, LocalReadGlobalWrite):
-            raise ConfigurationError(
-                f"store {name!r}: write partitioning on Cassandra is refused.",
-                why="only conditional statements at SERIAL order the writers of two data centres; plain ones win by clock.",
-                fix="use a MongoStore, RedisStore or SqlStore for keys with a home, or conditional statements here.",
-            )
 
     def __repr__(self) -> str:
         return _shown(self)

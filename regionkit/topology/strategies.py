@@ -6,7 +6,7 @@ endpoints into shards: one owner and its copies, each with histories of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -136,9 +136,21 @@ class WritePartitioning:
         for endpoint in endpoints:
             if endpoint.role is Role.REPLICA:
                 _primary_of(store, endpoint, primaries)
-        self._check_home(store, held)
+        self.check_homes(store, held)
+        unused = [p for p in held if isinstance(self.home, Hashed) and p not in self.home.regions]
+        if unused:
+            raise ConfigurationError(
+                f"store {store!r}: no key can ever have its home in {shown(unused[0])}.",
+                why="Hashed does not list it, and its endpoint would never be picked.",
+                fix="list it in Hashed, or leave the endpoint out.",
+            )
 
-    def _check_home(self, store: str, held: Mapping[str, str]) -> None:
+    def check_homes(self, store: str, held: Iterable[str]) -> None:
+        """Accepts home functions whose homes are all `held`, as far as they name them.
+
+        Raises:
+            ConfigurationError: Hashed lists another one.
+        """
         if not isinstance(self.home, Hashed):
             return
         for region in self.home.regions:
@@ -147,13 +159,6 @@ class WritePartitioning:
                     f"store {store!r}: Hashed spreads keys to {shown(region)}, which no primary holds.",
                     fix=did_you_mean(region, held),
                 )
-        unused = [partition for partition in held if partition not in self.home.regions]
-        if unused:
-            raise ConfigurationError(
-                f"store {store!r}: no key can ever have its home in {shown(unused[0])}.",
-                why="Hashed does not list it, and its endpoint would never be picked.",
-                fix="list it in Hashed, or leave the endpoint out.",
-            )
 
     def shards(self, endpoints: tuple[Endpoint, ...]) -> tuple[Shard, ...]:
         """One per primary, named by what it holds: its region, or its partitions."""

@@ -138,6 +138,9 @@ class Topology:
         self._check_regions_named(store)
         self._check_directory(store)
         self._check_residency(store)
+        if store.leaderless and isinstance(store.strategy, WritePartitioning):
+            held = [region.name for region in self.regions if store.residency.allows(region)]
+            store.strategy.check_homes(store.name, held)
 
     def _check_regions_named(self, store: Store) -> None:
         named = [region for region, _ in getattr(store, "datacenters", ())]

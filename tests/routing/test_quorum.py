@@ -5,9 +5,14 @@ from __future__ import annotations
 import itertools
 from functools import lru_cache
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from regionkit.routing.bookmark import LARGEST_BOOKMARK, OWNER_ONLY, Bookmark, Entry, Signer
+from regionkit.routing.consistency import EVENTUAL
+from regionkit.routing.decision import decide
 from regionkit.routing.history import HistoryRow, Lineage
 from regionkit.routing.position import (
     Levels,
@@ -21,7 +26,7 @@ from regionkit.routing.position import (
 )
 from regionkit.routing.proof import session_proof
 from regionkit.routing.quorum import LEVELS, Replication, covers, overlaps, overlaps_everywhere
-from regionkit.routing.request import Request, Standing
+from regionkit.routing.request import Kind, Refusal, Request, Standing
 from regionkit.routing.snapshot import EndpointState, Observation, Snapshot
 from regionkit.topology import Role
 
@@ -270,3 +275,19 @@ def test_without_a_position_sound_levels_suffice_where_there_is_no_owner() -> No
     """QUORUM meets QUORUM whoever wrote."""
     both = snapshot(here("a", "QUORUM", "QUORUM"), here("b", "QUORUM", "QUORUM"))
     assert session_proof(both, Request(entries=(OWNER_ONLY,)), 1).standing is Standing.PROVED
+
+
+@given(st.sampled_from(["a", "b"]), st.sampled_from(["", "a", "b", "c"]), st.sets(st.integers(0, 1)))
+def test_a_write_goes_to_its_keys_home_and_nowhere_else(local: str, home: str, failed: set[int]) -> None:
+    """Without a home any data centre takes it; a home that failed, or that is none, leaves none. Reads are not bound."""
+    both = msgspec.structs.replace(snapshot(here("a"), here("b")), local=local)
+    for kind in Kind:
+        request = Request(kind=kind, home=home, consistency=EVENTUAL, excluded=frozenset(failed))
+        decision = decide(both, request, 10.0, [0, 0])
+        able = {e.region for i, e in enumerate(both.endpoints) if i not in failed}
+        if kind is Kind.WRITE and home:
+            able &= {home}
+        if able:
+            assert both.endpoints[decision.index].region in able
+        else:
+            assert decision.refusal is Refusal.NO_ENDPOINT

@@ -36,8 +36,17 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 )
 
 
+CONTENDED = 0x1700
+"""CAS_WRITE_UNKNOWN (native protocol v5, section 9), which the driver has no class for: another conditional write came in
+between."""
+
+
 def classify(error: BaseException) -> Failure:
     """What an error that left a block, or a probe, says of the endpoint."""
+    if getattr(error, "code", None) == CONTENDED:
+        return (
+            Failure.ROLLED_BACK
+        )  # of a read, which may run again; of a write the handle knows that its outcome is open
     return next((failure for kinds, failure in _KINDS if isinstance(error, kinds)), Failure.APPLICATION)
 
 

@@ -31,7 +31,7 @@ from regionkit.routing.history import HistoryRow
 from regionkit.routing.placement import Placement
 from regionkit.routing.position import LevelsReached, Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import CassandraStore, Role
+from regionkit.topology import CassandraStore, Role, WritePartitioning
 from regionkit.topology.server_urls import server_url
 
 __all__ = ["CAPABILITIES", "CassandraEndpoint", "CassandraLease"]
@@ -56,6 +56,7 @@ CAPABILITIES = Capabilities(
         "writes of different sessions are ordered by their clocks; within a session later writes win",
         "what an EVENTUAL or STRONG read showed, a later SESSION read may not show yet",
         "tables need read_repair = 'BLOCKING', Cassandra's default, for reads that do not go backwards",
+        "write partitioning by conditional statements at SERIAL only: every data centre has a part in each write",
         "the keyspace's replication decides which data centres hold copies; requests go to the endpoint's own only",
     ),
 )
@@ -98,7 +99,8 @@ class CassandraEndpoint:
         self._datacenter = dict(store.datacenters).get(region, region)
         self._opener = Opener(place, url, self._datacenter)
         self._tables = Tables(place.namespace)
-        self.setting = Setting(store.options, self._keyspace, self._datacenter, shared_by(url), place.clock)
+        has_homes = isinstance(store.strategy, WritePartitioning)
+        self.setting = Setting(store.options, self._keyspace, self._datacenter, shared_by(url), place.clock, has_homes)
         self._seen: Observation | None = None
 
     def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> CassandraLease:

@@ -50,6 +50,8 @@ class Setting(NamedTuple):
     datacenter: str
     shared: Shared
     clock: Clock
+    has_homes: bool
+    """Keys have a home: all writes are conditional."""
 
 
 class AsyncCassandraHandle:
@@ -259,6 +261,12 @@ class AsyncCassandraHandle:
                 fix="leave it out.",
             )
         if facts.changes_rows:
+            if self._set.has_homes and not facts.conditional:
+                raise UsageError(
+                    f"a plain write to {', '.join(facts.tables)}, in a store whose keys have a home.",
+                    why="client clocks order plain writes: one of another region could undo it without a trace.",
+                    fix="write with IF in every statement: INSERT ... IF NOT EXISTS, UPDATE ... IF EXISTS.",
+                )
             shared.check(facts, keyspace)
         return facts
 
