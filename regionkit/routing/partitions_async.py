@@ -21,7 +21,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
 from regionkit.routing.bookmark import Bookmark
 from regionkit.routing.consistency import ON_STALE, OnStale
-from regionkit.routing.decision import FOREVER, Kind
+from regionkit.routing.decision import Kind
 from regionkit.routing.directory_async import AsyncDirectoryReader
 from regionkit.routing.hotkeys import EVERY, HotKeys
 from regionkit.routing.observed import RequestClass
@@ -74,7 +74,7 @@ class AsyncPartitionedStore:
         self._hashed = isinstance(self._home, Hashed)
         self._verified: set[str] = set()
         self._sampled = cycle([False] * (EVERY - 1) + [True])
-        self._remembered: dict[str, tuple[AsyncRoutedStore, float]] = {}
+        self._remembered: dict[str, tuple[AsyncRoutedStore, float | None]] = {}
         self._monotonic = shards[0].clock.monotonic
 
     def at_once(self, key: str, home: str | None) -> AsyncRoutedStore | None:
@@ -87,7 +87,7 @@ class AsyncPartitionedStore:
         known = self._remembered.get(key)
         if known is not None and home is None:
             shard, until = known
-            if until == FOREVER or self._monotonic() < until:
+            if until is None or self._monotonic() < until:
                 if next(self._sampled):
                     self.hot[shard.partition].add(key)
                 return shard
@@ -108,7 +108,7 @@ class AsyncPartitionedStore:
         if home is None:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
-            until = FOREVER if self.directory is None else self.directory.fresh_until(key)
+            until = None if self.directory is None else self.directory.fresh_until(key)
             self._remembered[key] = (shard, until)
         return shard
 
