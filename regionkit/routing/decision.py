@@ -17,7 +17,7 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
    `wait_until`; once per call. next: the first proved one. primary: the owner. serve: the first, as it is. raise: refuse.
    Where both wait and next are among the steps, every other copy that may still prove itself is asked before the refusal.
 6. A position that the owner itself does not know is not waited for: one fresh question to the owner, then it is lost
-   (signed) or invalid (unsigned).
+   (signed) or invalid (unsigned). Where there is no owner, it is invalid once every endpoint was asked.
 7. The same snapshot and request give the same decision until `valid_until`.
 """
 
@@ -133,6 +133,8 @@ def decide(
     proved = [i for i in order if verdicts[i].refused_by is None]
     owner = snapshot.owner
     gone = _GONE.get(verdicts[owner].standing) if owner in eligible else None
+    if snapshot.leaderless and all(verdicts[i].standing is Standing.INVALID for i in eligible):
+        gone = Refusal.INVALID
     if gone is not None and "serve" not in request.on_stale:
         return _refuse(snapshot, request, verdicts, gone, now)
     for step in request.on_stale:

@@ -26,7 +26,7 @@ from regionkit.routing.position import (
 )
 from regionkit.routing.proof import session_proof
 from regionkit.routing.quorum import LEVELS, Replication, covers, overlaps, overlaps_everywhere
-from regionkit.routing.request import Kind, Refusal, Request, Standing
+from regionkit.routing.request import Kind, Outcome, Refusal, Request, Standing
 from regionkit.routing.snapshot import EndpointState, Observation, Snapshot
 from regionkit.topology import Role
 
@@ -269,6 +269,15 @@ def test_an_unknown_history_is_invalid_once_asked_afresh_and_an_unseen_place_is_
     changed = LevelsReached("a", "ALL", "ALL", THREE, "the replicas changed")
     verdict = session_proof(snapshot(changed), Request(entries=(Entry("h1", 1, wrote("a")),)), 0)
     assert (verdict.standing, verdict.reason) == (Standing.NEVER, "the replicas changed")
+
+
+def test_a_history_that_no_data_centre_knows_is_invalid() -> None:
+    """Once each was asked in this very call; until then the first of them is asked."""
+    both = snapshot(here("a"), here("b"))
+    asked = Request(entries=(Entry("another", 1, wrote("a")),), wait_until=20.0)
+    assert decide(both, asked, 10.0, [0, 0]).outcome is Outcome.WAIT
+    knows = msgspec.structs.replace(asked, fresh=frozenset({0, 1}))
+    assert decide(both, knows, 10.0, [0, 0]).refusal is Refusal.INVALID
 
 
 def test_without_a_position_sound_levels_suffice_where_there_is_no_owner() -> None:

@@ -35,6 +35,12 @@ class Outage(sqlite3.OperationalError):
     sqlite_errorname = "SQLITE_CANTOPEN"
 
 
+class Missing(sqlite3.OperationalError):
+    """A copy's file is not there; SQLite would make an empty one."""
+
+    sqlite_errorname = "SQLITE_CANTOPEN"
+
+
 class Bounded(DriverState, sqlite3.Connection):
     """A sqlite3 connection that the deadline interrupts."""
 
@@ -103,6 +109,8 @@ class _Dialect:
         outage = kwargs.pop("outage", None)
         read = kwargs.pop("read")
         position_table = kwargs.pop("position_table")
+        if kwargs.pop("copy") and not Path(args[0]).exists():
+            raise Missing("unable to open database file: a copy's file has to be there")
         if outage and Path(outage).exists():
             raise Outage("the region is down (its outage file is there)")
         deadline = CONNECT_DEADLINE.get()

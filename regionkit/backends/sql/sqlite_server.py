@@ -18,7 +18,7 @@ from regionkit.routing.decision import Kind
 from regionkit.routing.history import HistoryRow
 from regionkit.routing.position import Position
 from regionkit.routing.snapshot import Observation
-from regionkit.topology import ParsedUrl
+from regionkit.topology import ParsedUrl, Role
 
 __all__ = ["SqliteServer"]
 
@@ -43,6 +43,7 @@ class SqliteServer:
         arguments: dict[str, Any] = {
             "outage": query.pop("outage", None),
             "read": kind is Kind.READ,
+            "copy": self._place.endpoint.role is Role.REPLICA,
             "position_table": f"{self._place.namespace}_rk_position",
         }
         return URL.create("sqlite+pysqlite", database=url.database, query=query), arguments
