@@ -1,16 +1,18 @@
 """What a key's home costs to find, and a fan-out over four shards 40 ms away.
 
-Beside the fan-out: SQLAlchemy's ShardedSession, which asks its shards one after the other, on the same four databases.
+Beside the look-up: Django's database router. Beside the fan-out, on the same four databases: SQLAlchemy's ShardedSession
+and a loop over Django's `using()`, which both ask one shard after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Engine, create_engine, func, select
+from sqlalchemy import Engine, create_engine, func, make_url, select
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 
 from benchmarks.harness import Candidate, Report, Row, Settings, measure, pin, pin_children
@@ -36,6 +38,7 @@ MOST_LOOKUP, MOST_FAN_OUT = 0.15, 1.2
 REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1", "sa-east-1")
 EACH_WAY = 0.02
 BULK = 1000
+NO_DJANGO = 'Django is not installed, its row is left out: pip install "regionkit[bench]".'
 
 
 def run(settings: Settings) -> list[Report]:
@@ -79,6 +82,10 @@ def _homes(settings: Settings) -> Report:
     report = Report("homes", "Finding the home of a key", settings)
     rows = [Row(f"{name}, over a bare call", name, "bare call", "difference", MOST_LOOKUP) for name in kits]
     rows.append(Row("crc32 alone, over a bare call", "crc32 of the key", "bare call", "difference"))
+    if cart := _django_model():
+        candidates.append(Candidate("Django's router", _routing(cart, keys["Intrinsic"]), bulk=BULK))
+        rows.append(Row("Django's db_for_write, over a bare call", "Django's router", "bare call", "difference"))
+    report.note(_django_note("Django's router reads the region off the key, as Intrinsic does."))
     report.add(rows, measure(candidates, settings, 50))
     for kit in kits.values():
         kit.close()
@@ -91,6 +98,76 @@ def _bare(key: str, home: str | None) -> None:
 
 def _looking(at_once: Callable[[str, None], Any], key: str) -> Callable[[], Any]:
     return lambda: at_once(key, None)
+
+
+class _ByKey:
+    """A router as a Django application has it: the key names the database."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        instance = hints.get("instance")
+        return None if instance is None else instance.item.partition(":")[0]
+
+
+@cache
+def _django_model() -> Any:
+    """Orders as a Django model, keyed by its text; None where Django is not installed.
+
+    Django is configured once a process: without its logging, and with databases that have no address yet.
+    """
+    try:
+        import django
+        from django.conf import settings
+    except ImportError:
+        return None
+    shard = {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": None}
+    settings.configure(
+        DATABASES={"default": {}, **{region: dict(shard) for region in REGIONS}},
+        DATABASE_ROUTERS=[_ByKey()],
+        LOGGING_CONFIG=None,
+    )
+    django.setup(set_prefix=False)
+    from django.db import models
+
+    class Cart(models.Model):
+        item = models.CharField(primary_key=True, max_length=50)
+
+        class Meta:
+            app_label, db_table, managed = "bench", Order.__tablename__, False
+
+    return Cart
+
+
+def _django_note(text: str) -> str:
+    if _django_model() is None:
+        return NO_DJANGO
+    import django
+
+    return f"{text} Django {django.__version__}."
+
+
+def _routing(cart: Any, key: str) -> Callable[[], str]:
+    from django.db import router
+
+    made = cart(item=key)
+    assert router.db_for_write(cart, instance=made) == REGIONS[1]
+    return lambda: router.db_for_write(cart, instance=made)
+
+
+def _counting(cart: Any, urls: dict[str, str], stack: ExitStack) -> Callable[[], None]:
+    """Django's databases get their addresses; their connections stay open until the stack ends."""
+    from django.db import connections
+
+    for region, url in urls.items():
+        at = make_url(url)
+        address = {"HOST": at.host, "PORT": at.port, "USER": at.username, "PASSWORD": at.password, "NAME": at.database}
+        connections.settings[region].update(address)
+    stack.callback(connections.close_all)
+
+    def count() -> None:
+        for region in urls:
+            assert cart.objects.using(region).count() == 0
+
+    return count
 
 
 def _fan_out(settings: Settings) -> Report:
@@ -116,7 +193,13 @@ def _fan_out(settings: Settings) -> Report:
         pin_children(core)
         for proxy in proxies:
             proxy.latency(EACH_WAY)
-        report.add(_rows(), measure(_candidates(kit, engines), far, 1))
+        candidates, rows = _candidates(kit, engines), _rows()
+        if cart := _django_model():
+            candidates.append(Candidate("Django", _counting(cart, urls, stack)))
+            rows.append(Row("Django's using() over 4 shards / one shard alone", "Django", "one shard"))
+        report.note("ShardedSession takes three round trips a shard (BEGIN, SELECT, ROLLBACK), the others one.")
+        report.note(_django_note("Django's connections are persistent, and in its autocommit."))
+        report.add(rows, measure(candidates, far, 1))
         for engine in engines.values():
             engine.dispose()
     return report
@@ -126,6 +209,7 @@ def _rows() -> list[Row]:
     return [
         Row("kit.fan_out over 4 shards / one shard alone", "fan_out", "one shard", most=MOST_FAN_OUT),
         Row("ShardedSession over 4 shards / one shard alone", "ShardedSession", "one shard"),
+        Row("ShardedSession in autocommit / one shard alone", "ShardedSession, autocommit", "one shard"),
         Row("one shard alone: a routed read", "one shard", way="time"),
     ]
 
@@ -141,15 +225,24 @@ def _candidates(kit: RegionKit, engines: dict[str, Engine]) -> list[Candidate]:
         for _, result in kit.fan_out("carts", lambda db: db.scalar(count), consistency=EVENTUAL):
             assert result.ok, result.error
 
-    def sharded() -> None:
-        with ShardedSession(
-            shard_chooser=lambda *_: REGIONS[0],
-            identity_chooser=lambda *_, **__: list(engines),
-            execute_chooser=lambda _: list(engines),
-            shards=engines,
-        ) as db:
-            assert len(db.execute(count).all()) == len(REGIONS)
+    def sharded(shards: dict[str, Engine]) -> Callable[[], None]:
+        def run() -> None:
+            with ShardedSession(
+                shard_chooser=lambda *_: REGIONS[0],
+                identity_chooser=lambda *_, **__: list(shards),
+                execute_chooser=lambda _: list(shards),
+                shards=shards,
+            ) as db:
+                assert len(db.execute(count).all()) == len(REGIONS)
 
+        return run
+
+    autocommit = {region: engine.execution_options(isolation_level="AUTOCOMMIT") for region, engine in engines.items()}
     home = Hashed(REGIONS)
     key = next(key for key in map(str, range(1000)) if home.of(key) == REGIONS[-1])
-    return [Candidate("one shard", one), Candidate("fan_out", fan_out), Candidate("ShardedSession", sharded)]
+    return [
+        Candidate("one shard", one),
+        Candidate("fan_out", fan_out),
+        Candidate("ShardedSession", sharded(engines)),
+        Candidate("ShardedSession, autocommit", sharded(autocommit)),
+    ]

@@ -83,13 +83,14 @@ class PartitionedStore:
             UnknownHome: the key, or the caller, names no home of this store.
             UsageError: `home` is missing, or given where the home function does not take it.
         """
-        known = self._remembered.get(key)
-        if known is not None and home is None:
-            shard, until = known
-            if until is None or self._monotonic() < until:
-                if next(self._sampled):
-                    self.hot[shard.partition].add(key)
-                return shard
+        try:
+            shard, until = self._remembered[key]
+        except KeyError:
+            return self._resolved(key, home)
+        if home is None and (until is None or self._monotonic() < until):
+            if next(self._sampled):
+                self.hot[shard.partition].add(key)
+            return shard
         return self._resolved(key, home)
 
     def _resolved(self, key: str, home: str | None) -> RoutedStore | None:
