@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fix_databases import shared_postgresql
 
 from regionkit.testing import ServerUnavailable, servers
 
@@ -44,7 +45,7 @@ def _enter(stack: ExitStack, offer: Any) -> Any:
 def pg() -> Iterator[PostgresqlServers]:
     """A PostgreSQL primary with three replicas, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, servers.postgresql(3))
+        yield _enter(stack, shared_postgresql(3))
 
 
 @pytest.fixture(scope="session")

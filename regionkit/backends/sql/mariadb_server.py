@@ -52,6 +52,10 @@ class MariaServer:
             if "ssl_cert" in query:
                 context.load_cert_chain(query.pop("ssl_cert"), query.pop("ssl_key", None))
             arguments["ssl"] = context
+        elif (
+            not place.is_async
+        ):  # else PyMySQL reads all certificate authorities for each connection, 25 ms, and verifies none
+            arguments["ssl_disabled"] = True
         if url.dialect == "mariadb" or url.dialect == "mysql":
             query.setdefault("charset", "utf8mb4")
         made = URL.create(

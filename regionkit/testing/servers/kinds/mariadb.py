@@ -106,7 +106,7 @@ class MariadbNode(Node):
         parts = address_of(self.url, 3306)
         return pymysql.connect(
             host=self.host, port=self.port, user=parts.username or "root", password=parts.password or "",
-            database=database, autocommit=True, connect_timeout=2,
+            database=database, autocommit=True, connect_timeout=2, ssl_disabled=True,
         )  # fmt: skip
 
     def start(self) -> None:
