@@ -31,7 +31,8 @@ def pytest_report_header() -> list[str]:
         return [f"servers: {error}"]
 
 
-def _enter(stack: ExitStack, offer: Any) -> Any:
+def entered(stack: ExitStack, offer: Any) -> Any:
+    """Servers that run until the stack ends; a skip, or in continuous integration a failure, where none can be had."""
     try:
         return stack.enter_context(offer)
     except ServerUnavailable as error:
@@ -45,35 +46,35 @@ def _enter(stack: ExitStack, offer: Any) -> Any:
 def pg() -> Iterator[PostgresqlServers]:
     """A PostgreSQL primary with three replicas, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, shared_postgresql(3))
+        yield entered(stack, shared_postgresql(3))
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariadbServers]:
     """A MariaDB primary with one replica, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, servers.mariadb(1))
+        yield entered(stack, servers.mariadb(1))
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServers]:
     """A Redis primary with two replicas, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, servers.redis(2))
+        yield entered(stack, servers.redis(2))
 
 
 @pytest.fixture(scope="session")
 def mongo() -> Iterator[MongodbServers]:
     """A MongoDB replica set with members in three regions, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, servers.mongodb(["us-east-1", "ap-northeast-2", "eu-west-1"]))
+        yield entered(stack, servers.mongodb(["us-east-1", "ap-northeast-2", "eu-west-1"]))
 
 
 @pytest.fixture(scope="session")
 def mongo_korean() -> Iterator[MongodbServers]:
     """A second MongoDB replica set, its primary in ap-northeast-2, shared by the session."""
     with ExitStack() as stack:
-        yield _enter(stack, servers.mongodb(["ap-northeast-2", "us-east-1", "eu-west-1"]))
+        yield entered(stack, servers.mongodb(["ap-northeast-2", "us-east-1", "eu-west-1"]))
 
 
 @pytest.fixture(scope="module")
@@ -83,39 +84,39 @@ def cassandra() -> Iterator[CassandraServers]:
     Not by the session: hundreds of tables, a few per test, make every change of the schema take seconds.
     """
     with ExitStack() as stack:
-        yield _enter(stack, servers.cassandra({"us-east-1": 1, "eu-west-1": 1}))
+        yield entered(stack, servers.cassandra({"us-east-1": 1, "eu-west-1": 1}))
 
 
 @pytest.fixture
 def own_pg() -> Iterator[Callable[..., PostgresqlServers]]:
     """Makes PostgreSQL servers for this test alone; arguments are those of `servers.postgresql`."""
     with ExitStack() as stack:
-        yield lambda replicas=0, **options: _enter(stack, servers.postgresql(replicas, **options))
+        yield lambda replicas=0, **options: entered(stack, servers.postgresql(replicas, **options))
 
 
 @pytest.fixture
 def own_mariadb() -> Iterator[Callable[..., MariadbServers]]:
     """Makes MariaDB servers for this test alone; arguments are those of `servers.mariadb`."""
     with ExitStack() as stack:
-        yield lambda replicas=0, **options: _enter(stack, servers.mariadb(replicas, **options))
+        yield lambda replicas=0, **options: entered(stack, servers.mariadb(replicas, **options))
 
 
 @pytest.fixture
 def own_redis() -> Iterator[Callable[..., RedisServers]]:
     """Makes Redis servers for this test alone; arguments are those of `servers.redis`."""
     with ExitStack() as stack:
-        yield lambda replicas=0, **options: _enter(stack, servers.redis(replicas, **options))
+        yield lambda replicas=0, **options: entered(stack, servers.redis(replicas, **options))
 
 
 @pytest.fixture
 def own_mongo() -> Iterator[Callable[..., MongodbServers]]:
     """Makes MongoDB replica sets for this test alone; arguments are those of `servers.mongodb`."""
     with ExitStack() as stack:
-        yield lambda regions=("us-east-1", "ap-northeast-2", "eu-west-1"): _enter(stack, servers.mongodb(regions))
+        yield lambda regions=("us-east-1", "ap-northeast-2", "eu-west-1"): entered(stack, servers.mongodb(regions))
 
 
 @pytest.fixture
 def own_cassandra() -> Iterator[Callable[..., CassandraServers]]:
     """Makes Cassandra clusters for this test alone; arguments are those of `servers.cassandra`."""
     with ExitStack() as stack:
-        yield lambda datacenters, **options: _enter(stack, servers.cassandra(datacenters, **options))
+        yield lambda datacenters, **options: entered(stack, servers.cassandra(datacenters, **options))

@@ -179,7 +179,8 @@ def test_a_replica_that_refuses_us_costs_no_read(bad: Bad, fault: str) -> None:
 def test_a_primary_that_refuses_us_is_named(bad: Bad, fault: str) -> None:
     """The write says which endpoint, why, and what to look at; it is not run again in vain, and reads go on at a copy."""
     events: list[Any] = []
-    with RegionKit(bad.topology(fault, 0), local=KR, profile="gentle", bookmark_keys=[KEY]) as kit:
+    brisk = {"base": "gentle", "probe_every": 0.25}
+    with RegionKit(bad.topology(fault, 0), local=KR, profile=brisk, bookmark_keys=[KEY]) as kit:
         kit.subscribe(events.append)
         error = refused_call(kit, "write")
         cause, fix = CAUSES[fault].value
@@ -295,7 +296,8 @@ def test_the_address_of_another_kind_of_server(
         port = request.getfixturevalue(fixture).primary.port
         account = "" if client == "redis" else "app:app@"
         url = f"{client}://{account}127.0.0.1:{port}/0"
-    with RegionKit(topology(client, [url], [US]), local=US, profile="gentle") as kit:
+    brisk = {"base": "gentle", "probe_timeout": 0.5}
+    with RegionKit(topology(client, [url], [US]), local=US, profile=brisk) as kit:
         for kind in ("read", "write"):
             error = refused_call(kit, kind, timeout=1.5)
             assert isinstance(error, RegionUnavailable | DeadlineExceeded)

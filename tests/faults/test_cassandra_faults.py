@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fix_rig_cassandra import GET, CassandraActions, CassandraStoreRig
 from fix_rigs import wait_until
+from fix_servers import entered
 
 from regionkit import (
     EVENTUAL,
@@ -22,6 +23,7 @@ from regionkit import (
     RegionUnavailable,
     StaleRead,
 )
+from regionkit.testing import servers
 
 KEY = "a key of more than sixteen characters"
 HERE, THERE = "ap-northeast-2", "eu-west-1"
@@ -40,12 +42,21 @@ PATIENT = {
 do = CassandraActions
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Without hints: what a node missed, it goes on missing."""
+    with contextlib.ExitStack() as stack:
+        offer = servers.cassandra({"us-east-1": 1, "eu-west-1": 1}, settings={"hinted_handoff_enabled": "false"})
+        yield entered(stack, offer)
+
+
 @pytest.fixture
-def rig(own_cassandra: Callable[..., Any]) -> Iterator[CassandraStoreRig]:
-    """A cluster of this test alone, without hints: what a node missed, it goes on missing."""
-    yield CassandraStoreRig(
-        own_cassandra({"us-east-1": 1, "eu-west-1": 1}, settings={"hinted_handoff_enabled": "false"})
-    )
+def rig(cluster: Any) -> Iterator[CassandraStoreRig]:
+    """A keyspace of its own; whatever a test did to the nodes, the next one finds them up."""
+    yield CassandraStoreRig(cluster)
+    for node in cluster.nodes:
+        node.thaw()
+        node.start()
 
 
 def kit_of(rig: CassandraStoreRig, local: str = HERE, **options: Any) -> RegionKit:

@@ -285,7 +285,8 @@ async def test_a_cancelled_write_is_read_from_the_owner(redis_store_rig: Any) ->
             proxy.heal()
 
 
-def test_a_primary_that_became_a_replica_takes_no_write(own_redis: Any) -> None:
+@pytest.mark.parametrize("way", ["command", "pipeline", "script"])
+def test_a_primary_that_became_a_replica_takes_no_write(own_redis: Any, way: str) -> None:
     """The server refuses, so nothing was done: the block says so, and the next one does not ask it again."""
     servers = own_redis(1)
     url = servers.primary.url
@@ -297,8 +298,38 @@ def test_a_primary_that_became_a_replica_takes_no_write(own_redis: Any) -> None:
         servers.replicas[0].promote()
         servers.primary.follow(servers.replicas[0])
         with pytest.raises(RegionUnavailable) as caught, kit.session() as s, s.write("orders") as client:
-            client.set("a", "2")
+            if way == "command":
+                client.set("a", "2")
+            elif way == "script":
+                client.eval("return redis.call('SET', KEYS[1], '2')", 1, "a")
+            else:
+                client.pipeline(transaction=False).set("a", "2").execute()
         assert caught.value.committed == "no"
+
+
+def test_a_keyed_write_that_meets_a_switchover_is_done_once_at_the_new_owner(own_redis: Any) -> None:
+    """Its script reaches the former primary, which refuses: nothing was done there, so it runs again."""
+    servers = own_redis(1)
+    old, new = servers.nodes
+    runs = 0
+
+    def work(pipe: Any) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            servers.wait_for_replicas()
+            new.promote()
+            old.follow(new)
+            wait_until(lambda: owner_is(kit, REGIONS[1]), 30)
+        pipe.incr("n")
+
+    with kit_of(servers) as kit:
+        kit.create_tables()
+        with kit.session() as s:
+            assert s.execute_write("orders", work, idempotency_key="k", timeout=60.0) == [1]
+    assert runs > 1
+    with new.client() as client:
+        assert client.get("n") == b"1"
 
 
 def owner_is(kit: RegionKit, region: str) -> bool:
