@@ -17,6 +17,7 @@ import sqlalchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit import Endpoint, Region, Role, SqlStore, Topology
+from regionkit.testing import FaultProxy
 
 REGIONS = ("us-east-1", "ap-northeast-2", "eu-west-1")
 NAMESPACE = "shop"
@@ -155,3 +156,13 @@ def rig(request: pytest.FixtureRequest) -> Rig:
     """Each SQL server in turn."""
     found: Rig = request.getfixturevalue(f"{request.param}_rig")
     return found
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
+    """A proxy before a server with the application's tables."""
+    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    url = servers.primary.url_for(servers.database())
+    make_tables(url)
+    with FaultProxy(url) as made:
+        yield made

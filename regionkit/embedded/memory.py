@@ -9,8 +9,9 @@ the next arrival or to the end of the wait.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -136,9 +137,7 @@ class MemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             return {key: copied(value) for key, value in node.data.items()}
 
     def kill(self, region: str) -> None:
@@ -160,9 +159,7 @@ class MemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_down = node.is_frozen = False
             self._world.rejoin(node)
 
@@ -175,9 +172,7 @@ class MemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_frozen = not node.is_down
 
     def thaw(self, region: str) -> None:
@@ -186,11 +181,8 @@ class MemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_frozen = False
-            self._world.settle()
 
     def pause(self, region: str) -> None:
         """Let nothing arrive in a region until `resume`; it answers as before.
@@ -198,9 +190,7 @@ class MemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_held = True
 
     def resume(self, region: str) -> None:
@@ -209,11 +199,8 @@ class MemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_held = False
-            self._world.settle()
 
     def promote(self, region: str) -> None:
         """Make a region the owner, as an unplanned failover does: what did not arrive there by now is lost.
@@ -225,9 +212,7 @@ class MemoryRegions:
             ConfigurationError: there is no such region, or it has no history rows: call kit.create_tables() first.
             RegionUnavailable: the region is down or frozen.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             self._require_promotable(region, node)
             self._world.promote(node)
 
@@ -240,9 +225,7 @@ class MemoryRegions:
         Raises:
             ConfigurationError, RegionUnavailable: as `promote`.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             self._require_promotable(region, node)
             self._world.set_apart(node)
 
@@ -263,6 +246,15 @@ class MemoryRegions:
                 for index in sorted(range(len(shard.backends)), key=lambda i, first=owner: i != first):  # type: ignore[misc]  # a default binds the loop's value
                     if not shard.refused(index):
                         shard.probe(index)
+
+    @contextlib.contextmanager
+    def _settled(self, region: str) -> Iterator[WorldNode]:
+        """A region while nothing else happens; what is due arrives before and after."""
+        node = self._node(region)
+        with self._world.lock:
+            self._world.settle()
+            yield node
+            self._world.settle()
 
     def _node(self, region: str) -> WorldNode:
         url = self._urls.get(region)

@@ -8,8 +8,9 @@ the next arrival or to the end of the wait.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -135,9 +136,7 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             return {key: copied(value) for key, value in node.data.items()}
 
     async def kill(self, region: str) -> None:
@@ -159,9 +158,7 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_down = node.is_frozen = False
             self._world.rejoin(node)
 
@@ -174,9 +171,7 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_frozen = not node.is_down
 
     async def thaw(self, region: str) -> None:
@@ -185,11 +180,8 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_frozen = False
-            self._world.settle()
 
     async def pause(self, region: str) -> None:
         """Let nothing arrive in a region until `resume`; it answers as before.
@@ -197,9 +189,7 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_held = True
 
     async def resume(self, region: str) -> None:
@@ -208,11 +198,8 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError: there is no such region.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             node.is_held = False
-            self._world.settle()
 
     async def promote(self, region: str) -> None:
         """Make a region the owner, as an unplanned failover does: what did not arrive there by now is lost.
@@ -224,9 +211,7 @@ class AsyncMemoryRegions:
             ConfigurationError: there is no such region, or it has no history rows: call kit.create_tables() first.
             RegionUnavailable: the region is down or frozen.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             self._require_promotable(region, node)
             self._world.promote(node)
 
@@ -239,9 +224,7 @@ class AsyncMemoryRegions:
         Raises:
             ConfigurationError, RegionUnavailable: as `promote`.
         """
-        node = self._node(region)
-        with self._world.lock:
-            self._world.settle()
+        with self._settled(region) as node:
             self._require_promotable(region, node)
             self._world.set_apart(node)
 
@@ -262,6 +245,15 @@ class AsyncMemoryRegions:
                 for index in sorted(range(len(shard.backends)), key=lambda i, first=owner: i != first):  # type: ignore[misc]  # a default binds the loop's value
                     if not shard.refused(index):
                         await shard.probe(index)
+
+    @contextlib.contextmanager
+    def _settled(self, region: str) -> Iterator[WorldNode]:
+        """A region while nothing else happens; what is due arrives before and after."""
+        node = self._node(region)
+        with self._world.lock:
+            self._world.settle()
+            yield node
+            self._world.settle()
 
     def _node(self, region: str) -> WorldNode:
         url = self._urls.get(region)

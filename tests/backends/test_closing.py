@@ -5,26 +5,15 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fix_rigs import NAMESPACE, make_tables
+from fix_rigs import NAMESPACE
 from sqlalchemy import text
 
 from regionkit import EVENTUAL, Endpoint, Region, RegionKit, Role, SqlStore, Topology
 from regionkit.core.concurrency import sleep
 from regionkit.testing import FaultProxy
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
-    """A proxy before a server with the application's tables."""
-    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
-    url = servers.primary.url_for(servers.database())
-    make_tables(url)
-    with FaultProxy(url) as made:
-        yield made
 
 
 def kit_of(proxy: FaultProxy) -> RegionKit:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy
-from fix_rigs import NAMESPACE, make_tables, wait_until
+from fix_rigs import NAMESPACE, wait_until
 from sqlalchemy import text
 
 from regionkit import (
@@ -25,16 +24,6 @@ from regionkit import (
 from regionkit.testing import FaultProxy, crash_points
 
 INSERT = "INSERT INTO orders (id, item) VALUES (1, 'tea')"
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
-    """A proxy before a server with the application's tables."""
-    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
-    url = servers.primary.url_for(servers.database())
-    make_tables(url)
-    with FaultProxy(url) as made:
-        yield made
 
 
 def kit_of(proxy: FaultProxy) -> RegionKit:
