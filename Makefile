@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint twins docs bench venv core tools
+.PHONY: help demo test redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -15,7 +15,7 @@ IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
 
 demo: core ## three regions on this machine, narrated; needs no server
 	@if [ -t 1 ]; then plain=; else plain=--plain; fi; exec $(BIN)/regionkit demo --fast $$plain
@@ -24,6 +24,9 @@ test: tools ## linters, types, twins and the whole test suite, on real servers
 	@scripts/install_servers.sh
 	@$(MAKE) lint
 	@$(BIN)/python -m pytest
+
+redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
+	@scripts/redis_versions.sh
 
 lint: tools ## ruff, mypy --strict, and that no twin is stale
 	@$(BIN)/ruff check .

@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 import redis
 
-from regionkit.backends.redis.commands import READS, Act, judged, keys_of
+from regionkit.backends.redis.classify import classify
+from regionkit.backends.redis.commands import MODULE_READS, READS, Act, judged, keys_of
 from regionkit.backends.redis.observing import NO_ID, StoredRow, fork_of
+from regionkit.backends.redis.replies import error_of
+from regionkit.backends.values import Failure
 
 PROVIDERS = pytest.mark.parametrize("provider", ["local", "wheel"])
+BEFORE_7 = {"MEMORY", "OBJECT", "XINFO", "HOST:", "POST"}
+"""What Redis 6.2 marks as reading beside: commands without their subcommands, and two words of HTTP that it hangs up on."""
 
 
 def flags_of(client: redis.Redis) -> dict[str, set[str]]:
@@ -39,9 +44,10 @@ def test_the_table_of_reading_commands_is_the_servers(
     with own_redis(0).primary.client() as client:
         flags = flags_of(client)
     reading = {name for name, found in flags.items() if "readonly" in found and not name.startswith("CLUSTER")}
-    assert reading - READS == set()
+    assert len(reading) > 70
+    assert reading - READS - MODULE_READS - BEFORE_7 == set()
     writing = [name for name, found in flags.items() if "write" in found]
-    assert len(writing) > 100
+    assert len(writing) > 90
     assert [name for name in writing if judged(name.split()).act is not Act.WRITES] == []
 
 
@@ -66,12 +72,21 @@ def test_the_keys_of_a_command_are_those_that_the_server_names(
 ) -> None:
     """A keyed write declares them, so the server is asked what they are."""
     monkeypatch.setenv("REGIONKIT_TEST_PROVIDERS", provider)
-    with own_redis(0).primary.client(decode_responses=True) as client:
+    server = own_redis(0).primary
+    with server.client() as client:
+        there = {name.partition(" ")[0] for name in flags_of(client)}
+    compared = 0
+    with server.client(decode_responses=True) as client:
         for sample in SAMPLES:
             words = sample.split()
             command = judged(words)
             ours = keys_of(command, words[command.name.count(" ") + 1 :])
-            assert ours == client.execute_command("COMMAND GETKEYS", *words), sample
+            assert ours is not None
+            if words[0] in there:
+                theirs = client.execute_command("COMMAND GETKEYS", *words)
+                assert sorted(ours) == sorted(theirs), sample  # Redis 6.2 names the destination last
+                compared += 1
+    assert compared > len(SAMPLES) - 5  # LCS, LMPOP, SINTERCARD, ZMPOP came with Redis 7
 
 
 @pytest.mark.parametrize("sample", ["PING", "DBSIZE", "PUBLISH channel message", "TIME"])
@@ -110,3 +125,41 @@ def test_what_proves_a_fork(role: str, second: str, offset: str, run: str, fork:
     """The server's second id, or the same run that never had one; and nothing else."""
     info = {"role": role, "master_replid2": second, "second_repl_offset": offset, "master_repl_offset": "200"}
     assert fork_of(info, run, PARENT) == fork
+
+
+SCRIPTED = "Error running script (call to f_38623ac5): @user_script:1: "
+READ_ONLY = "@user_script: 1: -READONLY You can't write against a read only replica.\r\n"
+FULL = "@user_script: 18: -OOM command not allowed when used memory > 'maxmemory'.\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        (SCRIPTED + READ_ONLY, Failure.ROLE),
+        (READ_ONLY, Failure.ROLE),
+        (SCRIPTED + FULL, Failure.APPLICATION),
+        (SCRIPTED + "WRONGTYPE Operation against a key", Failure.APPLICATION),
+        ("no -READONLY of a server", Failure.APPLICATION),
+    ],
+)
+def test_what_redis_6_says_of_a_script_on_a_replica_is_known(text: str, failure: Failure) -> None:
+    """It has no code for it: taken for the application's fault, a switchover would not be noticed."""
+    assert classify(redis.exceptions.ResponseError(text)) is failure
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (READ_ONLY, redis.exceptions.ReadOnlyError, "READONLY You can't write"),
+        ("READONLY You can't write", redis.exceptions.ReadOnlyError, "READONLY You can't write"),
+        (FULL, redis.exceptions.OutOfMemoryError, "OOM command not allowed"),
+        ("OOM command not allowed", redis.exceptions.OutOfMemoryError, "OOM command not allowed"),
+        ("@user_script: 9: Unknown Redis command", redis.exceptions.ResponseError, "Unknown Redis command"),
+        ("ERR Unknown command", redis.exceptions.ResponseError, "Unknown command"),
+    ],
+)
+def test_the_error_of_a_command_in_a_keyed_write_is_the_drivers(text: str, kind: type[Exception], said: str) -> None:
+    """As Redis 6.2 and as Redis 7 and Valkey give it to a script."""
+    error = error_of(text)
+    assert type(error) is kind
+    assert str(error).startswith(said)

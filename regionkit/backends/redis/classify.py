@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import redis
 
 from regionkit.backends.values import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["classify", "refused"]
+__all__ = ["classify", "is_read_only", "refused"]
+
+_READ_ONLY_IN_SCRIPT = re.compile(r"@user_script: \d+: -READONLY ")
+"""Before Redis 7 the error of a command in a script has no code of its own: it stands in the text of the script's error."""
 
 _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
     (DeadlineExceeded, Failure.DEADLINE),
     (RegionUnavailable, Failure.CONNECTION),
     (TransactionRolledBack, Failure.ROLLED_BACK),
     (redis.exceptions.TimeoutError, Failure.DEADLINE),
-    (redis.exceptions.ReadOnlyError, Failure.ROLE),
     (redis.exceptions.ClusterDownError, Failure.CONNECTION),  # MASTERDOWN: a replica that lost its primary
     (redis.exceptions.AskError, Failure.CONNECTION),  # MOVED too: it became a member of a cluster
     (redis.exceptions.ConnectionError, Failure.CONNECTION),  # LOADING, NOAUTH, WRONGPASS and too many clients too
@@ -23,10 +27,19 @@ _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
 
 def classify(error: BaseException) -> Failure:
     """What an error that left a block, or a probe, says of the endpoint."""
+    if is_read_only(error):
+        return Failure.ROLE
     for kind, failure in _TABLE:
         if isinstance(error, kind):
             return failure
     return Failure.APPLICATION
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether a replica refused a write, its own or one in a script."""
+    if isinstance(error, redis.exceptions.ReadOnlyError):
+        return True
+    return isinstance(error, redis.exceptions.ResponseError) and bool(_READ_ONLY_IN_SCRIPT.search(str(error)))
 
 
 def refused(error: BaseException) -> Refused | None:

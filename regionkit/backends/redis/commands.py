@@ -2,7 +2,8 @@
 
 1. A command that is not known to read counts as a write: a read block refuses it before it is sent.
 2. What would outlive its block on a pooled connection is refused, or the connection is closed after the block.
-3. The table is that of Redis 7 and Valkey 9 (flag `readonly` of COMMAND), with the reading commands of Redis's own modules.
+3. The table is that of Redis 6.2 to 8.2 and Valkey 8 and 9 (flag `readonly` of COMMAND), with the reading commands of
+   Redis's own modules.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ READS = frozenset(
         "SORT_RO",
         "SRANDMEMBER",
         "SSCAN",
+        "STRALGO",
         "STRLEN",
         "SUBSTR",
         "SUNION",
@@ -292,6 +294,7 @@ _NOT_IN_SCRIPTS = frozenset(
         "SORT",
         "GEORADIUS",
         "GEORADIUSBYMEMBER",
+        "STRALGO",
     ]
 )
 _SPANS: dict[str, tuple[int, int, int]] = {

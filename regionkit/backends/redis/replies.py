@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ LARGEST_REPLIES = 4096
 """Replies kept for a second call with the same key, bytes: as large as any stored result."""
 FIELDS = ("applied", "attempt", "fingerprint", "result", "replies", "shapes")
 """Of a marker, in the order in which they are asked for."""
+
+_WHERE = re.compile(r"\A@user_script: \d+: -?")
+"""What Redis before 7 puts in front of an error that a script's command met before it ran."""
 
 Shape = tuple[str, dict[str, Any]]
 """Name of a command as its callback is found by, and the options that go to the callback."""
@@ -37,6 +41,7 @@ def shaped(replies: Sequence[Any], shapes: Sequence[Shape], callbacks: Mapping[s
 
 def error_of(text: str) -> redis.exceptions.ResponseError:
     """The driver's error for what the server said inside a script."""
+    text = _WHERE.sub("", text).strip()
     if text.startswith("READONLY"):
         return redis.exceptions.ReadOnlyError(text)
     if text.startswith("OOM"):

@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 
+from regionkit.backends.redis.classify import is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observing import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream_async import AsyncStream
@@ -258,7 +259,7 @@ class AsyncWire(AsyncStream):
 
     async def _answered(self, work: Work, error: Exception | None) -> None:
         """All was answered: the writes are acknowledged, unless it is sure that none was done."""
-        refused = isinstance(error, redis.exceptions.ReadOnlyError) and not self._good
+        refused = error is not None and is_read_only(error) and not self._good
         if not isinstance(error, redis.exceptions.ExecAbortError) and not refused and (self._good or self._partial):
             work.acknowledged += work.sent
         work.sent, self._good, self._partial = 0, False, False
@@ -287,5 +288,5 @@ def _written(command: Command) -> UsageError:
     return UsageError(
         f"{command.name} in a read block.",
         why="it writes, or is not known to read; nothing was sent.",
-        fix="use s.write(...); scripts and functions that only read have eval_ro, evalsha_ro and fcall_ro.",
+        fix="use s.write(...); from Redis 7 on, what only reads has eval_ro, evalsha_ro and fcall_ro.",
     )
