@@ -125,26 +125,36 @@ def sqlite_partition_rig(tmp_path: Path) -> Iterator[PartitionRig]:
         copy.thread.join()
 
 
-@pytest.fixture
-def postgresql_partition_rig(pg: Any) -> PartitionRig:
-    """Two databases of one PostgreSQL primary, each a home; its two replicas are the copies."""
-    urls = {}
-    for home, replica in zip(HOMES, pg.replicas, strict=False):
-        name = pg.database()
-        urls[home] = (pg.primary.url_for(name), replica.url_for(name))
+def _of_one_primary(server: str, servers: Any) -> PartitionRig:
+    """Two databases of one primary, each a home; its first two replicas are the copies, so each is held by itself."""
+    urls, copies = {}, dict(zip(HOMES, servers.replicas, strict=False))
+    for home, replica in copies.items():
+        name = servers.database()
+        urls[home] = (servers.primary.url_for(name), replica.url_for(name))
 
     @contextlib.contextmanager
     def hold(home: str) -> Iterator[None]:
-        replica = pg.replicas[HOMES.index(home)]
-        replica.pause_replay()
+        copies[home].pause_replay()
         try:
             yield
         finally:
-            replica.resume_replay()
+            copies[home].resume_replay()
 
-    rig = PartitionRig("postgresql", urls, hold)
-    pg.wait_for_replicas()
+    rig = PartitionRig(server, urls, hold)
+    servers.wait_for_replicas()
     return rig
+
+
+@pytest.fixture
+def postgresql_partition_rig(pg: Any) -> PartitionRig:
+    """PostgreSQL."""
+    return _of_one_primary("postgresql", pg)
+
+
+@pytest.fixture
+def mariadb_partition_rig(mariadb: Any) -> PartitionRig:
+    """MariaDB."""
+    return _of_one_primary("mariadb", mariadb)
 
 
 class ClientPartitionRig(PartitionRig):
@@ -276,7 +286,7 @@ def _mongo_value(servers: Any, database: str, key: str) -> Any:
         return MongoRig.Actions.get(client[database], key)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "memory", "redis", "mongo"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "memory", "redis", "mongo"])
 def partition_rig(request: pytest.FixtureRequest) -> PartitionRig:
     """Each server in turn."""
     found: PartitionRig = request.getfixturevalue(f"{request.param}_partition_rig")

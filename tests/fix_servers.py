@@ -51,9 +51,9 @@ def pg() -> Iterator[PostgresqlServers]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariadbServers]:
-    """A MariaDB primary with one replica, shared by the session."""
+    """A MariaDB primary with two replicas, shared by the session."""
     with ExitStack() as stack:
-        yield entered(stack, servers.mariadb(1))
+        yield entered(stack, servers.mariadb(2))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy
-from fix_rigs import Order, Rig
+from fix_rigs import NAMESPACE, Order, Rig
 from sqlalchemy import text
 
 from regionkit import (
@@ -16,18 +16,19 @@ from regionkit import (
     EVENTUAL,
     SESSION,
     STRONG,
-    AlreadyApplied,
     ConfigurationError,
     DeadlineExceeded,
     InvalidBookmark,
     OutcomeUnknown,
-    PayloadMismatch,
     RegionKit,
     StaleRead,
     TransactionRolledBack,
     UsageError,
 )
-from regionkit.core.concurrency import sleep
+from regionkit.backends.sql.schema import metadata
+from regionkit.core.concurrency import gather, sleep
+from regionkit.core.deadline import Deadline
+from regionkit.routing.placement import Placement
 
 KEY = "a key of more than sixteen characters"
 
@@ -326,59 +327,6 @@ def test_execute_read_and_write(kit: RegionKit) -> None:
         assert s.execute_read("orders", look) == "tea"
 
 
-def test_a_key_makes_a_write_take_effect_once(kit: RegionKit, rig: Rig) -> None:
-    """The same key again gives the stored result; the function does not run, and the session sees the effect."""
-    runs = []
-
-    def place(db) -> dict[str, int]:  # type: ignore[no-untyped-def]
-        runs.append(1)
-        db.add(Order(id=1, item="tea"))
-        return {"id": 1}
-
-    with kit.session() as s:
-        assert s.execute_write("orders", place, idempotency_key="r1", fingerprint="f") == {"id": 1}
-    with kit.session() as s:
-        assert s.execute_write("orders", place, idempotency_key="r1", fingerprint="f") == {"id": 1}
-        with s.read("orders") as db:
-            assert db.get(Order, 1) is not None
-        with pytest.raises(PayloadMismatch):
-            s.execute_write("orders", place, idempotency_key="r1", fingerprint="g")
-    assert len(runs) == 1
-    assert rig.count() == 1
-
-
-def test_a_result_that_is_no_plain_data_is_not_stored(kit: RegionKit) -> None:
-    """A repeat raises AlreadyApplied, committed "yes"."""
-
-    def place(db) -> object:  # type: ignore[no-untyped-def]
-        order = Order(id=1, item="tea")
-        db.add(order)
-        return order
-
-    with kit.session() as s:
-        s.execute_write("orders", place, idempotency_key="r1")
-        with pytest.raises(AlreadyApplied) as caught:
-            s.execute_write("orders", place, idempotency_key="r1")
-        assert caught.value.committed == "yes"
-
-
-def test_a_failed_keyed_write_leaves_its_key_free(kit: RegionKit, rig: Rig) -> None:
-    """Marker and effect are one transaction: an error takes both back."""
-    fail = [True]
-
-    def place(db) -> None:  # type: ignore[no-untyped-def]
-        db.add(Order(id=1, item="tea"))
-        db.flush()
-        if fail.pop() if fail else False:
-            raise ZeroDivisionError
-
-    with kit.session() as s:
-        with pytest.raises(ZeroDivisionError):
-            s.execute_write("orders", place, idempotency_key="r1")
-        s.execute_write("orders", place, idempotency_key="r1")
-    assert rig.count() == 1
-
-
 def test_a_keyed_write_can_not_end_its_own_transaction(kit: RegionKit, rig: Rig) -> None:
     """Marker and effect commit together or not at all: commit and rollback inside are refused, and nothing is there."""
 
@@ -587,6 +535,32 @@ def test_create_tables_is_idempotent(kit: RegionKit) -> None:
     before = kit._store("orders").observed.snapshot.lineage
     kit.create_tables()
     assert kit._store("orders").observed.snapshot.lineage == before
+
+
+def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
+    """By a connection that is new, so the server was asked on it a moment before: its answer is of now, not of then."""
+    with RegionKit(rig.topology(), local="ap-northeast-2") as kit:
+        kit.create_tables()
+        shard = kit._store("orders").shards[0]
+        backend = shard.backend(shard.observed.snapshot.owner)
+        engine = sqlalchemy.create_engine(rig.urls[0])
+        table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_placement"]
+
+        def another_gives() -> None:
+            with engine.begin() as connection:
+                row = {"store": "carts", "key": "c9", "home": "us-east-1", "epoch": 1, "version": 1}
+                connection.execute(table.insert().values(row))
+                sleep(0.6)
+
+        def give() -> Placement:
+            sleep(0.2)
+            wanted = Placement("carts", "c9", "eu-west-1")
+            return backend.set_placement(Deadline(shard.clock, 10.0), wanted, expected=0)
+
+        _, stands = gather([another_gives, give])
+        engine.dispose()
+        assert isinstance(stands, Placement)
+        assert stands.home == "us-east-1"
 
 
 def test_old_markers_are_swept(kit: RegionKit, rig: Rig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy
-from fix_rigs import Order, Rig
+from fix_rigs import NAMESPACE, Order, Rig
 from sqlalchemy import text
 
 from regionkit import (
@@ -15,18 +15,19 @@ from regionkit import (
     EVENTUAL,
     SESSION,
     STRONG,
-    AlreadyApplied,
     AsyncRegionKit,
     ConfigurationError,
     DeadlineExceeded,
     InvalidBookmark,
     OutcomeUnknown,
-    PayloadMismatch,
     StaleRead,
     TransactionRolledBack,
     UsageError,
 )
-from regionkit.core.concurrency_async import asleep
+from regionkit.backends.sql.schema import metadata
+from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.deadline import Deadline
+from regionkit.routing.placement import Placement
 
 KEY = "a key of more than sixteen characters"
 
@@ -325,59 +326,6 @@ async def test_execute_read_and_write(kit: AsyncRegionKit) -> None:
         assert await s.execute_read("orders", look) == "tea"
 
 
-async def test_a_key_makes_a_write_take_effect_once(kit: AsyncRegionKit, rig: Rig) -> None:
-    """The same key again gives the stored result; the function does not run, and the session sees the effect."""
-    runs = []
-
-    async def place(db) -> dict[str, int]:  # type: ignore[no-untyped-def]
-        runs.append(1)
-        db.add(Order(id=1, item="tea"))
-        return {"id": 1}
-
-    async with kit.session() as s:
-        assert await s.execute_write("orders", place, idempotency_key="r1", fingerprint="f") == {"id": 1}
-    async with kit.session() as s:
-        assert await s.execute_write("orders", place, idempotency_key="r1", fingerprint="f") == {"id": 1}
-        async with s.read("orders") as db:
-            assert await db.get(Order, 1) is not None
-        with pytest.raises(PayloadMismatch):
-            await s.execute_write("orders", place, idempotency_key="r1", fingerprint="g")
-    assert len(runs) == 1
-    assert rig.count() == 1
-
-
-async def test_a_result_that_is_no_plain_data_is_not_stored(kit: AsyncRegionKit) -> None:
-    """A repeat raises AlreadyApplied, committed "yes"."""
-
-    async def place(db) -> object:  # type: ignore[no-untyped-def]
-        order = Order(id=1, item="tea")
-        db.add(order)
-        return order
-
-    async with kit.session() as s:
-        await s.execute_write("orders", place, idempotency_key="r1")
-        with pytest.raises(AlreadyApplied) as caught:
-            await s.execute_write("orders", place, idempotency_key="r1")
-        assert caught.value.committed == "yes"
-
-
-async def test_a_failed_keyed_write_leaves_its_key_free(kit: AsyncRegionKit, rig: Rig) -> None:
-    """Marker and effect are one transaction: an error takes both back."""
-    fail = [True]
-
-    async def place(db) -> None:  # type: ignore[no-untyped-def]
-        db.add(Order(id=1, item="tea"))
-        await db.flush()
-        if fail.pop() if fail else False:
-            raise ZeroDivisionError
-
-    async with kit.session() as s:
-        with pytest.raises(ZeroDivisionError):
-            await s.execute_write("orders", place, idempotency_key="r1")
-        await s.execute_write("orders", place, idempotency_key="r1")
-    assert rig.count() == 1
-
-
 async def test_a_keyed_write_can_not_end_its_own_transaction(kit: AsyncRegionKit, rig: Rig) -> None:
     """Marker and effect commit together or not at all: commit and rollback inside are refused, and nothing is there."""
 
@@ -586,6 +534,32 @@ async def test_create_tables_is_idempotent(kit: AsyncRegionKit) -> None:
     before = kit._store("orders").observed.snapshot.lineage
     await kit.create_tables()
     assert kit._store("orders").observed.snapshot.lineage == before
+
+
+async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
+    """By a connection that is new, so the server was asked on it a moment before: its answer is of now, not of then."""
+    async with AsyncRegionKit(rig.topology(), local="ap-northeast-2") as kit:
+        await kit.create_tables()
+        shard = kit._store("orders").shards[0]
+        backend = shard.backend(shard.observed.snapshot.owner)
+        engine = sqlalchemy.create_engine(rig.urls[0])
+        table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_placement"]
+
+        async def another_gives() -> None:
+            with engine.begin() as connection:
+                row = {"store": "carts", "key": "c9", "home": "us-east-1", "epoch": 1, "version": 1}
+                connection.execute(table.insert().values(row))
+                await asleep(0.6)
+
+        async def give() -> Placement:
+            await asleep(0.2)
+            wanted = Placement("carts", "c9", "eu-west-1")
+            return await backend.set_placement(Deadline(shard.clock, 10.0), wanted, expected=0)
+
+        _, stands = await agather([another_gives, give])
+        engine.dispose()
+        assert isinstance(stands, Placement)
+        assert stands.home == "us-east-1"
 
 
 async def test_old_markers_are_swept(kit: AsyncRegionKit, rig: Rig) -> None:

@@ -20,13 +20,14 @@ from regionkit import (
     STRONG,
     ConfigurationError,
     InvalidBookmark,
-    PayloadMismatch,
     RegionKit,
+    RegionSession,
     UsageError,
 )
 from regionkit.backends.values import Capabilities
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
+from regionkit.routing.monitor import Monitor
 from regionkit.routing.placement import Placement
 
 KEY = "a key of more than sixteen characters"
@@ -169,14 +170,21 @@ def test_a_bookmark_carries_the_session_to_another_kit(kit: RegionKit, store_rig
 
 
 def test_a_tampered_bookmark_is_refused(kit: RegionKit, store_rig: StoreRig) -> None:
-    """At once, with no server asked."""
+    """At once, with no server asked; the whole one is taken as quietly."""
     with kit.session() as s:
         with s.write("orders") as db:
             store_rig.Actions.put(db, "a", "tea")
         bookmark = s.bookmark()
-    swapped = bookmark[:-2] + ("A" if bookmark[-2] != "A" else "B") + bookmark[-1]
-    with pytest.raises(InvalidBookmark):
-        kit.session(bookmark=swapped)
+    places = (len("rk1.") + 12, len(bookmark) - 2)  # in the signature, and in what it signs
+    swapped = [bookmark[:n] + ("A" if bookmark[n] != "A" else "B") + bookmark[n + 1 :] for n in places]
+    with RegionKit(store_rig.topology(), local=HERE, bookmark_keys=[KEY]) as other:
+        other._monitor = Monitor([])  # which asks by itself, so nothing could be told from what was asked
+        for refused in (*swapped, [bookmark, swapped[0]]):
+            with pytest.raises(InvalidBookmark):
+                other.session(bookmark=refused)
+        assert other.session(bookmark=bookmark).bookmark() != ""
+        sleep(0.05)  # what was begun behind its back would show
+        assert {(e.state, e.rtt, e.in_flight) for e in other.status().endpoints} == {("not seen yet", None, 0)}
 
 
 def test_reads_are_monotonic(kit: RegionKit, store_rig: StoreRig) -> None:
@@ -224,7 +232,7 @@ def test_bounded_reads_are_measured_or_refused(kit: RegionKit, store_rig: StoreR
 
 
 def test_strong_reads_show_the_last_acknowledged_write(kit: RegionKit, store_rig: StoreRig) -> None:
-    """Of another session, without a bookmark; or the level is refused."""
+    """Of another session, without a bookmark, while the nearest copy is held back; or the level is refused."""
     do = store_rig.Actions
     if not can(kit).strong:
         with kit.session() as s:
@@ -234,11 +242,20 @@ def test_strong_reads_show_the_last_acknowledged_write(kit: RegionKit, store_rig
     if can(kit).leaderless:
         assert "SERIAL" in can(kit).strong  # of conditional writes only: shown in the backend's own tests
         return
-    for number in range(3):
-        with kit.session() as s, s.write("orders") as db:
-            do.put(db, "a", str(number))
-        with kit.session() as s, s.read("orders", consistency=STRONG) as db:
-            assert do.get(db, "a") == str(number)
+    with kit.session() as s, s.write("orders") as db:
+        do.put(db, "a", "old")
+    _arrived(kit, store_rig, "old")
+    with store_rig.held():
+        for number in range(3):
+            with kit.session() as s, s.write("orders") as db:
+                do.put(db, "a", str(number))
+            with kit.session() as s:
+                with s.read("orders", consistency=STRONG) as db:
+                    assert do.get(db, "a") == str(number)
+                assert s.last_route is not None
+                assert s.last_route.region == "us-east-1"
+        with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
+            assert do.get(db, "a") == "old"
 
 
 def test_a_write_in_a_read_block_is_refused(kit: RegionKit, store_rig: StoreRig) -> None:
@@ -277,26 +294,19 @@ def test_a_handle_is_dead_after_its_block(kit: RegionKit, store_rig: StoreRig) -
     assert store_rig.value("a") == "tea"
 
 
-def test_a_keyed_write_takes_effect_once_or_is_refused(kit: RegionKit, store_rig: StoreRig) -> None:
-    """The same key again does nothing more; another fingerprint is told."""
-    do = store_rig.Actions
+def test_a_key_is_taken_or_refused(kit: RegionKit, store_rig: StoreRig) -> None:
+    """Where no marker can stand with the effect, nothing is done; elsewhere see test_keyed_contract_async.py."""
+
+    def put(db: Any) -> None:
+        store_rig.Actions.put(db, "a", "tea")
+
     with kit.session() as s:
-        with s.write("orders") as db:
-            do.put(db, "n", "0")
-
-        def add(db: Any) -> None:
-            do.add(db, "n")
-
-        if not can(kit).markers:
+        if can(kit).markers:
+            s.execute_write("orders", put, idempotency_key="k1")
+        else:
             with pytest.raises(ConfigurationError, match="idempotency key"):
-                s.execute_write("orders", add, idempotency_key="k1")
-            return
-        for _ in range(3):
-            s.execute_write("orders", add, idempotency_key="k1", fingerprint="f")
-        with pytest.raises(PayloadMismatch):
-            s.execute_write("orders", add, idempotency_key="k1", fingerprint="g")
-        s.execute_write("orders", add, idempotency_key="k2")
-    assert int(store_rig.value("n")) == 2
+                s.execute_write("orders", put, idempotency_key="k1")
+    assert store_rig.value("a") == ("tea" if can(kit).markers else None)
 
 
 def test_execute_read_and_write_give_results(kit: RegionKit, store_rig: StoreRig) -> None:
@@ -336,13 +346,36 @@ def test_create_tables_is_idempotent(kit: RegionKit) -> None:
 
 
 def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None:
-    """A bookmark then says "owner only", and the session still sees its write."""
+    """A bookmark then says "owner only": whoever has it reads there, while the nearest copy is held and after."""
     do = store_rig.Actions
-    with RegionKit(store_rig.topology(), local=HERE) as kit, kit.session() as s:
-        with s.write("orders") as db:
-            do.put(db, "a", "tea")
+
+    def read(s: RegionSession) -> tuple[str, str]:
         with s.read("orders") as db:
-            assert do.get(db, "a") == "tea"
+            found = do.get(db, "a")
+        assert s.last_route is not None
+        return s.last_route.region, found
+
+    topology = store_rig.topology()
+    with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as kit:
+        with kit.session() as s, s.write("orders") as db:
+            do.put(db, "a", "old")
+        _arrived(kit, store_rig, "old")
+        with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as other:
+            with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
+                with kit.session() as s:
+                    with s.write("orders") as db:
+                        do.put(db, "a", "new")
+                    owner = (HERE if can(kit).leaderless else "us-east-1", "new")
+                    assert read(s) == owner
+                    bookmark = s.bookmark()
+                assert bookmark != ""
+                assert read(other.session(bookmark=bookmark)) == owner
+                if holds(store_rig):
+                    with other.session() as s, s.read("orders", consistency=EVENTUAL) as db:
+                        assert do.get(db, "a") == "old"
+            _arrived(other, store_rig, "new")
+            for one in (kit, other):
+                assert read(one.session(bookmark=bookmark)) == owner
 
 
 def test_placements_are_compared_and_set(kit: RegionKit) -> None:
@@ -367,21 +400,74 @@ def test_placements_are_compared_and_set(kit: RegionKit) -> None:
 
 
 def test_modes_are_there_or_refused(kit: RegionKit, store_rig: StoreRig) -> None:
-    """core, snapshot and transaction, each as declared."""
+    """core, snapshot and transaction, each as declared: it means what it says, or it is refused by name."""
+    s = kit.session()
+    reads, writes = (s.read, s.execute_read), (s.write, s.execute_write)
+    calls: dict[str, Any] = {"core": (reads, writes), "snapshot": (reads,), "transaction": (writes,)}
+    shown = {"core": _core, "snapshot": _snapshot, "transaction": _transaction}
+    assert can(kit).modes <= calls.keys()
+    for mode, pairs in calls.items():
+        if mode in can(kit).modes:
+            shown[mode](kit, store_rig)
+            continue
+        for block, execute in pairs:
+            with pytest.raises(ConfigurationError, match=mode):
+                block("orders", **{mode: True})
+            with pytest.raises(ConfigurationError, match=mode):
+                execute("orders", store_rig.Actions.get, **{mode: True})
+
+
+def _core(kit: RegionKit, rig: StoreRig) -> None:
+    """A Connection in place of a Session: it has no objects to add, and what was written is committed at the end."""
+    do = rig.Actions
     with kit.session() as s:
-        for mode in ("core", "snapshot"):
-            if mode not in can(kit).modes:
-                with pytest.raises(ConfigurationError, match=mode):
-                    s.read("orders", **{mode: True})
-        if "transaction" not in can(kit).modes:
-            with pytest.raises(ConfigurationError, match="transaction"):
-                s.write("orders", transaction=True)
-        else:
-            with pytest.raises(ZeroDivisionError):
-                with s.write("orders", transaction=True) as db:
-                    store_rig.Actions.put(db, "a", "tea")
-                    raise ZeroDivisionError
-            assert store_rig.value("a") is None
+        with s.write("orders") as db:
+            assert hasattr(db, "add")
+        with s.write("orders", core=True) as db:
+            assert not hasattr(db, "add")
+            do.put(db, "core", "tea")
+        with s.read("orders", core=True) as db:
+            assert not hasattr(db, "add")
+            assert do.get(db, "core") == "tea"
+    assert rig.value("core") == "tea"
+
+
+def _snapshot(kit: RegionKit, rig: StoreRig) -> None:
+    """What another session writes in between is seen by a plain block and not by this one."""
+    do = rig.Actions
+
+    def write(value: str) -> None:
+        with kit.session() as other, other.write("orders") as db:
+            do.put(db, "snapshot", value)
+
+    write("old")
+    for snapshot in (True, False):
+        with kit.session() as s:
+            with s.read("orders", snapshot=snapshot, consistency=STRONG) as db:
+                assert do.get(db, "snapshot") == "old"
+                write("new")
+                assert do.get(db, "snapshot") == ("old" if snapshot else "new")
+            with s.read("orders", consistency=STRONG) as db:
+                assert do.get(db, "snapshot") == "new"
+        write("old")
+
+
+def _transaction(kit: RegionKit, rig: StoreRig) -> None:
+    """Nobody else sees a write before the end, which commits; an exception rolls back."""
+    do = rig.Actions
+    with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            with s.write("orders", transaction=True) as db:
+                do.put(db, "undone", "tea")
+                raise ZeroDivisionError
+        assert s.bookmark() == ""
+        with s.write("orders", transaction=True) as db:
+            for key in ("one", "two"):
+                do.put(db, key, "tea")
+                assert do.get(db, key) == "tea"
+            assert [rig.value(key) for key in ("one", "two")] == [None, None]
+        assert s.bookmark() != ""
+    assert [rig.value(key) for key in ("undone", "one", "two")] == [None, "tea", "tea"]
 
 
 def test_a_key_for_a_store_that_is_not_partitioned_is_refused(kit: RegionKit) -> None:

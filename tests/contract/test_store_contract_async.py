@@ -18,14 +18,15 @@ from regionkit import (
     EVENTUAL,
     STRONG,
     AsyncRegionKit,
+    AsyncRegionSession,
     ConfigurationError,
     InvalidBookmark,
-    PayloadMismatch,
     UsageError,
 )
 from regionkit.backends.values import Capabilities
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
+from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.routing.placement import Placement
 
 KEY = "a key of more than sixteen characters"
@@ -168,14 +169,21 @@ async def test_a_bookmark_carries_the_session_to_another_kit(kit: AsyncRegionKit
 
 
 async def test_a_tampered_bookmark_is_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
-    """At once, with no server asked."""
+    """At once, with no server asked; the whole one is taken as quietly."""
     async with kit.session() as s:
         async with s.write("orders") as db:
             await store_rig.AsyncActions.put(db, "a", "tea")
         bookmark = await s.bookmark()
-    swapped = bookmark[:-2] + ("A" if bookmark[-2] != "A" else "B") + bookmark[-1]
-    with pytest.raises(InvalidBookmark):
-        kit.session(bookmark=swapped)
+    places = (len("rk1.") + 12, len(bookmark) - 2)  # in the signature, and in what it signs
+    swapped = [bookmark[:n] + ("A" if bookmark[n] != "A" else "B") + bookmark[n + 1 :] for n in places]
+    async with AsyncRegionKit(store_rig.topology(), local=HERE, bookmark_keys=[KEY]) as other:
+        other._monitor = AsyncMonitor([])  # which asks by itself, so nothing could be told from what was asked
+        for refused in (*swapped, [bookmark, swapped[0]]):
+            with pytest.raises(InvalidBookmark):
+                other.session(bookmark=refused)
+        assert await other.session(bookmark=bookmark).bookmark() != ""
+        await asleep(0.05)  # what was begun behind its back would show
+        assert {(e.state, e.rtt, e.in_flight) for e in other.status().endpoints} == {("not seen yet", None, 0)}
 
 
 async def test_reads_are_monotonic(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
@@ -223,7 +231,7 @@ async def test_bounded_reads_are_measured_or_refused(kit: AsyncRegionKit, store_
 
 
 async def test_strong_reads_show_the_last_acknowledged_write(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
-    """Of another session, without a bookmark; or the level is refused."""
+    """Of another session, without a bookmark, while the nearest copy is held back; or the level is refused."""
     do = store_rig.AsyncActions
     if not can(kit).strong:
         async with kit.session() as s:
@@ -233,11 +241,20 @@ async def test_strong_reads_show_the_last_acknowledged_write(kit: AsyncRegionKit
     if can(kit).leaderless:
         assert "SERIAL" in can(kit).strong  # of conditional writes only: shown in the backend's own tests
         return
-    for number in range(3):
-        async with kit.session() as s, s.write("orders") as db:
-            await do.put(db, "a", str(number))
-        async with kit.session() as s, s.read("orders", consistency=STRONG) as db:
-            assert await do.get(db, "a") == str(number)
+    async with kit.session() as s, s.write("orders") as db:
+        await do.put(db, "a", "old")
+    await _arrived(kit, store_rig, "old")
+    with store_rig.held():
+        for number in range(3):
+            async with kit.session() as s, s.write("orders") as db:
+                await do.put(db, "a", str(number))
+            async with kit.session() as s:
+                async with s.read("orders", consistency=STRONG) as db:
+                    assert await do.get(db, "a") == str(number)
+                assert s.last_route is not None
+                assert s.last_route.region == "us-east-1"
+        async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
+            assert await do.get(db, "a") == "old"
 
 
 async def test_a_write_in_a_read_block_is_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
@@ -276,26 +293,19 @@ async def test_a_handle_is_dead_after_its_block(kit: AsyncRegionKit, store_rig: 
     assert store_rig.value("a") == "tea"
 
 
-async def test_a_keyed_write_takes_effect_once_or_is_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
-    """The same key again does nothing more; another fingerprint is told."""
-    do = store_rig.AsyncActions
+async def test_a_key_is_taken_or_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
+    """Where no marker can stand with the effect, nothing is done; elsewhere see test_keyed_contract_async.py."""
+
+    async def put(db: Any) -> None:
+        await store_rig.AsyncActions.put(db, "a", "tea")
+
     async with kit.session() as s:
-        async with s.write("orders") as db:
-            await do.put(db, "n", "0")
-
-        async def add(db: Any) -> None:
-            await do.add(db, "n")
-
-        if not can(kit).markers:
+        if can(kit).markers:
+            await s.execute_write("orders", put, idempotency_key="k1")
+        else:
             with pytest.raises(ConfigurationError, match="idempotency key"):
-                await s.execute_write("orders", add, idempotency_key="k1")
-            return
-        for _ in range(3):
-            await s.execute_write("orders", add, idempotency_key="k1", fingerprint="f")
-        with pytest.raises(PayloadMismatch):
-            await s.execute_write("orders", add, idempotency_key="k1", fingerprint="g")
-        await s.execute_write("orders", add, idempotency_key="k2")
-    assert int(store_rig.value("n")) == 2
+                await s.execute_write("orders", put, idempotency_key="k1")
+    assert store_rig.value("a") == ("tea" if can(kit).markers else None)
 
 
 async def test_execute_read_and_write_give_results(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
@@ -335,13 +345,36 @@ async def test_create_tables_is_idempotent(kit: AsyncRegionKit) -> None:
 
 
 async def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None:
-    """A bookmark then says "owner only", and the session still sees its write."""
+    """A bookmark then says "owner only": whoever has it reads there, while the nearest copy is held and after."""
     do = store_rig.AsyncActions
-    async with AsyncRegionKit(store_rig.topology(), local=HERE) as kit, kit.session() as s:
-        async with s.write("orders") as db:
-            await do.put(db, "a", "tea")
+
+    async def read(s: AsyncRegionSession) -> tuple[str, str]:
         async with s.read("orders") as db:
-            assert await do.get(db, "a") == "tea"
+            found = await do.get(db, "a")
+        assert s.last_route is not None
+        return s.last_route.region, found
+
+    topology = store_rig.topology()
+    async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as kit:
+        async with kit.session() as s, s.write("orders") as db:
+            await do.put(db, "a", "old")
+        await _arrived(kit, store_rig, "old")
+        async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as other:
+            with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
+                async with kit.session() as s:
+                    async with s.write("orders") as db:
+                        await do.put(db, "a", "new")
+                    owner = (HERE if can(kit).leaderless else "us-east-1", "new")
+                    assert await read(s) == owner
+                    bookmark = await s.bookmark()
+                assert bookmark != ""
+                assert await read(other.session(bookmark=bookmark)) == owner
+                if holds(store_rig):
+                    async with other.session() as s, s.read("orders", consistency=EVENTUAL) as db:
+                        assert await do.get(db, "a") == "old"
+            await _arrived(other, store_rig, "new")
+            for one in (kit, other):
+                assert await read(one.session(bookmark=bookmark)) == owner
 
 
 async def test_placements_are_compared_and_set(kit: AsyncRegionKit) -> None:
@@ -366,21 +399,74 @@ async def test_placements_are_compared_and_set(kit: AsyncRegionKit) -> None:
 
 
 async def test_modes_are_there_or_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
-    """core, snapshot and transaction, each as declared."""
+    """core, snapshot and transaction, each as declared: it means what it says, or it is refused by name."""
+    s = kit.session()
+    reads, writes = (s.read, s.execute_read), (s.write, s.execute_write)
+    calls: dict[str, Any] = {"core": (reads, writes), "snapshot": (reads,), "transaction": (writes,)}
+    shown = {"core": _core, "snapshot": _snapshot, "transaction": _transaction}
+    assert can(kit).modes <= calls.keys()
+    for mode, pairs in calls.items():
+        if mode in can(kit).modes:
+            await shown[mode](kit, store_rig)
+            continue
+        for block, execute in pairs:
+            with pytest.raises(ConfigurationError, match=mode):
+                block("orders", **{mode: True})
+            with pytest.raises(ConfigurationError, match=mode):
+                await execute("orders", store_rig.AsyncActions.get, **{mode: True})
+
+
+async def _core(kit: AsyncRegionKit, rig: StoreRig) -> None:
+    """A Connection in place of a Session: it has no objects to add, and what was written is committed at the end."""
+    do = rig.AsyncActions
     async with kit.session() as s:
-        for mode in ("core", "snapshot"):
-            if mode not in can(kit).modes:
-                with pytest.raises(ConfigurationError, match=mode):
-                    s.read("orders", **{mode: True})
-        if "transaction" not in can(kit).modes:
-            with pytest.raises(ConfigurationError, match="transaction"):
-                s.write("orders", transaction=True)
-        else:
-            with pytest.raises(ZeroDivisionError):
-                async with s.write("orders", transaction=True) as db:
-                    await store_rig.AsyncActions.put(db, "a", "tea")
-                    raise ZeroDivisionError
-            assert store_rig.value("a") is None
+        async with s.write("orders") as db:
+            assert hasattr(db, "add")
+        async with s.write("orders", core=True) as db:
+            assert not hasattr(db, "add")
+            await do.put(db, "core", "tea")
+        async with s.read("orders", core=True) as db:
+            assert not hasattr(db, "add")
+            assert await do.get(db, "core") == "tea"
+    assert rig.value("core") == "tea"
+
+
+async def _snapshot(kit: AsyncRegionKit, rig: StoreRig) -> None:
+    """What another session writes in between is seen by a plain block and not by this one."""
+    do = rig.AsyncActions
+
+    async def write(value: str) -> None:
+        async with kit.session() as other, other.write("orders") as db:
+            await do.put(db, "snapshot", value)
+
+    await write("old")
+    for snapshot in (True, False):
+        async with kit.session() as s:
+            async with s.read("orders", snapshot=snapshot, consistency=STRONG) as db:
+                assert await do.get(db, "snapshot") == "old"
+                await write("new")
+                assert await do.get(db, "snapshot") == ("old" if snapshot else "new")
+            async with s.read("orders", consistency=STRONG) as db:
+                assert await do.get(db, "snapshot") == "new"
+        await write("old")
+
+
+async def _transaction(kit: AsyncRegionKit, rig: StoreRig) -> None:
+    """Nobody else sees a write before the end, which commits; an exception rolls back."""
+    do = rig.AsyncActions
+    async with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            async with s.write("orders", transaction=True) as db:
+                await do.put(db, "undone", "tea")
+                raise ZeroDivisionError
+        assert await s.bookmark() == ""
+        async with s.write("orders", transaction=True) as db:
+            for key in ("one", "two"):
+                await do.put(db, key, "tea")
+                assert await do.get(db, key) == "tea"
+            assert [rig.value(key) for key in ("one", "two")] == [None, None]
+        assert await s.bookmark() != ""
+    assert [rig.value(key) for key in ("undone", "one", "two")] == [None, "tea", "tea"]
 
 
 async def test_a_key_for_a_store_that_is_not_partitioned_is_refused(kit: AsyncRegionKit) -> None:

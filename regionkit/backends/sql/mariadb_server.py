@@ -82,7 +82,8 @@ class MariaServer:
         if not self._has_history:
             self._has_history = self._table_exists(dbapi_connection)
         driver = as_driver(dbapi_connection)
-        driver.begun |= not driver.get_autocommit()  # the look at the history table is a transaction's first statement
+        if not driver.get_autocommit() and not driver.begun:
+            dbapi_connection.rollback()  # the look at the history table began a transaction, and with it a snapshot
         known: str | None = getattr(driver, "run", None)
         if known is None:
             known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))

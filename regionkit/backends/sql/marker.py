@@ -1,4 +1,4 @@
-"""The idempotency marker: one row per key, in the effect's own transaction (rules of routing, 15).
+"""The idempotency marker: one row per key, in the effect's own transaction.
 
 | statement                      | nothing there | applied            | tombstone                   |
 |--------------------------------|---------------|--------------------|-----------------------------|
@@ -6,7 +6,8 @@
 | put_tombstone (resolve)        | tombstone     | stays              | stays                       |
 
 The insert of a second attempt waits in the server for the first one's transaction to end, so whoever finds nothing there
-knows that no earlier attempt can still commit.
+knows that no earlier attempt can still commit. What it finds is read with a lock: a plain read shows what stood there when
+the transaction's snapshot was taken, and that may be nothing. Nothing found is never taken for ours.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from regionkit.backends.values import Claim, Marker
+from regionkit.errors import TransactionRolledBack
 
 __all__ = ["forget", "insert_unless_there", "put_tombstone", "read_marker", "save_result", "take"]
 
@@ -28,12 +30,24 @@ def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Mar
     """
     if insert_unless_there(connection, table, _row(claim, wall, applied=1)):
         return None
+    found = read_marker(connection, table, claim.key, current=True)
+    if found is not None and found.applied:
+        return found
     revived = connection.execute(
         update(table)
         .where(table.c.key == claim.key, table.c.applied == 0)
         .values(applied=1, attempt=claim.attempt, fingerprint=claim.fingerprint, written_at=wall)
     )
-    return None if revived.rowcount == 1 else read_marker(connection, table, claim.key)
+    if revived.rowcount == 1:
+        return None
+    found = read_marker(connection, table, claim.key, current=True)
+    if found is None:
+        raise TransactionRolledBack(
+            "the marker of an idempotency key went while it was claimed.",
+            why="it was swept, being older than markers are kept.",
+            fix="run the write again.",
+        )
+    return found
 
 
 def put_tombstone(connection: Connection, table: Table, claim: Claim, wall: float) -> bool:
@@ -54,10 +68,11 @@ def insert_unless_there(connection: Connection, table: Table, row: dict[str, obj
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
-def read_marker(connection: Connection, table: Table, key: str) -> Marker | None:
-    """What stands under a key."""
+def read_marker(connection: Connection, table: Table, key: str, *, current: bool = False) -> Marker | None:
+    """What stands under a key. `current`: what is committed now, not what a snapshot of this transaction shows."""
     columns = (table.c.applied, table.c.fingerprint, table.c.result)
-    row = connection.execute(select(*columns).where(table.c.key == key)).first()
+    asked = select(*columns).where(table.c.key == key)
+    row = connection.execute(asked.with_for_update(read=True) if current else asked).first()
     return None if row is None else Marker(applied=bool(row[0]), fingerprint=row[1], result=row[2])
 
 

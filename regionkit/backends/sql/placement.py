@@ -5,15 +5,19 @@ from __future__ import annotations
 from sqlalchemy import Connection, Table, select, update
 
 from regionkit.backends.sql.marker import insert_unless_there
+from regionkit.errors import TransactionRolledBack
 from regionkit.routing.placement import Placement
 
 __all__ = ["change_placement", "read_placement"]
 
 
-def read_placement(connection: Connection, table: Table, store: str, key: str) -> Placement | None:
-    """The row of a key."""
+def read_placement(
+    connection: Connection, table: Table, store: str, key: str, *, current: bool = False
+) -> Placement | None:
+    """The row of a key. `current`: what is committed now, not what a snapshot of this transaction shows."""
     columns = (table.c.home, table.c.epoch, table.c.version)
-    row = connection.execute(select(*columns).where(table.c.store == store, table.c.key == key)).first()
+    asked = select(*columns).where(table.c.store == store, table.c.key == key)
+    row = connection.execute(asked.with_for_update(read=True) if current else asked).first()
     return None if row is None else Placement(store, key, row[0], row[1], row[2])
 
 
@@ -28,5 +32,11 @@ def change_placement(connection: Connection, table: Table, row: Placement, expec
         done = connection.execute(statement.values(**changed)).rowcount == 1
     if done:
         return row
-    stands = read_placement(connection, table, row.store, row.key)
-    return row if stands is None else stands
+    stands = read_placement(connection, table, row.store, row.key, current=True)
+    if stands is None:
+        raise TransactionRolledBack(
+            f"the placement of key {row.key!r} in store {row.store!r} was not changed.",
+            why="its row was taken away meanwhile, or was never there.",
+            fix="give the key its home anew: kit.place(store, key=..., home=...).",
+        )
+    return stands
