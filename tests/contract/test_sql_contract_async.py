@@ -540,8 +540,9 @@ async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
     """By a connection that is new, so the server was asked on it a moment before: its answer is of now, not of then."""
     async with AsyncRegionKit(rig.topology(), local="ap-northeast-2") as kit:
         await kit.create_tables()
+    async with AsyncRegionKit(rig.topology(), local="ap-northeast-2") as kit:
         shard = kit._store("orders").shards[0]
-        backend = shard.backend(shard.observed.snapshot.owner)
+        backend = shard.backend(0)
         engine = sqlalchemy.create_engine(rig.urls[0])
         table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_placement"]
 
