@@ -1,28 +1,33 @@
 # Generated from directory_async.py by scripts/twins.py. Do not edit.
 """Look-ups in a directory of homes: remembered rows first, then the nearest copy of the directory, then its owner.
 
-1. A row from any copy is a row that was true once; an absent one is absent only when the owner says so.
+1. A row from any copy is a row that was true once; an absent one is absent only when the owner says so. A row older than the
+   one known here comes from a copy that lags: the owner is asked.
 2. When nobody answers, the row as last seen serves, from memory or from the copy on disk: a lost directory does not stop
    known keys. A key that was never seen is an error then.
 3. A row that a bookmark makes doubtful is asked of the owner.
-4. Each new row is appended to the copy on disk, when there is one.
+4. Each new row is appended to the copy on disk, when there is one; beyond twice `max_entries` lines it is written anew. Several
+   processes may share it. A copy that can not be written is told once, and stops nothing.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 import msgspec
 
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionKitError, RegionUnavailable, UnknownHome
+from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable, UnknownHome
 from regionkit.routing.placement import Placement, Placements
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Directory
 from regionkit.topology.mistakes import shown
 
 __all__ = ["DirectoryReader"]
+
+LOG = logging.getLogger("regionkit.directory")
 
 
 class DirectoryReader:
@@ -33,7 +38,10 @@ class DirectoryReader:
         self.kept_in = kept_in
         self._rows = Placements(settings.max_age, settings.max_entries)
         self._clock = kept_in.clock
+        self._most = settings.max_entries
         self._copy: Path | None = None
+        self._lines = 0
+        self._told = False
         if settings.copy is not None:
             self._copy = Path(settings.copy) / f"{namespace}-{store}.placements"
             self._load(self._copy)
@@ -67,7 +75,10 @@ class DirectoryReader:
                 continue
             if found is not None:
                 self.remember(found)
-                return found
+                known = self._rows.known(key)
+                if known is None or known.version <= found.version:
+                    return found
+                continue
             if index == self.kept_in.observed.snapshot.owner or self.kept_in.observed.snapshot.leaderless:
                 raise UnknownHome(
                     f"store {self.store!r}: key {shown(key)} has no home yet.",
@@ -105,8 +116,16 @@ class DirectoryReader:
     def remember(self, row: Placement) -> None:
         """Take a row in."""
         if self._rows.put(row, self._clock.monotonic()) and self._copy is not None:
-            with self._copy.open("ab") as file:
-                file.write(msgspec.json.encode(row) + b"\n")
+            try:
+                with self._copy.open("ab") as file:
+                    file.write(msgspec.json.encode(row) + b"\n")
+                self._lines += 1
+                if self._lines > 2 * self._most:
+                    self._write_anew(self._copy)
+            except OSError as error:
+                if not self._told:
+                    self._told = True
+                    LOG.warning("the copy of the directory of %r can not be written: %s", self.store, error)
 
     def raise_floor(self, version: int) -> bool:
         """A bookmark has seen a row of `version`; whether that is news."""
@@ -127,17 +146,45 @@ class DirectoryReader:
         return order or nearest
 
     def _load(self, path: Path) -> None:
-        """Read the copy, and write it anew without what was replaced. A torn last line is left out."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            return
+        """Take the copy in, and write it anew without what was replaced.
+
+        Raises:
+            ConfigurationError: it can not be read or written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                for row in self._read(path).values():
+                    self._rows.put(row, float("-inf"))
+                self._write_anew(path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"store {self.store!r}: the copy of its directory at {path} can not be used.",
+                why=str(error),
+                fix="let copy= name a folder that this process may write.",
+            ) from error
+
+    def _read(self, path: Path) -> dict[str, Placement]:
+        """The newest row of each key in the copy, as many as are remembered. A torn line is left out."""
+        rows: dict[str, Placement] = {}
         for line in path.read_bytes().splitlines():
             try:
                 row = msgspec.json.decode(line, type=Placement)
             except (msgspec.MsgspecError, ValueError):
                 continue
+            known = rows.pop(row.key, row)
             if row.store == self.store:
-                self._rows.put(row, float("-inf"))
+                rows[row.key] = known if known.version > row.version else row
+        return dict(list(rows.items())[-self._most :])
+
+    def _write_anew(self, path: Path) -> None:
+        """One line a key: what others have written, and what is remembered here."""
+        rows = self._read(path)
+        for row in self._rows.all():
+            known = rows.pop(row.key, row)
+            rows[row.key] = known if known.version > row.version else row
+        kept = list(rows.values())[-self._most :]
         whole = path.with_suffix(f".{os.getpid()}")
-        whole.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in self._rows.all()))
+        whole.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in kept))
         whole.replace(path)
+        self._lines = len(kept)

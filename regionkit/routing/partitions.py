@@ -100,6 +100,7 @@ class PartitionedStore:
             return None
         shard = self._by_home.get(found)
         if shard is None:
+            self.forget(key)
             raise self._unknown(key, found)
         if next(self._sampled):
             self.hot[shard.partition].add(key)
@@ -142,6 +143,7 @@ class PartitionedStore:
             found = self._home.of(key)
         shard = self._by_home.get(found)
         if shard is None:
+            self.forget(key)
             raise self._unknown(key, found)
         if self._hashed:
             self._verify(shard, deadline)
@@ -181,6 +183,7 @@ class PartitionedStore:
             )
         self.shard_of(home)
         stands = self.directory.place(key, home, deadline)
+        self._remembered.pop(key, None)
         if stands.home != home:
             raise UsageError(
                 f"store {self.name!r}: key {shown(key)} has its home in {stands.home} already.",

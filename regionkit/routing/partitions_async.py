@@ -101,6 +101,7 @@ class AsyncPartitionedStore:
             return None
         shard = self._by_home.get(found)
         if shard is None:
+            self.forget(key)
             raise self._unknown(key, found)
         if next(self._sampled):
             self.hot[shard.partition].add(key)
@@ -143,6 +144,7 @@ class AsyncPartitionedStore:
             found = self._home.of(key)
         shard = self._by_home.get(found)
         if shard is None:
+            self.forget(key)
             raise self._unknown(key, found)
         if self._hashed:
             await self._verify(shard, deadline)
@@ -182,6 +184,7 @@ class AsyncPartitionedStore:
             )
         self.shard_of(home)
         stands = await self.directory.place(key, home, deadline)
+        self._remembered.pop(key, None)
         if stands.home != home:
             raise UsageError(
                 f"store {self.name!r}: key {shown(key)} has its home in {stands.home} already.",

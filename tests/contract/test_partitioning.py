@@ -341,7 +341,9 @@ def test_hot_keys_are_in_the_status(kit: RegionKit, partition_rig: PartitionRig)
     found: Any = kit._store("carts")
     for number in range(4000):
         found.at_once(f"{US}:hot" if number % 2 else f"{US}:c{number}", None)
-    assert [key.key for key in kit.status().hot_keys[f"carts/{US}"]] in ([f"{US}:hot"], [])
+    (half,) = kit.status().hot_keys[f"carts/{US}"]  # taking turns with others hides nothing
+    assert half.key == f"{US}:hot"
+    assert 0.4 < half.share < 0.6
     for _ in range(4000):
         found.at_once(f"{US}:hot", None)
     status = kit.status()
