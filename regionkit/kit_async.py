@@ -209,7 +209,7 @@ class AsyncRegionKit(AsyncKitCare):
     def status(self) -> Status:
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""
         hot = {
-            f"{store.name}/{partition}": keys.top()
+            (f"{store.name}/{partition}" if partition else store.name): keys.top()
             for store in self._all.by_name.values()
             if isinstance(store, AsyncPartitionedStore)
             for partition, keys in store.hot.items()
@@ -278,8 +278,10 @@ class AsyncRegionKit(AsyncKitCare):
         return AsyncFanOut(calls, deadline, concurrency, self._signer, seen)
 
     async def replace(self, topology: Topology) -> None:
-        """Swap the topology while the kit runs. Blocks that are open end on the old one; stores that did not change keep
-        their connections and what is known of them.
+        """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.
+
+        Blocks that are open on a store that did change end on the old one; on MongoDB and Cassandra, whose blocks share
+        connections, they fail with RegionUnavailable, or OutcomeUnknown once they have written.
 
         Raises:
             ConfigurationError: the new topology lacks the local region, or has another namespace.

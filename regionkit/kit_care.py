@@ -17,6 +17,7 @@ from regionkit.routing.history import HistoryRow
 from regionkit.routing.partitions import PartitionedStore, not_partitioned
 from regionkit.routing.placement import Placement
 from regionkit.routing.position import as_position
+from regionkit.routing.status import status_of
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Profile, Role, Store
 from regionkit.topology.homes import check_key
@@ -36,6 +37,7 @@ class KitCare:
     _all: Stores
     _clock: Clock
     _hooks: EventHooks
+    _local: str
     _profile: Profile
 
     def _started(self) -> None:
@@ -73,8 +75,12 @@ class KitCare:
         if index < 0 and store.observed.snapshot.leaderless:
             index = next(iter(store.nearest()), -1)
         if index < 0:
+            states = status_of([store.observed], self._local, self._clock.monotonic()).endpoints
             raise RegionUnavailable(
-                f"store {store.name!r} has no primary now.", fix="see kit.status().", store=store.name
+                f"store {store.name!r} has no primary now.",
+                why="; ".join(f"{e.endpoint}: {e.role}, {e.state}" for e in states) + ".",
+                fix="see kit.status().",
+                store=store.name,
             )
         return index
 

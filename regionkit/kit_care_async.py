@@ -16,6 +16,7 @@ from regionkit.routing.history import HistoryRow
 from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
 from regionkit.routing.placement import Placement
 from regionkit.routing.position import as_position
+from regionkit.routing.status import status_of
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Profile, Role, Store
 from regionkit.topology.homes import check_key
@@ -35,6 +36,7 @@ class AsyncKitCare:
     _all: AsyncStores
     _clock: Clock
     _hooks: EventHooks
+    _local: str
     _profile: Profile
 
     def _started(self) -> None:
@@ -72,8 +74,12 @@ class AsyncKitCare:
         if index < 0 and store.observed.snapshot.leaderless:
             index = next(iter(store.nearest()), -1)
         if index < 0:
+            states = status_of([store.observed], self._local, self._clock.monotonic()).endpoints
             raise RegionUnavailable(
-                f"store {store.name!r} has no primary now.", fix="see kit.status().", store=store.name
+                f"store {store.name!r} has no primary now.",
+                why="; ".join(f"{e.endpoint}: {e.role}, {e.state}" for e in states) + ".",
+                fix="see kit.status().",
+                store=store.name,
             )
         return index
 

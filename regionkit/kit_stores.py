@@ -131,5 +131,7 @@ def _directories_last(topology: Topology) -> list[Store]:
 
 
 def _same_rules(old: Topology, new: Topology, store: Store) -> bool:
-    same = [region.name for region in old.regions] == [region.name for region in new.regions]
-    return same and all(old.allowed(store.name, e) == new.allowed(store, e) for e in store.endpoints)
+    """Whether the regions are called and allowed as before: a store by URL has an endpoint in each of them."""
+    return [(r.name, store.residency.allows(r)) for r in old.regions] == [
+        (r.name, store.residency.allows(r)) for r in new.regions
+    ]

@@ -14,6 +14,12 @@ from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
 
 LEAVE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+LEFT = """SELECT 'publication' FROM pg_publication UNION ALL SELECT 'event trigger' FROM pg_event_trigger
+UNION ALL SELECT 'default acl' FROM pg_default_acl UNION ALL SELECT 'large object' FROM pg_largeobject_metadata
+UNION ALL SELECT 'setting' FROM pg_db_role_setting WHERE setdatabase <> 0
+UNION ALL SELECT 'slot' FROM pg_replication_slots WHERE slot_type = 'logical'
+UNION ALL SELECT 'rights' FROM pg_database WHERE datname = current_database() AND (datacl IS NOT NULL OR datconnlimit <> -1)"""
+"""What outlives the schemas."""
 EMPTY = """SET lock_timeout = '2s';
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema' LOOP
@@ -45,16 +51,21 @@ class SharedPostgresql(PostgresqlServers):
         return found
 
     def take_back(self) -> None:
-        """Empty what was given out since the last call; what can not be emptied is not given out again."""
-        while self._lent:
-            name = self._lent.pop()
+        """Empty what was given out since the last call. What somebody still uses, or is not empty then, is not given again."""
+        lent, self._lent = self._lent, []
+        if any(node._held or not node.alive or node._lifecycle.frozen for node in self.nodes):
+            return  # a failed test left it so
+        for name in lent:
             try:
-                for node in self.nodes:  # a replica's reader would hold up the replay of the DROP
-                    node.sql(LEAVE, database=name)
+                used = [
+                    node.sql(LEAVE, database=name) for node in self.nodes
+                ]  # a reader would hold up the replay of DROP
                 self.primary.sql(EMPTY, database=name)
+                left = self.primary.sql(LEFT, database=name)
             except psycopg.Error:
                 continue
-            self._spare.append(name)
+            if not any(used) and not left:
+                self._spare.append(name)
 
 
 _SHARED: list[SharedPostgresql] = []

@@ -302,6 +302,8 @@ def _proof(snapshot: Snapshot, request: Request, index: int) -> str:
         if request.kind is _WRITE or level is _STRONG:
             return "the owner, primary as configured or by descent; without a lease nothing else proves it"
         return "the owner"
+    if request.kind is _WRITE:
+        return "the key's home" if request.home else "any data centre takes writes"
     if level is _EVENTUAL:
         return "any allowed copy will do"
     if level is not _SESSION:

@@ -263,7 +263,7 @@ class AsyncPartitionedStore:
     def _unknown(self, key: str, home: str) -> UnknownHome:
         return UnknownHome(
             f"store {self.name!r}: the home {shown(home)} of key {shown(key)} is none of its homes.",
-            why="no primary of the topology holds it.",
+            why="no primary of the topology holds it, or that region is outside the store's residency.",
             fix=did_you_mean(home, self._by_home),
             key=key,
         )

@@ -25,6 +25,11 @@ def error_of(decision: Decision) -> RoutingError:
             return Fenced(what, why=why, fix=fix, decision=decision)
         case Refusal.STALE:
             fix = "raise timeout=, ask for less, or allow another step in on_stale=; see kit.status()."
+            if decision.snapshot.leaderless:
+                fix = (
+                    "give the store levels that meet in every data centre (QUORUM to write and to read); what is written "
+                    "by conditional statements only can be read at STRONG."
+                )
             return StaleRead(what, why=why, fix=fix, decision=decision, store=store)
         case Refusal.LOST:
             what = f"what this session wrote or saw in {store!r} did not survive a change of primary."

@@ -153,6 +153,8 @@ class Topology:
                     f"store {store.name!r}: it names region {shown(region)}, which the topology does not have.",
                     fix=did_you_mean(region, self._regions),
                 )
+        called = dict(getattr(store, "datacenters", ()))
+        _refuse_twice(f"store {store.name!r}: data centre", [called.get(name, name) for name in self._regions])
 
     def _check_directory(self, store: Store) -> None:
         strategy = store.strategy
@@ -184,16 +186,17 @@ class Topology:
                     fix=did_you_mean(word, known),
                 )
         denied = [word for word in store.residency.deny if word not in self._regions]
-        for endpoint in store.endpoints:
-            region = self._regions[endpoint.region]
-            allowed = store.residency.allows(region)
-            if allowed and denied and region.jurisdiction is None:
+        held = {endpoint.region for endpoint in store.endpoints} or self._regions  # a cluster may have members in all
+        for region in (self._regions[name] for name in held):
+            if denied and region.jurisdiction is None and store.residency.allows(region):
                 raise ConfigurationError(
                     f"store {store.name!r}: whether {denied[0]!r} is denied in region {region.name!r} can not be told.",
                     why="the region states no jurisdiction.",
                     fix=f"give region {region.name!r} its jurisdiction.",
                 )
-            if not allowed and endpoint.role is Role.PRIMARY:
+        for endpoint in store.endpoints:
+            region = self._regions[endpoint.region]
+            if not store.residency.allows(region) and endpoint.role is Role.PRIMARY:
                 raise ConfigurationError(
                     f"store {store.name!r}: its primary {endpoint.id!r} is in {region}, outside its residency "
                     f"({store.residency}).",

@@ -23,6 +23,7 @@ from regionkit import (
     OutcomeUnknown,
     Region,
     Residency,
+    StaleRead,
     Topology,
     UnknownHome,
     UsageError,
@@ -210,3 +211,26 @@ async def test_a_directory_of_the_same_cluster_places_keys(rig: CassandraStoreRi
             async with s.write("orders") as cql:
                 assert (await cql.execute(FIRST, ("c9", "tea"))).was_applied
             assert s.last_route.region == THERE
+
+
+async def test_a_session_that_wrote_two_homes_reads_where_levels_meet(rig: CassandraStoreRig) -> None:
+    """With LOCAL_QUORUM for both levels nowhere, and the error says what does it; with QUORUM near; STRONG always."""
+    near = {"write_level": "QUORUM", "read_level": "QUORUM"}
+    for options, meets in (({}, False), (near, True)):
+        async with kit_of(rig, PATTERN, options=options) as kit, kit.session() as s:
+            keys = [f"{home}:{len(options)}" for home in REGIONS]
+            for key in keys:
+                async with s.write("orders", key=key) as cql:
+                    await cql.execute(FIRST, (key, "tea"))
+            for key in keys:
+                assert (
+                    await s.execute_read("orders", lambda cql, k=key: value(cql, k), key=key, consistency=STRONG)
+                    == "tea"
+                )
+                if meets:
+                    assert await s.execute_read("orders", lambda cql, k=key: value(cql, k), key=key) == "tea"
+                    assert s.last_route.region == HERE
+                else:
+                    with pytest.raises(StaleRead) as caught:
+                        await s.execute_read("orders", lambda cql, k=key: value(cql, k), key=key)
+                    assert "STRONG" in caught.value.fix

@@ -2,6 +2,7 @@
 
 import pytest
 
+from regionkit import CassandraStore, MongoStore, RegionKit, Topology
 from regionkit.errors import ConfigurationError
 from regionkit.topology import Region, Residency
 
@@ -73,3 +74,37 @@ def test_residency_keeps_tuples_and_reads_as_words():
 def test_residency_refuses_rules_that_can_not_be_meant(arguments, message):
     with pytest.raises(ConfigurationError, match=message):
         Residency(**arguments)
+
+
+@pytest.mark.parametrize("make", [MongoStore, CassandraStore])
+def test_a_cluster_by_url_is_judged_in_every_region(make):
+    """It may have members in all of them, so a denied jurisdiction has to be told for each."""
+    scheme = "mongodb" if make is MongoStore else "cassandra"
+    store = make("orders", url=f"{scheme}://127.0.0.1/shop", residency=Residency(deny=["EU"]))
+    regions = [Region("eu-central-1", jurisdiction="EU"), Region("eu-west-1")]
+    with pytest.raises(ConfigurationError, match="'EU' is denied in region 'eu-west-1' can not be told"):
+        Topology(namespace="shop", regions=regions, stores=[store])
+
+
+def test_two_regions_of_a_cassandra_store_have_two_data_centres():
+    """Also where one is called as the other's region."""
+    store = CassandraStore("events", url="cassandra://127.0.0.1/shop", datacenters={"us-east-1": "eu-west-1"})
+    with pytest.raises(ConfigurationError, match="data centre 'eu-west-1' is there twice"):
+        Topology(namespace="shop", regions=[Region("us-east-1"), Region("eu-west-1")], stores=[store])
+
+
+@pytest.mark.parametrize("make", [MongoStore, CassandraStore])
+def test_a_changed_jurisdiction_is_another_store(make):
+    """`kit.replace` keeps no store whose regions are judged otherwise now, though the store itself is the same."""
+    scheme = "mongodb" if make is MongoStore else "cassandra"
+    store = make("orders", url=f"{scheme}://127.0.0.1:1/shop", residency=Residency(allow=["EU"]))
+
+    def topology(second):
+        regions = [Region("eu-central-1", jurisdiction="EU"), Region("eu-west-1", jurisdiction=second)]
+        return Topology(namespace="shop", regions=regions, stores=[store])
+
+    with RegionKit(topology("EU"), local="eu-central-1") as kit:
+        kit.replace(topology("UK"))
+        observed = kit._store("orders").observed
+        assert observed.snapshot.regions == {"eu-central-1"}
+        assert all(e.allowed == (e.region != "eu-west-1") for e in observed.snapshot.endpoints if e.region)

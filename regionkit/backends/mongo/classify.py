@@ -18,6 +18,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WriteConcernError,
 )
+from pymongo.pool_shared import _PoolClosedError
 
 from regionkit.backends.values import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
@@ -63,7 +64,7 @@ def classify(error: BaseException) -> Failure:
             return Failure.DEADLINE
         case NotPrimaryError() | OperationFailure():
             return _by_code(error)
-        case ConnectionFailure() | ConnectionError():
+        case ConnectionFailure() | ConnectionError() | _PoolClosedError():
             return Failure.CONNECTION
     return Failure.APPLICATION
 
