@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
+from itertools import cycle
 from typing import Any
 from zlib import crc32
 
@@ -30,11 +31,12 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
+from regionkit.routing.hotkeys import EVERY, HotKeys
 from regionkit.routing.placement import Placement
 from regionkit.testing import servers
 from regionkit.testing.proxy import FaultProxy
 
-MOST_LOOKUP, MOST_FAN_OUT = 0.15, 1.2
+MOST_LOOKUP, MOST_HOT, MOST_FAN_OUT = 0.15, 0.1, 1.2
 REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1", "sa-east-1")
 EACH_WAY = 0.02
 BULK = 1000
@@ -79,8 +81,10 @@ def _homes(settings: Settings) -> Report:
         if carts.directory is not None:
             carts.directory.remember(Placement("carts", "cart-4711", REGIONS[1]))
         candidates.append(Candidate(name, _looking(carts.at_once, keys[name]), bulk=BULK))
+    candidates.append(Candidate("hot-key report", _counting_keys("cart-4711"), bulk=BULK))
     report = Report("homes", "Finding the home of a key", settings)
     rows = [Row(f"{name}, over a bare call", name, "bare call", "difference", MOST_LOOKUP) for name in kits]
+    rows.append(Row("of it the hot-key report", "hot-key report", "bare call", "difference", MOST_HOT))
     rows.append(Row("crc32 alone, over a bare call", "crc32 of the key", "bare call", "difference"))
     if cart := _django_model():
         candidates.append(Candidate("Django's router", _routing(cart, keys["Intrinsic"]), bulk=BULK))
@@ -90,6 +94,17 @@ def _homes(settings: Settings) -> Report:
     for kit in kits.values():
         kit.close()
     return report
+
+
+def _counting_keys(key: str) -> Callable[[], None]:
+    """What each look-up does for the report: every `EVERY`th is counted."""
+    sampled, hot = cycle([False] * (EVERY - 1) + [True]), HotKeys()
+
+    def count() -> None:
+        if next(sampled):
+            hot.add(key)
+
+    return count
 
 
 def _bare(key: str, home: str | None) -> None:

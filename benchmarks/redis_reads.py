@@ -18,10 +18,13 @@ import redis.asyncio
 from benchmarks.harness import Candidate, Report, Row, Settings, measure, measure_async, pin, pin_children
 from benchmarks.world import HERE, THERE
 from regionkit import EVENTUAL, AsyncRegionKit, Endpoint, RedisStore, Region, RegionKit, Role, Topology
+from regionkit.backends.redis.client import RedisHandle, Shared
+from regionkit.routing.decision import Kind
 from regionkit.testing import servers
 
 MOST = 1.03
 GETS = 200
+BULK = 100
 KEY, VALUE = "a key", "v" * 100
 OPEN, OWN, PLAIN, SINGLE, MULTI = (
     "kit, open block",
@@ -51,6 +54,7 @@ def run(settings: Settings) -> list[Report]:
         found.wait_for_replicas()
         pin_children(core)
         _threads(topology, replica, report, settings)
+        _handles(report, settings)
         asyncio.run(_asyncio(topology, replica, report, settings))
     return [report]
 
@@ -94,6 +98,17 @@ def _threads(topology: Topology, url: str, report: Report, settings: Settings) -
         report.add(_rows(multi=multi is not None), measure(candidates, settings, GETS), "threads")
         if multi is None:
             report.note("MultiDBClient did not run: it needs the driver's extra for circuit breakers.")
+
+
+def _handles(report: Report, settings: Settings) -> None:
+    """What a block yields is a clone; a client of its own would cost more than the command."""
+    shared = Shared(name="orders", arguments={}, callbacks={}, scripted={}, encoder=None, encoding=None)
+    candidates = [
+        Candidate("a handle, a clone", lambda: RedisHandle(Kind.READ, None, shared), bulk=BULK),
+        Candidate("redis.Redis()", redis.Redis, bulk=BULK),
+    ]
+    rows = [Row(name, name, way="time") for name in ("a handle, a clone", "redis.Redis()")]
+    report.add(rows, measure(candidates, settings, 10))
 
 
 @contextmanager
