@@ -11,6 +11,7 @@ import pymongo
 import pytest
 from bson import Timestamp
 from fix_rig_mongo import MongoRig
+from fix_store_rigs import NAMESPACE, REGIONS
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.operations import InsertOne, UpdateOne
 from pymongo.read_concern import ReadConcern
@@ -23,6 +24,7 @@ from regionkit import (
     STRONG,
     InvalidBookmark,
     MongoStore,
+    OutcomeUnknown,
     Region,
     RegionKit,
     RegionUnavailable,
@@ -33,14 +35,18 @@ from regionkit import (
 )
 from regionkit.backends.mongo.endpoint import MongoEndpoint
 from regionkit.backends.mongo.seen import as_timestamp, position_of
+from regionkit.backends.mongo.session import BlockSession
 from regionkit.backends.place import Place
 from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency import gather, sleep
 from regionkit.errors import ConfigurationError, NoEligibleEndpoint, ResidencyViolation
 from regionkit.routing.bookmark import OWNER_ONLY
+from regionkit.testing import FaultProxy
 from regionkit.topology import profile
 
 KEY = "a key of more than sixteen characters"
+PATIENT = {"base": "balanced", "probe_timeout": 3.0, "trip_probes": 20, "open_first": 0.1, "open_longest": 0.2}
+"""A busy machine is no dead server."""
 
 
 @pytest.fixture
@@ -102,6 +108,25 @@ def test_every_command_runs_in_the_blocks_session(kit: RegionKit, mongo_store_ri
     assert len({e["command"]["lsid"]["id"] for e in seen if "lsid" in e["command"]}) == 1
     levels = {e["command"].get("readConcern", {}).get("level") for e in seen if "find" in e["command"]}
     assert levels == {"majority"}
+
+
+def test_writes_of_several_at_once_are_all_in_the_bookmark(kit: RegionKit, mongo_store_rig: MongoRig) -> None:
+    """Threads or tasks share a block: its position is before none of their writes, and a reader elsewhere sees all."""
+    with kit.session() as s:
+        with s.write("orders", timeout=20) as db:
+            done = gather([lambda n=n: db.things.insert_one({"_id": n}) for n in range(32)])  # type: ignore[misc]
+        assert [error for error in done if isinstance(error, BaseException)] == []
+        [entry] = s._bookmark.entries("orders", "")
+        bookmark = s.bookmark()
+    with mongo_store_rig.servers.primary.client() as client:
+        inserted = client.local["oplog.rs"].find({"op": "i", "ns": f"{mongo_store_rig.database}.things"}).to_list()
+    assert len(inserted) == 32
+    assert isinstance(entry.position, int)
+    assert entry.position >= max(position_of(record["ts"]) for record in inserted)
+    with RegionKit(mongo_store_rig.topology(), local="eu-west-1", bookmark_keys=[KEY]) as other:
+        with other.session(bookmark=bookmark) as s, s.read("orders", timeout=20) as db:
+            found = gather([lambda n=n: db.things.find_one({"_id": n}) for n in range(32)])  # type: ignore[misc]
+    assert found == [{"_id": n} for n in range(32)]
 
 
 @pytest.mark.parametrize(
@@ -273,6 +298,44 @@ def test_a_transaction_commits_or_leaves_nothing(kit: RegionKit, mongo_store_rig
         assert mongo_store_rig.value("a") == "2"
         with s.read("orders") as db:
             assert db.things.find_one({"_id": "c"}) is not None
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_commit_whose_reply_is_lost_is_one_effect_and_unknown(
+    mongo_store_rig: MongoRig, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    """The server has committed: nobody says that it failed, nothing runs again, and under a key it can be found out."""
+    rig, primary = mongo_store_rig, mongo_store_rig.servers.primary
+    runs = []
+
+    def add(db: Any) -> None:
+        runs.append(1)
+        db.things.update_one({"_id": "n"}, {"$inc": {"value": 1}})
+
+    with FaultProxy(primary.address) as proxy:
+        store = MongoStore("orders", url=rig.url.replace(primary.address, proxy.url))
+        topology = Topology(namespace=NAMESPACE, regions=[Region(region) for region in REGIONS], stores=[store])
+        commit = BlockSession.commit_transaction
+
+        def lost(session: BlockSession) -> None:
+            proxy.drop_replies()
+            commit(session)
+
+        with RegionKit(topology, local="us-east-1", profile=PATIENT) as kit:
+            kit.create_tables()
+            with kit.session() as s:
+                with s.write("orders") as db:
+                    db.things.insert_one({"_id": "n", "value": 0})
+                monkeypatch.setattr(BlockSession, "commit_transaction", lost)
+                with pytest.raises(OutcomeUnknown) as caught:
+                    s.execute_write("orders", add, idempotency_key=key, transaction=True, timeout=3.0)
+            assert proxy.dropped > 0
+            assert (caught.value.committed, caught.value.idempotency_key, len(runs)) == ("unknown", key, 1)
+            proxy.heal()
+    if key is not None:
+        with RegionKit(rig.topology(), local="us-east-1", profile=PATIENT) as kit:
+            assert kit.resolve(caught.value) == "yes"
+    assert rig.value("n") == 1
 
 
 def test_a_conflict_is_run_again(kit: RegionKit, mongo_store_rig: MongoRig) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import select
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 import redis.asyncio
+from fix_rig_redis import DATABASE
 from fix_rigs import wait_until
 from fix_store_rigs import NAMESPACE, REGIONS
 
@@ -77,30 +82,92 @@ def executions(client: redis.Redis, command: str) -> int:
     return int(found.get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
-def test_a_lost_reply_runs_a_command_once_and_redis_py_runs_it_again(
-    proxied: tuple[RegionKit, FaultProxy, redis.Redis],
-) -> None:
-    """The server counts (redis-py sends INCRBY): the driver alone repeats it, a block sends it once and does not know."""
-    kit, proxy, plain = proxied
-    with kit.session() as s, s.write("orders") as client:
-        client.ping()
-    before = executions(plain, "incrby")
-    proxy.drop_replies()
-    with pytest.raises(OutcomeUnknown) as caught, kit.session() as s, s.write("orders") as client:
-        client.incr("ours")
-    assert caught.value.committed == "unknown"
-    assert executions(plain, "incrby") - before == 1
-    healed(kit, proxy)
-    address = urlsplit(proxy.url)
-    alone = redis.Redis(address.hostname or "", address.port or 0)
-    alone.ping()
-    before = executions(plain, "incrby")
-    proxy.drop_replies()
-    threading.Timer(0.2, proxy.heal).start()
-    assert alone.incr("theirs") == 2
-    alone.close()
-    assert executions(plain, "incrby") - before == 2
-    assert plain.get("ours") == b"1"
+class Relay(socketserver.ThreadingTCPServer):
+    """Passes everything on, handshakes too, except replies to requests that hold `word`: the server has executed those.
+
+    Attributes:
+        asked: all that clients sent.
+        spoils: how many more replies are not passed on.
+        instead: what the client gets in place of such a reply; by default its connection ends.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, url: str, word: bytes) -> None:
+        self._parts = urlsplit(url)
+        self.word = word
+        self.asked: list[bytes] = []
+        self.spoils = 1_000
+        self.instead = b""
+        super().__init__(("127.0.0.1", 0), _Passage)
+
+    @property
+    def url(self) -> str:
+        """The server's URL, through the relay."""
+        return self._parts._replace(netloc=f"127.0.0.1:{self.server_address[1]}").geturl()
+
+    def dial(self) -> socket.socket:
+        """A connection to the server."""
+        return socket.create_connection((self._parts.hostname or "", self._parts.port or 0))
+
+
+class _Passage(socketserver.BaseRequestHandler):
+    server: Relay
+
+    def handle(self) -> None:
+        """One client's connection, until either side ends it."""
+        client: socket.socket = self.request
+        struck = False
+        with contextlib.suppress(OSError), self.server.dial() as server:
+            while True:
+                for side in select.select([client, server], [], [])[0]:
+                    data = side.recv(65536)
+                    if side is client:
+                        self.server.asked.append(data)
+                        struck = self.server.word in data and self.server.spoils > 0
+                    elif struck:
+                        self.server.spoils -= 1
+                        struck, data = False, self.server.instead
+                    if not data:
+                        return
+                    (server if side is client else client).sendall(data)
+
+
+@contextlib.contextmanager
+def relayed(url: str, word: bytes) -> Iterator[Relay]:
+    """A relay that runs."""
+    with Relay(url, word) as relay:
+        thread = threading.Thread(target=relay.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield relay
+        finally:
+            relay.shutdown()
+            thread.join()
+
+
+def test_a_lost_reply_runs_a_command_once_and_redis_py_runs_it_eleven_times(redis_store_rig: Any) -> None:
+    """Connecting anew works each time, and the server counts (redis-py sends INCRBY): the driver alone repeats it
+    until its retries are used up, or tells a success that is two; a block sends it once and does not know."""
+    url = redis_store_rig.urls[0]
+    with relayed(url, b"INCRBY") as relay, redis.Redis.from_url(url) as plain:
+        with RegionKit(regions(relay.url), local=REGIONS[0], profile=QUICK) as kit:
+            kit.create_tables()
+            before = executions(plain, "incrby")
+            with pytest.raises(OutcomeUnknown) as caught, kit.session() as s, s.write("orders") as client:
+                client.incr("ours")
+            assert caught.value.committed == "unknown"
+        assert executions(plain, "incrby") - before == 1
+        assert plain.get("ours") == b"1"
+        host, port = relay.server_address[:2]
+        with redis.Redis(str(host), port, db=DATABASE) as alone:  # from_url() makes one that does not retry
+            before = executions(plain, "incrby")
+            with pytest.raises(redis.exceptions.ConnectionError):
+                alone.incr("theirs")
+            assert executions(plain, "incrby") - before == 11  # redis-py 8 retries ten times by default
+            assert plain.get("theirs") == b"11"
+            relay.spoils = 1
+            assert alone.incr("once") == 2
 
 
 @pytest.mark.parametrize("way", ["pipeline", "transaction", "script", "watched"])
@@ -345,6 +412,15 @@ def written(kit: RegionKit, value: str) -> str:
         return s.bookmark()
 
 
+def read_in(kit: RegionKit) -> str:
+    """The region that answers an eventual read."""
+    with kit.session() as s:
+        with s.read("orders", consistency=EVENTUAL) as client:
+            client.get("a")
+        assert s.last_route is not None
+        return s.last_route.region
+
+
 def read_back(kit: RegionKit, bookmark: str) -> Any:
     """What a session with this bookmark reads."""
     with kit.session(bookmark=bookmark) as s, s.read("orders") as client:
@@ -495,6 +571,66 @@ def test_a_killed_replica_is_left_for_another_copy(own_redis: Any) -> None:
                 client.get("a")
         assert caught.value.committed == "no"
         assert read_back(kit, bookmark) == b"kept"
+
+
+def test_a_replica_that_lost_its_primary_and_may_not_serve_is_no_answer(own_redis: Any) -> None:
+    """MASTERDOWN is the server's state and not the application's mistake: the block fails for sure, and may be run again."""
+    servers = own_redis(1)
+    replica = servers.replicas[0]
+    topology = regions(*[n.url for n in servers.nodes])
+    with RegionKit(topology, local=REGIONS[1], profile=MONITOR_ONLY) as kit, replica.client() as plain:
+        kit.create_tables()
+        wait_until(lambda: read_in(kit) == REGIONS[1])
+        plain.config_set("replica-serve-stale-data", "no")
+        servers.primary.kill()
+        wait_until(lambda: plain.info("replication")["master_link_status"] == "down")
+        with pytest.raises(RegionUnavailable) as caught, kit.session() as s:
+            with s.read("orders", consistency=EVENTUAL) as client:
+                client.get("a")
+        assert isinstance(caught.value.__cause__, redis.exceptions.MasterDownError)
+        assert (caught.value.region, caught.value.committed, caught.value.retryable) == (REGIONS[1], "no", True)
+
+
+@pytest.mark.parametrize(("word", "kind"), [("MOVED", "MovedError"), ("ASK", "AskError")])
+def test_a_server_that_sends_its_keys_elsewhere_is_no_answer(redis_store_rig: Any, word: str, kind: str) -> None:
+    """As if it had become a member of a cluster: the block fails for sure, and does not follow to where nothing is proved."""
+    url = redis_store_rig.urls[0]
+    with relayed(url, b"\r\nGET\r\n") as relay, RegionKit(regions(relay.url), local=REGIONS[0], profile=QUICK) as kit:
+        kit.create_tables()
+        relay.instead = f"-{word} 15495 127.0.0.1:1\r\n".encode()
+        with pytest.raises(RegionUnavailable) as caught, kit.session() as s, s.read("orders") as client:
+            client.get("a")
+        assert type(caught.value.__cause__).__name__ == kind
+        assert (caught.value.committed, caught.value.retryable) == ("no", True)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_the_drivers_maintenance_notifications_are_off(redis_store_rig: Any, kind: str) -> None:
+    """They would let a server change time-outs and addresses behind the deadline: a client of RESP3 alone asks for them."""
+    url = redis_store_rig.urls[0]
+    with relayed(url, b"no such word") as relay:
+        with redis.Redis.from_url(relay.url, protocol=3) as plain:
+            plain.ping()
+        assert b"MAINT_NOTIFICATIONS" in b"".join(relay.asked).upper()
+        relay.asked.clear()
+        topology = regions(relay.url, protocol=3)
+        if kind == "sync":
+            with RegionKit(topology, local=REGIONS[0], profile=QUICK) as kit, kit.session() as s:
+                kit.create_tables()
+                with s.write("orders") as client:
+                    client.set("a", "1")
+        else:
+
+            async def run() -> None:
+                async with AsyncRegionKit(topology, local=REGIONS[0], profile=QUICK) as kit, kit.session() as s:
+                    await kit.create_tables()
+                    async with s.write("orders") as client:
+                        await client.set("a", "1")
+
+            asyncio.run(run())
+        asked = b"".join(relay.asked).upper()
+        assert b"HELLO" in asked
+        assert b"MAINT" not in asked
 
 
 def test_a_forked_child_has_connections_of_its_own(redis_store_rig: Any) -> None:
