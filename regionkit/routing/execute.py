@@ -42,7 +42,7 @@ from regionkit.routing.bookmark import Entry
 from regionkit.routing.consistency import SESSION, Level, on_stale_steps
 from regionkit.routing.decision import Kind
 from regionkit.routing.partitions import Asked
-from regionkit.routing.store import RoutedStore
+from regionkit.routing.store import RoutedStore, having
 
 __all__ = ["Execution"]
 
@@ -117,7 +117,7 @@ class Execution:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
                 why="no marker can be written there in one step with the effect.",
-                fix="make the write itself idempotent, or keep the effect in a store that has transactions.",
+                fix=f"make the write itself idempotent, or keep the effect elsewhere: {having('markers')} take keys.",
             )
 
         def run() -> T:

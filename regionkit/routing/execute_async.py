@@ -41,7 +41,7 @@ from regionkit.routing.bookmark import Entry
 from regionkit.routing.consistency import SESSION, Level, on_stale_steps
 from regionkit.routing.decision import Kind
 from regionkit.routing.partitions_async import Asked
-from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.routing.store_async import AsyncRoutedStore, having
 
 __all__ = ["AsyncExecution"]
 
@@ -118,7 +118,7 @@ class AsyncExecution:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
                 why="no marker can be written there in one step with the effect.",
-                fix="make the write itself idempotent, or keep the effect in a store that has transactions.",
+                fix=f"make the write itself idempotent, or keep the effect elsewhere: {having('markers')} take keys.",
             )
 
         async def run() -> T:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from regionkit.routing.decision import Decision, Outcome
+
+if TYPE_CHECKING:
+    from regionkit.backends.values import Capabilities
 
 __all__ = ["Explanation"]
 
@@ -20,13 +24,17 @@ class Explanation:
     Attributes:
         decision: the Decision that it explains, the same object.
         guarantees: what the store promises with its backend and settings, in words.
+        capabilities: what the store's backend can do; None where a decision alone is explained.
     """
 
-    __slots__ = ("decision", "guarantees")
+    __slots__ = ("capabilities", "decision", "guarantees")
 
-    def __init__(self, decision: Decision, guarantees: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, decision: Decision, guarantees: tuple[str, ...] = (), capabilities: Capabilities | None = None
+    ) -> None:
         self.decision = decision
         self.guarantees = guarantees
+        self.capabilities = capabilities
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON. Its keys are stable."""
@@ -56,6 +64,7 @@ class Explanation:
                 for c in d.candidates
             ],
             "guarantees": list(self.guarantees),
+            "capabilities": None if self.capabilities is None else _plain(self.capabilities),
         }
 
     def __str__(self) -> str:
@@ -80,6 +89,8 @@ class Explanation:
             reason = d.proof if c.refused_by is None else c.reason
             if reason:
                 lines.extend(_folded(f"      {reason}", indent="      "))
+        if self.capabilities is not None:
+            lines.extend(_folded(f"  {_able(self.capabilities)}", indent="      "))
         for line in self.guarantees:
             lines.extend(_folded(f"  note: {line}", indent="        "))
         return "\n".join(lines)
@@ -100,6 +111,29 @@ def _named(endpoint: str, region: str) -> str:
     if endpoint.startswith(region) or len(region) + len(endpoint) >= _WIDEST_ID:
         return endpoint
     return f"{region} {endpoint}"
+
+
+def _plain(can: Capabilities) -> dict[str, Any]:
+    """The capabilities as plain data; the notes are among the guarantees."""
+    plain = asdict(can)
+    del plain["notes"]
+    plain["modes"] = sorted(can.modes)
+    return plain
+
+
+def _able(can: Capabilities) -> str:
+    """The capabilities in a line."""
+    no_transaction = "transactions where asked for" if "transaction" in can.modes else "no transactions"
+    words = [
+        f"read-only by the {can.read_only}",
+        "transactions" if can.transactions else no_transaction,
+        "idempotency keys" if can.markers else "no idempotency keys",
+        *(f"{mode}=" for mode in sorted(can.modes)),
+        *(["no owner"] if can.leaderless else []),
+        "BOUNDED" if can.bounded else "no BOUNDED",
+        f"STRONG reads {can.strong}" if can.strong else "no STRONG",
+    ]
+    return f"{can.server}: {'; '.join(words)}"
 
 
 def _short(seconds: float | None) -> str:

@@ -52,6 +52,7 @@ class ObservedStore:
         self.store = store
         self.shard = shard
         self.profile = profile
+        self.regions = frozenset(region.name for region in topology.regions)
         self._clock = clock
         self._hooks = hooks
         self._random = random.Random()

@@ -149,7 +149,7 @@ class AsyncRegionSession(AsyncSessionMemory):
             UsageError: a write in it, changes left pending, a missing or another key, or it stands inside the session's own
                 write block.
             UnknownHome: the key has no home.
-            ConfigurationError: the store's backend has no such level or mode.
+            ConfigurationError: the store's backend has no such level or mode, or `prefer` names an unknown region.
         """
         mode = _PLAIN
         if core or snapshot or consistency is not SESSION:

@@ -22,13 +22,33 @@ from regionkit.routing.observed import ObservedStore, RequestClass
 from regionkit.routing.position import Position, as_position
 from regionkit.routing.snapshot import EndpointState, Observation
 from regionkit.topology import Preference, Profile, Store
+from regionkit.topology.preferences import check_regions
 
-__all__ = ["AsyncRoutedStore"]
+__all__ = ["AsyncRoutedStore", "having"]
 
 CONNECT_ROUND_TRIPS = 8
 """Round trips of a new connection at most: TCP, TLS, SCRAM, and the first question."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
+_SQL = ("postgresql", "mariadb", "sqlite")
+_ALL_BUT_CASSANDRA = (*_SQL, "redis", "mongodb", "memory")
+_HAVING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "core": _SQL,
+        "snapshot": (*_SQL, "memory"),
+        "transaction": ("mongodb", "memory"),
+        "markers": _ALL_BUT_CASSANDRA,
+        "bounded": _ALL_BUT_CASSANDRA,
+        "strong": (*_ALL_BUT_CASSANDRA, "cassandra"),
+    }
+)
+"""Servers by what they declare. Written down here, as a refusal can not load every backend to look."""
+
+
+def having(capability: str) -> str:
+    """The servers that have a mode of blocks, "markers", "bounded" or "strong", for a refusal's advice."""
+    *others, last = _HAVING[capability]
+    return f"{', '.join(others)} and {last}"
 
 
 class _State:
@@ -106,7 +126,7 @@ class AsyncRoutedStore:
         """The request class of a read without a bookmark.
 
         Raises:
-            ConfigurationError: a level that the store's backend does not have.
+            ConfigurationError: a level that the store's backend does not have, or a region that the topology does not have.
         """
         key: object = (consistency, on_stale)
         if prefer is not None or attributes:
@@ -115,6 +135,8 @@ class AsyncRoutedStore:
         found = self._classes.get(key)
         if found is None:
             self._check_level(consistency.level)
+            if prefer is not None:
+                check_regions(self.name, prefer, self.observed.regions)
             if len(self._classes) >= MOST_CLASSES:
                 self._classes.clear()
             prefer = prefer or self.prefer
@@ -138,13 +160,13 @@ class AsyncRoutedStore:
             raise ConfigurationError(
                 f"store {self.name!r}: BOUNDED reads are not possible on {can.server}.",
                 why="nothing there tells how far a copy has come.",
-                fix="ask for SESSION or EVENTUAL; postgresql, mariadb, sqlite, redis, mongo and memory have BOUNDED.",
+                fix=f"ask for SESSION or EVENTUAL; {having('bounded')} have BOUNDED.",
             )
         if level is Level.STRONG and not can.strong:
             raise ConfigurationError(
                 f"store {self.name!r}: STRONG reads are not possible on {can.server}.",
                 why="no endpoint there is the one that has everything.",
-                fix="ask for SESSION; every other backend has STRONG.",
+                fix=f"ask for SESSION; {having('strong')} have STRONG.",
             )
 
     def check_mode(self, mode: BlockMode) -> None:
@@ -156,9 +178,12 @@ class AsyncRoutedStore:
         can = self.capabilities
         for name in ("core", "snapshot", "transaction"):
             if can is not None and getattr(mode, name) and name not in can.modes:
+                there = f"{can.server} has {', '.join(f'{mode}=' for mode in sorted(can.modes)) or 'no such mode'}."
+                always = name == "transaction" and can.transactions
                 raise ConfigurationError(
                     f"store {self.name!r}: {name}=True is not possible on {can.server}.",
-                    fix=f"leave it out. {can.server} has: {', '.join(sorted(can.modes)) or 'no such mode'}.",
+                    why="a write block there is one transaction as it is." if always else there,
+                    fix=f"leave it out; {having(name)} have {name}=.",
                 )
 
     @property
@@ -299,7 +324,7 @@ class AsyncRoutedStore:
             wait_until=self.clock.monotonic() + self.profile.longest_wait,
             home=self.write_class.request.home,
         )
-        return Explanation(self.observed.decide(request), self.guarantees())
+        return Explanation(self.observed.decide(request), self.guarantees(), self.capabilities)
 
     def guarantees(self) -> tuple[str, ...]:
         """What the store's backend and state promise, in words."""

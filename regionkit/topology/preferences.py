@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import sequence_of, shown
+from regionkit.topology.mistakes import did_you_mean, sequence_of, shown
 from regionkit.topology.registry import named
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Nearest",
     "Preference",
     "Weighted",
+    "check_regions",
     "preference",
 ]
 
@@ -211,6 +212,23 @@ PREFERENCES: Mapping[str, type[Any]] = MappingProxyType(
     {"nearest": Nearest, "weighted": Weighted, "by-geography": ByGeography, "by-profile": ByProfile}
 )
 """Every preference of this version, by its name in TOML."""
+
+
+def check_regions(store: str, prefer: Preference, known: Collection[str]) -> None:
+    """Refuse a preference that names a region which is not `known`: it would silently order nothing.
+
+    Raises:
+        ConfigurationError: naming the store and the region, with a near match.
+    """
+    named_regions = [region for region, _ in prefer.weights]
+    for _, regions in getattr(prefer, "table", ()):
+        named_regions += [regions] if isinstance(regions, str) else regions
+    for region in named_regions:
+        if region not in known:
+            raise ConfigurationError(
+                f"store {store!r}: prefer names region {shown(region)}, which the topology does not have.",
+                fix=did_you_mean(region, known),
+            )
 
 
 def preference(spec: str | Mapping[str, Any]) -> Preference:

@@ -14,6 +14,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.homes import Directory
 from regionkit.topology.mistakes import check_name, did_you_mean, sequence_of, shown
+from regionkit.topology.preferences import check_regions
 from regionkit.topology.regions import Region
 from regionkit.topology.stores import Store
 from regionkit.topology.strategies import WritePartitioning
@@ -143,10 +144,8 @@ class Topology:
             store.strategy.check_homes(store.name, held)
 
     def _check_regions_named(self, store: Store) -> None:
+        check_regions(store.name, store.prefer, self._regions)
         named = [region for region, _ in getattr(store, "datacenters", ())]
-        named += [region for region, _ in store.prefer.weights]
-        for entry in getattr(store.prefer, "table", ()):
-            named += [entry[1]] if isinstance(entry[1], str) else entry[1]
         for region in named:
             if region not in self._regions:
                 raise ConfigurationError(

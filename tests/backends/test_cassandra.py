@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
@@ -20,9 +22,10 @@ from regionkit import (
     RegionKit,
     RegionUnavailable,
     StaleRead,
+    Topology,
     UsageError,
 )
-from regionkit.backends.cassandra.shared import MOST_SKEW
+from regionkit.backends.cassandra.shared import MOST_SKEW, shared_by
 from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
 from regionkit.routing.decision import Kind
@@ -49,10 +52,23 @@ class FastClock:
         return time.time() + self.ahead
 
 
-def kit_of(rig: CassandraStoreRig, local: str = HERE, *, clock: Any = None, **options: Any) -> RegionKit:
+def kit_of(rig: CassandraStoreRig, local: str = HERE, **options: Any) -> RegionKit:
     """A kit in one of the two regions."""
-    more = {} if clock is None else {"clock": clock}
-    return RegionKit(rig.topology(**options), local=local, bookmark_keys=[KEY], profile=PATIENT, **more)
+    return RegionKit(rig.topology(**options), local=local, bookmark_keys=[KEY], profile=PATIENT)
+
+
+def write_in_a_fast_process(topology: Topology, ahead: float) -> str:
+    """The bookmark of a write by a kit of its own process, whose clock is ahead: this one learns of it by nothing else."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_write_with_a_fast_clock, topology, ahead).result(120.0)
+
+
+def _write_with_a_fast_clock(topology: Topology, ahead: float) -> str:
+    kit = RegionKit(topology, local=HERE, bookmark_keys=[KEY], profile=PATIENT, clock=FastClock(ahead))
+    with kit, kit.session() as s:
+        with s.write("orders") as cql:
+            cql.execute(PUT, ("a", "first"))
+        return s.bookmark()
 
 
 @pytest.fixture
@@ -216,6 +232,23 @@ def test_a_statements_own_level_may_only_ask_for_more(rig: CassandraStoreRig) ->
             assert (cql.execute(SimpleStatement(GET, consistency_level=level.ALL), ("a",))).one().value == "tea"
 
 
+@pytest.mark.parametrize("before", ["", "/* by id */ ", "-- by id\n", "// UPDATE\n"])
+def test_a_read_is_known_behind_a_comment(rig: CassandraStoreRig, before: str) -> None:
+    """Its level is held against the reads', as a text and prepared; the writes' is lower here."""
+    level = ConsistencyLevel
+    with (
+        kit_of(rig, options={"write_level": "ONE", "read_level": "ALL"}) as kit,
+        kit.session() as s,
+        s.read("orders") as cql,
+    ):
+        prepared = cql.prepare(before + "SELECT value FROM things WHERE name = 'a'")
+        prepared.consistency_level = level.ONE
+        for weak in (SimpleStatement(before + GET, consistency_level=level.ONE), prepared.bind(())):
+            with pytest.raises(UsageError, match="at ONE, in a block whose statements go at ALL"):
+                cql.execute(weak, ("a",))
+        assert (cql.execute(SimpleStatement(before + GET, consistency_level=level.ALL), ("a",))).one() is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -232,14 +265,16 @@ def test_statements_that_step_over_the_session_are_refused(rig: CassandraStoreRi
 
 
 def test_a_table_is_written_with_conditions_or_without(rig: CassandraStoreRig) -> None:
-    """The first write decides, for every endpoint of the process; batches count with all their tables."""
+    """The first write decides, for every endpoint of the process by whatever contact point; batches count with all their
+    tables."""
     rig.cluster.ddl("CREATE TABLE seats (name text PRIMARY KEY, value text)", keyspace=rig.keyspace)
     with kit_of(rig) as kit, kit.session() as s:
         with s.write("orders") as cql:
             do.put(cql, "a", "tea")
             rows = cql.execute("UPDATE seats SET value = 'x' WHERE name = 'a' IF value = null")
             assert rows.was_applied
-        with kit_of(rig, THERE) as other, other.session() as elsewhere, elsewhere.write("orders") as cql:
+        url = rig.cluster.node("eu-west-1").url_for(rig.keyspace)
+        with kit_of(rig, THERE, url=url) as other, other.session() as elsewhere, elsewhere.write("orders") as cql:
             with pytest.raises(UsageError, match=r"a conditional write to .*things"):
                 cql.execute(PLACE_ONCE, ("a", "milk"))
             with pytest.raises(UsageError, match=r"a plain write to .*seats"):
@@ -252,6 +287,14 @@ def test_a_table_is_written_with_conditions_or_without(rig: CassandraStoreRig) -
             with s.read("orders", consistency=STRONG) as cql:
                 do.get(cql, "a")
     assert rig.value("a") == "tea"
+
+
+def test_clusters_and_keyspaces_are_told_apart_by_name() -> None:
+    """Each has tables of its own, and one may well be called like another's."""
+    shared = shared_by("east", "shop")
+    assert shared_by("east", "shop") is shared
+    assert shared_by("west", "shop") is not shared
+    assert shared_by("east", "other") is not shared
 
 
 def test_strong_reads_are_serial_on_tables_with_conditions(rig: CassandraStoreRig) -> None:
@@ -271,12 +314,8 @@ def test_strong_reads_are_serial_on_tables_with_conditions(rig: CassandraStoreRi
 
 def test_a_later_write_of_the_session_wins_over_a_fast_clock(rig: CassandraStoreRig) -> None:
     """One data centre's machines are 5 s fast; the session goes on in the other, by bookmark, and its last write stands."""
-    alone = rig.topology(url=rig.cluster.node("eu-west-1").url_for(rig.keyspace))  # shares no memory with the first kit
-    with kit_of(rig, clock=FastClock(5.0)) as fast, fast.session() as s:
-        with s.write("orders") as cql:
-            do.put(cql, "a", "first")
-        bookmark = s.bookmark()
-    with RegionKit(alone, local=THERE, bookmark_keys=[KEY], profile=PATIENT) as right:
+    bookmark = write_in_a_fast_process(rig.topology(), 5.0)
+    with kit_of(rig, THERE) as right:
         with right.session() as other, other.write("orders") as cql:
             do.put(cql, "a", "another session's")
         assert rig.value("a") == "first"  # what a fast clock does to those who do not know of it
@@ -287,12 +326,8 @@ def test_a_later_write_of_the_session_wins_over_a_fast_clock(rig: CassandraStore
 
 def test_a_time_stamp_too_far_ahead_is_refused(rig: CassandraStoreRig) -> None:
     """Or one broken clock would spread to every machine."""
-    alone = rig.topology(url=rig.cluster.node("eu-west-1").url_for(rig.keyspace))
-    with kit_of(rig, clock=FastClock(MOST_SKEW + 60.0)) as broken, broken.session() as s:
-        with s.write("orders") as cql:
-            do.put(cql, "a", "first")
-        bookmark = s.bookmark()
-    with RegionKit(alone, local=THERE, bookmark_keys=[KEY], profile=PATIENT) as right:
+    bookmark = write_in_a_fast_process(rig.topology(), MOST_SKEW + 60.0)
+    with kit_of(rig, THERE) as right:
         with pytest.raises(InvalidBookmark, match="ahead of this machine's clock"):
             with right.session(bookmark=bookmark) as s, s.write("orders") as cql:
                 do.put(cql, "a", "second")

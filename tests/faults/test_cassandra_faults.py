@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_rig_cassandra import GET, CassandraActions, CassandraStoreRig
-from fix_rigs import wait_until
+from cassandra.query import SimpleStatement
+from fix_rig_cassandra import GET, PUT, REGIONS, CassandraActions, CassandraStoreRig
+from fix_rigs import NAMESPACE, wait_until
 from fix_servers import entered
 
 from regionkit import (
     EVENTUAL,
     AsyncRegionKit,
+    CassandraStore,
     DeadlineExceeded,
     NoEligibleEndpoint,
     OutcomeUnknown,
+    Region,
     RegionKit,
     RegionUnavailable,
     StaleRead,
+    Topology,
 )
+from regionkit.backends.values import Refused
+from regionkit.core.deadline import Deadline
+from regionkit.routing.decision import Kind
 from regionkit.testing import servers
 
 KEY = "a key of more than sixteen characters"
@@ -267,3 +278,81 @@ def test_nothing_listens_where_the_url_points(rig: CassandraStoreRig) -> None:
         with pytest.raises((RegionUnavailable, NoEligibleEndpoint)) as caught, s.read("orders") as cql:
             do.get(cql, "a")
     assert "s3cr3t" not in str(caught.value) + repr(caught.value) + repr(rig.topology(url=dead))
+
+
+def test_only_an_idempotent_statement_goes_on_to_another_node() -> None:
+    """Of two nodes of one data centre one is lost with statements of two blocks: the ones that may run twice are served."""
+    with contextlib.ExitStack() as stack:
+        cluster = entered(stack, servers.cassandra({"us-east-1": 2}, replication={"us-east-1": 2}))
+        rig = CassandraStoreRig(cluster)
+        store = CassandraStore("orders", url=rig.url, options={"write_level": "ONE", "read_level": "ALL"})
+        topology = Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
+        kit = stack.enter_context(RegionKit(topology, local="us-east-1", profile=PATIENT))
+        wait_until(lambda: len(_addresses(kit)) == 2, 60.0)
+        lost = cluster.nodes[1]
+        with kit.session() as s, kit.session() as other:
+            with s.write("orders") as again:
+                do.put(again, "b", "tea")
+                lost.freeze()
+                for number in range(4):  # the nodes take turns
+                    again.execute_async(SimpleStatement(PUT, is_idempotent=True), (f"a{number}", "tea"))
+                with pytest.raises(OutcomeUnknown), other.write("orders") as once:
+                    for number in range(4):
+                        once.execute_async(SimpleStatement(PUT), (f"b{number}", "tea"))
+                    time.sleep(0.2)
+                    lost.kill()
+        found = {name for name, _ in cluster.nodes[0].cql("SELECT name, value FROM things", keyspace=rig.keyspace)}
+        assert found >= {f"a{number}" for number in range(4)}
+        assert len(found & {f"b{number}" for number in range(4)}) == 2  # what the lost node had is nowhere
+
+
+def _addresses(kit: RegionKit) -> set[str]:
+    """Of the nodes that answer."""
+    with kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
+        return {cql.execute("SELECT rpc_address FROM system.local").one().rpc_address for _ in range(4)}
+
+
+def test_tls_with_a_node_that_has_none_is_named(cassandra_store_rig: CassandraStoreRig) -> None:
+    """By a read, and by the status; it does not pass by itself."""
+    with kit_of(cassandra_store_rig, tls="require") as kit, kit.session() as s:
+        with pytest.raises(RegionUnavailable) as caught, s.read("orders") as cql:
+            do.get(cql, "a")
+        assert caught.value.cause == Refused.TLS.value[0]
+        assert not caught.value.retryable
+        wait_until(lambda: Refused.TLS.value[0] in str(kit.status()), 30.0)
+
+
+def test_a_certificate_is_verified_and_what_is_wrong_with_it_named(tmp_path: Path) -> None:
+    """Trusted and for the node's address it is taken; unknown, or another node's, it is refused."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl: apt-get install openssl")
+    cert, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    names = ["-subj", "/CN=cassandra", "-addext", "subjectAltName=IP:127.0.0.1"]  # the first node's, not the second's
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    subprocess.run([*command, "-out", str(cert), "-keyout", str(key)], check=True, capture_output=True)
+    pem = {"private_key": key.read_text() + cert.read_text()}
+    factory = {"class_name": "org.apache.cassandra.security.PEMBasedSslContextFactory", "parameters": pem}
+    tls = {"enabled": True, "optional": True, "ssl_context_factory": factory}
+    with contextlib.ExitStack() as stack:
+        settings = {"client_encryption_options": json.dumps(tls)}
+        offer = servers.cassandra({"us-east-1": 1, "eu-west-1": 1}, settings=settings)
+        rig = CassandraStoreRig(entered(stack, offer))
+        first = rig.cluster.node("us-east-1")
+        trusting = f"?ssl_ca_certs={cert}"
+        with kit_of(rig, url=rig.url + trusting, tls="require") as kit:
+            assert kit.session().execute_read("orders", lambda cql: do.get(cql, "a")) is None
+            assert "CERTIFICATE_VERIFY_FAILED" in _refused(kit, THERE)
+        dead = f"cassandra://{first.host}:{first.port},127.0.0.1:9/{rig.keyspace}"
+        by_name = f"cassandra://localhost:{first.port}/{rig.keyspace}{trusting}"
+        for url in (rig.url, dead, by_name):
+            with kit_of(rig, url=url, tls="require") as kit:
+                assert "CERTIFICATE_VERIFY_FAILED" in _refused(kit, HERE)
+
+
+def _refused(kit: RegionKit, region: str) -> str:
+    """Why TLS with a region's data centre failed."""
+    store: Any = kit._store("orders").shards[0]
+    with pytest.raises(RegionUnavailable) as caught:
+        store.backend(REGIONS.index(region)).lease(Kind.READ, Deadline(store.clock, 60.0), 60.0)
+    assert caught.value.cause == Refused.TLS.value[0]
+    return str(caught.value.why)

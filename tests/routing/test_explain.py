@@ -6,10 +6,14 @@ import json
 import pickle
 from random import Random
 
+import pytest
+from backends.test_capabilities import EXPECTED, HOMES, declared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from regionkit import RegionKit
+from regionkit.embedded import MemoryRegions
 from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, StaleRead
 from regionkit.routing.decision import Decision, Kind, Outcome, Refusal, Request, decide
 from regionkit.routing.explain import Explanation
@@ -37,7 +41,7 @@ def drawn(seed: int) -> Decision:
 def test_eighty_columns_and_every_endpoint(seed: int) -> None:
     """No line is wider than the table; each endpoint stands in it with its verdict."""
     made = drawn(seed)
-    text = str(Explanation(made, ("a note " * 30,)))
+    text = str(Explanation(made, ("a note " * 30,), declared(sorted(HOMES)[seed % len(HOMES)])))
     assert max(len(line) for line in text.splitlines()) <= 80, text
     for candidate in made.candidates:
         assert candidate.endpoint in text
@@ -54,7 +58,7 @@ def test_to_dict_is_json(seed: int) -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert set(plain) == {
         *("store", "kind", "consistency", "local", "outcome", "endpoint", "proof", "refusal", "epoch"),
-        *("candidates", "guarantees"),
+        *("candidates", "guarantees", "capabilities"),
     }
     assert len(plain["candidates"]) == len(made.snapshot.endpoints)
 
@@ -99,3 +103,49 @@ def test_a_write_is_told_as_one() -> None:
     store, _, _ = store_of("PRR")
     text = str(store.decide(Request(kind=Kind.WRITE)).explain())
     assert text.startswith("write orders, from r0: use r0")
+
+
+ABLE = {
+    "postgresql": "postgresql: read-only by the server; transactions; idempotency keys; core=; snapshot=; BOUNDED; "
+    "STRONG reads the owner, primary as configured or by descent",
+    "redis": "redis: read-only by the client; no transactions; idempotency keys; BOUNDED; "
+    "STRONG reads the owner, primary as configured or by descent",
+    "mongodb": "mongodb: read-only by the client; transactions where asked for; idempotency keys; transaction=; BOUNDED; "
+    "STRONG reads the primary, linearizable: it asks a majority before it answers (of one document)",
+    "cassandra": "cassandra: read-only by the client; no transactions; no idempotency keys; no owner; no BOUNDED; "
+    "STRONG reads SERIAL: linearizable, on tables written by conditional statements only",
+}
+
+
+@pytest.mark.parametrize("server", ABLE)
+def test_what_a_backend_can_stands_in_the_text(server: str) -> None:
+    """Between the endpoints and the notes, folded like them."""
+    store, _, _ = store_of("PRR")
+    lines = str(Explanation(store.decide(Request()), ("a note",), declared(server))).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(f"  {server}: "))
+    last = next(i for i, line in enumerate(lines) if line.startswith("  note: "))
+    assert " ".join(" ".join(lines[first:last]).split()) == ABLE[server]
+
+
+@pytest.mark.parametrize("server", HOMES)
+def test_what_a_backend_can_stands_in_the_plain_data(server: str) -> None:
+    """Every field of its declaration but the notes, as JSON has it."""
+    names, table = EXPECTED
+    store, _, _ = store_of("PRR")
+    plain = json.loads(json.dumps(Explanation(store.decide(Request()), (), declared(server)).to_dict()))
+    expected = dict(zip(names, table[server], strict=True))
+    assert plain["capabilities"] == {"server": server, **expected, "modes": sorted(expected["modes"])}
+
+
+def test_a_kit_explains_with_the_capabilities_of_its_store() -> None:
+    """The kit, and a session of it; a decision by itself has none."""
+    with (
+        MemoryRegions(store="orders", primary="us-east-1") as regions,
+        RegionKit(regions.topology, local="us-east-1") as kit,
+        kit.session() as s,
+    ):
+        explained = kit.explain("orders", "write")
+        assert explained.to_dict()["capabilities"]["server"] == "memory"
+        assert "  memory: read-only by the client; transactions;" in str(explained)
+        assert s.explain("orders").capabilities == declared("memory")
+        assert explained.decision.explain().to_dict()["capabilities"] is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from cassandra import (
     AuthenticationFailed,
     CoordinationFailure,
@@ -20,10 +22,10 @@ from cassandra.protocol import ErrorMessage
 from cassandra.protocol import RequestExecutionException as RequestExecutionError
 from cassandra.protocol import RequestValidationException as RequestValidationError
 
-from regionkit.backends.values import Failure
+from regionkit.backends.values import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 
-__all__ = ["classify", "is_certain"]
+__all__ = ["classify", "is_certain", "refused"]
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((DeadlineExceeded, OperationTimedOut, Timeout), Failure.DEADLINE),
@@ -48,6 +50,15 @@ def classify(error: BaseException) -> Failure:
             Failure.ROLLED_BACK
         )  # of a read, which may run again; of a write the handle knows that its outcome is open
     return next((failure for kinds, failure in _KINDS if isinstance(error, kinds)), Failure.APPLICATION)
+
+
+def refused(error: BaseException) -> Refused | None:
+    """Why a node that answered can not be used; None when it was lost, or never reached."""
+    if isinstance(error, AuthenticationFailed):
+        return Refused.ACCOUNT
+    # the driver makes a plain OSError of what OpenSSL said while it connected; its words stay
+    is_tls = isinstance(error, ssl.SSLError) or (isinstance(error, OSError) and "[SSL" in str(error))
+    return Refused.TLS if is_tls else None
 
 
 def is_certain(error: BaseException, *, conditional: bool) -> bool:

@@ -36,9 +36,10 @@ from cassandra.policies import (
 from cassandra.protocol import QueryMessage
 from cassandra.query import tuple_factory
 
+from regionkit.backends.cassandra.classify import refused
 from regionkit.backends.cassandra.cql import facts_of
 from regionkit.backends.cassandra.replication import replication_of
-from regionkit.backends.cassandra.shared import StampSlot
+from regionkit.backends.cassandra.shared import Shared, StampSlot, shared_by
 from regionkit.backends.place import Place
 from regionkit.errors import RegionUnavailable
 from regionkit.topology import CassandraStore
@@ -87,12 +88,15 @@ class _OnlyIdempotent(FallthroughRetryPolicy):  # type: ignore[misc]  # it ships
 class Opened:
     """Connections to the nodes of one data centre, and the statements prepared there. Thread-safe."""
 
-    __slots__ = ("_lock", "_most", "_prepared", "cluster", "facts", "name", "session", "slot")
+    __slots__ = ("_lock", "_most", "_prepared", "cluster", "facts", "name", "session", "shared", "slot")
 
-    def __init__(self, cluster: Cluster, session: Session, slot: StampSlot, name: str, most: int) -> None:
+    def __init__(
+        self, cluster: Cluster, session: Session, slot: StampSlot, shared: Shared, name: str, most: int
+    ) -> None:
         self.cluster = cluster
         self.session = session
         self.slot = slot
+        self.shared = shared
         self.name = name
         self.facts = lru_cache(most)(facts_of)
         self._most = most
@@ -134,6 +138,7 @@ class Opener:
         self._datacenter = datacenter
         self._points = list(url.hosts)
         self._inherited: list[Any] = []
+        self._shared: Shared | None = None
         self._closed = False
         self._renew()
 
@@ -190,7 +195,8 @@ class Opener:
             cluster.shutdown()
             raise
         session.default_fetch_size = options.page_size
-        opened = Opened(cluster, session, slot, name, options.statements)
+        self._shared = shared_by(name, str(self._url.database))  # held here: connections come and go
+        opened = Opened(cluster, session, slot, self._shared, name, options.statements)
         with self._lock:
             if not self._closed:
                 self.opened = opened
@@ -268,7 +274,8 @@ class Opener:
                 try:
                     members, name, said = _members(asking, point, str(self._url.database))
                 except Exception as error:
-                    failed = error
+                    # a node that refuses says more than one that is gone
+                    failed = failed if failed is not None and refused(failed) else error
                     continue
                 self._points.remove(point)
                 self._points.insert(0, point)  # it is asked first the next time

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cassandra import AuthenticationFailed, ConsistencyLevel, InvalidRequest
+from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.cluster import NoHostAvailable
 from cassandra.query import SimpleStatement
 
 from regionkit.backends.base_async import AsyncLeaseSource
 from regionkit.backends.cassandra.bridge_async import answered, ended
-from regionkit.backends.cassandra.classify import classify
+from regionkit.backends.cassandra.classify import classify, refused
 from regionkit.backends.cassandra.cluster import OWN, Opened, Opener
 from regionkit.backends.cassandra.handle_async import AsyncCassandraHandle, Setting
 from regionkit.backends.cassandra.replication import Kept, decoded, encoded, lineage_of, reached, replication_of
 from regionkit.backends.cassandra.schema import Tables, placement_of
-from regionkit.backends.cassandra.shared import shared_by
 from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker, Refused
+from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionKitError, RegionUnavailable
 from regionkit.routing.decision import Kind, Request
@@ -57,6 +56,8 @@ CAPABILITIES = Capabilities(
         "tables need read_repair = 'BLOCKING', Cassandra's default, for reads that do not go backwards",
         "write partitioning by conditional statements at SERIAL only: every data centre has a part in each write",
         "the keyspace's replication decides which data centres hold copies; requests go to the endpoint's own only",
+        "a changed replication is noticed by the next sample: until then, sample_every as a rule and longer while probes fail, "
+        "SESSION goes by the old one",
     ),
 )
 
@@ -99,7 +100,7 @@ class AsyncCassandraEndpoint:
         self._opener = Opener(place, url, self._datacenter)
         self._tables = Tables(place.namespace)
         has_homes = isinstance(store.strategy, WritePartitioning)
-        self.setting = Setting(store.options, self._keyspace, self._datacenter, shared_by(url), place.clock, has_homes)
+        self.setting = Setting(store.options, self._keyspace, self._datacenter, place.clock, has_homes)
         self._seen: Observation | None = None
 
     async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncCassandraLease:
@@ -291,14 +292,15 @@ class AsyncCassandraEndpoint:
         if classify(error) is Failure.DEADLINE:
             return self._late(str(error).strip())
         errors = error.errors.values() if isinstance(error, NoHostAvailable) else ()
-        refused = next((e for e in (error, *errors) if isinstance(e, AuthenticationFailed)), None)
-        if refused is not None:
-            return Refused.ACCOUNT.error(
-                f"data centre {self._datacenter}",
-                store=self._place.store.name,
-                region=self._place.endpoint.region,
-                why=str(refused),
-            )
+        for one in (error, *errors):
+            cause = refused(one)
+            if cause is not None:
+                return cause.error(
+                    f"data centre {self._datacenter}",
+                    store=self._place.store.name,
+                    region=self._place.endpoint.region,
+                    why=str(one),
+                )
         why = "; ".join(str(e) or type(e).__name__ for e in errors) or str(error) or type(error).__name__
         return self._unavailable(why, retryable=classify(error) is not Failure.APPLICATION)
 

@@ -22,7 +22,6 @@ from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.backends.cassandra.session_async import AsyncCassandraSession
-from regionkit.backends.cassandra.shared import Shared
 from regionkit.backends.values import BlockMode
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
@@ -48,7 +47,6 @@ class Setting(NamedTuple):
     options: CassandraOptions
     keyspace: str
     datacenter: str
-    shared: Shared
     clock: Clock
     has_homes: bool
     """Keys have a home: all writes are conditional."""
@@ -189,7 +187,7 @@ class AsyncCassandraHandle:
         if not facts.reads:
             profile = "write"
             if facts.changes_rows and not facts.conditional:
-                stamp = self._stamp = self._set.shared.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
+                stamp = self._stamp = opened.shared.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
         left = lease.deadline.require("a statement")
         slot = opened.slot
         slot.stamp = stamp
@@ -231,8 +229,8 @@ class AsyncCassandraHandle:
         """What a statement does; refused where the block or the store does not allow it."""
         facts = _facts(query, opened)
         if not isinstance(query, str):
-            self._check_own(query)
-        shared, keyspace = self._set.shared, self._set.keyspace
+            self._check_own(query, facts)
+        shared, keyspace = opened.shared, self._set.keyspace
         if facts.reads:
             plain = [t for t in facts.tables if shared.is_plain(t, keyspace)] if self._level is Level.STRONG else []
             if plain:
@@ -270,7 +268,7 @@ class AsyncCassandraHandle:
             shared.check(facts, keyspace)
         return facts
 
-    def _check_own(self, query: Any) -> None:
+    def _check_own(self, query: Any, facts: Facts) -> None:
         """Levels and retries that a statement of the driver's brings along."""
         if query.retry_policy is not None:
             raise UsageError(
@@ -286,7 +284,7 @@ class AsyncCassandraHandle:
                 fix="leave serial_consistency_level out: it is SERIAL.",
             )
         if query.consistency_level is not None:
-            self._check_level(ConsistencyLevel.value_to_name[query.consistency_level], reads=_reads(query))
+            self._check_level(ConsistencyLevel.value_to_name[query.consistency_level], reads=facts.reads)
 
     def _check_level(self, own: str, *, reads: bool) -> None:
         """A level below ours would break what the bookmark says of this block."""
@@ -365,8 +363,3 @@ def _facts(query: Any, opened: Opened) -> Facts:
             )
         return joined([opened.facts(text) for text in texts if text is not None])
     raise UsageError(f"{type(query).__name__} is no statement.", fix="pass a text, or a statement of the driver's.")
-
-
-def _reads(query: Any) -> bool:
-    text = getattr(query, "query_string", "") or getattr(getattr(query, "prepared_statement", None), "query_string", "")
-    return str(text).lstrip()[:6].upper() == "SELECT"

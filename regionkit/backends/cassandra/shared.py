@@ -14,7 +14,6 @@ import weakref
 
 from regionkit.backends.cassandra.cql import Facts
 from regionkit.errors import InvalidBookmark, UsageError
-from regionkit.topology.server_urls import ServerUrl
 
 __all__ = ["MOST_SKEW", "MOST_TABLES", "Shared", "StampSlot", "shared_by"]
 
@@ -87,12 +86,15 @@ class Shared:
 
 
 _WORDS = {True: "conditional", False: "plain"}
-_LIVING: weakref.WeakValueDictionary[tuple[object, ...], Shared] = weakref.WeakValueDictionary()
-"""By cluster and keyspace, as long as an endpoint uses it: endpoints of one keyspace know each other by nothing else."""
+_LIVING: weakref.WeakValueDictionary[tuple[str, str], Shared] = weakref.WeakValueDictionary()
+"""As long as an endpoint uses it: endpoints of one keyspace know each other by nothing else."""
 
 
-def shared_by(url: ServerUrl) -> Shared:
-    """What all endpoints of a cluster's keyspace share in this process."""
-    key = (tuple(sorted(url.hosts)), url.database)
+def shared_by(cluster: str, keyspace: str) -> Shared:
+    """What all endpoints of a cluster's keyspace share in this process, whichever hosts their URLs name.
+
+    A cluster is known by the name that it gives itself: two of one name count as one.
+    """
+    key = (cluster, keyspace)
     found = _LIVING.get(key)
     return found if found is not None else _LIVING.setdefault(key, Shared())
