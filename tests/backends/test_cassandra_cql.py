@@ -31,6 +31,8 @@ from regionkit.topology import CassandraOptions
             "BEGIN UNLOGGED BATCH USING TIMESTAMP 1 DELETE FROM t WHERE k = 1 APPLY BATCH",
             Facts("BEGIN", ("t",), False, True),
         ),
+        ("UPDATE t SET a = %(if)s WHERE k = %(using)s AND timestamp = %(into)s", Facts("UPDATE", ("t",))),
+        ("UPDATE t SET a = :if WHERE k = :into", Facts("UPDATE", ("t",))),
         ("CREATE TABLE IF NOT EXISTS t (k int PRIMARY KEY)", Facts("CREATE")),
         ("USE shop", Facts("USE")),
         ("  ", Facts("")),

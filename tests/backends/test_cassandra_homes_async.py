@@ -103,7 +103,13 @@ async def test_a_plain_write_is_refused(rig: CassandraStoreRig) -> None:
     async with kit_of(rig, PATTERN) as kit, kit.session(key=f"{HERE}:c9") as s:
         batch = BatchStatement()
         batch.add("DELETE FROM things WHERE name = 'a'")
-        for statement, values in ((plain, ("a", "tea")), (batch, None)):
+        named = "UPDATE things SET value = %(if)s WHERE name = %(name)s"
+        for statement, values in (
+            (plain, ("a", "tea")),
+            (batch, None),
+            (named, {"if": "tea", "name": "a"}),
+            ("TRUNCATE things", None),
+        ):
             with pytest.raises(UsageError, match="whose keys have a home"):
                 async with s.write("orders") as cql:
                     await cql.execute(statement, values)

@@ -1,6 +1,6 @@
 """What a CQL statement does, read off its text: whether it only reads, what it writes, and on what condition. Pure.
 
-Words inside strings, comments and quoted names do not count. The words looked for are reserved in CQL, so no column or table
+Words inside strings, comments, quoted names and names of parameters do not count. The words looked for are reserved in CQL, so no column or table
 is called like that.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 __all__ = ["Facts", "facts_of", "joined"]
 
 _TOKEN = re.compile(
-    r"""(?P<skip>\s+|--[^\n]*|//[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$\$.*?\$\$)
+    r"""(?P<skip>\s+|--[^\n]*|//[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$\$.*?\$\$|%\([^)]*\)s|:[A-Za-z_]\w*)
     |"(?P<quoted>(?:[^"]|"")*)"
     |(?P<word>[A-Za-z_]\w*)
     |(?P<sign>.)""",

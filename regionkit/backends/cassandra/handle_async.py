@@ -258,10 +258,10 @@ class AsyncCassandraHandle:
                 why="the session's writes are ordered by the stamps that it gives; one in between could undo them, or be lost.",
                 fix="leave it out.",
             )
-        if facts.changes_rows:
+        if facts.changes_rows or facts.keyword == "TRUNCATE":
             if self._set.has_homes and not facts.conditional:
                 raise UsageError(
-                    f"a plain write to {', '.join(facts.tables)}, in a store whose keys have a home.",
+                    f"a plain {facts.keyword} in a store whose keys have a home.",
                     why="client clocks order plain writes: one of another region could undo it without a trace.",
                     fix="write with IF in every statement: INSERT ... IF NOT EXISTS, UPDATE ... IF EXISTS.",
                 )
