@@ -1,7 +1,7 @@
 """What a CQL statement does, read off its text: whether it only reads, what it writes, and on what condition. Pure.
 
-Words inside strings, comments, quoted names and names of parameters do not count. The words looked for are reserved in CQL, so no column or table
-is called like that.
+Words inside strings, comments, quoted names and names of parameters do not count. The words looked for are reserved in CQL, so
+no column or table is called like that.
 """
 
 from __future__ import annotations
