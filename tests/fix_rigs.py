@@ -95,18 +95,22 @@ class _Copies:
         self.is_held = False
         self.stopping = threading.Event()
         self.lock = threading.Lock()
+        self.copy_all()  # whoever reads a copy at once finds the tables
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self) -> None:
         while not self.stopping.wait(0.01):
-            with self.lock:
-                for path in self.paths[2:] if self.is_held else self.paths[1:]:
-                    with (
-                        contextlib.closing(sqlite3.connect(self.paths[0])) as source,
-                        contextlib.closing(sqlite3.connect(path, timeout=5)) as copy,
-                    ):
-                        source.backup(copy)
+            self.copy_all()
+
+    def copy_all(self) -> None:
+        with self.lock:
+            for path in self.paths[2:] if self.is_held else self.paths[1:]:
+                with (
+                    contextlib.closing(sqlite3.connect(self.paths[0])) as source,
+                    contextlib.closing(sqlite3.connect(path, timeout=5)) as copy,
+                ):
+                    source.backup(copy)
 
     def hold(self) -> None:
         with self.lock:
