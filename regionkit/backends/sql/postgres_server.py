@@ -6,12 +6,12 @@ REPLICATION may read.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 from psycopg import errors
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ExecStatus
 from sqlalchemy.engine import URL
 from sqlalchemy.util import await_only
 
@@ -109,11 +109,9 @@ class PostgresServer:
         driver = as_driver(dbapi_connection)
         if driver.closed:
             return False
-        try:
-            driver.pgconn.consume_input()
-        except psycopg.OperationalError:
-            return False
-        return bool(driver.pgconn.status == ConnStatus.OK)
+        poll = select.poll()
+        poll.register(driver.pgconn.socket, select.POLLIN)
+        return not poll.poll(0)  # nothing was asked: it is an end, or the FATAL message that comes before one
 
     def drop(self, dbapi_connection: Any) -> None:
         as_driver(dbapi_connection).pgconn.finish()
