@@ -12,6 +12,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 { command -v mariadbd && command -v mariadb-install-db; } >/dev/null || missing+=(mariadb-server-core)
 command -v mariadb >/dev/null || missing+=(mariadb-client-core)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v openssl >/dev/null || missing+=(openssl) # certificates of the tests
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
   libraries=$(ldconfig -p)
   [[ $libraries == *libcurl.so.4* ]] || missing+=(libcurl4)

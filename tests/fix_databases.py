@@ -72,7 +72,7 @@ _SHARED: list[SharedPostgresql] = []
 
 
 def shared_postgresql(replicas: int) -> SharedPostgresql:
-    """The one of this session."""
+    """A set whose databases come back after each test."""
     made = SharedPostgresql(replicas)
     _SHARED.append(made)
     return made

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from fix_certificates import certificate
+from fix_servers import absent
 from fix_store_rigs import NAMESPACE
 
 from regionkit import AsyncRegionKit, Endpoint, RedisStore, Region, RegionKit, RegionUnavailable, Role, Topology
@@ -20,12 +20,7 @@ pytestmark = pytest.mark.redis
 @pytest.fixture
 def encrypted(own_redis: Any, tmp_path: Path) -> tuple[str, Path]:
     """A server with a certificate for "localhost" that nobody trusts by himself; its URL, and the certificate."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl: apt-get install openssl")
-    cert, key = tmp_path / "server.crt", tmp_path / "server.key"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*command, "-out", str(cert), "-keyout", str(key)], check=True, capture_output=True)
+    cert, key = certificate(tmp_path, "DNS:localhost")
     servers = own_redis(0)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -42,7 +37,7 @@ def encrypted(own_redis: Any, tmp_path: Path) -> tuple[str, Path]:
                 "tls-ca-cert-file", f"{folder}/tls-cert-file", "tls-port", port,
             )  # fmt: skip
         except Exception as error:
-            pytest.skip(f"this Redis was built without TLS: {error}")
+            absent(f"this Redis was built without TLS: {error}")
     return f"rediss://localhost:{port}", cert
 
 

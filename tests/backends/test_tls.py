@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from fix_certificates import certificate
 from fix_rigs import NAMESPACE, make_tables
+from fix_servers import absent
 
 from regionkit import ConfigurationError, Endpoint, Region, RegionKit, RegionUnavailable, Role, SqlStore, Topology
 
@@ -22,24 +23,13 @@ def kit_of(url: str, **endpoint: Any) -> RegionKit:
     return RegionKit(Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store]), local="us-east-1")
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate for a host name, and its key."""
-    cert, key = folder / f"{name}.crt", folder / f"{name}.key"
-    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*command, "-out", str(cert), "-keyout", str(key)], check=True, capture_output=True)
-    return cert, key
-
-
 @pytest.fixture
 def tls_server(own_pg: Any, tmp_path: Path) -> Any:
     """PostgreSQL with a certificate for "localhost" that nobody trusts by himself; its URL by name, and the certificate."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl: apt-get install openssl")
+    cert, key = certificate(tmp_path, "DNS:localhost")
     servers = own_pg()
     if servers.primary.sql("SELECT count(*) FROM pg_settings WHERE name = 'ssl_library' AND setting = ''")[0][0]:
-        pytest.skip("this PostgreSQL was built without TLS: apt-get install postgresql")
-    cert, key = certificate(tmp_path, "localhost")
+        absent("this PostgreSQL was built without TLS: apt-get install postgresql")
     for name, path in (("server.crt", cert), ("server.key", key)):
         text = path.read_text()
         folder = servers.primary.sql("SHOW data_directory")[0][0]

@@ -7,13 +7,13 @@ pipeline, so what is done here with a handle is put only: a queued command gives
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from fix_store_rigs import BACKENDS, StoreRig
+from waiting import arrived
 
 from regionkit import EVENTUAL, AlreadyApplied, PayloadMismatch, RegionKit, TransactionRolledBack
 from regionkit.core.concurrency import gather, sleep
@@ -59,7 +59,7 @@ def test_a_key_gives_the_stored_result_and_the_effect(kit: RegionKit, store_rig:
     place = Putting(store_rig, "a", placed)
     with kit.session() as s, s.write("orders") as db:
         do.put(db, "a", "old")
-    _arrived(kit, store_rig, "old")
+    arrived(kit, store_rig, "old")
     with store_rig.held():
         with kit.session() as s:
             assert s.execute_write("orders", place, idempotency_key="k1") == placed
@@ -135,7 +135,7 @@ def test_one_key_in_several_sessions_at_once_takes_effect_once(kit: RegionKit, s
 
     with kit.session() as s, s.write("orders") as db:
         do.put(db, "a", "old")
-    _arrived(kit, store_rig, "old")  # so the copy is there, and can be asked
+    arrived(kit, store_rig, "old")  # so the copy is there, and can be asked
     with store_rig.held():
         results = gather([partial(one, number) for number in range(AT_ONCE)])
     done = [f"ran{number}" for number in range(AT_ONCE) if store_rig.value(f"ran{number}") is not None]
@@ -160,15 +160,3 @@ def test_a_function_that_raises_leaves_its_key_free(kit: RegionKit, store_rig: S
         ran = put.calls
         assert s.execute_write("orders", put, idempotency_key="k1", fingerprint="rice") == "placed"
     assert (put.calls, store_rig.value("a")) == (ran, str(ran))
-
-
-def _arrived(kit: RegionKit, rig: StoreRig, value: str) -> None:
-    """Wait until the local copy shows a value."""
-    end = time.monotonic() + 20
-    with kit.session() as s:
-        while True:
-            with s.read("orders", consistency=EVENTUAL) as db:
-                if rig.Actions.get(db, "a") == value:
-                    return
-            assert time.monotonic() < end, "the write never arrived"
-            sleep(0.01)

@@ -6,13 +6,13 @@ pipeline, so what is done here with a handle is put only: a queued command gives
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 import pytest
 from fix_store_rigs import BACKENDS, StoreRig
+from waiting_async import arrived
 
 from regionkit import EVENTUAL, AlreadyApplied, AsyncRegionKit, PayloadMismatch, TransactionRolledBack
 from regionkit.core.concurrency_async import agather, asleep
@@ -58,7 +58,7 @@ async def test_a_key_gives_the_stored_result_and_the_effect(kit: AsyncRegionKit,
     place = Putting(store_rig, "a", placed)
     async with kit.session() as s, s.write("orders") as db:
         await do.put(db, "a", "old")
-    await _arrived(kit, store_rig, "old")
+    await arrived(kit, store_rig, "old")
     with store_rig.held():
         async with kit.session() as s:
             assert await s.execute_write("orders", place, idempotency_key="k1") == placed
@@ -134,7 +134,7 @@ async def test_one_key_in_several_sessions_at_once_takes_effect_once(kit: AsyncR
 
     async with kit.session() as s, s.write("orders") as db:
         await do.put(db, "a", "old")
-    await _arrived(kit, store_rig, "old")  # so the copy is there, and can be asked
+    await arrived(kit, store_rig, "old")  # so the copy is there, and can be asked
     with store_rig.held():
         results = await agather([partial(one, number) for number in range(AT_ONCE)])
     done = [f"ran{number}" for number in range(AT_ONCE) if store_rig.value(f"ran{number}") is not None]
@@ -159,15 +159,3 @@ async def test_a_function_that_raises_leaves_its_key_free(kit: AsyncRegionKit, s
         ran = put.calls
         assert await s.execute_write("orders", put, idempotency_key="k1", fingerprint="rice") == "placed"
     assert (put.calls, store_rig.value("a")) == (ran, str(ran))
-
-
-async def _arrived(kit: AsyncRegionKit, rig: StoreRig, value: str) -> None:
-    """Wait until the local copy shows a value."""
-    end = time.monotonic() + 20
-    async with kit.session() as s:
-        while True:
-            async with s.read("orders", consistency=EVENTUAL) as db:
-                if await rig.AsyncActions.get(db, "a") == value:
-                    return
-            assert time.monotonic() < end, "the write never arrived"
-            await asleep(0.01)

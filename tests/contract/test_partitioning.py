@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from waiting import seen
 
 from regionkit import (
     EVENTUAL,
@@ -35,16 +36,6 @@ from regionkit.routing.placement import Placement
 KEY = "a key of more than sixteen characters"
 PATTERN = Intrinsic("^(?P<region>[a-z0-9-]+):")
 US, KR = HOMES
-
-
-def seen(kit: RegionKit) -> RegionKit:
-    """The kit once its tables are made and every endpoint is proved."""
-    kit.create_tables()
-    end = time.monotonic() + 20
-    while not all(e.lag is not None for e in kit.status().endpoints):
-        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-        sleep(0.02)
-    return kit
 
 
 @pytest.fixture

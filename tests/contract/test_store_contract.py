@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fix_store_rigs import StoreRig
+from waiting import arrived
 
 from regionkit import (
     BOUNDED,
@@ -59,18 +60,6 @@ def kit(store_rig: StoreRig) -> Iterator[RegionKit]:
         yield kit
 
 
-def _arrived(kit: RegionKit, rig: StoreRig, value: str) -> None:
-    """Wait until the local copy shows a value."""
-    end = time.monotonic() + 10
-    with kit.session() as s:
-        while True:
-            with s.read("orders", consistency=EVENTUAL) as db:
-                if rig.Actions.get(db, "a") == value:
-                    return
-            assert time.monotonic() < end, "the write never arrived"
-            sleep(0.01)
-
-
 def test_a_write_is_acknowledged_by_the_owner(kit: RegionKit, store_rig: StoreRig) -> None:
     """It is there when the block has ended; the route says where it went."""
     do = store_rig.Actions
@@ -115,7 +104,7 @@ def test_a_held_copy_serves_eventual_reads_only(kit: RegionKit, store_rig: Store
     with kit.session() as s:
         with s.write("orders") as db:
             do.put(db, "a", "old")
-        _arrived(kit, store_rig, "old")
+        arrived(kit, store_rig, "old")
         with store_rig.held():
             with s.write("orders") as db:
                 do.put(db, "a", "new")
@@ -150,7 +139,7 @@ def test_a_bookmark_carries_the_session_to_another_kit(kit: RegionKit, store_rig
     do = store_rig.Actions
     with kit.session() as s, s.write("orders") as db:
         do.put(db, "a", "old")
-    _arrived(kit, store_rig, "old")
+    arrived(kit, store_rig, "old")
     held = store_rig.held() if holds(store_rig) else contextlib.nullcontext()
     with held:
         with kit.session() as s:
@@ -244,7 +233,7 @@ def test_strong_reads_show_the_last_acknowledged_write(kit: RegionKit, store_rig
         return
     with kit.session() as s, s.write("orders") as db:
         do.put(db, "a", "old")
-    _arrived(kit, store_rig, "old")
+    arrived(kit, store_rig, "old")
     with store_rig.held():
         for number in range(3):
             with kit.session() as s, s.write("orders") as db:
@@ -359,7 +348,7 @@ def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None:
     with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as kit:
         with kit.session() as s, s.write("orders") as db:
             do.put(db, "a", "old")
-        _arrived(kit, store_rig, "old")
+        arrived(kit, store_rig, "old")
         with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as other:
             with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
                 with kit.session() as s:
@@ -373,7 +362,7 @@ def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None:
                 if holds(store_rig):
                     with other.session() as s, s.read("orders", consistency=EVENTUAL) as db:
                         assert do.get(db, "a") == "old"
-            _arrived(other, store_rig, "new")
+            arrived(other, store_rig, "new")
             for one in (kit, other):
                 assert read(one.session(bookmark=bookmark)) == owner
 

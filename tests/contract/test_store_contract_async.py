@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fix_store_rigs import StoreRig
+from waiting_async import arrived
 
 from regionkit import (
     BOUNDED,
@@ -58,18 +59,6 @@ async def kit(store_rig: StoreRig) -> AsyncIterator[AsyncRegionKit]:
         yield kit
 
 
-async def _arrived(kit: AsyncRegionKit, rig: StoreRig, value: str) -> None:
-    """Wait until the local copy shows a value."""
-    end = time.monotonic() + 10
-    async with kit.session() as s:
-        while True:
-            async with s.read("orders", consistency=EVENTUAL) as db:
-                if await rig.AsyncActions.get(db, "a") == value:
-                    return
-            assert time.monotonic() < end, "the write never arrived"
-            await asleep(0.01)
-
-
 async def test_a_write_is_acknowledged_by_the_owner(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
     """It is there when the block has ended; the route says where it went."""
     do = store_rig.AsyncActions
@@ -114,7 +103,7 @@ async def test_a_held_copy_serves_eventual_reads_only(kit: AsyncRegionKit, store
     async with kit.session() as s:
         async with s.write("orders") as db:
             await do.put(db, "a", "old")
-        await _arrived(kit, store_rig, "old")
+        await arrived(kit, store_rig, "old")
         with store_rig.held():
             async with s.write("orders") as db:
                 await do.put(db, "a", "new")
@@ -149,7 +138,7 @@ async def test_a_bookmark_carries_the_session_to_another_kit(kit: AsyncRegionKit
     do = store_rig.AsyncActions
     async with kit.session() as s, s.write("orders") as db:
         await do.put(db, "a", "old")
-    await _arrived(kit, store_rig, "old")
+    await arrived(kit, store_rig, "old")
     held = store_rig.held() if holds(store_rig) else contextlib.nullcontext()
     with held:
         async with kit.session() as s:
@@ -243,7 +232,7 @@ async def test_strong_reads_show_the_last_acknowledged_write(kit: AsyncRegionKit
         return
     async with kit.session() as s, s.write("orders") as db:
         await do.put(db, "a", "old")
-    await _arrived(kit, store_rig, "old")
+    await arrived(kit, store_rig, "old")
     with store_rig.held():
         for number in range(3):
             async with kit.session() as s, s.write("orders") as db:
@@ -358,7 +347,7 @@ async def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None
     async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as kit:
         async with kit.session() as s, s.write("orders") as db:
             await do.put(db, "a", "old")
-        await _arrived(kit, store_rig, "old")
+        await arrived(kit, store_rig, "old")
         async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as other:
             with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
                 async with kit.session() as s:
@@ -372,7 +361,7 @@ async def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None
                 if holds(store_rig):
                     async with other.session() as s, s.read("orders", consistency=EVENTUAL) as db:
                         assert await do.get(db, "a") == "old"
-            await _arrived(other, store_rig, "new")
+            await arrived(other, store_rig, "new")
             for one in (kit, other):
                 assert await read(one.session(bookmark=bookmark)) == owner
 

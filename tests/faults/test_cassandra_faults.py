@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 from cassandra.query import SimpleStatement
+from fix_certificates import certificate
 from fix_rig_cassandra import GET, PUT, REGIONS, CassandraActions, CassandraStoreRig
 from fix_rigs import NAMESPACE, wait_until
 from fix_servers import entered
@@ -324,12 +323,7 @@ def test_tls_with_a_node_that_has_none_is_named(cassandra_store_rig: CassandraSt
 
 def test_a_certificate_is_verified_and_what_is_wrong_with_it_named(tmp_path: Path) -> None:
     """Trusted and for the node's address it is taken; unknown, or another node's, it is refused."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl: apt-get install openssl")
-    cert, key = tmp_path / "c.pem", tmp_path / "k.pem"
-    names = ["-subj", "/CN=cassandra", "-addext", "subjectAltName=IP:127.0.0.1"]  # the first node's, not the second's
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
-    subprocess.run([*command, "-out", str(cert), "-keyout", str(key)], check=True, capture_output=True)
+    cert, key = certificate(tmp_path, "IP:127.0.0.1")  # the first node's address, not the second's
     pem = {"private_key": key.read_text() + cert.read_text()}
     factory = {"class_name": "org.apache.cassandra.security.PEMBasedSslContextFactory", "parameters": pem}
     tls = {"enabled": True, "optional": True, "ssl_context_factory": factory}

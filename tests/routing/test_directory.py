@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from waiting import seen
 
 from regionkit import ConfigurationError, Directory, RegionKit, UnknownHome
 from regionkit.core.concurrency import sleep
@@ -18,16 +19,6 @@ from regionkit.routing.placement import Placement
 
 US, KR = HOMES
 LONG = 3600.0
-
-
-def seen(kit: RegionKit) -> RegionKit:
-    """The kit once its tables are made and every endpoint is proved."""
-    kit.create_tables()
-    end = time.monotonic() + 20
-    while not all(e.lag is not None for e in kit.status().endpoints):
-        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-        sleep(0.02)
-    return kit
 
 
 def kit_of(rig: PartitionRig, **options: Any) -> RegionKit:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from waiting_async import seen
 
 from regionkit import AsyncRegionKit, ConfigurationError, Directory, UnknownHome
 from regionkit.core.concurrency_async import asleep
@@ -17,16 +18,6 @@ from regionkit.routing.placement import Placement
 
 US, KR = HOMES
 LONG = 3600.0
-
-
-async def seen(kit: AsyncRegionKit) -> AsyncRegionKit:
-    """The kit once its tables are made and every endpoint is proved."""
-    await kit.create_tables()
-    end = time.monotonic() + 20
-    while not all(e.lag is not None for e in kit.status().endpoints):
-        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-        await asleep(0.02)
-    return kit
 
 
 def kit_of(rig: PartitionRig, **options: Any) -> AsyncRegionKit:

@@ -1,0 +1,35 @@
+# Generated from waiting_async.py by scripts/twins.py. Do not edit.
+"""Waits that several suites need: until all is proved, until a copy shows a value."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from regionkit import EVENTUAL, RegionKit
+from regionkit.core.concurrency import sleep
+
+PATIENCE = 20.0
+"""Seconds: copies catch up in a tenth of one where the machine is not busy."""
+
+
+def seen(kit: RegionKit) -> RegionKit:
+    """The kit once its tables are made and every endpoint is proved."""
+    kit.create_tables()
+    end = time.monotonic() + PATIENCE
+    while not all(e.lag is not None for e in kit.status().endpoints):
+        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
+        sleep(0.02)
+    return kit
+
+
+def arrived(kit: RegionKit, rig: Any, value: str) -> None:
+    """Wait until the local copy of "orders" shows a value."""
+    end = time.monotonic() + PATIENCE
+    with kit.session() as s:
+        while True:
+            with s.read("orders", consistency=EVENTUAL) as db:
+                if rig.Actions.get(db, "a") == value:
+                    return
+            assert time.monotonic() < end, "the write never arrived"
+            sleep(0.01)
