@@ -6,11 +6,12 @@ from benchmarks.harness import Candidate, Report, Row, Settings, measure, pin
 from regionkit import BOUNDED, EVENTUAL, SESSION, Consistency, Endpoint, Region, Role, SqlStore, Topology
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.events import EventHooks
-from regionkit.routing.bookmark import Entry
-from regionkit.routing.decision import Kind, Request, decide
-from regionkit.routing.history import HistoryRow, Lineage
-from regionkit.routing.observed import ObservedStore, RequestClass
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.bookmark import Entry
+from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import decide
+from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import profile
 
 REGIONS = ("ap-northeast-2", "us-east-1", "eu-west-1")
@@ -19,13 +20,13 @@ MOST_DECISION, MOST_MEMO = 5.0, 0.15
 BULK = 200
 
 
-def observed() -> ObservedStore:
+def state() -> StoreState:
     """Three endpoints that answered: a near replica, the owner, a far replica."""
     roles = [Role.REPLICA, Role.PRIMARY, Role.REPLICA]
     endpoints = [Endpoint(r, role, f"sqlite:////x/{r}.db") for r, role in zip(REGIONS, roles, strict=True)]
     store = SqlStore("orders", endpoints=endpoints)
     topology = Topology(namespace="bench", regions=[Region(r) for r in REGIONS], stores=[store])
-    made = ObservedStore(store, topology, REGIONS[0], profile("balanced"), SYSTEM_CLOCK, EventHooks())
+    made = StoreState(store, topology, REGIONS[0], profile("balanced"), SYSTEM_CLOCK, EventHooks())
     for index, rtt in ((1, 0.1), (0, 0.001), (2, 0.2)):
         now = SYSTEM_CLOCK.monotonic()
         made.observe(index, Observation(roles[index], "run", LINEAGE, "a", 100, now, rtt))
@@ -35,7 +36,7 @@ def observed() -> ObservedStore:
 def run(settings: Settings) -> Report:
     """Rows: a whole decision per kind of request, the memo of a request class, and a session's proved read."""
     pin()
-    store = observed()
+    store = state()
     snapshot, loads = store.snapshot, store.loads
     now = SYSTEM_CLOCK.monotonic()
     asked = {
@@ -71,11 +72,11 @@ def _nothing(shared: RequestClass) -> None:
     return None
 
 
-def _nothing_with(store: ObservedStore):  # type: ignore[no-untyped-def]
+def _nothing_with(store: StoreState):  # type: ignore[no-untyped-def]
     shared = RequestClass(Request())
     return lambda: _nothing(shared)
 
 
-def _routing(store: ObservedStore, shared: RequestClass):  # type: ignore[no-untyped-def]
+def _routing(store: StoreState, shared: RequestClass):  # type: ignore[no-untyped-def]
     route = store.route
     return lambda: route(shared)

@@ -31,8 +31,8 @@ from regionkit import (
     Topology,
     WritePartitioning,
 )
+from regionkit.facts.placement import Placement
 from regionkit.routing.hotkeys import EVERY, HotKeys
-from regionkit.routing.placement import Placement
 from regionkit.testing import servers
 from regionkit.testing.proxy import FaultProxy
 
@@ -80,7 +80,7 @@ def _homes(settings: Settings) -> Report:
         carts._verified.update(REGIONS)
         if carts.directory is not None:
             carts.directory.remember(Placement("carts", "cart-4711", REGIONS[1]))
-        candidates.append(Candidate(name, _looking(carts.at_once, keys[name]), bulk=BULK))
+        candidates.append(Candidate(name, _looking(carts.home_without_io, keys[name]), bulk=BULK))
     candidates.append(Candidate("hot-key report", _counting_keys("cart-4711"), bulk=BULK))
     report = Report("homes", "Finding the home of a key", settings)
     rows = [Row(f"{name}, over a bare call", name, "bare call", "difference", MOST_LOOKUP) for name in kits]
@@ -111,8 +111,8 @@ def _bare(key: str, home: str | None) -> None:
     return None
 
 
-def _looking(at_once: Callable[[str, None], Any], key: str) -> Callable[[], Any]:
-    return lambda: at_once(key, None)
+def _looking(home_without_io: Callable[[str, None], Any], key: str) -> Callable[[], Any]:
+    return lambda: home_without_io(key, None)
 
 
 class _ByKey:

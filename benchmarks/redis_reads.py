@@ -19,7 +19,7 @@ from benchmarks.harness import Candidate, Report, Row, Settings, measure, measur
 from benchmarks.world import HERE, THERE
 from regionkit import EVENTUAL, AsyncRegionKit, Endpoint, RedisStore, Region, RegionKit, Role, Topology
 from regionkit.backends.redis.client import RedisHandle, Shared
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 from regionkit.testing import servers
 
 MOST = 1.03

@@ -4,9 +4,9 @@ The public names every user needs; `regionkit.testing`, `regionkit.embedded` and
 Importing this loads no driver.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from regionkit.core.lazy import lazy_names
 from regionkit.errors import (
     AlreadyApplied,
     BackendError,
@@ -27,8 +27,8 @@ from regionkit.errors import (
     UnknownHome,
     UsageError,
 )
+from regionkit.facts.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Consistency
 from regionkit.kit import RegionKit
-from regionkit.routing.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Consistency
 from regionkit.routing.session import RegionSession
 from regionkit.topology import (
     ByGeography,
@@ -117,18 +117,15 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
 ]
 
 
-_LATER = {
-    "AsyncRegionKit": "kit_async",
-    "AsyncRegionSession": "routing.session_async",
-    "CassandraStore": "topology.client_stores",
-    "MemoryStore": "topology.client_stores",
-    "MongoStore": "topology.client_stores",
-    "RedisStore": "topology.client_stores",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """What not every application needs, when it is asked for: asyncio alone takes as long to import as all the rest."""
-    if name in _LATER:
-        return getattr(import_module(f"regionkit.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AsyncRegionKit": "kit_async",
+        "AsyncRegionSession": "routing.session_async",
+        "CassandraStore": "topology",
+        "MemoryStore": "topology",
+        "MongoStore": "topology",
+        "RedisStore": "topology",
+    },
+)
+"""Asyncio alone takes as long to import as all the rest."""

@@ -10,20 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from regionkit.backends.values import BlockMode
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import owner
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.kit_care import KitCare
+from regionkit.facts.bookmark import Signer
+from regionkit.facts.consistency import SESSION, Consistency
+from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores import Stores
-from regionkit.routing.bookmark import Signer
-from regionkit.routing.consistency import SESSION, Consistency
-from regionkit.routing.decision import Kind
+from regionkit.operations import Operations
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.fanout import CONCURRENCY, FanOut, SeenLater
+from regionkit.routing.fanout import CONCURRENCY, BookmarkLater, FanOut
 from regionkit.routing.monitor import Monitor
 from regionkit.routing.partitions import PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
@@ -39,7 +38,7 @@ T = TypeVar("T")
 IS_ASYNC = False
 
 
-class RegionKit(KitCare):
+class RegionKit(Operations):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (RegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -141,15 +140,15 @@ class RegionKit(KitCare):
             ConfigurationError: an unusable key, or attributes that are no texts.
         """
         self._started()
-        seen = self._signer.decode(bookmark)
+        begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return RegionSession(self._store, self._signer, seen)
+            return RegionSession(self._store, self._signer, begun_with)
         if key is not None:
             check_key(key)
         given = dict(attributes or {})
         if not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return RegionSession(self._store, self._signer, seen, key=key, home=home, attributes=given)
+        return RegionSession(self._store, self._signer, begun_with, key=key, home=home, attributes=given)
 
     def _started(self) -> None:
         if self._closed or self._owner != owner():
@@ -215,7 +214,7 @@ class RegionKit(KitCare):
             if isinstance(store, PartitionedStore)
             for partition, keys in store.hot.items()
         }
-        return status_of([shard.observed for shard in self._all.shards()], self._local, self._clock.monotonic(), hot)
+        return status_of([shard.state for shard in self._all.shards()], self._local, self._clock.monotonic(), hot)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
@@ -252,27 +251,27 @@ class RegionKit(KitCare):
         if not isinstance(concurrency, int) or concurrency < 1:
             raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
         found = self._store(store)
-        if kind == "write" and isinstance(found, PartitionedStore) and found.shards[0].observed.snapshot.leaderless:
+        if kind == "write" and isinstance(found, PartitionedStore) and found.shards[0].state.snapshot.leaderless:
             raise UsageError(
                 f"store {found.name!r} has no owners whom a fan-out could write.",
                 why="its data centres hold all keys, and each key is written by its home alone.",
                 fix="write key by key, with key=.",
             )
-        seen = self._signer.decode(bookmark)
+        begun_with = self._signer.decode(bookmark)
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
-        def run(shard: RoutedStore) -> tuple[T, SeenLater]:
-            session = RegionSession(self._store, self._signer, seen)
+        def run(shard: RoutedStore) -> tuple[T, BookmarkLater]:
+            session = RegionSession(self._store, self._signer, begun_with)
             left = deadline.require("a fan-out", store=shard.name)
             execution = Execution(session, shard, left)
             if kind == "write":
                 value = execution.write(work, key=None, fingerprint=None, mode=BlockMode())
             else:
                 value = execution.read(work, {"consistency": consistency})
-            return value, session.seen
+            return value, session.position_bookmark
 
         calls = {shard.partition: partial(run, shard) for shard in found.shards}
-        return FanOut(calls, deadline, concurrency, self._signer, seen)
+        return FanOut(calls, deadline, concurrency, self._signer, begun_with)
 
     def replace(self, topology: Topology) -> None:
         """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.

@@ -9,20 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from regionkit.backends.values import BlockMode
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.kit_care_async import AsyncKitCare
+from regionkit.facts.bookmark import Signer
+from regionkit.facts.consistency import SESSION, Consistency
+from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores_async import AsyncStores
-from regionkit.routing.bookmark import Signer
-from regionkit.routing.consistency import SESSION, Consistency
-from regionkit.routing.decision import Kind
+from regionkit.operations_async import AsyncOperations
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.fanout_async import CONCURRENCY, AsyncFanOut, AsyncSeenLater
+from regionkit.routing.fanout_async import CONCURRENCY, AsyncBookmarkLater, AsyncFanOut
 from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
 from regionkit.routing.session_async import AsyncRegionSession
@@ -38,7 +37,7 @@ T = TypeVar("T")
 IS_ASYNC = True
 
 
-class AsyncRegionKit(AsyncKitCare):
+class AsyncRegionKit(AsyncOperations):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (AsyncRegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -140,15 +139,15 @@ class AsyncRegionKit(AsyncKitCare):
             ConfigurationError: an unusable key, or attributes that are no texts.
         """
         self._started()
-        seen = self._signer.decode(bookmark)
+        begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return AsyncRegionSession(self._store, self._signer, seen)
+            return AsyncRegionSession(self._store, self._signer, begun_with)
         if key is not None:
             check_key(key)
         given = dict(attributes or {})
         if not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return AsyncRegionSession(self._store, self._signer, seen, key=key, home=home, attributes=given)
+        return AsyncRegionSession(self._store, self._signer, begun_with, key=key, home=home, attributes=given)
 
     def _started(self) -> None:
         if self._closed or self._owner != aowner():
@@ -214,7 +213,7 @@ class AsyncRegionKit(AsyncKitCare):
             if isinstance(store, AsyncPartitionedStore)
             for partition, keys in store.hot.items()
         }
-        return status_of([shard.observed for shard in self._all.shards()], self._local, self._clock.monotonic(), hot)
+        return status_of([shard.state for shard in self._all.shards()], self._local, self._clock.monotonic(), hot)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
@@ -251,31 +250,27 @@ class AsyncRegionKit(AsyncKitCare):
         if not isinstance(concurrency, int) or concurrency < 1:
             raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
         found = self._store(store)
-        if (
-            kind == "write"
-            and isinstance(found, AsyncPartitionedStore)
-            and found.shards[0].observed.snapshot.leaderless
-        ):
+        if kind == "write" and isinstance(found, AsyncPartitionedStore) and found.shards[0].state.snapshot.leaderless:
             raise UsageError(
                 f"store {found.name!r} has no owners whom a fan-out could write.",
                 why="its data centres hold all keys, and each key is written by its home alone.",
                 fix="write key by key, with key=.",
             )
-        seen = self._signer.decode(bookmark)
+        begun_with = self._signer.decode(bookmark)
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
-        async def run(shard: AsyncRoutedStore) -> tuple[T, AsyncSeenLater]:
-            session = AsyncRegionSession(self._store, self._signer, seen)
+        async def run(shard: AsyncRoutedStore) -> tuple[T, AsyncBookmarkLater]:
+            session = AsyncRegionSession(self._store, self._signer, begun_with)
             left = deadline.require("a fan-out", store=shard.name)
             execution = AsyncExecution(session, shard, left)
             if kind == "write":
                 value = await execution.write(work, key=None, fingerprint=None, mode=BlockMode())
             else:
                 value = await execution.read(work, {"consistency": consistency})
-            return value, session.seen
+            return value, session.position_bookmark
 
         calls = {shard.partition: partial(run, shard) for shard in found.shards}
-        return AsyncFanOut(calls, deadline, concurrency, self._signer, seen)
+        return AsyncFanOut(calls, deadline, concurrency, self._signer, begun_with)
 
     async def replace(self, topology: Topology) -> None:
         """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from regionkit.backends.opening import opened
-from regionkit.backends.place import Place
+from regionkit.backends.factory import backend_of
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
-from regionkit.routing.directory import DirectoryReader
-from regionkit.routing.observed import ObservedStore
+from regionkit.routing.directory import HomeDirectory
 from regionkit.routing.partitions import PartitionedStore
 from regionkit.routing.store import RoutedStore
+from regionkit.routing.store_state import StoreState
 from regionkit.topology import Directory, Profile, Shard, Store, Topology, WritePartitioning
 
 __all__ = ["Stores"]
@@ -102,14 +102,14 @@ class Stores:
         if isinstance(home, Directory):
             kept_in = self.by_name[home.store or self._topology.control or ""]
             assert isinstance(kept_in, RoutedStore)  # the topology refuses another
-            directory = DirectoryReader(store.name, kept_in, home, self._topology.namespace)
+            directory = HomeDirectory(store.name, kept_in, home, self._topology.namespace)
         return PartitionedStore(store, routed, directory)
 
     def _shard(self, store: Store, shard: Shard) -> RoutedStore:
-        observed = ObservedStore(store, self._topology, self._local, self._profile, self._clock, self._hooks, shard)
+        state = StoreState(store, self._topology, self._local, self._profile, self._clock, self._hooks, shard)
         backends = []
         for endpoint in shard.endpoints:
-            place = Place(
+            place = EndpointContext(
                 namespace=self._topology.namespace,
                 store=store,
                 endpoint=endpoint,
@@ -117,8 +117,8 @@ class Stores:
                 clock=self._clock,
                 is_async=IS_ASYNC,
             )
-            backends.append(opened(place) if self._topology.allowed(store, endpoint) else None)
-        return RoutedStore(observed, backends, self._profile, self._clock, self._hooks)
+            backends.append(backend_of(place) if self._topology.allowed(store, endpoint) else None)
+        return RoutedStore(state, backends, self._profile, self._clock, self._hooks)
 
 
 def _directories_last(topology: Topology) -> list[Store]:

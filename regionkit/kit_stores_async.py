@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from regionkit.backends.opening_async import async_opened
-from regionkit.backends.place import Place
+from regionkit.backends.factory_async import async_backend_of
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
-from regionkit.routing.directory_async import AsyncDirectoryReader
-from regionkit.routing.observed import ObservedStore
+from regionkit.routing.directory_async import AsyncHomeDirectory
 from regionkit.routing.partitions_async import AsyncPartitionedStore
 from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.routing.store_state import StoreState
 from regionkit.topology import Directory, Profile, Shard, Store, Topology, WritePartitioning
 
 __all__ = ["AsyncStores"]
@@ -101,14 +101,14 @@ class AsyncStores:
         if isinstance(home, Directory):
             kept_in = self.by_name[home.store or self._topology.control or ""]
             assert isinstance(kept_in, AsyncRoutedStore)  # the topology refuses another
-            directory = AsyncDirectoryReader(store.name, kept_in, home, self._topology.namespace)
+            directory = AsyncHomeDirectory(store.name, kept_in, home, self._topology.namespace)
         return AsyncPartitionedStore(store, routed, directory)
 
     def _shard(self, store: Store, shard: Shard) -> AsyncRoutedStore:
-        observed = ObservedStore(store, self._topology, self._local, self._profile, self._clock, self._hooks, shard)
+        state = StoreState(store, self._topology, self._local, self._profile, self._clock, self._hooks, shard)
         backends = []
         for endpoint in shard.endpoints:
-            place = Place(
+            place = EndpointContext(
                 namespace=self._topology.namespace,
                 store=store,
                 endpoint=endpoint,
@@ -116,8 +116,8 @@ class AsyncStores:
                 clock=self._clock,
                 is_async=IS_ASYNC,
             )
-            backends.append(async_opened(place) if self._topology.allowed(store, endpoint) else None)
-        return AsyncRoutedStore(observed, backends, self._profile, self._clock, self._hooks)
+            backends.append(async_backend_of(place) if self._topology.allowed(store, endpoint) else None)
+        return AsyncRoutedStore(state, backends, self._profile, self._clock, self._hooks)
 
 
 def _directories_last(topology: Topology) -> list[Store]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import regionkit
-from regionkit.cli.looking import adopt, explain, status
+from regionkit.cli.commands import adopt, explain, status
 from regionkit.demo.command import add_arguments
 from regionkit.demo.command import run as demo
 from regionkit.demo.narration import explained

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Event", "Lock", "Slots", "Task", "gather", "owner", "sleep", "spawn"]
+__all__ = ["Flag", "Lock", "Slots", "Task", "gather", "owner", "sleep", "spawn"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def _caught(call: Callable[[], T]) -> T | BaseException:
         return error
 
 
-class Event:
+class Flag:
     """A flag to wait for, with a time-out."""
 
     __slots__ = ("_event",)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["AsyncEvent", "AsyncLock", "AsyncSlots", "AsyncTask", "agather", "aowner", "asleep", "spawn_async"]
+__all__ = ["AsyncFlag", "AsyncLock", "AsyncSlots", "AsyncTask", "agather", "aowner", "asleep", "spawn_async"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def _called(call: Callable[[], Awaitable[T]]) -> T:
     return await call()  # a call that raises before its first await is a value too
 
 
-class AsyncEvent:
+class AsyncFlag:
     """A flag to wait for, with a time-out."""
 
     __slots__ = ("_event",)

@@ -8,7 +8,10 @@ from __future__ import annotations
 from regionkit.core.clock import Clock
 from regionkit.errors import ConfigurationError, DeadlineExceeded
 
-__all__ = ["LONGEST_TIMEOUT", "Deadline"]
+__all__ = ["FOREVER", "LONGEST_TIMEOUT", "Deadline"]
+
+FOREVER = float("inf")
+"""No bound: an instant that never comes, or seconds without end."""
 
 LONGEST_TIMEOUT = 3600.0
 """Longest time-out taken, seconds: an hour bounds every wait; a longer job is no request."""

@@ -9,92 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 
-__all__ = [
-    "BreakerChanged",
-    "Event",
-    "EventHooks",
-    "HistoryWritten",
-    "Hook",
-    "LossAccepted",
-    "MonitorFailed",
-    "ReadRouted",
-    "ReplicationUnknown",
-    "RoleChanged",
-    "WriteRouted",
-    "reach",
-    "set_crash_hook",
-]
+__all__ = ["Event", "EventHooks", "Hook", "crash_point", "set_crash_hook"]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """Root of all events.
+    """Root of all events. Each room declares its own."""
 
-    Attributes:
-        store: the store it happened in.
-        region: the region of the endpoint concerned.
-    """
+    level: ClassVar[int] = logging.INFO
+    """At which level the log hears of it."""
 
-    store: str
-    region: str
-
-
-class ReadRouted(Event, frozen=True, gc=False):
-    """A read block ended. `seconds`: how long it was open; `outcome`: "ok" or the error's class name."""
-
-    kind: str
-    outcome: str
-    seconds: float
-
-
-class WriteRouted(Event, frozen=True, gc=False):
-    """A write block ended; the fields are those of `ReadRouted`."""
-
-    kind: str
-    outcome: str
-    seconds: float
-
-
-class BreakerChanged(Event, frozen=True, gc=False):
-    """A circuit breaker moved. `use`: "read" or "write"; `state`: "closed", "open" or "half-open"."""
-
-    use: str
-    state: str
-    reason: str
-
-
-class RoleChanged(Event, frozen=True, gc=False):
-    """An endpoint reports another role, history or incarnation than before."""
-
-    role: str
-    was: str
-
-
-class HistoryWritten(Event, frozen=True, gc=False):
-    """A history row was written: by `create_tables`, by `adopt`, or by the monitor with the server's proof."""
-
-    history: str
-    parent: str
-    epoch: int
-    proof: str
-
-
-class ReplicationUnknown(Event, frozen=True, gc=False):
-    """A COMMIT is durable on the primary; its wait for a synchronous replica was cancelled."""
-
-    reason: str
-
-
-class LossAccepted(Event, frozen=True, gc=False):
-    """`accept_loss` dropped positions that did not survive a change of primary."""
-
-
-class MonitorFailed(Event, frozen=True, gc=False):
-    """A round of the monitor raised something unexpected; it goes on."""
-
-    reason: str
+    @property
+    def subject(self) -> str:
+        """What it is about: the name of a store, a cache, a consumer; "" for the kit."""
+        return ""
 
 
 Hook = Callable[[Event], None]
@@ -102,14 +33,6 @@ Hook = Callable[[Event], None]
 
 _log = logging.getLogger("regionkit")
 _log.addHandler(logging.NullHandler())  # a library leaves it to the application where its log goes
-_LEVELS: dict[type[Event], int] = {
-    ReadRouted: logging.DEBUG,
-    WriteRouted: logging.DEBUG,
-    BreakerChanged: logging.WARNING,
-    RoleChanged: logging.WARNING,
-    ReplicationUnknown: logging.WARNING,
-    MonitorFailed: logging.ERROR,
-}
 
 
 class EventHooks:
@@ -138,9 +61,9 @@ class EventHooks:
     def emit(self, event: Event) -> None:
         """Tell the log and every hook."""
         name = type(event).__name__
-        level = _LEVELS.get(type(event), logging.INFO)
+        level = event.level
         if _log.isEnabledFor(level):
-            _log.getChild(event.store or "kit").log(
+            _log.getChild(event.subject or "kit").log(
                 level, "%s %s", name, event, extra={"event": name, "details": event}
             )
         for hook in tuple(self._hooks.values()):
@@ -159,7 +82,7 @@ def set_crash_hook(hook: Callable[[str], None] | None) -> None:
     _crash = hook
 
 
-def reach(point: str) -> None:
+def crash_point(point: str) -> None:
     """The code is at a named point. Does nothing outside of tests."""
     if _crash is not None:
         _crash(point)

@@ -17,8 +17,8 @@ from regionkit.demo.narration import Narrator, duration
 from regionkit.demo.stage import HEIR, HOME, LOCAL, NAMES, STORE, Stage
 from regionkit.demo.workload import Traffic, User, counted, landed
 from regionkit.errors import InvalidBookmark, NoEligibleEndpoint, RegionKitError, RegionUnavailable, StaleRead
+from regionkit.facts.consistency import EVENTUAL
 from regionkit.kit import RegionKit
-from regionkit.routing.consistency import EVENTUAL
 from regionkit.routing.session import RegionSession
 
 __all__ = ["Pace", "Story"]

@@ -16,8 +16,8 @@ from sqlalchemy import select
 
 from regionkit.demo.airports import AIRPORT
 from regionkit.demo.stage import LOCAL, STORE
+from regionkit.facts.consistency import EVENTUAL, STRONG
 from regionkit.kit import RegionKit
-from regionkit.routing.consistency import EVENTUAL, STRONG
 from regionkit.routing.session import RegionSession
 
 __all__ = ["Figures", "Traffic", "User", "counted", "landed"]

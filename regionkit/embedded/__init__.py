@@ -5,9 +5,9 @@ Nothing is imported before it is used.
 
 from __future__ import annotations
 
-import importlib
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from regionkit.embedded.memory import MemoryRegions
@@ -16,21 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncMemoryRegions", "AsyncSqliteRegions", "MemoryRegions", "SqliteRegions"]
 
-_HOMES = MappingProxyType(
+__getattr__, __dir__ = lazy_names(
+    __name__,
     {
-        "AsyncMemoryRegions": "regionkit.embedded.memory_async",
-        "AsyncSqliteRegions": "regionkit.embedded.regions",
-        "MemoryRegions": "regionkit.embedded.memory",
-        "SqliteRegions": "regionkit.embedded.regions",
-    }
+        "AsyncMemoryRegions": "memory_async",
+        "AsyncSqliteRegions": "regions",
+        "MemoryRegions": "memory",
+        "SqliteRegions": "regions",
+    },
 )
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from regionkit.backends.sql.server import decode_fork
 from regionkit.embedded.folder import Folder, connect
-from regionkit.routing.history import HistoryRow, Lineage, Survival, lineage_of
+from regionkit.facts.history import HistoryRow, Lineage, Survival, lineage_of
 
 __all__ = ["CHECKPOINT_WAIT", "CopyFailed", "Landing", "Standing", "backed_up", "land", "standing", "trim"]
 

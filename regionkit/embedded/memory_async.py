@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from regionkit.backends.memory.mapping import copied
+from regionkit.backends.memory.client import copied
 from regionkit.backends.memory.world import WORLDS, Standing, WorldNode
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.kit_async import AsyncRegionKit
 from regionkit.topology import Endpoint, MemoryStore, Region, Role, Topology
-from regionkit.topology.mistakes import did_you_mean, shown
+from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["AsyncMemoryRegions"]
 
@@ -241,7 +241,7 @@ class AsyncMemoryRegions:
         kit._started()
         for _ in range(2):  # who owns the store, then how far the copies are
             for shard in kit._store(self._store).shards:
-                owner = shard.observed.snapshot.index(self.owner)
+                owner = shard.state.snapshot.index(self.owner)
                 for index in sorted(range(len(shard.backends)), key=lambda i, first=owner: i != first):  # type: ignore[misc]  # a default binds the loop's value
                     if not shard.refused(index):
                         await shard.probe(index)

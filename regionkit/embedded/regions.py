@@ -26,7 +26,7 @@ from regionkit.embedded.folder import Folder, State, connect
 from regionkit.embedded.shipping import Shipper
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.topology import Endpoint, Region, Role, SqlStore, Topology
-from regionkit.topology.mistakes import did_you_mean, shown
+from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["AsyncSqliteRegions", "SqliteRegions"]
 

@@ -16,20 +16,21 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from regionkit.backends.base import Handle
-from regionkit.backends.values import Failure
+from regionkit.contract.handle import Handle
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import ReadRouted, ReplicationUnknown, WriteRouted
 from regionkit.errors import (
     DeadlineExceeded,
     Fenced,
     OutcomeUnknown,
     RegionUnavailable,
 )
-from regionkit.routing.bookmark import OWNER_ONLY, Entry
-from regionkit.routing.connect import Attempt, Connecting
-from regionkit.routing.consistency import Level
-from regionkit.routing.decision import Kind, Outcome, Request
+from regionkit.facts.bookmark import OWNER_ONLY, Entry
+from regionkit.facts.consistency import Level
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.acquire import Acquisition, Attempt
+from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
+from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
 __all__ = ["Block", "Route"]
@@ -50,7 +51,7 @@ H = TypeVar("H")
 """What the user types with: for a SQL store a Session or a Connection; for a store given by name, not known."""
 
 
-class Block(Connecting, Generic[H]):
+class Block(Acquisition, Generic[H]):
     """What `s.read(...)` and `s.write(...)` give. One use, one thread or task.
 
     Args:
@@ -74,20 +75,20 @@ class Block(Connecting, Generic[H]):
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session._class_of(store, shared) if looks_back and session._has_seen(store) else shared
-        decision = None if self._excluded else store.observed.route(own)
+        decision = None if self._excluded else store.state.route(own)
         if decision is None or decision.outcome is not Outcome.USE:
             self._request = self._asking()  # waiting needs this call's own instant
-            decision = store.observed.decide(self._request)
+            decision = store.state.decide(self._request)
         self.decision = decision
         try:
-            lease = None
+            checkout = None
             if decision.outcome is not Outcome.USE:
-                lease = self._acquire()
+                checkout = self._acquire()
             handle = self._handle = store.backend(self.decision.index).handle(
                 kind, self._acquire, self._mode, self._served
             )
-            if lease is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
-                handle.begin(lease or self._acquire())
+            if checkout is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
+                handle.begin(checkout or self._acquire())
         except BaseException as error:
             self._end(error)
             raise
@@ -109,13 +110,13 @@ class Block(Connecting, Generic[H]):
 
     def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
-        lease = self._lease
-        if lease is None or self.store.observed.snapshot.leaderless:  # no owner to be: the read itself was serial
+        checkout = self._checkout
+        if checkout is None or self.store.state.snapshot.leaderless:  # no owner to be: the read itself was serial
             return
         assert self.decision is not None
-        seen = lease.observe()
-        self.store.seen(self.decision.index, seen)
-        if seen.role is Role.REPLICA or self.store.observed.snapshot.owner != self.decision.index:
+        observation = checkout.observe()
+        self.store.take_in(self.decision.index, observation)
+        if observation.role is Role.REPLICA or self.store.state.snapshot.owner != self.decision.index:
             raise Fenced(
                 f"{self.store.name!r} changed its owner during a STRONG read.",
                 why="the server that was read is no longer the primary; what it showed may be old.",
@@ -126,7 +127,7 @@ class Block(Connecting, Generic[H]):
     def _fail(self, error: BaseException) -> None:
         """The block ends in an error: roll back, translate, tell."""
         handle = self._handle
-        partly = self.partly
+        partially_committed = self.partially_committed
         translated = self._translated(error)
         if isinstance(error, Exception) and handle is not None:
             try:
@@ -138,11 +139,11 @@ class Block(Connecting, Generic[H]):
                 raise
         if self._blames(translated):
             assert self.decision is not None
-            self.store.observed.failed(self.decision.index, self.kind, type(translated).__name__)
+            self.store.state.failed(self.decision.index, self.kind, type(translated).__name__)
             self.store.lost(self.decision.index)
-        if partly and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
+        if partially_committed and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
             translated = self._unknown(error, "it failed after a part of it had been committed (db.commit(), or DDL).")
-        elif partly:
+        elif partially_committed:
             error.add_note("a part of this block had been committed before (by db.commit(), or by DDL).")
         self._end(translated)
         if translated is not error:
@@ -151,7 +152,7 @@ class Block(Connecting, Generic[H]):
 
     def _blames(self, error: BaseException) -> bool:
         """Whether an error speaks against the endpoint: it was lost, or silent for as long as a probe may take."""
-        if self._lease is None or self.deadline is None:
+        if self._checkout is None or self.deadline is None:
             return False
         if isinstance(error, DeadlineExceeded):
             silent = getattr(self._handle, "expired", True)
@@ -164,22 +165,22 @@ class Block(Connecting, Generic[H]):
 
     def _end(self, error: BaseException | None) -> None:
         """Close the handle, tell the session what was done, give the connection back, tell the hooks."""
-        handle, decision, lease = self._handle, self.decision, self._lease
+        handle, decision, checkout = self._handle, self.decision, self._checkout
         session = self._session
         try:
             if handle is not None:
-                if lease is not None:
+                if checkout is not None:
                     self._remember(error)
                 handle.close()
         finally:
             session._closed(self)
-            if lease is not None:
+            if checkout is not None:
                 self._release()
                 assert decision is not None
                 if self._counted >= 0:
-                    self.store.observed.ended(self._counted)
+                    self.store.state.ended(self._counted)
                 if error is None:
-                    self.store.observed.succeeded(decision.index, self.kind)
+                    self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()
         if not self.store.hooks.quiet and decision is not None and decision.index >= 0:
             event = WriteRouted if self.kind is Kind.WRITE else ReadRouted
@@ -191,19 +192,19 @@ class Block(Connecting, Generic[H]):
     def _remember(self, error: BaseException | None) -> None:
         """What the session has to know of this block before it goes on."""
         handle: Any = self._handle
-        lease, decision = self._lease, self.decision
-        assert lease is not None and decision is not None
+        checkout, decision = self._checkout, self.decision
+        assert checkout is not None and decision is not None
         if self.kind is Kind.READ:
             if handle.used:
-                self._session._read_at(self.store, decision.index, lease.seen.incarnation)
+                self._session._read_at(self.store, decision.index, checkout.observation.incarnation)
             return
-        position, leaderless = handle.position(), self.store.observed.snapshot.leaderless
+        position, leaderless = handle.position(), self.store.state.snapshot.leaderless
         if position is None and error is None and handle.used:
             # nothing was changed, or the server did not say where: a later position of the owner covers it
-            self._session._read_at(self.store, decision.index, lease.seen.incarnation)
+            self._session._read_at(self.store, decision.index, checkout.observation.incarnation)
         elif handle.commits or (handle.unknown and leaderless):
-            self.store.observed.reached(decision.index, lease.seen.incarnation, position)
-            entry: Entry = self.store.entry(decision.index, position, lease.seen.incarnation, seen=False)
+            self.store.state.reached(decision.index, checkout.observation.incarnation, position)
+            entry: Entry = self.store.entry(decision.index, position, checkout.observation.incarnation, from_read=False)
             self._session._wrote(self.store, entry)
         if (isinstance(error, OutcomeUnknown) or handle.unknown) and not leaderless:
             self._session._wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
@@ -235,14 +236,14 @@ class Block(Connecting, Generic[H]):
 
     def connected(self) -> None:
         """Take the connection now."""
-        if self._lease is None:
+        if self._checkout is None:
             assert self._handle is not None
             self._handle.begin(self._acquire())
 
     def entry_now(self) -> Entry:
         """A bookmark entry that covers all that this block was shown; its connection is there."""
-        assert self._lease is not None
-        return self.store.entry_of(self.index, self._lease.observe())
+        assert self._checkout is not None
+        return self.store.entry_of(self.index, self._checkout.observe())
 
     @property
     def implicit(self) -> bool:
@@ -250,7 +251,7 @@ class Block(Connecting, Generic[H]):
         return bool(getattr(self._handle, "implicit", False))
 
     @property
-    def partly(self) -> bool:
+    def partially_committed(self) -> bool:
         """Whether a part of a write was committed before its end: by db.commit(), or by a statement (DDL on MariaDB)."""
         handle: Any = self._handle
         return self.kind is Kind.WRITE and handle is not None and bool(handle.implicit or handle.commits)
@@ -268,6 +269,6 @@ class Block(Connecting, Generic[H]):
         e = decision.endpoint
         lineage = decision.snapshot.lineage
         epoch = None if lineage is None else lineage.current.epoch
-        if e.seen is not None and e.seen.term:
-            epoch = e.seen.term
+        if e.observation is not None and e.observation.term:
+            epoch = e.observation.term
         return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, list(self._attempts))

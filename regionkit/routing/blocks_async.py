@@ -15,20 +15,21 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from regionkit.backends.base_async import AsyncHandle
-from regionkit.backends.values import Failure
+from regionkit.contract.handle_async import AsyncHandle
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import ReadRouted, ReplicationUnknown, WriteRouted
 from regionkit.errors import (
     DeadlineExceeded,
     Fenced,
     OutcomeUnknown,
     RegionUnavailable,
 )
-from regionkit.routing.bookmark import OWNER_ONLY, Entry
-from regionkit.routing.connect_async import AsyncConnecting, Attempt
-from regionkit.routing.consistency import Level
-from regionkit.routing.decision import Kind, Outcome, Request
+from regionkit.facts.bookmark import OWNER_ONLY, Entry
+from regionkit.facts.consistency import Level
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.acquire_async import AsyncAcquisition, Attempt
+from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
+from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
 __all__ = ["AsyncBlock", "Route"]
@@ -49,7 +50,7 @@ H = TypeVar("H")
 """What the user types with: for a SQL store a Session or a Connection; for a store given by name, not known."""
 
 
-class AsyncBlock(AsyncConnecting, Generic[H]):
+class AsyncBlock(AsyncAcquisition, Generic[H]):
     """What `s.read(...)` and `s.write(...)` give. One use, one thread or task.
 
     Args:
@@ -73,20 +74,20 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session._class_of(store, shared) if looks_back and session._has_seen(store) else shared
-        decision = None if self._excluded else store.observed.route(own)
+        decision = None if self._excluded else store.state.route(own)
         if decision is None or decision.outcome is not Outcome.USE:
             self._request = self._asking()  # waiting needs this call's own instant
-            decision = store.observed.decide(self._request)
+            decision = store.state.decide(self._request)
         self.decision = decision
         try:
-            lease = None
+            checkout = None
             if decision.outcome is not Outcome.USE:
-                lease = await self._acquire()
+                checkout = await self._acquire()
             handle = self._handle = store.backend(self.decision.index).handle(
                 kind, self._acquire, self._mode, self._served
             )
-            if lease is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
-                await handle.begin(lease or await self._acquire())
+            if checkout is not None or self._mode.core or store.backend(self.decision.index).capabilities.eager:
+                await handle.begin(checkout or await self._acquire())
         except BaseException as error:
             await self._end(error)
             raise
@@ -108,13 +109,13 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
 
     async def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
-        lease = self._lease
-        if lease is None or self.store.observed.snapshot.leaderless:  # no owner to be: the read itself was serial
+        checkout = self._checkout
+        if checkout is None or self.store.state.snapshot.leaderless:  # no owner to be: the read itself was serial
             return
         assert self.decision is not None
-        seen = await lease.observe()
-        self.store.seen(self.decision.index, seen)
-        if seen.role is Role.REPLICA or self.store.observed.snapshot.owner != self.decision.index:
+        observation = await checkout.observe()
+        self.store.take_in(self.decision.index, observation)
+        if observation.role is Role.REPLICA or self.store.state.snapshot.owner != self.decision.index:
             raise Fenced(
                 f"{self.store.name!r} changed its owner during a STRONG read.",
                 why="the server that was read is no longer the primary; what it showed may be old.",
@@ -125,7 +126,7 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
     async def _fail(self, error: BaseException) -> None:
         """The block ends in an error: roll back, translate, tell."""
         handle = self._handle
-        partly = self.partly
+        partially_committed = self.partially_committed
         translated = self._translated(error)
         if isinstance(error, Exception) and handle is not None:
             try:
@@ -137,11 +138,11 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
                 raise
         if self._blames(translated):
             assert self.decision is not None
-            self.store.observed.failed(self.decision.index, self.kind, type(translated).__name__)
+            self.store.state.failed(self.decision.index, self.kind, type(translated).__name__)
             self.store.lost(self.decision.index)
-        if partly and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
+        if partially_committed and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
             translated = self._unknown(error, "it failed after a part of it had been committed (db.commit(), or DDL).")
-        elif partly:
+        elif partially_committed:
             error.add_note("a part of this block had been committed before (by db.commit(), or by DDL).")
         await self._end(translated)
         if translated is not error:
@@ -150,7 +151,7 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
 
     def _blames(self, error: BaseException) -> bool:
         """Whether an error speaks against the endpoint: it was lost, or silent for as long as a probe may take."""
-        if self._lease is None or self.deadline is None:
+        if self._checkout is None or self.deadline is None:
             return False
         if isinstance(error, DeadlineExceeded):
             silent = getattr(self._handle, "expired", True)
@@ -163,22 +164,22 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
 
     async def _end(self, error: BaseException | None) -> None:
         """Close the handle, tell the session what was done, give the connection back, tell the hooks."""
-        handle, decision, lease = self._handle, self.decision, self._lease
+        handle, decision, checkout = self._handle, self.decision, self._checkout
         session = self._session
         try:
             if handle is not None:
-                if lease is not None:
+                if checkout is not None:
                     self._remember(error)
                 await handle.close()
         finally:
             session._closed(self)
-            if lease is not None:
+            if checkout is not None:
                 await self._release()
                 assert decision is not None
                 if self._counted >= 0:
-                    self.store.observed.ended(self._counted)
+                    self.store.state.ended(self._counted)
                 if error is None:
-                    self.store.observed.succeeded(decision.index, self.kind)
+                    self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()
         if not self.store.hooks.quiet and decision is not None and decision.index >= 0:
             event = WriteRouted if self.kind is Kind.WRITE else ReadRouted
@@ -190,19 +191,19 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
     def _remember(self, error: BaseException | None) -> None:
         """What the session has to know of this block before it goes on."""
         handle: Any = self._handle
-        lease, decision = self._lease, self.decision
-        assert lease is not None and decision is not None
+        checkout, decision = self._checkout, self.decision
+        assert checkout is not None and decision is not None
         if self.kind is Kind.READ:
             if handle.used:
-                self._session._read_at(self.store, decision.index, lease.seen.incarnation)
+                self._session._read_at(self.store, decision.index, checkout.observation.incarnation)
             return
-        position, leaderless = handle.position(), self.store.observed.snapshot.leaderless
+        position, leaderless = handle.position(), self.store.state.snapshot.leaderless
         if position is None and error is None and handle.used:
             # nothing was changed, or the server did not say where: a later position of the owner covers it
-            self._session._read_at(self.store, decision.index, lease.seen.incarnation)
+            self._session._read_at(self.store, decision.index, checkout.observation.incarnation)
         elif handle.commits or (handle.unknown and leaderless):
-            self.store.observed.reached(decision.index, lease.seen.incarnation, position)
-            entry: Entry = self.store.entry(decision.index, position, lease.seen.incarnation, seen=False)
+            self.store.state.reached(decision.index, checkout.observation.incarnation, position)
+            entry: Entry = self.store.entry(decision.index, position, checkout.observation.incarnation, from_read=False)
             self._session._wrote(self.store, entry)
         if (isinstance(error, OutcomeUnknown) or handle.unknown) and not leaderless:
             self._session._wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
@@ -234,14 +235,14 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
 
     async def connected(self) -> None:
         """Take the connection now."""
-        if self._lease is None:
+        if self._checkout is None:
             assert self._handle is not None
             await self._handle.begin(await self._acquire())
 
     async def entry_now(self) -> Entry:
         """A bookmark entry that covers all that this block was shown; its connection is there."""
-        assert self._lease is not None
-        return self.store.entry_of(self.index, await self._lease.observe())
+        assert self._checkout is not None
+        return self.store.entry_of(self.index, await self._checkout.observe())
 
     @property
     def implicit(self) -> bool:
@@ -249,7 +250,7 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
         return bool(getattr(self._handle, "implicit", False))
 
     @property
-    def partly(self) -> bool:
+    def partially_committed(self) -> bool:
         """Whether a part of a write was committed before its end: by db.commit(), or by a statement (DDL on MariaDB)."""
         handle: Any = self._handle
         return self.kind is Kind.WRITE and handle is not None and bool(handle.implicit or handle.commits)
@@ -267,6 +268,6 @@ class AsyncBlock(AsyncConnecting, Generic[H]):
         e = decision.endpoint
         lineage = decision.snapshot.lineage
         epoch = None if lineage is None else lineage.current.epoch
-        if e.seen is not None and e.seen.term:
-            epoch = e.seen.term
+        if e.observation is not None and e.observation.term:
+            epoch = e.observation.term
         return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, list(self._attempts))

@@ -28,18 +28,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from regionkit.routing.consistency import Level
+from regionkit.core.deadline import FOREVER
+from regionkit.facts.consistency import Level
+from regionkit.facts.request import Kind, Request
 from regionkit.routing.proof import PROVED, bounded_proof, session_proof
-from regionkit.routing.request import Filter, Kind, Outcome, Refusal, Request, Standing, Verdict
 from regionkit.routing.snapshot import EndpointState, Snapshot
+from regionkit.routing.verdict import Filter, Outcome, Refusal, Standing, Verdict
 from regionkit.topology import Role
 
 if TYPE_CHECKING:
     from regionkit.routing.explain import Explanation
 
 __all__ = ["Candidate", "Decision", "Filter", "Kind", "Outcome", "Refusal", "Request", "Standing", "Verdict", "decide"]
-
-FOREVER = float("inf")
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

@@ -19,17 +19,18 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable, UnknownHome
-from regionkit.routing.placement import Placement, Placements
+from regionkit.facts.placement import Placement
+from regionkit.routing.placements import Placements
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Directory
-from regionkit.topology.mistakes import shown
+from regionkit.topology.validation import shown
 
-__all__ = ["AsyncDirectoryReader"]
+__all__ = ["AsyncHomeDirectory"]
 
 LOG = logging.getLogger("regionkit.directory")
 
 
-class AsyncDirectoryReader:
+class AsyncHomeDirectory:
     """The homes of one store's keys. Shared by all sessions of a kit."""
 
     def __init__(self, store: str, kept_in: AsyncRoutedStore, settings: Directory, namespace: str) -> None:
@@ -45,7 +46,7 @@ class AsyncDirectoryReader:
             self._copy = Path(settings.copy) / f"{namespace}-{store}.placements"
             self._load(self._copy)
 
-    def at_once(self, key: str) -> str | None:
+    def home_without_io(self, key: str) -> str | None:
         """The home of `key` when its row is fresh enough; None when it has to be asked for."""
         found = self._rows.fresh(key, self._clock.monotonic())
         return None if found is None else found.home
@@ -78,7 +79,7 @@ class AsyncDirectoryReader:
                 if known is None or known.version <= found.version:
                     return found
                 continue
-            if index == self.kept_in.observed.snapshot.owner or self.kept_in.observed.snapshot.leaderless:
+            if index == self.kept_in.state.snapshot.owner or self.kept_in.state.snapshot.leaderless:
                 raise UnknownHome(
                     f"store {self.store!r}: key {shown(key)} has no home yet.",
                     why="its directory has no row of it.",
@@ -97,10 +98,10 @@ class AsyncDirectoryReader:
 
     async def place(self, key: str, home: str, deadline: Deadline) -> Placement:
         """Give `key` its first home, by compare-and-set on absence; the row that stands then, which may be another's."""
-        owner = self.kept_in.observed.snapshot.owner
-        if owner < 0 and not self.kept_in.observed.snapshot.leaderless:
+        owner = self.kept_in.state.snapshot.owner
+        if owner < 0 and not self.kept_in.state.snapshot.leaderless:
             await self.kept_in.refresh(deadline.remaining())
-            owner = self.kept_in.observed.snapshot.owner
+            owner = self.kept_in.state.snapshot.owner
         index = next(iter(self._order()), -1) if owner < 0 else owner
         if index < 0:
             raise RegionUnavailable(
@@ -138,7 +139,7 @@ class AsyncDirectoryReader:
     def _order(self, *, doubtful: bool = False) -> list[int]:
         """The nearest copy, then the owner: others add nothing. A doubtful row: the owner alone, where there is one."""
         nearest = self.kept_in.nearest()
-        owner = self.kept_in.observed.snapshot.owner
+        owner = self.kept_in.state.snapshot.owner
         if doubtful and owner >= 0:
             return [owner]
         order = nearest[:1] + ([owner] if owner >= 0 and owner not in nearest[:1] else [])

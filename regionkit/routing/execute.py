@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from regionkit.backends.values import BlockMode, Claim, Claimed, Failure, Marker
+from regionkit.contract.idempotency import Claim, Claimed, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.codec import decode, is_plain
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
@@ -37,12 +38,12 @@ from regionkit.errors import (
     RegionUnavailable,
     TransactionRolledBack,
 )
+from regionkit.facts.bookmark import Entry
+from regionkit.facts.consistency import SESSION, Level, on_stale_steps
+from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks import Block
-from regionkit.routing.bookmark import Entry
-from regionkit.routing.consistency import SESSION, Level, on_stale_steps
-from regionkit.routing.decision import Kind
-from regionkit.routing.partitions import Asked
-from regionkit.routing.store import RoutedStore, having
+from regionkit.routing.partitions import CallOptions
+from regionkit.routing.store import RoutedStore, servers_supporting
 
 __all__ = ["Execution"]
 
@@ -78,7 +79,7 @@ class Execution:
             snapshot=options.pop("snapshot", False),
             consistency=options.pop("consistency", SESSION),
         )
-        asked = Asked(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
+        asked = CallOptions(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
         if options:
             raise TypeError(f"execute_read() got unexpected arguments: {', '.join(options)}")
         shared = asked.shared(store)
@@ -112,12 +113,12 @@ class Execution:
         deadline = self._deadline(Kind.WRITE)
         began_at = self._store.clock.wall()
         _check_key(key)
-        shared = Asked(Kind.WRITE, mode).shared(self._store)
+        shared = CallOptions(Kind.WRITE, mode).shared(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
                 why="no marker can be written there in one step with the effect.",
-                fix=f"make the write itself idempotent, or keep the effect elsewhere: {having('markers')} take keys.",
+                fix=f"make the write itself idempotent, or keep the effect elsewhere: {servers_supporting('markers')} take keys.",
             )
 
         def run() -> T:
@@ -256,7 +257,7 @@ class Execution:
         return (lost or self._rolled_back(error)) and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:
-        if self._block is not None and self._block.partly:
+        if self._block is not None and self._block.partially_committed:
             return False
         if isinstance(error, TransactionRolledBack):
             return error.retryable

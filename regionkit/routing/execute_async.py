@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from regionkit.backends.values import BlockMode, Claim, Claimed, Failure, Marker
+from regionkit.contract.idempotency import Claim, Claimed, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.codec import decode, is_plain
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
@@ -36,12 +37,12 @@ from regionkit.errors import (
     RegionUnavailable,
     TransactionRolledBack,
 )
+from regionkit.facts.bookmark import Entry
+from regionkit.facts.consistency import SESSION, Level, on_stale_steps
+from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks_async import AsyncBlock
-from regionkit.routing.bookmark import Entry
-from regionkit.routing.consistency import SESSION, Level, on_stale_steps
-from regionkit.routing.decision import Kind
-from regionkit.routing.partitions_async import Asked
-from regionkit.routing.store_async import AsyncRoutedStore, having
+from regionkit.routing.partitions_async import CallOptions
+from regionkit.routing.store_async import AsyncRoutedStore, servers_supporting
 
 __all__ = ["AsyncExecution"]
 
@@ -77,7 +78,7 @@ class AsyncExecution:
             snapshot=options.pop("snapshot", False),
             consistency=options.pop("consistency", SESSION),
         )
-        asked = Asked(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
+        asked = CallOptions(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
         if options:
             raise TypeError(f"execute_read() got unexpected arguments: {', '.join(options)}")
         shared = asked.shared(store)
@@ -113,12 +114,12 @@ class AsyncExecution:
         deadline = self._deadline(Kind.WRITE)
         began_at = self._store.clock.wall()
         _check_key(key)
-        shared = Asked(Kind.WRITE, mode).shared(self._store)
+        shared = CallOptions(Kind.WRITE, mode).shared(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
                 why="no marker can be written there in one step with the effect.",
-                fix=f"make the write itself idempotent, or keep the effect elsewhere: {having('markers')} take keys.",
+                fix=f"make the write itself idempotent, or keep the effect elsewhere: {servers_supporting('markers')} take keys.",
             )
 
         async def run() -> T:
@@ -257,7 +258,7 @@ class AsyncExecution:
         return (lost or self._rolled_back(error)) and self._store.budget.spend()
 
     def _rolled_back(self, error: BaseException) -> bool:
-        if self._block is not None and self._block.partly:
+        if self._block is not None and self._block.partially_committed:
             return False
         if isinstance(error, TransactionRolledBack):
             return error.retryable

@@ -6,10 +6,11 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from regionkit.routing.decision import Decision, Outcome
+from regionkit.routing.decision import Decision
+from regionkit.routing.verdict import Outcome
 
 if TYPE_CHECKING:
-    from regionkit.backends.values import Capabilities
+    from regionkit.contract.capabilities import Capabilities
 
 __all__ = ["Explanation"]
 

@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from regionkit.core.concurrency import Event, Task, gather, spawn
+from regionkit.core.concurrency import Flag, Task, gather, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded
-from regionkit.routing.bookmark import Bookmark, Signer, merge
+from regionkit.facts.bookmark import Bookmark, Signer, merge
 
 __all__ = ["CONCURRENCY", "FanOut", "Result"]
 
@@ -27,7 +27,7 @@ CONCURRENCY = 8
 """Shards asked at once: most stores have fewer, and eight connections in threads are little."""
 
 
-SeenLater = Callable[[], Bookmark]
+BookmarkLater = Callable[[], Bookmark]
 """What a shard has shown, as positions, when somebody asks."""
 
 
@@ -48,7 +48,7 @@ class FanOut(Generic[T]):
 
     def __init__(
         self,
-        calls: Mapping[str, Callable[[], tuple[T, SeenLater]]],
+        calls: Mapping[str, Callable[[], tuple[T, BookmarkLater]]],
         deadline: Deadline,
         concurrency: int,
         signer: Signer,
@@ -59,9 +59,9 @@ class FanOut(Generic[T]):
         self._concurrency = concurrency
         self._signer = signer
         self._bookmark = bookmark
-        self._seen: list[SeenLater] = []
+        self._later: list[BookmarkLater] = []
         self._done: list[tuple[str, Result[T]]] = []
-        self._came = Event()
+        self._came = Flag()
 
     def __iter__(self) -> Iterator[tuple[str, Result[T]]]:
         waiting = list(self._calls)
@@ -93,8 +93,8 @@ class FanOut(Generic[T]):
 
         Asks them where they stand, all at once.
         """
-        seen, self._seen = self._seen, []
-        for found in gather(seen):
+        later, self._later = self._later, []
+        for found in gather(later):
             if isinstance(found, BaseException):
                 raise found
             self._bookmark = merge([self._bookmark, found])
@@ -108,11 +108,11 @@ class FanOut(Generic[T]):
                 except IndexError:  # another worker took the last one
                     return
                 try:
-                    value, seen = self._calls[name]()
+                    value, later = self._calls[name]()
                 except Exception as error:
                     self._done.append((name, Result(error=error)))
                 else:
-                    self._seen.append(seen)
+                    self._later.append(later)
                     self._done.append((name, Result(value=value)))
                 self._came.set()
 

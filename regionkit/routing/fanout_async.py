@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from regionkit.core.concurrency_async import AsyncEvent, AsyncTask, agather, spawn_async
+from regionkit.core.concurrency_async import AsyncFlag, AsyncTask, agather, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded
-from regionkit.routing.bookmark import Bookmark, Signer, merge
+from regionkit.facts.bookmark import Bookmark, Signer, merge
 
 __all__ = ["CONCURRENCY", "AsyncFanOut", "Result"]
 
@@ -26,7 +26,7 @@ CONCURRENCY = 8
 """Shards asked at once: most stores have fewer, and eight connections in threads are little."""
 
 
-AsyncSeenLater = Callable[[], Awaitable[Bookmark]]
+AsyncBookmarkLater = Callable[[], Awaitable[Bookmark]]
 """What a shard has shown, as positions, when somebody asks."""
 
 
@@ -47,7 +47,7 @@ class AsyncFanOut(Generic[T]):
 
     def __init__(
         self,
-        calls: Mapping[str, Callable[[], Awaitable[tuple[T, AsyncSeenLater]]]],
+        calls: Mapping[str, Callable[[], Awaitable[tuple[T, AsyncBookmarkLater]]]],
         deadline: Deadline,
         concurrency: int,
         signer: Signer,
@@ -58,9 +58,9 @@ class AsyncFanOut(Generic[T]):
         self._concurrency = concurrency
         self._signer = signer
         self._bookmark = bookmark
-        self._seen: list[AsyncSeenLater] = []
+        self._later: list[AsyncBookmarkLater] = []
         self._done: list[tuple[str, Result[T]]] = []
-        self._came = AsyncEvent()
+        self._came = AsyncFlag()
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, Result[T]]]:
         waiting = list(self._calls)
@@ -92,8 +92,8 @@ class AsyncFanOut(Generic[T]):
 
         Asks them where they stand, all at once.
         """
-        seen, self._seen = self._seen, []
-        for found in await agather(seen):
+        later, self._later = self._later, []
+        for found in await agather(later):
             if isinstance(found, BaseException):
                 raise found
             self._bookmark = merge([self._bookmark, found])
@@ -107,11 +107,11 @@ class AsyncFanOut(Generic[T]):
                 except IndexError:  # another worker took the last one
                     return
                 try:
-                    value, seen = await self._calls[name]()
+                    value, later = await self._calls[name]()
                 except Exception as error:
                     self._done.append((name, Result(error=error)))
                 else:
-                    self._seen.append(seen)
+                    self._later.append(later)
                     self._done.append((name, Result(value=value)))
                 self._came.set()
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import random
 
-from regionkit.backends.base import EndpointBackend
-from regionkit.core.concurrency import Event, Task, spawn
+from regionkit.contract.endpoint import EndpointBackend
+from regionkit.core.concurrency import Flag, Task, spawn
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import HistoryWritten, MonitorFailed
 from regionkit.core.ids import uuid7
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.routing.events import HistoryWritten, MonitorFailed
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Role
 
@@ -39,11 +39,11 @@ class Monitor:
     def __init__(self, stores: list[RoutedStore]) -> None:
         self._stores = stores
         self._tasks: list[Task] = []
-        self._stopping: Event | None = None
+        self._stopping: Flag | None = None
 
     def start(self) -> None:
         """Start a loop per endpoint."""
-        stopping = self._stopping = Event()
+        stopping = self._stopping = Flag()
         for store in self._stores:
             for index, backend in enumerate(store.backends):
                 if backend is not None:
@@ -62,7 +62,7 @@ class Monitor:
 class _Watch:
     """The loop of one endpoint."""
 
-    def __init__(self, store: RoutedStore, index: int, backend: EndpointBackend, stopping: Event) -> None:
+    def __init__(self, store: RoutedStore, index: int, backend: EndpointBackend, stopping: Flag) -> None:
         self._store = store
         self._index = index
         self._backend = backend
@@ -80,38 +80,43 @@ class _Watch:
                 self._backend.close()
                 return
             try:
-                seen = self._store.probe(self._index)
-                if seen is not None:
+                observation = self._store.probe(self._index)
+                if observation is not None:
                     pause = profile.sample_every
-                    self._record_promotion(seen)
-                    self._sweep(seen)
+                    self._record_promotion(observation)
+                    self._sweep(observation)
             except Exception as error:
-                region = self._store.observed.snapshot.endpoints[self._index].region
+                region = self._store.state.snapshot.endpoints[self._index].region
                 self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))
             self._stopping.wait(pause * (0.9 + 0.2 * self._random.random()))
 
-    def _record_promotion(self, seen: Observation) -> None:
+    def _record_promotion(self, observation: Observation) -> None:
         """Write the history row of a promotion that the server proves."""
         now = self._store.clock.monotonic()
-        if seen.role is not Role.PRIMARY or seen.lineage is None or seen.recorded or now < self._prove_at:
+        if (
+            observation.role is not Role.PRIMARY
+            or observation.lineage is None
+            or observation.recorded
+            or now < self._prove_at
+        ):
             return
         self._prove_at = now + self._store.profile.probe_every
-        parent = seen.lineage.current
-        fork = self._backend.prove_promotion(self._store.profile.probe_timeout, parent, seen)
+        parent = observation.lineage.current
+        fork = self._backend.prove_promotion(self._store.profile.probe_timeout, parent, observation)
         if fork is None:
             return
-        row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, seen.origin)
+        row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)
         if self._backend.write_history(deadline, row):
-            region = self._store.observed.snapshot.endpoints[self._index].region
+            region = self._store.state.snapshot.endpoints[self._index].region
             event = HistoryWritten(self._store.name, region, row.history, parent.history, row.epoch, "timeline history")
             self._store.hooks.emit(event)
         self._store.probe(self._index)
 
-    def _sweep(self, seen: Observation) -> None:
+    def _sweep(self, observation: Observation) -> None:
         """Forget old markers, now and then, on the owner."""
         now = self._store.clock.monotonic()
-        if now < self._sweep_at or seen.lineage is None or self._store.observed.snapshot.owner != self._index:
+        if now < self._sweep_at or observation.lineage is None or self._store.state.snapshot.owner != self._index:
             return
         self._sweep_at = now + SWEEP_EVERY * (0.5 + self._random.random())
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)

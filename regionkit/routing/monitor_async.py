@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import random
 
-from regionkit.backends.base_async import AsyncEndpointBackend
-from regionkit.core.concurrency_async import AsyncEvent, AsyncTask, spawn_async
+from regionkit.contract.endpoint_async import AsyncEndpointBackend
+from regionkit.core.concurrency_async import AsyncFlag, AsyncTask, spawn_async
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import HistoryWritten, MonitorFailed
 from regionkit.core.ids import uuid7
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.routing.events import HistoryWritten, MonitorFailed
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Role
 
@@ -38,11 +38,11 @@ class AsyncMonitor:
     def __init__(self, stores: list[AsyncRoutedStore]) -> None:
         self._stores = stores
         self._tasks: list[AsyncTask] = []
-        self._stopping: AsyncEvent | None = None
+        self._stopping: AsyncFlag | None = None
 
     def start(self) -> None:
         """Start a loop per endpoint."""
-        stopping = self._stopping = AsyncEvent()
+        stopping = self._stopping = AsyncFlag()
         for store in self._stores:
             for index, backend in enumerate(store.backends):
                 if backend is not None:
@@ -61,9 +61,7 @@ class AsyncMonitor:
 class _Watch:
     """The loop of one endpoint."""
 
-    def __init__(
-        self, store: AsyncRoutedStore, index: int, backend: AsyncEndpointBackend, stopping: AsyncEvent
-    ) -> None:
+    def __init__(self, store: AsyncRoutedStore, index: int, backend: AsyncEndpointBackend, stopping: AsyncFlag) -> None:
         self._store = store
         self._index = index
         self._backend = backend
@@ -81,38 +79,43 @@ class _Watch:
                 await self._backend.close()
                 return
             try:
-                seen = await self._store.probe(self._index)
-                if seen is not None:
+                observation = await self._store.probe(self._index)
+                if observation is not None:
                     pause = profile.sample_every
-                    await self._record_promotion(seen)
-                    await self._sweep(seen)
+                    await self._record_promotion(observation)
+                    await self._sweep(observation)
             except Exception as error:
-                region = self._store.observed.snapshot.endpoints[self._index].region
+                region = self._store.state.snapshot.endpoints[self._index].region
                 self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))
             await self._stopping.wait(pause * (0.9 + 0.2 * self._random.random()))
 
-    async def _record_promotion(self, seen: Observation) -> None:
+    async def _record_promotion(self, observation: Observation) -> None:
         """Write the history row of a promotion that the server proves."""
         now = self._store.clock.monotonic()
-        if seen.role is not Role.PRIMARY or seen.lineage is None or seen.recorded or now < self._prove_at:
+        if (
+            observation.role is not Role.PRIMARY
+            or observation.lineage is None
+            or observation.recorded
+            or now < self._prove_at
+        ):
             return
         self._prove_at = now + self._store.profile.probe_every
-        parent = seen.lineage.current
-        fork = await self._backend.prove_promotion(self._store.profile.probe_timeout, parent, seen)
+        parent = observation.lineage.current
+        fork = await self._backend.prove_promotion(self._store.profile.probe_timeout, parent, observation)
         if fork is None:
             return
-        row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, seen.origin)
+        row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)
         if await self._backend.write_history(deadline, row):
-            region = self._store.observed.snapshot.endpoints[self._index].region
+            region = self._store.state.snapshot.endpoints[self._index].region
             event = HistoryWritten(self._store.name, region, row.history, parent.history, row.epoch, "timeline history")
             self._store.hooks.emit(event)
         await self._store.probe(self._index)
 
-    async def _sweep(self, seen: Observation) -> None:
+    async def _sweep(self, observation: Observation) -> None:
         """Forget old markers, now and then, on the owner."""
         now = self._store.clock.monotonic()
-        if now < self._sweep_at or seen.lineage is None or self._store.observed.snapshot.owner != self._index:
+        if now < self._sweep_at or observation.lineage is None or self._store.state.snapshot.owner != self._index:
             return
         self._sweep_at = now + SWEEP_EVERY * (0.5 + self._random.random())
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)

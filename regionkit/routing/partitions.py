@@ -17,28 +17,27 @@ from typing import Any
 
 import msgspec
 
-from regionkit.backends.values import BlockMode
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
-from regionkit.routing.bookmark import Bookmark
-from regionkit.routing.consistency import ON_STALE, OnStale
-from regionkit.routing.decision import Kind
-from regionkit.routing.directory import DirectoryReader
+from regionkit.facts.bookmark import Bookmark
+from regionkit.facts.consistency import ON_STALE, OnStale
+from regionkit.facts.placement import HASHED_TABLE, Placement
+from regionkit.facts.request import BlockMode, Kind
+from regionkit.routing.directory import HomeDirectory
 from regionkit.routing.hotkeys import EVERY, HotKeys
-from regionkit.routing.observed import RequestClass
-from regionkit.routing.placement import HASHED_TABLE, Placement
 from regionkit.routing.store import RoutedStore
+from regionkit.routing.store_state import RequestClass
 from regionkit.topology import Contextual, Hashed, Preference, Store, WritePartitioning
-from regionkit.topology.mistakes import did_you_mean, shown
+from regionkit.topology.validation import did_you_mean, shown
 
-__all__ = ["Asked", "PartitionedStore"]
+__all__ = ["CallOptions", "PartitionedStore"]
 
 
 MOST_REMEMBERED = 16_384
 """Keys whose shard is remembered: a dictionary look-up instead of a hash or a match; a few megabytes."""
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class CallOptions(msgspec.Struct, frozen=True, gc=False):
     """What a call asks of whichever shard serves it."""
 
     kind: Kind
@@ -60,7 +59,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 class PartitionedStore:
     """Shared by all sessions of a kit."""
 
-    def __init__(self, store: Store, shards: tuple[RoutedStore, ...], directory: DirectoryReader | None) -> None:
+    def __init__(self, store: Store, shards: tuple[RoutedStore, ...], directory: HomeDirectory | None) -> None:
         assert isinstance(store.strategy, WritePartitioning)
         self.store = store
         self.name = store.name
@@ -69,14 +68,14 @@ class PartitionedStore:
         self.hot = {shard.partition: HotKeys() for shard in shards}
         self._by_home = {home: view for shard in shards for home, view in _homes(shard).items()}
         self._home: Any = store.strategy.home
-        self._of = directory.at_once if directory is not None else getattr(self._home, "of", None)
+        self._of = directory.home_without_io if directory is not None else getattr(self._home, "of", None)
         self._hashed = isinstance(self._home, Hashed)
         self._verified: set[str] = set()
         self._sampled = cycle([False] * (EVERY - 1) + [True])
         self._remembered: dict[str, tuple[RoutedStore, float | None]] = {}
         self._monotonic = shards[0].clock.monotonic
 
-    def at_once(self, key: str, home: str | None) -> RoutedStore | None:
+    def home_without_io(self, key: str, home: str | None) -> RoutedStore | None:
         """The shard of `key`; None when that needs a question first.
 
         Raises:
@@ -160,7 +159,7 @@ class PartitionedStore:
         if self._hashed:
             shard = self._by_home.get(self._home.of(key))
         else:
-            shard = self.at_once(key, home)
+            shard = self.home_without_io(key, home)
         if shard is None:
             raise UsageError(
                 f"store {self.name!r}: the home of key {shown(key)} is not known here yet.",
@@ -270,9 +269,9 @@ class PartitionedStore:
 
 def _homes(shard: RoutedStore) -> dict[str, RoutedStore]:
     """Who takes the writes of each home that a shard holds."""
-    snapshot = shard.observed.snapshot
+    snapshot = shard.state.snapshot
     if not snapshot.leaderless:
-        return dict.fromkeys(shard.observed.shard.partitions, shard)
+        return dict.fromkeys(shard.state.shard.partitions, shard)
     return {e.region: shard.at_home(e.region) for e in snapshot.endpoints if e.allowed}
 
 

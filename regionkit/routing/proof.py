@@ -10,11 +10,12 @@
 
 from __future__ import annotations
 
-from regionkit.routing.bookmark import Entry
-from regionkit.routing.history import Survival
-from regionkit.routing.position import LevelsReached, reaches, reaches_everything, refutes
-from regionkit.routing.request import Filter, Request, Standing, Verdict
+from regionkit.facts.bookmark import Entry
+from regionkit.facts.history import Survival
+from regionkit.facts.position import LevelsReached, reaches, reaches_everything, refutes
+from regionkit.facts.request import Request
 from regionkit.routing.snapshot import EndpointState, Snapshot
+from regionkit.routing.verdict import Filter, Standing, Verdict
 
 __all__ = ["PROVED", "bounded_proof", "session_proof"]
 
@@ -39,9 +40,9 @@ def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
         return _unproved(
             Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
         )
-    if e.seen is not None and e.seen.lineage is None:
+    if e.observation is not None and e.observation.lineage is None:
         return _unproved(Standing.NEVER, "the store has no history rows: only the owner is sure to have what was seen")
-    lineage, reached = e.lineage, None if e.seen is None else e.seen.reached
+    lineage, reached = e.lineage, None if e.observation is None else e.observation.reached
     worst = PROVED
     for entry in request.entries:
         if entry.position is None:
@@ -62,9 +63,9 @@ def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
 def _leaderless_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     """Waiting helps only where nothing is known yet: levels overlap or they do not."""
     e = snapshot.endpoints[index]
-    if e.seen is None or e.seen.reached is None:
+    if e.observation is None or e.observation.reached is None:
         return _unproved(Standing.BEHIND, "how it is read is not known yet")
-    lineage, reached = e.lineage, e.seen.reached
+    lineage, reached = e.lineage, e.observation.reached
     if isinstance(reached, LevelsReached) and reached.changed:
         return _unproved(Standing.NEVER, reached.changed)
     for entry in request.entries:
@@ -86,7 +87,7 @@ def _leaderless_session(snapshot: Snapshot, request: Request, index: int) -> Ver
 def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     e = snapshot.endpoints[index]
     lineage, fresh = e.lineage, index in request.fresh
-    if e.seen is None:
+    if e.observation is None:
         return _unproved(Standing.UNSETTLED, "the owner was not asked yet")
     for entry in request.entries:
         if entry.position is None and not entry.history:
@@ -104,21 +105,21 @@ def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
             return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
         if survival is _LOST or _never_came(e, survival, entry):
             return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
-        if survival is _CURRENT and entry.position is not None and not reaches(e.seen.reached, entry.position):
-            if not fresh or e.seen.reached is None:  # or its answer was forgotten since: a connection died
+        if survival is _CURRENT and entry.position is not None and not reaches(e.observation.reached, entry.position):
+            if not fresh or e.observation.reached is None:  # or its answer was forgotten since: a connection died
                 return _unproved(Standing.UNSETTLED, "the owner must be asked how far it is")
             gone = Standing.LOST if request.signed else Standing.INVALID
             return _unproved(gone, "the position is ahead of the owner, freshly asked")
-        if entry.seen and e.seen.synchronous and (not fresh or e.seen.waiting):
+        if entry.from_read and e.observation.synchronous and (not fresh or e.observation.waiting):
             return _unproved(Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner")
     return PROVED
 
 
 def _never_came(e: EndpointState, survival: Survival, entry: Entry) -> bool:
     """A position of an ancestor that seems to lie before the fork, and that the owner's own log refutes."""
-    if survival is not _SURVIVED or entry.position is None or e.seen is None:
+    if survival is not _SURVIVED or entry.position is None or e.observation is None:
         return False
-    return refutes(e.seen.reached, entry.position)
+    return refutes(e.observation.reached, entry.position)
 
 
 def bounded_proof(snapshot: Snapshot, bound: float, index: int, now: float) -> Verdict:
@@ -132,7 +133,7 @@ def bounded_proof(snapshot: Snapshot, bound: float, index: int, now: float) -> V
             f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing",
             Standing.NEVER,
         )
-    if e.seen is not None and e.seen.lineage is None:
+    if e.observation is not None and e.observation.lineage is None:
         return Verdict(
             Filter.STALENESS, "the store has no history rows: its staleness can not be measured", Standing.NEVER
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, RoutingError, StaleRead
-from regionkit.routing.decision import Decision, Kind, Refusal
+from regionkit.facts.request import Kind
+from regionkit.routing.decision import Decision
+from regionkit.routing.verdict import Refusal
 
 __all__ = ["error_of"]
 

@@ -12,20 +12,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from regionkit.backends.values import BlockMode
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import LossAccepted
+from regionkit.facts.bookmark import Bookmark, Entry, Signer
+from regionkit.facts.consistency import SESSION, Consistency, OnStale, on_stale_steps
+from regionkit.facts.history import Survival
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import reaches
+from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks_async import AsyncBlock, Route
-from regionkit.routing.bookmark import Bookmark, Entry, Signer
-from regionkit.routing.consistency import SESSION, Consistency, OnStale, on_stale_steps
-from regionkit.routing.decision import Decision, Kind
+from regionkit.routing.decision import Decision
+from regionkit.routing.events import LossAccepted
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.history import Survival
-from regionkit.routing.memory_async import AsyncSessionMemory
-from regionkit.routing.partitions_async import Asked, AsyncPartitionedStore, no_key, not_partitioned, other_key
-from regionkit.routing.position import reaches
-from regionkit.routing.snapshot import Observation
+from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, no_key, not_partitioned, other_key
+from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import AsyncYields, Preference, SqlStore, Store
 from regionkit.topology.homes import check_key
@@ -40,7 +40,7 @@ T = TypeVar("T")
 _PLAIN = BlockMode()
 
 
-class AsyncRegionSession(AsyncSessionMemory):
+class AsyncRegionSession(AsyncSessionState):
     """One user's reads and writes; made by `kit.session(...)`. Not shared between threads or tasks."""
 
     def __init__(
@@ -154,7 +154,7 @@ class AsyncRegionSession(AsyncSessionMemory):
         mode = _PLAIN
         if core or snapshot or consistency is not SESSION:
             mode = BlockMode(core=core, snapshot=snapshot, consistency=consistency)
-        asked = Asked(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._attributes)
+        asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._attributes)
         return self._block(store, asked, timeout, key, home, unlocked)
 
     @overload
@@ -219,17 +219,23 @@ class AsyncRegionSession(AsyncSessionMemory):
             UsageError, UnknownHome, ConfigurationError: as `read`.
         """
         mode = BlockMode(core=core, transaction=transaction) if core or transaction else _PLAIN
-        return self._block(store, Asked(Kind.WRITE, mode), timeout, key, home, unlocked)
+        return self._block(store, CallOptions(Kind.WRITE, mode), timeout, key, home, unlocked)
 
     def _block(
-        self, store: str | Store, asked: Asked, timeout: float | None, key: str | None, home: str | None, unlocked: bool
+        self,
+        store: str | Store,
+        asked: CallOptions,
+        timeout: float | None,
+        key: str | None,
+        home: str | None,
+        unlocked: bool,
     ) -> AsyncBlock[Any]:
         found = self._stores(store)
         if isinstance(found, AsyncRoutedStore) and key is None and home is None:
             return AsyncBlock(self, found, asked.shared(found), timeout, asked.mode)
         partitioned, key = self._keyed(found, key, unlocked)
         home = home or self._home
-        shard = partitioned.at_once(key, home)
+        shard = partitioned.home_without_io(key, home)
         if shard is not None:
             self._placed(partitioned, key)
             return AsyncBlock(self, shard, asked.shared(shard), timeout, asked.mode, key=key)
@@ -317,7 +323,7 @@ class AsyncRegionSession(AsyncSessionMemory):
         if isinstance(found, AsyncRoutedStore) and key is None and home is None:
             return found, ""
         partitioned, key = self._keyed(found, key, unlocked)
-        shard = partitioned.at_once(key, home or self._home)
+        shard = partitioned.home_without_io(key, home or self._home)
         if shard is None:
             first = partitioned.shards[0]
             shard = await partitioned.locate(
@@ -331,9 +337,9 @@ class AsyncRegionSession(AsyncSessionMemory):
 
         May ask a server for the position of what was read.
         """
-        return self._signer.encode(await self.seen())
+        return self._signer.encode(await self.position_bookmark())
 
-    async def seen(self) -> Bookmark:
+    async def position_bookmark(self) -> Bookmark:
         """As `bookmark`, as a value."""
         await self._take_all_positions()
         return self._bookmark
@@ -349,7 +355,7 @@ class AsyncRegionSession(AsyncSessionMemory):
     ) -> Explanation:
         """What this session's next read or write would do, and why. Takes positions as `bookmark` does."""
         routed, _ = await self._located(store, Kind(kind), None, key, home, True)
-        if any(not e.region for e in routed.observed.snapshot.endpoints):  # members that have not said where they are
+        if any(not e.region for e in routed.state.snapshot.endpoints):  # members that have not said where they are
             await routed.refresh(routed.deadline_of(Kind(kind)))
         await self._take_positions(routed, keep=None)
         return routed.explanation(
@@ -368,16 +374,16 @@ class AsyncRegionSession(AsyncSessionMemory):
 
     async def _accept_loss_of(self, routed: AsyncRoutedStore) -> None:
         await routed.refresh()
-        snapshot = routed.observed.snapshot
-        seen = None if snapshot.owner < 0 else await routed.probe(snapshot.owner)
-        if seen is None or seen.lineage is None:
+        snapshot = routed.state.snapshot
+        observation = None if snapshot.owner < 0 else await routed.probe(snapshot.owner)
+        if observation is None or observation.lineage is None:
             return
         before = self._entries(routed)
-        kept = tuple(e for e in before if not e.history or _survived(seen, e))
+        kept = tuple(e for e in before if not e.history or _survived(observation, e))
         if kept != before:
-            now = routed.entry_of(snapshot.owner, seen)
+            now = routed.entry_of(snapshot.owner, observation)
             self._bookmark = self._bookmark.set(routed.name, (*kept, now), routed.partition)
-            self._unseen.pop(routed.source, None)
+            self._untaken.pop(routed.source, None)
             self._pins.pop(routed.source, None)
             routed.hooks.emit(LossAccepted(routed.name, snapshot.endpoints[snapshot.owner].region))
 

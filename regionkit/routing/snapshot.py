@@ -17,47 +17,12 @@ from __future__ import annotations
 
 import msgspec
 
-from regionkit.routing.history import Descent, Lineage, Survival
-from regionkit.routing.position import Reached, as_position
+from regionkit.facts.history import Descent, Lineage, Survival
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import as_position
 from regionkit.topology import Role
 
-__all__ = ["EndpointState", "Observation", "Snapshot", "adopted", "observe", "replaced"]
-
-
-class Observation(msgspec.Struct, frozen=True, gc=False):
-    """One answer of a server about itself.
-
-    Attributes:
-        role: what it says it is; None where the server can not tell (a SQLite file without tables).
-        incarnation: which run of the server this is.
-        lineage: its history rows; None when there are none.
-        origin: where it stands, in the server's own words; "" when it can not tell.
-        reached: how far it has come; on the owner, a position that covers every commit acknowledged before `sent_at`.
-        sent_at: monotonic seconds at which the question left.
-        rtt: seconds until the answer.
-        synchronous: commits wait for replicas there, so a replica may show what the owner does not show yet.
-        waiting: such commits were waiting at that moment, or whether they were can not be seen.
-        region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
-        term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
-    """
-
-    role: Role | None
-    incarnation: str
-    lineage: Lineage | None
-    origin: str
-    reached: Reached | None
-    sent_at: float
-    rtt: float
-    synchronous: bool = False
-    waiting: bool = False
-    region: str = ""
-    term: int = 0
-
-    @property
-    def recorded(self) -> bool:
-        """Whether the newest history row tells of where this server stands."""
-        lineage = self.lineage
-        return lineage is not None and (self.origin == "" or self.origin == lineage.rows[-1].origin)
+__all__ = ["EndpointState", "Snapshot", "adopted", "observe", "replaced"]
 
 
 class EndpointState(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +33,7 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     configured: Role
     role: Role
     allowed: bool
-    seen: Observation | None = None
+    observation: Observation | None = None
     fresh_at: float | None = None
     rtt: float | None = None
     barred: str = ""
@@ -80,8 +45,8 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     @property
     def lineage(self) -> Lineage | None:
         """Its history rows, when they tell of where it stands."""
-        seen = self.seen
-        return seen.lineage if seen is not None and seen.recorded else None
+        observation = self.observation
+        return observation.lineage if observation is not None and observation.recorded else None
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
@@ -107,31 +72,32 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
         return next(i for i, e in enumerate(self.endpoints) if e.id == endpoint)
 
 
-def observe(snapshot: Snapshot, index: int, seen: Observation, fresh_at: float | None) -> Snapshot:
+def observe(snapshot: Snapshot, index: int, observation: Observation, fresh_at: float | None) -> Snapshot:
     """The snapshot after an answer of endpoint `index`; `fresh_at` is what the ring of samples proves of it."""
     old = snapshot.endpoints[index]
-    if old.seen is not None:
-        if seen.sent_at < old.seen.sent_at:
+    if old.observation is not None:
+        if observation.sent_at < old.observation.sent_at:
             return snapshot
-        if old.seen.incarnation == seen.incarnation:
-            seen = _still_standing(old.seen, seen)
+        if old.observation.incarnation == observation.incarnation:
+            observation = _still_standing(old.observation, observation)
             if (
                 old.fresh_at is not None
                 and (fresh_at is None or fresh_at < old.fresh_at)
-                and _same_history(old.seen, seen)
+                and _same_history(old.observation, observation)
             ):
                 fresh_at = old.fresh_at
-    if not seen.recorded:
+    if not observation.recorded:
         fresh_at = None  # its positions are of a history that has no name yet
-    rtt = seen.rtt if old.rtt is None else min(seen.rtt, 0.8 * old.rtt + 0.2 * seen.rtt)
-    new = msgspec.structs.replace(old, seen=seen, role=seen.role or old.configured, fresh_at=fresh_at, rtt=rtt)
-    if seen.region not in ("", old.region):
-        new = msgspec.structs.replace(new, region=seen.region, allowed=seen.region in snapshot.regions)
+    rtt = observation.rtt if old.rtt is None else min(observation.rtt, 0.8 * old.rtt + 0.2 * observation.rtt)
+    role = observation.role or old.configured
+    new = msgspec.structs.replace(old, observation=observation, role=role, fresh_at=fresh_at, rtt=rtt)
+    if observation.region not in ("", old.region):
+        new = msgspec.structs.replace(new, region=observation.region, allowed=observation.region in snapshot.regions)
     endpoints = (*snapshot.endpoints[:index], new, *snapshot.endpoints[index + 1 :])
     if (
-        old.seen is not None
+        old.observation is not None
         and old.role is new.role
-        and _same_claim(old.seen, seen)
+        and _same_claim(old.observation, observation)
         and not _lags_behind(new, snapshot.lineage)
     ):
         return msgspec.structs.replace(snapshot, endpoints=endpoints)
@@ -151,7 +117,7 @@ def adopted(snapshot: Snapshot, lineage: Lineage | None) -> Snapshot:
     What primaries of other histories said before is forgotten: one that is off for good would fence the store for ever. One
     that is still there says so again.
     """
-    endpoints = tuple(e if lineage is None or _accepts(e, lineage) else _unseen(e) for e in snapshot.endpoints)
+    endpoints = tuple(e if lineage is None or _accepts(e, lineage) else _forgotten(e) for e in snapshot.endpoints)
     return _with_owner(msgspec.structs.replace(snapshot, lineage=lineage, settled=lineage is not None), endpoints)
 
 
@@ -160,18 +126,18 @@ def _accepts(endpoint: EndpointState, lineage: Lineage) -> bool:
     return endpoint.role is not Role.PRIMARY or (own is not None and own.descent(lineage) is not Descent.APART)
 
 
-def _unseen(endpoint: EndpointState) -> EndpointState:
-    return msgspec.structs.replace(endpoint, seen=None, role=endpoint.configured, fresh_at=None)
+def _forgotten(endpoint: EndpointState) -> EndpointState:
+    return msgspec.structs.replace(endpoint, observation=None, role=endpoint.configured, fresh_at=None)
 
 
-def _still_standing(old: Observation, seen: Observation) -> Observation:
+def _still_standing(old: Observation, observation: Observation) -> Observation:
     """An answer of the same run that can not tell its origin: the run still stands where it said before.
 
     A PostgreSQL standby knows its timeline only while it receives; what it applied of that timeline stays applied.
     """
-    if seen.origin == "" and old.origin != "" and seen.role is old.role:
-        return msgspec.structs.replace(seen, origin=old.origin)
-    return seen
+    if observation.origin == "" and old.origin != "" and observation.role is old.role:
+        return msgspec.structs.replace(observation, origin=old.origin)
+    return observation
 
 
 def _lags_behind(endpoint: EndpointState, known: Lineage | None) -> bool:
@@ -194,7 +160,7 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
         return msgspec.structs.replace(snapshot, endpoints=endpoints, lineage=known, settled=settled)
     barred = [_barred(endpoint, known, endpoints) for endpoint in endpoints]
     claims = [i for i, e in enumerate(endpoints) if e.role is Role.PRIMARY and not barred[i]]
-    proved = [i for i in claims if endpoints[i].seen is not None]
+    proved = [i for i in claims if endpoints[i].observation is not None]
     owner = -1
     if len(proved) == 1:
         owner = proved[0]
@@ -223,12 +189,14 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
 
 def _rivals(endpoint: EndpointState) -> bool:
     """Whether it says that it is the primary of a history, barred or not: then the configuration alone proves nothing."""
-    return endpoint.role is Role.PRIMARY and endpoint.seen is not None and endpoint.seen.lineage is not None
+    return (
+        endpoint.role is Role.PRIMARY and endpoint.observation is not None and endpoint.observation.lineage is not None
+    )
 
 
 def _is_unrecorded(endpoint: EndpointState) -> bool:
-    seen = endpoint.seen
-    return seen is not None and seen.lineage is not None and not seen.recorded
+    observation = endpoint.observation
+    return observation is not None and observation.lineage is not None and not observation.recorded
 
 
 def _newest(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> tuple[Lineage | None, bool]:
@@ -253,26 +221,29 @@ def _agreed(found: list[Lineage]) -> Lineage | None:
 
 def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> str:
     """Why an endpoint fails the epoch filter; "" when it passes."""
-    seen = endpoint.seen
-    if seen is None:
+    observation = endpoint.observation
+    if observation is None:
         return ""
     if endpoint.role is Role.REPLICA:
         return _barred_replica(endpoint, known)
-    newest = max(e.seen.term for e in endpoints if e.seen is not None)
-    if seen.term < newest:
-        return f"it was elected in term {seen.term}, and the cluster is in term {newest}: it was replaced as primary"
-    if seen.lineage is None:
+    newest = max(e.observation.term for e in endpoints if e.observation is not None)
+    if observation.term < newest:
+        return f"it was elected in term {observation.term}, and the cluster is in term {newest}: it was replaced as primary"
+    if observation.lineage is None:
         return _barred_without_history(endpoint, known, endpoints)
-    if not seen.recorded:
+    if not observation.recorded:
         return "it was promoted, and no history row tells of it: the monitor writes one where the server proves it, else adopt it"
     if known is None:
         return "it and another primary were promoted apart; neither descends from the other"
-    descent = seen.lineage.descent(known)
+    descent = observation.lineage.descent(known)
     if descent is Descent.OLDER:
-        return f"it is at epoch {seen.lineage.current.epoch}, the store at {known.current.epoch}: it was replaced as primary"
+        epoch = observation.lineage.current.epoch
+        return f"it is at epoch {epoch}, the store at {known.current.epoch}: it was replaced as primary"
     if descent is Descent.APART:
         return "its history does not descend from the last known one"
-    if any(other.lineage is not None and other.lineage.descent(seen.lineage) is Descent.NEWER for other in endpoints):
+    if any(
+        other.lineage is not None and other.lineage.descent(observation.lineage) is Descent.NEWER for other in endpoints
+    ):
         return "another endpoint's history goes on from its own: it was replaced as primary"
     twins = [
         other
@@ -280,20 +251,20 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
         if other is not endpoint
         and other.role is Role.PRIMARY
         and other.lineage is not None
-        and other.lineage.descent(seen.lineage) is Descent.APART
+        and other.lineage.descent(observation.lineage) is Descent.APART
     ]
     return "another primary's history was promoted apart from this one" if twins else ""
 
 
 def _barred_replica(endpoint: EndpointState, known: Lineage | None) -> str:
-    lineage, seen = endpoint.lineage, endpoint.seen
-    if lineage is None or known is None or seen is None:
+    lineage, observation = endpoint.lineage, endpoint.observation
+    if lineage is None or known is None or observation is None:
         return ""
     if lineage.descent(known) is Descent.APART:
         return "it follows a history that was promoted apart from ours"
-    if seen.reached is None or not _lags_behind(endpoint, known):
+    if observation.reached is None or not _lags_behind(endpoint, known):
         return ""
-    if known.survival(lineage.current.history, as_position(seen.reached)) is Survival.LOST:
+    if known.survival(lineage.current.history, as_position(observation.reached)) is Survival.LOST:
         return "it followed the primary that was replaced, past the fork"
     return ""
 
@@ -303,6 +274,6 @@ def _barred_without_history(
 ) -> str:
     if known is not None:
         return "its history rows are gone: it is not a copy of what was known here"
-    if endpoint.configured is not Role.PRIMARY and not (endpoint.seen and endpoint.seen.term):
+    if endpoint.configured is not Role.PRIMARY and not (endpoint.observation and endpoint.observation.term):
         return "it reports to be primary against the configuration, and without history rows nothing proves it"
     return ""

@@ -15,7 +15,7 @@ from collections import deque
 
 import msgspec
 
-from regionkit.routing.position import Position, Reached, reaches
+from regionkit.facts.position import Position, Reached, reaches
 
 __all__ = ["RING", "Ring", "Sample"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 from regionkit.routing.hotkeys import HotKey
-from regionkit.routing.observed import ObservedStore
 from regionkit.routing.snapshot import EndpointState
+from regionkit.routing.store_state import StoreState
 
 __all__ = ["EndpointStatus", "Status", "status_of"]
 
@@ -107,15 +107,15 @@ def _row(e: EndpointStatus, local: str) -> tuple[str, ...]:
 
 
 def status_of(
-    stores: Iterable[ObservedStore], local: str, now: float, hot_keys: Mapping[str, tuple[HotKey, ...]] | None = None
+    stores: Iterable[StoreState], local: str, now: float, hot_keys: Mapping[str, tuple[HotKey, ...]] | None = None
 ) -> Status:
     """The status of what is observed at `now` (monotonic seconds). `hot_keys` by source."""
     rows = []
-    for observed in stores:
-        snapshot = observed.snapshot
+    for state in stores:
+        snapshot = state.snapshot
         for index, e in enumerate(snapshot.endpoints):
-            lineage = None if e.seen is None else e.seen.lineage
-            lag = 0.0 if index == snapshot.owner and e.seen is not None else None
+            lineage = None if e.observation is None else e.observation.lineage
+            lag = 0.0 if index == snapshot.owner and e.observation is not None else None
             if index != snapshot.owner and e.fresh_at is not None:
                 lag = max(0.0, now - e.fresh_at)
             rows.append(
@@ -128,10 +128,10 @@ def status_of(
                     lag=lag,
                     rtt=e.rtt,
                     epoch=None if lineage is None else lineage.current.epoch,
-                    read_breaker=observed.breaker(index, Kind.READ).state.value,
-                    write_breaker=observed.breaker(index, Kind.WRITE).state.value,
-                    in_flight=observed.loads[index],
-                    partition=observed.shard.name,
+                    read_breaker=state.breaker(index, Kind.READ).state.value,
+                    write_breaker=state.breaker(index, Kind.WRITE).state.value,
+                    in_flight=state.loads[index],
+                    partition=state.shard.name,
                 )
             )
     return Status(local, tuple(rows), dict(hot_keys or {}))
@@ -144,6 +144,6 @@ def _state(e: EndpointState) -> str:
         return f"fenced: {e.barred}"
     if e.read_open or e.write_open:
         return e.read_open or e.write_open
-    if e.seen is not None:
+    if e.observation is not None:
         return "up"
     return f"not seen yet: {e.trouble}" if e.trouble else "not seen yet"

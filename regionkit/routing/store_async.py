@@ -6,25 +6,27 @@ import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from regionkit.backends.base_async import AsyncEndpointBackend
-from regionkit.backends.values import BlockMode, Capabilities, Failure
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint_async import AsyncEndpointBackend
+from regionkit.contract.outcomes import Failure
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncSlots, agather
-from regionkit.core.deadline import LONGEST_TIMEOUT
+from regionkit.core.deadline import FOREVER, LONGEST_TIMEOUT
 from regionkit.core.events import EventHooks
 from regionkit.core.retry import RetryBudget, RetryPolicy
 from regionkit.errors import ConfigurationError, ResidencyViolation
-from regionkit.routing.bookmark import OWNER_ONLY, Entry, source
-from regionkit.routing.consistency import Consistency, Level, OnStale
-from regionkit.routing.decision import FOREVER, Kind, Request
+from regionkit.facts.bookmark import OWNER_ONLY, Entry, source
+from regionkit.facts.consistency import Consistency, Level, OnStale
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position, as_position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing.explain import Explanation
-from regionkit.routing.observed import ObservedStore, RequestClass
-from regionkit.routing.position import Position, as_position
-from regionkit.routing.snapshot import EndpointState, Observation
+from regionkit.routing.snapshot import EndpointState
+from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["AsyncRoutedStore", "having"]
+__all__ = ["AsyncRoutedStore", "servers_supporting"]
 
 CONNECT_ROUND_TRIPS = 8
 """Round trips of a new connection at most: TCP, TLS, SCRAM, and the first question."""
@@ -45,7 +47,7 @@ _HAVING: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Servers by what they declare. Written down here, as a refusal can not load every backend to look."""
 
 
-def having(capability: str) -> str:
+def servers_supporting(capability: str) -> str:
     """The servers that have a mode of blocks, "markers", "bounded" or "strong", for a refusal's advice."""
     *others, last = _HAVING[capability]
     return f"{', '.join(others)} and {last}"
@@ -70,20 +72,20 @@ class AsyncRoutedStore:
 
     def __init__(
         self,
-        observed: ObservedStore,
+        state: StoreState,
         backends: Sequence[AsyncEndpointBackend | None],
         profile: Profile,
         clock: Clock,
         hooks: EventHooks,
     ) -> None:
-        self.observed = observed
+        self.state = state
         self.backends = list(backends)
         self.profile = profile
         self.clock = clock
         self.hooks = hooks
-        self.store: Store = observed.store
+        self.store: Store = state.store
         self.name = self.store.name
-        self.partition = observed.shard.name
+        self.partition = state.shard.name
         self.source = source(self.name, self.partition)
         self.capabilities: Capabilities | None = next((b.capabilities for b in backends if b is not None), None)
         self.policy = RetryPolicy()
@@ -110,7 +112,7 @@ class AsyncRoutedStore:
         """The connections to an endpoint that a decision named."""
         found = self.backends[index]
         if found is None:  # decide() refuses it first; this line is the second lock on the same door
-            region = self.observed.snapshot.endpoints[index].region
+            region = self.state.snapshot.endpoints[index].region
             raise ResidencyViolation(
                 f"{region} is outside the residency of {self.name!r}.", why="no connection is made."
             )
@@ -136,7 +138,7 @@ class AsyncRoutedStore:
         if found is None:
             self._check_level(consistency.level)
             if prefer is not None:
-                check_regions(self.name, prefer, self.observed.regions)
+                check_regions(self.name, prefer, self.state.regions)
             if len(self._classes) >= MOST_CLASSES:
                 self._classes.clear()
             prefer = prefer or self.prefer
@@ -160,13 +162,13 @@ class AsyncRoutedStore:
             raise ConfigurationError(
                 f"store {self.name!r}: BOUNDED reads are not possible on {can.server}.",
                 why="nothing there tells how far a copy has come.",
-                fix=f"ask for SESSION or EVENTUAL; {having('bounded')} have BOUNDED.",
+                fix=f"ask for SESSION or EVENTUAL; {servers_supporting('bounded')} have BOUNDED.",
             )
         if level is Level.STRONG and not can.strong:
             raise ConfigurationError(
                 f"store {self.name!r}: STRONG reads are not possible on {can.server}.",
                 why="no endpoint there is the one that has everything.",
-                fix=f"ask for SESSION; {having('strong')} have STRONG.",
+                fix=f"ask for SESSION; {servers_supporting('strong')} have STRONG.",
             )
 
     def check_mode(self, mode: BlockMode) -> None:
@@ -183,7 +185,7 @@ class AsyncRoutedStore:
                 raise ConfigurationError(
                     f"store {self.name!r}: {name}=True is not possible on {can.server}.",
                     why="a write block there is one transaction as it is." if always else there,
-                    fix=f"leave it out; {having(name)} have {name}=.",
+                    fix=f"leave it out; {servers_supporting(name)} have {name}=.",
                 )
 
     @property
@@ -201,19 +203,19 @@ class AsyncRoutedStore:
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
         self._state.refreshing = AsyncSlots(1)
-        self.observed.renew()
+        self.state.renew()
         for backend in self.backends:
             if backend is not None:
                 backend.abandon()
 
     def refused(self, index: int) -> bool:
         """Whether residency refuses an endpoint, as far as is known where it stands."""
-        e = self.observed.snapshot.endpoints[index]
+        e = self.state.snapshot.endpoints[index]
         return self.backends[index] is None or (e.region != "" and not e.allowed)
 
     def nearest(self) -> list[int]:
         """Allowed endpoints that are up, the nearest first."""
-        snapshot = self.observed.snapshot
+        snapshot = self.state.snapshot
         up = [
             (e.region != snapshot.local, FOREVER if e.rtt is None else e.rtt, i)
             for i, e in enumerate(snapshot.endpoints)
@@ -250,54 +252,54 @@ class AsyncRoutedStore:
             return None
         try:
             timeout = min(self.profile.probe_timeout, within)
-            seen = await backend.probe(timeout, min(self._connecting(index), within))
+            observation = await backend.probe(timeout, min(self._connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
-                self.observed.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
+                self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
                 raise
             self.lost(index)
-            self.observed.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
+            self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
             return None
-        self.seen(index, seen)
-        self.observed.probed(index, ok=True)
-        return seen
+        self.take_in(index, observation)
+        self.state.probed(index, ok=True)
+        return observation
 
     def _connecting(self, index: int) -> float:
         """Seconds that making a connection may take: TLS and authentication are up to eight round trips."""
-        rtt = self.observed.snapshot.endpoints[index].rtt
+        rtt = self.state.snapshot.endpoints[index].rtt
         timeout = self.profile.probe_timeout
         return timeout * 4.0 if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
 
-    def seen(self, index: int, seen: Observation) -> None:
+    def take_in(self, index: int, observation: Observation) -> None:
         """A server answered; where it is another run or has another role than before, its pooled connections go."""
-        before = self.observed.snapshot.endpoints[index].seen
-        self.observed.observe(index, seen)
+        before = self.state.snapshot.endpoints[index].observation
+        self.state.observe(index, observation)
         if before is None:
             return
-        other_run = before.incarnation not in ("", seen.incarnation)  # "": its connections died and are gone
-        if other_run or before.role is not seen.role:
+        other_run = before.incarnation not in ("", observation.incarnation)  # "": its connections died and are gone
+        if other_run or before.role is not observation.role:
             self.backend(index).evict()
 
     def lost(self, index: int) -> None:
         """A connection to an endpoint died: prove everything anew."""
-        self.observed.forget(index)
+        self.state.forget(index)
 
-    def entry(self, index: int, position: Position | None, incarnation: str, *, seen: bool) -> Entry:
+    def entry(self, index: int, position: Position | None, incarnation: str, *, from_read: bool) -> Entry:
         """The bookmark entry of a position at an endpoint; "read from the owner" where none can be told."""
-        e: EndpointState = self.observed.snapshot.endpoints[index]
+        e: EndpointState = self.state.snapshot.endpoints[index]
         lineage = e.lineage
-        if position is None or lineage is None or e.seen is None or e.seen.incarnation != incarnation:
+        if position is None or lineage is None or e.observation is None or e.observation.incarnation != incarnation:
             return OWNER_ONLY
         row = lineage.current
-        return Entry(row.history, row.epoch, position, seen)
+        return Entry(row.history, row.epoch, position, from_read)
 
-    def entry_of(self, index: int, seen: Observation) -> Entry:
+    def entry_of(self, index: int, observation: Observation) -> Entry:
         """The bookmark entry of all that an endpoint may have shown until it answered."""
-        self.seen(index, seen)
-        position = None if seen.reached is None else as_position(seen.reached)
-        replica = index != self.observed.snapshot.owner
-        return self.entry(index, position, seen.incarnation, seen=replica)
+        self.take_in(index, observation)
+        position = None if observation.reached is None else as_position(observation.reached)
+        replica = index != self.state.snapshot.owner
+        return self.entry(index, position, observation.incarnation, from_read=replica)
 
     def deadline_of(self, kind: Kind) -> float:
         """The profile's time-out of a call."""
@@ -324,12 +326,12 @@ class AsyncRoutedStore:
             wait_until=self.clock.monotonic() + self.profile.longest_wait,
             home=self.write_class.request.home,
         )
-        return Explanation(self.observed.decide(request), self.guarantees(), self.capabilities)
+        return Explanation(self.state.decide(request), self.guarantees(), self.capabilities)
 
     def guarantees(self) -> tuple[str, ...]:
         """What the store's backend and state promise, in words."""
         notes = [] if self.capabilities is None else list(self.capabilities.notes)
-        snapshot = self.observed.snapshot
-        if snapshot.lineage is None and any(e.seen is not None for e in snapshot.endpoints):
+        snapshot = self.state.snapshot
+        if snapshot.lineage is None and any(e.observation is not None for e in snapshot.endpoints):
             notes.append("no history rows: bookmarks say 'owner only' until kit.create_tables() was called")
         return tuple(notes)

@@ -5,9 +5,9 @@ Nothing is imported before it is used; drivers are needed only for the servers t
 
 from __future__ import annotations
 
-import importlib
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from regionkit.testing import servers
@@ -38,33 +38,23 @@ __all__ = [
     "servers",
 ]
 
-_HOMES = MappingProxyType(
+__getattr__, __dir__ = lazy_names(
+    __name__,
     {
-        "FaultProxy": "regionkit.testing.proxy",
-        "Guarantee": "regionkit.testing.guarantees",
-        "History": "regionkit.testing.history",
-        "Operation": "regionkit.testing.history",
-        "Recorder": "regionkit.testing.recorder",
-        "ServerUnavailable": "regionkit.testing.servers.provider",
-        "Violation": "regionkit.testing.guarantees",
-        "VirtualClock": "regionkit.testing.clock",
-        "check": "regionkit.testing.checking",
-        "check_outcomes": "regionkit.testing.checking",
-        "check_sessions": "regionkit.testing.checking",
-        "check_staleness": "regionkit.testing.checking",
-        "check_survival": "regionkit.testing.checking",
-        "crash_points": "regionkit.testing.crash",
-    }
+        "FaultProxy": "proxy",
+        "Guarantee": "guarantees",
+        "History": "history",
+        "Operation": "history",
+        "Recorder": "recorder",
+        "ServerUnavailable": "servers.provider",
+        "Violation": "guarantees",
+        "VirtualClock": "clock",
+        "check": "checking",
+        "check_outcomes": "checking",
+        "check_sessions": "checking",
+        "check_staleness": "checking",
+        "check_survival": "checking",
+        "crash_points": "crash",
+        "servers": "",
+    },
 )
-
-
-def __getattr__(name: str) -> Any:
-    if name == "servers":
-        return importlib.import_module("regionkit.testing.servers")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

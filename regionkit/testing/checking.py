@@ -34,7 +34,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from itertools import accumulate
 
-from regionkit.routing.consistency import Level
+from regionkit.facts.consistency import Level
 from regionkit.testing.guarantees import (
     MOST_FINDINGS,
     SESSION_GUARANTEES,

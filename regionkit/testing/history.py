@@ -21,7 +21,7 @@ from typing import Final, Literal
 import msgspec
 
 from regionkit.errors import ConfigurationError
-from regionkit.routing.consistency import Consistency, Level
+from regionkit.facts.consistency import Consistency, Level
 
 __all__ = ["History", "Key", "Kind", "Mark", "Operation", "Outcome"]
 

@@ -17,7 +17,7 @@ import msgspec
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.errors import RegionKitError, UsageError
-from regionkit.routing.consistency import SESSION, Consistency
+from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.testing.history import FORMAT, UNSET, Begins, Header, History, Key, Kind, Mark, Operation, Outcome, Sent
 
 __all__ = ["Pending", "RecordedSession", "Recorder"]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from regionkit.errors import ConfigurationError
-from regionkit.routing.consistency import Level
+from regionkit.facts.consistency import Level
 from regionkit.testing.guarantees import (
     MOST_FINDINGS,
     SESSION_GUARANTEES,

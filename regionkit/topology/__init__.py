@@ -4,9 +4,9 @@ No I/O but reading the TOML file. Everything here is checked when it is made: a 
 work, as far as can be told without a server.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from regionkit.core.lazy import lazy_names
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.homes import HOMES, Contextual, Directory, Hashed, Home, Intrinsic
 from regionkit.topology.options import SessionOptions, SqlOptions
@@ -20,9 +20,12 @@ from regionkit.topology.topology import Topology
 from regionkit.topology.urls import ParsedUrl, Tls, mask_url, sql_url
 
 if TYPE_CHECKING:
+    from regionkit.topology.cassandra_store import CassandraStore
     from regionkit.topology.client_options import CassandraOptions, MongoOptions, RedisOptions
-    from regionkit.topology.client_stores import CassandraStore, MemoryStore, MongoStore, RedisStore
     from regionkit.topology.loading import Loaded, load_toml, parse_toml
+    from regionkit.topology.memory_store import MemoryStore
+    from regionkit.topology.mongo_store import MongoStore
+    from regionkit.topology.redis_store import RedisStore
     from regionkit.topology.server_urls import ServerUrl, server_url
 
 __all__ = [
@@ -75,24 +78,21 @@ __all__ = [
     "sql_url",
 ]
 
-_LATER = {
-    "CassandraOptions": "client_options",
-    "CassandraStore": "client_stores",
-    "Loaded": "loading",
-    "MemoryStore": "client_stores",
-    "MongoOptions": "client_options",
-    "MongoStore": "client_stores",
-    "RedisOptions": "client_options",
-    "RedisStore": "client_stores",
-    "ServerUrl": "server_urls",
-    "load_toml": "loading",
-    "parse_toml": "loading",
-    "server_url": "server_urls",
-}
-"""Names loaded when they are asked for: not every application has every kind of store, or a TOML file."""
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(f"regionkit.topology.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CassandraOptions": "client_options",
+        "CassandraStore": "cassandra_store",
+        "Loaded": "loading",
+        "MemoryStore": "memory_store",
+        "MongoOptions": "client_options",
+        "MongoStore": "mongo_store",
+        "RedisOptions": "client_options",
+        "RedisStore": "redis_store",
+        "ServerUrl": "server_urls",
+        "load_toml": "loading",
+        "parse_toml": "loading",
+        "server_url": "server_urls",
+    },
+)
+"""Not every application has every kind of store, or a TOML file."""

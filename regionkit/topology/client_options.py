@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, shown
 from regionkit.topology.options import check_flag, check_number
+from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["CassandraOptions", "MongoOptions", "RedisOptions"]
 

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any, get_args
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, sequence_of, shown
 from regionkit.topology.urls import Tls, mask_url
+from regionkit.topology.validation import did_you_mean, sequence_of, shown
 
 __all__ = ["Endpoint", "Role"]
 

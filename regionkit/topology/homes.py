@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Protocol
 from zlib import crc32
 
 from regionkit.errors import ConfigurationError, UnknownHome
-from regionkit.topology.mistakes import sequence_of, shown
 from regionkit.topology.registry import named
+from regionkit.topology.validation import sequence_of, shown
 
 __all__ = ["HOMES", "SLOTS", "Contextual", "Directory", "Hashed", "Home", "Intrinsic", "check_key", "home", "slot"]
 

@@ -17,17 +17,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.client_stores import CassandraStore, MemoryStore, MongoStore, RedisStore
+from regionkit.topology.cassandra_store import CassandraStore
 from regionkit.topology.endpoints import Endpoint
-from regionkit.topology.mistakes import did_you_mean, located, shown
+from regionkit.topology.memory_store import MemoryStore
+from regionkit.topology.mongo_store import MongoStore
 from regionkit.topology.preferences import preference
 from regionkit.topology.profiles import Profile, profile
+from regionkit.topology.redis_store import RedisStore
 from regionkit.topology.regions import Region
 from regionkit.topology.residency import Residency
 from regionkit.topology.stores import SqlStore, Store
 from regionkit.topology.strategies import strategy
 from regionkit.topology.topology import Topology
 from regionkit.topology.url_parts import MASK
+from regionkit.topology.validation import did_you_mean, located, shown
 from regionkit.topology.variables import expand, expand_url, scrubber
 
 __all__ = ["Loaded", "load_toml", "parse_toml"]

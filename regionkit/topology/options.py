@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, from_mapping, shown
+from regionkit.topology.validation import did_you_mean, from_mapping, shown
 
 __all__ = ["SessionOptions", "SqlOptions", "check_flag", "check_number", "options_from"]
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, sequence_of, shown
 from regionkit.topology.registry import named
+from regionkit.topology.validation import did_you_mean, sequence_of, shown
 
 __all__ = [
     "NEAREST_WINDOW",

@@ -12,7 +12,7 @@ from typing import Any
 
 from regionkit.core.deadline import LONGEST_TIMEOUT
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, from_mapping, shown
+from regionkit.topology.validation import did_you_mean, from_mapping, shown
 
 __all__ = ["PROFILES", "Profile", "profile"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from regionkit.topology.mistakes import check_name
+from regionkit.topology.validation import check_name
 
 __all__ = ["Region"]
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TypeVar
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, from_mapping, shown
+from regionkit.topology.validation import did_you_mean, from_mapping, shown
 
 __all__ = ["named"]
 

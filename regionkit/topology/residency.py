@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import sequence_of, shown
 from regionkit.topology.regions import Region
+from regionkit.topology.validation import sequence_of, shown
 
 __all__ = ["Residency"]
 

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, shown
 from regionkit.topology.url_parts import mask_url, split_url
 from regionkit.topology.urls import Tls
+from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["ServerUrl", "server_url"]
 

@@ -11,22 +11,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, TypeVar, Unpack
 
 from regionkit.errors import ConfigurationError
 from regionkit.topology.endpoints import Endpoint, Role
-from regionkit.topology.mistakes import check_name, did_you_mean, located, sequence_of, shown
 from regionkit.topology.options import SessionOptions, SqlOptions, options_from
 from regionkit.topology.preferences import PREFERENCES, Nearest, Preference
 from regionkit.topology.residency import Residency
 from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Shard, Strategy
 from regionkit.topology.urls import ParsedUrl, sql_url
+from regionkit.topology.validation import check_name, did_you_mean, located, sequence_of, shown
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
-__all__ = ["AsyncYields", "SqlStore", "Store", "Yields"]
+__all__ = ["AsyncYields", "SqlStore", "Store", "StoreArguments", "Yields"]
 
 N_co = TypeVar("N_co", covariant=True)
 
@@ -52,6 +52,16 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 _LOCAL_READ_GLOBAL_WRITE = LocalReadGlobalWrite()
 _EVERYWHERE = Residency()
 _NEAREST = Nearest()
+
+
+class StoreArguments(TypedDict, total=False):
+    """What every store class takes beside its own arguments. See `Store`."""
+
+    strategy: Strategy
+    residency: Residency
+    endpoints: Iterable[Endpoint]
+    prefer: Preference
+    fence: str | None
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -196,13 +206,9 @@ class SqlStore(Store):
         self,
         name: str,
         *,
-        strategy: Strategy = _LOCAL_READ_GLOBAL_WRITE,
-        residency: Residency = _EVERYWHERE,
-        endpoints: Iterable[Endpoint] = (),
         options: SqlOptions | Mapping[str, Any] | None = None,
         session: SessionOptions | Mapping[str, Any] | None = None,
-        prefer: Preference = _NEAREST,
-        fence: str | None = None,
+        **common: Unpack[StoreArguments],
     ) -> None:
         """Checks what can be seen without the topology, URLs and their TLS included.
 
@@ -210,9 +216,7 @@ class SqlStore(Store):
             ConfigurationError: as `Store`; an unknown or bad option; a URL of another dialect or driver, one that
                 weakens TLS, a `read_url` to another address, or endpoints on different kinds of server.
         """
-        Store.__init__(
-            self, name, strategy=strategy, residency=residency, endpoints=endpoints, prefer=prefer, fence=fence
-        )
+        Store.__init__(self, name, **common)
         where = f"store {name!r}"
         engine_options = located(where, lambda: options_from("options", SqlOptions, options))
         session_options = located(where, lambda: options_from("session", SessionOptions, session))

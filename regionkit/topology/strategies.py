@@ -14,8 +14,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from regionkit.errors import ConfigurationError
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.homes import HOMES, Hashed, Home, home
-from regionkit.topology.mistakes import did_you_mean, shown
 from regionkit.topology.registry import named
+from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["STRATEGIES", "LocalReadGlobalWrite", "Shard", "Strategy", "WritePartitioning", "strategy"]
 

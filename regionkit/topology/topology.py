@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from regionkit.errors import ConfigurationError
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.homes import Directory
-from regionkit.topology.mistakes import check_name, did_you_mean, sequence_of, shown
 from regionkit.topology.preferences import check_regions
 from regionkit.topology.regions import Region
 from regionkit.topology.stores import Store
 from regionkit.topology.strategies import WritePartitioning
+from regionkit.topology.validation import check_name, did_you_mean, sequence_of, shown
 
 __all__ = ["Topology"]
 

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from regionkit.errors import ConfigurationError
-from regionkit.topology.mistakes import did_you_mean, shown
 from regionkit.topology.url_parts import UrlParts, mask_url, split_url
+from regionkit.topology.validation import did_you_mean, shown
 from regionkit.topology.variables import has_variable
 
 __all__ = ["ParsedUrl", "Tls", "mask_url", "sql_url"]

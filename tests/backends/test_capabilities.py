@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from regionkit.backends.values import Capabilities
+from regionkit.contract.capabilities import Capabilities
 from regionkit.topology import Store
 
 OWNER = "the owner, primary as configured or by descent"
@@ -85,5 +85,5 @@ def test_the_table_names_every_field_and_every_backend() -> None:
     names, table = EXPECTED
     assert {f.name for f in fields(Capabilities)} == {"server", "notes", *names}
     assert table.keys() == HOMES.keys()
-    import_module("regionkit.topology.client_stores")
+    import_module("regionkit.topology.loading")
     assert {kind.backend for kind in Store.__subclasses__()} == {backend for backend, _, _ in HOMES.values()}

@@ -25,10 +25,10 @@ from regionkit import (
     Topology,
     UsageError,
 )
-from regionkit.backends.cassandra.shared import MOST_SKEW, shared_by
+from regionkit.backends.cassandra.keyspace_state import MOST_SKEW, shared_by
 from regionkit.core.concurrency_async import agather
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 
 KEY = "a key of more than sixteen characters"
 HERE, THERE = "ap-northeast-2", "eu-west-1"
@@ -207,7 +207,7 @@ async def test_a_region_without_its_data_centre_says_so(rig: CassandraStoreRig) 
         assert s.last_route.region == THERE
         store = kit._store("orders").shards[0]
         with pytest.raises(RegionUnavailable, match=f"no data centre 'atlantis' for region {HERE}") as caught:
-            await store.backend(0).lease(Kind.READ, Deadline(store.clock, 60.0), 60.0)
+            await store.backend(0).check_out(Kind.READ, Deadline(store.clock, 60.0), 60.0)
         assert "eu-west-1, us-east-1" in caught.value.why
         assert not caught.value.retryable
 
@@ -343,7 +343,7 @@ async def test_plain_writes_carry_rising_time_stamps(rig: CassandraStoreRig) -> 
                 await do.put(cql, "a", str(number))
                 row = (await cql.execute("SELECT writetime(value) AS stamp FROM things WHERE name = 'a'")).one()
                 seen.append(row.stamp)
-        entry = (await s.seen()).sources["orders/"][0]
+        entry = (await s.position_bookmark()).sources["orders/"][0]
     assert seen == sorted(set(seen))
     assert abs(seen[-1] - time.time() * 1e6) < 60e6
     assert entry.position.stamp == seen[-1]
@@ -411,7 +411,7 @@ async def test_statements_are_prepared_once_and_forgotten_in_order(rig: Cassandr
 
 
 async def test_one_connecting_serves_statements_sent_at_once(rig: CassandraStoreRig) -> None:
-    """The first statements of a block may be many; the block has one lease."""
+    """The first statements of a block may be many; the block has one checkout."""
     async with kit_of(rig) as kit, kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
         pending = [cql.execute_async(GET, ("a",)) for _ in range(30)]
         assert [(await one.result()).one() for one in pending] == [None] * 30
@@ -422,7 +422,7 @@ async def test_a_read_in_a_write_block_is_remembered_with_it(rig: CassandraStore
     async with kit_of(rig) as kit, kit.session() as s:
         async with s.write("orders") as cql:
             await do.add(cql, "n")
-        position: Any = (await s.seen()).sources["orders/"][0].position
+        position: Any = (await s.position_bookmark()).sources["orders/"][0].position
     assert position.writes == position.reads == (("us-east-1", "LOCAL_QUORUM"),)
 
 
@@ -451,7 +451,7 @@ async def test_a_write_is_told_of_where_it_went(rig: CassandraStoreRig) -> None:
         async with s.write("orders") as cql:
             await do.put(cql, "a", "tea")
             assert cql.datacenter == "eu-west-1"
-        position: Any = (await s.seen()).sources["orders/"][0].position
+        position: Any = (await s.position_bookmark()).sources["orders/"][0].position
         assert position.writes == (("eu-west-1", "LOCAL_QUORUM"),)
         async with s.read("orders") as cql:
             assert await do.get(cql, "a") == "tea"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from regionkit.backends.cassandra.cql import Facts, facts_of, joined
+from regionkit.backends.cassandra.keyspace_state import MOST_SKEW, Shared
 from regionkit.backends.cassandra.replication import Kept, decoded, encoded, reached, replication_of
-from regionkit.backends.cassandra.shared import MOST_SKEW, Shared
 from regionkit.errors import ConfigurationError, InvalidBookmark, UsageError
 from regionkit.topology import CassandraOptions
 

@@ -30,7 +30,7 @@ from regionkit import (
     WritePartitioning,
 )
 from regionkit.backends.cassandra.classify import classify
-from regionkit.backends.values import Failure
+from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency_async import agather
 
 KEY = "a key of more than sixteen characters"

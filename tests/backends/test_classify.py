@@ -16,9 +16,9 @@ from cassandra.query import SimpleStatement
 from regionkit import CassandraStore, RegionUnavailable
 from regionkit.backends.cassandra.cluster import _OnlyIdempotent
 from regionkit.backends.cassandra.endpoint import CassandraEndpoint
-from regionkit.backends.place import Place
 from regionkit.backends.sql.classify import classify
-from regionkit.backends.values import Failure, Refused
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.outcomes import Failure, Refused
 from regionkit.core.clock import SystemClock
 from regionkit.topology.profiles import profile
 
@@ -57,7 +57,7 @@ def test_a_refusal_by_cassandra_has_its_cause(error: Exception, cause: Refused |
     """Alone, or as one node's of several; a node that is gone has refused nothing, and may be back."""
     store = CassandraStore("orders", url="cassandra://10.0.0.1/shop", tls="require")
     (endpoint,) = store.shards(["eu-west-1"])[0].endpoints
-    place = Place("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=False)
+    place = EndpointContext("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=False)
     found = CassandraEndpoint(place)._translated(error)
     assert isinstance(found, RegionUnavailable)
     assert found.cause == ("" if cause is None else cause.value[0])

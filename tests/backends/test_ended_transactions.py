@@ -11,7 +11,7 @@ from fix_rigs import Rig
 from sqlalchemy import text
 
 from regionkit import RegionKit
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 
 COUNT = "SELECT count(*) FROM orders"
 

@@ -10,7 +10,7 @@ from fix_rigs import Rig
 from sqlalchemy import text
 
 from regionkit import AsyncRegionKit
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 
 COUNT = "SELECT count(*) FROM orders"
 

@@ -487,7 +487,7 @@ def test_old_markers_are_swept(kit: RegionKit, regions: MemoryRegions, clock: Vi
             s.execute_write("orders", add, idempotency_key=key)
         clock.advance(100.0)
         s.execute_write("orders", add, idempotency_key="k4")
-        backend = shard.backend(shard.observed.snapshot.owner)
+        backend = shard.backend(shard.state.snapshot.owner)
         assert [backend.sweep(Deadline(clock, 5.0), 50.0, 2) for _ in range(3)] == [2, 1, 0]
         s.execute_write("orders", add, idempotency_key="k4")
         assert regions.contents("us") == {"n": 4}

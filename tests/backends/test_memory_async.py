@@ -492,7 +492,7 @@ async def test_old_markers_are_swept(kit: AsyncRegionKit, regions: AsyncMemoryRe
             await s.execute_write("orders", add, idempotency_key=key)
         clock.advance(100.0)
         await s.execute_write("orders", add, idempotency_key="k4")
-        backend = shard.backend(shard.observed.snapshot.owner)
+        backend = shard.backend(shard.state.snapshot.owner)
         assert [await backend.sweep(Deadline(clock, 5.0), 50.0, 2) for _ in range(3)] == [2, 1, 0]
         await s.execute_write("orders", add, idempotency_key="k4")
         assert regions.contents("us") == {"n": 4}

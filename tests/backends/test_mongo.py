@@ -33,14 +33,14 @@ from regionkit import (
     Topology,
     UsageError,
 )
+from regionkit.backends.mongo.client import BlockSession
 from regionkit.backends.mongo.endpoint import MongoEndpoint
-from regionkit.backends.mongo.seen import as_timestamp, position_of
-from regionkit.backends.mongo.session import BlockSession
-from regionkit.backends.place import Place
+from regionkit.backends.mongo.observation import as_timestamp, position_of
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency import gather, sleep
 from regionkit.errors import ConfigurationError, NoEligibleEndpoint, ResidencyViolation
-from regionkit.routing.bookmark import OWNER_ONLY
+from regionkit.facts.bookmark import OWNER_ONLY
 from regionkit.testing import FaultProxy
 from regionkit.topology import profile
 
@@ -498,7 +498,7 @@ def test_regions_that_residency_refuses_are_not_read(mongo_store_rig: MongoRig) 
 def endpoint_of(store: MongoStore) -> MongoEndpoint:
     """The backend of a store's first member, without a kit."""
     endpoint = store.shards([])[0].endpoints[0]
-    return MongoEndpoint(Place("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=True))
+    return MongoEndpoint(EndpointContext("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=True))
 
 
 def test_an_operation_failure_passes_as_it_is(kit: RegionKit) -> None:

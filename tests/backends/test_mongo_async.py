@@ -32,14 +32,14 @@ from regionkit import (
     Topology,
     UsageError,
 )
+from regionkit.backends.mongo.client_async import AsyncBlockSession
 from regionkit.backends.mongo.endpoint_async import AsyncMongoEndpoint
-from regionkit.backends.mongo.seen import as_timestamp, position_of
-from regionkit.backends.mongo.session_async import AsyncBlockSession
-from regionkit.backends.place import Place
+from regionkit.backends.mongo.observation import as_timestamp, position_of
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.errors import ConfigurationError, NoEligibleEndpoint, ResidencyViolation
-from regionkit.routing.bookmark import OWNER_ONLY
+from regionkit.facts.bookmark import OWNER_ONLY
 from regionkit.testing import FaultProxy
 from regionkit.topology import profile
 
@@ -499,7 +499,9 @@ async def test_regions_that_residency_refuses_are_not_read(mongo_store_rig: Mong
 def endpoint_of(store: MongoStore) -> AsyncMongoEndpoint:
     """The backend of a store's first member, without a kit."""
     endpoint = store.shards([])[0].endpoints[0]
-    return AsyncMongoEndpoint(Place("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=True))
+    return AsyncMongoEndpoint(
+        EndpointContext("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=True)
+    )
 
 
 async def test_an_operation_failure_passes_as_it_is(kit: AsyncRegionKit) -> None:

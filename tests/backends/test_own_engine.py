@@ -30,12 +30,12 @@ from regionkit import (
     UsageError,
 )
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
-from regionkit.backends.values import Failure
+from regionkit.contract.outcomes import Failure
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
+from regionkit.facts.request import Kind
 from regionkit.testing import FaultProxy, crash_points
 
 IS_ASYNC = False
@@ -237,18 +237,18 @@ def test_a_bounded_read_looks_again(kit: RegionKit, rig: Rig) -> None:
 def test_a_look_in_the_midst_keeps_the_block_read_only(kit: RegionKit, rig: Rig) -> None:
     """Where the server stands is asked between two statements: the transaction that begins anew is read-only too."""
     backend: Any = kit._store("orders").backends[0]
-    lease = backend.lease(Kind.READ, Deadline(SYSTEM_CLOCK, 20), 20.0)
+    checkout = backend.check_out(Kind.READ, Deadline(SYSTEM_CLOCK, 20), 20.0)
 
     def work() -> None:
-        lease.connection.execute(COUNT)
-        backend.observe(lease.connection)
-        lease.connection.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+        checkout.connection.execute(COUNT)
+        backend.observe(checkout.connection)
+        checkout.connection.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
 
     try:
         with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
             drive(work)
     finally:
-        lease.release()
+        checkout.release()
     assert backend.classify(caught.value) is Failure.READ_ONLY
     assert rig.count() == 0
 

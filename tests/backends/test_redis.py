@@ -25,7 +25,7 @@ from regionkit import (
     Topology,
     UsageError,
 )
-from regionkit.backends.values import Claim
+from regionkit.contract.idempotency import Claim
 from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
 from regionkit.testing import FaultProxy

@@ -9,9 +9,9 @@ import redis
 
 from regionkit.backends.redis.classify import classify
 from regionkit.backends.redis.commands import MODULE_READS, READS, Act, judged, keys_of
-from regionkit.backends.redis.observing import NO_ID, StoredRow, fork_of
+from regionkit.backends.redis.observation import NO_ID, StoredRow, fork_of
 from regionkit.backends.redis.replies import error_of
-from regionkit.backends.values import Failure
+from regionkit.contract.outcomes import Failure
 
 PROVIDERS = pytest.mark.parametrize("provider", ["local", "wheel"])
 BEFORE_7 = {"MEMORY", "OBJECT", "XINFO", "HOST:", "POST"}

@@ -31,7 +31,7 @@ from regionkit import (
     UsageError,
 )
 from regionkit.core.concurrency import sleep
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 KEY = "a key of more than sixteen characters"
 PATTERN = Intrinsic("^(?P<region>[a-z0-9-]+):")
@@ -249,9 +249,9 @@ def test_a_lost_directory_does_not_stop_known_keys(partition_rig: PartitionRig, 
         seen(kit)
         kit.place("carts", key="c9", home=US)
         directory: Any = kit._store("carts")
-        assert directory.directory.at_once("c9") == US
+        assert directory.directory.home_without_io("c9") == US
         sleep(0.1)
-        assert directory.directory.at_once("c9") is None
+        assert directory.directory.home_without_io("c9") is None
     with RegionKit(topology(gone), local=KR, profile={"probe_timeout": 0.2}) as kit, kit.session() as s:
         with s.write("carts", key="c9") as db:
             do.put(db, "c9", "tea")
@@ -269,7 +269,7 @@ def test_a_newer_row_wins(partition_rig: PartitionRig) -> None:
         found: Any = kit._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        owner.backend(owner.observed.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
         end = time.monotonic() + 10
         with kit.session() as s:
             while True:
@@ -331,12 +331,12 @@ def test_hot_keys_are_in_the_status(kit: RegionKit, partition_rig: PartitionRig)
     """By partition, with their share."""
     found: Any = kit._store("carts")
     for number in range(4000):
-        found.at_once(f"{US}:hot" if number % 2 else f"{US}:c{number}", None)
+        found.home_without_io(f"{US}:hot" if number % 2 else f"{US}:c{number}", None)
     (half,) = kit.status().hot_keys[f"carts/{US}"]  # taking turns with others hides nothing
     assert half.key == f"{US}:hot"
     assert 0.4 < half.share < 0.6
     for _ in range(4000):
-        found.at_once(f"{US}:hot", None)
+        found.home_without_io(f"{US}:hot", None)
     status = kit.status()
     assert status.hot_keys[f"carts/{US}"][0].key == f"{US}:hot"
     assert f"hot in carts/{US}: {US}:hot has" in str(status)
@@ -394,7 +394,7 @@ def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: PartitionRi
         found: Any = old._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        owner.backend(owner.observed.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
         with RegionKit(topology, local=US, bookmark_keys=[KEY]) as new:
             seen(new)
             with new.session(key="c9") as s:
@@ -403,7 +403,7 @@ def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: PartitionRi
                 assert s.last_route is not None
                 assert s.last_route.region == KR
                 bookmark = s.bookmark()
-        assert found.at_once("c9", None).partition == US
+        assert found.home_without_io("c9", None).partition == US
         with old.session(key="c9", bookmark=bookmark) as s:
             with s.read("carts") as db:
                 assert do.get(db, "c9") == "tea"

@@ -30,7 +30,7 @@ from regionkit import (
     UsageError,
 )
 from regionkit.core.concurrency_async import asleep
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 KEY = "a key of more than sixteen characters"
 PATTERN = Intrinsic("^(?P<region>[a-z0-9-]+):")
@@ -250,9 +250,9 @@ async def test_a_lost_directory_does_not_stop_known_keys(partition_rig: Partitio
         await seen(kit)
         await kit.place("carts", key="c9", home=US)
         directory: Any = kit._store("carts")
-        assert directory.directory.at_once("c9") == US
+        assert directory.directory.home_without_io("c9") == US
         await asleep(0.1)
-        assert directory.directory.at_once("c9") is None
+        assert directory.directory.home_without_io("c9") is None
     async with AsyncRegionKit(topology(gone), local=KR, profile={"probe_timeout": 0.2}) as kit, kit.session() as s:
         async with s.write("carts", key="c9") as db:
             await do.put(db, "c9", "tea")
@@ -270,7 +270,7 @@ async def test_a_newer_row_wins(partition_rig: PartitionRig) -> None:
         found: Any = kit._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        await owner.backend(owner.observed.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        await owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
         end = time.monotonic() + 10
         async with kit.session() as s:
             while True:
@@ -332,12 +332,12 @@ async def test_hot_keys_are_in_the_status(kit: AsyncRegionKit, partition_rig: Pa
     """By partition, with their share."""
     found: Any = kit._store("carts")
     for number in range(4000):
-        found.at_once(f"{US}:hot" if number % 2 else f"{US}:c{number}", None)
+        found.home_without_io(f"{US}:hot" if number % 2 else f"{US}:c{number}", None)
     (half,) = kit.status().hot_keys[f"carts/{US}"]  # taking turns with others hides nothing
     assert half.key == f"{US}:hot"
     assert 0.4 < half.share < 0.6
     for _ in range(4000):
-        found.at_once(f"{US}:hot", None)
+        found.home_without_io(f"{US}:hot", None)
     status = kit.status()
     assert status.hot_keys[f"carts/{US}"][0].key == f"{US}:hot"
     assert f"hot in carts/{US}: {US}:hot has" in str(status)
@@ -395,7 +395,7 @@ async def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: Parti
         found: Any = old._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        await owner.backend(owner.observed.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        await owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
         async with AsyncRegionKit(topology, local=US, bookmark_keys=[KEY]) as new:
             await seen(new)
             async with new.session(key="c9") as s:
@@ -404,7 +404,7 @@ async def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: Parti
                 assert s.last_route is not None
                 assert s.last_route.region == KR
                 bookmark = await s.bookmark()
-        assert found.at_once("c9", None).partition == US
+        assert found.home_without_io("c9", None).partition == US
         async with old.session(key="c9", bookmark=bookmark) as s:
             async with s.read("carts") as db:
                 assert await do.get(db, "c9") == "tea"

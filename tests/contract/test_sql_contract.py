@@ -28,7 +28,7 @@ from regionkit import (
 from regionkit.backends.sql.schema import metadata
 from regionkit.core.concurrency import gather, sleep
 from regionkit.core.deadline import Deadline
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 KEY = "a key of more than sixteen characters"
 
@@ -197,14 +197,14 @@ def test_a_bound_holds_at_each_statement(kit: RegionKit, rig: Rig) -> None:
 
 
 def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: RegionKit) -> None:
-    """STRONG is the owner; without a lease explain says so."""
+    """STRONG is the owner; without a checkout explain says so."""
     with kit.session() as s:
         with s.read("orders", consistency=STRONG) as db:
             db.get(Order, 1)
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_decision is not None
-        assert "without a lease" in str(s.explain("orders", consistency=STRONG))
+        assert "without a checkout" in str(s.explain("orders", consistency=STRONG))
 
 
 def test_a_write_in_a_read_block_is_refused_by_the_server(kit: RegionKit, rig: Rig) -> None:
@@ -532,9 +532,9 @@ def test_explain_is_made_from_the_decision_that_was_used(kit: RegionKit) -> None
 
 def test_create_tables_is_idempotent(kit: RegionKit) -> None:
     """A second call changes nothing: the store keeps its history."""
-    before = kit._store("orders").observed.snapshot.lineage
+    before = kit._store("orders").state.snapshot.lineage
     kit.create_tables()
-    assert kit._store("orders").observed.snapshot.lineage == before
+    assert kit._store("orders").state.snapshot.lineage == before
 
 
 def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:

@@ -25,11 +25,11 @@ from regionkit import (
     RegionSession,
     UsageError,
 )
-from regionkit.backends.values import Capabilities
+from regionkit.contract.capabilities import Capabilities
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
+from regionkit.facts.placement import Placement
 from regionkit.routing.monitor import Monitor
-from regionkit.routing.placement import Placement
 
 KEY = "a key of more than sixteen characters"
 HERE = "ap-northeast-2"
@@ -328,9 +328,9 @@ def test_explain_is_made_from_the_decision_that_was_used(kit: RegionKit, store_r
 
 def test_create_tables_is_idempotent(kit: RegionKit) -> None:
     """The history stays the same one."""
-    before = kit._store("orders").shards[0].observed.snapshot.lineage
+    before = kit._store("orders").shards[0].state.snapshot.lineage
     kit.create_tables()
-    assert kit._store("orders").shards[0].observed.snapshot.lineage == before
+    assert kit._store("orders").shards[0].state.snapshot.lineage == before
     assert before is not None
 
 
@@ -370,7 +370,7 @@ def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None:
 def test_placements_are_compared_and_set(kit: RegionKit) -> None:
     """A first home is given once; a later one only over the version that was seen."""
     shard = kit._store("orders").shards[0]
-    owner = max(shard.observed.snapshot.owner, 0)
+    owner = max(shard.state.snapshot.owner, 0)
     backend = shard.backend(owner)
 
     def put(home: str, version: int, expected: int) -> Placement:

@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 
 from regionkit.core import concurrency, concurrency_async
-from regionkit.core.concurrency import Event, Slots, Task
-from regionkit.core.concurrency_async import AsyncEvent, AsyncSlots, AsyncTask
+from regionkit.core.concurrency import Flag, Slots, Task
+from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, AsyncTask
 
-NAMES = {"AsyncEvent": "Event", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
+NAMES = {"AsyncFlag": "Flag", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
 NAMES |= {"agather": "gather", "aowner": "owner", "asleep": "sleep", "spawn_async": "spawn"}
 
 SYNC = {
-    "Event": Event,
+    "Flag": Flag,
     "Slots": Slots,
     "gather": concurrency.gather,
     "sleep": concurrency.sleep,
     "spawn": concurrency.spawn,
 }
 ASYNC = {
-    "Event": AsyncEvent,
+    "Flag": AsyncFlag,
     "Slots": AsyncSlots,
     "gather": concurrency_async.agather,
     "sleep": concurrency_async.asleep,
@@ -106,7 +106,7 @@ async def test_gather_runs_all_at_once(form: dict[str, Any]) -> None:
 @both
 async def test_an_event_wakes_and_times_out(form: dict[str, Any]) -> None:
     """Unset it is False after the time-out, zero and less included; set it is True at once, until cleared."""
-    event = form["Event"]()
+    event = form["Flag"]()
     assert not event.is_set()
     for seconds in (0.0, -1.0, 0.01):
         assert await done(event.wait(seconds)) is False
@@ -121,7 +121,7 @@ async def test_an_event_wakes_and_times_out(form: dict[str, Any]) -> None:
 @both
 async def test_an_event_wakes_a_waiter(form: dict[str, Any]) -> None:
     """Long before its time-out."""
-    event, began = form["Event"](), time.monotonic()
+    event, began = form["Flag"](), time.monotonic()
     threading.Timer(0.02, event.set).start() if form is SYNC else asyncio.get_running_loop().call_later(0.02, event.set)
     assert await done(event.wait(30.0)) is True
     assert time.monotonic() - began < 5.0
@@ -194,7 +194,7 @@ def test_slots_between_threads_lose_no_permit() -> None:
 @both
 async def test_a_task_runs_and_stops(form: dict[str, Any]) -> None:
     """It runs beside its maker, stops when told, and stopping again does nothing."""
-    event, ran = form["Event"](), form["Event"]()
+    event, ran = form["Flag"](), form["Flag"]()
 
     async def loop() -> None:
         ran.set()
@@ -216,7 +216,7 @@ async def test_a_task_runs_and_stops(form: dict[str, Any]) -> None:
 async def test_a_task_may_stop_itself(form: dict[str, Any]) -> None:
     """It does not wait for its own end."""
     tasks: list[Any] = []
-    ready, ended = form["Event"](), form["Event"]()
+    ready, ended = form["Flag"](), form["Flag"]()
 
     async def loop() -> None:
         await ready.wait(5.0)

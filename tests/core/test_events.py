@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from regionkit.core import events
-from regionkit.core.events import BreakerChanged, Event, EventHooks, MonitorFailed, ReadRouted, reach, set_crash_hook
+from regionkit.core.events import Event, EventHooks, crash_point, set_crash_hook
+from regionkit.routing.events import BreakerChanged, MonitorFailed, ReadRouted
 
 READ = ReadRouted("orders", "kr", "read", "ok", 0.01)
 
@@ -142,11 +143,11 @@ def test_events_are_frozen_values() -> None:
 def test_crash_points_do_nothing_until_asked() -> None:
     """And then tell their name."""
     heard: list[str] = []
-    reach("before")
+    crash_point("before")
     set_crash_hook(heard.append)
     try:
-        reach("commit sent")
+        crash_point("commit sent")
     finally:
         set_crash_hook(None)
-    reach("after")
+    crash_point("after")
     assert heard == ["commit sent"]

@@ -44,7 +44,7 @@ from regionkit import (
     StaleRead,
     Topology,
 )
-from regionkit.backends.values import Refused
+from regionkit.contract.outcomes import Refused
 from regionkit.core.clock import SystemClock
 
 KEY = "a key of more than sixteen characters"

@@ -12,7 +12,7 @@ from fix_rigs import Order, Rig
 from sqlalchemy import text
 
 from regionkit import EVENTUAL, STRONG, AsyncRegionKit
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 
 
 class Finished(Exception):
@@ -85,7 +85,7 @@ async def test_cancelled_at_every_await(rig: Rig) -> None:
                 assert [slots.try_acquire() for _ in range(4)] == [True, True, True, False]
                 for _ in range(3):
                     slots.release()
-        assert kit._store("orders").observed.loads == [0] * len(rig.urls)
+        assert kit._store("orders").state.loads == [0] * len(rig.urls)
         async with kit.session() as s:
             async with s.read("orders", consistency=STRONG) as db:
                 rows = (await db.execute(text("SELECT id, item FROM orders"))).all()

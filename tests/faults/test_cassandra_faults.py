@@ -30,9 +30,9 @@ from regionkit import (
     StaleRead,
     Topology,
 )
-from regionkit.backends.values import Refused
+from regionkit.contract.outcomes import Refused
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind
+from regionkit.facts.request import Kind
 from regionkit.testing import servers
 
 KEY = "a key of more than sixteen characters"
@@ -347,6 +347,6 @@ def _refused(kit: RegionKit, region: str) -> str:
     """Why TLS with a region's data centre failed."""
     store: Any = kit._store("orders").shards[0]
     with pytest.raises(RegionUnavailable) as caught:
-        store.backend(REGIONS.index(region)).lease(Kind.READ, Deadline(store.clock, 60.0), 60.0)
+        store.backend(REGIONS.index(region)).check_out(Kind.READ, Deadline(store.clock, 60.0), 60.0)
     assert caught.value.cause == Refused.TLS.value[0]
     return str(caught.value.why)

@@ -27,7 +27,7 @@ from regionkit import (
     Topology,
 )
 from regionkit.backends.mongo.endpoint import MongoEndpoint
-from regionkit.backends.place import Place
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SystemClock
 from regionkit.errors import ConfigurationError
 from regionkit.testing import FaultProxy
@@ -282,7 +282,9 @@ def test_a_member_without_its_tag_is_named_and_the_others_go_on(own_mongo: Any) 
     wait_until(lambda: not bare.admin("hello").get("tags"), 20)
     store = MongoStore("orders", url=servers.url)
     member = next(e for e in store.shards([])[0].endpoints if e.id == bare.address)
-    endpoint = MongoEndpoint(Place(NAMESPACE, store, member, profile("balanced"), SystemClock(), is_async=False))
+    endpoint = MongoEndpoint(
+        EndpointContext(NAMESPACE, store, member, profile("balanced"), SystemClock(), is_async=False)
+    )
     with pytest.raises(ConfigurationError, match=bare.address):
         endpoint.probe(5.0, 5.0)
     endpoint.close()

@@ -455,7 +455,7 @@ def test_a_promotion_is_recorded_and_what_it_lost_is_told(
         with kit.session() as s:
             with s.read("orders"):
                 pass
-            lineage = kit._store("orders").shards[0].observed.snapshot.lineage
+            lineage = kit._store("orders").shards[0].state.snapshot.lineage
         assert lineage is not None
         assert [row.epoch for row in lineage.rows] == [1, 2]
         old.follow(new)

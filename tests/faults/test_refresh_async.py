@@ -27,12 +27,12 @@ async def test_a_second_call_joins_the_one_under_way(pg: Any) -> None:
 
             async def ask() -> bool:
                 await store.refresh()
-                return store.observed.snapshot.endpoints[0].seen is not None
+                return store.state.snapshot.endpoints[0].observation is not None
 
             assert await agather([ask, ask, ask]) == [True, True, True]
-            asked_at = store.observed.snapshot.endpoints[0].seen
+            asked_at = store.state.snapshot.endpoints[0].observation
             assert not await store.refresh()  # all answers came a moment ago
-            assert store.observed.snapshot.endpoints[0].seen is asked_at
+            assert store.state.snapshot.endpoints[0].observation is asked_at
 
 
 async def test_joining_ends_with_the_callers_own_time(pg: Any) -> None:
@@ -62,4 +62,4 @@ async def test_a_call_without_time_answers_for_nobody(pg: Any) -> None:
             await store.refresh(0.02)
             proxy.heal()
             assert await store.refresh()
-            assert store.observed.snapshot.endpoints[0].seen is not None
+            assert store.state.snapshot.endpoints[0].observation is not None

@@ -26,7 +26,7 @@ def modules() -> list[str]:
 def documented_by_a_protocol() -> set[str]:
     """Names of methods that a contract describes: what implements it need not say it again."""
     names: set[str] = set()
-    for home in ("regionkit.backends.base", "regionkit.backends.base_async", "regionkit.backends.sql.server"):
+    for home in ("regionkit.contract.endpoint", "regionkit.contract.endpoint_async", "regionkit.backends.sql.server"):
         for value in vars(importlib.import_module(home)).values():
             if getattr(value, "_is_protocol", False) and value.__module__ == home:
                 names |= {name for name, method in vars(value).items() if getattr(method, "__doc__", None)}

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from regionkit.routing.bookmark import EMPTY, OWNER_ONLY, Bookmark, Entry
-from regionkit.routing.consistency import BOUNDED, SESSION
-from regionkit.routing.decision import Decision, Kind, Outcome, Request
-from regionkit.routing.history import HistoryRow, lineage_of
-from regionkit.routing.position import as_position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.bookmark import EMPTY, OWNER_ONLY, Bookmark, Entry
+from regionkit.facts.consistency import BOUNDED, SESSION
+from regionkit.facts.history import HistoryRow, lineage_of
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import as_position
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import Decision
+from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
 from .worlds import PRIMARY, REPLICA, store_of
@@ -58,7 +60,7 @@ class Cluster:
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        self.observed, self.clock, _ = store_of("PRR", local=f"r{seed % 3}")
+        self.state, self.clock, _ = store_of("PRR", local=f"r{seed % 3}")
         root = HistoryRow("h1", None, None, 1, "tl1")
         self.servers = [Server(PRIMARY if i == 0 else REPLICA, "tl1", 0, data=[root]) for i in range(3)]
         self.sessions = [Session() for _ in range(3)]
@@ -82,7 +84,7 @@ class Cluster:
             (self.restart, 1),
             (self.rejoin, 1),
             (self.repoint, 3),
-            (lambda: self.observed.forget(self.random.randrange(3)), 1),
+            (lambda: self.state.forget(self.random.randrange(3)), 1),
         ]
         self.clock.advance(self.random.choice([0.0, 0.01, 0.1, 0.5]))
         self.random.choices([step for step, _ in steps], [weight for _, weight in steps])[0]()
@@ -157,7 +159,7 @@ class Cluster:
 
     def observe(self, index: int) -> None:
         server = self.servers[index]
-        self.observed.observe(index, server.answer(self.clock.monotonic(), mute=not server.connected))
+        self.state.observe(index, server.answer(self.clock.monotonic(), mute=not server.connected))
 
     def look(self) -> None:
         """The monitor asks; now and then an answer stays on the way, and comes after later ones."""
@@ -166,19 +168,19 @@ class Cluster:
             server = self.servers[index]
             self.late.append((index, server.answer(self.clock.monotonic(), mute=not server.connected)))
         elif self.late and self.random.random() < 0.3:
-            self.observed.observe(*self.late.pop(self.random.randrange(len(self.late))))
+            self.state.observe(*self.late.pop(self.random.randrange(len(self.late))))
         else:
             self.observe(index)
 
     def route(self, request: Request) -> int:
         """The endpoint that serves, after all the asking that the decisions want; -1 when refused."""
         for _ in range(20):
-            decision: Decision = self.observed.decide(request)
+            decision: Decision = self.state.decide(request)
             if decision.outcome is Outcome.REFUSE:
                 self.served["refused"] += 1
                 return -1
             index = decision.index
-            seen = self.observed.snapshot.endpoints[index].seen
+            seen = self.state.snapshot.endpoints[index].observation
             if seen is None or seen.incarnation != f"run {self.servers[index].run}":
                 self.observe(index)
             elif decision.outcome is Outcome.USE:
@@ -196,7 +198,7 @@ class Cluster:
         server = self.servers[index]
         made = self._append(server)
         session.needs.add(made)
-        session.bookmark = session.bookmark.add("orders", self._entry(index, len(server.data), seen=False))
+        session.bookmark = session.bookmark.add("orders", self._entry(index, len(server.data), from_read=False))
         self.commits.append((self.clock.monotonic(), index, made))
         self.served["write"] += 1
 
@@ -214,16 +216,16 @@ class Cluster:
         server = self.servers[index]
         owner_only = any(entry.position is None for entry in entries)
         if owner_only:
-            assert index == self.observed.snapshot.owner, "a replica served what only the owner has"
+            assert index == self.state.snapshot.owner, "a replica served what only the owner has"
         else:
             assert session.needs <= server.writes(), f"{index} lacks {session.needs - server.writes()}, asked {entries}"
         session.needs = session.needs | server.writes()
         self.observe(index)
-        seen = self.observed.snapshot.endpoints[index].seen
+        seen = self.state.snapshot.endpoints[index].observation
         assert seen is not None and seen.reached is not None
-        owner = self.observed.snapshot.owner
+        owner = self.state.snapshot.owner
         session.bookmark = session.bookmark.add(
-            "orders", self._entry(index, as_position(seen.reached), seen=index != owner)
+            "orders", self._entry(index, as_position(seen.reached), from_read=index != owner)
         )
         self.served["session"] += 1
 
@@ -231,7 +233,7 @@ class Cluster:
         bound = self.random.choice([0.05, 0.3, 2.0])
         now = self.clock.monotonic()
         index = self.route(Request(consistency=BOUNDED(bound), wait_until=now + 1.0))
-        owner = self.observed.snapshot.owner
+        owner = self.state.snapshot.owner
         if index < 0 or owner in (-1, index):
             return
         known = self.servers[owner].writes()
@@ -239,11 +241,11 @@ class Cluster:
         assert late <= self.servers[index].writes(), f"{index} is more than {bound} s behind: {late}"
         self.served["bounded"] += 1
 
-    def _entry(self, index: int, position: object, *, seen: bool) -> Entry:
-        e = self.observed.snapshot.endpoints[index]
+    def _entry(self, index: int, position: object, *, from_read: bool) -> Entry:
+        e = self.state.snapshot.endpoints[index]
         if e.lineage is None or not isinstance(position, int):
             return OWNER_ONLY
-        return Entry(e.lineage.current.history, e.lineage.current.epoch, position, seen)
+        return Entry(e.lineage.current.history, e.lineage.current.epoch, position, from_read)
 
 
 def _asked(request: Request, index: int, *, again: bool) -> Request:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regionkit.errors import ConfigurationError, InvalidBookmark
-from regionkit.routing.bookmark import (
+from regionkit.facts.bookmark import (
     EMPTY,
     LARGEST_BOOKMARK,
     MOST_ENTRIES,
@@ -24,7 +24,7 @@ from regionkit.routing.bookmark import (
     merge,
     source,
 )
-from regionkit.routing.position import GtidsReached, Position, reaches
+from regionkit.facts.position import GtidsReached, Position, reaches
 
 KEY, OLD = "k" * 32, "o" * 32
 SIGNER = Signer("shop", [KEY])

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from regionkit.core.deadline import FOREVER
+from regionkit.facts.bookmark import OWNER_ONLY, Entry
+from regionkit.facts.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Level
+from regionkit.facts.history import Survival
+from regionkit.facts.position import GtidsReached
+from regionkit.facts.request import Kind, Request
 from regionkit.routing import decision as module
-from regionkit.routing.bookmark import OWNER_ONLY, Entry
-from regionkit.routing.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Level
-from regionkit.routing.decision import FOREVER, Decision, Filter, Kind, Outcome, Refusal, Request, decide
-from regionkit.routing.history import Survival
-from regionkit.routing.position import GtidsReached
+from regionkit.routing.decision import Decision, decide
 from regionkit.routing.snapshot import EndpointState, Snapshot
+from regionkit.routing.verdict import Filter, Outcome, Refusal
 
 from .worlds import PRIMARY, REPLICA, after, chain, fresh, told
 
@@ -41,7 +44,7 @@ def random_snapshot(random: Random, count: int) -> Snapshot:
                 configured=role,
                 role=role,
                 allowed=random.random() < 0.7,
-                seen=random.choice((seen, seen, seen, None)),
+                observation=random.choice((seen, seen, seen, None)),
                 fresh_at=random.choice((None, NOW - 0.5, NOW - 5.0)),
                 rtt=random.choice((None, 0.001, 0.002, 0.1)),
                 barred=random.choice(("", "", "", "fenced")),
@@ -75,14 +78,14 @@ def proved(snapshot: Snapshot, request: Request, i: int) -> bool:
     e, level = snapshot.endpoints[i], request.consistency.level
     if level is Level.EVENTUAL or (level is Level.SESSION and not request.entries) or i == snapshot.owner:
         return True
-    if snapshot.unrecorded or e.lineage is None or e.seen is None:
+    if snapshot.unrecorded or e.lineage is None or e.observation is None:
         return False
     if level is Level.BOUNDED:
         return e.fresh_at is not None and NOW - e.fresh_at <= request.consistency.max_staleness
-    return e.seen.reached is not None and all(
+    return e.observation.reached is not None and all(
         entry.position is not None
         and e.lineage.survival(entry.history, entry.position) in (Survival.CURRENT, Survival.SURVIVED)
-        and e.seen.reached >= entry.position
+        and e.observation.reached >= entry.position
         for entry in request.entries
     )
 
@@ -276,12 +279,12 @@ def test_lost_and_invalid_are_told_at_once() -> None:
 
 def test_an_owner_with_a_waiting_commit_does_not_serve_what_a_replica_showed() -> None:
     """Under synchronous replication a replica may be ahead of what the owner shows (rules of routing, 12)."""
-    entry = Entry("h1", 1, 40, seen=True)
+    entry = Entry("h1", 1, 40, from_read=True)
     for waiting, outcome in ((True, Outcome.WAIT), (False, Outcome.USE)):
         snapshot = after(fresh("P"), (0, told(PRIMARY, H1, 50, synchronous=True, waiting=waiting)))
         assert read(snapshot, entry, wait_until=NOW + 1).outcome is Outcome.WAIT, "not asked afresh yet"
         assert read(snapshot, entry, fresh=frozenset({0}), wait_until=NOW + 1).outcome is outcome
-    done = read(snapshot, replace(entry, seen=False))
+    done = read(snapshot, replace(entry, from_read=False))
     assert done.outcome is Outcome.USE
 
 

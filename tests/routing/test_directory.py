@@ -15,7 +15,7 @@ from waiting import seen
 from regionkit import ConfigurationError, Directory, RegionKit, UnknownHome
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 US, KR = HOMES
 LONG = 3600.0
@@ -38,7 +38,7 @@ def written_at(kit: RegionKit, key: str = "c9") -> str:
 def moved(kit: RegionKit, home: str, version: int) -> Placement:
     """What another process does: the row of c9 gets another home."""
     kept_in = kit._store("carts").directory.kept_in
-    backend = kept_in.backend(kept_in.observed.snapshot.owner)
+    backend = kept_in.backend(kept_in.state.snapshot.owner)
     row = Placement("carts", "c9", home, version, version)
     return backend.set_placement(Deadline(kept_in.clock, 10.0), row, expected=version - 1)
 
@@ -53,7 +53,7 @@ def test_a_copy_that_lags_takes_no_row_back(sqlite_partition_rig: PartitionRig) 
             directory = kit._store("carts").directory
             directory.remember(moved(kit, KR, 2))
             sleep(0.1)
-            assert directory.at_once("c9") is None
+            assert directory.home_without_io("c9") is None
             assert written_at(kit) == KR
 
 
@@ -61,7 +61,7 @@ def _arrived(kit: RegionKit) -> None:
     """The near copy of the directory has the row."""
     kept_in = kit._store("carts").directory.kept_in
     end = time.monotonic() + 10
-    near = next(i for i in range(2) if i != kept_in.observed.snapshot.owner)
+    near = next(i for i in range(2) if i != kept_in.state.snapshot.owner)
     while kept_in.backend(near).find_placement(Deadline(kept_in.clock, 5.0), "carts", "c9") is None:
         assert time.monotonic() < end
         sleep(0.02)

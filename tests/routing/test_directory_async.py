@@ -14,7 +14,7 @@ from waiting_async import seen
 from regionkit import AsyncRegionKit, ConfigurationError, Directory, UnknownHome
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 US, KR = HOMES
 LONG = 3600.0
@@ -37,7 +37,7 @@ async def written_at(kit: AsyncRegionKit, key: str = "c9") -> str:
 async def moved(kit: AsyncRegionKit, home: str, version: int) -> Placement:
     """What another process does: the row of c9 gets another home."""
     kept_in = kit._store("carts").directory.kept_in
-    backend = kept_in.backend(kept_in.observed.snapshot.owner)
+    backend = kept_in.backend(kept_in.state.snapshot.owner)
     row = Placement("carts", "c9", home, version, version)
     return await backend.set_placement(Deadline(kept_in.clock, 10.0), row, expected=version - 1)
 
@@ -52,7 +52,7 @@ async def test_a_copy_that_lags_takes_no_row_back(sqlite_partition_rig: Partitio
             directory = kit._store("carts").directory
             directory.remember(await moved(kit, KR, 2))
             await asleep(0.1)
-            assert directory.at_once("c9") is None
+            assert directory.home_without_io("c9") is None
             assert await written_at(kit) == KR
 
 
@@ -60,7 +60,7 @@ async def _arrived(kit: AsyncRegionKit) -> None:
     """The near copy of the directory has the row."""
     kept_in = kit._store("carts").directory.kept_in
     end = time.monotonic() + 10
-    near = next(i for i in range(2) if i != kept_in.observed.snapshot.owner)
+    near = next(i for i in range(2) if i != kept_in.state.snapshot.owner)
     while await kept_in.backend(near).find_placement(Deadline(kept_in.clock, 5.0), "carts", "c9") is None:
         assert time.monotonic() < end
         await asleep(0.02)

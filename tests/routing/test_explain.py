@@ -15,10 +15,12 @@ from msgspec.structs import replace
 from regionkit import RegionKit
 from regionkit.embedded import MemoryRegions
 from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, StaleRead
-from regionkit.routing.decision import Decision, Kind, Outcome, Refusal, Request, decide
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import Decision, decide
 from regionkit.routing.explain import Explanation
-from regionkit.routing.observed import RequestClass
 from regionkit.routing.refusal import error_of
+from regionkit.routing.store_state import RequestClass
+from regionkit.routing.verdict import Outcome, Refusal
 
 from .test_decision import NOW, random_request, random_snapshot
 from .worlds import store_of

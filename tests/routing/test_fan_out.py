@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from regionkit import Endpoint, Hashed, MemoryStore, Region, RegionKit, Role, Topology, WritePartitioning
-from regionkit.core.concurrency import Event, sleep
+from regionkit.core.concurrency import Flag, sleep
 from regionkit.embedded import MemoryRegions
 
 US, KR = "us-east-1", "ap-northeast-2"
@@ -76,11 +76,11 @@ def test_partitions_of_one_endpoint_are_one_shard(kit: RegionKit) -> None:
             db["a"] = "tea"
         with s.read("carts", key=FIRST["p1"]) as db:
             assert db["a"] == "tea"
-        assert set((s.seen()).sources) == {"carts/p0+p1"}
+        assert set((s.position_bookmark()).sources) == {"carts/p0+p1"}
     found: Any = kit._store("carts")
     for _ in range(4000):
-        found.at_once(FIRST["p0"], None)
-        found.at_once(FIRST["p1"], None)
+        found.home_without_io(FIRST["p0"], None)
+        found.home_without_io(FIRST["p1"], None)
     hot = kit.status().hot_keys
     assert set(hot) == {f"carts/{shard}" for shard in SHARDS}
     assert {key.key for key in hot["carts/p0+p1"]} == {FIRST["p0"], FIRST["p1"]}
@@ -111,7 +111,7 @@ def test_the_bookmark_has_what_every_shard_has_shown(kit: RegionKit, kind: Liter
 
 def test_results_come_as_they_are_ready(kit: RegionKit) -> None:
     """The first shard asked answers only after the caller has had the results of all others."""
-    go_on = Event()
+    go_on = Flag()
 
     def look(db: Any) -> bool:
         return db["shard"] != "p0+p1" or go_on.wait(LONGEST / 2)
@@ -130,7 +130,7 @@ def test_no_more_are_asked_at_once_than_allowed(kit: RegionKit, concurrency: int
     """And no fewer: so many calls have begun before the first of them ends."""
     running: list[str] = []
     most: list[int] = []
-    full = Event()
+    full = Flag()
 
     def look(db: Any) -> bool:
         running.append(db["shard"])

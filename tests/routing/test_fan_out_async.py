@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from regionkit import AsyncRegionKit, Endpoint, Hashed, MemoryStore, Region, Role, Topology, WritePartitioning
-from regionkit.core.concurrency_async import AsyncEvent, asleep
+from regionkit.core.concurrency_async import AsyncFlag, asleep
 from regionkit.embedded import MemoryRegions
 
 US, KR = "us-east-1", "ap-northeast-2"
@@ -75,11 +75,11 @@ async def test_partitions_of_one_endpoint_are_one_shard(kit: AsyncRegionKit) -> 
             db["a"] = "tea"
         async with s.read("carts", key=FIRST["p1"]) as db:
             assert db["a"] == "tea"
-        assert set((await s.seen()).sources) == {"carts/p0+p1"}
+        assert set((await s.position_bookmark()).sources) == {"carts/p0+p1"}
     found: Any = kit._store("carts")
     for _ in range(4000):
-        found.at_once(FIRST["p0"], None)
-        found.at_once(FIRST["p1"], None)
+        found.home_without_io(FIRST["p0"], None)
+        found.home_without_io(FIRST["p1"], None)
     hot = kit.status().hot_keys
     assert set(hot) == {f"carts/{shard}" for shard in SHARDS}
     assert {key.key for key in hot["carts/p0+p1"]} == {FIRST["p0"], FIRST["p1"]}
@@ -110,7 +110,7 @@ async def test_the_bookmark_has_what_every_shard_has_shown(kit: AsyncRegionKit, 
 
 async def test_results_come_as_they_are_ready(kit: AsyncRegionKit) -> None:
     """The first shard asked answers only after the caller has had the results of all others."""
-    go_on = AsyncEvent()
+    go_on = AsyncFlag()
 
     async def look(db: Any) -> bool:
         return db["shard"] != "p0+p1" or await go_on.wait(LONGEST / 2)
@@ -129,7 +129,7 @@ async def test_no_more_are_asked_at_once_than_allowed(kit: AsyncRegionKit, concu
     """And no fewer: so many calls have begun before the first of them ends."""
     running: list[str] = []
     most: list[int] = []
-    full = AsyncEvent()
+    full = AsyncFlag()
 
     async def look(db: Any) -> bool:
         running.append(db["shard"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionkit.routing.history import LONGEST_LINEAGE, Descent, HistoryRow, Lineage, Survival, lineage_of
+from regionkit.facts.history import LONGEST_LINEAGE, Descent, HistoryRow, Lineage, Survival, lineage_of
 
 from .worlds import chain
 

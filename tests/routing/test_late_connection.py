@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from regionkit import RegionKit, RegionKitError, Role
 from regionkit.embedded import SqliteRegions
-from regionkit.routing.history import HistoryRow, Lineage
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.observation import Observation
 
 
 def test_a_block_opened_before_a_promotion_does_not_write_the_former_owner(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_block_opened_before_a_promotion_does_not_write_the_former_owner(tmp_p
             with kit.session() as s, s.write("orders") as db:
                 db.execute(text("CREATE TABLE things (name TEXT)"))
             shard = kit._store("orders").shards[0]
-            seen = shard.observed.snapshot.endpoints[0].seen
+            seen = shard.state.snapshot.endpoints[0].observation
             assert seen is not None
             assert seen.lineage is not None
             row = seen.lineage.current
@@ -30,7 +30,7 @@ def test_a_block_opened_before_a_promotion_does_not_write_the_former_owner(tmp_p
                 with kit.session() as s, s.write("orders") as db:
                     now = shard.clock.monotonic()
                     promoted = Observation(Role.PRIMARY, "another run", newer, "kr promoted", 1 << 40, now, 0.01)
-                    shard.observed.observe(1, promoted)
+                    shard.state.observe(1, promoted)
                     db.execute(text("INSERT INTO things VALUES ('late')"))
         with RegionKit(regions.topology, local="us") as kit, kit.session() as s, s.read("orders") as db:
             assert db.execute(text("SELECT count(*) FROM things")).scalar() == 0

@@ -7,8 +7,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regionkit.facts.placement import Placement
 from regionkit.routing.hotkeys import CAPACITY, HotKeys
-from regionkit.routing.placement import Placement, Placements
+from regionkit.routing.placements import Placements
 
 
 def row(key: str, home: str = "us", version: int = 1) -> Placement:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionkit.routing.position import GtidsReached, as_position, extended, later, reaches, refutes, within
+from regionkit.facts.position import GtidsReached, as_position, extended, later, reaches, refutes, within
 
 numbers = st.integers(0, 50)
 small = st.integers(0, 2)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionkit.routing.bookmark import LARGEST_BOOKMARK, OWNER_ONLY, Bookmark, Entry, Signer
-from regionkit.routing.consistency import EVENTUAL
-from regionkit.routing.decision import decide
-from regionkit.routing.history import HistoryRow, Lineage
-from regionkit.routing.position import (
+from regionkit.facts.bookmark import LARGEST_BOOKMARK, OWNER_ONLY, Bookmark, Entry, Signer
+from regionkit.facts.consistency import EVENTUAL
+from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import (
     Levels,
     LevelsReached,
     as_position,
@@ -24,10 +24,12 @@ from regionkit.routing.position import (
     reaches_everything,
     refutes,
 )
+from regionkit.facts.quorum import LEVELS, Replication, covers, overlaps, overlaps_everywhere
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import decide
 from regionkit.routing.proof import session_proof
-from regionkit.routing.quorum import LEVELS, Replication, covers, overlaps, overlaps_everywhere
-from regionkit.routing.request import Kind, Outcome, Refusal, Request, Standing
-from regionkit.routing.snapshot import EndpointState, Observation, Snapshot
+from regionkit.routing.snapshot import EndpointState, Snapshot
+from regionkit.routing.verdict import Outcome, Refusal, Standing
 from regionkit.topology import Role
 
 NAMES = ("a", "b", "c")

@@ -24,7 +24,7 @@ ASKED: dict[str, Callable[[Any], object]] = {
 """Each capability that a call can ask for."""
 
 
-def having(capability: str) -> set[str]:
+def servers_supporting(capability: str) -> set[str]:
     """The servers that have it, by the frozen table."""
     names, table = EXPECTED
     rows = {server: dict(zip(names, row, strict=True)) for server, row in table.items()}
@@ -54,12 +54,12 @@ def test_a_call_is_refused_where_the_table_says_so(kit: RegionKit, server: str, 
     store: Any = kit._store("orders")
     store.capabilities = declared(server)
     with kit.session() as s:
-        if server in having(capability):
+        if server in servers_supporting(capability):
             ASKED[capability](s)
             return
         with pytest.raises(ConfigurationError, match=rf"\b{server}\b") as caught:
             ASKED[capability](s)
-        assert named(caught.value) == having(capability)
+        assert named(caught.value) == servers_supporting(capability)
 
 
 @pytest.mark.parametrize("capability", ASKED)
@@ -68,7 +68,7 @@ def test_a_refusal_names_those_that_have_it(kit: RegionKit, capability: str) -> 
     declare(kit, server="none", modes=frozenset(), markers=False, bounded=False, strong="", transactions=False)
     with kit.session() as s, pytest.raises(ConfigurationError) as caught:
         ASKED[capability](s)
-    assert named(caught.value) == having(capability)
+    assert named(caught.value) == servers_supporting(capability)
 
 
 @pytest.mark.parametrize("server", [server for server in HOMES if declared(server).transactions])

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from regionkit.routing.decision import Kind, Refusal, Request, decide
-from regionkit.routing.history import Lineage
-from regionkit.routing.snapshot import Observation, Snapshot, adopted
+from regionkit.facts.history import Lineage
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import decide
+from regionkit.routing.snapshot import Snapshot, adopted
+from regionkit.routing.verdict import Refusal
 
 from .worlds import PRIMARY, REPLICA, after, chain, fresh, told
 
@@ -144,7 +147,7 @@ def test_another_run_proves_nothing_of_the_first() -> None:
     same = after(snapshot, (1, told(REPLICA, H1, 80, at=11.0)), fresh_at=8.0)
     other = after(snapshot, (1, told(REPLICA, H1, 80, run="run 2", at=11.0)), fresh_at=8.0)
     assert same.endpoints[1].fresh_at == 9.0
-    assert other.endpoints[1].fresh_at == 8.0 and other.endpoints[1].seen.reached == 80  # type: ignore[union-attr]
+    assert other.endpoints[1].fresh_at == 8.0 and other.endpoints[1].observation.reached == 80  # type: ignore[union-attr]
 
 
 def test_a_switch_forgets_measured_staleness() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regionkit.routing.position import GtidsReached
+from regionkit.facts.position import GtidsReached
 from regionkit.routing.staleness import RING, Ring, Sample
 
 delays = st.floats(0.0, 0.4)

@@ -20,11 +20,11 @@ from regionkit import (
 )
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.events import EventHooks
-from regionkit.routing.history import HistoryRow, Lineage
+from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.observation import Observation
 from regionkit.routing.hotkeys import HotKey
-from regionkit.routing.observed import ObservedStore
-from regionkit.routing.snapshot import Observation
 from regionkit.routing.status import status_of
+from regionkit.routing.store_state import StoreState
 from regionkit.topology import profile
 
 REGIONS = [Region("us", "US"), Region("kr", "KR"), Region("eu", "EU")]
@@ -35,11 +35,11 @@ def at(region: str, role: Role, name: str, **more: Any) -> Endpoint:
     return Endpoint(region, role, f"sqlite:////tmp/{name}.db", **more)
 
 
-def observed(store: Store, topology: Topology, seen: bool = True) -> list[ObservedStore]:
+def states_of(store: Store, topology: Topology, seen: bool = True) -> list[StoreState]:
     """Every shard, each endpoint as configured and up."""
     found = []
     for shard in store.shards([region.name for region in topology.regions]):
-        made = ObservedStore(store, topology, "kr", profile("balanced"), SYSTEM_CLOCK, EventHooks(), shard)
+        made = StoreState(store, topology, "kr", profile("balanced"), SYSTEM_CLOCK, EventHooks(), shard)
         for index, e in enumerate(shard.endpoints):
             if seen and made.snapshot.endpoints[index].allowed:
                 now = SYSTEM_CLOCK.monotonic()
@@ -60,8 +60,8 @@ def test_an_asymmetric_topology_is_drawn() -> None:
     users = SqlStore("users", endpoints=[at("us", P, "u1"), at("eu", R, "u2")], residency=Residency(allow=["US", "KR"]))
     events = CassandraStore("events", url="cassandra://127.0.0.1/shop")
     topology = Topology(regions=REGIONS, stores=[orders, carts, users, events])
-    everything = [o for store in (orders, carts, users) for o in observed(store, topology)]
-    everything += observed(events, topology, seen=False)
+    everything = [o for store in (orders, carts, users) for o in states_of(store, topology)]
+    everything += states_of(events, topology, seen=False)
     status = status_of(everything, "kr", SYSTEM_CLOCK.monotonic(), {"carts/us": (HotKey("t42", 0.4, 0.39),)})
     assert status.drawing().splitlines() == [
         "           orders  carts  users  events",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.core.events import EventHooks
-from regionkit.routing.history import HistoryRow, Lineage
-from regionkit.routing.observed import ObservedStore
-from regionkit.routing.position import Position, Reached
-from regionkit.routing.snapshot import EndpointState, Observation, Snapshot, observe
+from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position, Reached
+from regionkit.routing.snapshot import EndpointState, Snapshot, observe
+from regionkit.routing.store_state import StoreState
 from regionkit.testing.clock import VirtualClock
 from regionkit.topology import Endpoint, LocalReadGlobalWrite, Profile, Region, Role, SqlStore, Topology, profile
 
@@ -58,7 +59,7 @@ def after(snapshot: Snapshot, *answers: tuple[int, Observation], fresh_at: float
 
 def store_of(
     roles: str = "PRR", clock: VirtualClock | None = None, spec: str | Profile = "balanced", local: str = "r0"
-) -> tuple[ObservedStore, VirtualClock, EventHooks]:
+) -> tuple[StoreState, VirtualClock, EventHooks]:
     """An ObservedStore on a clock that only the test moves."""
     clock = clock or VirtualClock()
     hooks = EventHooks()
@@ -68,4 +69,4 @@ def store_of(
     ]
     store = SqlStore("orders", strategy=LocalReadGlobalWrite(), endpoints=endpoints)
     topology = Topology("shop", None, [Region(f"r{i}") for i in range(len(roles))], [store])
-    return ObservedStore(topology.store("orders"), topology, local, profile(spec), clock, hooks), clock, hooks
+    return StoreState(topology.store("orders"), topology, local, profile(spec), clock, hooks), clock, hooks

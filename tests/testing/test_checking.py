@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from regionkit.errors import ConfigurationError
-from regionkit.routing.consistency import Level
+from regionkit.facts.consistency import Level
 from regionkit.testing import (
     Guarantee,
     History,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fix_rigs import Rig
 
-from regionkit.core.events import reach
+from regionkit.core.events import crash_point
 from regionkit.testing import crash_points
 
 SCRIPT = """
@@ -62,11 +62,11 @@ def test_points_count_and_end_with_the_block() -> None:
     """What was reached is counted; outside of the block a point does nothing; any function may be an action."""
     seen = []
     with crash_points({"here": lambda: seen.append(1), "there": "drop_reply"}) as reached:
-        reach("here")
-        reach("here")
-        reach("elsewhere")
+        crash_point("here")
+        crash_point("here")
+        crash_point("elsewhere")
         with pytest.raises(ConnectionError):
-            reach("there")
-    reach("here")
+            crash_point("there")
+    crash_point("here")
     assert reached == {"here": 2, "there": 1}
     assert len(seen) == 2

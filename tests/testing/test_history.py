@@ -20,13 +20,13 @@ from regionkit.testing.history import Mark
 CHILD = """
 import sys
 from regionkit.testing import Recorder, crash_points
-from regionkit.core.events import reach
+from regionkit.core.events import crash_point
 with Recorder("child", sys.argv[1]) as recorder:
     session = recorder.session(after=sys.argv[2])
     with session.read("x") as seen:
         seen.version = int(sys.argv[3])
     with session.write("x", 3), crash_points({"here": sys.argv[4]} if sys.argv[4] else {}):
-        reach("here")
+        crash_point("here")
 """
 
 

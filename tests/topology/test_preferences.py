@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from regionkit.errors import ConfigurationError
-from regionkit.routing.consistency import EVENTUAL
-from regionkit.routing.decision import Decision, Outcome, Request, decide
+from regionkit.facts.consistency import EVENTUAL
+from regionkit.facts.request import Request
+from regionkit.routing.decision import Decision, decide
 from regionkit.routing.snapshot import EndpointState, Snapshot
+from regionkit.routing.verdict import Outcome
 from regionkit.topology import ByGeography, ByProfile, Nearest, Preference, Role, Weighted
 from regionkit.topology.preferences import preference
 

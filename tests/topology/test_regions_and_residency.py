@@ -105,6 +105,6 @@ def test_a_changed_jurisdiction_is_another_store(make):
 
     with RegionKit(topology("EU"), local="eu-central-1") as kit:
         kit.replace(topology("UK"))
-        observed = kit._store("orders").observed
-        assert observed.snapshot.regions == {"eu-central-1"}
-        assert all(e.allowed == (e.region != "eu-west-1") for e in observed.snapshot.endpoints if e.region)
+        state = kit._store("orders").state
+        assert state.snapshot.regions == {"eu-central-1"}
+        assert all(e.allowed == (e.region != "eu-west-1") for e in state.snapshot.endpoints if e.region)

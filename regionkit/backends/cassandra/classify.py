@@ -22,7 +22,7 @@ from cassandra.protocol import ErrorMessage
 from cassandra.protocol import RequestExecutionException as RequestExecutionError
 from cassandra.protocol import RequestValidationException as RequestValidationError
 
-from regionkit.backends.values import Failure, Refused
+from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 
 __all__ = ["classify", "is_certain", "refused"]

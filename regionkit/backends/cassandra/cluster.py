@@ -38,9 +38,9 @@ from cassandra.query import tuple_factory
 
 from regionkit.backends.cassandra.classify import refused
 from regionkit.backends.cassandra.cql import facts_of
+from regionkit.backends.cassandra.keyspace_state import Shared, StampSlot, shared_by
 from regionkit.backends.cassandra.replication import replication_of
-from regionkit.backends.cassandra.shared import Shared, StampSlot, shared_by
-from regionkit.backends.place import Place
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import RegionUnavailable
 from regionkit.topology import CassandraStore
 from regionkit.topology.server_urls import ServerUrl
@@ -132,7 +132,7 @@ class Opened:
 class Opener:
     """Opens the connections of one endpoint at first use, once for all who wait. Thread-safe."""
 
-    def __init__(self, place: Place[CassandraStore], url: ServerUrl, datacenter: str) -> None:
+    def __init__(self, place: EndpointContext[CassandraStore], url: ServerUrl, datacenter: str) -> None:
         self._place = place
         self._url = url
         self._datacenter = datacenter

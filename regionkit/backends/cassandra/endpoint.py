@@ -14,26 +14,28 @@ from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.cluster import NoHostAvailable
 from cassandra.query import SimpleStatement
 
-from regionkit.backends.base import LeaseSource
 from regionkit.backends.cassandra.bridge import answered, ended
 from regionkit.backends.cassandra.classify import classify, refused
 from regionkit.backends.cassandra.cluster import OWN, Opened, Opener
 from regionkit.backends.cassandra.handle import CassandraHandle, Setting
 from regionkit.backends.cassandra.replication import Kept, decoded, encoded, lineage_of, reached, replication_of
 from regionkit.backends.cassandra.schema import Tables, placement_of
-from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionKitError, RegionUnavailable
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import LevelsReached, Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import LevelsReached, Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraStore, Role, WritePartitioning
 from regionkit.topology.server_urls import server_url
 
-__all__ = ["CAPABILITIES", "CassandraEndpoint", "CassandraLease"]
+__all__ = ["CAPABILITIES", "CassandraCheckout", "CassandraEndpoint"]
 
 REPLICATION = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s"
 CLOSE_WITHIN = 2.0
@@ -63,22 +65,24 @@ CAPABILITIES = Capabilities(
 )
 
 
-class CassandraLease:
+class CassandraCheckout:
     """A block's use of the shared connections: answers are told apart by their streams, so nothing is taken from others."""
 
-    __slots__ = ("_endpoint", "deadline", "opened", "seen", "setting")
+    __slots__ = ("_endpoint", "deadline", "observation", "opened", "setting")
 
-    def __init__(self, endpoint: CassandraEndpoint, opened: Opened, seen: Observation, deadline: Deadline) -> None:
+    def __init__(
+        self, endpoint: CassandraEndpoint, opened: Opened, observation: Observation, deadline: Deadline
+    ) -> None:
         self._endpoint = endpoint
         self.setting = endpoint.setting
         self.opened = opened
-        self.seen = seen
+        self.observation = observation
         self.deadline = deadline
 
     def observe(self) -> Observation:
         """Ask the data centre where it stands; half of the time that is left stays for another one."""
-        self.seen = self._endpoint.ask(self.opened, self.deadline.require("asking where it stands") / 2.0)
-        return self.seen
+        self.observation = self._endpoint.ask(self.opened, self.deadline.require("asking where it stands") / 2.0)
+        return self.observation
 
     def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
         """Nothing: BOUNDED reads are refused."""
@@ -92,7 +96,7 @@ class CassandraEndpoint:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: Place[CassandraStore]) -> None:
+    def __init__(self, place: EndpointContext[CassandraStore]) -> None:
         self._place = place
         store, region = place.store, place.endpoint.region
         url = server_url("cassandra", place.endpoint.url)
@@ -102,9 +106,9 @@ class CassandraEndpoint:
         self._tables = Tables(place.namespace)
         has_homes = isinstance(store.strategy, WritePartitioning)
         self.setting = Setting(store.options, self._keyspace, self._datacenter, place.clock, has_homes)
-        self._seen: Observation | None = None
+        self._observation: Observation | None = None
 
-    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> CassandraLease:
+    def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> CassandraCheckout:
         """The connections, opened within `timeout` seconds.
 
         Raises:
@@ -114,13 +118,13 @@ class CassandraEndpoint:
         """
         until = Deadline(self._place.clock, timeout)
         opened = self._opened(until)
-        seen = self._seen
-        if seen is None:
+        observation = self._observation
+        if observation is None:
             try:
-                seen = self.ask(opened, until.require("asking where it stands"))
+                observation = self.ask(opened, until.require("asking where it stands"))
             except Exception as error:
                 raise self._translated(error) from error
-        return CassandraLease(self, opened, seen, deadline)
+        return CassandraCheckout(self, opened, observation, deadline)
 
     def _opened(self, until: Deadline) -> Opened:
         opened = self._opener.opened
@@ -136,7 +140,9 @@ class CassandraEndpoint:
             raise self._unavailable("no node of it is connected.")
         return opened
 
-    def handle(self, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]) -> CassandraHandle:
+    def handle(
+        self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]
+    ) -> CassandraHandle:
         """What the user types with."""
         return CassandraHandle(self.setting, kind, source, mode, asked)
 
@@ -158,7 +164,7 @@ class CassandraEndpoint:
             pass  # create_tables() was not called yet
         live = replication_of(self._keyspace, None if said is None else dict(said[0]))
         kept = None if row is None else Kept(row[0], row[1], decoded(row[2]))
-        self._seen = Observation(
+        self._observation = Observation(
             role=Role.PRIMARY,
             incarnation=f"{opened.name}/{self._keyspace}@{self._datacenter}",
             lineage=lineage_of(opened.name, self._keyspace, kept),
@@ -167,7 +173,7 @@ class CassandraEndpoint:
             sent_at=sent_at,
             rtt=rtt,
         )
-        return self._seen
+        return self._observation
 
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the data centre where it stands; opening the connections may take `connecting` seconds."""
@@ -213,9 +219,9 @@ class CassandraEndpoint:
         is on every replica when this returns.
         """
         self._make_tables(deadline)
-        seen = self.ask(self._opened(deadline), deadline.require("asking for the replicas"))
-        assert isinstance(seen.reached, LevelsReached)
-        live, row = encoded(seen.reached.replication), root("")
+        observation = self.ask(self._opened(deadline), deadline.require("asking for the replicas"))
+        assert isinstance(observation.reached, LevelsReached)
+        live, row = encoded(observation.reached.replication), root("")
         begun = self._run(deadline, self._tables.begin, (row.history, row.epoch, live), commit="EACH_QUORUM")
         if not begun[0]:
             self._run(deadline, self._tables.confirm, (live,), commit="EACH_QUORUM")
@@ -280,7 +286,7 @@ class CassandraEndpoint:
         except Exception as error:
             raise self._translated(error) from error
 
-    def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """There are no promotions."""
         return None
 

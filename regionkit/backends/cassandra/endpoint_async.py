@@ -13,26 +13,28 @@ from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.cluster import NoHostAvailable
 from cassandra.query import SimpleStatement
 
-from regionkit.backends.base_async import AsyncLeaseSource
 from regionkit.backends.cassandra.bridge_async import answered, ended
 from regionkit.backends.cassandra.classify import classify, refused
 from regionkit.backends.cassandra.cluster import OWN, Opened, Opener
 from regionkit.backends.cassandra.handle_async import AsyncCassandraHandle, Setting
 from regionkit.backends.cassandra.replication import Kept, decoded, encoded, lineage_of, reached, replication_of
 from regionkit.backends.cassandra.schema import Tables, placement_of
-from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionKitError, RegionUnavailable
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import LevelsReached, Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import LevelsReached, Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraStore, Role, WritePartitioning
 from regionkit.topology.server_urls import server_url
 
-__all__ = ["CAPABILITIES", "AsyncCassandraEndpoint", "AsyncCassandraLease"]
+__all__ = ["CAPABILITIES", "AsyncCassandraCheckout", "AsyncCassandraEndpoint"]
 
 REPLICATION = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s"
 CLOSE_WITHIN = 2.0
@@ -62,22 +64,24 @@ CAPABILITIES = Capabilities(
 )
 
 
-class AsyncCassandraLease:
+class AsyncCassandraCheckout:
     """A block's use of the shared connections: answers are told apart by their streams, so nothing is taken from others."""
 
-    __slots__ = ("_endpoint", "deadline", "opened", "seen", "setting")
+    __slots__ = ("_endpoint", "deadline", "observation", "opened", "setting")
 
-    def __init__(self, endpoint: AsyncCassandraEndpoint, opened: Opened, seen: Observation, deadline: Deadline) -> None:
+    def __init__(
+        self, endpoint: AsyncCassandraEndpoint, opened: Opened, observation: Observation, deadline: Deadline
+    ) -> None:
         self._endpoint = endpoint
         self.setting = endpoint.setting
         self.opened = opened
-        self.seen = seen
+        self.observation = observation
         self.deadline = deadline
 
     async def observe(self) -> Observation:
         """Ask the data centre where it stands; half of the time that is left stays for another one."""
-        self.seen = await self._endpoint.ask(self.opened, self.deadline.require("asking where it stands") / 2.0)
-        return self.seen
+        self.observation = await self._endpoint.ask(self.opened, self.deadline.require("asking where it stands") / 2.0)
+        return self.observation
 
     def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
         """Nothing: BOUNDED reads are refused."""
@@ -91,7 +95,7 @@ class AsyncCassandraEndpoint:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: Place[CassandraStore]) -> None:
+    def __init__(self, place: EndpointContext[CassandraStore]) -> None:
         self._place = place
         store, region = place.store, place.endpoint.region
         url = server_url("cassandra", place.endpoint.url)
@@ -101,9 +105,9 @@ class AsyncCassandraEndpoint:
         self._tables = Tables(place.namespace)
         has_homes = isinstance(store.strategy, WritePartitioning)
         self.setting = Setting(store.options, self._keyspace, self._datacenter, place.clock, has_homes)
-        self._seen: Observation | None = None
+        self._observation: Observation | None = None
 
-    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncCassandraLease:
+    async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncCassandraCheckout:
         """The connections, opened within `timeout` seconds.
 
         Raises:
@@ -113,13 +117,13 @@ class AsyncCassandraEndpoint:
         """
         until = Deadline(self._place.clock, timeout)
         opened = await self._opened(until)
-        seen = self._seen
-        if seen is None:
+        observation = self._observation
+        if observation is None:
             try:
-                seen = await self.ask(opened, until.require("asking where it stands"))
+                observation = await self.ask(opened, until.require("asking where it stands"))
             except Exception as error:
                 raise self._translated(error) from error
-        return AsyncCassandraLease(self, opened, seen, deadline)
+        return AsyncCassandraCheckout(self, opened, observation, deadline)
 
     async def _opened(self, until: Deadline) -> Opened:
         opened = self._opener.opened
@@ -136,7 +140,7 @@ class AsyncCassandraEndpoint:
         return opened
 
     def handle(
-        self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncCassandraHandle:
         """What the user types with."""
         return AsyncCassandraHandle(self.setting, kind, source, mode, asked)
@@ -159,7 +163,7 @@ class AsyncCassandraEndpoint:
             pass  # create_tables() was not called yet
         live = replication_of(self._keyspace, None if said is None else dict(said[0]))
         kept = None if row is None else Kept(row[0], row[1], decoded(row[2]))
-        self._seen = Observation(
+        self._observation = Observation(
             role=Role.PRIMARY,
             incarnation=f"{opened.name}/{self._keyspace}@{self._datacenter}",
             lineage=lineage_of(opened.name, self._keyspace, kept),
@@ -168,7 +172,7 @@ class AsyncCassandraEndpoint:
             sent_at=sent_at,
             rtt=rtt,
         )
-        return self._seen
+        return self._observation
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the data centre where it stands; opening the connections may take `connecting` seconds."""
@@ -214,9 +218,9 @@ class AsyncCassandraEndpoint:
         is on every replica when this returns.
         """
         await self._make_tables(deadline)
-        seen = await self.ask(await self._opened(deadline), deadline.require("asking for the replicas"))
-        assert isinstance(seen.reached, LevelsReached)
-        live, row = encoded(seen.reached.replication), root("")
+        observation = await self.ask(await self._opened(deadline), deadline.require("asking for the replicas"))
+        assert isinstance(observation.reached, LevelsReached)
+        live, row = encoded(observation.reached.replication), root("")
         begun = await self._run(deadline, self._tables.begin, (row.history, row.epoch, live), commit="EACH_QUORUM")
         if not begun[0]:
             await self._run(deadline, self._tables.confirm, (live,), commit="EACH_QUORUM")
@@ -281,7 +285,7 @@ class AsyncCassandraEndpoint:
         except Exception as error:
             raise self._translated(error) from error
 
-    async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """There are no promotions."""
         return None
 

@@ -16,21 +16,20 @@ from typing import Any, NamedTuple
 from cassandra import ConsistencyLevel, OperationTimedOut
 from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement
 
-from regionkit.backends.base import Lease, LeaseSource
 from regionkit.backends.cassandra.bridge import Pending, answered, ended
 from regionkit.backends.cassandra.classify import is_certain
+from regionkit.backends.cassandra.client import CassandraSession
 from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows import CassandraRows
-from regionkit.backends.cassandra.session import CassandraSession
-from regionkit.backends.values import BlockMode
+from regionkit.contract.checkout import Checkout, TakeCheckout
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
 from regionkit.errors import DeadlineExceeded, UsageError
-from regionkit.routing.consistency import Level
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.position import Levels, LevelsReached
-from regionkit.routing.quorum import covers
+from regionkit.facts.consistency import Level
+from regionkit.facts.position import Levels, LevelsReached
+from regionkit.facts.quorum import covers
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraOptions
 
 __all__ = ["CassandraHandle", "Setting"]
@@ -58,10 +57,10 @@ class CassandraHandle:
 
     __slots__ = (
         "_asked",
+        "_checkout",
         "_connecting",
         "_floor",
         "_kind",
-        "_lease",
         "_level",
         "_over",
         "_pending",
@@ -80,7 +79,7 @@ class CassandraHandle:
     )
 
     def __init__(
-        self, setting: Setting, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, setting: Setting, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> None:
         self._set = setting
         self._kind = kind
@@ -88,7 +87,7 @@ class CassandraHandle:
         self._asked = asked
         self._level = mode.consistency.level if kind is Kind.READ else Level.SESSION
         self._profile = _PROFILES[self._level]
-        self._lease: Any = None
+        self._checkout: Any = None
         self._connecting = Lock()
         self._pending: list[Pending[CassandraRows]] = []
         self._over = False
@@ -122,23 +121,23 @@ class CassandraHandle:
         """
         return self._sent > 0 and self._level is Level.SESSION
 
-    def begin(self, lease: Lease) -> None:
+    def begin(self, checkout: Checkout) -> None:
         """Take the connection now: it may be of another endpoint than the one that made this handle."""
-        self._lease = lease
-        self._set = self._lease.setting
+        self._checkout = checkout
+        self._set = self._checkout.setting
         stamps = [e.position.stamp for e in self._asked().entries if isinstance(e.position, Levels)]
         self._floor = max(stamps, default=0)
 
     def connect(self) -> None:
         """Take the connection unless it is there; of several statements sent at once, one does."""
         with self._connecting:
-            if self._lease is None:
+            if self._checkout is None:
                 self._check_alive()
                 self.begin(self._source())
 
     def execute(self, query: Any, parameters: Any, paging_state: bytes | None) -> CassandraRows:
         """Send a statement and wait for its first page."""
-        if self._lease is None:
+        if self._checkout is None:
             self.connect()
         sent = self._send(query, parameters, paging_state)
         return self._received(sent, query, parameters)
@@ -156,12 +155,12 @@ class CassandraHandle:
 
     def prepare(self, text: str) -> Any:
         """The prepared statement of a text."""
-        if self._lease is None:
+        if self._checkout is None:
             self.connect()
         self._check_alive()
-        left = self._lease.deadline.require("preparing a statement")
+        left = self._checkout.deadline.require("preparing a statement")
         try:
-            return ended(self._lease.opened.prepared(text), left)
+            return ended(self._checkout.opened.prepared(text), left)
         except TimeoutError:
             self.expired = True
             raise DeadlineExceeded(
@@ -181,15 +180,15 @@ class CassandraHandle:
     def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         """Hand a statement to the driver; nothing waits here."""
         self._check_alive()
-        lease = self._lease
-        opened: Opened = lease.opened
+        checkout = self._checkout
+        opened: Opened = checkout.opened
         facts = self._checked(query, opened)
         profile, stamp = self._profile, None
         if not facts.reads:
             profile = "write"
             if facts.changes_rows and not facts.conditional:
                 stamp = self._stamp = opened.shared.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
-        left = lease.deadline.require("a statement")
+        left = checkout.deadline.require("a statement")
         slot = opened.slot
         slot.stamp = stamp
         try:
@@ -219,7 +218,7 @@ class CassandraHandle:
         return CassandraRows(page, next_page)
 
     def _failed(self, error: BaseException, facts: Facts) -> None:
-        if isinstance(error, OperationTimedOut) and self._lease.deadline.remaining() <= _HAIR:
+        if isinstance(error, OperationTimedOut) and self._checkout.deadline.remaining() <= _HAIR:
             self.expired = True
         if is_certain(error, conditional=facts.conditional):
             self._sent -= 1
@@ -293,7 +292,7 @@ class CassandraHandle:
         ours = options.write_level if not reads else options.read_level
         if reads and self._level is not Level.SESSION:
             ours = "LOCAL_ONE" if self._level is Level.EVENTUAL else "SERIAL"
-        reached = self._lease.seen.reached
+        reached = self._checkout.observation.reached
         replication = reached.replication if isinstance(reached, LevelsReached) else ()
         if own == ours or (
             ours != "SERIAL" and covers(_AS_QUORUM.get(own, own), ours, self._set.datacenter, replication)

@@ -15,21 +15,20 @@ from typing import Any, NamedTuple
 from cassandra import ConsistencyLevel, OperationTimedOut
 from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement
 
-from regionkit.backends.base_async import AsyncLease, AsyncLeaseSource
 from regionkit.backends.cassandra.bridge_async import AsyncPending, answered, ended
 from regionkit.backends.cassandra.classify import is_certain
+from regionkit.backends.cassandra.client_async import AsyncCassandraSession
 from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
-from regionkit.backends.cassandra.session_async import AsyncCassandraSession
-from regionkit.backends.values import BlockMode
+from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.errors import DeadlineExceeded, UsageError
-from regionkit.routing.consistency import Level
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.position import Levels, LevelsReached
-from regionkit.routing.quorum import covers
+from regionkit.facts.consistency import Level
+from regionkit.facts.position import Levels, LevelsReached
+from regionkit.facts.quorum import covers
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraOptions
 
 __all__ = ["AsyncCassandraHandle", "Setting"]
@@ -57,10 +56,10 @@ class AsyncCassandraHandle:
 
     __slots__ = (
         "_asked",
+        "_checkout",
         "_connecting",
         "_floor",
         "_kind",
-        "_lease",
         "_level",
         "_over",
         "_pending",
@@ -79,7 +78,7 @@ class AsyncCassandraHandle:
     )
 
     def __init__(
-        self, setting: Setting, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, setting: Setting, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> None:
         self._set = setting
         self._kind = kind
@@ -87,7 +86,7 @@ class AsyncCassandraHandle:
         self._asked = asked
         self._level = mode.consistency.level if kind is Kind.READ else Level.SESSION
         self._profile = _PROFILES[self._level]
-        self._lease: Any = None
+        self._checkout: Any = None
         self._connecting = AsyncLock()
         self._pending: list[AsyncPending[AsyncCassandraRows]] = []
         self._over = False
@@ -121,23 +120,23 @@ class AsyncCassandraHandle:
         """
         return self._sent > 0 and self._level is Level.SESSION
 
-    async def begin(self, lease: AsyncLease) -> None:
+    async def begin(self, checkout: AsyncCheckout) -> None:
         """Take the connection now: it may be of another endpoint than the one that made this handle."""
-        self._lease = lease
-        self._set = self._lease.setting
+        self._checkout = checkout
+        self._set = self._checkout.setting
         stamps = [e.position.stamp for e in self._asked().entries if isinstance(e.position, Levels)]
         self._floor = max(stamps, default=0)
 
     async def connect(self) -> None:
         """Take the connection unless it is there; of several statements sent at once, one does."""
         async with self._connecting:
-            if self._lease is None:
+            if self._checkout is None:
                 self._check_alive()
                 await self.begin(await self._source())
 
     async def execute(self, query: Any, parameters: Any, paging_state: bytes | None) -> AsyncCassandraRows:
         """Send a statement and wait for its first page."""
-        if self._lease is None:
+        if self._checkout is None:
             await self.connect()
         sent = self._send(query, parameters, paging_state)
         return await self._received(sent, query, parameters)
@@ -155,12 +154,12 @@ class AsyncCassandraHandle:
 
     async def prepare(self, text: str) -> Any:
         """The prepared statement of a text."""
-        if self._lease is None:
+        if self._checkout is None:
             await self.connect()
         self._check_alive()
-        left = self._lease.deadline.require("preparing a statement")
+        left = self._checkout.deadline.require("preparing a statement")
         try:
-            return await ended(self._lease.opened.prepared(text), left)
+            return await ended(self._checkout.opened.prepared(text), left)
         except TimeoutError:
             self.expired = True
             raise DeadlineExceeded(
@@ -180,15 +179,15 @@ class AsyncCassandraHandle:
     def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         """Hand a statement to the driver; nothing waits here."""
         self._check_alive()
-        lease = self._lease
-        opened: Opened = lease.opened
+        checkout = self._checkout
+        opened: Opened = checkout.opened
         facts = self._checked(query, opened)
         profile, stamp = self._profile, None
         if not facts.reads:
             profile = "write"
             if facts.changes_rows and not facts.conditional:
                 stamp = self._stamp = opened.shared.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
-        left = lease.deadline.require("a statement")
+        left = checkout.deadline.require("a statement")
         slot = opened.slot
         slot.stamp = stamp
         try:
@@ -218,7 +217,7 @@ class AsyncCassandraHandle:
         return AsyncCassandraRows(page, next_page)
 
     def _failed(self, error: BaseException, facts: Facts) -> None:
-        if isinstance(error, OperationTimedOut) and self._lease.deadline.remaining() <= _HAIR:
+        if isinstance(error, OperationTimedOut) and self._checkout.deadline.remaining() <= _HAIR:
             self.expired = True
         if is_certain(error, conditional=facts.conditional):
             self._sent -= 1
@@ -292,7 +291,7 @@ class AsyncCassandraHandle:
         ours = options.write_level if not reads else options.read_level
         if reads and self._level is not Level.SESSION:
             ours = "LOCAL_ONE" if self._level is Level.EVENTUAL else "SERIAL"
-        reached = self._lease.seen.reached
+        reached = self._checkout.observation.reached
         replication = reached.replication if isinstance(reached, LevelsReached) else ()
         if own == ours or (
             ours != "SERIAL" and covers(_AS_QUORUM.get(own, own), ours, self._set.datacenter, replication)

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from regionkit.errors import ConfigurationError
-from regionkit.routing.history import HistoryRow, Lineage
-from regionkit.routing.position import Levels, LevelsReached
-from regionkit.routing.quorum import Replication
+from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.position import Levels, LevelsReached
+from regionkit.facts.quorum import Replication
 from regionkit.topology import CassandraOptions
 
 __all__ = ["Kept", "decoded", "encoded", "lineage_of", "reached", "replication_of"]

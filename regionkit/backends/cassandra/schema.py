@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 __all__ = ["Tables", "placement_of"]
 

@@ -1,24 +1,26 @@
 # Generated from endpoint_async.py by scripts/twins.py. Do not edit.
-"""One region of a store in memory as routing sees it: leases, probes, and what regionkit keeps beside the data."""
+"""One region of a store in memory as routing sees it: checkouts, probes, and what regionkit keeps beside the data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from regionkit.backends.base import LeaseSource
-from regionkit.backends.memory.block import MemoryHandle, MemoryLease
+from regionkit.backends.memory.handle import MemoryCheckout, MemoryHandle
 from regionkit.backends.memory.world import ABSENT, WORLDS, Meta, NotPrimary
-from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable, TransactionRolledBack
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow, Lineage, lineage_of
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow, Lineage, lineage_of
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import Endpoint, MemoryStore, Role
 from regionkit.topology.server_urls import server_url
 
@@ -51,7 +53,7 @@ class MemoryEndpoint:
         ),
     )
 
-    def __init__(self, place: Place[MemoryStore]) -> None:
+    def __init__(self, place: EndpointContext[MemoryStore]) -> None:
         shard = next(s for s in place.store.shards(()) if any(e.id == place.endpoint.id for e in s.endpoints))
         owner = next(e for e in shard.endpoints if e.role is Role.PRIMARY)
         self.world = WORLDS.open(tuple(_name(e) for e in shard.endpoints), _name(owner))
@@ -69,7 +71,7 @@ class MemoryEndpoint:
         self.advance: Callable[[float], None] | None = getattr(place.clock, "advance", None)
         self._namespace = place.namespace
 
-    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> MemoryLease:
+    def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> MemoryCheckout:
         """A connection.
 
         Raises:
@@ -77,9 +79,9 @@ class MemoryEndpoint:
             DeadlineExceeded: it is frozen for longer than `timeout` seconds.
         """
         self._require_up(timeout, waits=True)
-        return MemoryLease(self, deadline)
+        return MemoryCheckout(self, deadline)
 
-    def handle(self, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]) -> MemoryHandle:
+    def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> MemoryHandle:
         """What the user types with: a mapping."""
         return MemoryHandle(self, kind, source, mode)
 
@@ -228,7 +230,7 @@ class MemoryEndpoint:
         stands: Placement | None = self._put(deadline, ("placement", self._namespace, row.store, row.key), changed)
         return stands or row
 
-    def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """No promotion goes without its row: `MemoryRegions.promote` writes it."""
         return None
 

@@ -1,23 +1,25 @@
-"""One region of a store in memory as routing sees it: leases, probes, and what regionkit keeps beside the data."""
+"""One region of a store in memory as routing sees it: checkouts, probes, and what regionkit keeps beside the data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from regionkit.backends.base_async import AsyncLeaseSource
-from regionkit.backends.memory.block_async import AsyncMemoryHandle, AsyncMemoryLease
+from regionkit.backends.memory.handle_async import AsyncMemoryCheckout, AsyncMemoryHandle
 from regionkit.backends.memory.world import ABSENT, WORLDS, Meta, NotPrimary
-from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable, TransactionRolledBack
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow, Lineage, lineage_of
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow, Lineage, lineage_of
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import Endpoint, MemoryStore, Role
 from regionkit.topology.server_urls import server_url
 
@@ -50,7 +52,7 @@ class AsyncMemoryEndpoint:
         ),
     )
 
-    def __init__(self, place: Place[MemoryStore]) -> None:
+    def __init__(self, place: EndpointContext[MemoryStore]) -> None:
         shard = next(s for s in place.store.shards(()) if any(e.id == place.endpoint.id for e in s.endpoints))
         owner = next(e for e in shard.endpoints if e.role is Role.PRIMARY)
         self.world = WORLDS.open(tuple(_name(e) for e in shard.endpoints), _name(owner))
@@ -68,7 +70,7 @@ class AsyncMemoryEndpoint:
         self.advance: Callable[[float], None] | None = getattr(place.clock, "advance", None)
         self._namespace = place.namespace
 
-    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncMemoryLease:
+    async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncMemoryCheckout:
         """A connection.
 
         Raises:
@@ -76,10 +78,10 @@ class AsyncMemoryEndpoint:
             DeadlineExceeded: it is frozen for longer than `timeout` seconds.
         """
         await self._require_up(timeout, waits=True)
-        return AsyncMemoryLease(self, deadline)
+        return AsyncMemoryCheckout(self, deadline)
 
     def handle(
-        self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncMemoryHandle:
         """What the user types with: a mapping."""
         return AsyncMemoryHandle(self, kind, source, mode)
@@ -231,7 +233,7 @@ class AsyncMemoryEndpoint:
         )
         return stands or row
 
-    async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """No promotion goes without its row: `MemoryRegions.promote` writes it."""
         return None
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from regionkit.core.clock import Clock
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError
-from regionkit.routing.history import HistoryRow, Lineage, lineage_of
+from regionkit.facts.history import HistoryRow, Lineage, lineage_of
 
 __all__ = ["ABSENT", "WORLDS", "Conflict", "Meta", "NotPrimary", "Standing", "World", "WorldNode", "Worlds"]
 

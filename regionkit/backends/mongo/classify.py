@@ -20,7 +20,7 @@ from pymongo.errors import (
 )
 from pymongo.pool_shared import _PoolClosedError
 
-from regionkit.backends.values import Failure, Refused
+from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
 __all__ = ["classify", "is_unknown_commit", "reading", "refused", "text_of"]

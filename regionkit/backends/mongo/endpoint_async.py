@@ -1,6 +1,6 @@
 """One member of a MongoDB replica set as routing sees it.
 
-1. A lease holds no connection: each command takes one of the member's, and is sent only on one of the run that the lease knows.
+1. A checkout holds no connection: each command takes one of the member's, and is sent only on one of its run.
 2. The set elects its primary and keeps what a majority acknowledged: its history is one, for ever, and the term of the
    election says which primary counts.
 """
@@ -14,23 +14,25 @@ from typing import Any, TypeVar
 from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 
-from regionkit.backends.base_async import AsyncLeaseSource
 from regionkit.backends.mongo.classify import classify, refused, text_of
 from regionkit.backends.mongo.handle_async import AsyncMongoHandle
 from regionkit.backends.mongo.member_async import AsyncMember, within
 from regionkit.backends.mongo.records_async import AsyncMongoRecords
-from regionkit.backends.place import Place
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import MongoStore
 
-__all__ = ["AsyncMongoEndpoint", "AsyncMongoLease"]
+__all__ = ["AsyncMongoCheckout", "AsyncMongoEndpoint"]
 
 T = TypeVar("T")
 
@@ -50,28 +52,28 @@ CAPABILITIES = Capabilities(
 )
 
 
-class AsyncMongoLease:
+class AsyncMongoCheckout:
     """The right to use one member, in one run of its server, until the deadline."""
 
-    __slots__ = ("_endpoint", "_handled", "_recheck", "_until", "deadline", "member", "seen")
+    __slots__ = ("_endpoint", "_handled", "_recheck", "_until", "deadline", "member", "observation")
 
-    def __init__(self, endpoint: AsyncMongoEndpoint, seen: Observation, deadline: Deadline) -> None:
+    def __init__(self, endpoint: AsyncMongoEndpoint, observation: Observation, deadline: Deadline) -> None:
         self._endpoint = endpoint
         self._handled = False
         self._until: float | None = None
         self._recheck: Callable[[Observation], float] | None = None
-        self.seen = seen
+        self.observation = observation
         self.deadline = deadline
         self.member = endpoint.member
 
     async def observe(self) -> Observation:
         """Ask the member where it stands."""
         with within(self.deadline.require("asking a member")):
-            seen = await self._endpoint.observe(history=False)
-        if self._handled and seen.incarnation != self.seen.incarnation:
+            observation = await self._endpoint.observe(history=False)
+        if self._handled and observation.incarnation != self.observation.incarnation:
             raise AutoReconnect("the server was started anew since the block began")
-        self.seen = seen
-        return seen
+        self.observation = observation
+        return observation
 
     def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
         """Before a command that begins after `until`, ask the member anew; `recheck` gives the next instant, or raises."""
@@ -93,10 +95,10 @@ class AsyncMongoEndpoint:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: Place[MongoStore]) -> None:
+    def __init__(self, place: EndpointContext[MongoStore]) -> None:
         self.place = place
         self._made: tuple[AsyncMember, AsyncMongoRecords] | None = None
-        self._seen: Observation | None = None
+        self._observation: Observation | None = None
         self._making = threading.Lock()
         self._inherited: list[object] = []
         self._closed = False
@@ -135,21 +137,21 @@ class AsyncMongoEndpoint:
         """Ask the member where it stands, within the limit of `within`."""
         return await self.member.observe(history=history)
 
-    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncMongoLease:
+    async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncMongoCheckout:
         """The right to use the member, which was reached within `timeout` seconds.
 
         Raises:
             RegionUnavailable: it can not be reached; nothing was sent.
             DeadlineExceeded: not within `timeout` seconds.
         """
-        seen = self._seen
-        if seen is None or not self.member.is_warm:
+        observation = self._observation
+        if observation is None or not self.member.is_warm:
             try:
                 with within(min(timeout, deadline.require("connecting"))):
-                    seen = self._seen = await self.observe(history=False)
+                    observation = self._observation = await self.observe(history=False)
             except PyMongoError as error:
                 raise self._translated(error) from error
-        return AsyncMongoLease(self, seen, deadline)
+        return AsyncMongoCheckout(self, observation, deadline)
 
     def _translated(self, error: PyMongoError) -> Exception:
         place = self.place
@@ -174,7 +176,7 @@ class AsyncMongoEndpoint:
         )
 
     def handle(
-        self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncMongoHandle:
         """What the user types with: a `Database`, whose commands run in the block's session."""
         return AsyncMongoHandle(self.member, kind, source, mode, asked)
@@ -184,13 +186,13 @@ class AsyncMongoEndpoint:
         member = self.member
         try:
             with within(timeout if member.is_warm else connecting):
-                seen = await member.observe(history=True)
-                self._seen = seen
+                observation = await member.observe(history=True)
+                self._observation = observation
                 await member.tidy()
         except PyMongoError as error:
-            self._seen = None
+            self._observation = None
             raise self._translated(error) from error
-        return seen
+        return observation
 
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
@@ -198,7 +200,7 @@ class AsyncMongoEndpoint:
 
     def evict(self) -> None:
         """Connections made until now are closed when they are next touched."""
-        self._seen = None
+        self._observation = None
         if self._made is not None:
             self._made[0].evict()
 
@@ -248,19 +250,19 @@ class AsyncMongoEndpoint:
         except PyMongoError as error:
             raise self._translated(error) from error
 
-    async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """None: an election leaves no history."""
         return None
 
     def abandon(self) -> None:
         """After a fork: forget the parent's client without closing it under its feet."""
         self._inherited.append(self._made)
-        self._made = self._seen = None
+        self._made = self._observation = None
         self._making = threading.Lock()
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
         self._closed = True
-        made, self._made, self._seen = self._made, None, None
+        made, self._made, self._observation = self._made, None, None
         if made is not None:
             await made[0].close()

@@ -23,8 +23,8 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from regionkit.backends.base_async import AsyncLeaseSource
 from regionkit.backends.mongo.classify import is_unknown_commit, reading, text_of
+from regionkit.backends.mongo.client_async import AsyncBlockSession, view_of
 from regionkit.backends.mongo.commands import (
     ENDING,
     acknowledged_below_majority,
@@ -33,14 +33,13 @@ from regionkit.backends.mongo.commands import (
     took_effect,
 )
 from regionkit.backends.mongo.member_async import AsyncMember
-from regionkit.backends.mongo.seen import as_timestamp, position_of
-from regionkit.backends.mongo.session_async import AsyncBlockSession, view_of
-from regionkit.backends.values import BlockMode
+from regionkit.backends.mongo.observation import as_timestamp, position_of
+from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, UsageError
-from regionkit.routing.consistency import Level
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.position import Position
+from regionkit.facts.consistency import Level
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["AsyncMongoHandle"]
 
@@ -55,13 +54,13 @@ class AsyncMongoHandle:
     """What one block does on one member."""
 
     def __init__(
-        self, member: AsyncMember, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, member: AsyncMember, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> None:
         self._member = member
-        self._source: AsyncLeaseSource | None = source
+        self._source: AsyncTakeCheckout | None = source
         self._asked = asked
         self._mode = mode
-        self._lease: Any = None
+        self._checkout: Any = None
         self._taking = AsyncLock()
         self._counting = threading.Lock()
         self._over = False
@@ -91,14 +90,14 @@ class AsyncMongoHandle:
         self.database._write_concern = self.database.client._write_concern = DEFAULT
         await self.session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
 
-    async def begin(self, lease: Any) -> None:
+    async def begin(self, checkout: Any) -> None:
         """Take the connection now."""
         if self._mode.transaction:
             await self.start_transaction()
-        if lease.member is not self._member:  # the decision was taken anew: the block goes where its lease is
-            self._member = lease.member
-            self.database.client.stand_at(lease.member)
-        self._lease = lease
+        if checkout.member is not self._member:  # the decision was taken anew: the block goes where its checkout is
+            self._member = checkout.member
+            self.database.client.stand_at(checkout.member)
+        self._checkout = checkout
         request = self._asked()
         level = request.consistency.level if self.is_read else Level.SESSION
         if level is Level.STRONG:
@@ -110,29 +109,29 @@ class AsyncMongoHandle:
             self.after = as_timestamp(max(positions)) if positions else None
 
     async def ready(self) -> float:
-        """Before each command: the lease is there, its proof holds; seconds left."""
+        """Before each command: the checkout is there, its proof holds; seconds left."""
         if self._over:
             raise UsageError(
                 "a database was used after its block.",
                 why="its member was chosen for that block, and proved for it.",
                 fix="do the work inside the block; list(cursor) takes results out of it.",
             )
-        if self._lease is None:
+        if self._checkout is None:
             async with self._taking:
-                if self._lease is None:
+                if self._checkout is None:
                     assert self._source is not None
                     await self.begin(await self._source())
-        lease = self._lease
-        left: float = lease.deadline.remaining()
+        checkout = self._checkout
+        left: float = checkout.deadline.remaining()
         if left <= 0.0:
-            lease.deadline.require("a command", store=self._member.place.store.name)
-        await lease.recheck()
-        self.margin = min(lease.seen.rtt, MOST_MARGIN * left)
+            checkout.deadline.require("a command", store=self._member.place.store.name)
+        await checkout.recheck()
+        self.margin = min(checkout.observation.rtt, MOST_MARGIN * left)
         return left
 
     def left(self) -> float:
         """Seconds left; none after the block."""
-        return 0.0 if self._over or self._lease is None else self._lease.deadline.remaining()
+        return 0.0 if self._over or self._checkout is None else self._checkout.deadline.remaining()
 
     def before(self, name: str, command: Mapping[str, Any], run: str) -> None:
         """The last look at a command before it is sent.
@@ -149,7 +148,7 @@ class AsyncMongoHandle:
                     why=why,
                     fix="write in s.write(...).",
                 )
-        if run != self._lease.seen.incarnation and name not in ENDING:
+        if run != self._checkout.observation.incarnation and name not in ENDING:
             raise AutoReconnect("the server was started anew since the block began")
 
     def check_level(self, level: str) -> None:
@@ -191,7 +190,7 @@ class AsyncMongoHandle:
             why="none came free before the call's deadline; the command was not sent.",
             fix="raise options.pool_size, or run fewer commands at once.",
             store=place.store.name,
-            region=self._lease.seen.region or place.endpoint.region,
+            region=self._checkout.observation.region or place.endpoint.region,
         )
         late.blames_endpoint = False
         return late
@@ -218,7 +217,7 @@ class AsyncMongoHandle:
                 why=text_of(error),
                 fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
                 store=place.store.name,
-                region=self._lease.seen.region or place.endpoint.region,
+                region=self._checkout.observation.region or place.endpoint.region,
                 began_at=place.clock.wall(),
             ) from error
         if not starting and self.session.operation_time is not None:
@@ -255,7 +254,7 @@ class AsyncMongoHandle:
         server_session.mark_dirty()
 
     async def close(self) -> None:
-        """Let go of everything but the lease; the database refuses further use."""
+        """Let go of everything but the checkout; the database refuses further use."""
         self._over = True
         session = self.session
         if session.in_transaction and not session._starting_transaction:

@@ -21,13 +21,13 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.synchronous.pool import Pool
 
-from regionkit.backends.mongo.seen import lineage_in, observation, run_of
+from regionkit.backends.mongo.observation import lineage_in, observation, run_of
 from regionkit.backends.mongo.sockets import bounded, is_gone
-from regionkit.backends.place import Place
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.errors import ConfigurationError
-from regionkit.routing.history import LONGEST_LINEAGE, Lineage
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import LONGEST_LINEAGE, Lineage
+from regionkit.facts.observation import Observation
 from regionkit.topology import MongoStore
 from regionkit.topology.server_urls import server_url
 
@@ -107,7 +107,7 @@ class MemberClient(MongoClient[dict[str, Any]]):
 class Member:
     """A member of a replica set. Connects at first use."""
 
-    def __init__(self, place: Place[MongoStore]) -> None:
+    def __init__(self, place: EndpointContext[MongoStore]) -> None:
         self.place = place
         assert place.endpoint.url is not None
         self._url = server_url("mongo", place.endpoint.url)

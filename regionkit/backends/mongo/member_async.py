@@ -20,13 +20,13 @@ from pymongo.asynchronous.pool import Pool
 from pymongo.pool_shared import PoolState
 from pymongo.read_preferences import ReadPreference
 
-from regionkit.backends.mongo.seen import lineage_in, observation, run_of
+from regionkit.backends.mongo.observation import lineage_in, observation, run_of
 from regionkit.backends.mongo.sockets_async import abounded, is_gone
-from regionkit.backends.place import Place
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.errors import ConfigurationError
-from regionkit.routing.history import LONGEST_LINEAGE, Lineage
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import LONGEST_LINEAGE, Lineage
+from regionkit.facts.observation import Observation
 from regionkit.topology import MongoStore
 from regionkit.topology.server_urls import server_url
 
@@ -108,7 +108,7 @@ class AsyncMemberClient(AsyncMongoClient[dict[str, Any]]):
 class AsyncMember:
     """A member of a replica set. Connects at first use."""
 
-    def __init__(self, place: Place[MongoStore]) -> None:
+    def __init__(self, place: EndpointContext[MongoStore]) -> None:
         self.place = place
         assert place.endpoint.url is not None
         self._url = server_url("mongo", place.endpoint.url)

@@ -21,10 +21,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from regionkit.backends.mongo.member import Member, within
-from regionkit.backends.values import Claim, Marker
+from regionkit.contract.idempotency import Claim, Marker
 from regionkit.core.deadline import Deadline
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.placement import Placement
 
 __all__ = ["MongoRecords", "marker_of"]
 

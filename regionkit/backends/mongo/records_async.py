@@ -20,10 +20,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from regionkit.backends.mongo.member_async import AsyncMember, within
-from regionkit.backends.values import Claim, Marker
+from regionkit.contract.idempotency import Claim, Marker
 from regionkit.core.deadline import Deadline
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.placement import Placement
 
 __all__ = ["AsyncMongoRecords", "marker_of"]
 

@@ -6,7 +6,7 @@ import re
 
 import redis
 
-from regionkit.backends.values import Failure, Refused
+from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
 __all__ = ["classify", "is_read_only", "refused"]

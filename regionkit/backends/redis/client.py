@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from regionkit.backends.base import Lease, LeaseSource
+from regionkit.backends.redis.block_connection import RedisConnection, Work, over
 from regionkit.backends.redis.stream import Pipeline, Redis
-from regionkit.backends.redis.wire import Wire, Work, over
+from regionkit.contract.checkout import Checkout, TakeCheckout
 from regionkit.errors import UsageError
-from regionkit.routing.decision import Kind
-from regionkit.routing.position import Position
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
 
 __all__ = ["RedisHandle", "RoutedPipeline", "RoutedRedis", "Shared"]
 
@@ -170,31 +170,31 @@ class RoutedPipeline(Pipeline):
 class RedisHandle:
     """Between a block and its client; to the driver's own objects, the pool. Not shared between threads or tasks."""
 
-    __slots__ = ("_closed", "_lease", "_shared", "_source", "_work", "guarded", "keyed", "kind", "native", "wire")
+    __slots__ = ("_checkout", "_closed", "_shared", "_source", "_work", "guarded", "keyed", "kind", "native", "wire")
 
-    def __init__(self, kind: Kind, source: LeaseSource, shared: Shared) -> None:
+    def __init__(self, kind: Kind, source: TakeCheckout, shared: Shared) -> None:
         self.kind = kind
         self._source = source
         self._shared = shared
-        self._lease: Any = None
+        self._checkout: Any = None
         self._closed = False
         self._work: Work | None = None
-        self.wire: Wire | None = None
+        self.wire: RedisConnection | None = None
         self.guarded = False
         self.keyed: Any = None
         self.native: Any = RoutedRedis(self, shared)
 
-    def begin(self, lease: Lease) -> None:
+    def begin(self, checkout: Checkout) -> None:
         """Take the connection now."""
-        self._take(lease)
+        self._take(checkout)
 
-    def _take(self, lease: Any) -> None:
-        self._lease = lease
-        self._work = lease.work
-        self.guarded = lease.guarded
-        self.wire = lease.wire
+    def _take(self, checkout: Any) -> None:
+        self._checkout = checkout
+        self._work = checkout.work
+        self.guarded = checkout.guarded
+        self.wire = checkout.wire
 
-    def ready(self) -> Wire:
+    def ready(self) -> RedisConnection:
         """The block's connection, before a command: taken now, or proved anew."""
         if self._closed:
             raise over()
@@ -202,10 +202,10 @@ class RedisHandle:
             self._take(self._source())
         assert self.wire is not None
         if self.guarded:
-            self._lease.recheck()
+            self._checkout.recheck()
         return self.wire
 
-    def get_connection(self, *_: Any, **__: Any) -> Wire:
+    def get_connection(self, *_: Any, **__: Any) -> RedisConnection:
         """What the driver's own objects ask a pool for."""
         return self.wire or self.ready()
 
@@ -242,7 +242,7 @@ class RedisHandle:
         """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
 
     def close(self) -> None:
-        """Let go of everything but the lease."""
+        """Let go of everything but the checkout."""
         self._closed = True
         self.wire = None
 

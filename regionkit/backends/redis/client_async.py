@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from regionkit.backends.base_async import AsyncLease, AsyncLeaseSource
+from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, Work, over
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
-from regionkit.backends.redis.wire_async import AsyncWire, Work, over
+from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
 from regionkit.errors import UsageError
-from regionkit.routing.decision import Kind
-from regionkit.routing.position import Position
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
 
 __all__ = ["AsyncRedisHandle", "AsyncRoutedPipeline", "AsyncRoutedRedis", "Shared"]
 
@@ -169,31 +169,31 @@ class AsyncRoutedPipeline(AsyncPipeline):
 class AsyncRedisHandle:
     """Between a block and its client; to the driver's own objects, the pool. Not shared between threads or tasks."""
 
-    __slots__ = ("_closed", "_lease", "_shared", "_source", "_work", "guarded", "keyed", "kind", "native", "wire")
+    __slots__ = ("_checkout", "_closed", "_shared", "_source", "_work", "guarded", "keyed", "kind", "native", "wire")
 
-    def __init__(self, kind: Kind, source: AsyncLeaseSource, shared: Shared) -> None:
+    def __init__(self, kind: Kind, source: AsyncTakeCheckout, shared: Shared) -> None:
         self.kind = kind
         self._source = source
         self._shared = shared
-        self._lease: Any = None
+        self._checkout: Any = None
         self._closed = False
         self._work: Work | None = None
-        self.wire: AsyncWire | None = None
+        self.wire: AsyncRedisConnection | None = None
         self.guarded = False
         self.keyed: Any = None
         self.native: Any = AsyncRoutedRedis(self, shared)
 
-    async def begin(self, lease: AsyncLease) -> None:
+    async def begin(self, checkout: AsyncCheckout) -> None:
         """Take the connection now."""
-        self._take(lease)
+        self._take(checkout)
 
-    def _take(self, lease: Any) -> None:
-        self._lease = lease
-        self._work = lease.work
-        self.guarded = lease.guarded
-        self.wire = lease.wire
+    def _take(self, checkout: Any) -> None:
+        self._checkout = checkout
+        self._work = checkout.work
+        self.guarded = checkout.guarded
+        self.wire = checkout.wire
 
-    async def ready(self) -> AsyncWire:
+    async def ready(self) -> AsyncRedisConnection:
         """The block's connection, before a command: taken now, or proved anew."""
         if self._closed:
             raise over()
@@ -201,10 +201,10 @@ class AsyncRedisHandle:
             self._take(await self._source())
         assert self.wire is not None
         if self.guarded:
-            await self._lease.recheck()
+            await self._checkout.recheck()
         return self.wire
 
-    async def get_connection(self, *_: Any, **__: Any) -> AsyncWire:
+    async def get_connection(self, *_: Any, **__: Any) -> AsyncRedisConnection:
         """What the driver's own objects ask a pool for."""
         return self.wire or await self.ready()
 
@@ -241,7 +241,7 @@ class AsyncRedisHandle:
         """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
 
     async def close(self) -> None:
-        """Let go of everything but the lease."""
+        """Let go of everything but the checkout."""
         self._closed = True
         self.wire = None
 

@@ -12,21 +12,23 @@ from redis._parsers import Encoder
 from redis._parsers.response_callbacks import get_response_callbacks
 from redis.client import CaseInsensitiveDict
 
-from regionkit.backends.base import LeaseSource
-from regionkit.backends.place import Place
 from regionkit.backends.redis.classify import classify
 from regionkit.backends.redis.client import RedisHandle, Shared
 from regionkit.backends.redis.keyed import Keyed, find_marker, put_tombstone
-from regionkit.backends.redis.observing import fork_of, stored
+from regionkit.backends.redis.observation import fork_of, stored
 from regionkit.backends.redis.pool import RedisPool
 from regionkit.backends.redis.scripts import SET_PLACEMENT, WRITE_HISTORY
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import RedisStore, Role
 
 __all__ = ["CAPABILITIES", "RedisEndpoint"]
@@ -57,7 +59,7 @@ class RedisEndpoint(RedisPool):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: Place[RedisStore]) -> None:
+    def __init__(self, place: EndpointContext[RedisStore]) -> None:
         super().__init__(place)
         options = place.store.options
         callbacks: Any = get_response_callbacks(user_protocol=options.protocol, legacy_responses=True)
@@ -73,7 +75,7 @@ class RedisEndpoint(RedisPool):
         )
         self._demoted: set[str] = set()
 
-    def handle(self, kind: Kind, source: LeaseSource, mode: BlockMode, asked: Callable[[], Request]) -> RedisHandle:
+    def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> RedisHandle:
         """What the user types with: a client of redis-py."""
         return RedisHandle(kind, source, self._shared)
 
@@ -83,10 +85,10 @@ class RedisEndpoint(RedisPool):
 
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
-        seen = super().probe(timeout, connecting)
-        if seen.role is Role.REPLICA:
-            self._demoted.add(_run(seen))
-        return seen
+        observation = super().probe(timeout, connecting)
+        if observation.role is Role.REPLICA:
+            self._demoted.add(_run(observation))
+        return observation
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """Look the key up, and let the function type with a pipeline; the marker is written with its commands."""
@@ -105,13 +107,13 @@ class RedisEndpoint(RedisPool):
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless a write stands there; what stands there then."""
-        lease = self._own(deadline)
+        checkout = self._own(deadline)
         try:
-            return put_tombstone(lease.wire, self._marker_key(claim), self._shared, claim)
+            return put_tombstone(checkout.wire, self._marker_key(claim), self._shared, claim)
         except redis.exceptions.RedisError as error:
             raise self._translated(error) from error
         finally:
-            lease.release()
+            checkout.release()
 
     def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Markers have a time to live: the server forgets them by itself."""
@@ -122,57 +124,57 @@ class RedisEndpoint(RedisPool):
 
     def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Write the first history row when there is none; nothing else has to be made."""
-        lease = self._own(deadline)
+        checkout = self._own(deadline)
         try:
-            seen = lease.observe()
+            observation = checkout.observe()
         except redis.exceptions.RedisError as error:
             raise self._translated(error) from error
         finally:
-            lease.release()
-        if seen.lineage is None:
-            self.write_history(deadline, root(seen.origin))
+            checkout.release()
+        if observation.lineage is None:
+            self.write_history(deadline, root(observation.origin))
 
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child, or the server stands elsewhere than the row says."""
-        lease = self._own(deadline)
-        run = _run(lease.seen)
+        checkout = self._own(deadline)
+        run = _run(checkout.observation)
         words = (row.parent or "", stored(row, run), row.origin)
         try:
-            return bool(self._ask(lease, "EVAL", WRITE_HISTORY, 1, self.key("history"), *words))
+            return bool(self._ask(checkout, "EVAL", WRITE_HISTORY, 1, self.key("history"), *words))
         finally:
-            lease.release()
+            checkout.release()
 
     def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
         """The row of a directory that this endpoint has; None when it has none."""
-        lease = self.lease(Kind.READ, deadline, deadline.require("connecting"))
+        checkout = self.check_out(Kind.READ, deadline, deadline.require("connecting"))
         try:
-            found = self._ask(lease, "HGET", self.key("placement", store), key)
+            found = self._ask(checkout, "HGET", self.key("placement", store), key)
         finally:
-            lease.release()
+            checkout.release()
         return None if found is None else msgspec.json.decode(found, type=Placement)
 
     def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        lease = self._own(deadline)
+        checkout = self._own(deadline)
         words = (row.key, expected, msgspec.json.encode(row))
         try:
-            stands = self._ask(lease, "EVAL", SET_PLACEMENT, 1, self.key("placement", row.store), *words)
+            stands = self._ask(checkout, "EVAL", SET_PLACEMENT, 1, self.key("placement", row.store), *words)
         finally:
-            lease.release()
+            checkout.release()
         return row if stands is None else msgspec.json.decode(stands, type=Placement)
 
     def _own(self, deadline: Deadline) -> Any:
         """A connection for a write of regionkit's own."""
-        return self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
+        return self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
 
-    def _ask(self, lease: Any, *words: Any) -> Any:
+    def _ask(self, checkout: Any, *words: Any) -> Any:
         try:
-            [reply] = lease.wire.exchange(b"".join(lease.wire.pack(words)), 1)
+            [reply] = checkout.wire.exchange(b"".join(checkout.wire.pack(words)), 1)
         except redis.exceptions.RedisError as error:
             raise self._translated(error) from error
         return reply
 
-    def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""
         with self._monitoring:
             try:
@@ -183,11 +185,11 @@ class RedisEndpoint(RedisPool):
                 self._drop_monitor()
                 raise
         found = next((row for row in rows if row.history == parent.history), None)
-        if found is None or info.get("master_replid") != seen.origin:
+        if found is None or info.get("master_replid") != observation.origin:
             return None
         run = "" if wire.run in self._demoted else wire.run  # a run that was a replica since may have lost what it had
         return fork_of(info, run, found)
 
 
-def _run(seen: Observation) -> str:
-    return seen.incarnation.partition("/")[0]
+def _run(observation: Observation) -> str:
+    return observation.incarnation.partition("/")[0]

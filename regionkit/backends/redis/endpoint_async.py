@@ -11,21 +11,23 @@ from redis._parsers import Encoder
 from redis._parsers.response_callbacks import get_response_callbacks
 from redis.client import CaseInsensitiveDict
 
-from regionkit.backends.base_async import AsyncLeaseSource
-from regionkit.backends.place import Place
 from regionkit.backends.redis.classify import classify
 from regionkit.backends.redis.client_async import AsyncRedisHandle, Shared
 from regionkit.backends.redis.keyed_async import AsyncKeyed, find_marker, put_tombstone
-from regionkit.backends.redis.observing import fork_of, stored
+from regionkit.backends.redis.observation import fork_of, stored
 from regionkit.backends.redis.pool_async import AsyncRedisPool
 from regionkit.backends.redis.scripts import SET_PLACEMENT, WRITE_HISTORY
-from regionkit.backends.values import BlockMode, Capabilities, Claim, Failure, Marker
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
-from regionkit.routing.decision import Kind, Request
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.placement import Placement
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import RedisStore, Role
 
 __all__ = ["CAPABILITIES", "AsyncRedisEndpoint"]
@@ -56,7 +58,7 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: Place[RedisStore]) -> None:
+    def __init__(self, place: EndpointContext[RedisStore]) -> None:
         super().__init__(place)
         options = place.store.options
         callbacks: Any = get_response_callbacks(user_protocol=options.protocol, legacy_responses=True)
@@ -73,7 +75,7 @@ class AsyncRedisEndpoint(AsyncRedisPool):
         self._demoted: set[str] = set()
 
     def handle(
-        self, kind: Kind, source: AsyncLeaseSource, mode: BlockMode, asked: Callable[[], Request]
+        self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncRedisHandle:
         """What the user types with: a client of redis-py."""
         return AsyncRedisHandle(kind, source, self._shared)
@@ -84,10 +86,10 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
-        seen = await super().probe(timeout, connecting)
-        if seen.role is Role.REPLICA:
-            self._demoted.add(_run(seen))
-        return seen
+        observation = await super().probe(timeout, connecting)
+        if observation.role is Role.REPLICA:
+            self._demoted.add(_run(observation))
+        return observation
 
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """Look the key up, and let the function type with a pipeline; the marker is written with its commands."""
@@ -106,13 +108,13 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless a write stands there; what stands there then."""
-        lease = await self._own(deadline)
+        checkout = await self._own(deadline)
         try:
-            return await put_tombstone(lease.wire, self._marker_key(claim), self._shared, claim)
+            return await put_tombstone(checkout.wire, self._marker_key(claim), self._shared, claim)
         except redis.exceptions.RedisError as error:
             raise self._translated(error) from error
         finally:
-            await lease.release()
+            await checkout.release()
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Markers have a time to live: the server forgets them by itself."""
@@ -123,57 +125,57 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     async def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Write the first history row when there is none; nothing else has to be made."""
-        lease = await self._own(deadline)
+        checkout = await self._own(deadline)
         try:
-            seen = await lease.observe()
+            observation = await checkout.observe()
         except redis.exceptions.RedisError as error:
             raise self._translated(error) from error
         finally:
-            await lease.release()
-        if seen.lineage is None:
-            await self.write_history(deadline, root(seen.origin))
+            await checkout.release()
+        if observation.lineage is None:
+            await self.write_history(deadline, root(observation.origin))
 
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child, or the server stands elsewhere than the row says."""
-        lease = await self._own(deadline)
-        run = _run(lease.seen)
+        checkout = await self._own(deadline)
+        run = _run(checkout.observation)
         words = (row.parent or "", stored(row, run), row.origin)
         try:
-            return bool(await self._ask(lease, "EVAL", WRITE_HISTORY, 1, self.key("history"), *words))
+            return bool(await self._ask(checkout, "EVAL", WRITE_HISTORY, 1, self.key("history"), *words))
         finally:
-            await lease.release()
+            await checkout.release()
 
     async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
         """The row of a directory that this endpoint has; None when it has none."""
-        lease = await self.lease(Kind.READ, deadline, deadline.require("connecting"))
+        checkout = await self.check_out(Kind.READ, deadline, deadline.require("connecting"))
         try:
-            found = await self._ask(lease, "HGET", self.key("placement", store), key)
+            found = await self._ask(checkout, "HGET", self.key("placement", store), key)
         finally:
-            await lease.release()
+            await checkout.release()
         return None if found is None else msgspec.json.decode(found, type=Placement)
 
     async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        lease = await self._own(deadline)
+        checkout = await self._own(deadline)
         words = (row.key, expected, msgspec.json.encode(row))
         try:
-            stands = await self._ask(lease, "EVAL", SET_PLACEMENT, 1, self.key("placement", row.store), *words)
+            stands = await self._ask(checkout, "EVAL", SET_PLACEMENT, 1, self.key("placement", row.store), *words)
         finally:
-            await lease.release()
+            await checkout.release()
         return row if stands is None else msgspec.json.decode(stands, type=Placement)
 
     async def _own(self, deadline: Deadline) -> Any:
         """A connection for a write of regionkit's own."""
-        return await self.lease(Kind.WRITE, deadline, deadline.require("connecting"))
+        return await self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
 
-    async def _ask(self, lease: Any, *words: Any) -> Any:
+    async def _ask(self, checkout: Any, *words: Any) -> Any:
         try:
-            [reply] = await lease.wire.exchange(b"".join(lease.wire.pack(words)), 1)
+            [reply] = await checkout.wire.exchange(b"".join(checkout.wire.pack(words)), 1)
         except redis.exceptions.RedisError as error:
             raise self._translated(error) from error
         return reply
 
-    async def prove_promotion(self, timeout: float, parent: HistoryRow, seen: Observation) -> Position | None:
+    async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""
         async with self._monitoring:
             try:
@@ -184,11 +186,11 @@ class AsyncRedisEndpoint(AsyncRedisPool):
                 self._drop_monitor()
                 raise
         found = next((row for row in rows if row.history == parent.history), None)
-        if found is None or info.get("master_replid") != seen.origin:
+        if found is None or info.get("master_replid") != observation.origin:
             return None
         run = "" if wire.run in self._demoted else wire.run  # a run that was a replica since may have lost what it had
         return fork_of(info, run, found)
 
 
-def _run(seen: Observation) -> str:
-    return seen.incarnation.partition("/")[0]
+def _run(observation: Observation) -> str:
+    return observation.incarnation.partition("/")[0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.client_async import AsyncRedisHandle, Shared
 from regionkit.backends.redis.commands import judged, keys_of
 from regionkit.backends.redis.replies import (
@@ -26,8 +27,7 @@ from regionkit.backends.redis.replies import (
 )
 from regionkit.backends.redis.scripts import RUN_KEYED, SETTLE
 from regionkit.backends.redis.stream_async import AsyncPipeline
-from regionkit.backends.redis.wire_async import AsyncWire
-from regionkit.backends.values import Claim, Claimed, Marker
+from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.core.codec import is_plain
 from regionkit.errors import TransactionRolledBack, UsageError
 
@@ -111,14 +111,14 @@ class AsyncKeyedPipeline(AsyncPipeline):
 
 
 class AsyncKeyed:
-    """One keyed attempt in a block. `seen`: the attempt of the tombstone that was found under the key, "" for none."""
+    """One keyed attempt in a block. `tombstone`: the attempt of the tombstone that was found under the key, "" for none."""
 
-    def __init__(self, handle: AsyncRedisHandle, shared: Shared, key: str, claim: Claim, seen: str) -> None:
+    def __init__(self, handle: AsyncRedisHandle, shared: Shared, key: str, claim: Claim, tombstone: str) -> None:
         self.pipeline = AsyncKeyedPipeline(handle, shared)
         self._shared = shared
         self._key = key
         self._claim = claim
-        self._seen = seen
+        self._tombstone = tombstone
         self._result = b""
         self._keeps_replies = False
         self.replies: list[Any] = []
@@ -128,7 +128,7 @@ class AsyncKeyed:
         self._keeps_replies = result == NOTHING
         self._result = b"" if self._keeps_replies else result
 
-    async def run(self, wire: AsyncWire) -> None:
+    async def run(self, wire: AsyncRedisConnection) -> None:
         """Run what was queued, and put the marker.
 
         Raises:
@@ -167,18 +167,26 @@ class AsyncKeyed:
         keys = list(dict.fromkeys(_key(key) for one in queued for key in one.keys))
         shapes = is_plain([list(one.shape) for one in queued], largest=LARGEST_REPLIES) if self._keeps_replies else None
         claim = self._claim
-        head = (self._seen, claim.attempt, claim.fingerprint, KEPT_MS, self._result, shapes or b"", LARGEST_REPLIES)
+        head = (
+            self._tombstone,
+            claim.attempt,
+            claim.fingerprint,
+            KEPT_MS,
+            self._result,
+            shapes or b"",
+            LARGEST_REPLIES,
+        )
         words = [word for one in queued for word in (len(one.words), *one.words)]
         return ["EVAL", RUN_KEYED, len(keys) + 1, self._key, *keys, *head, len(queued), *words]
 
 
-async def find_marker(wire: AsyncWire, key: str, shared: Shared) -> tuple[Marker | None, str]:
+async def find_marker(wire: AsyncRedisConnection, key: str, shared: Shared) -> tuple[Marker | None, str]:
     """What stands under a key, and which attempt put it there where it is a tombstone."""
     [values] = await wire.exchange(b"".join(wire.pack(("HMGET", key, *FIELDS))), 1)
     return marker_of(values, shared.scripted, shared.encoding), attempt_in(values)
 
 
-async def put_tombstone(wire: AsyncWire, key: str, shared: Shared, claim: Claim) -> Marker:
+async def put_tombstone(wire: AsyncRedisConnection, key: str, shared: Shared, claim: Claim) -> Marker:
     """Bar every attempt that is still on its way, unless one is done; what stands there then."""
     words = ("EVAL", SETTLE, 1, key, claim.attempt, claim.fingerprint, KEPT_MS)
     [applied] = await wire.exchange(b"".join(wire.pack(words)), 1)

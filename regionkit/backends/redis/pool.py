@@ -1,5 +1,5 @@
 # Generated from pool_async.py by scripts/twins.py. Do not edit.
-"""The connections of one Redis endpoint: leases for blocks, a bounded pool, the monitor's own connection.
+"""The connections of one Redis endpoint: checkouts for blocks, a bounded pool, the monitor's own connection.
 
 1. The pool never waits for a server: permits are counted here, and that wait ends at the deadline.
 2. A connection learns at connect which run of the server it speaks to. An idle one is looked at before use, without a
@@ -16,27 +16,27 @@ from typing import Any
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
 
-from regionkit.backends.place import Place
+from regionkit.backends.redis.block_connection import RedisConnection, Work
 from regionkit.backends.redis.classify import classify, refused
-from regionkit.backends.redis.wire import Wire, Work
-from regionkit.backends.values import Failure
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
-from regionkit.routing.decision import Kind
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind
 from regionkit.topology import RedisStore
 from regionkit.topology.server_urls import server_url
 
-__all__ = ["RedisLease", "RedisPool"]
+__all__ = ["RedisCheckout", "RedisPool"]
 
 
-class RedisLease:
+class RedisCheckout:
     """One connection, for one block. Not shared."""
 
     __slots__ = ("_pool", "_recheck", "_until", "guarded", "wire", "work")
 
-    def __init__(self, pool: RedisPool, wire: Wire, work: Work) -> None:
+    def __init__(self, pool: RedisPool, wire: RedisConnection, work: Work) -> None:
         self._pool = pool
         self.wire = wire
         self.work = work
@@ -45,9 +45,9 @@ class RedisLease:
         self._recheck: Callable[[Observation], float] | None = None
 
     @property
-    def seen(self) -> Observation:
+    def observation(self) -> Observation:
         """What the server last said on this connection."""
-        return self.wire.seen
+        return self.wire.observation
 
     def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""
@@ -70,7 +70,7 @@ class RedisLease:
 class RedisPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: Place[RedisStore]) -> None:
+    def __init__(self, place: EndpointContext[RedisStore]) -> None:
         self._place = place
         self.clock = place.clock
         assert place.endpoint.url is not None
@@ -87,11 +87,11 @@ class RedisPool:
         }
         self._size = options.pool_size
         self.slots = Slots(self._size)
-        self._idle: list[Wire] = []
-        self._inherited: list[list[Wire]] = []
+        self._idle: list[RedisConnection] = []
+        self._inherited: list[list[RedisConnection]] = []
         self._generation = 0
         self._closed = False
-        self._monitor: Wire | None = None
+        self._monitor: RedisConnection | None = None
         self._monitoring = Lock()
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -105,7 +105,7 @@ class RedisPool:
             context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
         return context
 
-    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> RedisLease:
+    def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> RedisCheckout:
         """A connection within `timeout` seconds.
 
         Raises:
@@ -126,9 +126,9 @@ class RedisPool:
         except BaseException:
             slots.release()
             raise
-        return RedisLease(self, wire, wire.begin(deadline, reading=kind is Kind.READ))
+        return RedisCheckout(self, wire, wire.begin(deadline, reading=kind is Kind.READ))
 
-    def _idle_one(self) -> Wire | None:
+    def _idle_one(self) -> RedisConnection | None:
         """The connection used last that is still good; others are closed."""
         while self._idle:
             try:
@@ -140,7 +140,7 @@ class RedisPool:
             wire.tear()
         return None
 
-    def give_back(self, wire: Wire) -> None:
+    def give_back(self, wire: RedisConnection) -> None:
         """A block is over."""
         good = wire.end() and wire.generation == self._generation and not self._closed
         if good:
@@ -149,7 +149,7 @@ class RedisPool:
             wire.tear()
         self.slots.release()
 
-    def _connected(self, within: float) -> Wire:
+    def _connected(self, within: float) -> RedisConnection:
         wire = self._wire()
         try:
             wire.introduce(Deadline(self.clock, within))
@@ -157,8 +157,8 @@ class RedisPool:
             raise self._translated(error) from error
         return wire
 
-    def _wire(self) -> Wire:
-        return Wire(
+    def _wire(self) -> RedisConnection:
+        return RedisConnection(
             history=self.key("history"),
             clock=self.clock,
             generation=self._generation,
@@ -203,7 +203,7 @@ class RedisPool:
             region=self._place.endpoint.region,
         )
 
-    def watched(self, timeout: float, connecting: float) -> tuple[Wire, bool]:
+    def watched(self, timeout: float, connecting: float) -> tuple[RedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""
         wire = self._monitor
         if wire is None:
@@ -218,12 +218,12 @@ class RedisPool:
         with self._monitoring:
             try:
                 wire, fresh = self.watched(timeout, connecting)
-                seen = wire.seen if fresh else wire.observe()
+                observation = wire.observation if fresh else wire.observe()
                 wire.stop()
             except BaseException:
                 self._drop_monitor()
                 raise
-            return seen
+            return observation
 
     def _drop_monitor(self) -> None:
         wire, self._monitor = self._monitor, None

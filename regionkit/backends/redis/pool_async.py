@@ -1,4 +1,4 @@
-"""The connections of one Redis endpoint: leases for blocks, a bounded pool, the monitor's own connection.
+"""The connections of one Redis endpoint: checkouts for blocks, a bounded pool, the monitor's own connection.
 
 1. The pool never waits for a server: permits are counted here, and that wait ends at the deadline.
 2. A connection learns at connect which run of the server it speaks to. An idle one is looked at before use, without a
@@ -15,27 +15,27 @@ from typing import Any
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
 
-from regionkit.backends.place import Place
+from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, Work
 from regionkit.backends.redis.classify import classify, refused
-from regionkit.backends.redis.wire_async import AsyncWire, Work
-from regionkit.backends.values import Failure
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
-from regionkit.routing.decision import Kind
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind
 from regionkit.topology import RedisStore
 from regionkit.topology.server_urls import server_url
 
-__all__ = ["AsyncRedisLease", "AsyncRedisPool"]
+__all__ = ["AsyncRedisCheckout", "AsyncRedisPool"]
 
 
-class AsyncRedisLease:
+class AsyncRedisCheckout:
     """One connection, for one block. Not shared."""
 
     __slots__ = ("_pool", "_recheck", "_until", "guarded", "wire", "work")
 
-    def __init__(self, pool: AsyncRedisPool, wire: AsyncWire, work: Work) -> None:
+    def __init__(self, pool: AsyncRedisPool, wire: AsyncRedisConnection, work: Work) -> None:
         self._pool = pool
         self.wire = wire
         self.work = work
@@ -44,9 +44,9 @@ class AsyncRedisLease:
         self._recheck: Callable[[Observation], float] | None = None
 
     @property
-    def seen(self) -> Observation:
+    def observation(self) -> Observation:
         """What the server last said on this connection."""
-        return self.wire.seen
+        return self.wire.observation
 
     async def observe(self) -> Observation:
         """Ask the server where it stands, on this connection."""
@@ -69,7 +69,7 @@ class AsyncRedisLease:
 class AsyncRedisPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: Place[RedisStore]) -> None:
+    def __init__(self, place: EndpointContext[RedisStore]) -> None:
         self._place = place
         self.clock = place.clock
         assert place.endpoint.url is not None
@@ -86,11 +86,11 @@ class AsyncRedisPool:
         }
         self._size = options.pool_size
         self.slots = AsyncSlots(self._size)
-        self._idle: list[AsyncWire] = []
-        self._inherited: list[list[AsyncWire]] = []
+        self._idle: list[AsyncRedisConnection] = []
+        self._inherited: list[list[AsyncRedisConnection]] = []
         self._generation = 0
         self._closed = False
-        self._monitor: AsyncWire | None = None
+        self._monitor: AsyncRedisConnection | None = None
         self._monitoring = AsyncLock()
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -104,7 +104,7 @@ class AsyncRedisPool:
             context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
         return context
 
-    async def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncRedisLease:
+    async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncRedisCheckout:
         """A connection within `timeout` seconds.
 
         Raises:
@@ -125,9 +125,9 @@ class AsyncRedisPool:
         except BaseException:
             slots.release()
             raise
-        return AsyncRedisLease(self, wire, wire.begin(deadline, reading=kind is Kind.READ))
+        return AsyncRedisCheckout(self, wire, wire.begin(deadline, reading=kind is Kind.READ))
 
-    def _idle_one(self) -> AsyncWire | None:
+    def _idle_one(self) -> AsyncRedisConnection | None:
         """The connection used last that is still good; others are closed."""
         while self._idle:
             try:
@@ -139,7 +139,7 @@ class AsyncRedisPool:
             wire.tear()
         return None
 
-    def give_back(self, wire: AsyncWire) -> None:
+    def give_back(self, wire: AsyncRedisConnection) -> None:
         """A block is over."""
         good = wire.end() and wire.generation == self._generation and not self._closed
         if good:
@@ -148,7 +148,7 @@ class AsyncRedisPool:
             wire.tear()
         self.slots.release()
 
-    async def _connected(self, within: float) -> AsyncWire:
+    async def _connected(self, within: float) -> AsyncRedisConnection:
         wire = self._wire()
         try:
             await wire.introduce(Deadline(self.clock, within))
@@ -156,8 +156,8 @@ class AsyncRedisPool:
             raise self._translated(error) from error
         return wire
 
-    def _wire(self) -> AsyncWire:
-        return AsyncWire(
+    def _wire(self) -> AsyncRedisConnection:
+        return AsyncRedisConnection(
             history=self.key("history"),
             clock=self.clock,
             generation=self._generation,
@@ -202,7 +202,7 @@ class AsyncRedisPool:
             region=self._place.endpoint.region,
         )
 
-    async def watched(self, timeout: float, connecting: float) -> tuple[AsyncWire, bool]:
+    async def watched(self, timeout: float, connecting: float) -> tuple[AsyncRedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""
         wire = self._monitor
         if wire is None:
@@ -217,12 +217,12 @@ class AsyncRedisPool:
         async with self._monitoring:
             try:
                 wire, fresh = await self.watched(timeout, connecting)
-                seen = wire.seen if fresh else await wire.observe()
+                observation = wire.observation if fresh else await wire.observe()
                 wire.stop()
             except BaseException:
                 self._drop_monitor()
                 raise
-            return seen
+            return observation
 
     def _drop_monitor(self) -> None:
         wire, self._monitor = self._monitor, None

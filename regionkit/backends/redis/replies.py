@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import redis
 
-from regionkit.backends.values import Marker
+from regionkit.contract.idempotency import Marker
 from regionkit.core.codec import is_plain
 
 __all__ = ["FIELDS", "LARGEST_REPLIES", "Shape", "attempt_in", "error_of", "marker_of", "shaped", "text_of", "unpacked"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.backends.sql.driver import DeadlinePassed
-from regionkit.backends.values import Failure, Refused
+from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
 __all__ = ["classify", "is_unknown_at_commit", "refused"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, UsageError
-from regionkit.routing.position import Position
+from regionkit.facts.position import Position
 
 __all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "as_driver"]
 

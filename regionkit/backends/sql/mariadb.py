@@ -18,12 +18,12 @@ from pymysql.constants import CR
 from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
-from regionkit.backends.sql.asking import gtids
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
+from regionkit.backends.sql.observation import gtids
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import reach
+from regionkit.core.events import crash_point
 from regionkit.errors import TransactionRolledBack
-from regionkit.routing.position import later
+from regionkit.facts.position import later
 
 __all__ = ["AsyncMariaDialect", "MariaDialect", "tracked_gtid"]
 
@@ -244,10 +244,10 @@ class _Dialect:
             )
         driver.require_marker()
         driver.left("COMMIT")
-        reach("write.before_commit")
+        crash_point("write.before_commit")
         driver.commit_state = "sent"
         dbapi_connection.commit()
-        reach("write.commit_sent")
+        crash_point("write.commit_sent")
         driver.commit_state, driver.begun = "answered", False
 
     def do_rollback(self, dbapi_connection: Any) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
-from regionkit.backends.sql.asking import MARIADB, Runs, maria_observation, maria_questions
 from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.mariadb import idle
-from regionkit.backends.sql.server import SqlPlace
-from regionkit.routing.decision import Kind
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.backends.sql.observation import MARIADB, ServerRuns, maria_observation, maria_questions
+from regionkit.backends.sql.server import SqlContext
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
 from regionkit.topology import ParsedUrl
 
 __all__ = ["MariaServer"]
@@ -29,11 +29,11 @@ class MariaServer:
 
     capabilities = MARIADB
 
-    def __init__(self, place: SqlPlace) -> None:
+    def __init__(self, place: SqlContext) -> None:
         self._place = place
         self._with, self._without = maria_questions(place.history_table)
         self._has_history = True
-        self._runs = Runs()
+        self._runs = ServerRuns()
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         place = self._place
@@ -129,7 +129,9 @@ class MariaServer:
         cursor.execute("SET " + ", ".join(_limits(seconds + LIMIT_MARGIN)))
         cursor.close()
 
-    def prove_promotion(self, dbapi: Callable[[], Any], parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(
+        self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
+    ) -> Position | None:
         """MariaDB keeps no record of promotions."""
         return None
 

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from regionkit.backends.values import Claim, Marker
+from regionkit.contract.idempotency import Claim, Marker
 from regionkit.errors import TransactionRolledBack
 
 __all__ = ["forget", "insert_unless_there", "put_tombstone", "read_marker", "save_result", "take"]

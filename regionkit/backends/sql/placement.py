@@ -1,4 +1,4 @@
-"""Rows of a directory of homes, changed by compare-and-set on their version (routing/placement.py)."""
+"""Rows of a directory of homes, changed by compare-and-set on their version (routing/placements.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Table, select, update
 
 from regionkit.backends.sql.marker import insert_unless_there
 from regionkit.errors import TransactionRolledBack
-from regionkit.routing.placement import Placement
+from regionkit.facts.placement import Placement
 
 __all__ = ["change_placement", "read_placement"]
 

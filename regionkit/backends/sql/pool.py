@@ -20,20 +20,20 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
+from regionkit.backends.sql.checkout import SqlCheckout
 from regionkit.backends.sql.classify import is_unknown_at_commit
+from regionkit.backends.sql.connect_errors import deadline_error, first_line, unreached
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
-from regionkit.backends.sql.foreign_engine import declared
-from regionkit.backends.sql.lease import SqlLease
-from regionkit.backends.sql.reaching import first_line, late, unreached
+from regionkit.backends.sql.own_engine_checks import declared
 from regionkit.backends.sql.registry import registered, server_of
-from regionkit.backends.sql.server import Server, SqlPlace
-from regionkit.backends.values import Capabilities
+from regionkit.backends.sql.server import Server, SqlContext
+from regionkit.contract.capabilities import Capabilities
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import OutcomeUnknown, RegionKitError
-from regionkit.routing.decision import Kind
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind
 from regionkit.topology import sql_url
 
 __all__ = ["SqlPool"]
@@ -44,7 +44,7 @@ IS_ASYNC = False
 class SqlPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: SqlPlace) -> None:
+    def __init__(self, place: SqlContext) -> None:
         self._place = place
         assert place.endpoint.url is not None
         self._url = sql_url(place.endpoint.url, is_async=place.is_async)
@@ -67,7 +67,7 @@ class SqlPool:
         self._monitoring = Lock()
         self._inherited: list[list[BlockConnection]] = []
 
-    def lease(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlLease:
+    def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlCheckout:
         """A connection within `timeout` seconds.
 
         Raises:
@@ -77,7 +77,7 @@ class SqlPool:
         slots = self.slots[kind]
         if not slots.try_acquire() and not slots.acquire(timeout):
             fix = "raise options.pool_size, or hold blocks shorter."
-            error = late(self._place, f"all {self._size} connections are in use.", fix)
+            error = deadline_error(self._place, f"all {self._size} connections are in use.", fix)
             error.blames_endpoint = False
             raise error
         alone = timeout >= deadline.remaining()
@@ -88,14 +88,14 @@ class SqlPool:
             if connection is None:
                 within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
                 connection = self._checkout(self.engine(kind), within)
-            lease = SqlLease(self, kind, connection, deadline, alone=alone)
+            checkout = SqlCheckout(self, kind, connection, deadline, alone=alone)
             self._widen(connection, deadline)
         except BaseException:
             if connection is not None:
                 drive(connection.discard)
             slots.release()
             raise
-        return lease
+        return checkout
 
     def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""
@@ -209,7 +209,7 @@ class SqlPool:
         driver = as_driver(dbapi_connection)
         driver.deadline = CONNECT_DEADLINE.get()
         try:
-            record.info["seen"] = self.server.observe(dbapi_connection)
+            record.info["observation"] = self.server.observe(dbapi_connection)
         except BaseException:
             self.server.drop(dbapi_connection)
             raise
@@ -223,7 +223,7 @@ class SqlPool:
             try:
                 if connection is None:
                     connection = self._monitor = self._checkout(self._monitor_engine(), deadline)
-                    return connection.connection.info["seen"]  # type: ignore[no-any-return]  # asked a moment ago
+                    return connection.connection.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.connection.dbapi_connection).deadline = deadline
                 return drive(self.server.observe, connection.connection.dbapi_connection)
             except BaseException:

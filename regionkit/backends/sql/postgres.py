@@ -20,9 +20,9 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
 
-from regionkit.backends.sql.asking import without_header
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
-from regionkit.core.events import reach
+from regionkit.backends.sql.observation import without_header
+from regionkit.core.events import crash_point
 from regionkit.errors import TransactionRolledBack
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect", "rows"]
@@ -157,10 +157,10 @@ class _Dialect:
             return  # nothing was sent: nothing to commit
         driver.require_marker()
         driver.left("COMMIT")
-        reach("write.before_commit")
+        crash_point("write.before_commit")
         driver.commit_state = "sent"
         results = self.resume(driver.ask(COMMIT))
-        reach("write.commit_sent")
+        crash_point("write.commit_sent")
         last = results[-1]
         failed = last.status == ExecStatus.FATAL_ERROR
         if len(results) > 1 and results[1].command_status == b"COMMIT":

@@ -16,13 +16,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql import postgres
-from regionkit.backends.sql.asking import POSTGRESQL, postgres_observation, postgres_questions
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.server import SqlPlace
-from regionkit.routing.decision import Kind
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.backends.sql.observation import POSTGRESQL, postgres_observation, postgres_questions
+from regionkit.backends.sql.server import SqlContext
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
 from regionkit.topology import ParsedUrl
 
 __all__ = ["PostgresServer"]
@@ -36,7 +36,7 @@ class PostgresServer:
 
     capabilities = POSTGRESQL
 
-    def __init__(self, place: SqlPlace) -> None:
+    def __init__(self, place: SqlContext) -> None:
         self._place = place
         self._with, self._without = (question.encode() for question in postgres_questions(place.history_table))
         self._has_history = True
@@ -122,10 +122,12 @@ class PostgresServer:
         names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
         _resume(dbapi_connection, driver.ask(";".join(f"SET {name}={longest}" for name in names).encode()))
 
-    def prove_promotion(self, dbapi: Callable[[], Any], parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(
+        self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
+    ) -> Position | None:
         """The switch point away from `parent`'s timeline, when this server's own history file names it."""
         system, _, old = parent.origin.partition(":")
-        now_system, _, now = seen.origin.partition(":")
+        now_system, _, now = observation.origin.partition(":")
         if system != now_system or not old.isdigit() or not now.isdigit() or int(now) <= int(old):
             return None
         connection = dbapi()

@@ -6,7 +6,7 @@ import importlib
 
 from sqlalchemy.dialects import registry
 
-from regionkit.backends.sql.server import Server, SqlPlace
+from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.errors import MissingDriver
 
 __all__ = ["registered", "server_of"]
@@ -23,7 +23,7 @@ _DIALECTS = {
 }
 
 
-def server_of(kind: str, place: SqlPlace) -> Server:
+def server_of(kind: str, place: SqlContext) -> Server:
     """The server object of an endpoint.
 
     Raises:

@@ -1,9 +1,9 @@
 """The tables regionkit keeps beside the application's, replicated with its data.
 
-history: one row per history of the store (routing/history.py). `parent` is unique, so that in one database each history
+history: one row per history of the store (facts/history.py). `parent` is unique, so that in one database each history
 has at most one child: two observers of one promotion write one row.
 marker: one row per idempotency key (marker.py).
-placement: one row per key of a directory of homes (routing/placement.py).
+placement: one row per key of a directory of homes (routing/placements.py).
 position: SQLite only; one row, raised by one in each write block's own transaction.
 """
 

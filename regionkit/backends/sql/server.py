@@ -12,18 +12,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from regionkit.backends.place import Place
-from regionkit.backends.values import Capabilities
-from regionkit.routing.decision import Kind
-from regionkit.routing.history import HistoryRow, Lineage, lineage_of
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.facts.history import HistoryRow, Lineage, lineage_of
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
 from regionkit.topology import ParsedUrl, SqlStore
 
-__all__ = ["Server", "SqlPlace", "encode_fork", "history_rows"]
+__all__ = ["Server", "SqlContext", "encode_fork", "history_rows"]
 
 
-SqlPlace = Place[SqlStore]
+SqlContext = EndpointContext[SqlStore]
 """What a server object knows of its endpoint."""
 
 
@@ -52,7 +52,9 @@ class Server(Protocol):
         """Raise the server's own limits on this connection to at least `seconds`."""
         ...
 
-    def prove_promotion(self, dbapi: Callable[[], Any], parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(
+        self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
+    ) -> Position | None:
         """Where the server itself says that it left `parent`; `dbapi` opens a connection of the driver."""
         ...
 

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DriverState, as_driver
-from regionkit.core.events import reach
+from regionkit.core.events import crash_point
 
 __all__ = ["AsyncSqliteDialect", "SqliteDialect"]
 
@@ -159,14 +159,14 @@ class _Dialect:
         value = None
         if driver.total_changes or driver.used:
             value = self._raise_position(dbapi_connection, driver)
-        reach("write.before_commit")
+        crash_point("write.before_commit")
         driver.commit_state = "sent"
         try:
             self._run(dbapi_connection, "COMMIT")
         except sqlite3.OperationalError:
             driver.commit_state = "answered"  # busy or full: SQLite says so, and the transaction is still open
             raise
-        reach("write.commit_sent")
+        crash_point("write.commit_sent")
         driver.commit_state = "answered"
         driver.commits += 1
         driver.position = value

@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
-from regionkit.backends.sql.asking import SQLITE, sqlite_observation, sqlite_question
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.server import SqlPlace
+from regionkit.backends.sql.observation import SQLITE, sqlite_observation, sqlite_question
+from regionkit.backends.sql.server import SqlContext
 from regionkit.backends.sql.sqlite import stop
 from regionkit.errors import ConfigurationError
-from regionkit.routing.decision import Kind
-from regionkit.routing.history import HistoryRow
-from regionkit.routing.position import Position
-from regionkit.routing.snapshot import Observation
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
 from regionkit.topology import ParsedUrl, Role
 
 __all__ = ["SqliteServer"]
@@ -28,7 +28,7 @@ class SqliteServer:
 
     capabilities = SQLITE
 
-    def __init__(self, place: SqlPlace) -> None:
+    def __init__(self, place: SqlContext) -> None:
         self._place = place
         self._ask = sqlite_question(place.namespace, place.history_table)
 
@@ -91,6 +91,8 @@ class SqliteServer:
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         """Nothing to widen: the deadline itself interrupts."""
 
-    def prove_promotion(self, dbapi: Callable[[], Any], parent: HistoryRow, seen: Observation) -> Position | None:
+    def prove_promotion(
+        self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
+    ) -> Position | None:
         """A file keeps no record of promotions; `SqliteRegions.promote` writes the history row itself."""
         return None

@@ -1,0 +1,71 @@
+"""Which backend opens which store, imported when the first endpoint of its kind is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.contract.endpoint_async import AsyncEndpointBackend
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.errors import ConfigurationError, MissingDriver
+from regionkit.topology import Store
+
+__all__ = ["async_backend_of"]
+
+DRIVERS = {"redis": ("redis", "redis"), "mongo": ("pymongo", "mongo"), "cassandra": ("cassandra", "cassandra")}
+"""Package and extra of each backend that needs a driver; SQL servers say theirs themselves."""
+
+
+def async_backend_of(place: EndpointContext[Any]) -> AsyncEndpointBackend:
+    """The backend of one endpoint. Connects to nothing.
+
+    Raises:
+        MissingDriver: its driver is not installed; the error names the extra.
+        ConfigurationError: no backend of that name, or one that takes no client of the application's.
+    """
+    store: Store = place.store
+    if place.endpoint.client is not None and store.backend != "sql":
+        raise ConfigurationError(
+            f"store {store.name!r}, endpoint {place.endpoint.id!r}: a {store.backend} store takes no client of yours.",
+            why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
+            fix="give url= in place of client=.",
+        )
+    try:
+        return _opened(store.backend, place)
+    except ImportError as error:
+        package, extra = DRIVERS.get(store.backend, ("", ""))
+        if (error.name or "").partition(".")[0] != package or isinstance(error, MissingDriver):
+            raise
+        raise MissingDriver(
+            f"store {store.name!r} needs the driver {package!r}.",
+            why="it is not installed.",
+            fix=f'pip install "regionkit[{extra}]"',
+        ) from error
+
+
+def _opened(backend: str, place: EndpointContext[Any]) -> AsyncEndpointBackend:
+    match backend:
+        case "sql" if place.endpoint.client is not None:
+            from regionkit.backends.sql.own_engine_async import AsyncOwnEngineEndpoint
+
+            return AsyncOwnEngineEndpoint(place)
+        case "sql":
+            from regionkit.backends.sql.endpoint_async import AsyncSqlEndpoint
+
+            return AsyncSqlEndpoint(place)
+        case "redis":
+            from regionkit.backends.redis.endpoint_async import AsyncRedisEndpoint
+
+            return AsyncRedisEndpoint(place)
+        case "mongo":
+            from regionkit.backends.mongo.endpoint_async import AsyncMongoEndpoint
+
+            return AsyncMongoEndpoint(place)
+        case "cassandra":
+            from regionkit.backends.cassandra.endpoint_async import AsyncCassandraEndpoint
+
+            return AsyncCassandraEndpoint(place)
+        case "memory":
+            from regionkit.backends.memory.endpoint_async import AsyncMemoryEndpoint
+
+            return AsyncMemoryEndpoint(place)
+    raise ConfigurationError(f"no backend {backend!r}.", fix="use a store class of this version.")

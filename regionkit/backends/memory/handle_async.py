@@ -1,0 +1,342 @@
+"""A block on a store in memory: its connection (checkout) and its transaction (handle).
+
+1. A read sees what is committed when it asks; with `snapshot` what was committed when it first asked.
+2. A write sees one state, and its own changes. At its end they are committed at once, unless another commit changed what
+   the block had read (a key, or by listing them all keys): then nothing is, and the error proves it. So write blocks are
+   serialisable and nobody waits for a lock; one that only sets values collides with nothing.
+3. A clock that can be advanced is moved by whoever waits on it: a frozen region moves it to the deadline, a copy that is
+   waited for to the next arrival, or to the end of the wait. Nobody sleeps on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from regionkit.backends.memory.client import MemoryMapping
+from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
+from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable, TransactionRolledBack, UsageError
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position
+from regionkit.facts.request import BlockMode, Kind
+
+if TYPE_CHECKING:
+    from regionkit.backends.memory.endpoint_async import AsyncMemoryEndpoint
+
+__all__ = ["AsyncMemoryCheckout", "AsyncMemoryHandle"]
+
+
+class AsyncMemoryCheckout:
+    """A connection to one region, for one block. Not shared between threads or tasks."""
+
+    __slots__ = (
+        "_asked_at",
+        "_recheck",
+        "_run",
+        "_until",
+        "_wait_ends",
+        "deadline",
+        "endpoint",
+        "expired",
+        "observation",
+    )
+
+    def __init__(self, endpoint: AsyncMemoryEndpoint, deadline: Deadline) -> None:
+        self.endpoint = endpoint
+        self.deadline = deadline
+        self.expired = False
+        self.observation = endpoint.look()
+        self._run = endpoint.node.run
+        self._asked_at: float | None = None
+        self._wait_ends = min(self.observation.sent_at + endpoint.longest_wait, deadline.at)
+        self._until = FOREVER
+        self._recheck: Callable[[Observation], float] | None = None
+
+    async def observe(self) -> Observation:
+        """Where the region stands now. Asked again at one instant of a clock that can be advanced, it moves the clock."""
+        self._require_answer()
+        advance = self.endpoint.advance
+        if advance is not None and not self.endpoint.node.leads:
+            now = self.endpoint.clock.monotonic()
+            if now == self._asked_at:
+                arrival = self.endpoint.world.next_arrival(self.endpoint.node)
+                to = self._wait_ends if arrival is None else min(arrival, self._wait_ends)
+                advance(max(0.0, to - now))
+            self._asked_at = self.endpoint.clock.monotonic()
+        return self.endpoint.look()
+
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a command that begins after `until`, ask anew."""
+        self._until, self._recheck = until, recheck
+
+    def check(self) -> None:
+        """Before each command.
+
+        Raises:
+            RegionUnavailable: the region went down since the checkout was taken.
+            DeadlineExceeded: it is frozen, or the deadline has passed.
+            StaleRead: a bounded read fell behind its bound.
+        """
+        self._require_answer()
+        if self._recheck is not None and self.endpoint.clock.monotonic() >= self._until:
+            self._until = self._recheck(self.endpoint.look())
+
+    def _require_answer(self) -> None:
+        node = self.endpoint.node
+        if node.is_down or node.run != self._run:
+            raise self.lost()
+        if node.is_frozen:
+            self.expired = True
+            self.endpoint.pass_time(self.deadline.remaining())
+            raise self.endpoint.late()
+        self.deadline.require(
+            "a block", store=self.endpoint.store, region=self.endpoint.region
+        )  # the region is fine: the block itself took too long
+
+    def lost(self) -> RegionUnavailable:
+        """What is told of a connection that broke."""
+        return RegionUnavailable(
+            f"the connection to {self.endpoint.region} was lost.",
+            why="the region went down, or was made a copy of another one, since the block began.",
+            fix="run the block again: it goes to an endpoint that answers.",
+            store=self.endpoint.store,
+            region=self.endpoint.region,
+        )
+
+    async def release(self) -> None:
+        """There is nothing to give back."""
+
+
+class AsyncMemoryHandle:
+    """Between a block and its mapping. Not shared between threads or tasks."""
+
+    __slots__ = (
+        "_began",
+        "_changes",
+        "_checkout",
+        "_commits",
+        "_data",
+        "_endpoint",
+        "_is_over",
+        "_kept",
+        "_kind",
+        "_position",
+        "_read",
+        "_read_all",
+        "_unknown",
+        "_used",
+        "_whole",
+        "native",
+    )
+
+    def __init__(self, endpoint: AsyncMemoryEndpoint, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode) -> None:
+        self._endpoint = endpoint
+        self._kind = kind
+        self._whole = kind is Kind.WRITE or mode.snapshot
+        self._checkout: Any = None
+        self._data: dict[str, Any] | None = None
+        self._began = 0
+        self._changes: dict[str, Any] = {}
+        self._kept: dict[Meta, Any] = {}
+        self._read: set[str | Meta] = set()
+        self._read_all = False
+        self._position: Position | None = None
+        self._commits = 0
+        self._used = False
+        self._unknown = False
+        self._is_over = False
+        self.native: Any = MemoryMapping(self)
+
+    async def begin(self, checkout: AsyncCheckout) -> None:
+        """Take the connection now. It may be to another region than the one decided on first."""
+        self._checkout = checkout
+        self._endpoint = self._checkout.endpoint
+
+    def find(self, key: str) -> Any:
+        """The value of a key."""
+        data = self._current()
+        self._read.add(key)
+        value = self._changes[key] if key in self._changes else data[key]
+        if value is ABSENT:
+            raise KeyError(key)
+        return value
+
+    def keys(self) -> list[str]:
+        """Every key."""
+        data = self._current()
+        self._read_all = True
+        if not self._changes:
+            return list(data)
+        merged = {**data, **self._changes}
+        return [key for key, value in merged.items() if value is not ABSENT]
+
+    def change(self, key: str, value: Any) -> None:
+        """Set a value; deleting asks for one that is there."""
+        if self._kind is Kind.READ and not self._is_over:
+            raise UsageError(
+                f"a write was tried in a read block of {self._endpoint.store!r}.",
+                why="the mapping of a read block is read-only.",
+                fix="write in s.write(...).",
+            )
+        self._current()
+        if value is ABSENT:
+            self.find(key)
+        self._changes[key] = value
+
+    def kept(self, key: Meta) -> Any:
+        """What regionkit keeps under a key; None when there is nothing."""
+        self._current()
+        self._read.add(key)
+        return self._kept.get(key, self._endpoint.node.meta.get(key))
+
+    def keep(self, key: Meta, value: Any) -> None:
+        """Keep something of regionkit's own with this transaction."""
+        self._kept[key] = value
+
+    def _current(self) -> dict[str, Any]:
+        """The data that this block sees now."""
+        if self._is_over:
+            raise UsageError(
+                "a mapping was used after its block had ended.",
+                why="what a block reads and writes belongs to its one transaction.",
+                fix="use it inside the block; values taken out of it may be used anywhere.",
+            )
+        assert self._checkout is not None, "a block in memory takes its connection when it opens"
+        self._checkout.check()
+        self._used = True
+        if self._data is not None:
+            return self._data
+        node, world = self._endpoint.node, self._endpoint.world
+        with world.lock:
+            world.settle()
+            if not self._whole:
+                return node.data
+            self._data, self._began = node.pin(), node.position
+            return self._data
+
+    async def finish(self) -> None:
+        """The block ended well: commit a write.
+
+        Raises:
+            TransactionRolledBack: another commit changed what was read.
+            OutcomeUnknown: the answer was lost, or never came.
+            RegionUnavailable: the region went down before the commit.
+            NotPrimary: it was made a copy.
+        """
+        if not (self._changes or self._kept):
+            return
+        try:
+            crash_point("write.before_commit")
+        except ConnectionError as error:
+            raise self._checkout.lost() from error
+        if self._endpoint.node.is_frozen:
+            try:
+                await self._endpoint.stalled(self._checkout.deadline.remaining(), waits=True)
+            except DeadlineExceeded as error:
+                self._checkout.expired = True
+                raise self._unanswered() from error
+        self._checkout.check()
+        position, is_lost = self._commit()
+        try:
+            crash_point("write.commit_sent")
+        except ConnectionError as error:
+            raise self._unanswered() from error
+        if is_lost:
+            raise self._unanswered()
+        self._position, self._commits = position, 1
+
+    def _commit(self) -> tuple[int, bool]:
+        """The position, and whether its reply is lost on the way."""
+        node, world = self._endpoint.node, self._endpoint.world
+        with world.lock:
+            world.settle()
+            self._unpin()
+            if node.incarnation != self._checkout.observation.incarnation:  # though it may be the primary again
+                raise NotPrimary(f"{node.name} was replaced since the block began")
+            try:
+                if world.replies_to_lose and node is world.owner and not world.replies_to_lose[0]:
+                    world.replies_to_lose.popleft()
+                    return node.position, True
+                position = world.commit(
+                    node, self._changes, self._kept, self._began, self._read, read_all=self._read_all
+                )
+            except Conflict:
+                raise TransactionRolledBack(
+                    f"a write on {self._endpoint.store!r} was rolled back.",
+                    why="another commit changed what it had read.",
+                    fix="run it again; s.execute_write does so itself.",
+                    store=self._endpoint.store,
+                    region=self._endpoint.region,
+                ) from None
+            is_lost = bool(world.replies_to_lose) and node is world.owner
+            if is_lost:
+                world.replies_to_lose.popleft()
+            return position, is_lost
+
+    def _unanswered(self) -> OutcomeUnknown:
+        self._unknown = True
+        return OutcomeUnknown(
+            f"a commit was sent to {self._endpoint.region} of {self._endpoint.store!r} and no answer came.",
+            why="the reply was lost, or the region is frozen.",
+            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+            store=self._endpoint.store,
+            region=self._endpoint.region,
+            began_at=self._endpoint.clock.wall(),
+        )
+
+    def _unpin(self) -> None:
+        data, self._data = self._data, None
+        if data is not None:
+            self._endpoint.node.unpin(data)
+
+    async def abort(self) -> None:
+        """The block raised: drop what it changed."""
+        self._changes, self._kept = {}, {}
+
+    async def close(self) -> None:
+        """The mapping is of no use from now on."""
+        self._is_over = True
+        if self._data is not None:
+            with self._endpoint.world.lock:
+                self._unpin()
+
+    def position(self) -> Position | None:
+        """Where the commit of this block lies."""
+        return self._position
+
+    @property
+    def commits(self) -> int:
+        """1 once it is committed."""
+        return self._commits
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was asked or changed."""
+        return self._used
+
+    @property
+    def implicit(self) -> bool:
+        """Nothing commits by itself."""
+        return False
+
+    @property
+    def expired(self) -> bool:
+        """Whether the region was frozen until the deadline."""
+        return self._checkout is not None and bool(self._checkout.expired)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the commit was not answered."""
+        return self._unknown
+
+    @property
+    def warning(self) -> str:
+        """There are none."""
+        return ""
+
+    def outcome(self, result: Any) -> Any:
+        """What a function of execute_write returned is what the caller gets."""
+        return result

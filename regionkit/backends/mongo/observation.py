@@ -1,0 +1,122 @@
+"""What a member's answer to `hello` says of it. Pure.
+
+1. Its position is what its majority reads show (`majorityOpTime`): no election takes it back, and a majority read on the same
+   run shows it at once. On the primary it covers every write that a majority has acknowledged.
+2. A newly elected primary counts as one from its first commit in its own term: before, it may not yet show what its
+   predecessor had acknowledged.
+3. The run of a mongod is the process id that it draws at its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bson import Timestamp
+
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.facts.history import HistoryRow, Lineage, lineage_of
+from regionkit.facts.observation import Observation
+from regionkit.topology import MongoStore, Role
+from regionkit.topology.server_urls import server_url
+
+__all__ = ["as_timestamp", "lineage_in", "observation", "position_of", "run_of"]
+
+
+def position_of(at: Timestamp) -> int:
+    """An operation time as a position."""
+    return int(at.time) << 32 | int(at.inc)
+
+
+def as_timestamp(position: int) -> Timestamp:
+    """A position as the operation time that it was made of."""
+    return Timestamp(position >> 32, position & 0xFFFFFFFF)
+
+
+def run_of(hello: Mapping[str, Any]) -> str:
+    """Which run of the server answered."""
+    version = hello.get("topologyVersion")
+    return str(version["processId"]) if version else ""
+
+
+def observation(
+    place: EndpointContext[MongoStore], hello: Mapping[str, Any], lineage: Lineage | None, sent_at: float, rtt: float
+) -> Observation:
+    """Where a member stands.
+
+    Raises:
+        ConfigurationError: it is no member of the replica set, or does not say its region.
+        RegionUnavailable: it is neither primary nor secondary now.
+    """
+    _check_member(place, hello)
+    last: Mapping[str, Any] = hello["lastWrite"]
+    newest = last.get("majorityOpTime")
+    term = int(last["opTime"]["t"])
+    role = Role.REPLICA
+    if hello.get("isWritablePrimary"):
+        elected = hello.get("electionId")
+        term = int.from_bytes(elected.binary[4:], "big") if elected is not None else term
+        if newest is not None and newest["t"] >= term:
+            role = Role.PRIMARY
+    return Observation(
+        role=role,
+        incarnation=run_of(hello),
+        lineage=lineage,
+        origin="",
+        reached=None if newest is None else position_of(newest["ts"]),
+        sent_at=sent_at,
+        rtt=rtt,
+        region=_region_of(place, hello),
+        term=max(term, 0),
+    )
+
+
+def _check_member(place: EndpointContext[MongoStore], hello: Mapping[str, Any]) -> None:
+    where = f"{place.endpoint.id!r} of {place.store.name!r}"
+    if not hello.get("setName") and not hello.get("isreplicaset"):
+        raise ConfigurationError(
+            f"{where} is no member of a replica set.",
+            why="only a replica set has causal sessions, majorities and elections.",
+            fix="start mongod with --replSet and initiate the set, of one member if need be.",
+        )
+    wanted = dict(server_url("mongo", place.endpoint.url).query).get("replicaSet")
+    found = hello.get("setName")
+    if wanted is not None and found is not None and found != wanted:
+        raise ConfigurationError(
+            f"{where} is a member of the replica set {found!r}.",
+            why=f"the URL says replicaSet={wanted}: what it holds is another set's data.",
+            fix="correct the hosts or the name of the set.",
+        )
+    if not (hello.get("isWritablePrimary") or hello.get("secondary")) or not hello.get("topologyVersion"):
+        raise RegionUnavailable(
+            f"{where} is neither primary nor secondary.",
+            why="it starts, recovers, rolls back, or was taken out of the set.",
+            fix="see rs.status() there.",
+            store=place.store.name,
+            region=place.endpoint.region,
+        )
+
+
+def _region_of(place: EndpointContext[MongoStore], hello: Mapping[str, Any]) -> str:
+    """The region that the member's tag names; "" where the topology says it."""
+    if place.endpoint.region:
+        return ""
+    region = hello.get("tags", {}).get("region")
+    if not region:
+        raise ConfigurationError(
+            f"{place.endpoint.id!r} of {place.store.name!r} does not say in which region it stands.",
+            why="its member tag `region` is missing; the other members of the store go on without it.",
+            fix=f'set members[n].tags = {{ region: "..." }} for {place.endpoint.id} with rs.reconfig().',
+        )
+    return str(region)
+
+
+def lineage_in(documents: Iterable[Mapping[str, Any]]) -> Lineage | None:
+    """The lineage told by the documents of the history collection; None when there are none."""
+    return lineage_of(
+        [
+            HistoryRow(str(d["_id"]), d.get("parent") or None, d.get("fork"), int(d["epoch"]), str(d["origin"]))
+            for d in documents
+        ]
+    )

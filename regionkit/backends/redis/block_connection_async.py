@@ -1,0 +1,292 @@
+"""A connection in a block: what may be sent, which answers are still to come, what was acknowledged.
+
+1. Whatever the driver sends for the user passes `send_command` or `pack_commands`: the one place where a command is judged.
+2. `pending` counts the answers that are still to come. A connection on which one may come is closed, never reused.
+3. Where a round trip costs more than the question, a write is followed by INFO in the same message: its answer says where
+   the write lies. It stands behind EXEC or EVAL, as inside of them INFO tells the offset before their effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+
+from regionkit.backends.redis.classify import is_read_only
+from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
+from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
+from regionkit.backends.redis.stream_async import AsyncStream
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import AsyncLock
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError, UsageError
+from regionkit.facts.observation import Observation
+
+__all__ = ["AsyncRedisConnection", "Work", "over"]
+
+WORTH_CARRYING = 0.0005
+"""Round trip from which on INFO travels with each write, seconds: INFO costs client and server some 20 us together."""
+
+_REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
+"""Errors of the driver that break a connection, and yet are an answer: nothing was done."""
+
+
+class Work:
+    """What one block did on its connection.
+
+    Attributes:
+        reading: the block may only read.
+        used: a command was sent.
+        sent: writes whose answer is still to come.
+        acknowledged: writes that were answered.
+        position: offset behind the last of them; None when it was not asked, or others were sent since.
+        expired: the server had not answered when the deadline passed.
+        changed: the connection is another one than it was: it serves no further block.
+        opened: a transaction or a watch is open on it.
+        queuing: the server queues commands, after MULTI.
+    """
+
+    __slots__ = ("acknowledged", "changed", "expired", "opened", "position", "queuing", "reading", "sent", "used")
+
+    def __init__(self, *, reading: bool) -> None:
+        self.reading = reading
+        self.used = False
+        self.sent = 0
+        self.acknowledged = 0
+        self.position: int | None = None
+        self.expired = False
+        self.changed = False
+        self.opened = False
+        self.queuing = False
+
+
+class AsyncRedisConnection(AsyncStream):
+    """One connection of the pool; `work` is that of the block that has it. Not shared."""
+
+    observation: Observation
+
+    def __init__(self, history: str, clock: Clock, generation: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._clock = clock
+        self._questions = self.pack(("INFO", "replication"))
+        packed = (("HVALS", history), ("INFO", "replication"))
+        self._observing = b"".join(part for args in packed for part in self.pack(args))
+        self.generation = generation
+        self.lock = AsyncLock()
+        self.work: Work | None = None
+        self.pending = 0
+        self.run = ""
+        self.carries = False
+        self._opening = False
+        self._good = False
+        self._partial = False
+        self._carrying = False
+
+    async def introduce(self, deadline: Deadline) -> None:
+        """Connect, and learn which run of the server this is and where it stands.
+
+        Raises:
+            ConfigurationError: it is a member of a cluster, or no data server.
+            redis.exceptions.RedisError: it can not be had.
+        """
+        self._opening = True
+        await self.open(deadline)
+        self._opening = False
+        self.start(deadline)
+        try:
+            [text] = await self.exchange(b"".join(self.pack(("INFO", "server"))), 1)
+            about = info_of(text)
+            mode = about.get("redis_mode") or about.get("server_mode", "standalone")
+            if mode != "standalone":
+                raise ConfigurationError(
+                    f"the server at {self.host}:{self.port} runs in {mode} mode.",
+                    why="a cluster moves keys by itself and has no one replication offset; a sentinel holds no keys.",
+                    fix="give the address of a server of its own; partition by regionkit's write partitioning.",
+                )
+            self.run = about["run_id"]
+            await self.observe()
+        except BaseException:
+            self.tear()
+            raise
+        self.stop()
+
+    async def observe(self) -> Observation:
+        """Ask the server where it stands."""
+        await self.ask()
+        return self.observation
+
+    async def ask(self) -> tuple[dict[str, str], list[StoredRow]]:
+        """INFO replication, and the history rows, in one message.
+
+        Not in MULTI, which a server that is out of memory refuses. What changes between the two answers makes them disagree
+        on the replication id, and then nothing is proved.
+        """
+        sent_at = self._clock.monotonic()
+        values, text = await self.exchange(self._observing, 2)
+        rtt = self._clock.monotonic() - sent_at
+        info, rows = info_of(text), rows_of(values)
+        self.observation = observation_of(info, rows, self.run, sent_at, rtt)
+        self.carries = rtt >= WORTH_CARRYING
+        return info, rows
+
+    async def exchange(self, data: bytes, count: int) -> list[Any]:
+        """Send commands of regionkit's own; their `count` answers, as bytes."""
+        self.pending += count
+        await self.write([data])
+        replies, failed = [], None
+        for _ in range(count):
+            try:
+                replies.append(await super().read_response(disable_decoding=True))
+            except redis.exceptions.ResponseError as error:
+                failed = failed or error
+            except redis.exceptions.ConnectionError:
+                if self.expired:
+                    raise self.gone() from None
+                raise
+            self.pending -= 1
+        if failed is not None:
+            raise failed
+        return replies
+
+    def begin(self, deadline: Deadline, *, reading: bool) -> Work:
+        """A block takes the connection."""
+        self.work = Work(reading=reading)
+        self.start(deadline)
+        return self.work
+
+    def end(self) -> bool:
+        """The block is over; whether the connection may serve another one."""
+        work, self.work = self.work, None
+        self.stop()
+        assert work is not None
+        work.expired = self.expired
+        return not (self.pending or self.expired or work.changed or work.opened)
+
+    async def send_command(self, *args: Any, **options: Any) -> None:
+        """Send a command of the block, once it is known that the block may."""
+        work = self.work
+        if work is None:
+            if not self._opening:
+                raise over()
+            driver: Any = super()  # the driver is typed in parts
+            await driver.send_command(*args, **options)
+            return
+        if args[0] in READS:
+            work.used = True
+            self.pending += 1
+            await self.write(self.pack(args))
+            return
+        writes = self._admit(work, args)
+        self.pending += 1
+        await self.write(self._followed(self.pack(args)) if writes else self.pack(args))
+
+    def pack_commands(self, commands: Iterable[Any]) -> list[bytes]:
+        """The bytes of a pipeline of the block, once it is known that the block may."""
+        work = self.work
+        assert work is not None
+        commands = list(commands)
+        writes = [self._admit(work, args) for args in commands]
+        self.pending += len(commands)
+        parts = [part for args in commands for part in self.pack(tuple(args))]
+        return self._followed(parts) if any(writes) else [b"".join(parts)]
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Send what `pack_commands` made."""
+        if self.work is None:
+            driver: Any = super()
+            await driver.send_packed_command(command, check_health)
+        else:
+            await self.write(command)
+
+    def _followed(self, parts: list[bytes]) -> list[bytes]:
+        """A message with writes in it, with the question for the position behind them."""
+        self._carrying = self.carries
+        return [b"".join([*parts, *self._questions] if self._carrying else parts)]
+
+    def _admit(self, work: Work, args: Any) -> bool:
+        """Whether a command writes.
+
+        Raises:
+            UsageError: the block must not send it. Nothing was sent.
+        """
+        command = judged(args)
+        act = command.act
+        if act is Act.REFUSED:
+            raise UsageError(
+                f"{command.name} is not sent in a block.",
+                why=f"{REFUSED[command.name]}.",
+                fix="use a client of your own for it.",
+            )
+        writes = act is Act.WRITES or (command.name == "EXEC" and not work.reading)
+        if writes and work.reading:
+            raise _written(command)
+        work.used = True
+        work.changed = work.changed or act is Act.CHANGES
+        if act is Act.OPENS or act is Act.CLOSES:
+            work.opened = act is Act.OPENS
+            work.queuing = command.name == "MULTI" or (work.queuing and command.name == "UNWATCH")
+        if writes:
+            work.sent += 1
+            work.position = None
+            self._partial = self._partial or command.partial
+        return writes
+
+    async def read_response(self, disable_decoding: bool = False, *positional: Any, **options: Any) -> Any:
+        """The next answer; with the last one, what was carried along is read too."""
+        work = self.work
+        if work is None:
+            return await super().read_response(disable_decoding, *positional, **options)
+        try:
+            reply = await super().read_response(disable_decoding, *positional, **options)
+        except redis.exceptions.ResponseError as error:
+            self.pending -= 1
+            if self.pending == 0:
+                await self._answered(work, error)
+            raise
+        except _REFUSALS:
+            work.sent = 0
+            raise
+        except redis.exceptions.ConnectionError:
+            if self.expired:
+                raise self.gone() from None
+            raise
+        self.pending -= 1
+        self._good = True
+        if self.pending == 0 and work.sent:
+            await self._answered(work, None)
+        return reply
+
+    async def _answered(self, work: Work, error: Exception | None) -> None:
+        """All was answered: the writes are acknowledged, unless it is sure that none was done."""
+        refused = error is not None and is_read_only(error) and not self._good
+        if not isinstance(error, redis.exceptions.ExecAbortError) and not refused and (self._good or self._partial):
+            work.acknowledged += work.sent
+        work.sent, self._good, self._partial = 0, False, False
+        if not self._carrying:
+            return
+        self._carrying = False
+        try:
+            [text] = await self.exchange(b"", 1)
+        except redis.exceptions.RedisError:
+            return  # the write is done; where it lies is asked for when it is needed
+        info = info_of(text)
+        if info.get("role") == "master" and info.get("master_replid") == self.observation.origin:
+            work.position = position_in(info)
+
+
+def over() -> UsageError:
+    """The block has ended."""
+    return UsageError(
+        "a Redis client was used after its block had ended.",
+        why="the block's connection was given back with its end.",
+        fix="send commands inside the block, and execute its pipelines there.",
+    )
+
+
+def _written(command: Command) -> UsageError:
+    return UsageError(
+        f"{command.name} in a read block.",
+        why="it writes, or is not known to read; nothing was sent.",
+        fix="use s.write(...); from Redis 7 on, what only reads has eval_ro, evalsha_ro and fcall_ro.",
+    )

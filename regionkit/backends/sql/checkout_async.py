@@ -1,0 +1,147 @@
+"""One connection of a pool in the hands of one block, and what becomes of it at the block's end.
+
+1. What the next block could notice of this one closes the connection: an answer still to come or half read, a transaction,
+   a setting.
+2. A connection that comes back after its pool was closed is closed too, however the two ran into each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from regionkit.backends.sql.bridge_async import adrive
+from regionkit.backends.sql.connection import BlockConnection
+from regionkit.backends.sql.driver import as_driver
+from regionkit.core.deadline import Deadline
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind
+
+if TYPE_CHECKING:
+    from regionkit.backends.sql.pool_async import AsyncSqlPool
+
+__all__ = ["AsyncSqlCheckout"]
+
+SNAPSHOT = {
+    "postgresql": "REPEATABLE READ",
+    "mysql": "REPEATABLE READ",
+    "mariadb": "REPEATABLE READ",
+    "sqlite": "SERIALIZABLE",
+}
+
+
+class AsyncSqlCheckout:
+    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice.
+
+    `alone`: no other endpoint could serve the block, so a question may take all the time that is left, not half of it.
+    """
+
+    __slots__ = ("_alone", "_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "observation")
+
+    def __init__(
+        self, endpoint: AsyncSqlPool, kind: Kind, connection: BlockConnection, deadline: Deadline, *, alone: bool
+    ) -> None:
+        self._endpoint = endpoint
+        self._kind = kind
+        self._deadline = deadline
+        self._alone = alone
+        self.keeps = False
+        self.connection = connection
+        pooled = connection.connection
+        driver = self.driver = connection.driver = as_driver(pooled.dbapi_connection)
+        self.observation: Observation = pooled.info["observation"]
+        driver.start(self, deadline)
+
+    async def observe(self) -> Observation:
+        """Ask the server where it stands, on this connection.
+
+        Before the first statement a silence may take half of the time that is left, where another endpoint could serve then.
+        """
+        driver, deadline = self.driver, self._deadline
+        if not self._alone and not driver.used and deadline.remaining() > 0.0:
+            driver.deadline = Deadline(self._endpoint.clock, deadline.remaining() / 2.0)
+        try:
+            self.observation = await adrive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
+        finally:
+            if not driver.expired:
+                driver.deadline = deadline
+        return self.observation
+
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+        clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
+        connection = self.connection.connection.dbapi_connection
+
+        def before_statement() -> None:
+            nonlocal until
+            if clock.monotonic() >= until:
+                until = recheck(server.observe(connection))
+
+        driver.guard = before_statement
+
+    async def release(self) -> None:
+        """Give the connection back, or close it."""
+        driver = self.driver
+        driver.guard = None
+        try:
+            if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
+                driver.settle()
+                if not self._kept():
+                    await adrive(self._give_back)
+                elif self._endpoint.closed:
+                    await self._endpoint.empty()  # closed meanwhile, after its kept ones had been
+        finally:
+            self._endpoint.slots[self._kind].release()
+
+    def _kept(self) -> bool:
+        """Keep the connection for the next read where that is safe; whether it was kept."""
+        connection, driver, kept = self.connection, self.driver, self._endpoint.kept
+        if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
+            return False
+        if connection.invalidated or connection.in_transaction() or self._unfit():
+            return False
+        driver.deadline = None
+        kept.append(connection)
+        return True
+
+    def _unfit(self) -> bool:
+        """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""
+        driver = self.driver
+        deadline_error = driver.expired or self._deadline.remaining() <= 0.0
+        left_behind = driver.dirty or driver.unread or (self._kind is Kind.READ and driver.busy)
+        return deadline_error or left_behind or self._endpoint.closed
+
+    def begin_snapshot(self) -> None:
+        """What follows is one repeatable read."""
+        connection = self.connection
+        connection.execution_options(isolation_level=SNAPSHOT[connection.dialect.name])
+
+    def end_snapshot(self) -> None:
+        """Back to autocommit. Not left to SQLAlchemy's pool: it loses count of a connection that fails there."""
+        connection = self.connection
+        if self._kind is Kind.READ and "isolation_level" in connection.get_execution_options():
+            under: Any = connection.connection.dbapi_connection
+            connection.dialect.reset_isolation_level(under)
+
+    def _ended(self) -> bool:
+        try:
+            self.end_snapshot()
+        except Exception:  # the block has its answer: only the connection is lost
+            return False
+        return True
+
+    def _give_back(self) -> None:
+        connection, driver = self.connection, self.driver
+        if connection.invalidated:
+            connection.close()
+            return
+        pool = connection.engine.pool
+        if self._unfit() or not self._ended():
+            connection.discard()
+            return
+        try:
+            connection.close()
+        finally:
+            driver.deadline = None
+            if self._endpoint.closed:
+                pool.dispose()  # closed meanwhile: it came back after that pool had been emptied

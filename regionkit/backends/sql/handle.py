@@ -1,0 +1,225 @@
+# Generated from handle_async.py by scripts/twins.py. Do not edit.
+"""What the user types with on SQL: a Session (or a Connection) that takes its connection when it first needs one.
+
+A Session asks `get_bind` before every statement; ours answers with the block's one Connection, and takes a checkout the
+first time. A block that runs no statement costs no connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import orm
+
+from regionkit.backends.sql.bridge import Engine, drive, native_connection, open_session, resume
+from regionkit.backends.sql.connection import BlockConnection
+from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.errors import UsageError
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
+from regionkit.topology import SessionOptions
+
+__all__ = ["RoutedSession", "SqlHandle"]
+
+
+class _Over:
+    """Stands in a Session whose block has ended: its connection may serve another block by now."""
+
+    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
+        raise UsageError(
+            "a session was used after its block had ended.",
+            why="the block's connection was given back with its end.",
+            fix="run statements inside the block; objects it loaded may be looked at after it.",
+        )
+
+
+_OVER = _Over()
+
+
+class RoutedSession(orm.Session):
+    """A Session bound to the one connection of its block. (The session under asyncio's Session is this one too.)"""
+
+    routed: SqlHandle | _Over
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's connection, whatever is asked for: one block is one endpoint."""
+        return self.routed.connection_now(shown="clause" not in kwargs and "mapper" not in kwargs)
+
+    def connection(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's Connection, for the user to hold: it serves no other block afterwards."""
+        self.routed.connection_now(shown=True)
+        return super().connection(*args, **kwargs)
+
+
+class SqlHandle:
+    """Between a block and its Session or Connection. Not shared between threads or tasks."""
+
+    __slots__ = ("_checkout", "_connection", "_core", "_engine", "_kind", "_snapshot", "_source", "native", "session")
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        engine: Engine,
+        kind: Kind,
+        source: TakeCheckout,
+        *,
+        core: bool,
+        snapshot: bool,
+    ) -> None:
+        self._engine = engine
+        self._kind = kind
+        self._source = source
+        self._snapshot = snapshot
+        self._core = core
+        self._checkout: Any = None
+        self._connection: BlockConnection | None = None
+        self.native: Any = None
+        self.session: RoutedSession | None = None
+        if not core:
+            self.native, self.session = open_session(RoutedSession, options)
+            self.session.routed = self
+
+    def connection_now(self, *, shown: bool = False) -> BlockConnection:
+        """The block's connection, from inside SQLAlchemy. `shown`: the user gets to hold it."""
+        connection = self._connection
+        if connection is None:
+            connection = self._taken(resume(self._source()))
+        elif connection.invalidated:
+            raise connection.lost()
+        if shown:
+            self._checkout.keeps = False
+        return connection
+
+    def connection(self) -> sqlalchemy.Connection:
+        """The block's connection, in its transaction. From inside SQLAlchemy, or when it is there already."""
+        return self.session.connection() if self.session is not None else self.connection_now()
+
+    def begin(self, checkout: Checkout) -> None:
+        """Take the connection now."""
+        drive(self._taken, checkout)
+        if self._core:
+            self.native = native_connection(self._engine, self.connection_now())
+
+    def _taken(self, checkout: Any) -> BlockConnection:
+        self._checkout = checkout
+        connection: BlockConnection = checkout.connection
+        if self._snapshot:
+            checkout.begin_snapshot()
+        self._connection = connection
+        checkout.keeps = not self._core and not self._snapshot
+        return connection
+
+    @property
+    def pending(self) -> bool:
+        """Whether the Session holds changes that were not sent."""
+        s = self.session
+        if s is None or not (s._new or s._dirty_states or s._deleted):
+            return False
+        return bool(s._new or s.dirty or s.deleted)
+
+    def finish(self) -> None:
+        """The block ended well: commit a write; of a read, refuse changes left pending."""
+        if self._core and self._connection is not None and self._connection.closed:
+            raise UsageError(
+                "the connection of a block was closed inside it.",
+                why="what was not committed by then is rolled back.",
+                fix="leave closing to the block.",
+            )
+        if self._checkout is not None:
+            self._checkout.driver.finishing = True
+        if self._kind is Kind.READ:
+            if self.pending:
+                raise UsageError(
+                    "a read block ended with changes pending in its session.",
+                    why="reads run in autocommit on a read-only connection: the changes would be dropped in silence.",
+                    fix="write in s.write(...); an object only looked at can be left out with session.expunge(obj).",
+                )
+            if self._snapshot and self._connection is not None:
+                drive(self._end_snapshot)
+        elif self._core:
+            if self._connection is not None and self._connection.in_transaction():
+                drive(self._connection.commit)
+        elif self._connection is not None or self.pending:
+            assert self.session is not None
+            drive(self.session.commit)
+
+    def abort(self) -> None:
+        """The block raised: roll back, or close the connection where the deadline leaves no time."""
+        connection = self._connection
+        if connection is None or connection.invalidated or connection.closed:
+            return
+        self._checkout.keeps = False
+        driver = self._checkout.driver
+        if driver.expired or (driver.deadline is not None and driver.deadline.remaining() <= 0.0):
+            drive(connection.invalidate)
+        elif self.session is not None:
+            drive(self.session.rollback)
+        else:
+            drive(connection.rollback)
+
+    def _end_snapshot(self) -> None:
+        """Before what is asked at the end of the block: inside, the server would answer as of the snapshot."""
+        assert self._connection is not None
+        if self.session is not None:
+            self.session.close()
+        else:
+            self._connection.rollback()
+        self._checkout.end_snapshot()
+
+    def close(self) -> None:
+        """Let go of everything but the checkout. What fails here was told by `finish` or `abort`, or harms nobody."""
+        with contextlib.suppress(Exception):
+            if self.session is not None:
+                self.session.routed = _OVER
+                if self._connection is None:
+                    self.session.close()  # no connection was taken: nothing to wait for
+                else:
+                    drive(self.session.close)
+            elif self._snapshot and self._connection is not None and not self._connection.closed:
+                drive(self._connection.rollback)
+
+    def hold_marker(self) -> None:
+        """The transaction holds an idempotency marker: only the block's end may end it."""
+        self._checkout.driver.keyed = True
+
+    def position(self) -> Position | None:
+        """Where the newest commit of this block lies."""
+        position: Position | None = None if self._checkout is None else self._checkout.driver.position
+        return position
+
+    @property
+    def commits(self) -> int:
+        """Commits of this block so far."""
+        return 0 if self._checkout is None else self._checkout.driver.commits
+
+    @property
+    def used(self) -> bool:
+        """Whether a statement was sent."""
+        return self._checkout is not None and self._checkout.driver.used
+
+    @property
+    def implicit(self) -> bool:
+        """Whether a statement committed by itself (DDL on MariaDB)."""
+        return self._checkout is not None and self._checkout.driver.implicit
+
+    @property
+    def expired(self) -> bool:
+        """Whether the server had not answered when the deadline passed."""
+        return self._checkout is not None and self._checkout.driver.expired
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a COMMIT was sent and its answer never came."""
+        connection = self._connection
+        return connection is not None and connection.invalidated and self._checkout.driver.commit_state == "sent"
+
+    @property
+    def warning(self) -> str:
+        """What the server warned of at COMMIT."""
+        return "" if self._checkout is None else self._checkout.driver.warned
+
+    def outcome(self, result: Any) -> Any:
+        """What a function of execute_write returned is what the caller gets."""
+        return result

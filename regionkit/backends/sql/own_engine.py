@@ -1,0 +1,232 @@
+# Generated from own_engine_async.py by scripts/twins.py. Do not edit.
+"""One SQL endpoint whose engine is the application's (`Endpoint(..., client=engine)`).
+
+1. A block takes a connection of the engine's pool and gives it back as it came. The engine is never disposed of, and nothing
+   is listened to on it.
+2. A connection is asked once which run of the server it speaks to; again after the server changed its run or its role. One
+   that is found dead then is replaced by another: nothing was sent on it.
+3. The monitor's connection is made as the engine makes its own, and is not one of the pool's: an application that has all of
+   them in use does not look like a dead server.
+4. In asyncio the wait for a connection and for an answer to a question of regionkit's ends at the deadline; in threads it is
+   the engine's `pool_timeout` and its driver's time-outs that end it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import sqlalchemy
+
+from regionkit.backends.sql.bridge import Engine, bounded, drive
+from regionkit.backends.sql.connect_errors import deadline_error, unreached
+from regionkit.backends.sql.endpoint import SqlRows
+from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
+from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
+from regionkit.backends.sql.server import SqlContext
+from regionkit.core.concurrency import Lock
+from regionkit.core.deadline import Deadline
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position
+from regionkit.facts.request import Kind
+
+__all__ = ["OwnEngineCheckout", "OwnEngineEndpoint"]
+
+
+class OwnEngineCheckout:
+    """One connection of the application's pool, for one block. `keeps` is for the handle to set, and means nothing here."""
+
+    __slots__ = ("_alone", "_deadline", "_endpoint", "connection", "driver", "keeps", "observation")
+
+    def __init__(
+        self, endpoint: OwnEngineEndpoint, connection: OwnEngineConnection, deadline: Deadline, *, alone: bool
+    ) -> None:
+        self._endpoint = endpoint
+        self._deadline = deadline
+        self._alone = alone
+        self.keeps = False
+        self.connection = connection
+        self.driver = connection.driver
+        self.observation = endpoint.known(connection)
+
+    def observe(self) -> Observation:
+        """Ask the server where it stands, on this connection."""
+        left = self._deadline.require("a question")
+        if not self._alone and not self.driver.used:
+            left /= 2.0
+        self.observation = self._endpoint.asked(self.connection, left)
+        return self.observation
+
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+        endpoint, connection = self._endpoint, self.connection
+
+        def before_statement() -> None:
+            nonlocal until
+            if endpoint.clock.monotonic() >= until:
+                until = recheck(endpoint.observe(connection))
+
+        self.driver.guard = before_statement
+
+    def begin_snapshot(self) -> None:
+        """What follows is one repeatable read."""
+        self.connection.snapshot = True
+
+    def end_snapshot(self) -> None:
+        """Nothing: it ended with its transaction."""
+
+    def release(self) -> None:
+        """Give the connection back to the application's pool."""
+        self.driver.guard = None
+        drive(self.connection.close)
+
+
+class OwnEngineEndpoint(SqlRows):
+    """One endpoint on an engine of the application's. Safe to share between threads or tasks.
+
+    Raises:
+        ConfigurationError: an engine that can not serve.
+    """
+
+    def __init__(self, place: SqlContext) -> None:
+        self._place = place
+        self.clock = place.clock
+        self._plain = plain_engine(place)
+        self._server = server_for(place, self._plain)
+        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), place.store)
+        self._note = f"regionkit {place.namespace} {place.store.name} {place.endpoint.id}"
+        self._me = object()
+        self._generation = 0
+        self._closed = False
+        self._monitor: OwnEngineConnection | None = None
+        self._watching: sqlalchemy.Pool | None = None
+        self._monitoring = Lock()
+        self._inherited: list[object] = []
+
+    def engine(self, kind: Kind) -> Engine:
+        """The application's."""
+        engine: Engine = self._place.endpoint.client
+        return engine
+
+    def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> OwnEngineCheckout:
+        """A connection of the application's pool.
+
+        Raises:
+            RegionUnavailable: it can not be had; nothing was sent.
+            DeadlineExceeded: the pool's own limit passed, or (in asyncio) `timeout`.
+        """
+        within = min(timeout, deadline.require("connecting"))
+        try:
+            connection = bounded(within, self._taken, kind, deadline)
+        except sqlalchemy.exc.TimeoutError as error:
+            raise self._exhausted() from error
+        except TimeoutError as error:
+            raise self._silent() from error
+        except Exception as error:
+            raise unreached(self._place, error) from error
+        return OwnEngineCheckout(self, connection, deadline, alone=timeout >= deadline.remaining())
+
+    def _taken(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
+        try:
+            return self._ready(kind, deadline)
+        except sqlalchemy.exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return self._ready(kind, deadline)  # it had been idle too long; SQLAlchemy trusts none of that age any more
+
+    def _ready(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
+        connection = OwnEngineConnection(self._plain, self._server)
+        try:
+            noted = connection.info.get(self._note)
+            if noted is None or noted[:2] != (self._me, self._generation):
+                connection.require_transactions()
+                self.observe(connection)
+            connection.serve(kind, deadline)
+        except BaseException:
+            connection.discard()
+            raise
+        return connection
+
+    def known(self, connection: OwnEngineConnection) -> Observation:
+        """What was learned on this connection last."""
+        observation: Observation = connection.info[self._note][2]
+        return observation
+
+    def observe(self, connection: OwnEngineConnection) -> Observation:
+        """Ask where the server stands, and note it on the connection. In SQLAlchemy's world."""
+        noted = connection.info.get(self._note)
+        run = noted[2].incarnation if noted is not None and noted[0] is self._me else ""
+        generation = self._generation
+        observation = connection.aside(lambda: self._server.observe(connection, run))
+        connection.info[self._note] = (self._me, generation, observation)
+        return observation
+
+    def asked(self, connection: OwnEngineConnection, within: float) -> Observation:
+        """The same, within `within` seconds in asyncio.
+
+        Raises:
+            DeadlineExceeded: there was no answer; the connection is closed.
+        """
+        try:
+            return bounded(within, self.observe, connection)
+        except TimeoutError as error:
+            raise self._silent() from error
+
+    def _silent(self) -> Exception:
+        return deadline_error(self._place, f"{self._place.endpoint.id!r} did not answer in time.", "see kit.status().")
+
+    def _exhausted(self) -> Exception:
+        fix = "let the engine have a larger pool, or hold blocks shorter."
+        error = deadline_error(
+            self._place, f"all connections of the engine of {self._place.endpoint.id!r} are in use.", fix
+        )
+        error.blames_endpoint = False
+        return error
+
+    def probe(self, timeout: float, connecting: float) -> Observation:
+        """Ask the server where it stands, on the monitor's own connection, within `connecting` seconds in asyncio."""
+        with self._monitoring:
+            connection = self._monitor
+            if connection is None:
+                try:
+                    connection = self._monitor = bounded(connecting, self._watch)
+                except TimeoutError as error:
+                    raise self._silent() from error
+            try:
+                return self.asked(connection, connecting)
+            except BaseException:
+                self._drop_monitor()
+                raise
+            finally:
+                if self._closed:
+                    self._drop_monitor()
+
+    def _watch(self) -> OwnEngineConnection:
+        if self._watching is None:
+            self._watching = self._plain.pool.recreate()
+        return OwnEngineConnection(self._plain, self._server, self._watching.connect())
+
+    def _drop_monitor(self) -> None:
+        connection, self._monitor = self._monitor, None
+        if connection is not None:
+            drive(connection.discard)
+
+    def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """Never: that takes a replication connection, which the engine does not make."""
+        return None
+
+    def evict(self) -> None:
+        """Believe no connection what it said before now."""
+        self._generation += 1
+
+    def abandon(self) -> None:
+        """After a fork: forget the monitor's connection. The engine is the application's to renew."""
+        self._inherited.append((self._monitor, self._watching))  # held on to: collected, they would speak to the server
+        self._monitor = self._watching = None
+        self._monitoring = Lock()
+
+    def close(self) -> None:
+        """Close the monitor's connection; the engine stays as it is. May be called twice."""
+        self._closed = True
+        self._drop_monitor()

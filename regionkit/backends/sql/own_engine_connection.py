@@ -1,0 +1,208 @@
+"""A Connection of the application's engine in the hands of one block, or of the monitor.
+
+The pool, the dialect, the driver's connection and their listeners stay the application's, as they are. What a block has to
+know (was anything sent, did a COMMIT get its answer) is kept here, on the SQLAlchemy Connection that lives as long as the
+block. A deadline is looked at before each statement and before COMMIT; one that is under way is the engine's to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy
+
+from regionkit.backends.sql.classify import code_of, is_unknown_at_commit
+from regionkit.backends.sql.connection import BlockConnection
+from regionkit.backends.sql.driver import DriverState
+from regionkit.backends.sql.own_engine_server import OwnEngineServer
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import ConfigurationError, OutcomeUnknown
+from regionkit.facts.request import Kind
+
+__all__ = ["BlockState", "OwnEngineConnection"]
+
+T = TypeVar("T")
+
+
+class BlockState(DriverState):
+    """What one block did. `deadline` stays None: no wait of the driver's is cut short by it.
+
+    Attributes:
+        until: the block's deadline.
+        failed: a statement of the open transaction failed.
+        undone: the server rolled the open transaction back by itself.
+    """
+
+    until: Deadline | None = None
+    failed: bool = False
+    undone: bool = False
+
+
+class OwnEngineConnection(BlockConnection):
+    """A Connection for one block. `begun`: a transaction may be open on it. `restricted`: it was made read-only itself."""
+
+    driver: BlockState
+    kind = Kind.READ
+    snapshot = False
+    serving = False
+    begun = False
+    restricted = False
+
+    def __init__(self, engine: sqlalchemy.Engine, server: OwnEngineServer, connection: Any = None) -> None:
+        self.driver = BlockState()  # first: listeners of the engine's may use the connection while it is made
+        self.server = server
+        super().__init__(engine, connection)
+        if self._is_autocommit_isolation():
+            self.execution_options(isolation_level=self.default_isolation_level)  # the pool's return takes it back
+
+    def require_transactions(self) -> None:
+        """Refuse a driver that commits each statement by itself, past SQLAlchemy. SQLite's BEGIN is ours.
+
+        Raises:
+            ConfigurationError: it does.
+        """
+        under: Any = self.connection.dbapi_connection
+        if self.dialect.name != "sqlite" and self.dialect.detect_autocommit_setting(under):
+            raise ConfigurationError(
+                "the engine's connections commit each statement by themselves.",
+                why="a block is a transaction, so that an exception rolls a write back.",
+                fix='leave autocommit out of the driver\'s arguments; isolation_level="AUTOCOMMIT" of SQLAlchemy is fine.',
+            )
+
+    def serve(self, kind: Kind, until: Deadline) -> None:
+        """A block takes it."""
+        self.kind, self.driver.until = kind, until
+        self.server.taken(self)
+        self.serving = True
+
+    def run_own(self, statement: str) -> Sequence[Any]:
+        """Run a statement of regionkit's own: it counts for nothing. Its only row; nothing where it gives none."""
+        cursor: Any = None
+        try:
+            cursor = self.connection.cursor()
+            cursor.execute(statement)
+            row: Sequence[Any] = cursor.fetchone() if cursor.description else ()
+        except BaseException as error:
+            self._handle_dbapi_exception(error, statement, None, cursor, None)
+        cursor.close()
+        return row
+
+    def undo(self) -> None:
+        """End what the driver began for a statement of regionkit's own."""
+        try:
+            self.dialect.do_rollback(self.connection)
+        except BaseException as error:
+            self._handle_dbapi_exception(error, None, None, None, None)
+
+    def aside(self, work: Callable[[], T]) -> T:
+        """Ask questions. In a read block what follows sees what was there after the answer: its transaction begins anew."""
+        if self.begun and self.kind is Kind.WRITE:
+            return work()
+        begun, self.begun = self.begun, False
+        if begun:
+            self.undo()
+        try:
+            return work()
+        finally:
+            if not self.invalidated:
+                self.undo()
+                if begun:
+                    super()._begin_impl(self._transaction)  # type: ignore[arg-type]  # only a root transaction begins
+                    self._began()
+
+    def _began(self) -> None:
+        self.begun = True
+        self.server.begin(self)
+
+    def _begin_impl(self, transaction: Any) -> None:
+        super()._begin_impl(transaction)
+        if self.serving:
+            self._began()
+
+    def _execute_context(self, dialect: Any, constructor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.serving:
+            return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
+        if self.invalidated:
+            raise self.lost()
+        driver = self.driver
+        if driver.until is not None:
+            driver.until.require("a statement")
+        driver.used = True
+        if driver.guard is not None:
+            driver.guard()
+        if self.kind is Kind.WRITE:
+            self.server.sent(self, str(statement))
+        try:
+            return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
+        except Exception as error:
+            driver.failed = True
+            self.server.failed(self, code_of(error))
+            raise
+
+    def _commit_impl(self) -> None:
+        """COMMIT, counted once it is answered.
+
+        Raises:
+            TransactionRolledBack: an error inside was swallowed. Nothing is committed.
+            OutcomeUnknown: it was sent, and no answer came.
+        """
+        driver = self.driver
+        if not self.serving or self.kind is Kind.READ or not driver.used:
+            super()._commit_impl()
+            self.begun = False
+            return
+        driver.require_marker()
+        self.server.before_commit(self)
+        if driver.until is not None:
+            driver.until.require("COMMIT")
+        crash_point("write.before_commit")
+        driver.commit_state = "sent"
+        try:
+            super()._commit_impl()
+        except Exception as error:
+            self._uncommitted(error)
+            raise
+        crash_point("write.commit_sent")
+        driver.commit_state, driver.failed, self.begun = "answered", False, False
+        driver.commits += 1
+
+    def _uncommitted(self, error: Exception) -> None:
+        cause = getattr(error, "orig", None) or error
+        if not (self.invalidated or isinstance(cause, OSError) or is_unknown_at_commit(error)):
+            self.driver.commit_state = "answered"
+            return
+        if not self.invalidated:
+            self.invalidate(error)
+        raise OutcomeUnknown(
+            "COMMIT was sent on the application's engine, and no answer came.",
+            why=(str(cause).strip().splitlines() or [type(cause).__name__])[0],
+            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+        ) from error
+
+    def _rollback_impl(self) -> None:
+        driver = self.driver
+        driver.ended |= self.begun and driver.used
+        super()._rollback_impl()
+        self.begun = driver.failed = driver.undone = False
+
+    def close(self) -> None:
+        """Give it back to the application's pool as it came; what can not be put back is closed."""
+        try:
+            if self.serving and not self.closed and not self.invalidated:
+                self._put_back()
+        finally:
+            super().close()
+
+    def _put_back(self) -> None:
+        self.serving = False
+        try:
+            if self._transaction is not None:
+                self._transaction.close()
+            if self.begun:
+                self._rollback_impl()
+            if not self.invalidated:
+                self.server.given_back(self)
+        except Exception:  # the block has its answer: only the connection is lost
+            self.invalidate()

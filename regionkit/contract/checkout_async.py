@@ -1,0 +1,35 @@
+"""A checkout: one connection of an endpoint, in the hands of one block."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from regionkit.facts.observation import Observation
+
+__all__ = ["AsyncCheckout", "AsyncTakeCheckout"]
+
+
+class AsyncCheckout(Protocol):
+    """One connection, for one block. Not shared."""
+
+    @property
+    def observation(self) -> Observation:
+        """What the server said of itself on this connection, when it was made or later."""
+        ...
+
+    async def observe(self) -> Observation:
+        """Ask the server where it stands, on this connection."""
+        ...
+
+    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+        ...
+
+    async def release(self) -> None:
+        """Give the connection back; one that broke or outlived its deadline is closed."""
+        ...
+
+
+AsyncTakeCheckout = Callable[[], Awaitable[AsyncCheckout]]
+"""What a handle calls when it first needs a connection."""

@@ -1,0 +1,47 @@
+"""One answer of a server about itself. A value only."""
+
+from __future__ import annotations
+
+import msgspec
+
+from regionkit.facts.history import Lineage
+from regionkit.facts.position import Reached
+from regionkit.topology import Role
+
+__all__ = ["Observation"]
+
+
+class Observation(msgspec.Struct, frozen=True, gc=False):
+    """One answer of a server about itself.
+
+    Attributes:
+        role: what it says it is; None where the server can not tell (a SQLite file without tables).
+        incarnation: which run of the server this is.
+        lineage: its history rows; None when there are none.
+        origin: where it stands, in the server's own words; "" when it can not tell.
+        reached: how far it has come; on the owner, a position that covers every commit acknowledged before `sent_at`.
+        sent_at: monotonic seconds at which the question left.
+        rtt: seconds until the answer.
+        synchronous: commits wait for replicas there, so a replica may show what the owner does not show yet.
+        waiting: such commits were waiting at that moment, or whether they were can not be seen.
+        region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
+        term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
+    """
+
+    role: Role | None
+    incarnation: str
+    lineage: Lineage | None
+    origin: str
+    reached: Reached | None
+    sent_at: float
+    rtt: float
+    synchronous: bool = False
+    waiting: bool = False
+    region: str = ""
+    term: int = 0
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the newest history row tells of where this server stands."""
+        lineage = self.lineage
+        return lineage is not None and (self.origin == "" or self.origin == lineage.rows[-1].origin)

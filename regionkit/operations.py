@@ -1,0 +1,206 @@
+# Generated from operations_async.py by scripts/twins.py. Do not edit.
+"""What an operator or a deployment does to a kit's stores: tables, histories, open outcomes, first homes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from regionkit.contract.idempotency import Claim
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency import gather
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import EventHooks
+from regionkit.core.ids import uuid7
+from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.placement import Placement
+from regionkit.facts.position import as_position
+from regionkit.kit_stores import Stores
+from regionkit.routing.events import HistoryWritten
+from regionkit.routing.partitions import PartitionedStore, not_partitioned
+from regionkit.routing.status import status_of
+from regionkit.routing.store import RoutedStore
+from regionkit.topology import Profile, Role, Store
+from regionkit.topology.homes import check_key
+
+__all__ = ["RESOLVE_WITHIN", "TABLES_WITHIN", "Operations"]
+
+RESOLVE_WITHIN = 43_200.0
+"""Seconds after an attempt in which `resolve` answers: half of what markers are kept, so that absence still means "no"."""
+
+TABLES_WITHIN = 15.0
+"""Seconds that making the tables of a shard may take: a change of the schema of a whole cluster takes some."""
+
+
+class Operations:
+    """The part of a kit that keeps stores in order. See `RegionKit`."""
+
+    _all: Stores
+    _clock: Clock
+    _hooks: EventHooks
+    _local: str
+    _profile: Profile
+
+    def _started(self) -> None:
+        raise NotImplementedError
+
+    def _store(self, store: str | Store) -> RoutedStore | PartitionedStore:
+        raise NotImplementedError
+
+    def create_tables(self) -> None:
+        """Make what regionkit keeps beside the data, on the owner of every store. Idempotent.
+
+        Without it a store has no history: reads and writes work, its bookmarks say "read from the owner".
+        """
+        self._started()
+        for store in self._all.by_name.values():
+            for shard in store.shards:
+                index = self._owner_of(shard)
+                deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
+
+                def root(origin: str) -> HistoryRow:
+                    return HistoryRow(uuid7().hex, None, None, 1, origin)
+
+                shard.backend(index).create_tables(deadline, root)
+                self._ask_all(shard)
+                if isinstance(store, PartitionedStore):
+                    store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
+
+    def _ask_all(self, store: RoutedStore) -> None:
+        indexes = [i for i in range(len(store.backends)) if not store.refused(i)]
+        gather([lambda i=i: store.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
+
+    def _owner_of(self, store: RoutedStore) -> int:
+        self._ask_all(store)
+        index = store.state.snapshot.owner
+        if index < 0 and store.state.snapshot.leaderless:
+            index = next(iter(store.nearest()), -1)
+        if index < 0:
+            states = status_of([store.state], self._local, self._clock.monotonic()).endpoints
+            raise RegionUnavailable(
+                f"store {store.name!r} has no primary now.",
+                why="; ".join(f"{e.endpoint}: {e.role}, {e.state}" for e in states) + ".",
+                fix="see kit.status().",
+                store=store.name,
+            )
+        return index
+
+    def adopt(self, store: str | Store, region: str) -> None:
+        """Say which primary counts from now on, after a promotion that the servers can not prove.
+
+        Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
+        writes that were lost with the old primary can not be told from others, unless their position lies past the fork.
+
+        Raises:
+            ConfigurationError: no such endpoint, or it does not report to be primary.
+            RegionUnavailable, DeadlineExceeded: it does not answer.
+        """
+        self._started()
+        found = self._store(store)
+        for shard in found.shards if len(found.shards) > 1 else ():
+            self._ask_all(shard)
+        routed, index = _to_adopt(found, region)
+        observation = routed.probe(index)
+        if observation is None:
+            raise RegionUnavailable(
+                f"{region!r} does not answer.", fix="see kit.status().", store=routed.name, region=region
+            )
+        if observation.role is not None and observation.role.value != "primary":
+            raise ConfigurationError(
+                f"{region!r} reports to be a {observation.role}.",
+                why="only a primary can own the data.",
+                fix="promote it on the server first.",
+            )
+        if observation.lineage is None:
+            raise ConfigurationError(
+                f"{region!r} has no history rows.", fix="call kit.create_tables() once it is primary."
+            )
+        parent = observation.lineage.current
+        if not observation.recorded:
+            fork = None if observation.reached is None else as_position(observation.reached)
+            row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
+            routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
+            event = HistoryWritten(
+                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
+            )
+            self._hooks.emit(event)
+            observation = routed.probe(index)
+        routed.state.adopt(None if observation is None else observation.lineage)
+
+    def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
+        """Whether the write of an OutcomeUnknown took effect.
+
+        "no" is said only after a tombstone was committed under its key, so the attempt can not commit later; it means
+        "not on the surviving history". "unknown" without a key.
+
+        Raises:
+            UsageError: more than 12 hours after the attempt: its marker may be gone.
+        """
+        if error.idempotency_key is None:
+            return "unknown"
+        if self._clock.wall() - error.began_at > RESOLVE_WITHIN:
+            raise UsageError(
+                "the attempt is too long ago to be resolved.",
+                why=f"markers are kept 24 hours, and absence is proof only within {RESOLVE_WITHIN / 3600:.0f}.",
+                fix="look at the data itself.",
+            )
+        self._started()
+        found = self._store(error.store)
+        routed = next((shard for shard in found.shards if shard.partition == error.partition), None)
+        if routed is None:
+            return "unknown"  # the topology was replaced, and the partition is gone
+        claim = Claim(error.idempotency_key, "", uuid7().hex)
+        try:
+            index = self._owner_of(routed)
+            marker = routed.backend(index).settle(Deadline(self._clock, self._profile.write_deadline), claim)
+        except RegionKitError:
+            return "unknown"
+        return "yes" if marker.applied else "no"
+
+    def place(self, store: str | Store, *, key: str, home: str) -> Placement:
+        """Give `key` its first home in the store's Directory, by compare-and-set on absence.
+
+        Returns the placement that stands. The same home again is no error.
+
+        Raises:
+            UsageError: the store has no Directory, or the key has another home already.
+            UnknownHome: `home` is none of the store's homes.
+            RegionUnavailable, DeadlineExceeded: the directory does not answer.
+        """
+        self._started()
+        found = self._store(store)
+        if not isinstance(found, PartitionedStore):
+            raise not_partitioned(found.name)
+        return found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))
+
+
+def _to_adopt(store: RoutedStore | PartitionedStore, region: str) -> tuple[RoutedStore, int]:
+    """The endpoint that an operator means by its id or its region: of several in a region, the one that says it is primary
+    and is not taken for the owner.
+
+    Raises:
+        ConfigurationError: none, or several.
+    """
+    named = [
+        (shard, index)
+        for shard in store.shards
+        for index, e in enumerate(shard.state.snapshot.endpoints)
+        if region in (e.id, e.region) and not shard.refused(index)
+    ]
+    if not named:
+        raise ConfigurationError(f"store {store.name!r} has no endpoint {region!r} that may be used.")
+    if len(named) == 1 or len(store.shards) == 1:
+        return named[0]
+    claims = [
+        (shard, index)
+        for shard, index in named
+        if shard.state.snapshot.endpoints[index].role is Role.PRIMARY and shard.state.snapshot.owner != index
+    ]
+    if len(claims) == 1:
+        return claims[0]
+    raise ConfigurationError(
+        f"store {store.name!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them ask to be adopted.",
+        why="each partition has a primary of its own.",
+        fix="see kit.status(); name the endpoint by its id: "
+        + ", ".join(shard.state.snapshot.endpoints[index].id for shard, index in named),
+    )

@@ -1,0 +1,105 @@
+"""What routing tells hooks and the log, each event with the level at which it is logged."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from regionkit.core.events import Event
+
+__all__ = [
+    "BreakerChanged",
+    "HistoryWritten",
+    "LossAccepted",
+    "MonitorFailed",
+    "ReadRouted",
+    "ReplicationUnknown",
+    "RoleChanged",
+    "RoutingEvent",
+    "WriteRouted",
+]
+
+
+class RoutingEvent(Event, frozen=True, gc=False):
+    """Root of what routing tells.
+
+    Attributes:
+        store: the store it happened in.
+        region: the region of the endpoint concerned.
+    """
+
+    store: str
+    region: str
+
+    @property
+    def subject(self) -> str:
+        """The store."""
+        return self.store
+
+
+class ReadRouted(RoutingEvent, frozen=True, gc=False):
+    """A read block ended. `seconds`: how long it was open; `outcome`: "ok" or the error's class name."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    kind: str
+    outcome: str
+    seconds: float
+
+
+class WriteRouted(RoutingEvent, frozen=True, gc=False):
+    """A write block ended; the fields are those of `ReadRouted`."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    kind: str
+    outcome: str
+    seconds: float
+
+
+class BreakerChanged(RoutingEvent, frozen=True, gc=False):
+    """A circuit breaker moved. `use`: "read" or "write"; `state`: "closed", "open" or "half-open"."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    use: str
+    state: str
+    reason: str
+
+
+class RoleChanged(RoutingEvent, frozen=True, gc=False):
+    """An endpoint reports another role, history or incarnation than before."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    role: str
+    was: str
+
+
+class HistoryWritten(RoutingEvent, frozen=True, gc=False):
+    """A history row was written: by `create_tables`, by `adopt`, or by the monitor with the server's proof."""
+
+    history: str
+    parent: str
+    epoch: int
+    proof: str
+
+
+class ReplicationUnknown(RoutingEvent, frozen=True, gc=False):
+    """A COMMIT is durable on the primary; its wait for a synchronous replica was cancelled."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    reason: str
+
+
+class LossAccepted(RoutingEvent, frozen=True, gc=False):
+    """`accept_loss` dropped positions that did not survive a change of primary."""
+
+
+class MonitorFailed(RoutingEvent, frozen=True, gc=False):
+    """A round of the monitor raised something unexpected; it goes on."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    reason: str

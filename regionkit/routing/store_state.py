@@ -1,0 +1,241 @@
+"""What one process knows of one store: the snapshot, its samples, its breakers. Holds a lock, does no I/O.
+
+Threads and tasks feed it answers and failures; each makes a new snapshot by the pure transitions of snapshot.py and
+health.py and swaps it in whole, so that readers need no lock. A decision for a request class is remembered until the
+snapshot is another one or its validity is over.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import msgspec
+
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import FOREVER
+from regionkit.core.events import EventHooks
+from regionkit.facts.history import Lineage
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Position, as_position, extended, reaches
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import Decision, decide
+from regionkit.routing.events import BreakerChanged, RoleChanged
+from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, succeeded
+from regionkit.routing.snapshot import EndpointState, Snapshot, adopted, observe, replaced
+from regionkit.routing.staleness import Ring, Sample
+from regionkit.topology import Profile, Role, Shard, Store, Topology
+
+__all__ = ["RequestClass", "StoreState"]
+
+
+class RequestClass:
+    """A request that many calls share, and the decision last made for it."""
+
+    __slots__ = ("decision", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.decision: Decision | None = None
+
+
+class StoreState:
+    """Thread-safe. `snapshot` is replaced whole; read it once per use."""
+
+    def __init__(
+        self,
+        store: Store,
+        topology: Topology,
+        local: str,
+        profile: Profile,
+        clock: Clock,
+        hooks: EventHooks,
+        shard: Shard | None = None,
+    ) -> None:
+        shard = shard or store.shards([region.name for region in topology.regions])[0]
+        self.store = store
+        self.shard = shard
+        self.profile = profile
+        self.regions = frozenset(region.name for region in topology.regions)
+        self._clock = clock
+        self._hooks = hooks
+        self._random = random.Random()
+        self._ring = Ring()
+        self.renew()
+        count = len(shard.endpoints)
+        self.loads = [0] * count
+        self._calls = [0] * count
+        self._calls_before = {
+            (i, use): 0 for i in range(count) for use in Kind
+        }  # calls when the window of a breaker began
+        self._breakers = {(i, use): Breaker() for i in range(count) for use in Kind}
+        self.snapshot = Snapshot(
+            store=store.name,
+            local=local,
+            endpoints=tuple(
+                EndpointState(
+                    id=e.id,
+                    region=e.region,
+                    configured=e.role,
+                    role=e.role,
+                    allowed=e.region != "" and topology.allowed(store, e),
+                )
+                for e in shard.endpoints
+            ),
+            owner=-1
+            if store.leaderless
+            else next((i for i, e in enumerate(shard.endpoints) if e.role is Role.PRIMARY and e.region), -1),
+            leaderless=store.leaderless,
+            regions=frozenset(region.name for region in topology.regions if store.residency.allows(region)),
+        )
+
+    def renew(self) -> None:
+        """A new lock: after a fork another thread of the parent may have held the old one."""
+        self._lock = threading.Lock()
+
+    def decide(self, request: Request) -> Decision:
+        """Decide on what is known now."""
+        return decide(self.snapshot, request, self._clock.monotonic(), self.loads, self._calls)
+
+    def route(self, shared: RequestClass) -> Decision:
+        """The decision for a request class: the last one while it holds."""
+        decision = shared.decision
+        if decision is not None and decision.snapshot is self.snapshot:
+            until = decision.valid_until
+            if until == FOREVER or self._clock.monotonic() < until:
+                return decision
+        decision = shared.decision = decide(
+            self.snapshot, shared.request, self._clock.monotonic(), self.loads, self._calls
+        )
+        return decision
+
+    def observe(self, index: int, observation: Observation) -> None:
+        """A server answered."""
+        with self._lock:
+            before = self.snapshot
+            history = observation.lineage.current.history if observation.lineage is not None else ""
+            after = observe(before, index, observation, self._ring.fresh_at(history, observation.reached))
+            if after.owner != before.owner or after.lineage != before.lineage or after.unrecorded:
+                self._ring.clear()
+            e = after.endpoints[index]
+            fits = after is not before and index == after.owner and e.lineage is not None and not after.unrecorded
+            if fits and observation.reached is not None:
+                self._ring.add(e.id, history, Sample(observation.sent_at, as_position(observation.reached)))
+            self.snapshot = after
+        self._tell_changes(index, before.endpoints[index], after.endpoints[index])
+
+    def adopt(self, lineage: Lineage | None) -> None:
+        """An operator named the history that counts."""
+        with self._lock:
+            self.snapshot = adopted(self.snapshot, lineage)
+            self._ring.clear()
+
+    def forget(self, index: int) -> None:
+        """Its connections died: prove everything anew, whichever run of the server answers next, to a question sent later."""
+        if self.snapshot.leaderless:
+            return  # what levels prove rests on no connection
+        with self._lock:
+            e = self.snapshot.endpoints[index]
+            if e.observation is not None and (e.observation.incarnation or e.observation.reached is not None):
+                sent_at = max(e.observation.sent_at, self._clock.monotonic())
+                observation = msgspec.structs.replace(e.observation, reached=None, incarnation="", sent_at=sent_at)
+                self.snapshot = replaced(
+                    self.snapshot, index, msgspec.structs.replace(e, observation=observation, fresh_at=None)
+                )
+
+    def reached(self, index: int, incarnation: str, position: Position | None) -> None:
+        """A commit on this run of the endpoint gave `position`: it is known to be there."""
+        if position is None:
+            return
+        with self._lock:
+            e = self.snapshot.endpoints[index]
+            if e.observation is None or e.observation.reached is None or e.observation.incarnation != incarnation:
+                return
+            if not reaches(e.observation.reached, position):
+                observation = msgspec.structs.replace(e.observation, reached=extended(e.observation.reached, position))
+                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, observation=observation))
+
+    def began(self, index: int) -> None:
+        """A block began on an endpoint. Unlocked counts: they choose among equals and weigh failures, no more."""
+        self.loads[index] += 1
+        self._calls[index] += 1
+
+    def ended(self, index: int) -> None:
+        """A block on an endpoint ended."""
+        self.loads[index] -= 1
+
+    def succeeded(self, index: int, use: Kind) -> None:
+        """A block went well."""
+        if self._breakers[index, use].errors:
+            with self._lock:
+                self._breakers[index, use] = succeeded(self._breakers[index, use])
+
+    def failed(self, index: int, use: Kind, reason: str) -> None:
+        """A connection failed or a deadline passed on an endpoint; never an application's error."""
+        now = self._clock.monotonic()
+        with self._lock:
+            breaker = self._breakers[index, use]
+            if now - breaker.window_start > self.profile.trip_window:
+                self._calls_before[index, use] = self._calls[index] - 1
+            calls = self._calls[index] - self._calls_before[index, use]
+            event = self._set_breaker(
+                index, use, failed(breaker, self.profile, now, calls, reason, self._random.random())
+            )
+        if event is not None:
+            self._hooks.emit(event)
+
+    def probed(self, index: int, ok: bool, reason: str = "") -> None:
+        """A probe came back, or did not. It speaks for both uses."""
+        now = self._clock.monotonic()
+        events = []
+        with self._lock:
+            e = self.snapshot.endpoints[index]
+            if e.trouble != reason:
+                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, trouble=reason))
+            for use in Kind:
+                breaker = self._breakers[index, use]
+                after = after_probe(breaker, self.profile, now, ok, reason, self._random.random())
+                if after is not breaker:
+                    events.append(self._set_breaker(index, use, after))
+        for event in events:
+            if event is not None:
+                self._hooks.emit(event)
+
+    def breaker(self, index: int, use: Kind) -> Breaker:
+        """The breaker of an endpoint and use, as it is now."""
+        return self._breakers[index, use]
+
+    def _set_breaker(self, index: int, use: Kind, breaker: Breaker) -> BreakerChanged | None:
+        """Called with the lock held; the event is told by the caller, without it."""
+        was = self._breakers[index, use]
+        self._breakers[index, use] = breaker
+        if was.state is breaker.state:
+            return None
+        e = self.snapshot.endpoints[index]
+        why = "" if breaker.admits else f"breaker {breaker.state.value}: {breaker.reason}"
+        if use is Kind.READ:
+            e = msgspec.structs.replace(e, read_open=why, held_until=breaker.held_until)
+        else:
+            e = msgspec.structs.replace(e, write_open=why)
+        self.snapshot = replaced(self.snapshot, index, e)
+        if breaker.state is BreakerState.HALF_OPEN:
+            return None
+        return BreakerChanged(self.store.name, e.region, use.value, breaker.state.value, breaker.reason)
+
+    def _tell_changes(self, index: int, before: EndpointState, after: EndpointState) -> None:
+        if before.observation is None or after.observation is None or before.observation is after.observation:
+            return
+        if not before.observation.incarnation and before.role is after.role:
+            return  # its connections had died: which run it was is not known any more
+        first = (
+            before.observation.lineage is None and after.observation.lineage is not None
+        )  # its tables were made: no news
+        if _stand(before) != _stand(after) and not (first and before.role is after.role):
+            event = RoleChanged(self.store.name, after.region, _stand(after), _stand(before))
+            self._hooks.emit(event)
+
+
+def _stand(e: EndpointState) -> str:
+    assert e.observation is not None
+    history = e.observation.lineage.current.history if e.observation.lineage is not None else "none"
+    return f"{e.role.value} in run {e.observation.incarnation}, history {history}"
