@@ -14,9 +14,10 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import owner
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import ConfigurationError, OutcomeUnknown, UsageError
 from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
+from regionkit.facts.placement import Placement
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores import Stores
 from regionkit.operations import Operations
@@ -24,8 +25,9 @@ from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout import CONCURRENCY, BookmarkLater, FanOut
 from regionkit.routing.monitor import Monitor
-from regionkit.routing.partitions import PartitionedStore, not_partitioned
+from regionkit.routing.partitions import CallOptions, PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
+from regionkit.routing.session_state import SessionState
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Profile, Store, Topology, profile
@@ -38,7 +40,7 @@ T = TypeVar("T")
 IS_ASYNC = False
 
 
-class RegionKit(Operations):
+class RegionKit:
     """Reads and writes of a topology from one region.
 
     Shared by all threads (RegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -84,6 +86,7 @@ class RegionKit(Operations):
         topology.region(self._local)
         self._all = Stores(topology, self._local, self._profile, clock, self._hooks)
         self._monitor = Monitor(list(self._all.shards()))
+        self._operations = Operations(self._local, self._profile, clock, self._hooks)
 
     @classmethod
     def from_toml(
@@ -183,6 +186,52 @@ class RegionKit(Operations):
             raise UsageError("the kit is closed.", fix="make a new one.")
         return self._all.get(store if isinstance(store, str) else store.name)
 
+    def create_tables(self) -> None:
+        """Make what regionkit keeps beside the data, on the owner of every store. Idempotent; many processes may call it at once.
+
+        Without it a store has no history: reads and writes work, its bookmarks say "read from the owner".
+        """
+        self._started()
+        self._operations.create_tables(self._all)
+
+    def adopt(self, store: str | Store, region: str) -> None:
+        """Say which primary counts from now on, after a promotion that the servers can not prove.
+
+        Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
+        writes that were lost with the old primary can not be told from others, unless their position lies past the fork.
+
+        Raises:
+            ConfigurationError: no such endpoint, or it does not report to be primary.
+            RegionUnavailable, DeadlineExceeded: it does not answer.
+        """
+        self._started()
+        self._operations.adopt(self._store(store), region)
+
+    def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
+        """Whether the write of an OutcomeUnknown took effect.
+
+        "no" is said only after a tombstone was committed under its key, so the attempt can not commit later; it means
+        "not on the surviving history". "unknown" without a key.
+
+        Raises:
+            UsageError: more than 12 hours after the attempt: its marker may be gone.
+        """
+        self._started()
+        return self._operations.resolve(self._store, error)
+
+    def place(self, store: str | Store, *, key: str, home: str) -> Placement:
+        """Give `key` its first home in the store's Directory, by compare-and-set on absence.
+
+        Returns the placement that stands. The same home again is no error.
+
+        Raises:
+            UsageError: the store has no Directory, or the key has another home already.
+            UnknownHome: `home` is none of the store's homes.
+            RegionUnavailable, DeadlineExceeded: the directory does not answer.
+        """
+        self._started()
+        return self._operations.place(self._store(store), key=key, home=home)
+
     def explain(
         self,
         store: str | Store,
@@ -261,14 +310,14 @@ class RegionKit(Operations):
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
         def run(shard: RoutedStore) -> tuple[T, BookmarkLater]:
-            session = RegionSession(self._store, self._signer, begun_with)
+            state = SessionState(begun_with, signed=self._signer.signs)
             left = deadline.require("a fan-out", store=shard.name)
-            execution = Execution(session, shard, left)
+            execution = Execution(state, shard, left)
             if kind == "write":
                 value = execution.write(work, key=None, fingerprint=None, mode=BlockMode())
             else:
-                value = execution.read(work, {"consistency": consistency})
-            return value, session.position_bookmark
+                value = execution.read(work, CallOptions(Kind.READ, BlockMode(consistency=consistency)))
+            return value, state.take_all_positions
 
         calls = {shard.partition: partial(run, shard) for shard in found.shards}
         return FanOut(calls, deadline, concurrency, self._signer, begun_with)

@@ -13,9 +13,10 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import ConfigurationError, OutcomeUnknown, UsageError
 from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
+from regionkit.facts.placement import Placement
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.operations_async import AsyncOperations
@@ -23,8 +24,9 @@ from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout_async import CONCURRENCY, AsyncBookmarkLater, AsyncFanOut
 from regionkit.routing.monitor_async import AsyncMonitor
-from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
+from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, not_partitioned
 from regionkit.routing.session_async import AsyncRegionSession
+from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Profile, Store, Topology, profile
@@ -37,7 +39,7 @@ T = TypeVar("T")
 IS_ASYNC = True
 
 
-class AsyncRegionKit(AsyncOperations):
+class AsyncRegionKit:
     """Reads and writes of a topology from one region.
 
     Shared by all threads (AsyncRegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -83,6 +85,7 @@ class AsyncRegionKit(AsyncOperations):
         topology.region(self._local)
         self._all = AsyncStores(topology, self._local, self._profile, clock, self._hooks)
         self._monitor = AsyncMonitor(list(self._all.shards()))
+        self._operations = AsyncOperations(self._local, self._profile, clock, self._hooks)
 
     @classmethod
     def from_toml(
@@ -182,6 +185,52 @@ class AsyncRegionKit(AsyncOperations):
             raise UsageError("the kit is closed.", fix="make a new one.")
         return self._all.get(store if isinstance(store, str) else store.name)
 
+    async def create_tables(self) -> None:
+        """Make what regionkit keeps beside the data, on the owner of every store. Idempotent; many processes may call it at once.
+
+        Without it a store has no history: reads and writes work, its bookmarks say "read from the owner".
+        """
+        self._started()
+        await self._operations.create_tables(self._all)
+
+    async def adopt(self, store: str | Store, region: str) -> None:
+        """Say which primary counts from now on, after a promotion that the servers can not prove.
+
+        Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
+        writes that were lost with the old primary can not be told from others, unless their position lies past the fork.
+
+        Raises:
+            ConfigurationError: no such endpoint, or it does not report to be primary.
+            RegionUnavailable, DeadlineExceeded: it does not answer.
+        """
+        self._started()
+        await self._operations.adopt(self._store(store), region)
+
+    async def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
+        """Whether the write of an OutcomeUnknown took effect.
+
+        "no" is said only after a tombstone was committed under its key, so the attempt can not commit later; it means
+        "not on the surviving history". "unknown" without a key.
+
+        Raises:
+            UsageError: more than 12 hours after the attempt: its marker may be gone.
+        """
+        self._started()
+        return await self._operations.resolve(self._store, error)
+
+    async def place(self, store: str | Store, *, key: str, home: str) -> Placement:
+        """Give `key` its first home in the store's Directory, by compare-and-set on absence.
+
+        Returns the placement that stands. The same home again is no error.
+
+        Raises:
+            UsageError: the store has no Directory, or the key has another home already.
+            UnknownHome: `home` is none of the store's homes.
+            RegionUnavailable, DeadlineExceeded: the directory does not answer.
+        """
+        self._started()
+        return await self._operations.place(self._store(store), key=key, home=home)
+
     def explain(
         self,
         store: str | Store,
@@ -260,14 +309,14 @@ class AsyncRegionKit(AsyncOperations):
         deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
 
         async def run(shard: AsyncRoutedStore) -> tuple[T, AsyncBookmarkLater]:
-            session = AsyncRegionSession(self._store, self._signer, begun_with)
+            state = AsyncSessionState(begun_with, signed=self._signer.signs)
             left = deadline.require("a fan-out", store=shard.name)
-            execution = AsyncExecution(session, shard, left)
+            execution = AsyncExecution(state, shard, left)
             if kind == "write":
                 value = await execution.write(work, key=None, fingerprint=None, mode=BlockMode())
             else:
-                value = await execution.read(work, {"consistency": consistency})
-            return value, session.position_bookmark
+                value = await execution.read(work, CallOptions(Kind.READ, BlockMode(consistency=consistency)))
+            return value, state.take_all_positions
 
         calls = {shard.partition: partial(run, shard) for shard in found.shards}
         return AsyncFanOut(calls, deadline, concurrency, self._signer, begun_with)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from regionkit.contract.idempotency import Claim
@@ -19,7 +20,7 @@ from regionkit.routing.events import HistoryWritten
 from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
 from regionkit.routing.status import status_of
 from regionkit.routing.store_async import AsyncRoutedStore
-from regionkit.topology import Profile, Role, Store
+from regionkit.topology import Profile, Role
 from regionkit.topology.homes import check_key
 
 __all__ = ["RESOLVE_WITHIN", "TABLES_WITHIN", "AsyncOperations"]
@@ -32,27 +33,17 @@ TABLES_WITHIN = 15.0
 
 
 class AsyncOperations:
-    """The part of a kit that keeps stores in order. See `AsyncRegionKit`."""
+    """Keeps the stores of one kit in order. The kit's methods of the same names say what is promised."""
 
-    _all: AsyncStores
-    _clock: Clock
-    _hooks: EventHooks
-    _local: str
-    _profile: Profile
+    def __init__(self, local: str, profile: Profile, clock: Clock, hooks: EventHooks) -> None:
+        self._local = local
+        self._profile = profile
+        self._clock = clock
+        self._hooks = hooks
 
-    def _started(self) -> None:
-        raise NotImplementedError
-
-    def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
-        raise NotImplementedError
-
-    async def create_tables(self) -> None:
-        """Make what regionkit keeps beside the data, on the owner of every store. Idempotent.
-
-        Without it a store has no history: reads and writes work, its bookmarks say "read from the owner".
-        """
-        self._started()
-        for store in self._all.by_name.values():
+    async def create_tables(self, stores: AsyncStores) -> None:
+        """Make what regionkit keeps beside the data, on the owner of every store."""
+        for store in stores.by_name.values():
             for shard in store.shards:
                 index = await self._owner_of(shard)
                 deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
@@ -84,18 +75,8 @@ class AsyncOperations:
             )
         return index
 
-    async def adopt(self, store: str | Store, region: str) -> None:
-        """Say which primary counts from now on, after a promotion that the servers can not prove.
-
-        Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
-        writes that were lost with the old primary can not be told from others, unless their position lies past the fork.
-
-        Raises:
-            ConfigurationError: no such endpoint, or it does not report to be primary.
-            RegionUnavailable, DeadlineExceeded: it does not answer.
-        """
-        self._started()
-        found = self._store(store)
+    async def adopt(self, found: AsyncRoutedStore | AsyncPartitionedStore, region: str) -> None:
+        """Write a history row for the primary that counts from now on."""
         for shard in found.shards if len(found.shards) > 1 else ():
             await self._ask_all(shard)
         routed, index = _to_adopt(found, region)
@@ -126,15 +107,10 @@ class AsyncOperations:
             observation = await routed.probe(index)
         routed.state.adopt(None if observation is None else observation.lineage)
 
-    async def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
-        """Whether the write of an OutcomeUnknown took effect.
-
-        "no" is said only after a tombstone was committed under its key, so the attempt can not commit later; it means
-        "not on the surviving history". "unknown" without a key.
-
-        Raises:
-            UsageError: more than 12 hours after the attempt: its marker may be gone.
-        """
+    async def resolve(
+        self, find: Callable[[str], AsyncRoutedStore | AsyncPartitionedStore], error: OutcomeUnknown
+    ) -> Literal["yes", "no", "unknown"]:
+        """Whether the write of an OutcomeUnknown took effect; `find` gives the store of a name."""
         if error.idempotency_key is None:
             return "unknown"
         if self._clock.wall() - error.began_at > RESOLVE_WITHIN:
@@ -143,8 +119,7 @@ class AsyncOperations:
                 why=f"markers are kept 24 hours, and absence is proof only within {RESOLVE_WITHIN / 3600:.0f}.",
                 fix="look at the data itself.",
             )
-        self._started()
-        found = self._store(error.store)
+        found = find(error.store)
         routed = next((shard for shard in found.shards if shard.partition == error.partition), None)
         if routed is None:
             return "unknown"  # the topology was replaced, and the partition is gone
@@ -156,18 +131,8 @@ class AsyncOperations:
             return "unknown"
         return "yes" if marker.applied else "no"
 
-    async def place(self, store: str | Store, *, key: str, home: str) -> Placement:
-        """Give `key` its first home in the store's Directory, by compare-and-set on absence.
-
-        Returns the placement that stands. The same home again is no error.
-
-        Raises:
-            UsageError: the store has no Directory, or the key has another home already.
-            UnknownHome: `home` is none of the store's homes.
-            RegionUnavailable, DeadlineExceeded: the directory does not answer.
-        """
-        self._started()
-        found = self._store(store)
+    async def place(self, found: AsyncRoutedStore | AsyncPartitionedStore, *, key: str, home: str) -> Placement:
+        """Give `key` its first home."""
         if not isinstance(found, AsyncPartitionedStore):
             raise not_partitioned(found.name)
         return await found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))

@@ -38,6 +38,7 @@ RULES = [
     (r"\bcreate_async_engine\b", "create_engine"),
     (r"\ba(sleep|gather|owner|drive|resume|bounded)\b", r"\1"),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),
+    (r"\bsqlalchemy\.ext\.asyncio import Connection\b", "sqlalchemy import Connection"),
     (r"\bpymongo\.asynchronous\b", "pymongo.synchronous"),
     (r"\bIS_ASYNC = True\b", "IS_ASYNC = False"),
 ]

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from regionkit.contract.guard import Guard
+from regionkit.core.deadline import FOREVER
 from regionkit.facts.observation import Observation
 
 __all__ = ["Checkout", "TakeCheckout"]
@@ -19,12 +21,12 @@ class Checkout(Protocol):
         """What the server said of itself on this connection, when it was made or later."""
         ...
 
-    def observe(self) -> Observation:
-        """Ask the server where it stands, on this connection."""
+    def observe(self, within: float = FOREVER) -> Observation:
+        """Ask the server where it stands, on this connection, within `within` seconds and the block's deadline."""
         ...
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+    def keep(self, guard: Guard) -> None:
+        """Before each statement that finds the guard due, ask the server anew."""
         ...
 
     def release(self) -> None:

@@ -52,10 +52,7 @@ class EndpointBackend(Protocol):
     capabilities: Capabilities
 
     def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> Checkout:
-        """A connection.
-
-        Where `timeout` is less than the deadline has left, another endpoint could serve: then `observe` before the block's
-        first statement takes at most half of what is left, so that a frozen server leaves time for the other one.
+        """A connection, for a block that ends at the deadline.
 
         Raises:
             RegionUnavailable: it can not be had (nothing was sent).

@@ -1,94 +1,49 @@
 # Generated from acquire_async.py by scripts/twins.py. Do not edit.
-"""How a block comes by its connection: one endpoint after the other, each proved on the connection itself.
+"""How a block gets its connection: carries out the steps of the walk (walk.py), one endpoint after the other.
 
-1. If a connection can not be had, nothing was sent: the block decides again without that endpoint.
-2. The connection's run of the server is the one that the decision knew, or the server is asked on this very connection
-   and the decision taken again.
-3. Before a session read uses another copy, what it read elsewhere becomes part of what it asks for.
-4. A decision to wait is carried out by asking the copy on the connection that will read.
-5. A bounded read looks again before a statement that begins after its proof ran out.
+1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
+2. Where other endpoints could serve too, connecting and each question get half of the time that is left.
+3. A bounded read looks again before a statement that begins after its proof ran out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from regionkit.contract.checkout import Checkout
+from regionkit.contract.guard import Guard
 from regionkit.contract.handle import Handle
 from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
-from regionkit.errors import (
-    DeadlineExceeded,
-    OutcomeUnknown,
-    RegionKitError,
-    RegionUnavailable,
-    StaleRead,
-    UsageError,
-)
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import BlockMode, Kind, Request
+from regionkit.routing import walk as steps
+from regionkit.routing.block_errors import block_error, unknown_outcome
 from regionkit.routing.decision import Decision
 from regionkit.routing.refusal import error_of
+from regionkit.routing.route import Attempt
+from regionkit.routing.session_state import SessionState
 from regionkit.routing.snapshot import Snapshot
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import RequestClass
-from regionkit.routing.verdict import Outcome, Refusal
 
-__all__ = ["Acquisition", "Attempt"]
-
-FIRST_POLL = 0.001
-LONGEST_POLL = 0.02
-"""How often a waiting read asks the copy, seconds: a millisecond at first, as replication is usually that quick."""
-
-
-class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One endpoint tried. `kind`: "initial", "retry" or "wait"; `outcome`: "ok" or what went wrong."""
-
-    region: str
-    kind: str
-    outcome: str
-    seconds: float
-
-
-def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
-    """Whether what a decision knew of an endpoint, or of who owns the store, is no longer what is known."""
-    before = decision.snapshot
-    if before is snapshot:
-        return False
-    was, now = before.endpoints[index], snapshot.endpoints[index]
-    same_run = (
-        was.observation is not None
-        and now.observation is not None
-        and was.observation.incarnation == now.observation.incarnation
-    )
-    same_owner = (before.owner, before.unrecorded) == (snapshot.owner, snapshot.unrecorded)
-    return not (same_run and same_owner and was.barred == now.barred and was.allowed is now.allowed)
-
-
-_WORTH_ASKING_ANEW = (Refusal.INVALID, Refusal.LOST, Refusal.FENCED)
-"""Refusals that rest on who the owner is: another one may have taken over a moment ago."""
-
-
-def _worth_asking_anew(decision: Decision) -> bool:
-    """Whether fresh answers may change a refusal: of who owns the store, or of where its members stand."""
-    snapshot = decision.snapshot
-    ownerless = snapshot.owner < 0 and not snapshot.leaderless
-    return decision.refusal in _WORTH_ASKING_ANEW or ownerless or any(not e.region for e in snapshot.endpoints)
+__all__ = ["Acquisition"]
 
 
 class Acquisition:
-    """The part of a block that gets its connection. See `Block`."""
+    """The part of a block that gets its connection; to a walk, what is known. See `Block`."""
 
     __slots__ = (
         "_attempts",
         "_began",
         "_bookmark",
         "_checkout",
+        "_class",
         "_counted",
         "_excluded",
         "_handle",
@@ -97,7 +52,7 @@ class Acquisition:
         "_request",
         "_session",
         "_share",
-        "_shared",
+        "_started",
         "_timeout",
         "deadline",
         "decision",
@@ -107,9 +62,9 @@ class Acquisition:
 
     def __init__(
         self,
-        session: Any,
+        session: SessionState,
         store: RoutedStore,
-        shared: RequestClass,
+        request_class: RequestClass,
         timeout: float | None,
         mode: BlockMode,
         *,
@@ -120,188 +75,188 @@ class Acquisition:
     ) -> None:
         self._session = session
         self.store = store
-        self._shared = shared
+        self._class = request_class
         self._timeout = timeout
         self._mode = mode
         self._locate = locate
         self._share = share
         self.key = key
         self._excluded = excluded
-        self._bookmark = session._bookmark
+        self._bookmark = session.bookmark
         self._attempts: list[Attempt] = []
         self._checkout: Checkout | None = None
         self._handle: Handle | None = None
         self._request: Request | None = None
         self._counted = -1
-        self._began = 0.0
+        self._began = self._started = 0.0
         self.deadline: Deadline | None = None
         self.decision: Decision | None = None
 
     @property
     def kind(self) -> Kind:
         """Read or write."""
-        return self._shared.request.kind
+        return self._class.request.kind
 
-    def _asking(self) -> Request:
+    # what a walk may look at
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is known of the store."""
+        return self.store.state.snapshot
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.store.clock.monotonic()
+
+    def decide(self, request: Request) -> Decision:
+        """Decide on what is known now."""
+        return self.store.state.decide(request)
+
+    def own(self, request: Request) -> Request:
+        """`request` with what only this call knows: that of a remembered decision lacks it."""
+        if self._request is None:
+            request = self._request = self._own_request()
+        return request
+
+    def with_entries(self, request: Request) -> Request:
+        """`request` with all that the session asks of this store now."""
+        return msgspec.structs.replace(request, entries=self._session.entries(self.store))
+
+    def _own_request(self) -> Request:
         """This call's own request: the class, what the session saw, and what failed already."""
         session, store = self._session, self.store
         assert self.deadline is not None
-        now = self.deadline.at - self.deadline.timeout
+        opened_at = self.deadline.at - self.deadline.timeout
         return msgspec.structs.replace(
-            self._shared.request,
-            entries=session._entries(store),
-            signed=session._signed,
-            pin=session._pin(store),
+            self._class.request,
+            entries=session.entries(store),
+            signed=session.signed,
+            pin=session.pin(store),
             excluded=self._excluded,
-            wait_until=min(now + store.profile.longest_wait, self.deadline.at),
+            wait_until=min(opened_at + store.profile.longest_wait, self.deadline.at),
         )
-
-    def _asked(self, request: Request) -> Request:
-        """`request` with what only this call knows: that of a remembered decision lacks it."""
-        if self._request is None:
-            request = self._request = self._asking()
-        return request
 
     def _acquire(self) -> Checkout:
         """A connection that may serve this block; called once, by the handle's first statement or at the opening."""
         decision = self.decision
-        assert decision is not None and self.deadline is not None
+        assert decision is not None
         request = self._request or decision.request
         looks_back = request.kind is Kind.READ and request.consistency.level is Level.SESSION
-        if looks_back and self._session._bookmark is not self._bookmark:
-            request = self._request = self._asking()  # the session wrote since the block was opened
-            decision = self.store.state.decide(request)
-        refreshed = False
-        while True:
-            if decision.outcome is Outcome.REFUSE:
-                if refreshed or not _worth_asking_anew(decision):
-                    self.decision = decision
-                    raise error_of(decision)
-                refreshed = True
-                self.store.refresh(self.deadline.remaining())
-                request = msgspec.structs.replace(self._asked(request), fresh=frozenset())
-                decision = self.store.state.decide(request)
-                continue
-            index = decision.index
-            started = self.store.clock.monotonic()
-            try:
-                checkout = self._check_out(index, request)
-            except (RegionUnavailable, DeadlineExceeded) as error:
-                decision, request = self._without(index, request, error, started)
-                continue
-            self._checkout = checkout
-            try:
-                decision, request = self._settled(decision, request, checkout, index)
-            except BaseException as error:
-                self._release()
-                if not isinstance(error, Exception):
-                    raise
-                translated = self._translated(error)
-                if not isinstance(translated, RegionUnavailable | DeadlineExceeded):
-                    raise
-                decision, request = self._without(index, request, translated, started)
-                continue
-            if decision.outcome is Outcome.USE and decision.index == index:
-                self.decision = decision
-                self._note(index, "initial" if not self._attempts else "retry", "ok", started)
-                self.store.state.began(index)
-                self._counted = index
-                self._keep_bounded(checkout, decision, index)
-                return checkout
-            self._release()
+        if looks_back and self._session.bookmark is not self._bookmark:
+            request = self._request = self._own_request()  # the session wrote since the block was opened
+            decision = self.decide(request)
+        walk, step = steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
+        waiting_since = 0.0
+        while not isinstance(step, steps.Use):
+            event = self._carry_out(walk, step)
+            before = walk
+            walk, step = steps.next_step(before, event, self)
+            if walk.waiting and not before.waiting:
+                waiting_since = self.now()
+            elif before.waiting and isinstance(event, steps.Asked) and not walk.waiting:
+                self._note(before.held, "wait", walk.decision.outcome.value, waiting_since)
+        checkout = self._checkout
+        assert checkout is not None
+        self.decision = walk.decision
+        self._note(walk.held, self._try(), "ok", self._started)
+        self.store.state.began(walk.held)
+        self._counted = walk.held
+        self._keep_bounded(checkout, walk.decision, walk.held)
+        return checkout
 
-    def _check_out(self, index: int, request: Request) -> Checkout:
-        """A connection to one endpoint; where others could serve too, it gets half of the time that is left."""
-        assert self.deadline is not None
-        left = self.deadline.require("connecting", store=self.store.name)
-        roams = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
-        others = roams and len(self.store.backends) - len(request.excluded) > 1
-        return self.store.backend(index).check_out(request.kind, self.deadline, left / 2.0 if others else left)
-
-    def _without(self, index: int, request: Request, error: RegionKitError, started: float) -> tuple[Decision, Request]:
-        """An endpoint could not be had, and nothing was sent: the decision without it.
+    def _carry_out(self, walk: steps.Walk, step: steps.Step) -> steps.Event:
+        """Do what a step says; what happened.
 
         Raises:
-            RegionKitError: the error itself, when no endpoint is left.
+            RoutingError: no endpoint may serve.
+            RegionUnavailable, DeadlineExceeded: none is left.
         """
-        region = self.store.state.snapshot.endpoints[index].region
-        self._note(index, "initial" if not self._attempts else "retry", type(error).__name__, started)
+        assert self.deadline is not None
+        match step:
+            case steps.Connect(index):
+                return self._connected(walk, index)
+            case steps.Refresh():
+                self._release()
+                self.store.refresh(self.deadline.remaining())
+                return steps.Asked()
+            case steps.Refuse():
+                self._release()
+                self.decision = walk.decision
+                raise error_of(walk.decision)
+            case steps.GiveUp(error):
+                self.decision = walk.decision
+                raise error
+        try:
+            return self._questioned(walk, step)
+        except BaseException as error:
+            self._release()
+            translated = self._translated(error, walk.held)
+            if not isinstance(translated, RegionUnavailable | DeadlineExceeded):
+                raise
+            return self._lost(walk, translated)
+
+    def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
+        self._release()
+        assert self.deadline is not None
+        self._started = self.now()
+        self.deadline.require("connecting", store=self.store.name)
+        try:
+            checkout = self.store.backend(index).check_out(self.kind, self.deadline, self._patience(walk))
+        except (RegionUnavailable, DeadlineExceeded) as error:
+            return self._lost(walk, error)
+        self._checkout = checkout
+        return steps.Connected(checkout.observation)
+
+    def _questioned(self, walk: steps.Walk, step: steps.Step) -> steps.Event:
+        """A step on the connection in hand."""
+        store, index, checkout = self.store, walk.held, self._checkout
+        assert checkout is not None and self.deadline is not None
+        match step:
+            case steps.TakeIn(observation):
+                store.take_in(index, observation)
+            case steps.TakePositions():
+                half = self.deadline.remaining() / 2.0  # a copy that says nothing must leave time for the read itself
+                keep = (index, checkout.observation.incarnation)
+                return steps.Taken(self._session.take_positions(store, keep=keep, within=half))
+            case _:
+                if isinstance(step, steps.Pause):
+                    sleep(step.seconds)
+                store.take_in(index, checkout.observe(self._patience(walk)))
+        return steps.Asked()
+
+    def _patience(self, walk: steps.Walk) -> float:
+        """Seconds that one endpoint gets: half of what is left where others could serve too."""
+        assert self.deadline is not None
+        left, request = self.deadline.remaining(), walk.request
+        roams = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
+        return left / 2.0 if roams and len(self.store.backends) - len(request.excluded) > 1 else left
+
+    def _lost(self, walk: steps.Walk, error: RegionKitError) -> steps.Lost:
+        """An endpoint gave no connection, and nothing was sent: it may count against it."""
+        state, index = self.store.state, walk.held
+        self._note(index, self._try(), type(error).__name__, self._started)
         assert self.deadline is not None
         patient = self.deadline.timeout >= self.store.profile.probe_timeout  # less says nothing about the server
         if not isinstance(error, DeadlineExceeded) or (error.blames_endpoint and patient):
-            self.store.state.began(index)  # a call of its window, though no block came of it
-            self.store.state.ended(index)
-            reason = getattr(error, "cause", "") or f"{type(error).__name__} at {region}"
-            self.store.state.failed(index, request.kind, reason)
+            state.began(index)  # a call of its window, though no block came of it
+            state.ended(index)
+            region = self.snapshot.endpoints[index].region
+            state.failed(index, self.kind, getattr(error, "cause", "") or f"{type(error).__name__} at {region}")
             self.store.lost(index)
-        request = self._asked(request)
-        request = msgspec.structs.replace(request, excluded=request.excluded | {index})
-        decision = self.store.state.decide(request)
-        if decision.outcome is Outcome.REFUSE or self.deadline.remaining() <= 0.0:
-            self.decision = decision
-            raise error
-        return decision, request
-
-    def _settled(
-        self, decision: Decision, request: Request, checkout: Checkout, index: int
-    ) -> tuple[Decision, Request]:
-        """The decision once what it rests on holds for this very connection."""
-        state = self.store.state
-        observation = state.snapshot.endpoints[index].observation
-        if observation is None or observation.incarnation != checkout.observation.incarnation:
-            fresh = (
-                checkout.observation
-                if observation is None or checkout.observation.sent_at > observation.sent_at
-                else checkout.observe()
-            )
-            self.store.take_in(index, fresh)
-        if _rests_on_old(decision, state.snapshot, index):
-            request = self._asked(request)
-            decision = state.decide(request)
-        if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
-            assert self.deadline is not None
-            half = self.deadline.remaining() / 2.0  # a copy that says nothing must leave time for the read itself
-            keep = (index, checkout.observation.incarnation)
-            taken = self._session._take_positions(self.store, keep=keep, within=half)
-            if taken:
-                request = msgspec.structs.replace(self._asked(request), entries=self._session._entries(self.store))
-                decision = state.decide(request)
-        if decision.outcome is Outcome.WAIT and decision.index == index:
-            return self._waited(decision, request, checkout, index)
-        return decision, request
-
-    def _waited(self, decision: Decision, request: Request, checkout: Checkout, index: int) -> tuple[Decision, Request]:
-        """Ask the copy on this connection until it is proved, or waiting is not worth more."""
-        started = self.store.clock.monotonic()
-        until, poll = decision.until, FIRST_POLL
-        request = msgspec.structs.replace(request, wait_until=until, fresh=request.fresh | {index})
-        while True:
-            self.store.take_in(index, checkout.observe())
-            decision = self.store.state.decide(request)
-            if decision.outcome is not Outcome.WAIT or decision.index != index:
-                break
-            left = until - self.store.clock.monotonic()
-            if left <= 0.0:
-                request = msgspec.structs.replace(request, waited=request.waited | {index})
-                decision = self.store.state.decide(request)
-                break
-            sleep(min(poll, left))
-            poll = min(2.0 * poll, LONGEST_POLL)
-        self._note(index, "wait", decision.outcome.value, started)
-        return decision, request
+        return steps.Lost(error, self.deadline.remaining() <= 0.0)
 
     def _keep_bounded(self, checkout: Checkout, decision: Decision, index: int) -> None:
         """BOUNDED holds at the start of each statement, not of the block."""
         bound = decision.request.consistency.max_staleness
         if decision.request.consistency.level is not Level.BOUNDED or self._mode.snapshot or "served" in decision.proof:
             return
-        if index == self.store.state.snapshot.owner:
+        if index == self.snapshot.owner:
             return
 
         def recheck(observation: Observation) -> float:
             self.store.take_in(index, observation)
-            fresh_at = self.store.state.snapshot.endpoints[index].fresh_at
-            if fresh_at is None or self.store.clock.monotonic() - fresh_at > bound:
+            fresh_at = self.snapshot.endpoints[index].fresh_at
+            if fresh_at is None or self.now() - fresh_at > bound:
                 raise StaleRead(
                     f"{self.store.name!r} fell behind its bound of {bound:g} s during a read block.",
                     why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
@@ -311,41 +266,23 @@ class Acquisition:
                 )
             return fresh_at + bound
 
-        checkout.guard(decision.valid_until, recheck)
+        checkout.keep(Guard(decision.valid_until, recheck))
 
-    def _translated(self, error: BaseException) -> BaseException:
+    def _translated(self, error: BaseException, index: int) -> BaseException:
         """An error that means "connection gone" as ours; any other as it is."""
-        if self.decision is None or self.decision.index < 0 or not isinstance(error, Exception):
-            return error
-        if isinstance(error, RegionKitError):
+        if index < 0 or not isinstance(error, Exception) or isinstance(error, RegionKitError):
             return error
         if getattr(self._handle, "unknown", False):
             what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
-        failure = self.store.backend(self.decision.index).classify(error)
+        store, backend = self.store, self.store.backend(index)
+        failure = backend.classify(error)
         if failure in (Failure.CONNECTION, Failure.DEADLINE) and self._stands_alone():
             return self._unknown(error, "a write was sent and not answered, and there is no transaction to roll back.")
-        store, index = self.store, self.decision.index
-        backend = store.backend(index)
-        region = store.state.snapshot.endpoints[index].region
-        where: dict[str, Any] = {"store": store.name, "region": region}
-        match failure:
-            case Failure.DEADLINE:
-                fix = "pass a larger timeout=, or look at kit.status() for slow or dead regions."
-                return DeadlineExceeded(
-                    f"a call on {store.name!r} in {region} took too long.", why=_text(error), fix=fix, **where
-                )
-            case Failure.CONNECTION:
-                fix = "run the block again: it goes to an endpoint that answers."
-                return RegionUnavailable(f"the connection to {region} was lost.", why=_text(error), fix=fix, **where)
-            case Failure.READ_ONLY | Failure.ROLE if self.kind is Kind.READ:
-                fix = "write in s.write(...)."
-                return UsageError(f"a write was tried in a read block of {store.name!r}.", why=_text(error), fix=fix)
-            case Failure.READ_ONLY | Failure.ROLE:
-                backend.evict()
-                fix = "run the block again: the new primary is looked for."
-                return RegionUnavailable(f"{region} is no longer the primary.", why=_text(error), fix=fix, **where)
-        return error
+        if failure in (Failure.READ_ONLY, Failure.ROLE) and self.kind is Kind.WRITE:
+            backend.evict()
+        region = self.snapshot.endpoints[index].region
+        return block_error(error, failure, self.kind, store=store.name, region=region) or error
 
     def _stands_alone(self) -> bool:
         """Whether statements of this write were sent that no rollback takes back."""
@@ -354,26 +291,17 @@ class Acquisition:
         return self.store.capabilities is not None and not self.store.capabilities.transactions
 
     def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
-        return OutcomeUnknown(
-            f"a block on {self.store.name!r} has an unknown outcome: {what}",
-            why=_text(error),
-            fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
-            store=self.store.name,
-            key=self.key or None,
-            partition=self.store.partition,
-        )
+        store = self.store
+        return unknown_outcome(error, what, store=store.name, key=self.key, partition=store.partition)
 
     def _release(self) -> None:
         checkout, self._checkout = self._checkout, None
         if checkout is not None:
             checkout.release()
 
-    def _note(self, index: int, kind: str, outcome: str, started: float) -> None:
-        region = self.store.state.snapshot.endpoints[index].region
-        self._attempts.append(Attempt(region, kind, outcome, self.store.clock.monotonic() - started))
+    def _try(self) -> str:
+        return "retry" if self._attempts else "initial"
 
-
-def _text(error: BaseException) -> str:
-    cause = getattr(error, "orig", None) or error
-    text = str(cause).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    def _note(self, index: int, kind: str, outcome: str, since: float) -> None:
+        region = self.snapshot.endpoints[index].region
+        self._attempts.append(Attempt(region, kind, outcome, self.now() - since))

@@ -27,23 +27,13 @@ from regionkit.errors import (
 from regionkit.facts.bookmark import OWNER_ONLY, Entry
 from regionkit.facts.consistency import Level
 from regionkit.facts.request import Kind, Request
-from regionkit.routing.acquire_async import AsyncAcquisition, Attempt
+from regionkit.routing.acquire_async import AsyncAcquisition
 from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
+from regionkit.routing.route import Route
 from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
-__all__ = ["AsyncBlock", "Route"]
-
-
-class Route(msgspec.Struct, frozen=True):
-    """Where a block went. `staleness`: seconds the endpoint may have been behind when it was chosen; None: not known."""
-
-    store: str
-    region: str
-    role: str
-    epoch: int | None
-    staleness: float | None
-    attempts: list[Attempt]
+__all__ = ["AsyncBlock"]
 
 
 H = TypeVar("H")
@@ -56,27 +46,27 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
     Args:
         session: told of what was written and read.
         store: the store at run time.
-        shared: the request class of this call.
+        request_class: of this call.
         timeout: seconds from the opening to the end.
     """
 
     __slots__ = ()
 
     async def __aenter__(self) -> H:
-        store, shared = self.store, self._shared
-        kind = shared.request.kind
+        store, request_class = self.store, self._class
+        kind = request_class.request.kind
         session = self._session
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
         if self._locate is not None and self._share is not None:
             store = self.store = await self._locate(self.deadline)
-            shared = self._shared = self._share(store)
-        session._opening(self)
+            request_class = self._class = self._share(store)
+        session.opening(self)
         self._began = self.deadline.at - self.deadline.timeout
-        looks_back = shared.request.consistency.level is Level.SESSION and kind is Kind.READ
-        own = session._class_of(store, shared) if looks_back and session._has_seen(store) else shared
+        looks_back = request_class.request.consistency.level is Level.SESSION and kind is Kind.READ
+        own = session.class_of(store, request_class) if looks_back and session.knows(store) else request_class
         decision = None if self._excluded else store.state.route(own)
         if decision is None or decision.outcome is not Outcome.USE:
-            self._request = self._asking()  # waiting needs this call's own instant
+            self._request = self._own_request()  # waiting needs this call's own instant
             decision = store.state.decide(self._request)
         self.decision = decision
         try:
@@ -99,7 +89,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             try:
                 assert self._handle is not None
                 await self._handle.finish()
-                if self._shared.request.consistency.level is Level.STRONG:
+                if self._class.request.consistency.level is Level.STRONG:
                     await self._still_owner()
             except BaseException as raised:
                 await self._fail(raised)
@@ -127,7 +117,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         """The block ends in an error: roll back, translate, tell."""
         handle = self._handle
         partially_committed = self.partially_committed
-        translated = self._translated(error)
+        translated = self._translated(error, self.index)
         if isinstance(error, Exception) and handle is not None:
             try:
                 await handle.abort()
@@ -172,7 +162,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
                     self._remember(error)
                 await handle.close()
         finally:
-            session._closed(self)
+            session.closed(self)
             if checkout is not None:
                 await self._release()
                 assert decision is not None
@@ -195,18 +185,18 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         assert checkout is not None and decision is not None
         if self.kind is Kind.READ:
             if handle.used:
-                self._session._read_at(self.store, decision.index, checkout.observation.incarnation)
+                self._session.read_at(self.store, decision.index, checkout.observation.incarnation)
             return
         position, leaderless = handle.position(), self.store.state.snapshot.leaderless
         if position is None and error is None and handle.used:
             # nothing was changed, or the server did not say where: a later position of the owner covers it
-            self._session._read_at(self.store, decision.index, checkout.observation.incarnation)
+            self._session.read_at(self.store, decision.index, checkout.observation.incarnation)
         elif handle.commits or (handle.unknown and leaderless):
             self.store.state.reached(decision.index, checkout.observation.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, checkout.observation.incarnation, from_read=False)
-            self._session._wrote(self.store, entry)
+            self._session.wrote(self.store, entry)
         if (isinstance(error, OutcomeUnknown) or handle.unknown) and not leaderless:
-            self._session._wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
+            self._session.wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
         if isinstance(error, OutcomeUnknown):
             error.store = error.store or self.store.name
             error.key = error.key or self.key or None
@@ -219,8 +209,8 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         """What the decision that serves this block was asked; of a write, with what the session saw before it."""
         assert self.decision is not None
         request = self.decision.request
-        if self.kind is Kind.WRITE and self._session._has_seen(self.store):
-            return msgspec.structs.replace(request, entries=self._session._entries(self.store))
+        if self.kind is Kind.WRITE and self._session.knows(self.store):
+            return msgspec.structs.replace(request, entries=self._session.entries(self.store))
         return request
 
     @property

@@ -39,10 +39,11 @@ from regionkit.errors import (
     TransactionRolledBack,
 )
 from regionkit.facts.bookmark import Entry
-from regionkit.facts.consistency import SESSION, Level, on_stale_steps
+from regionkit.facts.consistency import Level
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks import Block
 from regionkit.routing.partitions import CallOptions
+from regionkit.routing.session_state import SessionState
 from regionkit.routing.store import RoutedStore, servers_supporting
 
 __all__ = ["Execution"]
@@ -58,7 +59,7 @@ LONGEST_KEY = 200
 class Execution:
     """One call of execute_read or execute_write."""
 
-    def __init__(self, session: Any, store: RoutedStore, timeout: float | None, key: str = "") -> None:
+    def __init__(self, session: SessionState, store: RoutedStore, timeout: float | None, key: str = "") -> None:
         self._session = session
         self._store = store
         self._timeout = timeout
@@ -69,29 +70,21 @@ class Execution:
         self._lost: RegionUnavailable | DeadlineExceeded | None = None
         self._runs = 0
 
-    def read(self, work: Callable[[Any], T], options: dict[str, Any]) -> T:
+    def read(self, work: Callable[[Any], T], asked: CallOptions) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
         store = self._store
         deadline = self._deadline(Kind.READ)
-        on_stale = on_stale_steps(options.pop("on_stale", None))
-        mode = BlockMode(
-            core=options.pop("core", False),
-            snapshot=options.pop("snapshot", False),
-            consistency=options.pop("consistency", SESSION),
-        )
-        asked = CallOptions(Kind.READ, mode, on_stale, options.pop("prefer", None), self._session._attributes)
-        if options:
-            raise TypeError(f"execute_read() got unexpected arguments: {', '.join(options)}")
-        shared = asked.shared(store)
+        mode = asked.mode
+        request_class = asked.request_class(store)
 
         def run() -> T:
             left = deadline.require("a read", store=store.name)
-            roams = shared.request.consistency.level is not Level.STRONG
+            roams = request_class.request.consistency.level is not Level.STRONG
             others = roams and sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
             block: Block[Any] = Block(
                 self._session,
                 store,
-                shared,
+                request_class,
                 left / 2.0 if others else left,
                 mode,
                 excluded=self._excluded,
@@ -113,7 +106,7 @@ class Execution:
         deadline = self._deadline(Kind.WRITE)
         began_at = self._store.clock.wall()
         _check_key(key)
-        shared = CallOptions(Kind.WRITE, mode).shared(self._store)
+        request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
@@ -123,7 +116,7 @@ class Execution:
 
         def run() -> T:
             left = deadline.require("a write", store=self._store.name)
-            block: Block[Any] = Block(self._session, self._store, shared, left, mode, key=self._key)
+            block: Block[Any] = Block(self._session, self._store, request_class, left, mode, key=self._key)
             self._block = block
             if key is None:
                 with block as db:
@@ -168,7 +161,7 @@ class Execution:
             marker = found.marker
         except _Done as done:
             marker = done.marker
-            self._session._wrote(self._store, done.entry)
+            self._session.wrote(self._store, done.entry)
         earlier: T = self._earlier(marker, claim)
         return earlier
 

@@ -20,9 +20,10 @@ import msgspec
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
 from regionkit.facts.bookmark import Bookmark
-from regionkit.facts.consistency import ON_STALE, OnStale
+from regionkit.facts.consistency import ON_STALE, SESSION, OnStale, on_stale_steps
 from regionkit.facts.placement import HASHED_TABLE, Placement
 from regionkit.facts.request import BlockMode, Kind
+from regionkit.routing.call_options import ReadOptions
 from regionkit.routing.directory import HomeDirectory
 from regionkit.routing.hotkeys import EVERY, HotKeys
 from regionkit.routing.store import RoutedStore
@@ -30,7 +31,7 @@ from regionkit.routing.store_state import RequestClass
 from regionkit.topology import Contextual, Hashed, Preference, Store, WritePartitioning
 from regionkit.topology.validation import did_you_mean, shown
 
-__all__ = ["CallOptions", "PartitionedStore"]
+__all__ = ["CallOptions", "PartitionedStore", "read_call"]
 
 
 MOST_REMEMBERED = 16_384
@@ -46,14 +47,29 @@ class CallOptions(msgspec.Struct, frozen=True, gc=False):
     prefer: Preference | None = None
     attributes: Mapping[str, str] = MappingProxyType({})
 
-    def shared(self, store: RoutedStore) -> RequestClass:
+    def request_class(self, store: RoutedStore) -> RequestClass:
         """The request class of this call at a shard."""
         mode = self.mode
         if mode.core or mode.snapshot or mode.transaction:
             store.check_mode(mode)
         if self.kind is Kind.WRITE:
             return store.write_class
-        return store.shared(mode.consistency, self.on_stale, self.prefer, self.attributes)
+        return store.class_of(mode.consistency, self.on_stale, self.prefer, self.attributes)
+
+
+def read_call(options: ReadOptions, *, core: bool, attributes: Mapping[str, str]) -> CallOptions:
+    """What the keyword arguments of a read ask for.
+
+    Raises:
+        TypeError: there is an argument that a read does not have.
+    """
+    unknown = options.keys() - ReadOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"execute_read() got unexpected arguments: {', '.join(sorted(unknown))}")
+    mode = BlockMode(
+        core=core, snapshot=options.get("snapshot", False), consistency=options.get("consistency", SESSION)
+    )
+    return CallOptions(Kind.READ, mode, on_stale_steps(options.get("on_stale")), options.get("prefer"), attributes)
 
 
 class PartitionedStore:

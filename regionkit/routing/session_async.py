@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from regionkit.core.deadline import Deadline
 from regionkit.facts.bookmark import Bookmark, Entry, Signer
@@ -19,19 +19,28 @@ from regionkit.facts.history import Survival
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import reaches
 from regionkit.facts.request import BlockMode, Kind
-from regionkit.routing.blocks_async import AsyncBlock, Route
+from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.call_options import ReadOptions, WriteOptions
 from regionkit.routing.decision import Decision
 from regionkit.routing.events import LossAccepted
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, no_key, not_partitioned, other_key
+from regionkit.routing.partitions_async import (
+    AsyncPartitionedStore,
+    CallOptions,
+    no_key,
+    not_partitioned,
+    other_key,
+    read_call,
+)
+from regionkit.routing.route import Route
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import AsyncYields, Preference, SqlStore, Store
 from regionkit.topology.homes import check_key
 
 if TYPE_CHECKING:
-    from regionkit.backends.sql.bridge_async import AsyncConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["AsyncRegionSession"]
 
@@ -40,7 +49,7 @@ T = TypeVar("T")
 _PLAIN = BlockMode()
 
 
-class AsyncRegionSession(AsyncSessionState):
+class AsyncRegionSession:
     """One user's reads and writes; made by `kit.session(...)`. Not shared between threads or tasks."""
 
     def __init__(
@@ -53,12 +62,11 @@ class AsyncRegionSession(AsyncSessionState):
         home: str | None = None,
         attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        super().__init__(bookmark, signed=signer.signs)
+        self._state = AsyncSessionState(bookmark, signed=signer.signs, attributes=attributes)
         self._stores = stores
         self._signer = signer
         self._key = key
         self._home = home
-        self._attributes = attributes
 
     async def __aenter__(self) -> AsyncRegionSession:
         return self
@@ -68,49 +76,14 @@ class AsyncRegionSession(AsyncSessionState):
 
     @overload
     def read(
-        self,
-        store: SqlStore,
-        *,
-        core: Literal[True],
-        key: str | None = None,
-        home: str | None = None,
-        unlocked: bool = False,
-        consistency: Consistency = SESSION,
-        on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Preference | None = None,
-        timeout: float | None = None,
-        snapshot: bool = False,
+        self, store: SqlStore, *, core: Literal[True], **options: Unpack[ReadOptions]
     ) -> AsyncBlock[AsyncConnection]: ...
     @overload
     def read(
-        self,
-        store: AsyncYields[T],
-        *,
-        key: str | None = None,
-        home: str | None = None,
-        unlocked: bool = False,
-        consistency: Consistency = SESSION,
-        on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Preference | None = None,
-        timeout: float | None = None,
-        snapshot: bool = False,
-        core: Literal[False] = False,
+        self, store: AsyncYields[T], *, core: Literal[False] = False, **options: Unpack[ReadOptions]
     ) -> AsyncBlock[T]: ...
     @overload
-    def read(
-        self,
-        store: str | Store,
-        *,
-        key: str | None = None,
-        home: str | None = None,
-        unlocked: bool = False,
-        consistency: Consistency = SESSION,
-        on_stale: OnStale | Sequence[OnStale] | None = None,
-        prefer: Preference | None = None,
-        timeout: float | None = None,
-        snapshot: bool = False,
-        core: bool = False,
-    ) -> AsyncBlock[Any]: ...
+    def read(self, store: str | Store, *, core: bool = False, **options: Unpack[ReadOptions]) -> AsyncBlock[Any]: ...
     def read(
         self,
         store: Any,
@@ -154,45 +127,19 @@ class AsyncRegionSession(AsyncSessionState):
         mode = _PLAIN
         if core or snapshot or consistency is not SESSION:
             mode = BlockMode(core=core, snapshot=snapshot, consistency=consistency)
-        asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._attributes)
+        asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._state.attributes)
         return self._block(store, asked, timeout, key, home, unlocked)
 
     @overload
     def write(
-        self,
-        store: SqlStore,
-        *,
-        core: Literal[True],
-        key: str | None = None,
-        home: str | None = None,
-        unlocked: bool = False,
-        timeout: float | None = None,
-        transaction: bool = False,
+        self, store: SqlStore, *, core: Literal[True], **options: Unpack[WriteOptions]
     ) -> AsyncBlock[AsyncConnection]: ...
     @overload
     def write(
-        self,
-        store: AsyncYields[T],
-        *,
-        key: str | None = None,
-        home: str | None = None,
-        unlocked: bool = False,
-        timeout: float | None = None,
-        transaction: bool = False,
-        core: Literal[False] = False,
+        self, store: AsyncYields[T], *, core: Literal[False] = False, **options: Unpack[WriteOptions]
     ) -> AsyncBlock[T]: ...
     @overload
-    def write(
-        self,
-        store: str | Store,
-        *,
-        key: str | None = None,
-        home: str | None = None,
-        unlocked: bool = False,
-        timeout: float | None = None,
-        transaction: bool = False,
-        core: bool = False,
-    ) -> AsyncBlock[Any]: ...
+    def write(self, store: str | Store, *, core: bool = False, **options: Unpack[WriteOptions]) -> AsyncBlock[Any]: ...
     def write(
         self,
         store: Any,
@@ -232,22 +179,29 @@ class AsyncRegionSession(AsyncSessionState):
     ) -> AsyncBlock[Any]:
         found = self._stores(store)
         if isinstance(found, AsyncRoutedStore) and key is None and home is None:
-            return AsyncBlock(self, found, asked.shared(found), timeout, asked.mode)
+            return AsyncBlock(self._state, found, asked.request_class(found), timeout, asked.mode)
         partitioned, key = self._keyed(found, key, unlocked)
         home = home or self._home
         shard = partitioned.home_without_io(key, home)
         if shard is not None:
-            self._placed(partitioned, key)
-            return AsyncBlock(self, shard, asked.shared(shard), timeout, asked.mode, key=key)
+            self._state.placed(partitioned.name, partitioned.version_of(key))
+            return AsyncBlock(self._state, shard, asked.request_class(shard), timeout, asked.mode, key=key)
         first = partitioned.shards[0]  # stands in until the directory was asked
 
         async def locate(deadline: Deadline) -> AsyncRoutedStore:
             located = await partitioned.locate(key, deadline)
-            self._placed(partitioned, key)
+            self._state.placed(partitioned.name, partitioned.version_of(key))
             return located
 
         return AsyncBlock(
-            self, first, asked.shared(first), timeout, asked.mode, key=key, locate=locate, share=asked.shared
+            self._state,
+            first,
+            asked.request_class(first),
+            timeout,
+            asked.mode,
+            key=key,
+            locate=locate,
+            share=asked.request_class,
         )
 
     def _keyed(
@@ -264,25 +218,27 @@ class AsyncRegionSession(AsyncSessionState):
             check_key(key)
             if self._key is not None and not unlocked:
                 raise other_key(self._key, key)
-        if self._bookmark.placements:
-            store.heed(self._bookmark)
+        if self._state.bookmark.placements:
+            store.heed(self._state.bookmark)
         return store, key
 
-    def _placed(self, store: AsyncPartitionedStore, key: str) -> None:
-        """Remember the version of a placement that has changed since its first: other processes may know an older one."""
-        version = store.version_of(key)
-        if version > 1:
-            self._bookmark = self._bookmark.placed(store.name, version)
-
-    async def execute_read(self, store: str | Store, work: Callable[[Any], Awaitable[T]], **options: Any) -> T:
+    async def execute_read(
+        self,
+        store: str | Store,
+        work: Callable[[Any], Awaitable[T]],
+        *,
+        core: bool = False,
+        **options: Unpack[ReadOptions],
+    ) -> T:
         """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
 
         All runs share one deadline. The keyword arguments are those of `read`.
         """
-        keyed = (options.pop("key", None), options.pop("home", None), options.pop("unlocked", False))
-        timeout = options.pop("timeout", None)
+        asked = read_call(options, core=core, attributes=self._state.attributes)
+        timeout = options.get("timeout")
+        keyed = (options.get("key"), options.get("home"), options.get("unlocked", False))
         routed, key = await self._located(store, Kind.READ, timeout, *keyed)
-        return await AsyncExecution(self, routed, timeout, key).read(work, options)
+        return await AsyncExecution(self._state, routed, timeout, key).read(work, asked)
 
     async def execute_write(
         self,
@@ -312,7 +268,7 @@ class AsyncRegionSession(AsyncSessionState):
             OutcomeUnknown: it is not known whether it took effect; ask `kit.resolve(error)`.
         """
         routed, of = await self._located(store, Kind.WRITE, timeout, key, home, unlocked)
-        execution = AsyncExecution(self, routed, timeout, of)
+        execution = AsyncExecution(self._state, routed, timeout, of)
         mode = BlockMode(core=core, transaction=transaction)
         return await execution.write(work, key=idempotency_key, fingerprint=fingerprint, mode=mode)
 
@@ -329,7 +285,7 @@ class AsyncRegionSession(AsyncSessionState):
             shard = await partitioned.locate(
                 key, Deadline(first.clock, first.deadline_of(kind) if timeout is None else timeout)
             )
-        self._placed(partitioned, key)
+        self._state.placed(partitioned.name, partitioned.version_of(key))
         return shard, key
 
     async def bookmark(self) -> str:
@@ -337,12 +293,7 @@ class AsyncRegionSession(AsyncSessionState):
 
         May ask a server for the position of what was read.
         """
-        return self._signer.encode(await self.position_bookmark())
-
-    async def position_bookmark(self) -> Bookmark:
-        """As `bookmark`, as a value."""
-        await self._take_all_positions()
-        return self._bookmark
+        return self._signer.encode(await self._state.take_all_positions())
 
     async def explain(
         self,
@@ -357,9 +308,13 @@ class AsyncRegionSession(AsyncSessionState):
         routed, _ = await self._located(store, Kind(kind), None, key, home, True)
         if any(not e.region for e in routed.state.snapshot.endpoints):  # members that have not said where they are
             await routed.refresh(routed.deadline_of(Kind(kind)))
-        await self._take_positions(routed, keep=None)
+        await self._state.take_positions(routed)
         return routed.explanation(
-            Kind(kind), consistency, self._entries(routed), signed=self._signed, attributes=self._attributes
+            Kind(kind),
+            consistency,
+            self._state.entries(routed),
+            signed=self._state.signed,
+            attributes=self._state.attributes,
         )
 
     async def accept_loss(self) -> None:
@@ -367,7 +322,7 @@ class AsyncRegionSession(AsyncSessionState):
 
         Asks the owner of each store concerned. Entries that survived stay.
         """
-        names = {source.partition("/")[0] for source in self._bookmark.sources}
+        names = {source.partition("/")[0] for source in self._state.bookmark.sources}
         for found in [self._stores(name) for name in names]:
             for routed in found.shards:
                 await self._accept_loss_of(routed)
@@ -378,24 +333,24 @@ class AsyncRegionSession(AsyncSessionState):
         observation = None if snapshot.owner < 0 else await routed.probe(snapshot.owner)
         if observation is None or observation.lineage is None:
             return
-        before = self._entries(routed)
+        before = self._state.entries(routed)
         kept = tuple(e for e in before if not e.history or _survived(observation, e))
         if kept != before:
             now = routed.entry_of(snapshot.owner, observation)
-            self._bookmark = self._bookmark.set(routed.name, (*kept, now), routed.partition)
-            self._untaken.pop(routed.source, None)
-            self._pins.pop(routed.source, None)
+            self._state.rebase(routed, (*kept, now))
             routed.hooks.emit(LossAccepted(routed.name, snapshot.endpoints[snapshot.owner].region))
 
     @property
     def last_route(self) -> Route | None:
         """Where the newest block went: region, role, epoch, staleness, attempts."""
-        return None if self._last is None else self._last.route()
+        last = self._state.last
+        return None if last is None else last.route()
 
     @property
     def last_decision(self) -> Decision | None:
         """The Decision that the newest block used, the very object."""
-        return None if self._last is None else self._last.decision
+        last = self._state.last
+        return None if last is None else last.decision
 
 
 def _survived(owner: Observation, entry: Entry) -> bool:

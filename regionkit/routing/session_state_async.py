@@ -1,4 +1,4 @@
-"""What a session remembers: what it wrote and saw, per source, and which blocks are open. The part that blocks talk to.
+"""What a session remembers: what it wrote and saw, per source, and which blocks are open. All that a block knows of its session.
 
 1. A write adds its position to the bookmark at once. A read is remembered by endpoint and run; its position is taken when
    the session moves or gives out a bookmark, so it covers the read.
@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
 
 import msgspec
 
@@ -16,11 +18,28 @@ from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
 from regionkit.facts.request import Kind
-from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.decision import Decision
+from regionkit.routing.route import Route
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.routing.store_state import RequestClass
 
-__all__ = ["AsyncSessionState"]
+__all__ = ["AsyncOpenBlock", "AsyncSessionState"]
+
+
+class AsyncOpenBlock(Protocol):
+    """What a session knows of a block of its own."""
+
+    store: AsyncRoutedStore
+    decision: Decision | None
+
+    @property
+    def kind(self) -> Kind:
+        """Read or write."""
+        ...
+
+    def route(self) -> Route | None:
+        """Where it went; None when it was refused."""
+        ...
 
 
 class _UntakenRead:
@@ -35,18 +54,35 @@ class _UntakenRead:
 
 
 class AsyncSessionState:
-    """The memory of one session. Not shared between threads or tasks."""
+    """The memory of one session. Not shared between threads or tasks.
 
-    def __init__(self, bookmark: Bookmark, *, signed: bool) -> None:
-        self._bookmark = bookmark
-        self._signed = signed
+    Attributes:
+        bookmark: what was written, and what was read so far as its position was taken.
+        signed: the bookmark comes from this process or carries our signature.
+        attributes: of the user, for preferences.
+        last: the newest block.
+    """
+
+    __slots__ = ("_classes", "_open", "_pins", "_untaken", "attributes", "bookmark", "last", "signed")
+
+    def __init__(
+        self, bookmark: Bookmark, *, signed: bool, attributes: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.bookmark = bookmark
+        self.signed = signed
+        self.attributes = attributes
+        self.last: AsyncOpenBlock | None = None
         self._untaken: dict[str, dict[int, _UntakenRead]] = {}
         self._pins: dict[str, int] = {}
-        self._open: dict[str, list[AsyncBlock[Any]]] = {}
+        self._open: dict[str, list[AsyncOpenBlock]] = {}
         self._classes: dict[RequestClass, tuple[Bookmark, int, RequestClass]] = {}
-        self._last: AsyncBlock[Any] | None = None
 
-    def _opening(self, block: AsyncBlock[Any]) -> None:
+    def opening(self, block: AsyncOpenBlock) -> None:
+        """A block opens.
+
+        Raises:
+            UsageError: a read inside the session's own write of the same source.
+        """
         source = block.store.source
         if block.kind is Kind.READ:
             inside = next((b for b in self._open.get(source, ()) if b.kind is Kind.WRITE), None)
@@ -57,47 +93,62 @@ class AsyncSessionState:
                     fix="read with the handle of the write block that is open, or end it first.",
                 )
         self._open.setdefault(source, []).append(block)
-        self._last = block
+        self.last = block
 
-    def _closed(self, block: AsyncBlock[Any]) -> None:
+    def closed(self, block: AsyncOpenBlock) -> None:
+        """A block ended, or was never opened."""
         blocks = self._open.get(block.store.source)
         if blocks and block in blocks:
             blocks.remove(block)
 
-    def _has_seen(self, store: AsyncRoutedStore) -> bool:
-        bookmark = self._bookmark
+    def knows(self, store: AsyncRoutedStore) -> bool:
+        """Whether a read has to respect anything."""
+        bookmark = self.bookmark
         return store.source in self._untaken or bool(bookmark.sources) or bookmark.everything
 
-    def _entries(self, store: AsyncRoutedStore) -> tuple[Entry, ...]:
-        return self._bookmark.entries(store.name, store.partition)
+    def entries(self, store: AsyncRoutedStore) -> tuple[Entry, ...]:
+        """What a copy of the store has to satisfy."""
+        return self.bookmark.entries(store.name, store.partition)
 
-    def _pin(self, store: AsyncRoutedStore) -> int:
+    def pin(self, store: AsyncRoutedStore) -> int:
+        """Index of the replica that this session read last; -1 for none."""
         return self._pins.get(store.source, -1)
 
-    def _class_of(self, store: AsyncRoutedStore, shared: RequestClass) -> RequestClass:
+    def class_of(self, store: AsyncRoutedStore, shared: RequestClass) -> RequestClass:
         """`shared` with what this session saw: the same one as long as it saw no more, so its decision is remembered."""
-        pin = self._pins.get(store.source, -1)
+        pin = self.pin(store)
         known = self._classes.get(shared)
-        if known is None or known[0] is not self._bookmark or known[1] != pin:
-            request = msgspec.structs.replace(
-                shared.request, entries=self._entries(store), signed=self._signed, pin=pin
-            )
-            known = self._classes[shared] = (self._bookmark, pin, RequestClass(request))
+        if known is None or known[0] is not self.bookmark or known[1] != pin:
+            request = msgspec.structs.replace(shared.request, entries=self.entries(store), signed=self.signed, pin=pin)
+            known = self._classes[shared] = (self.bookmark, pin, RequestClass(request))
         return known[2]
 
-    def _wrote(self, store: AsyncRoutedStore, entry: Entry) -> None:
-        self._bookmark = self._bookmark.add(store.name, entry, store.partition)
+    def wrote(self, store: AsyncRoutedStore, entry: Entry) -> None:
+        """Something was written: the bookmark moves."""
+        self.bookmark = self.bookmark.add(store.name, entry, store.partition)
 
-    def _read_at(self, store: AsyncRoutedStore, index: int, incarnation: str) -> None:
+    def placed(self, store: str, version: int) -> None:
+        """A placement was seen that has changed since its first version: other processes may know an older one."""
+        if version > 1:
+            self.bookmark = self.bookmark.placed(store, version)
+
+    def read_at(self, store: AsyncRoutedStore, index: int, incarnation: str) -> None:
+        """Something was read at an endpoint, in this run of it; its position is taken later."""
         untaken = self._untaken.setdefault(store.source, {})
         known = untaken.get(index)
         if known is not None and known.incarnation != incarnation:
-            self._wrote(store, OWNER_ONLY)  # what the earlier run showed can not be told any more
+            self.wrote(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
         untaken[index] = _UntakenRead(store, incarnation, store.clock.monotonic())
         self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
 
-    async def _take_positions(
-        self, store: AsyncRoutedStore, keep: tuple[int, str] | None, within: float = FOREVER
+    def rebase(self, store: AsyncRoutedStore, entries: tuple[Entry, ...]) -> None:
+        """The store's entries are these from now on, and what was read before counts no more."""
+        self.bookmark = self.bookmark.set(store.name, entries, store.partition)
+        self._untaken.pop(store.source, None)
+        self._pins.pop(store.source, None)
+
+    async def take_positions(
+        self, store: AsyncRoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER
     ) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
         untaken = self._untaken.get(store.source)
@@ -107,36 +158,38 @@ class AsyncSessionState:
         for index, read in list(untaken.items()):
             if keep == (index, read.incarnation):
                 continue
-            self._wrote(store, await self._entry_of(store, index, read, within))
+            self.wrote(store, await _entry_of(store, index, read, within))
             untaken.pop(index, None)
             taken = True
         if not untaken:
             del self._untaken[store.source]
         return taken
 
-    async def _take_all_positions(self) -> None:
+    async def take_all_positions(self) -> Bookmark:
+        """Turn all reads into bookmark entries; the bookmark that says all."""
         for untaken in list(self._untaken.values()):
             for read in list(untaken.values())[:1]:
-                await self._take_positions(read.store, keep=None)
+                await self.take_positions(read.store)
+        return self.bookmark
 
-    async def _entry_of(self, store: AsyncRoutedStore, index: int, read: _UntakenRead, within: float) -> Entry:
-        if store.state is not read.store.state or store.closed:
-            return OWNER_ONLY  # the topology was replaced: the endpoint is another one now
-        known = store.state.snapshot.endpoints[index].observation
-        later = store.state.snapshot.leaderless or (known is not None and known.sent_at > read.at)
-        if known is None or known.incarnation != read.incarnation or not later:
-            backend = store.backend(index)
+
+async def _entry_of(store: AsyncRoutedStore, index: int, read: _UntakenRead, within: float) -> Entry:
+    if store.state is not read.store.state or store.closed:
+        return OWNER_ONLY  # the topology was replaced: the endpoint is another one now
+    known = store.state.snapshot.endpoints[index].observation
+    later = store.state.snapshot.leaderless or (known is not None and known.sent_at > read.at)
+    if known is None or known.incarnation != read.incarnation or not later:
+        deadline = Deadline(store.clock, min(store.profile.probe_timeout, within))
+        try:
+            checkout = await store.backend(index).check_out(Kind.READ, deadline, deadline.timeout)
             try:
-                deadline = Deadline(store.clock, min(store.profile.probe_timeout, within))
-                checkout = await backend.check_out(Kind.READ, deadline, deadline.timeout)
-                try:
-                    known = await checkout.observe()
-                finally:
-                    await checkout.release()
-            except Exception as error:
-                store.state.failed(index, Kind.READ, f"{type(error).__name__} while taking a position")
-                return OWNER_ONLY
-            if known.incarnation != read.incarnation:
-                store.take_in(index, known)
-                return OWNER_ONLY
-        return store.entry_of(index, known)
+                known = await checkout.observe()
+            finally:
+                await checkout.release()
+        except Exception as error:
+            store.state.failed(index, Kind.READ, f"{type(error).__name__} while taking a position")
+            return OWNER_ONLY
+        if known.incarnation != read.incarnation:
+            store.take_in(index, known)
+            return OWNER_ONLY
+    return store.entry_of(index, known)

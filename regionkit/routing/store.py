@@ -119,7 +119,7 @@ class RoutedStore:
             )
         return found
 
-    def shared(
+    def class_of(
         self,
         consistency: Consistency,
         on_stale: tuple[OnStale, ...],

@@ -118,7 +118,7 @@ class AsyncRoutedStore:
             )
         return found
 
-    def shared(
+    def class_of(
         self,
         consistency: Consistency,
         on_stale: tuple[OnStale, ...],

@@ -97,15 +97,15 @@ class StoreState:
         """Decide on what is known now."""
         return decide(self.snapshot, request, self._clock.monotonic(), self.loads, self._calls)
 
-    def route(self, shared: RequestClass) -> Decision:
+    def route(self, request_class: RequestClass) -> Decision:
         """The decision for a request class: the last one while it holds."""
-        decision = shared.decision
+        decision = request_class.decision
         if decision is not None and decision.snapshot is self.snapshot:
             until = decision.valid_until
             if until == FOREVER or self._clock.monotonic() < until:
                 return decision
-        decision = shared.decision = decide(
-            self.snapshot, shared.request, self._clock.monotonic(), self.loads, self._calls
+        decision = request_class.decision = decide(
+            self.snapshot, request_class.request, self._clock.monotonic(), self.loads, self._calls
         )
         return decision
 

@@ -62,5 +62,6 @@ def set_cluster(store: Any, url: str | None, tls: Tls | None) -> None:
 
 
 def shown_cluster(store: Any) -> str:
+    """What a store by `url=` shows of itself: no password."""
     where = None if store.url is None else server_url(store.backend, store.url).masked
     return f"{type(store).__name__}({store.name!r}, url={where!r}, endpoints={store.endpoints!r})"

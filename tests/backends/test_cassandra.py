@@ -343,7 +343,7 @@ def test_plain_writes_carry_rising_time_stamps(rig: CassandraStoreRig) -> None:
                 do.put(cql, "a", str(number))
                 row = (cql.execute("SELECT writetime(value) AS stamp FROM things WHERE name = 'a'")).one()
                 seen.append(row.stamp)
-        entry = (s.position_bookmark()).sources["orders/"][0]
+        entry = (s._state.take_all_positions()).sources["orders/"][0]
     assert seen == sorted(set(seen))
     assert abs(seen[-1] - time.time() * 1e6) < 60e6
     assert entry.position.stamp == seen[-1]
@@ -422,7 +422,7 @@ def test_a_read_in_a_write_block_is_remembered_with_it(rig: CassandraStoreRig) -
     with kit_of(rig) as kit, kit.session() as s:
         with s.write("orders") as cql:
             do.add(cql, "n")
-        position: Any = (s.position_bookmark()).sources["orders/"][0].position
+        position: Any = (s._state.take_all_positions()).sources["orders/"][0].position
     assert position.writes == position.reads == (("us-east-1", "LOCAL_QUORUM"),)
 
 
@@ -451,7 +451,7 @@ def test_a_write_is_told_of_where_it_went(rig: CassandraStoreRig) -> None:
         with s.write("orders") as cql:
             do.put(cql, "a", "tea")
             assert cql.datacenter == "eu-west-1"
-        position: Any = (s.position_bookmark()).sources["orders/"][0].position
+        position: Any = (s._state.take_all_positions()).sources["orders/"][0].position
         assert position.writes == (("eu-west-1", "LOCAL_QUORUM"),)
         with s.read("orders") as cql:
             assert do.get(cql, "a") == "tea"

@@ -116,7 +116,7 @@ def test_writes_of_several_at_once_are_all_in_the_bookmark(kit: RegionKit, mongo
         with s.write("orders", timeout=20) as db:
             done = gather([lambda n=n: db.things.insert_one({"_id": n}) for n in range(32)])  # type: ignore[misc]
         assert [error for error in done if isinstance(error, BaseException)] == []
-        [entry] = s._bookmark.entries("orders", "")
+        [entry] = s._state.bookmark.entries("orders", "")
         bookmark = s.bookmark()
     with mongo_store_rig.servers.primary.client() as client:
         inserted = client.local["oplog.rs"].find({"op": "i", "ns": f"{mongo_store_rig.database}.things"}).to_list()
@@ -195,7 +195,7 @@ def test_a_write_below_majority_is_read_from_the_owner(kit: RegionKit) -> None:
             db.things.with_options(write_concern=WriteConcern(1)).insert_one({"_id": "weak"})
         bookmark = s.bookmark()
     with kit.session(bookmark=bookmark) as s:
-        assert OWNER_ONLY in s._bookmark.entries("orders", "")
+        assert OWNER_ONLY in s._state.bookmark.entries("orders", "")
         with s.read("orders") as db:
             assert db.things.find_one({"_id": "weak"}) is not None
         assert s.last_route is not None
@@ -209,7 +209,7 @@ def test_an_application_error_after_a_weak_write_stays_itself(kit: RegionKit) ->
             with s.write("orders") as db:
                 db.things.with_options(write_concern=WriteConcern(1)).insert_one({"_id": "weak"})
                 raise ZeroDivisionError
-        assert OWNER_ONLY in s._bookmark.entries("orders", "")
+        assert OWNER_ONLY in s._state.bookmark.entries("orders", "")
 
 
 def test_a_refused_insert_is_no_commit(kit: RegionKit) -> None:
@@ -241,7 +241,7 @@ def test_what_was_seen_is_asked_of_the_server_too(kit: RegionKit, mongo_store_ri
         with s.write("orders") as db:
             db.things.insert_one({"_id": 1})
         bookmark = s.bookmark()
-        position = s._bookmark.entries("orders", "")[0].position
+        position = s._state.bookmark.entries("orders", "")[0].position
     profile_all(mongo_store_rig, "us-east-1")
     with kit.session(bookmark=bookmark) as s:
         with s.read("orders", consistency=SESSION, prefer=None, on_stale="primary") as db:
@@ -265,10 +265,12 @@ def test_an_invented_time_moves_no_clock(mongo_store_rig: MongoRig) -> None:
         with kit.session() as s:
             with s.write("orders") as db:
                 db.things.insert_one({"_id": 1})
-            entry = s._bookmark.entries("orders", "")[0]
+            entry = s._state.bookmark.entries("orders", "")[0]
             assert isinstance(entry.position, int)
             ahead = as_timestamp(entry.position).time + 30 * 86_400
-            s._bookmark = type(s._bookmark)().add("orders", type(entry)(entry.history, entry.epoch, ahead << 32, False))
+            s._state.bookmark = type(s._state.bookmark)().add(
+                "orders", type(entry)(entry.history, entry.epoch, ahead << 32, False)
+            )
             forged = s.bookmark()
         with kit.session(bookmark=forged) as s:
             with pytest.raises((InvalidBookmark, StaleRead)):

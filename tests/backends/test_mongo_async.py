@@ -117,7 +117,7 @@ async def test_writes_of_several_at_once_are_all_in_the_bookmark(
         async with s.write("orders", timeout=20) as db:
             done = await agather([lambda n=n: db.things.insert_one({"_id": n}) for n in range(32)])  # type: ignore[misc]
         assert [error for error in done if isinstance(error, BaseException)] == []
-        [entry] = s._bookmark.entries("orders", "")
+        [entry] = s._state.bookmark.entries("orders", "")
         bookmark = await s.bookmark()
     with mongo_store_rig.servers.primary.client() as client:
         inserted = client.local["oplog.rs"].find({"op": "i", "ns": f"{mongo_store_rig.database}.things"}).to_list()
@@ -196,7 +196,7 @@ async def test_a_write_below_majority_is_read_from_the_owner(kit: AsyncRegionKit
             await db.things.with_options(write_concern=WriteConcern(1)).insert_one({"_id": "weak"})
         bookmark = await s.bookmark()
     async with kit.session(bookmark=bookmark) as s:
-        assert OWNER_ONLY in s._bookmark.entries("orders", "")
+        assert OWNER_ONLY in s._state.bookmark.entries("orders", "")
         async with s.read("orders") as db:
             assert await db.things.find_one({"_id": "weak"}) is not None
         assert s.last_route is not None
@@ -210,7 +210,7 @@ async def test_an_application_error_after_a_weak_write_stays_itself(kit: AsyncRe
             async with s.write("orders") as db:
                 await db.things.with_options(write_concern=WriteConcern(1)).insert_one({"_id": "weak"})
                 raise ZeroDivisionError
-        assert OWNER_ONLY in s._bookmark.entries("orders", "")
+        assert OWNER_ONLY in s._state.bookmark.entries("orders", "")
 
 
 async def test_a_refused_insert_is_no_commit(kit: AsyncRegionKit) -> None:
@@ -242,7 +242,7 @@ async def test_what_was_seen_is_asked_of_the_server_too(kit: AsyncRegionKit, mon
         async with s.write("orders") as db:
             await db.things.insert_one({"_id": 1})
         bookmark = await s.bookmark()
-        position = s._bookmark.entries("orders", "")[0].position
+        position = s._state.bookmark.entries("orders", "")[0].position
     profile_all(mongo_store_rig, "us-east-1")
     async with kit.session(bookmark=bookmark) as s:
         async with s.read("orders", consistency=SESSION, prefer=None, on_stale="primary") as db:
@@ -266,10 +266,12 @@ async def test_an_invented_time_moves_no_clock(mongo_store_rig: MongoRig) -> Non
         async with kit.session() as s:
             async with s.write("orders") as db:
                 await db.things.insert_one({"_id": 1})
-            entry = s._bookmark.entries("orders", "")[0]
+            entry = s._state.bookmark.entries("orders", "")[0]
             assert isinstance(entry.position, int)
             ahead = as_timestamp(entry.position).time + 30 * 86_400
-            s._bookmark = type(s._bookmark)().add("orders", type(entry)(entry.history, entry.epoch, ahead << 32, False))
+            s._state.bookmark = type(s._state.bookmark)().add(
+                "orders", type(entry)(entry.history, entry.epoch, ahead << 32, False)
+            )
             forged = await s.bookmark()
         async with kit.session(bookmark=forged) as s:
             with pytest.raises((InvalidBookmark, StaleRead)):

@@ -443,11 +443,11 @@ def test_the_position_of_a_write_comes_with_its_answer_where_that_saves_a_round_
                                     pipe.set("a", "2")
                                     pipe.set("a", "3")
                                     pipe.execute()
-                    [entry] = s._bookmark.entries("orders", "")
+                    [entry] = s._state.bookmark.entries("orders", "")
                     with redis_store_rig.client() as plain:
                         offset = plain.info("replication")["master_repl_offset"]
                     assert entry.position is not None
-                    assert not s._unseen
+                    assert not s._state._untaken
                     positions.append((entry.position, offset))
             ends = [end for _, end in positions]
             starts = [0, *ends[:-1]]

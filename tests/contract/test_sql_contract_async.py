@@ -456,9 +456,9 @@ async def test_a_bookmark_past_the_end_is_refused_without_waiting(kit: AsyncRegi
     async with kit.session() as s:
         async with s.write("orders") as db:
             db.add(Order(id=1, item="tea"))
-        (entry,) = s._bookmark.entries("orders")
+        (entry,) = s._state.bookmark.entries("orders")
         far = 1 << 50 if isinstance(entry.position, int) else tuple((d, x, n + 10**6) for d, x, n in entry.position)
-        s._bookmark = s._bookmark.add("orders", type(entry)(entry.history, entry.epoch, far))
+        s._state.bookmark = s._state.bookmark.add("orders", type(entry)(entry.history, entry.epoch, far))
         began = time.monotonic()
         with pytest.raises(StaleRead) as caught:
             async with s.read("orders") as db:

@@ -8,8 +8,8 @@ import threading
 import msgspec
 import pytest
 
-from regionkit.core import events
 from regionkit.core.events import Event, EventHooks, crash_point, set_crash_hook
+from regionkit.routing import events
 from regionkit.routing.events import BreakerChanged, MonitorFailed, ReadRouted
 
 READ = ReadRouted("orders", "kr", "read", "ok", 0.01)
@@ -130,11 +130,13 @@ def test_threads_lose_no_hook() -> None:
 
 
 def test_events_are_frozen_values() -> None:
-    """Nobody changes what another hook hears; every public event names its store and region."""
+    """Nobody changes what another hook hears; each of routing's names its store and region, and the log hears of its store."""
     kinds = [getattr(events, name) for name in events.__all__]
+    assert len(kinds) > 5
     for kind in kinds:
-        if isinstance(kind, type) and issubclass(kind, Event):
-            assert kind.__struct_fields__[:2] == ("store", "region") and kind.__struct_config__.frozen
+        assert issubclass(kind, Event)
+        assert kind.__struct_fields__[:2] == ("store", "region") and kind.__struct_config__.frozen
+    assert READ.subject == READ.store and Event().subject == ""
     with pytest.raises(AttributeError):
         READ.store = "x"  # type: ignore[misc]
     assert msgspec.structs.replace(READ) == READ

@@ -264,7 +264,7 @@ def test_synchronous_commit_off_is_read_back(pg: Any) -> None:
                 with s.write("orders") as db:
                     db.execute(text("SET LOCAL synchronous_commit = off"))
                     db.add(Order(id=number, item="tea"))
-                (entry,) = s._bookmark.entries("orders")
+                (entry,) = s._state.bookmark.entries("orders")
             row = admin.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
             assert row is not None
             assert entry.position is not None

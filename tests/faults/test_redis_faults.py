@@ -347,7 +347,7 @@ async def test_a_cancelled_write_is_read_from_the_owner(redis_store_rig: Any) ->
                 await asyncio.sleep(0.5)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                [entry] = s._bookmark.entries("orders", "")
+                [entry] = s._state.bookmark.entries("orders", "")
                 assert entry.position is None
             proxy.heal()
 

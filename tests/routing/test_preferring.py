@@ -175,7 +175,7 @@ def test_a_region_where_the_store_may_not_be_is_no_mistake(regions: MemoryRegion
 def test_the_check_is_made_once(regions: MemoryRegions, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call whose request class is known pays nothing for it."""
     checks = []
-    module = RoutedStore.shared.__globals__
+    module = RoutedStore.class_of.__globals__
     real = module["check_regions"]
     monkeypatch.setitem(module, "check_regions", lambda *given: (checks.append(given), real(*given)))
     with RegionKit(topology(regions), local=KR) as kit:

@@ -174,7 +174,7 @@ async def test_a_region_where_the_store_may_not_be_is_no_mistake(regions: Memory
 async def test_the_check_is_made_once(regions: MemoryRegions, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call whose request class is known pays nothing for it."""
     checks = []
-    module = AsyncRoutedStore.shared.__globals__
+    module = AsyncRoutedStore.class_of.__globals__
     real = module["check_regions"]
     monkeypatch.setitem(module, "check_regions", lambda *given: (checks.append(given), real(*given)))
     async with AsyncRegionKit(topology(regions), local=KR) as kit:

@@ -23,9 +23,10 @@ from regionkit.backends.cassandra.schema import Tables, placement_of
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.guard import Guard
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionKitError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
@@ -79,12 +80,13 @@ class CassandraCheckout:
         self.observation = observation
         self.deadline = deadline
 
-    def observe(self) -> Observation:
-        """Ask the data centre where it stands; half of the time that is left stays for another one."""
-        self.observation = self._endpoint.ask(self.opened, self.deadline.require("asking where it stands") / 2.0)
+    def observe(self, within: float = FOREVER) -> Observation:
+        """Ask the data centre where it stands."""
+        left = self.deadline.require("asking where it stands")
+        self.observation = self._endpoint.ask(self.opened, min(left, within))
         return self.observation
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
+    def keep(self, guard: Guard) -> None:
         """Nothing: BOUNDED reads are refused."""
 
     def release(self) -> None:

@@ -11,12 +11,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from regionkit.backends.memory.client import MemoryMapping
 from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.guard import Guard
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable, TransactionRolledBack, UsageError
@@ -35,9 +35,8 @@ class MemoryCheckout:
 
     __slots__ = (
         "_asked_at",
-        "_recheck",
+        "_guard",
         "_run",
-        "_until",
         "_wait_ends",
         "deadline",
         "endpoint",
@@ -53,12 +52,11 @@ class MemoryCheckout:
         self._run = endpoint.node.run
         self._asked_at: float | None = None
         self._wait_ends = min(self.observation.sent_at + endpoint.longest_wait, deadline.at)
-        self._until = FOREVER
-        self._recheck: Callable[[Observation], float] | None = None
+        self._guard: Guard | None = None
 
-    def observe(self) -> Observation:
+    def observe(self, within: float = FOREVER) -> Observation:
         """Where the region stands now. Asked again at one instant of a clock that can be advanced, it moves the clock."""
-        self._require_answer()
+        self._require_answer(within)
         advance = self.endpoint.advance
         if advance is not None and not self.endpoint.node.leads:
             now = self.endpoint.clock.monotonic()
@@ -69,9 +67,9 @@ class MemoryCheckout:
             self._asked_at = self.endpoint.clock.monotonic()
         return self.endpoint.look()
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a command that begins after `until`, ask anew."""
-        self._until, self._recheck = until, recheck
+    def keep(self, guard: Guard) -> None:
+        """Before each command that finds the guard due, ask anew."""
+        self._guard = guard
 
     def check(self) -> None:
         """Before each command.
@@ -82,16 +80,16 @@ class MemoryCheckout:
             StaleRead: a bounded read fell behind its bound.
         """
         self._require_answer()
-        if self._recheck is not None and self.endpoint.clock.monotonic() >= self._until:
-            self._until = self._recheck(self.endpoint.look())
+        if self._guard is not None and self._guard.due(self.endpoint.clock.monotonic()):
+            self._guard.renew(self.endpoint.look())
 
-    def _require_answer(self) -> None:
+    def _require_answer(self, within: float = FOREVER) -> None:
         node = self.endpoint.node
         if node.is_down or node.run != self._run:
             raise self.lost()
         if node.is_frozen:
             self.expired = True
-            self.endpoint.pass_time(self.deadline.remaining())
+            self.endpoint.pass_time(min(within, self.deadline.remaining()))
             raise self.endpoint.late()
         self.deadline.require(
             "a block", store=self.endpoint.store, region=self.endpoint.region

@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 from pymongo.synchronous.client_session import ClientSession
 
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
-from regionkit.backends.mongo.member import Member, MemberClient, within
+from regionkit.backends.mongo.member import Member, MemberClient, limited
 from regionkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class BlockClient(MemberClient):
         if left <= 0.0:
             self._close_cursor_soon(cursor_id, address, conn_mgr)
             return
-        with within(left):
+        with limited(left):
             super()._close_cursor_now(cursor_id, address, session, conn_mgr)
 
     def start_session(self, *args: Any, **kwargs: Any) -> Any:

@@ -19,7 +19,7 @@ from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import PyMongoError
 
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
-from regionkit.backends.mongo.member_async import AsyncMember, AsyncMemberClient, within
+from regionkit.backends.mongo.member_async import AsyncMember, AsyncMemberClient, limited
 from regionkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class AsyncBlockClient(AsyncMemberClient):
         if left <= 0.0:
             self._close_cursor_soon(cursor_id, address, conn_mgr)
             return
-        with within(left):
+        with limited(left):
             await super()._close_cursor_now(cursor_id, address, session, conn_mgr)
 
     def start_session(self, *args: Any, **kwargs: Any) -> Any:

@@ -17,14 +17,15 @@ from pymongo.errors import ConfigurationError as DriverConfigurationError
 
 from regionkit.backends.mongo.classify import classify, refused, text_of
 from regionkit.backends.mongo.handle import MongoHandle
-from regionkit.backends.mongo.member import Member, within
+from regionkit.backends.mongo.member import Member, limited
 from regionkit.backends.mongo.records import MongoRecords
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.guard import Guard
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
@@ -56,36 +57,34 @@ CAPABILITIES = Capabilities(
 class MongoCheckout:
     """The right to use one member, in one run of its server, until the deadline."""
 
-    __slots__ = ("_endpoint", "_handled", "_recheck", "_until", "deadline", "member", "observation")
+    __slots__ = ("_endpoint", "_guard", "_handled", "deadline", "member", "observation")
 
     def __init__(self, endpoint: MongoEndpoint, observation: Observation, deadline: Deadline) -> None:
         self._endpoint = endpoint
         self._handled = False
-        self._until: float | None = None
-        self._recheck: Callable[[Observation], float] | None = None
+        self._guard: Guard | None = None
         self.observation = observation
         self.deadline = deadline
         self.member = endpoint.member
 
-    def observe(self) -> Observation:
+    def observe(self, within: float = FOREVER) -> Observation:
         """Ask the member where it stands."""
-        with within(self.deadline.require("asking a member")):
+        with limited(min(within, self.deadline.require("asking a member"))):
             observation = self._endpoint.observe(history=False)
         if self._handled and observation.incarnation != self.observation.incarnation:
             raise AutoReconnect("the server was started anew since the block began")
         self.observation = observation
         return observation
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a command that begins after `until`, ask the member anew; `recheck` gives the next instant, or raises."""
-        self._until, self._recheck = until, recheck
+    def keep(self, guard: Guard) -> None:
+        """Before each command that finds the guard due, ask the member anew."""
+        self._guard = guard
 
     def recheck(self) -> None:
         """Called before each command."""
         self._handled = True
-        if self._until is not None and self._endpoint.place.clock.monotonic() >= self._until:
-            assert self._recheck is not None
-            self._until = self._recheck(self.observe())
+        if self._guard is not None and self._guard.due(self._endpoint.place.clock.monotonic()):
+            self._guard.renew(self.observe())
 
     def release(self) -> None:
         """It holds nothing."""
@@ -148,7 +147,7 @@ class MongoEndpoint:
         observation = self._observation
         if observation is None or not self.member.is_warm:
             try:
-                with within(min(timeout, deadline.require("connecting"))):
+                with limited(min(timeout, deadline.require("connecting"))):
                     observation = self._observation = self.observe(history=False)
             except PyMongoError as error:
                 raise self._translated(error) from error
@@ -184,7 +183,7 @@ class MongoEndpoint:
         """Ask the member where it stands, for the monitor; making a connection may take `connecting` seconds."""
         member = self.member
         try:
-            with within(timeout if member.is_warm else connecting):
+            with limited(timeout if member.is_warm else connecting):
                 observation = member.observe(history=True)
                 self._observation = observation
                 member.tidy()

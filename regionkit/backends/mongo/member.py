@@ -31,7 +31,7 @@ from regionkit.facts.observation import Observation
 from regionkit.topology import MongoStore
 from regionkit.topology.server_urls import server_url
 
-__all__ = ["Member", "MemberClient", "within"]
+__all__ = ["Member", "MemberClient", "limited"]
 
 RESERVED = 4
 """Connections beyond `pool_size`, for the monitor's question, proofs, and cursors that are given up."""
@@ -40,7 +40,7 @@ MOST_ABANDONED = 1000
 _NEEDED = ("_retry_internal", "_select_server", "_tmp_session", "_ensure_session", "_checkout", "_kill_cursors")
 
 
-def within(seconds: float) -> AbstractContextManager[Any]:
+def limited(seconds: float) -> AbstractContextManager[Any]:
     """Commands inside end within `seconds`, and within any outer limit."""
     return pymongo.timeout(seconds)
 
@@ -238,5 +238,5 @@ class Member:
     def close(self) -> None:
         """Close every connection. May be called twice."""
         if self._pool is not None:
-            with within(self.place.profile.probe_timeout):
+            with limited(self.place.profile.probe_timeout):
                 self.client.close()

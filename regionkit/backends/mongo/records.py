@@ -20,7 +20,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from regionkit.backends.mongo.member import Member, within
+from regionkit.backends.mongo.member import Member, limited
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.core.deadline import Deadline
 from regionkit.facts.history import HistoryRow
@@ -54,7 +54,7 @@ class MongoRecords:
 
     def create(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make the collections and their indexes, and the first history row when there is none."""
-        with within(deadline.require("making the collections")):
+        with limited(deadline.require("making the collections")):
             histories = self._collection(self._histories, "linearizable")
             histories.create_index("parent", unique=True)
             self._collection(self.markers).create_index("written_at")
@@ -73,7 +73,7 @@ class MongoRecords:
             "origin": row.origin,
             "written_at": self._member.place.clock.wall(),
         }
-        with within(deadline.require("writing a history row")):
+        with limited(deadline.require("writing a history row")):
             try:
                 self._collection(self._histories).insert_one(document)
             except DuplicateKeyError:
@@ -117,7 +117,7 @@ class MongoRecords:
             "partition": "",
             "written_at": self._member.place.clock.wall(),
         }
-        with within(deadline.require("settling a key")):
+        with limited(deadline.require("settling a key")):
             try:
                 self._collection(self.markers).insert_one(document)
             except DuplicateKeyError:
@@ -127,7 +127,7 @@ class MongoRecords:
     def sweep(self, deadline: Deadline, before: float, most: int) -> int:
         """Delete at most `most` markers written before `before` (wall-clock seconds); how many were."""
         collection = self._collection(self.markers)
-        with within(deadline.require("sweeping markers")):
+        with limited(deadline.require("sweeping markers")):
             old = collection.find({"written_at": {"$lt": before}}, {"_id": 1}).limit(most).to_list()
             if not old:
                 return 0
@@ -136,7 +136,7 @@ class MongoRecords:
 
     def find_placement(self, deadline: Deadline, store: str, key: str, read: str = "majority") -> Placement | None:
         """The row of a directory; None when there is none."""
-        with within(deadline.require("looking a placement up")):
+        with limited(deadline.require("looking a placement up")):
             found = self._collection(self._placements, read).find_one({"_id": {"store": store, "key": key}})
         return None if found is None else Placement(store, key, found["home"], found["epoch"], found["version"])
 
@@ -145,7 +145,7 @@ class MongoRecords:
         identity = {"store": row.store, "key": row.key}
         values = {"home": row.home, "epoch": row.epoch, "version": row.version}
         collection = self._collection(self._placements)
-        with within(deadline.require("placing a key")):
+        with limited(deadline.require("placing a key")):
             if expected:
                 done = (collection.update_one({"_id": identity, "version": expected}, {"$set": values})).matched_count
             else:

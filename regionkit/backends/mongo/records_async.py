@@ -19,7 +19,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from regionkit.backends.mongo.member_async import AsyncMember, within
+from regionkit.backends.mongo.member_async import AsyncMember, limited
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.core.deadline import Deadline
 from regionkit.facts.history import HistoryRow
@@ -53,7 +53,7 @@ class AsyncMongoRecords:
 
     async def create(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make the collections and their indexes, and the first history row when there is none."""
-        with within(deadline.require("making the collections")):
+        with limited(deadline.require("making the collections")):
             histories = self._collection(self._histories, "linearizable")
             await histories.create_index("parent", unique=True)
             await self._collection(self.markers).create_index("written_at")
@@ -72,7 +72,7 @@ class AsyncMongoRecords:
             "origin": row.origin,
             "written_at": self._member.place.clock.wall(),
         }
-        with within(deadline.require("writing a history row")):
+        with limited(deadline.require("writing a history row")):
             try:
                 await self._collection(self._histories).insert_one(document)
             except DuplicateKeyError:
@@ -116,7 +116,7 @@ class AsyncMongoRecords:
             "partition": "",
             "written_at": self._member.place.clock.wall(),
         }
-        with within(deadline.require("settling a key")):
+        with limited(deadline.require("settling a key")):
             try:
                 await self._collection(self.markers).insert_one(document)
             except DuplicateKeyError:
@@ -126,7 +126,7 @@ class AsyncMongoRecords:
     async def sweep(self, deadline: Deadline, before: float, most: int) -> int:
         """Delete at most `most` markers written before `before` (wall-clock seconds); how many were."""
         collection = self._collection(self.markers)
-        with within(deadline.require("sweeping markers")):
+        with limited(deadline.require("sweeping markers")):
             old = await collection.find({"written_at": {"$lt": before}}, {"_id": 1}).limit(most).to_list()
             if not old:
                 return 0
@@ -137,7 +137,7 @@ class AsyncMongoRecords:
         self, deadline: Deadline, store: str, key: str, read: str = "majority"
     ) -> Placement | None:
         """The row of a directory; None when there is none."""
-        with within(deadline.require("looking a placement up")):
+        with limited(deadline.require("looking a placement up")):
             found = await self._collection(self._placements, read).find_one({"_id": {"store": store, "key": key}})
         return None if found is None else Placement(store, key, found["home"], found["epoch"], found["version"])
 
@@ -146,7 +146,7 @@ class AsyncMongoRecords:
         identity = {"store": row.store, "key": row.key}
         values = {"home": row.home, "epoch": row.epoch, "version": row.version}
         collection = self._collection(self._placements)
-        with within(deadline.require("placing a key")):
+        with limited(deadline.require("placing a key")):
             if expected:
                 done = (
                     await collection.update_one({"_id": identity, "version": expected}, {"$set": values})

@@ -10,18 +10,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from typing import Any
 
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
 
-from regionkit.backends.redis.block_connection import RedisConnection, Work
+from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.classify import classify, refused
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.guard import Guard
 from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency import Lock, Slots
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
@@ -34,33 +34,41 @@ __all__ = ["RedisCheckout", "RedisPool"]
 class RedisCheckout:
     """One connection, for one block. Not shared."""
 
-    __slots__ = ("_pool", "_recheck", "_until", "guarded", "wire", "work")
+    __slots__ = ("_deadline", "_guard", "_pool", "guarded", "wire", "work")
 
-    def __init__(self, pool: RedisPool, wire: RedisConnection, work: Work) -> None:
+    def __init__(self, pool: RedisPool, wire: RedisConnection, deadline: Deadline, *, reading: bool) -> None:
         self._pool = pool
         self.wire = wire
-        self.work = work
+        self.work = wire.begin(deadline, reading=reading)
         self.guarded = False
-        self._until = 0.0
-        self._recheck: Callable[[Observation], float] | None = None
+        self._deadline = deadline
+        self._guard: Guard | None = None
 
     @property
     def observation(self) -> Observation:
         """What the server last said on this connection."""
         return self.wire.observation
 
-    def observe(self) -> Observation:
+    def observe(self, within: float = FOREVER) -> Observation:
         """Ask the server where it stands, on this connection."""
-        return self.wire.observe()
+        if not 0.0 < within < self._deadline.remaining():
+            return self.wire.observe()
+        self.wire.stop()
+        self.wire.start(Deadline(self._pool.clock, within))
+        observation = self.wire.observe()
+        if not self.wire.expired:
+            self.wire.stop()
+            self.wire.start(self._deadline)
+        return observation
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a command that is sent after `until`, ask the server anew."""
-        self.guarded, self._until, self._recheck = True, until, recheck
+    def keep(self, guard: Guard) -> None:
+        """Before each command that finds the guard due, ask the server anew."""
+        self.guarded, self._guard = True, guard
 
     def recheck(self) -> None:
         """Ask now, where the time has come."""
-        if self._recheck is not None and self._pool.clock.monotonic() >= self._until:
-            self._until = self._recheck(self.wire.observe())
+        if self._guard is not None and self._guard.due(self._pool.clock.monotonic()):
+            self._guard.renew(self.wire.observe())
 
     def release(self) -> None:
         """Give the connection back, or close it."""
@@ -126,7 +134,7 @@ class RedisPool:
         except BaseException:
             slots.release()
             raise
-        return RedisCheckout(self, wire, wire.begin(deadline, reading=kind is Kind.READ))
+        return RedisCheckout(self, wire, deadline, reading=kind is Kind.READ)
 
     def _idle_one(self) -> RedisConnection | None:
         """The connection used last that is still good; others are closed."""

@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import as_driver
-from regionkit.core.deadline import Deadline
+from regionkit.contract.guard import Guard
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 
@@ -32,20 +32,14 @@ SNAPSHOT = {
 
 
 class SqlCheckout:
-    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice.
+    """One pooled connection, for one block. `keeps`: nothing was done to it that the next read could notice."""
 
-    `alone`: no other endpoint could serve the block, so a question may take all the time that is left, not half of it.
-    """
+    __slots__ = ("_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "observation")
 
-    __slots__ = ("_alone", "_deadline", "_endpoint", "_kind", "connection", "driver", "keeps", "observation")
-
-    def __init__(
-        self, endpoint: SqlPool, kind: Kind, connection: BlockConnection, deadline: Deadline, *, alone: bool
-    ) -> None:
+    def __init__(self, endpoint: SqlPool, kind: Kind, connection: BlockConnection, deadline: Deadline) -> None:
         self._endpoint = endpoint
         self._kind = kind
         self._deadline = deadline
-        self._alone = alone
         self.keeps = False
         self.connection = connection
         pooled = connection.connection
@@ -53,14 +47,11 @@ class SqlCheckout:
         self.observation: Observation = pooled.info["observation"]
         driver.start(self, deadline)
 
-    def observe(self) -> Observation:
-        """Ask the server where it stands, on this connection.
-
-        Before the first statement a silence may take half of the time that is left, where another endpoint could serve then.
-        """
+    def observe(self, within: float = FOREVER) -> Observation:
+        """Ask the server where it stands, on this connection."""
         driver, deadline = self.driver, self._deadline
-        if not self._alone and not driver.used and deadline.remaining() > 0.0:
-            driver.deadline = Deadline(self._endpoint.clock, deadline.remaining() / 2.0)
+        if 0.0 < within < deadline.remaining():
+            driver.deadline = Deadline(self._endpoint.clock, within)
         try:
             self.observation = drive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
         finally:
@@ -68,15 +59,14 @@ class SqlCheckout:
                 driver.deadline = deadline
         return self.observation
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+    def keep(self, guard: Guard) -> None:
+        """Before each statement that finds the guard due, ask the server anew."""
         clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
         connection = self.connection.connection.dbapi_connection
 
         def before_statement() -> None:
-            nonlocal until
-            if clock.monotonic() >= until:
-                until = recheck(server.observe(connection))
+            if guard.due(clock.monotonic()):
+                guard.renew(server.observe(connection))
 
         driver.guard = before_statement
 

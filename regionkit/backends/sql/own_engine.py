@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import sqlalchemy
@@ -24,8 +23,9 @@ from regionkit.backends.sql.endpoint import SqlRows
 from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.server import SqlContext
+from regionkit.contract.guard import Guard
 from regionkit.core.concurrency import Lock
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -37,35 +37,29 @@ __all__ = ["OwnEngineCheckout", "OwnEngineEndpoint"]
 class OwnEngineCheckout:
     """One connection of the application's pool, for one block. `keeps` is for the handle to set, and means nothing here."""
 
-    __slots__ = ("_alone", "_deadline", "_endpoint", "connection", "driver", "keeps", "observation")
+    __slots__ = ("_deadline", "_endpoint", "connection", "driver", "keeps", "observation")
 
-    def __init__(
-        self, endpoint: OwnEngineEndpoint, connection: OwnEngineConnection, deadline: Deadline, *, alone: bool
-    ) -> None:
+    def __init__(self, endpoint: OwnEngineEndpoint, connection: OwnEngineConnection, deadline: Deadline) -> None:
         self._endpoint = endpoint
         self._deadline = deadline
-        self._alone = alone
         self.keeps = False
         self.connection = connection
         self.driver = connection.driver
         self.observation = endpoint.known(connection)
 
-    def observe(self) -> Observation:
+    def observe(self, within: float = FOREVER) -> Observation:
         """Ask the server where it stands, on this connection."""
         left = self._deadline.require("a question")
-        if not self._alone and not self.driver.used:
-            left /= 2.0
-        self.observation = self._endpoint.asked(self.connection, left)
+        self.observation = self._endpoint.asked(self.connection, min(left, within))
         return self.observation
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+    def keep(self, guard: Guard) -> None:
+        """Before each statement that finds the guard due, ask the server anew."""
         endpoint, connection = self._endpoint, self.connection
 
         def before_statement() -> None:
-            nonlocal until
-            if endpoint.clock.monotonic() >= until:
-                until = recheck(endpoint.observe(connection))
+            if guard.due(endpoint.clock.monotonic()):
+                guard.renew(endpoint.observe(connection))
 
         self.driver.guard = before_statement
 
@@ -125,7 +119,7 @@ class OwnEngineEndpoint(SqlRows):
             raise self._silent() from error
         except Exception as error:
             raise unreached(self._place, error) from error
-        return OwnEngineCheckout(self, connection, deadline, alone=timeout >= deadline.remaining())
+        return OwnEngineCheckout(self, connection, deadline)
 
     def _taken(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
         try:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import sqlalchemy
@@ -23,8 +22,9 @@ from regionkit.backends.sql.endpoint_async import AsyncSqlRows
 from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.server import SqlContext
+from regionkit.contract.guard import Guard
 from regionkit.core.concurrency_async import AsyncLock
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -36,35 +36,29 @@ __all__ = ["AsyncOwnEngineCheckout", "AsyncOwnEngineEndpoint"]
 class AsyncOwnEngineCheckout:
     """One connection of the application's pool, for one block. `keeps` is for the handle to set, and means nothing here."""
 
-    __slots__ = ("_alone", "_deadline", "_endpoint", "connection", "driver", "keeps", "observation")
+    __slots__ = ("_deadline", "_endpoint", "connection", "driver", "keeps", "observation")
 
-    def __init__(
-        self, endpoint: AsyncOwnEngineEndpoint, connection: OwnEngineConnection, deadline: Deadline, *, alone: bool
-    ) -> None:
+    def __init__(self, endpoint: AsyncOwnEngineEndpoint, connection: OwnEngineConnection, deadline: Deadline) -> None:
         self._endpoint = endpoint
         self._deadline = deadline
-        self._alone = alone
         self.keeps = False
         self.connection = connection
         self.driver = connection.driver
         self.observation = endpoint.known(connection)
 
-    async def observe(self) -> Observation:
+    async def observe(self, within: float = FOREVER) -> Observation:
         """Ask the server where it stands, on this connection."""
         left = self._deadline.require("a question")
-        if not self._alone and not self.driver.used:
-            left /= 2.0
-        self.observation = await self._endpoint.asked(self.connection, left)
+        self.observation = await self._endpoint.asked(self.connection, min(left, within))
         return self.observation
 
-    def guard(self, until: float, recheck: Callable[[Observation], float]) -> None:
-        """Before a statement that begins after `until`, ask the server anew; `recheck` gives the next instant, or raises."""
+    def keep(self, guard: Guard) -> None:
+        """Before each statement that finds the guard due, ask the server anew."""
         endpoint, connection = self._endpoint, self.connection
 
         def before_statement() -> None:
-            nonlocal until
-            if endpoint.clock.monotonic() >= until:
-                until = recheck(endpoint.observe(connection))
+            if guard.due(endpoint.clock.monotonic()):
+                guard.renew(endpoint.observe(connection))
 
         self.driver.guard = before_statement
 
@@ -124,7 +118,7 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
             raise self._silent() from error
         except Exception as error:
             raise unreached(self._place, error) from error
-        return AsyncOwnEngineCheckout(self, connection, deadline, alone=timeout >= deadline.remaining())
+        return AsyncOwnEngineCheckout(self, connection, deadline)
 
     def _taken(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
         try:

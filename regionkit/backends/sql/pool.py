@@ -80,15 +80,14 @@ class SqlPool:
             error = deadline_error(self._place, f"all {self._size} connections are in use.", fix)
             error.blames_endpoint = False
             raise error
-        alone = timeout >= deadline.remaining()
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
                 connection = self._kept_one()
             if connection is None:
                 within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
-                connection = self._checkout(self.engine(kind), within)
-            checkout = SqlCheckout(self, kind, connection, deadline, alone=alone)
+                connection = self._connected_within(self.engine(kind), within)
+            checkout = SqlCheckout(self, kind, connection, deadline)
             self._widen(connection, deadline)
         except BaseException:
             if connection is not None:
@@ -104,7 +103,7 @@ class SqlPool:
             drive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
             info["limit"] = deadline.timeout
 
-    def _checkout(self, engine: Engine, deadline: Deadline) -> BlockConnection:
+    def _connected_within(self, engine: Engine, deadline: Deadline) -> BlockConnection:
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return drive(self._connect, engine)
@@ -222,7 +221,7 @@ class SqlPool:
             deadline = Deadline(self._place.clock, connecting if connection is None else timeout)
             try:
                 if connection is None:
-                    connection = self._monitor = self._checkout(self._monitor_engine(), deadline)
+                    connection = self._monitor = self._connected_within(self._monitor_engine(), deadline)
                     return connection.connection.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.connection.dbapi_connection).deadline = deadline
                 return drive(self.server.observe, connection.connection.dbapi_connection)

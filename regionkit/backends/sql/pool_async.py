@@ -79,15 +79,14 @@ class AsyncSqlPool:
             error = deadline_error(self._place, f"all {self._size} connections are in use.", fix)
             error.blames_endpoint = False
             raise error
-        alone = timeout >= deadline.remaining()
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
                 connection = await self._kept_one()
             if connection is None:
                 within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
-                connection = await self._checkout(self.engine(kind), within)
-            checkout = AsyncSqlCheckout(self, kind, connection, deadline, alone=alone)
+                connection = await self._connected_within(self.engine(kind), within)
+            checkout = AsyncSqlCheckout(self, kind, connection, deadline)
             await self._widen(connection, deadline)
         except BaseException:
             if connection is not None:
@@ -103,7 +102,7 @@ class AsyncSqlPool:
             await adrive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
             info["limit"] = deadline.timeout
 
-    async def _checkout(self, engine: AsyncEngine, deadline: Deadline) -> BlockConnection:
+    async def _connected_within(self, engine: AsyncEngine, deadline: Deadline) -> BlockConnection:
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return await adrive(self._connect, engine)
@@ -221,7 +220,7 @@ class AsyncSqlPool:
             deadline = Deadline(self._place.clock, connecting if connection is None else timeout)
             try:
                 if connection is None:
-                    connection = self._monitor = await self._checkout(self._monitor_engine(), deadline)
+                    connection = self._monitor = await self._connected_within(self._monitor_engine(), deadline)
                     return connection.connection.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.connection.dbapi_connection).deadline = deadline
                 return await adrive(self.server.observe, connection.connection.dbapi_connection)

@@ -1,0 +1,284 @@
+"""How a block gets its connection, as a pure walk: what happened, what is known, and what to do next.
+
+| event      | what is known then                                          | step |
+|------------|-------------------------------------------------------------|------|
+| `Begun`    | the decision names an endpoint                              | `Connect` to it |
+|            | it refuses, and fresh answers may change that (once a walk) | `Refresh`: ask all endpoints |
+|            | it refuses                                                  | `Refuse` |
+| `Asked`    | of a `Refresh`: decide anew                                 | as `Begun` |
+| `Lost`     | nothing was sent: decide anew without that endpoint         | as `Begun`; `GiveUp` when there is none, or no time |
+| `Connected`| the connection speaks to the run that is known              | prove it |
+|            | to another run, and says so by a newer answer               | `TakeIn` that answer |
+|            | to another run, by an older answer                          | `Ask` on this very connection |
+| `Asked`    | of a connection that is not waited for                      | prove it |
+| prove it   | the decision rests on what is no longer known: decide anew  | |
+|            | a session read                                              | `TakePositions` of what was read elsewhere |
+|            | any other                                                   | arrive |
+| `Taken`    | positions are part of the request now: decide anew          | arrive |
+| arrive     | use this endpoint                                           | `Use` |
+|            | wait for this endpoint                                      | `Ask`, until proved or not worth more |
+|            | another endpoint, or none                                   | as `Begun` |
+| `Asked`    | while waiting: decided otherwise, or time is over           | arrive |
+|            | while waiting: not proved yet                               | `Pause`, then `Ask` |
+
+1. An endpoint that was lost in a walk is not asked again in it, and one that was waited for is not waited for again: every
+   walk ends.
+2. `Connect`, `Refresh`, `Refuse` and `GiveUp` let go of the connection in hand.
+3. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from regionkit.errors import RegionKitError
+from regionkit.facts.consistency import Level
+from regionkit.facts.observation import Observation
+from regionkit.facts.request import Kind, Request
+from regionkit.routing.decision import Decision
+from regionkit.routing.snapshot import Snapshot
+from regionkit.routing.verdict import Outcome, Refusal
+
+__all__ = [
+    "FIRST_POLL",
+    "LONGEST_POLL",
+    "Asked",
+    "Begun",
+    "Connect",
+    "Connected",
+    "GiveUp",
+    "Known",
+    "Lost",
+    "Pause",
+    "Refuse",
+    "Step",
+    "TakeIn",
+    "TakePositions",
+    "Taken",
+    "Use",
+    "Walk",
+    "next_step",
+]
+
+FIRST_POLL = 0.001
+LONGEST_POLL = 0.02
+"""How often a waiting read asks the copy, seconds: a millisecond at first, as replication is usually that quick."""
+
+
+class Known(Protocol):
+    """What a walk may look at: what is known at this moment, and the one choke point."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is known of the store."""
+        ...
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def decide(self, request: Request) -> Decision:
+        """`decision.decide` on the snapshot."""
+        ...
+
+    def own(self, request: Request) -> Request:
+        """`request` with what only this call knows: a remembered decision was asked without it."""
+        ...
+
+    def with_entries(self, request: Request) -> Request:
+        """`request` with all that the session asks of this store now."""
+        ...
+
+
+class Walk(msgspec.Struct, frozen=True, gc=False):
+    """Where a walk stands. `held`: the endpoint whose connection is in hand or asked for, -1 for none.
+
+    `waiting`: for that endpoint, until the instant `until`; it is asked again after `poll` seconds.
+    """
+
+    request: Request
+    decision: Decision
+    held: int = -1
+    refreshed: bool = False
+    refreshing: bool = False
+    waiting: bool = False
+    until: float = 0.0
+    poll: float = FIRST_POLL
+
+
+class Begun(msgspec.Struct, frozen=True, gc=False):
+    """There is a decision."""
+
+
+class Connected(msgspec.Struct, frozen=True, gc=False):
+    """A connection is in hand, and this is what its server said last."""
+
+    observation: Observation
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What was asked is known now."""
+
+
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """Positions of what was read elsewhere were taken; `some`: there were any."""
+
+    some: bool
+
+
+class Lost(msgspec.Struct, frozen=True, gc=False):
+    """The endpoint did not give a connection, or it broke before anything was sent. `late`: no time is left."""
+
+    error: RegionKitError
+    late: bool
+
+
+class Connect(msgspec.Struct, frozen=True, gc=False):
+    """Get a connection to this endpoint; then `Connected` or `Lost`."""
+
+    index: int
+
+
+class Refresh(msgspec.Struct, frozen=True, gc=False):
+    """Ask every endpoint; then `Asked`."""
+
+
+class TakeIn(msgspec.Struct, frozen=True, gc=False):
+    """Remember this answer of the connection's server; then `Asked`."""
+
+    observation: Observation
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """Ask on the connection in hand, and remember; then `Asked` or `Lost`."""
+
+
+class Pause(msgspec.Struct, frozen=True, gc=False):
+    """Let `seconds` pass, then `Ask`."""
+
+    seconds: float
+
+
+class TakePositions(msgspec.Struct, frozen=True, gc=False):
+    """Take the positions of what this session read elsewhere; then `Taken`."""
+
+
+class Use(msgspec.Struct, frozen=True, gc=False):
+    """The connection in hand serves the block."""
+
+
+class Refuse(msgspec.Struct, frozen=True, gc=False):
+    """No endpoint may serve; the walk's decision says why."""
+
+
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
+    """No endpoint is left, because of this error."""
+
+    error: RegionKitError
+
+
+Event = Begun | Connected | Asked | Taken | Lost
+Step = Connect | Refresh | TakeIn | Ask | Pause | TakePositions | Use | Refuse | GiveUp
+
+_REFRESH, _ASK, _TAKE_POSITIONS, _USE, _REFUSE = Refresh(), Ask(), TakePositions(), Use(), Refuse()
+replace = msgspec.structs.replace
+_WORTH_ASKING_ANEW = (Refusal.INVALID, Refusal.LOST, Refusal.FENCED)
+"""Refusals that rest on who the owner is: another one may have taken over a moment ago."""
+
+
+def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
+    """What to do after `event`, by the table above."""
+    match event:
+        case Begun():
+            return _go(walk)
+        case Connected(observation):
+            return _connected(walk, observation, known)
+        case Taken(some):
+            if some:
+                walk = _anew(walk, known.with_entries(known.own(walk.request)), known)
+            return _arrive(walk)
+        case Lost(error, late):
+            request = known.own(walk.request)
+            walk = _anew(walk, replace(request, excluded=request.excluded | {walk.held}), known)
+            if walk.decision.outcome is Outcome.REFUSE or late:
+                return walk, GiveUp(error)
+            return _go(walk)
+        case Asked() if walk.refreshing:
+            walk = _anew(walk, replace(known.own(walk.request), fresh=frozenset()), known)
+            return _go(replace(walk, refreshing=False, refreshed=True))
+        case Asked():
+            return _still_waiting(walk, known) if walk.waiting else _prove(walk, known)
+
+
+def _anew(walk: Walk, request: Request, known: Known) -> Walk:
+    return replace(walk, request=request, decision=known.decide(request))
+
+
+def _go(walk: Walk) -> tuple[Walk, Step]:
+    decision = walk.decision
+    if decision.outcome is not Outcome.REFUSE:
+        return replace(walk, held=decision.index, waiting=False), Connect(decision.index)
+    if walk.refreshed or not _worth_asking_anew(decision):
+        return walk, _REFUSE
+    return replace(walk, refreshing=True), _REFRESH
+
+
+def _worth_asking_anew(decision: Decision) -> bool:
+    """Whether fresh answers may change a refusal: of who owns the store, or of where its members stand."""
+    snapshot = decision.snapshot
+    ownerless = snapshot.owner < 0 and not snapshot.leaderless
+    return decision.refusal in _WORTH_ASKING_ANEW or ownerless or any(not e.region for e in snapshot.endpoints)
+
+
+def _connected(walk: Walk, observation: Observation, known: Known) -> tuple[Walk, Step]:
+    before = known.snapshot.endpoints[walk.held].observation
+    if before is not None and before.incarnation == observation.incarnation:
+        return _prove(walk, known)
+    if before is None or observation.sent_at > before.sent_at:
+        return walk, TakeIn(observation)
+    return walk, _ASK
+
+
+def _prove(walk: Walk, known: Known) -> tuple[Walk, Step]:
+    if _rests_on_old(walk.decision, known.snapshot, walk.held):
+        walk = _anew(walk, known.own(walk.request), known)
+    request = walk.request
+    if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
+        return walk, _TAKE_POSITIONS
+    return _arrive(walk)
+
+
+def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
+    """Whether what a decision knew of an endpoint, or of who owns the store, is no longer what is known."""
+    before = decision.snapshot
+    if before is snapshot:
+        return False
+    was, now = before.endpoints[index], snapshot.endpoints[index]
+    known, fresh = was.observation, now.observation
+    same_run = known is not None and fresh is not None and known.incarnation == fresh.incarnation
+    same_owner = (before.owner, before.unrecorded) == (snapshot.owner, snapshot.unrecorded)
+    return not (same_run and same_owner and was.barred == now.barred and was.allowed is now.allowed)
+
+
+def _arrive(walk: Walk) -> tuple[Walk, Step]:
+    decision = walk.decision
+    if decision.index != walk.held:
+        return _go(walk)
+    if decision.outcome is Outcome.USE:
+        return walk, _USE
+    request = replace(walk.request, wait_until=decision.until, fresh=walk.request.fresh | {walk.held})
+    return replace(walk, request=request, waiting=True, until=decision.until, poll=FIRST_POLL), _ASK
+
+
+def _still_waiting(walk: Walk, known: Known) -> tuple[Walk, Step]:
+    walk = _anew(walk, walk.request, known)
+    decision = walk.decision
+    if decision.outcome is not Outcome.WAIT or decision.index != walk.held:
+        return _arrive(replace(walk, waiting=False))
+    left = walk.until - known.now()
+    if left <= 0.0:
+        request = replace(walk.request, waited=walk.request.waited | {walk.held})
+        return _arrive(_anew(replace(walk, waiting=False), request, known))
+    return replace(walk, poll=min(2.0 * walk.poll, LONGEST_POLL)), Pause(min(walk.poll, left))
