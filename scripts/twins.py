@@ -32,7 +32,7 @@ RULES = [
     (r"\b__aexit__\b", "__exit__"),
     (r"\b__aiter__\b", "__iter__"),
     (r"\bAsync(?=[A-Z])", ""),
-    (r"\basync_backend_of\b", "backend_of"),
+    (r"\basync_(backend_of|backing_of)\b", r"\1"),
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
     (r"\bspawn_async\b", "spawn"),
     (r"\bcreate_async_engine\b", "create_engine"),

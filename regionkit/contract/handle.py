@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from regionkit.contract.checkout import Checkout
-from regionkit.facts.position import Position
+from regionkit.contract.progress import Progress
 
 __all__ = ["Handle"]
 
@@ -32,38 +32,9 @@ class Handle(Protocol):
         """Let go of everything but the checkout."""
         ...
 
-    def position(self) -> Position | None:
-        """Where the newest commit of this block lies; None when nothing was committed or nobody can tell."""
-        ...
-
     @property
-    def commits(self) -> int:
-        """Commits of this block so far; where there is no transaction, writes that were acknowledged."""
-        ...
-
-    @property
-    def used(self) -> bool:
-        """Whether a statement was sent."""
-        ...
-
-    @property
-    def implicit(self) -> bool:
-        """Whether a statement committed by itself."""
-        ...
-
-    @property
-    def expired(self) -> bool:
-        """Whether the server had not answered when the deadline passed."""
-        ...
-
-    @property
-    def unknown(self) -> bool:
-        """Whether a commit was sent and its answer never came."""
-        ...
-
-    @property
-    def warning(self) -> str:
-        """What the server warned of at the commit; "" for nothing."""
+    def progress(self) -> Progress:
+        """What the block has done so far."""
         ...
 
     def outcome(self, result: Any) -> Any:

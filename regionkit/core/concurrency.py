@@ -104,6 +104,11 @@ class Task:
     def __init__(self, thread: threading.Thread) -> None:
         self._thread = thread
 
+    def ended(self, seconds: float) -> None:
+        """Wait until it has ended, at most `seconds`."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
     def stop(self) -> None:
         """Wait a moment until it has ended; the caller has told it to."""
         if self._thread is not threading.current_thread():

@@ -104,6 +104,11 @@ class AsyncTask:
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task
 
+    async def ended(self, seconds: float) -> None:
+        """Wait until it has ended, at most `seconds`."""
+        if self._task is not asyncio.current_task() and not self._task.done():
+            await asyncio.wait({self._task}, timeout=seconds)
+
     async def stop(self) -> None:
         """Cancel and wait until it has ended."""
         if self._task is not asyncio.current_task():

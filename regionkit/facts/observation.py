@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from regionkit.facts.history import Lineage
-from regionkit.facts.position import Reached
+from regionkit.facts.position import Position, Reached
 from regionkit.topology import Role
 
 __all__ = ["Observation"]
@@ -19,12 +19,14 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         incarnation: which run of the server this is.
         lineage: its history rows; None when there are none.
         origin: where it stands, in the server's own words; "" when it can not tell.
-        reached: how far it has come; on the owner, a position that covers every commit acknowledged before `sent_at`.
+        reached: how far it has come for sure; on the owner, a position that covers every commit acknowledged before `sent_at`.
         sent_at: monotonic seconds at which the question left.
         rtt: seconds until the answer.
         synchronous: commits wait for replicas there, so a replica may show what the owner does not show yet.
         waiting: such commits were waiting at that moment, or whether they were can not be seen.
         region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
+        shown: covers all that it may have shown until it answered, which may be more than `reached`: servers show a commit
+            before or after they count it. None: nobody can tell, so what was read is read from the owner.
         term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
     """
 
@@ -39,6 +41,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     waiting: bool = False
     region: str = ""
     term: int = 0
+    shown: Position | None = None
 
     @property
     def recorded(self) -> bool:

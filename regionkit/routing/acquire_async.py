@@ -15,6 +15,7 @@ from regionkit.contract.checkout_async import AsyncCheckout
 from regionkit.contract.guard import Guard
 from regionkit.contract.handle_async import AsyncHandle
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
@@ -95,6 +96,11 @@ class AsyncAcquisition:
     def kind(self) -> Kind:
         """Read or write."""
         return self._class.request.kind
+
+    @property
+    def progress(self) -> Progress:
+        """What the block has done so far."""
+        return NOTHING if self._handle is None else self._handle.progress
 
     # what a walk may look at
 
@@ -271,7 +277,7 @@ class AsyncAcquisition:
         """An error that means "connection gone" as ours; any other as it is."""
         if index < 0 or not isinstance(error, Exception) or isinstance(error, RegionKitError):
             return error
-        if getattr(self._handle, "unknown", False):
+        if self.progress.unknown:
             what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
         store, backend = self.store, self.store.backend(index)
@@ -285,7 +291,7 @@ class AsyncAcquisition:
 
     def _stands_alone(self) -> bool:
         """Whether statements of this write were sent that no rollback takes back."""
-        if self.kind is not Kind.WRITE or self._mode.transaction or not getattr(self._handle, "used", False):
+        if self.kind is not Kind.WRITE or self._mode.transaction or not self.progress.used:
             return False
         return self.store.capabilities is not None and not self.store.capabilities.transactions
 

@@ -145,8 +145,7 @@ class Block(Acquisition, Generic[H]):
         if self._checkout is None or self.deadline is None:
             return False
         if isinstance(error, DeadlineExceeded):
-            silent = getattr(self._handle, "expired", True)
-            return bool(silent) and self.deadline.timeout >= self.store.profile.probe_timeout
+            return self.progress.expired and self.deadline.timeout >= self.store.profile.probe_timeout
         return isinstance(error, RegionUnavailable)
 
     def _of_server(self, error: BaseException) -> bool:
@@ -181,30 +180,30 @@ class Block(Acquisition, Generic[H]):
 
     def _remember(self, error: BaseException | None) -> None:
         """What the session has to know of this block before it goes on."""
-        handle: Any = self._handle
+        progress = self.progress
         checkout, decision = self._checkout, self.decision
         assert checkout is not None and decision is not None
         if self.kind is Kind.READ:
-            if handle.used:
+            if progress.used:
                 self._session.read_at(self.store, decision.index, checkout.observation.incarnation)
             return
-        position, leaderless = handle.position(), self.store.state.snapshot.leaderless
-        if position is None and error is None and handle.used:
+        position, leaderless = progress.position, self.store.state.snapshot.leaderless
+        if position is None and error is None and progress.used:
             # nothing was changed, or the server did not say where: a later position of the owner covers it
             self._session.read_at(self.store, decision.index, checkout.observation.incarnation)
-        elif handle.commits or (handle.unknown and leaderless):
+        elif progress.commits or (progress.unknown and leaderless):
             self.store.state.reached(decision.index, checkout.observation.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, checkout.observation.incarnation, from_read=False)
             self._session.wrote(self.store, entry)
-        if (isinstance(error, OutcomeUnknown) or handle.unknown) and not leaderless:
+        if (isinstance(error, OutcomeUnknown) or progress.unknown) and not leaderless:
             self._session.wrote(self.store, OWNER_ONLY)  # it may be there: only the owner knows
         if isinstance(error, OutcomeUnknown):
             error.store = error.store or self.store.name
             error.key = error.key or self.key or None
             error.partition = self.store.partition
-        if handle.warning:
+        if progress.warning:
             region = decision.snapshot.endpoints[decision.index].region
-            self.store.hooks.emit(ReplicationUnknown(self.store.name, region, handle.warning))
+            self.store.hooks.emit(ReplicationUnknown(self.store.name, region, progress.warning))
 
     def _served(self) -> Request:
         """What the decision that serves this block was asked; of a write, with what the session saw before it."""
@@ -236,20 +235,9 @@ class Block(Acquisition, Generic[H]):
         return self.store.entry_of(self.index, self._checkout.observe())
 
     @property
-    def implicit(self) -> bool:
-        """Whether a statement committed by itself."""
-        return bool(getattr(self._handle, "implicit", False))
-
-    @property
     def partially_committed(self) -> bool:
         """Whether a part of a write was committed before its end: by db.commit(), or by a statement (DDL on MariaDB)."""
-        handle: Any = self._handle
-        return self.kind is Kind.WRITE and handle is not None and bool(handle.implicit or handle.commits)
-
-    @property
-    def used(self) -> bool:
-        """Whether a statement was sent."""
-        return bool(getattr(self._handle, "used", False))
+        return self.kind is Kind.WRITE and bool(self.progress.implicit or self.progress.commits)
 
     def route(self) -> Route | None:
         """Where the block went; None when it was refused."""

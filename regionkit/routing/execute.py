@@ -234,14 +234,17 @@ class Execution:
     def _may_write_again(self, error: BaseException) -> bool:
         block = self._block
         unsent = (
-            isinstance(error, RegionUnavailable) and error.committed == "no" and block is not None and not block.used
+            isinstance(error, RegionUnavailable)
+            and error.committed == "no"
+            and block is not None
+            and not block.progress.used
         )
         return (unsent or self._rolled_back(error)) and self._store.budget.spend()
 
     def _may_write_keyed_again(self, error: BaseException) -> bool:
         if isinstance(error, OutcomeUnknown):
             self._unknown = error
-        if self._block is not None and self._block.implicit:
+        if self._block is not None and self._block.progress.implicit:
             return False
         if self._unknown is not None and isinstance(error, NoEligibleEndpoint):
             self._runs -= 1  # refused by a breaker: no run was started

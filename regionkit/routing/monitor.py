@@ -14,9 +14,9 @@ from __future__ import annotations
 import random
 
 from regionkit.contract.endpoint import EndpointBackend
-from regionkit.core.concurrency import Flag, Task, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.core.supervisor import Supervisor
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
@@ -34,61 +34,53 @@ MARKERS_KEPT = 86_400.0
 
 
 class Monitor:
-    """The background loops of one kit. `start` and `stop` may be called again."""
+    """The background jobs of one kit. `start` and `stop` may be called again."""
 
     def __init__(self, stores: list[RoutedStore]) -> None:
         self._stores = stores
-        self._tasks: list[Task] = []
-        self._stopping: Flag | None = None
+        self._jobs = Supervisor()
 
     def start(self) -> None:
-        """Start a loop per endpoint."""
-        stopping = self._stopping = Flag()
+        """Start a job per endpoint."""
         for store in self._stores:
             for index, backend in enumerate(store.backends):
                 if backend is not None:
-                    watch = _Watch(store, index, backend, stopping)
-                    self._tasks.append(spawn(f"regionkit {store.name} {index}", watch.run))
+                    watch = _Watch(store, index, backend)
+                    every = store.profile.probe_every
+                    self._jobs.start(f"{store.source} {index}", watch.round, watch.failed, longest_back_off=every)
 
     def stop(self) -> None:
-        """End the loops; one that is stuck in a driver is left behind."""
-        if self._stopping is not None:
-            self._stopping.set()
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.stop()
+        """End the jobs; one that is stuck in a driver is left behind."""
+        self._jobs.stop(within=0.0)
 
 
 class _Watch:
-    """The loop of one endpoint."""
+    """The job of one endpoint."""
 
-    def __init__(self, store: RoutedStore, index: int, backend: EndpointBackend, stopping: Flag) -> None:
+    def __init__(self, store: RoutedStore, index: int, backend: EndpointBackend) -> None:
         self._store = store
         self._index = index
         self._backend = backend
-        self._stopping = stopping
         self._random = random.Random()
         self._sweep_at = store.clock.monotonic() + SWEEP_EVERY * self._random.random()
         self._prove_at = 0.0
 
-    def run(self) -> None:
-        """Ask, until told to stop."""
-        profile = self._store.profile
-        while not self._stopping.is_set():
-            pause = profile.probe_every
-            if self._store.refused(self._index):  # a member of a cluster that has said where it stands
-                self._backend.close()
-                return
-            try:
-                observation = self._store.probe(self._index)
-                if observation is not None:
-                    pause = profile.sample_every
-                    self._record_promotion(observation)
-                    self._sweep(observation)
-            except Exception as error:
-                region = self._store.state.snapshot.endpoints[self._index].region
-                self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))
-            self._stopping.wait(pause * (0.9 + 0.2 * self._random.random()))
+    def round(self) -> float | None:
+        """Ask once; seconds until the next question."""
+        if self._store.refused(self._index):  # a member of a cluster that has said where it stands
+            self._backend.close()
+            return None
+        observation = self._store.probe(self._index)
+        if observation is None:
+            return self._store.profile.probe_every
+        self._record_promotion(observation)
+        self._sweep(observation)
+        return self._store.profile.sample_every
+
+    def failed(self, error: Exception) -> None:
+        """A round raised something unexpected."""
+        region = self._store.state.snapshot.endpoints[self._index].region
+        self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))
 
     def _record_promotion(self, observation: Observation) -> None:
         """Write the history row of a promotion that the server proves."""

@@ -19,9 +19,10 @@ from regionkit.topology.stores import Store
 from regionkit.topology.strategies import WritePartitioning
 from regionkit.topology.validation import check_name, did_you_mean, sequence_of, shown
 
-__all__ = ["Topology"]
+__all__ = ["NAMESPACE", "Topology"]
 
-_NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,30}")
+NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,21}")
+"""What a namespace may be: part of every table, key, queue and xid, and an xid has room for no more."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -29,7 +30,7 @@ class Topology:
     """Which regions there are, and which stores live where. Immutable; shared freely by threads and tasks.
 
     Attributes:
-        namespace: prefix of every table, key, queue and xid that regionkit makes; `[a-z][a-z0-9_]{0,30}`.
+        namespace: prefix of every table, key, queue and xid that regionkit makes; `[a-z][a-z0-9_]{0,21}`.
         control: name of the store that keeps directories, leases and failovers; None: there is none.
         regions: in the order given.
         stores: in the order given; none is a mere reference.
@@ -57,7 +58,7 @@ class Topology:
                 that can not be decided; a primary outside its store's residency; endpoints that the store's strategy
                 can not work with; a control store that is none of the stores.
         """
-        check_name("namespace", namespace, _NAMESPACE)
+        check_name("namespace", namespace, NAMESPACE)
         object.__setattr__(self, "namespace", namespace)
         object.__setattr__(self, "control", control)
         object.__setattr__(self, "regions", sequence_of("regions", regions, Region))

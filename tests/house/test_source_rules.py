@@ -12,7 +12,12 @@ PACKAGE = ROOT / "regionkit"
 LONGEST = 400
 UNSAFE = frozenset({"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle"})
 CHOICES = frozenset({"demo/workload.py"})  # which airports the demo's visitors look at: nothing that could be guessed
-JITTER = frozenset({"routing/monitor.py", "routing/monitor_async.py", "routing/store_state.py", "demo/workload.py"})
+JITTER = frozenset(
+    {
+        *("core/supervisor.py", "core/supervisor_async.py", "routing/monitor.py", "routing/monitor_async.py"),
+        *("routing/store_state.py", "demo/workload.py"),
+    }
+)
 PLACES = re.compile(
     r"(?<![\w.$~/])/(?:work|root)(?![\w-])|"
     + "|".join(("pypi" + r"\.org", "python" + "hosted", "--index" + "-url", "PIP_" + "INDEX"))

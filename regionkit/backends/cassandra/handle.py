@@ -23,6 +23,7 @@ from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows import CassandraRows
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
 from regionkit.errors import DeadlineExceeded, UsageError
@@ -326,6 +327,12 @@ class CassandraHandle:
         for pending in self._pending:
             pending.give_up()
 
+    @property
+    def progress(self) -> Progress:
+        """What the block has done so far: the handle itself counts."""
+        return self
+
+    @property
     def position(self) -> Levels | None:
         """The levels of what was written and read, when something was written.
 

@@ -22,6 +22,7 @@ from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.errors import DeadlineExceeded, UsageError
@@ -325,6 +326,12 @@ class AsyncCassandraHandle:
         for pending in self._pending:
             pending.give_up()
 
+    @property
+    def progress(self) -> Progress:
+        """What the block has done so far: the handle itself counts."""
+        return self
+
+    @property
     def position(self) -> Levels | None:
         """The levels of what was written and read, when something was written.
 

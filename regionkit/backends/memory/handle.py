@@ -17,11 +17,11 @@ from regionkit.backends.memory.client import MemoryMapping
 from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
 from regionkit.contract.checkout import Checkout, TakeCheckout
 from regionkit.contract.guard import Guard
+from regionkit.contract.progress import NOTHING, BlockProgress, Progress
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable, TransactionRolledBack, UsageError
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ class MemoryCheckout:
         "_wait_ends",
         "deadline",
         "endpoint",
-        "expired",
         "observation",
+        "progress",
     )
 
     def __init__(self, endpoint: MemoryEndpoint, deadline: Deadline) -> None:
         self.endpoint = endpoint
         self.deadline = deadline
-        self.expired = False
+        self.progress = BlockProgress()
         self.observation = endpoint.look()
         self._run = endpoint.node.run
         self._asked_at: float | None = None
@@ -88,7 +88,7 @@ class MemoryCheckout:
         if node.is_down or node.run != self._run:
             raise self.lost()
         if node.is_frozen:
-            self.expired = True
+            self.progress.expired = True
             self.endpoint.pass_time(min(within, self.deadline.remaining()))
             raise self.endpoint.late()
         self.deadline.require(
@@ -116,17 +116,13 @@ class MemoryHandle:
         "_began",
         "_changes",
         "_checkout",
-        "_commits",
         "_data",
         "_endpoint",
         "_is_over",
         "_kept",
         "_kind",
-        "_position",
         "_read",
         "_read_all",
-        "_unknown",
-        "_used",
         "_whole",
         "native",
     )
@@ -142,10 +138,6 @@ class MemoryHandle:
         self._kept: dict[Meta, Any] = {}
         self._read: set[str | Meta] = set()
         self._read_all = False
-        self._position: Position | None = None
-        self._commits = 0
-        self._used = False
-        self._unknown = False
         self._is_over = False
         self.native: Any = MemoryMapping(self)
 
@@ -205,7 +197,7 @@ class MemoryHandle:
             )
         assert self._checkout is not None, "a block in memory takes its connection when it opens"
         self._checkout.check()
-        self._used = True
+        self._checkout.progress.used = True
         if self._data is not None:
             return self._data
         node, world = self._endpoint.node, self._endpoint.world
@@ -235,7 +227,7 @@ class MemoryHandle:
             try:
                 self._endpoint.stalled(self._checkout.deadline.remaining(), waits=True)
             except DeadlineExceeded as error:
-                self._checkout.expired = True
+                self._checkout.progress.expired = True
                 raise self._unanswered() from error
         self._checkout.check()
         position, is_lost = self._commit()
@@ -245,7 +237,7 @@ class MemoryHandle:
             raise self._unanswered() from error
         if is_lost:
             raise self._unanswered()
-        self._position, self._commits = position, 1
+        self._checkout.progress.position, self._checkout.progress.commits = position, 1
 
     def _commit(self) -> tuple[int, bool]:
         """The position, and whether its reply is lost on the way."""
@@ -276,7 +268,7 @@ class MemoryHandle:
             return position, is_lost
 
     def _unanswered(self) -> OutcomeUnknown:
-        self._unknown = True
+        self._checkout.progress.unknown = True
         return OutcomeUnknown(
             f"a commit was sent to {self._endpoint.region} of {self._endpoint.store!r} and no answer came.",
             why="the reply was lost, or the region is frozen.",
@@ -302,39 +294,10 @@ class MemoryHandle:
             with self._endpoint.world.lock:
                 self._unpin()
 
-    def position(self) -> Position | None:
-        """Where the commit of this block lies."""
-        return self._position
-
     @property
-    def commits(self) -> int:
-        """1 once it is committed."""
-        return self._commits
-
-    @property
-    def used(self) -> bool:
-        """Whether anything was asked or changed."""
-        return self._used
-
-    @property
-    def implicit(self) -> bool:
-        """Nothing commits by itself."""
-        return False
-
-    @property
-    def expired(self) -> bool:
-        """Whether the region was frozen until the deadline."""
-        return self._checkout is not None and bool(self._checkout.expired)
-
-    @property
-    def unknown(self) -> bool:
-        """Whether the commit was not answered."""
-        return self._unknown
-
-    @property
-    def warning(self) -> str:
-        """There are none."""
-        return ""
+    def progress(self) -> Progress:
+        """What the block has done so far: its connection counts."""
+        return NOTHING if self._checkout is None else self._checkout.progress
 
     def outcome(self, result: Any) -> Any:
         """What a function of execute_write returned is what the caller gets."""

@@ -36,6 +36,7 @@ from regionkit.backends.mongo.commands import (
 from regionkit.backends.mongo.member import Member
 from regionkit.backends.mongo.observation import as_timestamp, position_of
 from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.progress import Progress
 from regionkit.core.concurrency import Lock
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, UsageError
 from regionkit.facts.consistency import Level
@@ -264,6 +265,12 @@ class MongoHandle:
             self._member.client._return_server_session(session._server_session)
             session._server_session = None
 
+    @property
+    def progress(self) -> Progress:
+        """What the block has done so far: the handle itself counts."""
+        return self
+
+    @property
     def position(self) -> Position | None:
         """Where the newest majority write of this block lies."""
         return None if self._below or not self.commits else self._position

@@ -35,6 +35,7 @@ from regionkit.backends.mongo.commands import (
 from regionkit.backends.mongo.member_async import AsyncMember
 from regionkit.backends.mongo.observation import as_timestamp, position_of
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.progress import Progress
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, UsageError
 from regionkit.facts.consistency import Level
@@ -263,6 +264,12 @@ class AsyncMongoHandle:
             self._member.client._return_server_session(session._server_session)
             session._server_session = None
 
+    @property
+    def progress(self) -> Progress:
+        """What the block has done so far: the handle itself counts."""
+        return self
+
+    @property
     def position(self) -> Position | None:
         """Where the newest majority write of this block lies."""
         return None if self._below or not self.commits else self._position

@@ -39,7 +39,7 @@ class Work:
         reading: the block may only read.
         used: a command was sent.
         sent: writes whose answer is still to come.
-        acknowledged: writes that were answered.
+        commits: writes that were answered.
         position: offset behind the last of them; None when it was not asked, or others were sent since.
         expired: the server had not answered when the deadline passed.
         changed: the connection is another one than it was: it serves no further block.
@@ -47,18 +47,33 @@ class Work:
         queuing: the server queues commands, after MULTI.
     """
 
-    __slots__ = ("acknowledged", "changed", "expired", "opened", "position", "queuing", "reading", "sent", "used")
+    __slots__ = ("changed", "commits", "expired", "opened", "position", "queuing", "reading", "sent", "used")
 
     def __init__(self, *, reading: bool) -> None:
         self.reading = reading
         self.used = False
         self.sent = 0
-        self.acknowledged = 0
+        self.commits = 0
         self.position: int | None = None
         self.expired = False
         self.changed = False
         self.opened = False
         self.queuing = False
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a write was sent and its answer never came."""
+        return self.sent > 0
+
+    @property
+    def implicit(self) -> bool:
+        """Never: on Redis each write stands by itself, and `commits` counts them."""
+        return False
+
+    @property
+    def warning(self) -> str:
+        """Redis warns of nothing."""
+        return ""
 
 
 class AsyncRedisConnection(AsyncStream):
@@ -261,7 +276,7 @@ class AsyncRedisConnection(AsyncStream):
         """All was answered: the writes are acknowledged, unless it is sure that none was done."""
         refused = error is not None and is_read_only(error) and not self._good
         if not isinstance(error, redis.exceptions.ExecAbortError) and not refused and (self._good or self._partial):
-            work.acknowledged += work.sent
+            work.commits += work.sent
         work.sent, self._good, self._partial = 0, False, False
         if not self._carrying:
             return

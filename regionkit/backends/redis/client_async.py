@@ -11,8 +11,8 @@ from typing import Any
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, Work, over
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
-from regionkit.facts.position import Position
 from regionkit.facts.request import Kind
 
 __all__ = ["AsyncRedisHandle", "AsyncRoutedPipeline", "AsyncRoutedRedis", "Shared"]
@@ -245,40 +245,15 @@ class AsyncRedisHandle:
         self._closed = True
         self.wire = None
 
-    def position(self) -> Position | None:
-        """Where the newest write of this block lies, when its answer carried it."""
-        return None if self._work is None else self._work.position
-
     @property
-    def commits(self) -> int:
-        """Writes that were acknowledged."""
-        return 0 if self._work is None else self._work.acknowledged
-
-    @property
-    def used(self) -> bool:
-        """Whether a command was sent."""
-        return self._work is not None and self._work.used
-
-    @property
-    def implicit(self) -> bool:
-        """Whether a statement committed by itself: on Redis each does, and `commits` counts them."""
-        return False
-
-    @property
-    def expired(self) -> bool:
-        """Whether the server had not answered when the deadline passed."""
-        work = self._work
-        return work is not None and (work.expired or (self.wire is not None and self.wire.expired))
-
-    @property
-    def unknown(self) -> bool:
-        """Whether a write was sent and its answer never came."""
-        return self._work is not None and self._work.sent > 0
-
-    @property
-    def warning(self) -> str:
-        """Redis warns of nothing."""
-        return ""
+    def progress(self) -> Progress:
+        """What the block has done so far: its connection counts."""
+        work, wire = self._work, self.wire
+        if work is None:
+            return NOTHING
+        if wire is not None and wire.expired:
+            work.expired = True
+        return work
 
     def outcome(self, result: Any) -> Any:
         """What a function of execute_write returned; a keyed one that returned nothing, or its pipeline, has the replies."""

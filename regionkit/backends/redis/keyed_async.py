@@ -148,14 +148,14 @@ class AsyncKeyed:
         if text_of(what) == "failed":
             number, error = int(rest[0]), error_of(text_of(rest[1]))
             if number == 1:
-                work.acknowledged, work.position = 0, None
+                work.commits, work.position = 0, None
             else:
                 error.add_note(f"{number - 1} commands before it are done, and the idempotency key is used.")
             raise error
         marker, _ = await find_marker(wire, self._key, self._shared)
         if marker is not None and marker.applied:
             raise Claimed(marker)
-        work.acknowledged, work.position = 0, None
+        work.commits, work.position = 0, None
         raise TransactionRolledBack(
             "a keyed write came too late: its key was settled meanwhile.",
             why="kit.resolve() had said that this write did not happen, so it must not happen any more.",

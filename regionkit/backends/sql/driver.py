@@ -32,7 +32,7 @@ class DriverState:
     commits: int = 0
     commit_state: str = "none"
     expired: bool = False
-    warned: str = ""
+    warning: str = ""
     used: bool = False
     implicit: bool = False
     guard: Callable[[], None] | None = None
@@ -45,8 +45,13 @@ class DriverState:
     def start(self, holder: object, deadline: Deadline) -> None:
         """A block takes the connection: what an earlier one left is over."""
         self.holder, self.deadline, self.position, self.commits = holder, deadline, None, 0
-        self.commit_state, self.used, self.implicit, self.warned = "none", False, False, ""
+        self.commit_state, self.used, self.implicit, self.warning = "none", False, False, ""
         self.guard, self.keyed, self.finishing, self.ended, self.dirty = None, False, False, False, False
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a COMMIT was sent and its answer never came."""
+        return self.commit_state == "sent"
 
     def require_marker(self) -> None:
         """Before COMMIT: a keyed write commits once, at its end, in the transaction that its marker stands in.

@@ -16,8 +16,8 @@ from sqlalchemy import orm
 from regionkit.backends.sql.bridge import Engine, drive, native_connection, open_session, resume
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
-from regionkit.facts.position import Position
 from regionkit.facts.request import Kind
 from regionkit.topology import SessionOptions
 
@@ -184,41 +184,10 @@ class SqlHandle:
         """The transaction holds an idempotency marker: only the block's end may end it."""
         self._checkout.driver.keyed = True
 
-    def position(self) -> Position | None:
-        """Where the newest commit of this block lies."""
-        position: Position | None = None if self._checkout is None else self._checkout.driver.position
-        return position
-
     @property
-    def commits(self) -> int:
-        """Commits of this block so far."""
-        return 0 if self._checkout is None else self._checkout.driver.commits
-
-    @property
-    def used(self) -> bool:
-        """Whether a statement was sent."""
-        return self._checkout is not None and self._checkout.driver.used
-
-    @property
-    def implicit(self) -> bool:
-        """Whether a statement committed by itself (DDL on MariaDB)."""
-        return self._checkout is not None and self._checkout.driver.implicit
-
-    @property
-    def expired(self) -> bool:
-        """Whether the server had not answered when the deadline passed."""
-        return self._checkout is not None and self._checkout.driver.expired
-
-    @property
-    def unknown(self) -> bool:
-        """Whether a COMMIT was sent and its answer never came."""
-        connection = self._connection
-        return connection is not None and connection.invalidated and self._checkout.driver.commit_state == "sent"
-
-    @property
-    def warning(self) -> str:
-        """What the server warned of at COMMIT."""
-        return "" if self._checkout is None else self._checkout.driver.warned
+    def progress(self) -> Progress:
+        """What the block has done so far: the driver's connection counts."""
+        return NOTHING if self._checkout is None else self._checkout.driver
 
     def outcome(self, result: Any) -> Any:
         """What a function of execute_write returned is what the caller gets."""

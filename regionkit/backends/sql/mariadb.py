@@ -18,6 +18,7 @@ from pymysql.constants import CR
 from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
+from regionkit.backends.sql.classify import is_unknown_at_commit
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
 from regionkit.backends.sql.observation import gtids
 from regionkit.core.deadline import Deadline
@@ -246,7 +247,12 @@ class _Dialect:
         driver.left("COMMIT")
         crash_point("write.before_commit")
         driver.commit_state = "sent"
-        dbapi_connection.commit()
+        try:
+            dbapi_connection.commit()
+        except pymysql.err.Error as error:
+            if idle(driver) and not is_unknown_at_commit(error):
+                driver.commit_state = "answered"
+            raise
         crash_point("write.commit_sent")
         driver.commit_state, driver.begun = "answered", False
 

@@ -68,7 +68,7 @@ class _Shared(DriverState):
 
     def _noticed(self, diagnostic: Any) -> None:
         if "synchronous replication" in (diagnostic.message_primary or ""):
-            self.warned = diagnostic.message_primary
+            self.warning = diagnostic.message_primary
 
 
 def _bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:

@@ -1,0 +1,60 @@
+"""What goes wrong at an endpoint, as errors of regionkit's: one text for all backends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable
+
+__all__ = ["commit_unanswered", "first_line", "in_use", "too_late", "unavailable"]
+
+
+def first_line(error: BaseException) -> str:
+    """What the driver said, on one line."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def too_late(
+    context: EndpointContext[Any], what: str, *, why: str = "", fix: str = "see kit.status()."
+) -> DeadlineExceeded:
+    """The deadline passed before a connection was there, or before regionkit's own question was answered."""
+    return DeadlineExceeded(
+        what,
+        why=why or "the call's deadline passed before a connection was there; nothing was sent.",
+        fix=fix,
+        store=context.store.name,
+        region=context.endpoint.region,
+    )
+
+
+def in_use(context: EndpointContext[Any], what: str, fix: str) -> DeadlineExceeded:
+    """Every connection was in use until the deadline: that speaks against nobody."""
+    error = too_late(context, what, fix=fix)
+    error.blames_endpoint = False
+    return error
+
+
+def unavailable(context: EndpointContext[Any], what: str, why: str, *, retryable: bool = True) -> RegionUnavailable:
+    """The endpoint can not be used. Nothing was sent."""
+    return RegionUnavailable(
+        what,
+        why=why,
+        fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+        store=context.store.name,
+        region=context.endpoint.region,
+        retryable=retryable,
+    )
+
+
+def commit_unanswered(context: EndpointContext[Any], why: str, *, region: str = "") -> OutcomeUnknown:
+    """A commit was sent, and no answer came. `region`: where the endpoint says itself where it stands."""
+    return OutcomeUnknown(
+        f"a commit was sent to {context.endpoint.id!r} of {context.store.name!r} and no answer came.",
+        why=why,
+        fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+        store=context.store.name,
+        region=region or context.endpoint.region,
+        began_at=context.clock.wall(),
+    )

@@ -1,0 +1,89 @@
+# Generated from supervisor_async.py by scripts/twins.py. Do not edit.
+"""Background jobs that go on: run again after an error of their own, stopped within a bound, and new after a fork.
+
+1. A job is a function that does one round and says after how many seconds the next follows; None ends the job.
+2. A round that raises is told (`on_error`), and the next one follows after a back-off that doubles up to `LONGEST_BACK_OFF`;
+   a round that goes well resets it.
+3. Pauses are jittered by a tenth either way, so that many processes do not come in one instant.
+4. `stop` lets a round that is under way end within its bound, and leaves one behind that does not. No job keeps the process
+   alive.
+5. After a fork the parent's jobs are forgotten, never stopped: they run in the parent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.concurrency import Flag, Task, spawn
+
+__all__ = ["FIRST_BACK_OFF", "LONGEST_BACK_OFF", "STOP_WITHIN", "Supervisor"]
+
+FIRST_BACK_OFF = 0.5
+"""Seconds after a first error of a job's own: long enough not to spin, short enough not to be missed."""
+LONGEST_BACK_OFF = 30.0
+"""Seconds between two rounds of a job that keeps failing, at most."""
+STOP_WITHIN = 5.0
+"""Seconds that `stop` gives a round that is under way."""
+
+Round = Callable[[], float | None]
+"""One round of a job: seconds until the next; None when the job is done."""
+
+
+class Supervisor:
+    """The background jobs of one owner. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._stopping = Flag()
+        self._tasks: dict[str, Task] = {}
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Names of the jobs that were started and have not been stopped."""
+        return frozenset(self._tasks)
+
+    def start(
+        self,
+        name: str,
+        run: Round,
+        on_error: Callable[[Exception], None],
+        *,
+        longest_back_off: float = LONGEST_BACK_OFF,
+    ) -> None:
+        """Run `run` again and again in the background. A job of that name that runs already stays."""
+        if name not in self._tasks:
+            stopping = self._stopping
+            self._tasks[name] = spawn(f"regionkit {name}", lambda: _job(run, on_error, stopping, longest_back_off))
+
+    def stop(self, within: float = STOP_WITHIN) -> None:
+        """End all jobs: those that are pausing at once, others when their round is over or `within` seconds are."""
+        self._stopping.set()
+        tasks, self._tasks = list(self._tasks.values()), {}
+        until = self._clock.monotonic() + within
+        for task in tasks:
+            task.ended(max(0.0, until - self._clock.monotonic()))
+        for task in tasks:
+            task.stop()
+        self._stopping = Flag()
+
+    def renew(self) -> None:
+        """After a fork: the parent's jobs are not ours."""
+        self._tasks = {}
+        self._stopping = Flag()
+
+
+def _job(run: Round, on_error: Callable[[Exception], None], stopping: Flag, longest: float) -> None:
+    chance, first = random.Random(), min(FIRST_BACK_OFF, longest)
+    back_off = first
+    while not stopping.is_set():
+        pause: float | None
+        try:
+            pause, back_off = run(), first
+        except Exception as error:
+            on_error(error)
+            pause, back_off = back_off, min(2.0 * back_off, longest)
+        if pause is None:
+            return
+        stopping.wait(pause * (0.9 + 0.2 * chance.random()))
