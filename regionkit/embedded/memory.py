@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from regionkit.backends.memory.client import copied
-from regionkit.backends.memory.world import WORLDS, Standing, WorldNode
+from regionkit.backends.memory.world import WORLDS, NodeRole, WorldNode
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, RegionUnavailable
@@ -123,7 +123,7 @@ class MemoryRegions:
     def lag(self, seconds: float) -> None:
         checked = _checked("lag", seconds)
         with self._world.lock:
-            self._world.settle()
+            self._world.deliver_due()
             self._world.lag = checked
 
     @property
@@ -252,9 +252,9 @@ class MemoryRegions:
         """A region while nothing else happens; what is due arrives before and after."""
         node = self._node(region)
         with self._world.lock:
-            self._world.settle()
+            self._world.deliver_due()
             yield node
-            self._world.settle()
+            self._world.deliver_due()
 
     def _node(self, region: str) -> WorldNode:
         url = self._urls.get(region)
@@ -270,7 +270,7 @@ class MemoryRegions:
                 store=self._store,
                 region=region,
             )
-        if node.standing is not Standing.OWNER and node.lineage(self._namespace) is None:
+        if node.role is not NodeRole.OWNER and node.lineage(self._namespace) is None:
             raise ConfigurationError(
                 f"{region} has no history rows of store {self._store!r}.",
                 why="a promotion is told by a row in them; without one, nobody can say which writes survived it.",

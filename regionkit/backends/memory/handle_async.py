@@ -1,11 +1,9 @@
-"""A block on a store in memory: its connection (checkout) and its transaction (handle).
+"""A block on a store in memory: its transaction.
 
 1. A read sees what is committed when it asks; with `snapshot` what was committed when it first asked.
 2. A write sees one state, and its own changes. At its end they are committed at once, unless another commit changed what
    the block had read (a key, or by listing them all keys): then nothing is, and the error proves it. So write blocks are
    serialisable and nobody waits for a lock; one that only sets values collides with nothing.
-3. A clock that can be advanced is moved by whoever waits on it: a frozen region moves it to the deadline, a copy that is
-   waited for to the next arrival, or to the end of the wait. Nobody sleeps on it.
 """
 
 from __future__ import annotations
@@ -15,97 +13,15 @@ from typing import TYPE_CHECKING, Any
 from regionkit.backends.memory.client import MemoryMapping
 from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
-from regionkit.contract.guard import Guard
-from regionkit.contract.progress import NOTHING, BlockProgress, Progress
-from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.events import crash_point
-from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable, TransactionRolledBack, UsageError
-from regionkit.facts.observation import Observation
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, TransactionRolledBack, UsageError
 from regionkit.facts.request import BlockMode, Kind
 
 if TYPE_CHECKING:
     from regionkit.backends.memory.endpoint_async import AsyncMemoryEndpoint
 
-__all__ = ["AsyncMemoryCheckout", "AsyncMemoryHandle"]
-
-
-class AsyncMemoryCheckout:
-    """A connection to one region, for one block. Not shared between threads or tasks."""
-
-    __slots__ = (
-        "_asked_at",
-        "_guard",
-        "_run",
-        "_wait_ends",
-        "deadline",
-        "endpoint",
-        "observation",
-        "progress",
-    )
-
-    def __init__(self, endpoint: AsyncMemoryEndpoint, deadline: Deadline) -> None:
-        self.endpoint = endpoint
-        self.deadline = deadline
-        self.progress = BlockProgress()
-        self.observation = endpoint.look()
-        self._run = endpoint.node.run
-        self._asked_at: float | None = None
-        self._wait_ends = min(self.observation.sent_at + endpoint.longest_wait, deadline.at)
-        self._guard: Guard | None = None
-
-    async def observe(self, within: float = FOREVER) -> Observation:
-        """Where the region stands now. Asked again at one instant of a clock that can be advanced, it moves the clock."""
-        self._require_answer(within)
-        advance = self.endpoint.advance
-        if advance is not None and not self.endpoint.node.leads:
-            now = self.endpoint.clock.monotonic()
-            if now == self._asked_at:
-                arrival = self.endpoint.world.next_arrival(self.endpoint.node)
-                to = self._wait_ends if arrival is None else min(arrival, self._wait_ends)
-                advance(max(0.0, to - now))
-            self._asked_at = self.endpoint.clock.monotonic()
-        return self.endpoint.look()
-
-    def keep(self, guard: Guard) -> None:
-        """Before each command that finds the guard due, ask anew."""
-        self._guard = guard
-
-    def check(self) -> None:
-        """Before each command.
-
-        Raises:
-            RegionUnavailable: the region went down since the checkout was taken.
-            DeadlineExceeded: it is frozen, or the deadline has passed.
-            StaleRead: a bounded read fell behind its bound.
-        """
-        self._require_answer()
-        if self._guard is not None and self._guard.due(self.endpoint.clock.monotonic()):
-            self._guard.renew(self.endpoint.look())
-
-    def _require_answer(self, within: float = FOREVER) -> None:
-        node = self.endpoint.node
-        if node.is_down or node.run != self._run:
-            raise self.lost()
-        if node.is_frozen:
-            self.progress.expired = True
-            self.endpoint.pass_time(min(within, self.deadline.remaining()))
-            raise self.endpoint.late()
-        self.deadline.require(
-            "a block", store=self.endpoint.store, region=self.endpoint.region
-        )  # the region is fine: the block itself took too long
-
-    def lost(self) -> RegionUnavailable:
-        """What is told of a connection that broke."""
-        return RegionUnavailable(
-            f"the connection to {self.endpoint.region} was lost.",
-            why="the region went down, or was made a copy of another one, since the block began.",
-            fix="run the block again: it goes to an endpoint that answers.",
-            store=self.endpoint.store,
-            region=self.endpoint.region,
-        )
-
-    async def release(self) -> None:
-        """There is nothing to give back."""
+__all__ = ["AsyncMemoryHandle"]
 
 
 class AsyncMemoryHandle:
@@ -201,7 +117,7 @@ class AsyncMemoryHandle:
             return self._data
         node, world = self._endpoint.node, self._endpoint.world
         with world.lock:
-            world.settle()
+            world.deliver_due()
             if not self._whole:
                 return node.data
             self._data, self._began = node.pin(), node.position
@@ -242,7 +158,7 @@ class AsyncMemoryHandle:
         """The position, and whether its reply is lost on the way."""
         node, world = self._endpoint.node, self._endpoint.world
         with world.lock:
-            world.settle()
+            world.deliver_due()
             self._unpin()
             if node.incarnation != self._checkout.observation.incarnation:  # though it may be the primary again
                 raise NotPrimary(f"{node.name} was replaced since the block began")

@@ -25,7 +25,7 @@ from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow, Lineage, lineage_of
 
-__all__ = ["ABSENT", "WORLDS", "Conflict", "Meta", "NotPrimary", "Standing", "World", "WorldNode", "Worlds"]
+__all__ = ["ABSENT", "WORLDS", "Conflict", "Meta", "NodeRole", "NotPrimary", "World", "WorldNode", "Worlds"]
 
 ROUNDING = 1e-9
 """Seconds by which sums of floats may miss each other: a clock moved on by the lag in ten steps has moved by the lag."""
@@ -44,7 +44,7 @@ class NotPrimary(Exception):
     """A write came to a region that is a copy."""
 
 
-class Standing(Enum):
+class NodeRole(Enum):
     """What a region is to the others."""
 
     OWNER = "owner"
@@ -64,9 +64,9 @@ class _Entry(NamedTuple):
 class WorldNode:
     """One region of a store. Read and changed under the lock of its world."""
 
-    def __init__(self, name: str, standing: Standing) -> None:
+    def __init__(self, name: str, role: NodeRole) -> None:
         self.name = name
-        self.standing = standing
+        self.role = role
         self.data: dict[str, Any] = {}
         self.meta: dict[Meta, Any] = {}
         self.changed: dict[str | Meta, int] = {}
@@ -87,7 +87,7 @@ class WorldNode:
     @property
     def leads(self) -> bool:
         """Whether it takes itself for a primary."""
-        return self.standing in _LEADING
+        return self.role in _LEADING
 
     @property
     def is_silent(self) -> bool:
@@ -98,9 +98,9 @@ class WorldNode:
         """Its history rows."""
         return self.meta.get(("history", namespace))
 
-    def turn(self, standing: Standing | None = None, *, broken: bool = False) -> None:
+    def turn(self, role: NodeRole | None = None, *, broken: bool = False) -> None:
         """It is another one to whoever knew it; `broken`: and its connections are gone."""
-        self.standing = standing or self.standing
+        self.role = role or self.role
         self._turn += 1
         self.run += broken
         self.incarnation = f"{self._born}.{self.run}.{self._turn}"
@@ -127,7 +127,7 @@ class WorldNode:
             self.pins -= 1
 
 
-_LEADING = frozenset({Standing.OWNER, Standing.DEPOSED, Standing.APART})
+_LEADING = frozenset({NodeRole.OWNER, NodeRole.DEPOSED, NodeRole.APART})
 
 
 def _merge(into: dict[Any, Any], changes: Mapping[Any, Any]) -> None:
@@ -148,33 +148,33 @@ class World:
         self.lock = threading.Lock()
         self.clock = clock
         self.lag = lag
-        self.nodes = {n: WorldNode(n, Standing.OWNER if n == owner else Standing.COPY) for n in names}
+        self.nodes = {n: WorldNode(n, NodeRole.OWNER if n == owner else NodeRole.COPY) for n in names}
         self.owner = self.nodes[owner]
         self.replies_to_lose: deque[bool] = deque()
         self._log: deque[_Entry] = deque()
-        self._unsettled = False
+        self._restarting = False
 
     def add(self, name: str) -> None:
         """Another region, as a copy of the owner."""
         with self.lock:
-            self.nodes[name] = WorldNode(name, Standing.COPY)
+            self.nodes[name] = WorldNode(name, NodeRole.COPY)
             self._start_again(self.nodes[name])
 
-    def settle(self) -> None:
+    def deliver_due(self) -> None:
         """Let everything arrive that is due. Called with the lock held, before anything is looked at or changed."""
-        if not (self._log or self._unsettled) or self.owner.is_silent:
+        if not (self._log or self._restarting) or self.owner.is_silent:
             return
         now = self._now()
         waiting = self.owner.position
-        self._unsettled = False
+        self._restarting = False
         for node in self.nodes.values():
-            if node.standing is Standing.COPY:
+            if node.role is NodeRole.COPY:
                 if not (node.is_silent or node.is_held):
                     self._catch_up(node, now)
                 waiting = min(waiting, node.position)
-            elif node.standing is Standing.DEPOSED or node.standing is Standing.ASTRAY:
+            elif node.role is NodeRole.DEPOSED or node.role is NodeRole.ASTRAY:
                 if node.is_silent or node.is_held or not _due(node.since, self._lag_of(node), now):
-                    self._unsettled = True
+                    self._restarting = True
                 else:
                     self._start_again(node)
         while self._log and self._log[0].position <= waiting:
@@ -183,9 +183,9 @@ class World:
     def next_arrival(self, node: WorldNode) -> float | None:
         """When something reaches a copy that has not yet; None: nothing is under way, or it can not arrive."""
         with self.lock:
-            self.settle()
+            self.deliver_due()
             stuck = node.is_silent or node.is_held or self.owner.is_silent
-            if stuck or node.standing is not Standing.COPY or node.position >= self.owner.position:
+            if stuck or node.role is not NodeRole.COPY or node.position >= self.owner.position:
                 return None
             return self._log[node.position + 1 - self._log[0].position].at + self.lag
 
@@ -218,7 +218,7 @@ class World:
         changed.update(dict.fromkeys(meta, position))
         if node is self.owner:
             self._log.append(_Entry(position, self._now(), data, meta))
-            self.settle()
+            self.deliver_due()
         else:
             node.rewound = True  # when it is a copy again
         return position
@@ -232,7 +232,7 @@ class World:
             NotPrimary: the region is a copy.
         """
         with self.lock:
-            self.settle()
+            self.deliver_due()
             stands = node.meta.get(key)
             wanted = decide(stands)
             if wanted is None:
@@ -242,45 +242,45 @@ class World:
 
     def promote(self, node: WorldNode) -> None:
         """Make a region the owner; what it does not have is lost. Lock held; the region answers and has history rows."""
-        self.settle()
-        former, fork, was_copy = self.owner, node.position, node.standing is Standing.COPY
+        self.deliver_due()
+        former, fork, was_copy = self.owner, node.position, node.role is NodeRole.COPY
         if node is former:
             return
         while self._log and not (was_copy and self._log[-1].position <= fork):
             self._log.pop()
         led = node.leads
         node.is_held = False
-        node.turn(Standing.OWNER)
+        node.turn(NodeRole.OWNER)
         self.owner = node
         for other in self.nodes.values():
             is_past = not was_copy or other.position > fork
             if other is former:
-                self._strand(other, Standing.DEPOSED, rewound=is_past)
-            elif is_past and other.standing is Standing.COPY:
-                self._strand(other, Standing.ASTRAY, rewound=True)
+                self._strand(other, NodeRole.DEPOSED, rewound=is_past)
+            elif is_past and other.role is NodeRole.COPY:
+                self._strand(other, NodeRole.ASTRAY, rewound=True)
         if not led:
             self._found_history(node)
-        self.settle()
+        self.deliver_due()
 
-    def _strand(self, node: WorldNode, standing: Standing, *, rewound: bool) -> None:
-        node.standing, node.rewound, node.since, self._unsettled = standing, rewound, self._now(), True
+    def _strand(self, node: WorldNode, role: NodeRole, *, rewound: bool) -> None:
+        node.role, node.rewound, node.since, self._restarting = role, rewound, self._now(), True
 
     def set_apart(self, node: WorldNode) -> None:
         """Make a copy a primary of its own beside the owner. Lock held."""
-        self.settle()
+        self.deliver_due()
         if not node.leads:
-            node.turn(Standing.APART)
+            node.turn(NodeRole.APART)
             self._found_history(node)
 
     def rejoin(self, node: WorldNode) -> None:
         """A region is back: it hears what happened. Lock held."""
-        if node.standing is Standing.APART:
-            self._strand(node, Standing.DEPOSED, rewound=True)
-        self.settle()
+        if node.role is NodeRole.APART:
+            self._strand(node, NodeRole.DEPOSED, rewound=True)
+        self.deliver_due()
 
     def kill(self, node: WorldNode) -> None:
         """Take a region down, with its connections. Lock held."""
-        self.settle()
+        self.deliver_due()
         node.is_down, node.is_frozen = True, False
         node.turn(broken=True)
 
@@ -307,11 +307,11 @@ class World:
         owner = self.owner
         node.data, node.meta, node.changed, node.pins = dict(owner.data), dict(owner.meta), {}, 0
         node.position, node.data_position = owner.position, owner.data_position
-        node.turn(Standing.COPY, broken=node.rewound)
+        node.turn(NodeRole.COPY, broken=node.rewound)
         node.rewound = False
 
     def _lag_of(self, node: WorldNode) -> float:
-        return self.lag if node.standing is Standing.ASTRAY else 0.0
+        return self.lag if node.role is NodeRole.ASTRAY else 0.0
 
     def _now(self) -> float:
         return 0.0 if self.clock is None else self.clock.monotonic()

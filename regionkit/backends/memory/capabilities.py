@@ -1,0 +1,22 @@
+"""What a store in memory can do."""
+
+from __future__ import annotations
+
+from regionkit.contract.capabilities import Capabilities
+
+__all__ = ["CAPABILITIES"]
+
+CAPABILITIES = Capabilities(
+    server="memory",
+    positions=True,
+    read_only="client",
+    transactions=True,
+    markers=True,
+    detects_promotion=False,
+    modes=frozenset({"snapshot", "transaction"}),
+    eager=True,
+    notes=(
+        "in this process only, and gone with it: for tests of applications",
+        "a write block that rests on what another commit changed meanwhile is rolled back at its end",
+    ),
+)

@@ -1,0 +1,99 @@
+"""A connection to one region in memory, for one block.
+
+A clock that can be advanced is moved by whoever waits on it: a frozen region moves it to the deadline, a copy that is waited
+for to the next arrival, or to the end of the wait. Nobody sleeps on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regionkit.contract.guard import Guard
+from regionkit.contract.progress import BlockProgress
+from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.errors import RegionUnavailable
+from regionkit.facts.observation import Observation
+
+if TYPE_CHECKING:
+    from regionkit.backends.memory.endpoint_async import AsyncMemoryEndpoint
+
+__all__ = ["AsyncMemoryCheckout"]
+
+
+class AsyncMemoryCheckout:
+    """A connection to one region, for one block. Not shared between threads or tasks."""
+
+    __slots__ = (
+        "_asked_at",
+        "_guard",
+        "_run",
+        "_wait_ends",
+        "deadline",
+        "endpoint",
+        "observation",
+        "progress",
+    )
+
+    def __init__(self, endpoint: AsyncMemoryEndpoint, deadline: Deadline) -> None:
+        self.endpoint = endpoint
+        self.deadline = deadline
+        self.progress = BlockProgress()
+        self.observation = endpoint.look()
+        self._run = endpoint.node.run
+        self._asked_at: float | None = None
+        self._wait_ends = min(self.observation.sent_at + endpoint.longest_wait, deadline.at)
+        self._guard: Guard | None = None
+
+    async def observe(self, within: float = FOREVER) -> Observation:
+        """Where the region stands now. Asked again at one instant of a clock that can be advanced, it moves the clock."""
+        self._require_answer(within)
+        advance = self.endpoint.advance
+        if advance is not None and not self.endpoint.node.leads:
+            now = self.endpoint.clock.monotonic()
+            if now == self._asked_at:
+                arrival = self.endpoint.world.next_arrival(self.endpoint.node)
+                to = self._wait_ends if arrival is None else min(arrival, self._wait_ends)
+                advance(max(0.0, to - now))
+            self._asked_at = self.endpoint.clock.monotonic()
+        return self.endpoint.look()
+
+    def keep(self, guard: Guard) -> None:
+        """Before each command that finds the guard due, ask anew."""
+        self._guard = guard
+
+    def check(self) -> None:
+        """Before each command.
+
+        Raises:
+            RegionUnavailable: the region went down since the checkout was taken.
+            DeadlineExceeded: it is frozen, or the deadline has passed.
+            StaleRead: a bounded read fell behind its bound.
+        """
+        self._require_answer()
+        if self._guard is not None and self._guard.due(self.endpoint.clock.monotonic()):
+            self._guard.renew(self.endpoint.look())
+
+    def _require_answer(self, within: float = FOREVER) -> None:
+        node = self.endpoint.node
+        if node.is_down or node.run != self._run:
+            raise self.lost()
+        if node.is_frozen:
+            self.progress.expired = True
+            self.endpoint.pass_time(min(within, self.deadline.remaining()))
+            raise self.endpoint.late()
+        self.deadline.require(
+            "a block", store=self.endpoint.store, region=self.endpoint.region
+        )  # the region is fine: the block itself took too long
+
+    def lost(self) -> RegionUnavailable:
+        """What is told of a connection that broke."""
+        return RegionUnavailable(
+            f"the connection to {self.endpoint.region} was lost.",
+            why="the region went down, or was made a copy of another one, since the block began.",
+            fix="run the block again: it goes to an endpoint that answers.",
+            store=self.endpoint.store,
+            region=self.endpoint.region,
+        )
+
+    async def release(self) -> None:
+        """There is nothing to give back."""
