@@ -26,7 +26,15 @@ def state() -> StoreState:
     endpoints = [Endpoint(r, role, f"sqlite:////x/{r}.db") for r, role in zip(REGIONS, roles, strict=True)]
     store = SqlStore("orders", endpoints=endpoints)
     topology = Topology(namespace="bench", regions=[Region(r) for r in REGIONS], stores=[store])
-    made = StoreState(store, topology, REGIONS[0], profile("balanced"), SYSTEM_CLOCK, EventHooks())
+    made = StoreState(
+        store,
+        store.shards(())[0],
+        topology.allowed_regions(store),
+        REGIONS[0],
+        profile("balanced"),
+        SYSTEM_CLOCK,
+        EventHooks(),
+    )
     for index, rtt in ((1, 0.1), (0, 0.001), (2, 0.2)):
         now = SYSTEM_CLOCK.monotonic()
         made.observe(index, Observation(roles[index], "run", LINEAGE, "a", 100, now, rtt))

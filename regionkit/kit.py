@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import owner
 from regionkit.core.deadline import Deadline
@@ -21,6 +22,7 @@ from regionkit.facts.placement import Placement
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores import Stores
 from regionkit.operations import Operations
+from regionkit.routing.backing import StoreBacking
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout import CONCURRENCY, BookmarkLater, FanOut
@@ -145,13 +147,26 @@ class RegionKit:
         self._started()
         begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return RegionSession(self._store, self._signer, begun_with)
+            return RegionSession(self._store, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
         given = dict(attributes or {})
         if not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return RegionSession(self._store, self._signer, begun_with, key=key, home=home, attributes=given)
+        return RegionSession(self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=given)
+
+    def current_session(self) -> RegionSession | None:
+        """The session of this context: that of the innermost `with kit.session()`, or the web middleware's; None without.
+
+        Tasks that were started inside inherit it, and so do threads that a framework gives the context to.
+        """
+        found: RegionSession | None = current_session(self)
+        return found
+
+    def backing(self, store: str | Store) -> StoreBacking:
+        """A store as the place where a pillar keeps its rows. See `regionkit.contract.backing`."""
+        self._started()
+        return StoreBacking(lambda: self._store(store), self._topology.namespace)
 
     def _started(self) -> None:
         if self._closed or self._owner != owner():

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
@@ -20,6 +21,7 @@ from regionkit.facts.placement import Placement
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.operations_async import AsyncOperations
+from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout_async import CONCURRENCY, AsyncBookmarkLater, AsyncFanOut
@@ -144,13 +146,26 @@ class AsyncRegionKit:
         self._started()
         begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return AsyncRegionSession(self._store, self._signer, begun_with)
+            return AsyncRegionSession(self._store, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
         given = dict(attributes or {})
         if not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return AsyncRegionSession(self._store, self._signer, begun_with, key=key, home=home, attributes=given)
+        return AsyncRegionSession(self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=given)
+
+    def current_session(self) -> AsyncRegionSession | None:
+        """The session of this context: that of the innermost `with kit.session()`, or the web middleware's; None without.
+
+        Tasks that were started inside inherit it, and so do threads that a framework gives the context to.
+        """
+        found: AsyncRegionSession | None = current_session(self)
+        return found
+
+    def backing(self, store: str | Store) -> AsyncStoreBacking:
+        """A store as the place where a pillar keeps its rows. See `regionkit.contract.backing`."""
+        self._started()
+        return AsyncStoreBacking(lambda: self._store(store), self._topology.namespace)
 
     def _started(self) -> None:
         if self._closed or self._owner != aowner():

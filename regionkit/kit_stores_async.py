@@ -105,7 +105,9 @@ class AsyncStores:
         return AsyncPartitionedStore(store, routed, directory)
 
     def _shard(self, store: Store, shard: Shard) -> AsyncRoutedStore:
-        state = StoreState(store, self._topology, self._local, self._profile, self._clock, self._hooks, shard)
+        state = StoreState(
+            store, shard, self._topology.allowed_regions(store), self._local, self._profile, self._clock, self._hooks
+        )
         backends = []
         for endpoint in shard.endpoints:
             place = EndpointContext(

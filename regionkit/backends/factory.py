@@ -10,28 +10,39 @@ from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import ConfigurationError, MissingDriver
 from regionkit.topology import Store
 
-__all__ = ["backend_of"]
+__all__ = ["backend_of", "plain_backend_of"]
 
 DRIVERS = {"redis": ("redis", "redis"), "mongo": ("pymongo", "mongo"), "cassandra": ("cassandra", "cassandra")}
 """Package and extra of each backend that needs a driver; SQL servers say theirs themselves."""
 
 
-def backend_of(place: EndpointContext[Any]) -> EndpointBackend:
+def backend_of(context: EndpointContext[Any]) -> EndpointBackend:
     """The backend of one endpoint. Connects to nothing.
 
     Raises:
         MissingDriver: its driver is not installed; the error names the extra.
         ConfigurationError: no backend of that name, or one that takes no client of the application's.
     """
-    store: Store = place.store
-    if place.endpoint.client is not None and store.backend != "sql":
+    store: Store = context.store
+    if context.endpoint.client is not None and store.backend != "sql":
         raise ConfigurationError(
-            f"store {store.name!r}, endpoint {place.endpoint.id!r}: a {store.backend} store takes no client of yours.",
+            f"store {store.name!r}, endpoint {context.endpoint.id!r}: a {store.backend} store takes no client of yours.",
             why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
             fix="give url= in place of client=.",
         )
+    return plain_backend_of(context)
+
+
+def plain_backend_of(context: EndpointContext[Any]) -> EndpointBackend:
+    """The same, where what the application hands in is taken: for pillars without a kit.
+
+    Raises:
+        MissingDriver: its driver is not installed; the error names the extra.
+        ConfigurationError: no backend of that name, or a client that can not serve.
+    """
+    store: Store = context.store
     try:
-        return _opened(store.backend, place)
+        return _opened(store.backend, context)
     except ImportError as error:
         package, extra = DRIVERS.get(store.backend, ("", ""))
         if (error.name or "").partition(".")[0] != package or isinstance(error, MissingDriver):
@@ -43,30 +54,30 @@ def backend_of(place: EndpointContext[Any]) -> EndpointBackend:
         ) from error
 
 
-def _opened(backend: str, place: EndpointContext[Any]) -> EndpointBackend:
+def _opened(backend: str, context: EndpointContext[Any]) -> EndpointBackend:
     match backend:
-        case "sql" if place.endpoint.client is not None:
+        case "sql" if context.endpoint.client is not None:
             from regionkit.backends.sql.own_engine import OwnEngineEndpoint
 
-            return OwnEngineEndpoint(place)
+            return OwnEngineEndpoint(context)
         case "sql":
             from regionkit.backends.sql.endpoint import SqlEndpoint
 
-            return SqlEndpoint(place)
+            return SqlEndpoint(context)
         case "redis":
             from regionkit.backends.redis.endpoint import RedisEndpoint
 
-            return RedisEndpoint(place)
+            return RedisEndpoint(context)
         case "mongo":
             from regionkit.backends.mongo.endpoint import MongoEndpoint
 
-            return MongoEndpoint(place)
+            return MongoEndpoint(context)
         case "cassandra":
             from regionkit.backends.cassandra.endpoint import CassandraEndpoint
 
-            return CassandraEndpoint(place)
+            return CassandraEndpoint(context)
         case "memory":
             from regionkit.backends.memory.endpoint import MemoryEndpoint
 
-            return MemoryEndpoint(place)
+            return MemoryEndpoint(context)
     raise ConfigurationError(f"no backend {backend!r}.", fix="use a store class of this version.")

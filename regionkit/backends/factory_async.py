@@ -9,28 +9,39 @@ from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import ConfigurationError, MissingDriver
 from regionkit.topology import Store
 
-__all__ = ["async_backend_of"]
+__all__ = ["async_backend_of", "async_plain_backend_of"]
 
 DRIVERS = {"redis": ("redis", "redis"), "mongo": ("pymongo", "mongo"), "cassandra": ("cassandra", "cassandra")}
 """Package and extra of each backend that needs a driver; SQL servers say theirs themselves."""
 
 
-def async_backend_of(place: EndpointContext[Any]) -> AsyncEndpointBackend:
+def async_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBackend:
     """The backend of one endpoint. Connects to nothing.
 
     Raises:
         MissingDriver: its driver is not installed; the error names the extra.
         ConfigurationError: no backend of that name, or one that takes no client of the application's.
     """
-    store: Store = place.store
-    if place.endpoint.client is not None and store.backend != "sql":
+    store: Store = context.store
+    if context.endpoint.client is not None and store.backend != "sql":
         raise ConfigurationError(
-            f"store {store.name!r}, endpoint {place.endpoint.id!r}: a {store.backend} store takes no client of yours.",
+            f"store {store.name!r}, endpoint {context.endpoint.id!r}: a {store.backend} store takes no client of yours.",
             why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
             fix="give url= in place of client=.",
         )
+    return async_plain_backend_of(context)
+
+
+def async_plain_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBackend:
+    """The same, where what the application hands in is taken: for pillars without a kit.
+
+    Raises:
+        MissingDriver: its driver is not installed; the error names the extra.
+        ConfigurationError: no backend of that name, or a client that can not serve.
+    """
+    store: Store = context.store
     try:
-        return _opened(store.backend, place)
+        return _opened(store.backend, context)
     except ImportError as error:
         package, extra = DRIVERS.get(store.backend, ("", ""))
         if (error.name or "").partition(".")[0] != package or isinstance(error, MissingDriver):
@@ -42,30 +53,30 @@ def async_backend_of(place: EndpointContext[Any]) -> AsyncEndpointBackend:
         ) from error
 
 
-def _opened(backend: str, place: EndpointContext[Any]) -> AsyncEndpointBackend:
+def _opened(backend: str, context: EndpointContext[Any]) -> AsyncEndpointBackend:
     match backend:
-        case "sql" if place.endpoint.client is not None:
+        case "sql" if context.endpoint.client is not None:
             from regionkit.backends.sql.own_engine_async import AsyncOwnEngineEndpoint
 
-            return AsyncOwnEngineEndpoint(place)
+            return AsyncOwnEngineEndpoint(context)
         case "sql":
             from regionkit.backends.sql.endpoint_async import AsyncSqlEndpoint
 
-            return AsyncSqlEndpoint(place)
+            return AsyncSqlEndpoint(context)
         case "redis":
             from regionkit.backends.redis.endpoint_async import AsyncRedisEndpoint
 
-            return AsyncRedisEndpoint(place)
+            return AsyncRedisEndpoint(context)
         case "mongo":
             from regionkit.backends.mongo.endpoint_async import AsyncMongoEndpoint
 
-            return AsyncMongoEndpoint(place)
+            return AsyncMongoEndpoint(context)
         case "cassandra":
             from regionkit.backends.cassandra.endpoint_async import AsyncCassandraEndpoint
 
-            return AsyncCassandraEndpoint(place)
+            return AsyncCassandraEndpoint(context)
         case "memory":
             from regionkit.backends.memory.endpoint_async import AsyncMemoryEndpoint
 
-            return AsyncMemoryEndpoint(place)
+            return AsyncMemoryEndpoint(context)
     raise ConfigurationError(f"no backend {backend!r}.", fix="use a store class of this version.")

@@ -7,24 +7,38 @@ only; there is no second way "without a kit".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint import EndpointBackend
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.records import Records
 from regionkit.contract.unit import Unit
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.stamp import Owner, Stamp
+from regionkit.topology import (
+    CassandraStore,
+    Endpoint,
+    MemoryStore,
+    MongoStore,
+    RedisStore,
+    Role,
+    SqlStore,
+    Store,
+    profile,
+)
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
-__all__ = ["Backing", "backing_of"]
+__all__ = ["Backing", "Plain", "backing_of"]
 
 IS_ASYNC = False
 
@@ -45,9 +59,8 @@ class Backing(Protocol):
         """What the server can do."""
         ...
 
-    @property
-    def records(self) -> Records:
-        """Records on the current owner."""
+    def records(self, key: str | None = None) -> Records:
+        """Records on the current owner (of the key's partition, where the store is partitioned)."""
         ...
 
     def write(self, *, key: str | None = None, deadline: Deadline) -> AbstractAsyncContextManager[Unit]:
@@ -65,7 +78,7 @@ class Backing(Protocol):
         """Reads on a copy that is proved to cover `covers`; with SESSION and none, on any allowed copy."""
         ...
 
-    def owner(self, key: str | None = None) -> Owner:
+    def owner(self, key: str | None = None, *, deadline: Deadline) -> Owner:
         """Who owns the data (the key's partition) now."""
         ...
 
@@ -78,34 +91,87 @@ class Backing(Protocol):
         ...
 
 
-_OPENERS = MappingProxyType(
-    {
-        "regionkit": "regionkit.routing.backing",
-        "sqlalchemy": "regionkit.backends.sql.plain",
-        "redis": "regionkit.backends.redis.plain",
-        "pymongo": "regionkit.backends.mongo.plain",
-        "cassandra": "regionkit.backends.cassandra.plain",
-    }
+_FAMILIES = MappingProxyType(
+    {"sqlalchemy": "sql", "redis": "redis", "pymongo": "mongo", "cassandra": "cassandra"},
 )
-"""By the top module of what is handed in: which module opens it."""
+"""By the top module of what is handed in: which family of backends serves it."""
+HERE = "here"
+"""Region of a backing without a kit: there is no other."""
 
 
-def backing_of(given: Any, *, namespace: str = "regionkit", store: str | None = None) -> Backing:
+def backing_of(
+    given: Any, *, namespace: str = "regionkit", store: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> Backing:
     """The backing of a kit (with `store`), an engine, a client or a database.
+
+    Args:
+        given: a kit, a SQLAlchemy engine, a redis client, a pymongo database, a Cassandra session.
+        namespace: prefix of all that is kept there; a kit's own counts for its stores.
+        store: which of a kit's stores.
+        clock: where time is read, without a kit.
 
     Raises:
         ConfigurationError: an unusable namespace, or something that can not serve; the error says what can.
     """
     check_name("namespace", namespace, NAMESPACE)
-    if isinstance(given, type):
-        raise ConfigurationError(f"{given.__name__} is a class.", fix="hand in an object of it.")
-    for kind in type(given).__mro__:
-        opener = _OPENERS.get(kind.__module__.partition(".")[0])
-        if opener is not None:
-            module = import_module(f"{opener}_async" if IS_ASYNC else opener)
-            made: Backing = module.backing_of(given, namespace=namespace, store=store)
-            return made
+    made: Backing
+    family = _family_of(given)
+    if family == "regionkit":
+        if store is None:
+            raise ConfigurationError("a kit has several stores.", fix='say which one: store="orders".')
+        made = given.backing(store)
+        return made
+    made = _named("regionkit.routing.backing").plain_backing(_plain(given, family, namespace, clock))
+    return made
+
+
+def _family_of(given: Any) -> str:
+    """Which family serves it, "regionkit" for a kit.
+
+    Raises:
+        ConfigurationError: none does.
+    """
+    if isinstance(given, MemoryStore):
+        return "memory"
+    for kind in () if isinstance(given, type) else type(given).__mro__:
+        top = kind.__module__.partition(".")[0]
+        if top == "regionkit" and hasattr(given, "backing"):
+            return top
+        if top in _FAMILIES:
+            return _FAMILIES[top]
     raise ConfigurationError(
-        f"a {type(given).__name__} can not keep rows.",
+        f"{given.__name__} is a class." if isinstance(given, type) else f"a {type(given).__name__} can not keep rows.",
         fix="hand in a kit with store=, a SQLAlchemy engine, a redis client, a pymongo database or a Cassandra session.",
     )
+
+
+def _plain(given: Any, family: str, namespace: str, clock: Clock) -> Plain:
+    """What serves one engine or client of the application's, opened by name: this room imports no backend."""
+    endpoint = Endpoint(HERE, Role.PRIMARY, client=given).named(HERE)
+    if isinstance(given, MemoryStore):
+        endpoint = given.primary
+    context: EndpointContext[Any] = EndpointContext(
+        namespace=namespace,
+        store=given if isinstance(given, MemoryStore) else _STORES[family](family),
+        endpoint=endpoint,
+        profile=profile("balanced"),
+        clock=clock,
+        is_async=IS_ASYNC,
+    )
+    return Plain(context, _named("regionkit.backends.factory").plain_backend_of(context))
+
+
+def _named(module: str) -> Any:
+    return import_module(f"{module}_async" if IS_ASYNC else module)
+
+
+class Plain(NamedTuple):
+    """One engine or client of the application's, as an endpoint."""
+
+    context: EndpointContext[Any]
+    backend: EndpointBackend
+
+
+_STORES: Mapping[str, Callable[[str], Store]] = MappingProxyType(
+    {"sql": SqlStore, "redis": RedisStore, "mongo": MongoStore, "cassandra": CassandraStore}
+)

@@ -28,7 +28,7 @@ Who calls what, in which order:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from regionkit.contract.capabilities import Capabilities
@@ -36,10 +36,11 @@ from regionkit.contract.checkout import Checkout, TakeCheckout
 from regionkit.contract.handle import Handle
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.records import Records
 from regionkit.core.deadline import Deadline
+from regionkit.core.tables import Table
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 
@@ -50,6 +51,11 @@ class EndpointBackend(Protocol):
     """One endpoint of a store: its connections."""
 
     capabilities: Capabilities
+
+    @property
+    def records(self) -> Records:
+        """Small versioned rows of regionkit's own."""
+        ...
 
     def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> Checkout:
         """A connection, for a block that ends at the deadline.
@@ -100,19 +106,16 @@ class EndpointBackend(Protocol):
         """Make what regionkit keeps on this store, and the first history row when there is none. `root` gets the origin."""
         ...
 
+    def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Make these tables unless they are there, under one lock: many processes may do it at once.
+
+        Raises:
+            ConfigurationError: one stands there in another version.
+        """
+        ...
+
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
-        ...
-
-    def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this endpoint has; None when it has none."""
-        ...
-
-    def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected` (0: where there is none); the row that stands then.
-
-        Only on the owner. An older regionkit that made no table for placements is a ConfigurationError.
-        """
         ...
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:

@@ -27,7 +27,7 @@ Who calls what, in which order:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from regionkit.contract.capabilities import Capabilities
@@ -35,10 +35,11 @@ from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
 from regionkit.contract.handle_async import AsyncHandle
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.records_async import AsyncRecords
 from regionkit.core.deadline import Deadline
+from regionkit.core.tables import Table
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 
@@ -49,6 +50,11 @@ class AsyncEndpointBackend(Protocol):
     """One endpoint of a store: its connections."""
 
     capabilities: Capabilities
+
+    @property
+    def records(self) -> AsyncRecords:
+        """Small versioned rows of regionkit's own."""
+        ...
 
     async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncCheckout:
         """A connection, for a block that ends at the deadline.
@@ -101,19 +107,16 @@ class AsyncEndpointBackend(Protocol):
         """Make what regionkit keeps on this store, and the first history row when there is none. `root` gets the origin."""
         ...
 
+    async def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Make these tables unless they are there, under one lock: many processes may do it at once.
+
+        Raises:
+            ConfigurationError: one stands there in another version.
+        """
+        ...
+
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
-        ...
-
-    async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this endpoint has; None when it has none."""
-        ...
-
-    async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected` (0: where there is none); the row that stands then.
-
-        Only on the owner. An older regionkit that made no table for placements is a ConfigurationError.
-        """
         ...
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from regionkit.contract.checkout import Checkout
+from regionkit.contract.message import Answer, Statement
 from regionkit.contract.progress import Progress
 
 __all__ = ["Handle"]
@@ -35,6 +37,18 @@ class Handle(Protocol):
     @property
     def progress(self) -> Progress:
         """What the block has done so far."""
+        ...
+
+    def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Several statements in one round trip, in the block's transaction.
+
+        Raises:
+            ConfigurationError: the backend is no SQL server.
+        """
+        ...
+
+    def hold(self, why: str) -> None:
+        """Only the block's end ends its transaction from now on; whoever else tries hears `why`."""
         ...
 
     def outcome(self, result: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from regionkit.contract.checkout_async import AsyncCheckout
+from regionkit.contract.message import Answer, Statement
 from regionkit.contract.progress import Progress
 
 __all__ = ["AsyncHandle"]
@@ -34,6 +36,18 @@ class AsyncHandle(Protocol):
     @property
     def progress(self) -> Progress:
         """What the block has done so far."""
+        ...
+
+    async def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Several statements in one round trip, in the block's transaction.
+
+        Raises:
+            ConfigurationError: the backend is no SQL server.
+        """
+        ...
+
+    def hold(self, why: str) -> None:
+        """Only the block's end ends its transaction from now on; whoever else tries hears `why`."""
         ...
 
     def outcome(self, result: Any) -> Any:

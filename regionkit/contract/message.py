@@ -11,7 +11,18 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Answer", "Statement"]
+from regionkit.errors import ConfigurationError
+
+__all__ = ["Answer", "Statement", "no_messages"]
+
+
+def no_messages(server: str) -> ConfigurationError:
+    """What a backend says that is no SQL server."""
+    return ConfigurationError(
+        f"{server} takes no SQL messages.",
+        why="several statements in one message are a matter of SQL servers.",
+        fix="use the unit's native client; its pipelines or batches send several commands at once.",
+    )
 
 
 class Statement(msgspec.Struct, frozen=True, gc=False):

@@ -40,11 +40,15 @@ class AsyncUnit(Protocol):
 
     @property
     def stamp(self) -> Stamp | None:
-        """After its end: an upper bound of what it did, or of what a read has shown; None where nobody can tell."""
+        """After a write: an upper bound of what it did; of a read, what `take_stamp` told. None where nobody can tell."""
         ...
 
     async def position(self) -> Position | None:
         """Inside: a lower bound. After a row lock, all that was committed under that lock before lies at or before it."""
+        ...
+
+    async def take_stamp(self) -> Stamp | None:
+        """Inside a read: an upper bound of all that it has shown so far, asked on its connection."""
         ...
 
     async def message(self, statements: Sequence[Statement]) -> list[Answer]:

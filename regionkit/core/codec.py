@@ -5,11 +5,11 @@ A decoder is given the type it expects and the largest input it takes; anything 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-__all__ = ["LARGEST", "decode", "encode", "is_plain"]
+__all__ = ["LARGEST", "PLAIN", "Codec", "is_plain"]
 
 LARGEST = 1 << 20
 """Largest encoded value taken, bytes: far above every row regionkit keeps itself, and it bounds a poisoned one."""
@@ -18,27 +18,44 @@ T = TypeVar("T")
 _encoder = msgspec.msgpack.Encoder()
 
 
-def encode(value: Any) -> bytes:
-    """`value` as msgpack.
+class Codec(Generic[T]):
+    """Bytes for values of one type, and back. Immutable; shared freely.
 
-    Raises:
-        TypeError: the value is no plain data, msgspec struct or dataclass.
+    Args:
+        kind: a msgspec struct, a dataclass, or a type of plain data; Any for whatever comes.
+        largest: of what is decoded, bytes.
     """
-    return _encoder.encode(value)
+
+    __slots__ = ("_decoder", "_largest")
+
+    def __init__(self, kind: type[T], *, largest: int = LARGEST) -> None:
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        self._largest = largest
+
+    def encode(self, value: T) -> bytes:
+        """`value` as msgpack.
+
+        Raises:
+            TypeError: the value is no plain data, msgspec struct or dataclass.
+        """
+        return _encoder.encode(value)
+
+    def decode(self, data: bytes) -> T:
+        """The value in `data`.
+
+        Raises:
+            ValueError: too large, malformed, or of another type.
+        """
+        if len(data) > self._largest:
+            raise ValueError(f"{len(data)} bytes, at most {self._largest} are taken")
+        try:
+            return self._decoder.decode(data)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
-def decode(data: bytes, kind: type[T], *, largest: int = LARGEST) -> T:
-    """The value of type `kind` in `data`.
-
-    Raises:
-        ValueError: too large, malformed, or of another type.
-    """
-    if len(data) > largest:
-        raise ValueError(f"{len(data)} bytes, at most {largest} are taken")
-    try:
-        return msgspec.msgpack.decode(data, type=kind)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+PLAIN: Codec[Any] = Codec(Any)
+"""Plain data of any shape."""
 
 
 def is_plain(value: Any, *, largest: int) -> bytes | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Flag", "Lock", "Slots", "Task", "gather", "owner", "sleep", "spawn"]
+__all__ = ["Flag", "Lock", "Slots", "Task", "gather", "owner", "place", "sleep", "spawn"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,11 @@ Lock = threading.Lock
 def owner() -> object:
     """What a kit belongs to: the process. Threads and sockets do not survive a fork."""
     return os.getpid()
+
+
+def place() -> object:
+    """Where this code runs: the current thread."""
+    return threading.get_ident()
 
 
 def sleep(seconds: float) -> None:

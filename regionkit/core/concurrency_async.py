@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["AsyncFlag", "AsyncLock", "AsyncSlots", "AsyncTask", "agather", "aowner", "asleep", "spawn_async"]
+__all__ = ["AsyncFlag", "AsyncLock", "AsyncSlots", "AsyncTask", "agather", "aowner", "aplace", "asleep", "spawn_async"]
 
 T = TypeVar("T")
 
@@ -20,6 +20,11 @@ AsyncLock = asyncio.Lock
 def aowner() -> object:
     """What a kit belongs to: the running loop. Background tasks and connections can not move to another one."""
     return asyncio.get_running_loop()
+
+
+def aplace() -> object:
+    """Where this code runs: the current task."""
+    return asyncio.current_task()
 
 
 async def asleep(seconds: float) -> None:

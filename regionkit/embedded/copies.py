@@ -19,7 +19,7 @@ from regionkit.backends.sql.server import decode_fork
 from regionkit.embedded.folder import Folder, connect
 from regionkit.facts.history import HistoryRow, Lineage, Survival, lineage_of
 
-__all__ = ["CHECKPOINT_WAIT", "CopyFailed", "Landing", "Standing", "backed_up", "land", "standing", "trim"]
+__all__ = ["CHECKPOINT_WAIT", "CopyFailed", "FileState", "Landing", "backed_up", "file_state", "land", "trim"]
 
 CHECKPOINT_WAIT = 0.05
 """Seconds that a checkpoint waits for readers: a read in autocommit is over by then."""
@@ -35,7 +35,7 @@ class CopyFailed(Exception):
     """Somebody else wrote to the file for too long. Tried again later."""
 
 
-class Standing(NamedTuple):
+class FileState(NamedTuple):
     """Where a database stands; both None before create_tables()."""
 
     lineage: Lineage | None
@@ -54,7 +54,7 @@ class Landing(NamedTuple):
     replaced: bool = False
 
 
-def standing(connection: sqlite3.Connection, namespace: str) -> Standing:
+def file_state(connection: sqlite3.Connection, namespace: str) -> FileState:
     """Where a database stands now."""
     try:
         rows = connection.execute(
@@ -64,11 +64,11 @@ def standing(connection: sqlite3.Connection, namespace: str) -> Standing:
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
-        return Standing(None, None)
+        return FileState(None, None)
     lineage = lineage_of(
         [HistoryRow(h, parent or None, decode_fork(fork), epoch, o) for h, parent, fork, epoch, o in rows]
     )
-    return Standing(lineage, None if position is None else int(position[0]))
+    return FileState(lineage, None if position is None else int(position[0]))
 
 
 def backed_up(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -92,7 +92,7 @@ def land(folder: Folder, namespace: str, region: str, target: sqlite3.Connection
     Raises:
         CopyFailed: not now; nothing changed.
     """
-    old, new = standing(target, namespace), standing(copy, namespace)
+    old, new = file_state(target, namespace), file_state(copy, namespace)
     if old.epoch > new.epoch or _is_behind(old, new):
         return Landing("outdated")
     if _must_replace(old, new, region):
@@ -122,7 +122,7 @@ def trim(connection: sqlite3.Connection) -> bool:
     return not busy
 
 
-def _must_replace(old: Standing, new: Standing, region: str) -> bool:
+def _must_replace(old: FileState, new: FileState, region: str) -> bool:
     if old.lineage is None or new.lineage is None:
         return False
     if old.lineage.current.history == new.lineage.current.history:
@@ -132,7 +132,7 @@ def _must_replace(old: Standing, new: Standing, region: str) -> bool:
     return new.lineage.survival(old.lineage.current.history, old.position) is not Survival.SURVIVED
 
 
-def _is_behind(old: Standing, new: Standing) -> bool:
+def _is_behind(old: FileState, new: FileState) -> bool:
     if old.lineage is None or new.lineage is None or old.lineage.current.history != new.lineage.current.history:
         return False
     return (old.position or 0) > (new.position or 0)

@@ -21,7 +21,7 @@ import msgspec
 
 from regionkit.backends.sql.server import encode_fork
 from regionkit.core.ids import uuid7
-from regionkit.embedded.copies import backed_up, land, standing
+from regionkit.embedded.copies import backed_up, file_state, land
 from regionkit.embedded.folder import Folder, State, connect
 from regionkit.embedded.shipping import Shipper
 from regionkit.errors import ConfigurationError, RegionUnavailable
@@ -134,7 +134,7 @@ class _Regions:
         """A former owner begins as a copy of today's: as itself it would take writes that nobody would ever see."""
         folder = self._folder
         with closing(connect(folder.path(region))) as target, closing(connect(folder.path(state.owner))) as source:
-            there = standing(target, state.namespace).lineage
+            there = file_state(target, state.namespace).lineage
             if there is None or there.current.origin != region:
                 return
             with closing(sqlite3.connect("")) as copy:
@@ -158,7 +158,7 @@ class _Regions:
     def _write_history(self, file: sqlite3.Connection, state: State, region: str) -> int:
         """The history row of a promotion, in the file itself; the epoch that it begins."""
         file.execute("BEGIN IMMEDIATE")
-        there = standing(file, state.namespace)
+        there = file_state(file, state.namespace)
         if there.lineage is None:
             file.execute("ROLLBACK")
             raise ConfigurationError(
@@ -321,7 +321,7 @@ def _as_the_files_say(folder: Folder, state: State) -> State:
     """The state with the owner that the files tell of: a process may have died between a promotion's row and the state."""
     for region in state.regions:
         with closing(connect(folder.path(region))) as file:
-            lineage = standing(file, state.namespace).lineage
+            lineage = file_state(file, state.namespace).lineage
         if lineage is not None and lineage.current.origin == region and lineage.current.epoch > state.epoch:
             state = msgspec.structs.replace(state, owner=region, epoch=lineage.current.epoch)
     return state

@@ -27,6 +27,7 @@ from regionkit.errors import (
 )
 from regionkit.facts.bookmark import OWNER_ONLY, Entry
 from regionkit.facts.consistency import Level
+from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.acquire import Acquisition
 from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
@@ -229,10 +230,14 @@ class Block(Acquisition, Generic[H]):
             assert self._handle is not None
             self._handle.begin(self._acquire())
 
+    def observed_now(self) -> Observation:
+        """What the server says on the block's connection, which is there."""
+        assert self._checkout is not None
+        return self._checkout.observe()
+
     def entry_now(self) -> Entry:
         """A bookmark entry that covers all that this block was shown; its connection is there."""
-        assert self._checkout is not None
-        return self.store.entry_of(self.index, self._checkout.observe())
+        return self.store.entry_of(self.index, self.observed_now())
 
     @property
     def partially_committed(self) -> bool:

@@ -26,6 +26,7 @@ from regionkit.errors import (
 )
 from regionkit.facts.bookmark import OWNER_ONLY, Entry
 from regionkit.facts.consistency import Level
+from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.acquire_async import AsyncAcquisition
 from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
@@ -228,10 +229,14 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             assert self._handle is not None
             await self._handle.begin(await self._acquire())
 
+    async def observed_now(self) -> Observation:
+        """What the server says on the block's connection, which is there."""
+        assert self._checkout is not None
+        return await self._checkout.observe()
+
     async def entry_now(self) -> Entry:
         """A bookmark entry that covers all that this block was shown; its connection is there."""
-        assert self._checkout is not None
-        return self.store.entry_of(self.index, await self._checkout.observe())
+        return self.store.entry_of(self.index, await self.observed_now())
 
     @property
     def partially_committed(self) -> bool:

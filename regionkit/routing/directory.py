@@ -20,7 +20,7 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable, UnknownHome
-from regionkit.facts.placement import Placement
+from regionkit.facts.placement import Placement, placement_in, placement_kind, placement_record
 from regionkit.routing.placements import Placements
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Directory
@@ -70,11 +70,12 @@ class HomeDirectory:
         lost: RegionKitError | None = None
         for index in self._order(doubtful=self._rows.below_floor(key) and self._rows.known(key) is not None):
             try:
-                found = self.kept_in.backend(index).find_placement(deadline, self.store, key)
+                record = self.kept_in.backend(index).records.get(deadline, placement_kind(self.store), key)
             except RegionKitError as error:
                 lost = error
                 continue
-            if found is not None:
+            if record is not None:
+                found = placement_in(self.store, record)
                 self.remember(found)
                 known = self._rows.known(key)
                 if known is None or known.version <= found.version:
@@ -110,7 +111,9 @@ class HomeDirectory:
                 fix="see kit.status(); keys that have a home go on.",
                 store=self.kept_in.name,
             )
-        stands = self.kept_in.backend(index).set_placement(deadline, Placement(self.store, key, home), expected=0)
+        wanted = placement_record(Placement(self.store, key, home))
+        record = self.kept_in.backend(index).records.put(deadline, wanted, expected=0)
+        stands = placement_in(self.store, record or wanted)
         self.remember(stands)
         return stands
 

@@ -19,7 +19,7 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable, UnknownHome
-from regionkit.facts.placement import Placement
+from regionkit.facts.placement import Placement, placement_in, placement_kind, placement_record
 from regionkit.routing.placements import Placements
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Directory
@@ -69,11 +69,12 @@ class AsyncHomeDirectory:
         lost: RegionKitError | None = None
         for index in self._order(doubtful=self._rows.below_floor(key) and self._rows.known(key) is not None):
             try:
-                found = await self.kept_in.backend(index).find_placement(deadline, self.store, key)
+                record = await self.kept_in.backend(index).records.get(deadline, placement_kind(self.store), key)
             except RegionKitError as error:
                 lost = error
                 continue
-            if found is not None:
+            if record is not None:
+                found = placement_in(self.store, record)
                 self.remember(found)
                 known = self._rows.known(key)
                 if known is None or known.version <= found.version:
@@ -109,7 +110,9 @@ class AsyncHomeDirectory:
                 fix="see kit.status(); keys that have a home go on.",
                 store=self.kept_in.name,
             )
-        stands = await self.kept_in.backend(index).set_placement(deadline, Placement(self.store, key, home), expected=0)
+        wanted = placement_record(Placement(self.store, key, home))
+        record = await self.kept_in.backend(index).records.put(deadline, wanted, expected=0)
+        stands = placement_in(self.store, record or wanted)
         self.remember(stands)
         return stands
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.contract.outcomes import Failure
-from regionkit.core.codec import decode, is_plain
+from regionkit.core.codec import PLAIN, is_plain
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
@@ -181,7 +181,7 @@ class Execution:
                 store=self._store.name,
                 idempotency_key=claim.key,
             )
-        return decode(marker.result, Any)
+        return PLAIN.decode(marker.result)
 
     def _deadline(self, kind: Kind) -> Deadline:
         timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout

@@ -21,7 +21,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
 from regionkit.facts.bookmark import Bookmark
 from regionkit.facts.consistency import ON_STALE, SESSION, OnStale, on_stale_steps
-from regionkit.facts.placement import HASHED_TABLE, Placement
+from regionkit.facts.placement import HASHED_TABLE, Placement, placement_in, placement_kind, placement_record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.call_options import ReadOptions
 from regionkit.routing.directory import HomeDirectory
@@ -227,8 +227,9 @@ class PartitionedStore:
         if not self._hashed:
             return
         wanted = Placement(self.name, HASHED_TABLE, ",".join(self._home.regions))
-        stands = shard.backend(index).set_placement(deadline, wanted, expected=0)
-        self._compare(stands, wanted)
+        record = placement_record(wanted)
+        stands = shard.backend(index).records.put(deadline, record, expected=0)
+        self._compare(placement_in(self.name, stands or record), wanted)
         self._verified.add(shard.partition)
 
     def _verify(self, shard: RoutedStore, deadline: Deadline) -> None:
@@ -238,15 +239,12 @@ class PartitionedStore:
         wanted = Placement(self.name, HASHED_TABLE, ",".join(self._home.regions))
         for index in shard.nearest():
             try:
-                stands = shard.backend(index).find_placement(
-                    Deadline(shard.clock, min(deadline.remaining(), shard.profile.probe_timeout * 4.0)),
-                    self.name,
-                    HASHED_TABLE,
-                )
+                until = Deadline(shard.clock, min(deadline.remaining(), shard.profile.probe_timeout * 4.0))
+                stands = shard.backend(index).records.get(until, placement_kind(self.name), HASHED_TABLE)
             except RegionKitError:
                 continue
             if stands is not None:
-                self._compare(stands, wanted)
+                self._compare(placement_in(self.name, stands), wanted)
             self._verified.add(shard.partition)
             return
 

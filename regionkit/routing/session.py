@@ -10,11 +10,13 @@ it moves, and before it gives out its bookmark, it takes that replica's position
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Token
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from regionkit.contract.current_session import enter_session, leave_session
 from regionkit.core.deadline import Deadline
-from regionkit.facts.bookmark import Bookmark, Entry, Signer
+from regionkit.facts.bookmark import Bookmark, Entry, Signer, merge
 from regionkit.facts.consistency import SESSION, Consistency, OnStale, on_stale_steps
 from regionkit.facts.history import Survival
 from regionkit.facts.observation import Observation
@@ -51,7 +53,14 @@ _PLAIN = BlockMode()
 
 
 class RegionSession:
-    """One user's reads and writes; made by `kit.session(...)`. Not shared between threads or tasks."""
+    """One user's reads and writes; made by `kit.session(...)`.
+
+    As a context manager it is the current session of its context (`kit.current_session()`). Threads and tasks may use it one
+    block at a time; for two at once there is `fork`.
+
+    Attributes:
+        kit: the kit that made it.
+    """
 
     def __init__(
         self,
@@ -59,21 +68,45 @@ class RegionSession:
         signer: Signer,
         bookmark: Bookmark,
         *,
+        kit: object = None,
         key: str | None = None,
         home: str | None = None,
         attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self.kit = kit
         self._state = SessionState(bookmark, signed=signer.signs, attributes=attributes)
         self._stores = stores
         self._signer = signer
         self._key = key
         self._home = home
+        self._entered: list[Token[tuple[Any, ...]]] = []
 
     def __enter__(self) -> RegionSession:
+        self._entered.append(enter_session(self))
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        return None
+        leave_session(self, self._entered.pop())
+
+    def fork(self) -> RegionSession:
+        """A session of its own that begins with what this one wrote and saw: for another thread or task, beside this one.
+
+        May ask a server for the position of what was read.
+        """
+        bookmark = self._state.take_all_positions()
+        return RegionSession(
+            self._stores,
+            self._signer,
+            bookmark,
+            kit=self.kit,
+            key=self._key,
+            home=self._home,
+            attributes=self._state.attributes,
+        )
+
+    def merge(self, child: RegionSession) -> None:
+        """Take back what a forked session wrote and saw: this one's reads see it from now on."""
+        self._state.bookmark = merge([self._state.bookmark, child._state.take_all_positions()])
 
     @overload
     def read(self, store: SqlStore, *, core: Literal[True], **options: Unpack[ReadOptions]) -> Block[Connection]: ...

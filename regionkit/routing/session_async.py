@@ -9,11 +9,13 @@ it moves, and before it gives out its bookmark, it takes that replica's position
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Token
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from regionkit.contract.current_session import enter_session, leave_session
 from regionkit.core.deadline import Deadline
-from regionkit.facts.bookmark import Bookmark, Entry, Signer
+from regionkit.facts.bookmark import Bookmark, Entry, Signer, merge
 from regionkit.facts.consistency import SESSION, Consistency, OnStale, on_stale_steps
 from regionkit.facts.history import Survival
 from regionkit.facts.observation import Observation
@@ -50,7 +52,14 @@ _PLAIN = BlockMode()
 
 
 class AsyncRegionSession:
-    """One user's reads and writes; made by `kit.session(...)`. Not shared between threads or tasks."""
+    """One user's reads and writes; made by `kit.session(...)`.
+
+    As a context manager it is the current session of its context (`kit.current_session()`). Threads and tasks may use it one
+    block at a time; for two at once there is `fork`.
+
+    Attributes:
+        kit: the kit that made it.
+    """
 
     def __init__(
         self,
@@ -58,21 +67,45 @@ class AsyncRegionSession:
         signer: Signer,
         bookmark: Bookmark,
         *,
+        kit: object = None,
         key: str | None = None,
         home: str | None = None,
         attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self.kit = kit
         self._state = AsyncSessionState(bookmark, signed=signer.signs, attributes=attributes)
         self._stores = stores
         self._signer = signer
         self._key = key
         self._home = home
+        self._entered: list[Token[tuple[Any, ...]]] = []
 
     async def __aenter__(self) -> AsyncRegionSession:
+        self._entered.append(enter_session(self))
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        return None
+        leave_session(self, self._entered.pop())
+
+    async def fork(self) -> AsyncRegionSession:
+        """A session of its own that begins with what this one wrote and saw: for another thread or task, beside this one.
+
+        May ask a server for the position of what was read.
+        """
+        bookmark = await self._state.take_all_positions()
+        return AsyncRegionSession(
+            self._stores,
+            self._signer,
+            bookmark,
+            kit=self.kit,
+            key=self._key,
+            home=self._home,
+            attributes=self._state.attributes,
+        )
+
+    async def merge(self, child: AsyncRegionSession) -> None:
+        """Take back what a forked session wrote and saw: this one's reads see it from now on."""
+        self._state.bookmark = merge([self._state.bookmark, await child._state.take_all_positions()])
 
     @overload
     def read(

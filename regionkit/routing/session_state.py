@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from regionkit.core.concurrency import place
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
@@ -55,7 +56,7 @@ class _UntakenRead:
 
 
 class SessionState:
-    """The memory of one session. Not shared between threads or tasks.
+    """The memory of one session. One block at a time may come from another thread or task than the last.
 
     Attributes:
         bookmark: what was written, and what was read so far as its position was taken.
@@ -64,7 +65,7 @@ class SessionState:
         last: the newest block.
     """
 
-    __slots__ = ("_classes", "_open", "_pins", "_untaken", "attributes", "bookmark", "last", "signed")
+    __slots__ = ("_classes", "_open", "_pins", "_place", "_untaken", "attributes", "bookmark", "last", "signed")
 
     def __init__(
         self, bookmark: Bookmark, *, signed: bool, attributes: Mapping[str, str] = MappingProxyType({})
@@ -75,6 +76,7 @@ class SessionState:
         self.last: OpenBlock | None = None
         self._untaken: dict[str, dict[int, _UntakenRead]] = {}
         self._pins: dict[str, int] = {}
+        self._place: object = None
         self._open: dict[str, list[OpenBlock]] = {}
         self._classes: dict[RequestClass, tuple[Bookmark, int, RequestClass]] = {}
 
@@ -82,9 +84,16 @@ class SessionState:
         """A block opens.
 
         Raises:
-            UsageError: a read inside the session's own write of the same source.
+            UsageError: a read inside the session's own write of the same source, or a block beside one of another thread or task.
         """
-        source = block.store.source
+        source, here = block.store.source, place()
+        if self._place is not None and self._place != here and any(self._open.values()):
+            raise UsageError(
+                "a session is used from two places at once.",
+                why="another thread or task has a block of it open, and its bookmark can not move in two ways.",
+                fix="give each its own: child = s.fork(); afterwards s.merge(child) takes its bookmark back.",
+            )
+        self._place = here
         if block.kind is Kind.READ:
             inside = next((b for b in self._open.get(source, ()) if b.kind is Kind.WRITE), None)
             if inside is not None:

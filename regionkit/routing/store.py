@@ -19,7 +19,7 @@ from regionkit.errors import ConfigurationError, ResidencyViolation
 from regionkit.facts.bookmark import OWNER_ONLY, Entry, source
 from regionkit.facts.consistency import Consistency, Level, OnStale
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position, as_position
+from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing.explain import Explanation
 from regionkit.routing.snapshot import EndpointState
@@ -35,7 +35,7 @@ MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
 _SQL = ("postgresql", "mariadb", "sqlite")
 _ALL_BUT_CASSANDRA = (*_SQL, "redis", "mongodb", "memory")
-_HAVING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+_SUPPORTING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "core": _SQL,
         "snapshot": (*_SQL, "memory"),
@@ -50,7 +50,7 @@ _HAVING: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def servers_supporting(capability: str) -> str:
     """The servers that have a mode of blocks, "markers", "bounded" or "strong", for a refusal's advice."""
-    *others, last = _HAVING[capability]
+    *others, last = _SUPPORTING[capability]
     return f"{', '.join(others)} and {last}"
 
 
@@ -298,9 +298,8 @@ class RoutedStore:
     def entry_of(self, index: int, observation: Observation) -> Entry:
         """The bookmark entry of all that an endpoint may have shown until it answered."""
         self.take_in(index, observation)
-        position = None if observation.reached is None else as_position(observation.reached)
         replica = index != self.state.snapshot.owner
-        return self.entry(index, position, observation.incarnation, from_read=replica)
+        return self.entry(index, observation.shown, observation.incarnation, from_read=replica)
 
     def deadline_of(self, kind: Kind) -> float:
         """The profile's time-out of a call."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Mapping
 
 import msgspec
 
@@ -24,7 +25,7 @@ from regionkit.routing.events import BreakerChanged, RoleChanged
 from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, succeeded
 from regionkit.routing.snapshot import EndpointState, Snapshot, adopted, observe, replaced
 from regionkit.routing.staleness import Ring, Sample
-from regionkit.topology import Profile, Role, Shard, Store, Topology
+from regionkit.topology import Profile, Role, Shard, Store
 
 __all__ = ["RequestClass", "StoreState"]
 
@@ -40,23 +41,36 @@ class RequestClass:
 
 
 class StoreState:
-    """Thread-safe. `snapshot` is replaced whole; read it once per use."""
+    """Thread-safe. `snapshot` is replaced whole; read it once per use.
+
+    Args:
+        store: the store.
+        shard: its endpoints, in the order of all indexes.
+        regions: of the topology, and whether residency lets the store be there.
+        local: the region this process runs in.
+        profile: times and thresholds.
+        clock: where time is read.
+        hooks: told of what changes.
+        breaks: its breakers open; where there is one endpoint and nobody who probes it, they must not.
+    """
 
     def __init__(
         self,
         store: Store,
-        topology: Topology,
+        shard: Shard,
+        regions: Mapping[str, bool],
         local: str,
         profile: Profile,
         clock: Clock,
         hooks: EventHooks,
-        shard: Shard | None = None,
+        *,
+        breaks: bool = True,
     ) -> None:
-        shard = shard or store.shards([region.name for region in topology.regions])[0]
         self.store = store
         self.shard = shard
         self.profile = profile
-        self.regions = frozenset(region.name for region in topology.regions)
+        self.regions = frozenset(regions)
+        self._breaks = breaks
         self._clock = clock
         self._hooks = hooks
         self._random = random.Random()
@@ -78,7 +92,7 @@ class StoreState:
                     region=e.region,
                     configured=e.role,
                     role=e.role,
-                    allowed=e.region != "" and topology.allowed(store, e),
+                    allowed=regions.get(e.region, False),
                 )
                 for e in shard.endpoints
             ),
@@ -86,7 +100,7 @@ class StoreState:
             if store.leaderless
             else next((i for i, e in enumerate(shard.endpoints) if e.role is Role.PRIMARY and e.region), -1),
             leaderless=store.leaderless,
-            regions=frozenset(region.name for region in topology.regions if store.residency.allows(region)),
+            regions=frozenset(name for name, allowed in regions.items() if allowed),
         )
 
     def renew(self) -> None:
@@ -172,6 +186,8 @@ class StoreState:
 
     def failed(self, index: int, use: Kind, reason: str) -> None:
         """A connection failed or a deadline passed on an endpoint; never an application's error."""
+        if not self._breaks:
+            return
         now = self._clock.monotonic()
         with self._lock:
             breaker = self._breakers[index, use]

@@ -99,6 +99,10 @@ class Topology:
             raise ConfigurationError(f"there is no store {shown(name)}.", fix=did_you_mean(name, self._stores))
         return found
 
+    def allowed_regions(self, store: Store) -> dict[str, bool]:
+        """Each region, and whether residency lets the store's data be there."""
+        return {region.name: store.residency.allows(region) for region in self.regions}
+
     def allowed(self, store: Store | str, endpoint: Endpoint) -> bool:
         """Whether residency lets `store`'s data be at `endpoint`; where it does not, nobody connects.
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from fix_rigs import NAMESPACE, REGIONS, Order, Rig, make_tables
+from placing_async import find_placement, set_placement
 from sqlalchemy import text
 
 from regionkit import (
@@ -378,11 +379,11 @@ async def test_placements_are_kept_there(kit: AsyncRegionKit) -> None:
     backend: Any = kit._store("orders").backends[0]
     deadline = Deadline(SYSTEM_CLOCK, 20)
     one, two = Placement("carts", "k", "us-east-1", 1, 1), Placement("carts", "k", HERE, 2, 2)
-    assert await backend.find_placement(deadline, "carts", "k") is None
-    assert await backend.set_placement(deadline, one, expected=0) == one
-    assert await backend.set_placement(deadline, two, expected=0) == one
-    assert await backend.set_placement(deadline, two, expected=1) == two
-    assert await backend.find_placement(deadline, "carts", "k") == two
+    assert await find_placement(backend, deadline, "carts", "k") is None
+    assert await set_placement(backend, deadline, one, expected=0) == one
+    assert await set_placement(backend, deadline, two, expected=0) == one
+    assert await set_placement(backend, deadline, two, expected=1) == two
+    assert await find_placement(backend, deadline, "carts", "k") == two
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from placing import set_placement
 from waiting import seen
 
 from regionkit import (
@@ -269,7 +270,7 @@ def test_a_newer_row_wins(partition_rig: PartitionRig) -> None:
         found: Any = kit._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        set_placement(owner.backend(owner.state.snapshot.owner), _deadline(found), moved, expected=1)
         end = time.monotonic() + 10
         with kit.session() as s:
             while True:
@@ -394,7 +395,7 @@ def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: PartitionRi
         found: Any = old._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        set_placement(owner.backend(owner.state.snapshot.owner), _deadline(found), moved, expected=1)
         with RegionKit(topology, local=US, bookmark_keys=[KEY]) as new:
             seen(new)
             with new.session(key="c9") as s:

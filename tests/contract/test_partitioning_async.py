@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from placing_async import set_placement
 from waiting_async import seen
 
 from regionkit import (
@@ -270,7 +271,7 @@ async def test_a_newer_row_wins(partition_rig: PartitionRig) -> None:
         found: Any = kit._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        await owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        await set_placement(owner.backend(owner.state.snapshot.owner), _deadline(found), moved, expected=1)
         end = time.monotonic() + 10
         async with kit.session() as s:
             while True:
@@ -395,7 +396,7 @@ async def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: Parti
         found: Any = old._store("carts")
         owner = found.directory.kept_in
         moved = Placement("carts", "c9", KR, 2, 2)
-        await owner.backend(owner.state.snapshot.owner).set_placement(_deadline(found), moved, expected=1)
+        await set_placement(owner.backend(owner.state.snapshot.owner), _deadline(found), moved, expected=1)
         async with AsyncRegionKit(topology, local=US, bookmark_keys=[KEY]) as new:
             await seen(new)
             async with new.session(key="c9") as s:

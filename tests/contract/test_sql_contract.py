@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy
 from fix_rigs import NAMESPACE, Order, Rig
+from placing import set_placement
 from sqlalchemy import text
 
 from regionkit import (
@@ -197,14 +198,14 @@ def test_a_bound_holds_at_each_statement(kit: RegionKit, rig: Rig) -> None:
 
 
 def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: RegionKit) -> None:
-    """STRONG is the owner; without a checkout explain says so."""
+    """STRONG is the owner; without a lease explain says so."""
     with kit.session() as s:
         with s.read("orders", consistency=STRONG) as db:
             db.get(Order, 1)
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_decision is not None
-        assert "without a checkout" in str(s.explain("orders", consistency=STRONG))
+        assert "without a lease" in str(s.explain("orders", consistency=STRONG))
 
 
 def test_a_write_in_a_read_block_is_refused_by_the_server(kit: RegionKit, rig: Rig) -> None:
@@ -556,7 +557,7 @@ def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
         def give() -> Placement:
             sleep(0.2)
             wanted = Placement("carts", "c9", "eu-west-1")
-            return backend.set_placement(Deadline(shard.clock, 10.0), wanted, expected=0)
+            return set_placement(backend, Deadline(shard.clock, 10.0), wanted, expected=0)
 
         _, stands = gather([another_gives, give])
         engine.dispose()

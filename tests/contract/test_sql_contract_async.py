@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import sqlalchemy
 from fix_rigs import NAMESPACE, Order, Rig
+from placing_async import set_placement
 from sqlalchemy import text
 
 from regionkit import (
@@ -196,14 +197,14 @@ async def test_a_bound_holds_at_each_statement(kit: AsyncRegionKit, rig: Rig) ->
 
 
 async def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: AsyncRegionKit) -> None:
-    """STRONG is the owner; without a checkout explain says so."""
+    """STRONG is the owner; without a lease explain says so."""
     async with kit.session() as s:
         async with s.read("orders", consistency=STRONG) as db:
             await db.get(Order, 1)
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_decision is not None
-        assert "without a checkout" in str(await s.explain("orders", consistency=STRONG))
+        assert "without a lease" in str(await s.explain("orders", consistency=STRONG))
 
 
 async def test_a_write_in_a_read_block_is_refused_by_the_server(kit: AsyncRegionKit, rig: Rig) -> None:
@@ -555,7 +556,7 @@ async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
         async def give() -> Placement:
             await asleep(0.2)
             wanted = Placement("carts", "c9", "eu-west-1")
-            return await backend.set_placement(Deadline(shard.clock, 10.0), wanted, expected=0)
+            return await set_placement(backend, Deadline(shard.clock, 10.0), wanted, expected=0)
 
         _, stands = await agather([another_gives, give])
         engine.dispose()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fix_store_rigs import StoreRig
+from placing import find_placement, set_placement
 from waiting import arrived
 
 from regionkit import (
@@ -375,17 +376,17 @@ def test_placements_are_compared_and_set(kit: RegionKit) -> None:
 
     def put(home: str, version: int, expected: int) -> Placement:
         row = Placement("carts", "c9", home, version, version)
-        return backend.set_placement(Deadline(shard.clock, 10.0), row, expected=expected)
+        return set_placement(backend, Deadline(shard.clock, 10.0), row, expected=expected)
 
-    assert backend.find_placement(Deadline(shard.clock, 10.0), "carts", "c9") is None
+    assert find_placement(backend, Deadline(shard.clock, 10.0), "carts", "c9") is None
     first = put("us-east-1", 1, 0)
     assert (first.home, first.version) == ("us-east-1", 1)
     assert put("eu-west-1", 1, 0) == first
     second = put("eu-west-1", 2, 1)
     assert (second.home, second.version) == ("eu-west-1", 2)
     assert put("us-east-1", 2, 1) == second
-    assert backend.find_placement(Deadline(shard.clock, 10.0), "carts", "c9") == second
-    assert backend.find_placement(Deadline(shard.clock, 10.0), "carts", "c8") is None
+    assert find_placement(backend, Deadline(shard.clock, 10.0), "carts", "c9") == second
+    assert find_placement(backend, Deadline(shard.clock, 10.0), "carts", "c8") is None
 
 
 def test_modes_are_there_or_refused(kit: RegionKit, store_rig: StoreRig) -> None:

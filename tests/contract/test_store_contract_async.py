@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fix_store_rigs import StoreRig
+from placing_async import find_placement, set_placement
 from waiting_async import arrived
 
 from regionkit import (
@@ -374,17 +375,17 @@ async def test_placements_are_compared_and_set(kit: AsyncRegionKit) -> None:
 
     async def put(home: str, version: int, expected: int) -> Placement:
         row = Placement("carts", "c9", home, version, version)
-        return await backend.set_placement(Deadline(shard.clock, 10.0), row, expected=expected)
+        return await set_placement(backend, Deadline(shard.clock, 10.0), row, expected=expected)
 
-    assert await backend.find_placement(Deadline(shard.clock, 10.0), "carts", "c9") is None
+    assert await find_placement(backend, Deadline(shard.clock, 10.0), "carts", "c9") is None
     first = await put("us-east-1", 1, 0)
     assert (first.home, first.version) == ("us-east-1", 1)
     assert await put("eu-west-1", 1, 0) == first
     second = await put("eu-west-1", 2, 1)
     assert (second.home, second.version) == ("eu-west-1", 2)
     assert await put("us-east-1", 2, 1) == second
-    assert await backend.find_placement(Deadline(shard.clock, 10.0), "carts", "c9") == second
-    assert await backend.find_placement(Deadline(shard.clock, 10.0), "carts", "c8") is None
+    assert await find_placement(backend, Deadline(shard.clock, 10.0), "carts", "c9") == second
+    assert await find_placement(backend, Deadline(shard.clock, 10.0), "carts", "c8") is None
 
 
 async def test_modes_are_there_or_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:

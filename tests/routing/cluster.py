@@ -13,7 +13,6 @@ from regionkit.facts.bookmark import EMPTY, OWNER_ONLY, Bookmark, Entry
 from regionkit.facts.consistency import BOUNDED, SESSION
 from regionkit.facts.history import HistoryRow, lineage_of
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import as_position
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import Decision
 from regionkit.routing.verdict import Outcome
@@ -38,13 +37,18 @@ class Server:
     def writes(self) -> set[int]:
         return {item for item in self.data if isinstance(item, int)}
 
-    def answer(self, now: float, *, mute: bool) -> Observation:
+    def answer(self, now: float, *, mute: bool, uncounted: int = 0, vague: bool = False) -> Observation:
+        """`uncounted`: of the newest items, so many are shown and not counted yet; `vague`: it can not say what it shows."""
         origin = self.timeline
         if self.role is REPLICA and mute and self.told_origin:
             origin = ""  # its receiver is down
         self.told_origin = True
         lineage = lineage_of([item for item in self.data if isinstance(item, HistoryRow)])
-        return Observation(self.role, f"run {self.run}", lineage, origin, len(self.data), now, 0.001)
+        shown = len(self.data)
+        counted = shown - uncounted if self.role is REPLICA else shown
+        return Observation(
+            self.role, f"run {self.run}", lineage, origin, counted, now, 0.001, shown=None if vague else shown
+        )
 
 
 @dataclass
@@ -158,15 +162,20 @@ class Cluster:
     # What the process does: as routing/blocks_async.py, without its I/O.
 
     def observe(self, index: int) -> None:
-        server = self.servers[index]
-        self.state.observe(index, server.answer(self.clock.monotonic(), mute=not server.connected))
+        self.state.observe(index, self._answer(index))
+
+    def _answer(self, index: int) -> Observation:
+        """A copy shows a commit before it counts it, and now and then can not tell what it shows."""
+        server, chance = self.servers[index], self.random.random
+        uncounted = int(isinstance(server.data[-1], int) and len(server.data) > 1 and chance() < 0.3)
+        vague = server.role is REPLICA and chance() < 0.1
+        return server.answer(self.clock.monotonic(), mute=not server.connected, uncounted=uncounted, vague=vague)
 
     def look(self) -> None:
         """The monitor asks; now and then an answer stays on the way, and comes after later ones."""
         index = self.random.randrange(3)
         if self.random.random() < 0.2:
-            server = self.servers[index]
-            self.late.append((index, server.answer(self.clock.monotonic(), mute=not server.connected)))
+            self.late.append((index, self._answer(index)))
         elif self.late and self.random.random() < 0.3:
             self.state.observe(*self.late.pop(self.random.randrange(len(self.late))))
         else:
@@ -222,11 +231,9 @@ class Cluster:
         session.needs = session.needs | server.writes()
         self.observe(index)
         seen = self.state.snapshot.endpoints[index].observation
-        assert seen is not None and seen.reached is not None
+        assert seen is not None
         owner = self.state.snapshot.owner
-        session.bookmark = session.bookmark.add(
-            "orders", self._entry(index, as_position(seen.reached), from_read=index != owner)
-        )
+        session.bookmark = session.bookmark.add("orders", self._entry(index, seen.shown, from_read=index != owner))
         self.served["session"] += 1
 
     def read_bounded(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from placing import find_placement, set_placement
 from waiting import seen
 
 from regionkit import ConfigurationError, Directory, RegionKit, UnknownHome
@@ -40,7 +41,7 @@ def moved(kit: RegionKit, home: str, version: int) -> Placement:
     kept_in = kit._store("carts").directory.kept_in
     backend = kept_in.backend(kept_in.state.snapshot.owner)
     row = Placement("carts", "c9", home, version, version)
-    return backend.set_placement(Deadline(kept_in.clock, 10.0), row, expected=version - 1)
+    return set_placement(backend, Deadline(kept_in.clock, 10.0), row, expected=version - 1)
 
 
 def test_a_copy_that_lags_takes_no_row_back(sqlite_partition_rig: PartitionRig) -> None:
@@ -62,7 +63,7 @@ def _arrived(kit: RegionKit) -> None:
     kept_in = kit._store("carts").directory.kept_in
     end = time.monotonic() + 10
     near = next(i for i in range(2) if i != kept_in.state.snapshot.owner)
-    while kept_in.backend(near).find_placement(Deadline(kept_in.clock, 5.0), "carts", "c9") is None:
+    while find_placement(kept_in.backend(near), Deadline(kept_in.clock, 5.0), "carts", "c9") is None:
         assert time.monotonic() < end
         sleep(0.02)
 

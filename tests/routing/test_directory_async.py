@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fix_rig_partitions import HOMES, PartitionRig
+from placing_async import find_placement, set_placement
 from waiting_async import seen
 
 from regionkit import AsyncRegionKit, ConfigurationError, Directory, UnknownHome
@@ -39,7 +40,7 @@ async def moved(kit: AsyncRegionKit, home: str, version: int) -> Placement:
     kept_in = kit._store("carts").directory.kept_in
     backend = kept_in.backend(kept_in.state.snapshot.owner)
     row = Placement("carts", "c9", home, version, version)
-    return await backend.set_placement(Deadline(kept_in.clock, 10.0), row, expected=version - 1)
+    return await set_placement(backend, Deadline(kept_in.clock, 10.0), row, expected=version - 1)
 
 
 async def test_a_copy_that_lags_takes_no_row_back(sqlite_partition_rig: PartitionRig) -> None:
@@ -61,7 +62,7 @@ async def _arrived(kit: AsyncRegionKit) -> None:
     kept_in = kit._store("carts").directory.kept_in
     end = time.monotonic() + 10
     near = next(i for i in range(2) if i != kept_in.state.snapshot.owner)
-    while await kept_in.backend(near).find_placement(Deadline(kept_in.clock, 5.0), "carts", "c9") is None:
+    while await find_placement(kept_in.backend(near), Deadline(kept_in.clock, 5.0), "carts", "c9") is None:
         assert time.monotonic() < end
         await asleep(0.02)
 

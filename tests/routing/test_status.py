@@ -39,7 +39,9 @@ def states_of(store: Store, topology: Topology, seen: bool = True) -> list[Store
     """Every shard, each endpoint as configured and up."""
     found = []
     for shard in store.shards([region.name for region in topology.regions]):
-        made = StoreState(store, topology, "kr", profile("balanced"), SYSTEM_CLOCK, EventHooks(), shard)
+        made = StoreState(
+            store, shard, topology.allowed_regions(store), "kr", profile("balanced"), SYSTEM_CLOCK, EventHooks()
+        )
         for index, e in enumerate(shard.endpoints):
             if seen and made.snapshot.endpoints[index].allowed:
                 now = SYSTEM_CLOCK.monotonic()

@@ -69,4 +69,6 @@ def store_of(
     ]
     store = SqlStore("orders", strategy=LocalReadGlobalWrite(), endpoints=endpoints)
     topology = Topology("shop", None, [Region(f"r{i}") for i in range(len(roles))], [store])
-    return StoreState(topology.store("orders"), topology, local, profile(spec), clock, hooks), clock, hooks
+    store = topology.store("orders")
+    shard, regions = store.shards(())[0], topology.allowed_regions(store)
+    return StoreState(store, shard, regions, local, profile(spec), clock, hooks), clock, hooks

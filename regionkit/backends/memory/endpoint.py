@@ -24,7 +24,6 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement, placement_in, placement_kind, placement_record
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import Endpoint, MemoryStore, Role
@@ -157,16 +156,6 @@ class MemoryEndpoint:
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
         return self.records.write_history(deadline, row)
-
-    def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this region has; None when it has none."""
-        found = self.records.get(deadline, placement_kind(store), key)
-        return None if found is None else placement_in(store, found)
-
-    def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-        stands = self.records.put(deadline, placement_record(row), expected=expected)
-        return row if stands is None else placement_in(row.store, stands)
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """No promotion goes without its row: `MemoryRegions.promote` writes it."""

@@ -23,7 +23,6 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement, placement_in, placement_kind, placement_record
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import Endpoint, MemoryStore, Role
@@ -158,16 +157,6 @@ class AsyncMemoryEndpoint:
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
         return await self.records.write_history(deadline, row)
-
-    async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this region has; None when it has none."""
-        found = await self.records.get(deadline, placement_kind(store), key)
-        return None if found is None else placement_in(store, found)
-
-    async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-        stands = await self.records.put(deadline, placement_record(row), expected=expected)
-        return row if stands is None else placement_in(row.store, stands)
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """No promotion goes without its row: `MemoryRegions.promote` writes it."""

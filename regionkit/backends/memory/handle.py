@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from regionkit.backends.memory.client import MemoryMapping
 from regionkit.backends.memory.world import ABSENT, Conflict, Meta, NotPrimary
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, TransactionRolledBack, UsageError
@@ -214,6 +216,13 @@ class MemoryHandle:
     def progress(self) -> Progress:
         """What the block has done so far: its connection counts."""
         return NOTHING if self._checkout is None else self._checkout.progress
+
+    def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Refused: memory is no SQL server."""
+        raise no_messages("memory")
+
+    def hold(self, why: str) -> None:
+        """Nothing to do: only the block's end commits."""
 
     def outcome(self, result: Any) -> Any:
         """What a function of execute_write returned is what the caller gets."""

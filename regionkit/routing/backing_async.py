@@ -1,0 +1,310 @@
+"""Backings over routing: a kit's store, or one endpoint of the application's own, as the pillars use them.
+
+1. A unit is a block: what routing promises of a block (one decision, one connection, one deadline, translated errors) holds.
+2. What became of a unit is told once, after its end. An error that says so decides (`committed`); without one, a transaction
+   whose COMMIT was answered is "yes". Where nothing is rolled back, a unit that raised after it had written is "unknown".
+3. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
+   neither can be had, there is none.
+4. An endpoint without a kit has nobody who probes it: its breakers never open, and it is asked where it stands as it is used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from regionkit.contract.backing_async import AsyncPlain
+from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.message import Answer, Statement
+from regionkit.contract.records_async import AsyncRecords
+from regionkit.contract.unit_async import Committed
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import EventHooks
+from regionkit.core.ids import uuid7
+from regionkit.core.tables import Table
+from regionkit.errors import RegionKitError, RegionUnavailable
+from regionkit.facts.bookmark import EMPTY, Entry
+from regionkit.facts.consistency import ON_STALE, SESSION, Consistency
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.position import Position, as_position
+from regionkit.facts.record import Record
+from regionkit.facts.request import BlockMode, Kind
+from regionkit.facts.stamp import Owner, Stamp
+from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, no_key, not_partitioned
+from regionkit.routing.session_state_async import AsyncSessionState
+from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.routing.store_state import StoreState
+from regionkit.topology import Shard
+
+__all__ = ["AsyncStoreBacking", "AsyncStoreUnit", "async_plain_backing"]
+
+LOG = logging.getLogger("regionkit.units")
+
+
+class AsyncStoreUnit:
+    """One unit: a context manager that yields itself. Not shared between threads or tasks."""
+
+    def __init__(
+        self,
+        backing: AsyncStoreBacking,
+        options: CallOptions,
+        key: str | None,
+        covers: Stamp | None,
+        deadline: Deadline,
+    ) -> None:
+        self._backing = backing
+        self._options = options
+        self._key = key
+        self._covers = covers
+        self._deadline = deadline
+        self._session = AsyncSessionState(EMPTY, signed=True)
+        self._block: AsyncBlock[Any] | None = None
+        self._hearing: list[Callable[[Committed], None]] = []
+        self._stamp: Stamp | None = None
+        self.native: Any = None
+        self.atomic = False
+
+    async def __aenter__(self) -> AsyncStoreUnit:
+        store = await self._backing.shard(self._key, self._deadline)
+        if self._covers is not None:
+            stamp = self._covers
+            self._session.wrote(store, Entry(stamp.history, stamp.epoch, stamp.position))
+        request_class = self._options.request_class(store)
+        left = self._deadline.require("a unit", store=store.name)
+        block: AsyncBlock[Any] = AsyncBlock(
+            self._session, store, request_class, left, self._options.mode, key=self._key or ""
+        )
+        self._block = block
+        self.native = await block.__aenter__()
+        await block.connected()
+        handle = block.handle
+        if handle is not None and handle.native is not None:
+            self.native = handle.native
+        can = store.capabilities
+        self.atomic = self._options.mode.transaction or (can is not None and can.transactions)
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        block = self._opened()
+        written = block.kind is Kind.WRITE
+        self._session.bookmark = EMPTY if written else self._session.bookmark
+        try:
+            await block.__aexit__(kind, error, traceback)
+        except BaseException as raised:
+            self._tell(self._committed(raised))
+            raise
+        if written:
+            await self._stamp_of_write(block)
+        self._tell("unknown" if block.progress.unknown else "yes")
+
+    async def _stamp_of_write(self, block: AsyncBlock[Any]) -> None:
+        """The bookmark of the unit's session says where it wrote; a question to the same run of the owner at most."""
+        await self._session.take_positions(block.store)
+        entries = self._session.entries(block.store)
+        if len(entries) == 1 and entries[0].position is not None:
+            entry = entries[0]
+            assert entry.position is not None
+            self._stamp = Stamp(entry.history, entry.epoch, entry.position)
+
+    def _committed(self, error: BaseException) -> Committed:
+        progress = self._opened().progress
+        if progress.unknown or getattr(error, "committed", "no") == "unknown":
+            return "unknown"
+        if isinstance(error, RegionKitError) and error.committed == "yes":
+            return "yes"
+        return "unknown" if progress.commits or progress.implicit else "no"
+
+    def _tell(self, outcome: Committed) -> None:
+        hearing, self._hearing = self._hearing, []
+        for hear in hearing:
+            try:
+                hear(outcome)
+            except Exception:
+                LOG.exception("what listens to the outcome of a unit raised")
+
+    def _opened(self) -> AsyncBlock[Any]:
+        assert self._block is not None, "a unit is used inside its `with`"
+        return self._block
+
+    @property
+    def owner(self) -> Owner:
+        """Where the unit runs, as it was decided."""
+        block = self._opened()
+        return _owner_at(block.store, block.index)
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """After a write: an upper bound of what it did; of a read, what `take_stamp` told. None where nobody can tell."""
+        return self._stamp
+
+    async def take_stamp(self) -> Stamp | None:
+        """Inside a read: an upper bound of all that it has shown so far, asked on its connection."""
+        entry = await self._opened().entry_now()
+        self._stamp = None if entry.position is None else Stamp(entry.history, entry.epoch, entry.position)
+        return self._stamp
+
+    async def position(self) -> Position | None:
+        """Inside: a lower bound. After a row lock, all that was committed under that lock before lies at or before it."""
+        observation = await self._opened().observed_now()
+        return None if observation.reached is None else as_position(observation.reached)
+
+    async def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Several statements in one round trip, in the unit's transaction. SQL only."""
+        handle = self._opened().handle
+        assert handle is not None
+        return await handle.message(statements)
+
+    def hold(self, why: str) -> None:
+        """Only the unit's end ends its transaction from now on. `why`: told to whoever tries."""
+        handle = self._opened().handle
+        assert handle is not None
+        handle.hold(why)
+
+    def on_outcome(self, hear: Callable[[Committed], None]) -> None:
+        """Call `hear` once, with what became of the unit. One that raises is logged."""
+        self._hearing.append(hear)
+
+
+class AsyncStoreBacking:
+    """One store, of a kit or of the application's own. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self,
+        find: Callable[[], AsyncRoutedStore | AsyncPartitionedStore],
+        namespace: str,
+        owned: AsyncRoutedStore | None = None,
+    ) -> None:
+        self._find = find
+        self._owned = owned
+        self.namespace = namespace
+        self.name = find().name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do."""
+        found = self._find().shards[0].capabilities
+        assert found is not None, "a store has an endpoint that residency allows"
+        return found
+
+    def write(self, *, key: str | None = None, deadline: Deadline, core: bool = False) -> AsyncStoreUnit:
+        """A unit on the current owner (of the key's partition): one transaction where there is any."""
+        transaction = "transaction" in self.capabilities.modes and not self.capabilities.transactions
+        options = CallOptions(Kind.WRITE, BlockMode(core=core, transaction=transaction))
+        return AsyncStoreUnit(self, options, key, None, deadline)
+
+    def read(
+        self,
+        *,
+        key: str | None = None,
+        consistency: Consistency = SESSION,
+        covers: Stamp | None = None,
+        deadline: Deadline,
+        core: bool = False,
+    ) -> AsyncStoreUnit:
+        """Reads on a copy that is proved to cover `covers`; with SESSION and none, on any allowed copy."""
+        options = CallOptions(Kind.READ, BlockMode(core=core, consistency=consistency), ON_STALE)
+        return AsyncStoreUnit(self, options, key, covers, deadline)
+
+    def records(self, key: str | None = None) -> AsyncRecords:
+        """Records on the current owner (of the key's partition)."""
+        return _OwnersRecords(self, key)
+
+    async def shard(self, key: str | None, deadline: Deadline) -> AsyncRoutedStore:
+        """The store, or the part of it where the key has its home.
+
+        Raises:
+            UsageError: a key for a store that has no homes, or none for one that has.
+            UnknownHome: the key has no home.
+        """
+        found = self._find()
+        if isinstance(found, AsyncRoutedStore):
+            if key is not None:
+                raise not_partitioned(found.name)
+            return found
+        if key is None:
+            raise no_key(found.name)
+        return found.home_without_io(key, None) or await found.locate(key, deadline)
+
+    async def owner(self, key: str | None = None, *, deadline: Deadline) -> Owner:
+        """Who owns the data (the key's partition) now.
+
+        Raises:
+            RegionUnavailable: nobody does, as far as is known.
+        """
+        store = await self.shard(key, deadline)
+        return _owner_at(store, await self.owner_index(store, deadline))
+
+    async def owner_index(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
+        """The endpoint that takes writes, once it has said where it stands."""
+        snapshot = store.state.snapshot
+        if snapshot.owner < 0 or snapshot.endpoints[snapshot.owner].observation is None:
+            await store.refresh(deadline.remaining())
+        index = store.state.snapshot.owner
+        if index < 0 and store.state.snapshot.leaderless:
+            index = next(iter(store.nearest()), -1)
+        if index < 0:
+            raise RegionUnavailable(
+                f"store {store.name!r} has no primary now.", fix="see kit.status().", store=store.name
+            )
+        return index
+
+    async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
+        """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
+        for store in self._find().shards:
+            backend = store.backend(await self.owner_index(store, deadline))
+            if self._owned is not None:
+                await backend.create_tables(deadline, lambda origin: HistoryRow(uuid7().hex, None, None, 1, origin))
+            await backend.make_tables(deadline, tables)
+            await store.probe(await self.owner_index(store, deadline))
+
+    async def close(self) -> None:
+        """Close what the backing itself opened; never what it was handed. May be called twice."""
+        if self._owned is not None:
+            await self._owned.close()
+
+
+class _OwnersRecords:
+    """The records of whoever owns the store now."""
+
+    def __init__(self, backing: AsyncStoreBacking, key: str | None) -> None:
+        self._backing = backing
+        self._key = key
+
+    async def _records(self, deadline: Deadline) -> AsyncRecords:
+        store = await self._backing.shard(self._key, deadline)
+        return store.backend(await self._backing.owner_index(store, deadline)).records
+
+    async def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
+        """The record that the owner has; None when it has none."""
+        return await (await self._records(deadline)).get(deadline, kind, key)
+
+    async def put(
+        self, deadline: Deadline, record: Record, *, expected: int, lasts: float | None = None, within: Any = None
+    ) -> Record | None:
+        """Put `record` where the version is `expected`; the record that stands then. `within`: an open unit."""
+        native = within.native if isinstance(within, AsyncStoreUnit) else within
+        records = await self._records(deadline)
+        return await records.put(deadline, record, expected=expected, lasts=lasts, within=native)
+
+    async def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
+        """Take the record away where its version is `expected`; the record that stands then."""
+        return await (await self._records(deadline)).delete(deadline, kind, key, expected=expected)
+
+
+def _owner_at(store: AsyncRoutedStore, index: int) -> Owner:
+    e = store.state.snapshot.endpoints[index]
+    lineage = e.lineage
+    history, epoch = ("", 0) if lineage is None else (lineage.current.history, lineage.current.epoch)
+    return Owner(e.region, e.id, history, epoch)
+
+
+def async_plain_backing(plain: AsyncPlain) -> AsyncStoreBacking:
+    """The backing of one engine or client of the application's."""
+    context = plain.context
+    hooks = EventHooks()
+    shard, here = Shard("", (), (context.endpoint,)), context.endpoint.region
+    state = StoreState(context.store, shard, {here: True}, here, context.profile, context.clock, hooks, breaks=False)
+    store = AsyncRoutedStore(state, [plain.backend], context.profile, context.clock, hooks)
+    return AsyncStoreBacking(lambda: store, context.namespace, store)
