@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.exc import DBAPIError
 
+from regionkit.backends.sql.capabilities import MARIADB, POSTGRESQL, SQLITE
 from regionkit.backends.sql.observation import (
-    MARIADB,
-    POSTGRESQL,
-    SQLITE,
     ServerRuns,
     maria_observation,
     maria_questions,
