@@ -196,14 +196,14 @@ async def test_a_bound_holds_at_each_statement(kit: AsyncRegionKit, rig: Rig) ->
 
 
 async def test_strong_reads_the_owner_and_says_how_it_is_proved(kit: AsyncRegionKit) -> None:
-    """STRONG is the owner; without a checkout explain says so."""
+    """STRONG is the owner; without a lease explain says so."""
     async with kit.session() as s:
         async with s.read("orders", consistency=STRONG) as db:
             await db.get(Order, 1)
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_decision is not None
-        assert "without a checkout" in str(await s.explain("orders", consistency=STRONG))
+        assert "without a lease" in str(await s.explain("orders", consistency=STRONG))
 
 
 async def test_a_write_in_a_read_block_is_refused_by_the_server(kit: AsyncRegionKit, rig: Rig) -> None:
