@@ -8,7 +8,8 @@ placement: one row per key of a directory of homes (routing/placements.py).
 position: SQLite only; one row, raised by one in each write block's own transaction.
 tables: the version of each of these (tables_async.py).
 
-Texts in keys are `Bytewise`: on no server are two of them equal that differ in a blank, in case or in an accent.
+Texts in keys are `Bytewise`: on no server are two of them equal that differ in a blank, in case or in an accent. Those of
+histories are hex digits of regionkit's own, and MariaDB's JSON functions refuse a row that mixes collations.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def history(meta: MetaData, name: str) -> Table:
     return Table(
         name,
         meta,
-        Column("history", Bytewise(36), primary_key=True),
-        Column("parent", Bytewise(36), nullable=False, unique=True),  # '' for the first one: NULLs would not be unique
+        Column("history", String(36), primary_key=True),
+        Column("parent", String(36), nullable=False, unique=True),  # '' for the first one: NULLs would not be unique
         Column("fork", Text, nullable=False),
         Column("epoch", Integer, nullable=False),
         Column("origin", String(120), nullable=False),
