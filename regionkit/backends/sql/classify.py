@@ -11,7 +11,7 @@ from regionkit.backends.sql.driver import DeadlinePassed
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["classify", "is_unknown_at_commit", "refused"]
+__all__ = ["classify", "code_of", "is_unknown_at_commit", "missing_table", "refused"]
 
 POSTGRES: dict[str, Failure] = {
     "25006": Failure.READ_ONLY,  # read_only_sql_transaction: on a write connection a change of role
@@ -86,6 +86,10 @@ WORDS: tuple[tuple[str, Refused], ...] = (
 """Of what libpq reports of a connection that was not made, which has no state: the first words that occur decide."""
 
 
+NO_TABLE = ("42P01", 1146)
+"""Codes of a table that is not there: undefined_table, ER_NO_SUCH_TABLE."""
+
+
 def refused(error: BaseException) -> Refused | None:
     """Why a server that answered would not be connected to; None when it was lost, or never reached."""
     driver: Any = getattr(error, "orig", None) or error
@@ -136,6 +140,14 @@ def code_of(error: BaseException) -> int | str | None:
         if isinstance(found, int | str):
             return found
     return None
+
+
+def missing_table(error: BaseException) -> bool:
+    """Whether a statement failed because its table is not there."""
+    if code_of(error) in NO_TABLE:
+        return True
+    driver: Any = getattr(error, "orig", None) or error
+    return type(driver).__module__.partition(".")[0] == "sqlite3" and "no such table" in str(driver)
 
 
 def _by_code(driver: Any) -> Failure | None:

@@ -1,9 +1,9 @@
-"""One SQL endpoint as routing sees it: connections (pool.py), what the user types with, and regionkit's own tables."""
+"""One SQL endpoint as routing sees it: connections (pool_async.py or the application's engine), and regionkit's own rows."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -12,17 +12,21 @@ from regionkit.backends.sql.bridge_async import AsyncEngine, adrive
 from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.handle_async import AsyncSqlHandle
-from regionkit.backends.sql.marker import forget, put_tombstone, read_marker, save_result, take
+from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombstone, read_marker, save_result, take
 from regionkit.backends.sql.placement import change_placement, read_placement
 from regionkit.backends.sql.pool_async import AsyncSqlPool
-from regionkit.backends.sql.schema import metadata
+from regionkit.backends.sql.records_async import AsyncSqlRecords
+from regionkit.backends.sql.schema import OWN_TABLES, metadata
 from regionkit.backends.sql.server import SqlContext, encode_fork
+from regionkit.backends.sql.statements_async import AsyncStatements
+from regionkit.backends.sql.table_making import make_missing, making_tables
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.kept_tables import POSITION
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable
+from regionkit.core.tables import Table, table_name
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
@@ -33,14 +37,24 @@ __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
 
 
 class AsyncSqlRows:
-    """What the user types with, and regionkit's own rows, over whatever gives connections."""
+    """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
     _place: SqlContext
 
     @functools.cached_property
-    def _meta(self) -> sqlalchemy.MetaData:
-        return metadata(self._place.namespace)
+    def _statements(self) -> AsyncStatements:
+        return AsyncStatements(self._place, self.check_out)
+
+    @functools.cached_property
+    def records(self) -> AsyncSqlRecords:
+        """The records that this endpoint keeps."""
+        return AsyncSqlRecords(self._place, self._statements)
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, sqlalchemy.Table]:
+        made, start = metadata(self._place.namespace).tables, len(table_name(self._place.namespace, ""))
+        return {name[start:]: table for name, table in made.items()}
 
     def engine(self, kind: Kind) -> AsyncEngine:
         """The engine for reads or writes."""
@@ -64,48 +78,53 @@ class AsyncSqlRows:
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
         wall = self._place.clock.wall()
-        found = await adrive(lambda: take(handle.connection(), self._marker_table, claim, wall))
+        found = await adrive(lambda: take(handle.connection(), self._tables["marker"], claim, wall))
         if found is None:
             handle.hold_marker()
         return found
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        await adrive(lambda: save_result(handle.connection(), self._marker_table, claim, result))
+        await adrive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        wall = self._place.clock.wall()
-        put = await self._in_transaction(deadline, lambda c: put_tombstone(c, self._marker_table, claim, wall))
-        if put:
+        wall, table = self._place.clock.wall(), self._tables["marker"]
+        if await self._statements.change(deadline, "markers", lambda c: put_tombstone(c, table, claim, wall)):
             return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
-        found: Marker | None = await self._in_transaction(
-            deadline, lambda c: read_marker(c, self._marker_table, claim.key)
+        found: Marker | None = await self._statements.change(
+            deadline, "markers", lambda c: read_marker(c, table, claim.key)
         )
         assert found is not None, "what refused the tombstone stands there"
         return found
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        before = self._place.clock.wall() - older_than
-        count: int = await self._in_transaction(deadline, lambda c: forget(c, self._marker_table, before, most))
+        before, table = self._place.clock.wall() - older_than, self._tables["marker"]
+        count: int = await self._statements.change(deadline, "markers", lambda c: forget(c, table, before, most))
         return count
 
-    @property
-    def _marker_table(self) -> Any:
-        return self._meta.tables[f"{self._place.namespace}_rk_marker"]
+    async def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Make what is missing of a pillar's tables; many processes may do it at once.
+
+        Raises:
+            ConfigurationError: one stands there in another version.
+            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it was not done, or nobody knows; it may be called again.
+        """
+        await self._statements.change(
+            deadline,
+            "tables",
+            lambda connection: make_missing(connection, self._place.namespace, tables),
+            begin=lambda connection: making_tables(connection, self._place, deadline),
+        )
 
     async def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's tables, and the first history row when there is none."""
-
-        def make(connection: sqlalchemy.Connection) -> None:
-            position = self._meta.tables[f"{self._place.namespace}_rk_position"]
-            wanted = [t for t in self._meta.sorted_tables if t is not position or self.capabilities.server == "sqlite"]
-            self._meta.create_all(connection, tables=wanted)
-            if position in wanted and connection.execute(sqlalchemy.select(position.c.id)).first() is None:
-                connection.execute(position.insert().values(id=1, value=0))
-
-        await self._in_transaction(deadline, make)
+        counts = self.capabilities.server == "sqlite"
+        await self.make_tables(deadline, [table for table in OWN_TABLES if counts or table is not POSITION])
+        if counts:
+            first, table = {"id": 1, "value": 0}, self._tables["position"]
+            await self._statements.change(deadline, "tables", lambda c: insert_unless_there(c, table, first))
         observation = await self._observe_on_write(deadline)
         if observation.lineage is None:
             await self.write_history(deadline, root(observation.origin))
@@ -120,7 +139,6 @@ class AsyncSqlRows:
 
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
-        table = self._meta.tables[self._place.history_table]
         values = {
             "history": row.history,
             "parent": row.parent or "",
@@ -129,69 +147,28 @@ class AsyncSqlRows:
             "origin": row.origin,
             "written_at": self._place.clock.wall(),
         }
+        statement = self._tables["history"].insert().values(**values)
         try:
-            await self._in_transaction(deadline, lambda c: c.execute(table.insert().values(**values)))
+            await self._statements.change(deadline, "histories", lambda c: c.execute(statement))
         except sqlalchemy.exc.IntegrityError:
             return False
         return True
 
     async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this endpoint has; None when it has none, or no table for them."""
-        checkout = await self.check_out(Kind.READ, deadline, deadline.require("connecting"))
-        try:
-            found: Placement | None = await adrive(
-                lambda: read_placement(checkout.connection, self._placement_table, store, key)
-            )
-            return found
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise self._unplaced(error, checkout) from error
-        finally:
-            await checkout.release()
+        """The row of a directory that this endpoint has; None when it has none."""
+        table = self._tables["placement"]
+        found: Placement | None = await self._statements.read(
+            deadline, "placements", lambda c: read_placement(c, table, store, key)
+        )
+        return found
 
     async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        try:
-            stands: Placement = await self._in_transaction(
-                deadline, lambda c: change_placement(c, self._placement_table, row, expected)
-            )
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise self._unplaced(error, None) from error
-        return stands
-
-    def _unplaced(self, error: Exception, checkout: Any) -> RegionKitError:
-        if checkout is not None:
-            checkout.keeps = False
-        where: dict[str, Any] = {"store": self._place.store.name, "region": self._place.endpoint.region}
-        if isinstance(error, sqlalchemy.exc.ProgrammingError | sqlalchemy.exc.OperationalError) and (
-            classify(error) is Failure.APPLICATION
-        ):
-            return ConfigurationError(
-                f"store {self._place.store.name!r} keeps no placements.",
-                why="its tables are missing, or were made by an earlier version.",
-                fix="call kit.create_tables() once.",
-            )
-        return RegionUnavailable(
-            f"a placement could not be had from {self._place.endpoint.region}.",
-            why=type(error).__name__,
-            fix="see kit.status().",
-            **where,
+        table = self._tables["placement"]
+        stands: Placement = await self._statements.change(
+            deadline, "placements", lambda c: change_placement(c, table, row, expected)
         )
-
-    @property
-    def _placement_table(self) -> Any:
-        return self._meta.tables[f"{self._place.namespace}_rk_placement"]
-
-    async def _in_transaction(self, deadline: Deadline, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
-        checkout = await self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
-
-        def run() -> Any:
-            with checkout.connection.begin():
-                return work(checkout.connection)
-
-        try:
-            return await adrive(run)
-        finally:
-            await checkout.release()
+        return stands
 
 
 class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):

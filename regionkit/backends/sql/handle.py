@@ -1,8 +1,7 @@
 # Generated from handle_async.py by scripts/twins.py. Do not edit.
-"""What the user types with on SQL: a Session (or a Connection) that takes its connection when it first needs one.
+"""What a block does at its SQL endpoint: it takes a checkout at the first statement, and commits or rolls back at its end.
 
-A Session asks `get_bind` before every statement; ours answers with the block's one Connection, and takes a checkout the
-first time. A block that runs no statement costs no connection.
+A block that runs no statement costs no connection.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import contextlib
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import orm
 
 from regionkit.backends.sql.bridge import Engine, drive, native_connection, open_session, resume
+from regionkit.backends.sql.client import OVER, RoutedSession
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.contract.checkout import Checkout, TakeCheckout
 from regionkit.contract.progress import NOTHING, Progress
@@ -21,36 +20,7 @@ from regionkit.errors import UsageError
 from regionkit.facts.request import Kind
 from regionkit.topology import SessionOptions
 
-__all__ = ["RoutedSession", "SqlHandle"]
-
-
-class _Over:
-    """Stands in a Session whose block has ended: its connection may serve another block by now."""
-
-    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
-        raise UsageError(
-            "a session was used after its block had ended.",
-            why="the block's connection was given back with its end.",
-            fix="run statements inside the block; objects it loaded may be looked at after it.",
-        )
-
-
-_OVER = _Over()
-
-
-class RoutedSession(orm.Session):
-    """A Session bound to the one connection of its block. (The session under asyncio's Session is this one too.)"""
-
-    routed: SqlHandle | _Over
-
-    def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
-        """The block's connection, whatever is asked for: one block is one endpoint."""
-        return self.routed.connection_now(shown="clause" not in kwargs and "mapper" not in kwargs)
-
-    def connection(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
-        """The block's Connection, for the user to hold: it serves no other block afterwards."""
-        self.routed.connection_now(shown=True)
-        return super().connection(*args, **kwargs)
+__all__ = ["SqlHandle"]
 
 
 class SqlHandle:
@@ -172,7 +142,7 @@ class SqlHandle:
         """Let go of everything but the checkout. What fails here was told by `finish` or `abort`, or harms nobody."""
         with contextlib.suppress(Exception):
             if self.session is not None:
-                self.session.routed = _OVER
+                self.session.routed = OVER
                 if self._connection is None:
                     self.session.close()  # no connection was taken: nothing to wait for
                 else:

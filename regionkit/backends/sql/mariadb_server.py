@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from regionkit.backends.sql.capabilities import MARIADB
 from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.mariadb import idle
-from regionkit.backends.sql.observation import MARIADB, ServerRuns, maria_observation, maria_questions
+from regionkit.backends.sql.observation import ServerRuns, maria_observation, maria_questions
 from regionkit.backends.sql.server import SqlContext
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation

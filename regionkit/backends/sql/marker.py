@@ -12,6 +12,7 @@ the transaction's snapshot was taken, and that may be nothing. Nothing found is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, update
@@ -20,7 +21,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.errors import TransactionRolledBack
 
-__all__ = ["forget", "insert_unless_there", "put_tombstone", "read_marker", "save_result", "take"]
+__all__ = [
+    "MYSQL",
+    "forget",
+    "insert_unless_there",
+    "put_tombstone",
+    "read_marker",
+    "save_result",
+    "sent_bytes",
+    "take",
+]
+
+MYSQL = ("mysql", "mariadb")
+"""SQLAlchemy's names of MariaDB's dialect."""
 
 
 def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Marker | None:
@@ -55,16 +68,16 @@ def put_tombstone(connection: Connection, table: Table, claim: Claim, wall: floa
     return insert_unless_there(connection, table, _row(claim, wall, applied=0))
 
 
-def insert_unless_there(connection: Connection, table: Table, row: dict[str, object]) -> bool:
+def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
     """One statement; it waits for an open transaction that holds the key."""
     name = connection.dialect.name
     statement: Any
     if name == "postgresql":
-        statement = postgresql.insert(table).values(row).on_conflict_do_nothing()
+        statement = postgresql.insert(table).values(dict(row)).on_conflict_do_nothing()
     elif name == "sqlite":
-        statement = sqlite.insert(table).values(row).on_conflict_do_nothing()
+        statement = sqlite.insert(table).values(dict(row)).on_conflict_do_nothing()
     else:
-        statement = insert(table).prefix_with("IGNORE").values(row)
+        statement = insert(table).prefix_with("IGNORE").values(dict(row))
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
@@ -78,10 +91,15 @@ def read_marker(connection: Connection, table: Table, key: str, *, current: bool
 
 def save_result(connection: Connection, table: Table, claim: Claim, result: bytes) -> None:
     """Keep a result with its marker."""
-    value: Any = result
-    if connection.dialect.name in ("mysql", "mariadb"):
-        value = func.unhex(result.hex())  # aiomysql can not send bytes with a PyMySQL of today
+    value = sent_bytes(connection, result)
     connection.execute(update(table).where(table.c.key == claim.key).values(result=value))
+
+
+def sent_bytes(connection: Connection, value: bytes) -> Any:
+    """Bytes as a statement takes them."""
+    if connection.dialect.name in MYSQL:
+        return func.unhex(value.hex())  # aiomysql can not send bytes with a PyMySQL of today
+    return value
 
 
 def forget(connection: Connection, table: Table, before: float, most: int) -> int:

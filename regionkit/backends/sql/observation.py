@@ -1,4 +1,4 @@
-"""What each kind of SQL server is asked about itself, what its answer says, and what it can do. Pure of any driver.
+"""What each kind of SQL server is asked about itself, and what its answer says. Pure of any driver.
 
 PostgreSQL. Origin is "system identifier:timeline". On a replica the timeline it follows is visible to accounts with
 pg_read_all_stats only; without it the origin is "" and a replica that follows an unrecorded promotion is recognised only
@@ -18,15 +18,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from regionkit.backends.sql.server import history_rows
-from regionkit.contract.capabilities import Capabilities
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Gtids, GtidsReached, later
 from regionkit.topology import Role
 
 __all__ = [
-    "MARIADB",
-    "POSTGRESQL",
-    "SQLITE",
     "ServerRuns",
     "gtids",
     "maria_observation",
@@ -37,51 +33,6 @@ __all__ = [
     "sqlite_question",
     "without_header",
 ]
-
-_MODES = frozenset({"core", "snapshot"})
-_OWNER = "STRONG and writes use the primary as configured or by descent; without a lease no more is proved"
-
-POSTGRESQL = Capabilities(
-    server="postgresql",
-    positions=True,
-    read_only="server",
-    transactions=True,
-    markers=True,
-    detects_promotion=True,
-    modes=_MODES,
-    notes=(
-        _OWNER,
-        "a replica's timeline, and commits of other roles that wait for a synchronous replica, are seen only with"
-        " pg_read_all_stats",
-    ),
-)
-MARIADB = Capabilities(
-    server="mariadb",
-    positions=True,
-    read_only="server",
-    transactions=True,
-    markers=True,
-    detects_promotion=False,
-    modes=_MODES,
-    notes=(
-        _OWNER,
-        "a promotion by others is not proved by the server: an operator says kit.adopt",
-        "replicas need log_slave_updates, so that the binary log knows what was applied",
-    ),
-)
-SQLITE = Capabilities(
-    server="sqlite",
-    positions=True,
-    read_only="server",
-    transactions=True,
-    markers=True,
-    detects_promotion=False,
-    modes=_MODES,
-    notes=(
-        "commits that no kit made do not move the position",
-        "the role of a file is what its newest history row says",
-    ),
-)
 
 PAGE = 8192
 SHORT_HEADER = 24

@@ -17,11 +17,12 @@ from dataclasses import replace
 import sqlalchemy
 
 from regionkit.backends.sql.bridge_async import AsyncEngine, abounded, adrive
-from regionkit.backends.sql.connect_errors import deadline_error, unreached
+from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.endpoint_async import AsyncSqlRows
 from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.server import SqlContext
+from regionkit.contract.endpoint_errors import in_use, too_late
 from regionkit.contract.guard import Guard
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import FOREVER, Deadline
@@ -167,15 +168,11 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
             raise self._silent() from error
 
     def _silent(self) -> Exception:
-        return deadline_error(self._place, f"{self._place.endpoint.id!r} did not answer in time.", "see kit.status().")
+        return too_late(self._place, f"{self._place.endpoint.id!r} did not answer in time.")
 
     def _exhausted(self) -> Exception:
         fix = "let the engine have a larger pool, or hold blocks shorter."
-        error = deadline_error(
-            self._place, f"all connections of the engine of {self._place.endpoint.id!r} are in use.", fix
-        )
-        error.blames_endpoint = False
-        return error
+        return in_use(self._place, f"all connections of the engine of {self._place.endpoint.id!r} are in use.", fix)
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection, within `connecting` seconds in asyncio."""

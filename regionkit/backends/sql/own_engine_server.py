@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.exc import DBAPIError
 
+from regionkit.backends.sql.capabilities import MARIADB, POSTGRESQL, SQLITE
 from regionkit.backends.sql.observation import (
-    MARIADB,
-    POSTGRESQL,
-    SQLITE,
     ServerRuns,
     maria_observation,
     maria_questions,
@@ -220,7 +218,8 @@ class OwnEngineSqlite(OwnEngineServer):
 
     def before_commit(self, c: OwnEngineConnection) -> None:
         try:
-            c.driver.position = int(c.run_own(self._count)[0])
+            row = c.run_own(self._count)
+            c.driver.position = int(row[0]) if row else None  # a migration made the table, and nobody its row
         except DBAPIError as error:
             if "no such table" not in str(error.orig):
                 raise

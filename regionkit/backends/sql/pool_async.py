@@ -21,16 +21,17 @@ from sqlalchemy.pool import NullPool
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, create_async_engine
 from regionkit.backends.sql.checkout_async import AsyncSqlCheckout
 from regionkit.backends.sql.classify import is_unknown_at_commit
-from regionkit.backends.sql.connect_errors import deadline_error, first_line, unreached
+from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
 from regionkit.backends.sql.own_engine_checks import declared
 from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import OutcomeUnknown, RegionKitError
+from regionkit.errors import RegionKitError
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 from regionkit.topology import sql_url
@@ -76,9 +77,7 @@ class AsyncSqlPool:
         slots = self.slots[kind]
         if not slots.try_acquire() and not await slots.acquire(timeout):
             fix = "raise options.pool_size, or hold blocks shorter."
-            error = deadline_error(self._place, f"all {self._size} connections are in use.", fix)
-            error.blames_endpoint = False
-            raise error
+            raise in_use(self._place, f"all {self._size} connections are in use.", fix)
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
@@ -190,14 +189,7 @@ class AsyncSqlPool:
         if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):
             return None
         context.is_disconnect = True
-        return OutcomeUnknown(
-            f"COMMIT was sent to {self._place.endpoint.id!r} of {self._place.store.name!r} and no answer came.",
-            why=first_line(error),
-            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
-            store=self._place.store.name,
-            region=self._place.endpoint.region,
-            began_at=self._place.clock.wall(),
-        )
+        return commit_unanswered(self._place, first_line(error))
 
     def _connected(self, dbapi_connection: Any, record: Any) -> None:
         profile = self._place.profile

@@ -16,8 +16,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql import postgres
+from regionkit.backends.sql.capabilities import POSTGRESQL
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.observation import POSTGRESQL, postgres_observation, postgres_questions
+from regionkit.backends.sql.observation import postgres_observation, postgres_questions
 from regionkit.backends.sql.server import SqlContext
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation

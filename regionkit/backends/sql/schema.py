@@ -3,28 +3,78 @@
 history: one row per history of the store (facts/history.py). `parent` is unique, so that in one database each history
 has at most one child: two observers of one promotion write one row.
 marker: one row per idempotency key (marker.py).
+record: small versioned rows (record_rows.py).
 placement: one row per key of a directory of homes (routing/placements.py).
 position: SQLite only; one row, raised by one in each write block's own transaction.
+tables: the version of each of these (tables_async.py).
+
+Texts in keys are `Bytewise`: on no server are two of them equal that differ in a blank, in case or in an accent. Those of
+histories are hex digits of regionkit's own, and MariaDB's JSON functions refuse a row that mixes collations.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Dialect, Double, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["KEY_LENGTH", "metadata"]
+from regionkit.contract.kept_tables import KEPT
+from regionkit.core import tables as kept
+from regionkit.facts.record import LARGEST_RECORD
+
+__all__ = [
+    "KEY_LENGTH",
+    "LONGEST_KEY",
+    "LONGEST_KIND",
+    "OWN_TABLES",
+    "Bytewise",
+    "history",
+    "marker",
+    "metadata",
+    "placement",
+    "position",
+    "record",
+    "tables",
+]
 
 KEY_LENGTH = 200
 """Longest idempotency key, characters: fits an index key of every server in four-byte characters."""
+LONGEST_KIND = 120
+"""Longest kind of a record, characters: kinds are names that regionkit itself gives."""
+LONGEST_KEY = 512
+"""Longest key of a record, characters: with its kind 2,528 bytes in four-byte characters, and InnoDB's index takes 3,072."""
+
+_INNODB: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 
 
-def metadata(namespace: str) -> MetaData:
-    """The tables of a namespace."""
-    meta = MetaData()
-    exact: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
-    Table(
-        f"{namespace}_rk_history",
+class Bytewise(TypeDecorator[str]):
+    """A text that compares byte for byte, blanks at its end too.
+
+    MariaDB's `utf8mb4_bin` ignores those (PAD SPACE), and PostgreSQL's comparison is the database's to choose.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The server's own type."""
+        length = self.impl_instance.length  # type: ignore[attr-defined]  # of the String above
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(String(length, collation="C"))
+        if dialect.name in ("mysql", "mariadb"):
+            seen: Any = dialect  # before a connection was made nobody knows which of the two it is: MariaDB, then
+            is_mysql = seen.server_version_info is not None and not seen.is_mariadb
+            collation = "utf8mb4_0900_bin" if is_mysql else "utf8mb4_nopad_bin"
+            return dialect.type_descriptor(mysql.VARCHAR(length, collation=collation))
+        return dialect.type_descriptor(String(length))  # SQLite's own comparison is BINARY
+
+
+def history(meta: MetaData, name: str) -> Table:
+    """The table of histories."""
+    return Table(
+        name,
         meta,
         Column("history", String(36), primary_key=True),
         Column("parent", String(36), nullable=False, unique=True),  # '' for the first one: NULLs would not be unique
@@ -32,35 +82,85 @@ def metadata(namespace: str) -> MetaData:
         Column("epoch", Integer, nullable=False),
         Column("origin", String(120), nullable=False),
         Column("written_at", Double, nullable=False),
-        **exact,
+        **_INNODB,
     )
-    Table(
-        f"{namespace}_rk_marker",
+
+
+def marker(meta: MetaData, name: str) -> Table:
+    """The table of idempotency markers."""
+    return Table(
+        name,
         meta,
-        Column("key", String(KEY_LENGTH), primary_key=True),
+        Column("key", Bytewise(KEY_LENGTH), primary_key=True),
         Column("partition", String(120), nullable=False),
         Column("fingerprint", String(120), nullable=False),
         Column("attempt", String(36), nullable=False),
         Column("applied", Integer, nullable=False),
         Column("result", LargeBinary(4096), nullable=True),
         Column("written_at", Double, nullable=False, index=True),
-        **exact,
+        **_INNODB,
     )
-    Table(
-        f"{namespace}_rk_placement",
+
+
+def record(meta: MetaData, name: str) -> Table:
+    """The table of records. `ends_at`: seconds since 1970 by the server's clock; NULL for one that stays."""
+    return Table(
+        name,
         meta,
-        Column("store", String(48), primary_key=True),
-        Column("key", String(512), primary_key=True),
+        Column("kind", Bytewise(LONGEST_KIND), primary_key=True),
+        Column("key", Bytewise(LONGEST_KEY), primary_key=True),
+        Column("value", LargeBinary(LARGEST_RECORD), nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("ends_at", Double, nullable=True),
+        **_INNODB,
+    )
+
+
+def placement(meta: MetaData, name: str) -> Table:
+    """The table of placements."""
+    return Table(
+        name,
+        meta,
+        Column("store", Bytewise(48), primary_key=True),
+        Column("key", Bytewise(LONGEST_KEY), primary_key=True),
         Column("home", Text, nullable=False),
         Column("epoch", Integer, nullable=False),
         Column("version", Integer, nullable=False),
-        **exact,
+        **_INNODB,
     )
-    Table(
-        f"{namespace}_rk_position",
+
+
+def position(meta: MetaData, name: str) -> Table:
+    """SQLite's position."""
+    return Table(
+        name,
         meta,
         Column("id", Integer, primary_key=True, autoincrement=False),
         Column("value", BigInteger, nullable=False),
-        **exact,
+        **_INNODB,
     )
+
+
+def tables(meta: MetaData, name: str) -> Table:
+    """The table of tables."""
+    return Table(
+        name,
+        meta,
+        Column("name", Bytewise(120), primary_key=True),
+        Column("version", Integer, nullable=False),
+        **_INNODB,
+    )
+
+
+_PLACEMENT = kept.Table("routing", "placement", 1, {"sql": f"{__name__}:placement"})
+OWN_TABLES = (*KEPT, _PLACEMENT)
+"""What `create_tables` makes of routing's on a SQL store."""
+
+
+def metadata(namespace: str) -> MetaData:
+    """The tables of a namespace."""
+    meta = MetaData()
+    tables(meta, kept.table_name(namespace, kept.TABLES))
+    for table in OWN_TABLES:
+        table.definition("sql")(meta, kept.table_name(namespace, table.name))
     return meta

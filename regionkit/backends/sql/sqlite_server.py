@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from regionkit.backends.sql.capabilities import SQLITE
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.observation import SQLITE, sqlite_observation, sqlite_question
+from regionkit.backends.sql.observation import sqlite_observation, sqlite_question
 from regionkit.backends.sql.server import SqlContext
 from regionkit.backends.sql.sqlite import stop
 from regionkit.errors import ConfigurationError

@@ -1,0 +1,54 @@
+"""What the user types with on SQL: a Session that takes its connection when it first needs one.
+
+A Session asks `get_bind` before every statement; ours answers with the block's one Connection, and takes a checkout the
+first time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import sqlalchemy
+from sqlalchemy import orm
+
+from regionkit.errors import UsageError
+
+__all__ = ["OVER", "AsyncRouted", "AsyncRoutedSession"]
+
+
+class AsyncRouted(Protocol):
+    """What a Session is bound to: its block's handle."""
+
+    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
+        """The block's connection, from inside SQLAlchemy. `shown`: the user gets to hold it."""
+        ...
+
+
+class _Over:
+    """Stands in a Session whose block has ended: its connection may serve another block by now."""
+
+    def connection_now(self, *, shown: bool = False) -> sqlalchemy.Connection:
+        raise UsageError(
+            "a session was used after its block had ended.",
+            why="the block's connection was given back with its end.",
+            fix="run statements inside the block; objects it loaded may be looked at after it.",
+        )
+
+
+OVER: AsyncRouted = _Over()
+"""What a Session is bound to once its block has ended."""
+
+
+class AsyncRoutedSession(orm.Session):
+    """A Session bound to the one connection of its block. (The session under asyncio's AsyncSession is this one too.)"""
+
+    routed: AsyncRouted
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's connection, whatever is asked for: one block is one endpoint."""
+        return self.routed.connection_now(shown="clause" not in kwargs and "mapper" not in kwargs)
+
+    def connection(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
+        """The block's Connection, for the user to hold: it serves no other block afterwards."""
+        self.routed.connection_now(shown=True)
+        return super().connection(*args, **kwargs)
