@@ -32,6 +32,8 @@ from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["SqlEndpoint", "SqlRows"]
 
+MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
+
 
 class SqlRows:
     """What the user types with, and regionkit's own rows, over whatever gives connections."""
@@ -65,7 +67,7 @@ class SqlRows:
         wall = self._place.clock.wall()
         found = drive(lambda: take(handle.connection(), self._marker_table, claim, wall))
         if found is None:
-            handle.hold_marker()
+            handle.hold(MARKED)
         return found
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:

@@ -31,6 +31,8 @@ from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
 
+MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
+
 
 class AsyncSqlRows:
     """What the user types with, and regionkit's own rows, over whatever gives connections."""
@@ -66,7 +68,7 @@ class AsyncSqlRows:
         wall = self._place.clock.wall()
         found = await adrive(lambda: take(handle.connection(), self._marker_table, claim, wall))
         if found is None:
-            handle.hold_marker()
+            handle.hold(MARKED)
         return found
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
