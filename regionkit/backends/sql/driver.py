@@ -5,20 +5,23 @@
 2. A COMMIT leaves its position on the connection (`position`), in the round trip of the COMMIT itself.
 3. `guard`, where it is set, runs before each statement: it keeps a bounded read within its bound.
 4. `commit_state` says how far a COMMIT got: nothing sent, sent without an answer, or answered. An error after "sent" is an
-   unknown outcome.
+   unknown outcome. `send_commit` alone moves it, for every driver and for the application's engines.
+5. While a transaction is held (`hold`), only the block's own end may end it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from regionkit.core.deadline import Deadline
-from regionkit.errors import DeadlineExceeded, UsageError
+from regionkit.core.events import crash_point
+from regionkit.errors import DeadlineExceeded, TransactionRolledBack, UsageError
 from regionkit.facts.position import Position
 
-__all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "as_driver"]
+__all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "as_driver", "swallowed"]
 
 CONNECT_DEADLINE: ContextVar[Deadline | None] = ContextVar("regionkit_connect_deadline", default=None)
 """The deadline of the connection that this thread or task is making: drivers' own limits are whole seconds, or none."""
@@ -37,7 +40,9 @@ class DriverState:
     implicit: bool = False
     guard: Callable[[], None] | None = None
     holder: object = None
-    keyed: bool = False
+    counts: int = 1
+    """How many a COMMIT counts here; 0 where the server's answer tells whether it changed anything."""
+    held: str = ""
     finishing: bool = False
     ended: bool = False
     dirty: bool = False
@@ -46,29 +51,83 @@ class DriverState:
         """A block takes the connection: what an earlier one left is over."""
         self.holder, self.deadline, self.position, self.commits = holder, deadline, None, 0
         self.commit_state, self.used, self.implicit, self.warning = "none", False, False, ""
-        self.guard, self.keyed, self.finishing, self.ended, self.dirty = None, False, False, False, False
+        self.guard, self.held, self.finishing, self.ended, self.dirty = None, "", False, False, False
 
     @property
     def unknown(self) -> bool:
         """Whether a COMMIT was sent and its answer never came."""
         return self.commit_state == "sent"
 
-    def require_marker(self) -> None:
-        """Before COMMIT: a keyed write commits once, at its end, in the transaction that its marker stands in.
+    def sending(self) -> None:
+        """A statement of the block's is about to be sent."""
+        self.used = True
+        if self.guard is not None:
+            self.guard()
+
+    def hold(self, why: str) -> None:
+        """From here on only the block's own end may end the transaction. `why`: what stands in it, in a sentence."""
+        self.held = why
+
+    def require_own_end(self) -> None:
+        """Before COMMIT: a held transaction ends once, at the block's end.
 
         Raises:
-            UsageError: it is another transaction, or not the end. Nothing was sent.
+            UsageError: it was ended before, or this is not the end. Nothing was sent.
         """
-        if self.keyed and (self.ended or not self.finishing):
-            raise UsageError(
-                "a keyed write ended its own transaction.",
-                why="the marker of its idempotency key stands in that transaction, and commits with it or not at all.",
-                fix="leave commit and rollback to the block; statements that may fail go into db.begin_nested().",
-            )
+        if self.held and (self.ended or not self.finishing):
+            raise self._held_error()
+
+    def rolling_back(self) -> None:
+        """Before ROLLBACK. One that belongs to an error on its way out of the block is let through: that error is told.
+
+        Raises:
+            UsageError: the transaction is held, and this is not the block's end. Nothing was sent; its COMMIT fails too.
+        """
+        self.ended = True
+        if self.held and not self.finishing and sys.exception() is None:
+            raise self._held_error()
+
+    def _held_error(self) -> UsageError:
+        return UsageError(
+            "a block ended its own transaction.",
+            why=self.held,
+            fix="leave commit and rollback to the block; statements that may fail go into db.begin_nested().",
+        )
+
+    def send_commit(
+        self,
+        send: Callable[[], object],
+        answered: Callable[[Exception], bool],
+        last: Callable[[], None] | None = None,
+    ) -> None:
+        """Commit: `send` sends COMMIT and takes its answer. Only where there is something to commit (`busy`).
+
+        A cancellation and a signal leave the outcome open, as does an error of which `answered` says that it is not the
+        server's answer. `last`: what goes immediately before, in the same transaction.
+
+        Raises:
+            UsageError: the transaction is held.
+            DeadlineExceeded: no time is left. Nothing was sent.
+        """
+        self.require_own_end()
+        self.left("COMMIT")
+        if last is not None:
+            last()
+        crash_point("write.before_commit")
+        self.commit_state = "sent"
+        try:
+            send()
+        except Exception as error:
+            if answered(error):
+                self.commit_state = "answered"
+            raise
+        crash_point("write.commit_sent")
+        self.commit_state = "answered"
+        self.commits += self.counts
 
     @property
     def busy(self) -> bool:
-        """Whether the server holds a transaction open on it."""
+        """Whether the server may hold a transaction open on it, so that there is something to commit."""
         return False
 
     @property
@@ -92,6 +151,16 @@ class DriverState:
         except DeadlineExceeded:
             self.expired = True
             raise
+
+
+def swallowed(why: str) -> TransactionRolledBack:
+    """The error of a COMMIT that could not commit all of its transaction."""
+    return TransactionRolledBack(
+        "the transaction was rolled back, and was not committed.",
+        why=f"a statement in it failed and the error was swallowed; {why}",
+        fix="let errors of statements leave the block, or use savepoints (db.begin_nested()) around those that may fail.",
+        retryable=False,
+    )
 
 
 class DeadlinePassed:

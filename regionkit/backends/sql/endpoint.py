@@ -36,6 +36,8 @@ from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["SqlEndpoint", "SqlRows"]
 
+MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
+
 
 class SqlRows:
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
@@ -79,7 +81,7 @@ class SqlRows:
         wall = self._place.clock.wall()
         found = drive(lambda: take(handle.connection(), self._tables["marker"], claim, wall))
         if found is None:
-            handle.hold_marker()
+            handle.hold(MARKED)
         return found
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:

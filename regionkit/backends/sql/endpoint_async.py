@@ -35,6 +35,8 @@ from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
 
+MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
+
 
 class AsyncSqlRows:
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
@@ -80,7 +82,7 @@ class AsyncSqlRows:
         wall = self._place.clock.wall()
         found = await adrive(lambda: take(handle.connection(), self._tables["marker"], claim, wall))
         if found is None:
-            handle.hold_marker()
+            handle.hold(MARKED)
         return found
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:

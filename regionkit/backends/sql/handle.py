@@ -122,6 +122,7 @@ class SqlHandle:
             return
         self._checkout.keeps = False
         driver = self._checkout.driver
+        driver.finishing = True
         if driver.expired or (driver.deadline is not None and driver.deadline.remaining() <= 0.0):
             drive(connection.invalidate)
         elif self.session is not None:
@@ -150,9 +151,9 @@ class SqlHandle:
             elif self._snapshot and self._connection is not None and not self._connection.closed:
                 drive(self._connection.rollback)
 
-    def hold_marker(self) -> None:
-        """The transaction holds an idempotency marker: only the block's end may end it."""
-        self._checkout.driver.keyed = True
+    def hold(self, why: str) -> None:
+        """Only the block's end may end its transaction. `why`: what stands in it, in a sentence."""
+        self._checkout.driver.hold(why)
 
     @property
     def progress(self) -> Progress:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import select
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +17,10 @@ from pymysql.constants import CR
 from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
-from regionkit.backends.sql.classify import is_unknown_at_commit
-from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver, swallowed
+from regionkit.backends.sql.message_pymysql import answered
 from regionkit.backends.sql.observation import gtids
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import crash_point
-from regionkit.errors import TransactionRolledBack
 from regionkit.facts.position import later
 
 __all__ = ["AsyncMariaDialect", "MariaDialect", "tracked_gtid"]
@@ -73,6 +70,7 @@ def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
 class _Shared(DriverState):
     """What both forms of the connection do without waiting."""
 
+    counts = 0
     server_status: int
     _result: Any
     undone: bool = False
@@ -95,6 +93,23 @@ class _Shared(DriverState):
         """A block takes the connection: what an earlier one left is over."""
         super().start(holder, deadline)
         self.undone = False
+
+    def sending(self) -> None:
+        """A statement of the block's is about to be sent."""
+        self.begun = not self.get_autocommit()  # type: ignore[attr-defined]  # the driver's own
+        super().sending()
+
+    def send_commit(
+        self,
+        send: Callable[[], object],
+        answered: Callable[[Exception], bool],
+        last: Callable[[], None] | None = None,
+    ) -> None:
+        """Commit, unless what would be committed is only what came after a deadlock."""
+        if self.undone:
+            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
+        super().send_commit(send, answered, last)
+        self.begun = False
 
     def _forget_rest(self) -> None:
         """Before it is closed: a result half read would be read on by its finalizer."""
@@ -234,33 +249,14 @@ class _Dialect:
     def do_commit(self, dbapi_connection: Any) -> None:
         """COMMIT; its answer carries the position."""
         driver = as_driver(dbapi_connection)
-        if not driver.used:
-            return
-        if driver.undone:
-            raise TransactionRolledBack(
-                "the transaction was rolled back, and its COMMIT would keep only what came after.",
-                why="a statement in it met a deadlock, MariaDB rolled all of it back, and the error was swallowed.",
-                fix="let errors of statements leave the block, or use execute_write, which runs the function again.",
-                retryable=False,
-            )
-        driver.require_marker()
-        driver.left("COMMIT")
-        crash_point("write.before_commit")
-        driver.commit_state = "sent"
-        try:
-            dbapi_connection.commit()
-        except pymysql.err.Error as error:
-            if idle(driver) and not is_unknown_at_commit(error):
-                driver.commit_state = "answered"
-            raise
-        crash_point("write.commit_sent")
-        driver.commit_state, driver.begun = "answered", False
+        if driver.busy:
+            driver.send_commit(dbapi_connection.commit, functools.partial(answered, driver))
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """ROLLBACK where a transaction may be open; otherwise it would cost a round trip for nothing."""
         driver = as_driver(dbapi_connection)
         if driver.busy:
-            driver.ended = True
+            driver.rolling_back()
             dbapi_connection.rollback()
             driver.begun = driver.undone = False
 
@@ -278,10 +274,7 @@ class _Dialect:
 
     def _run(self, run: Callable[..., None], cursor: Any, *arguments: Any) -> None:
         driver = getattr(cursor, "_cursor", cursor).connection
-        driver.used = True
-        driver.begun = not driver.get_autocommit()
-        if driver.guard is not None:
-            driver.guard()
+        driver.sending()
         try:
             run(cursor, *arguments)
         except pymysql.err.Error as error:
@@ -334,14 +327,3 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
             connection.close()
             raise WaitExpired(CR.CR_CONN_HOST_ERROR, "the deadline passed while connecting") from None
         return connection
-
-
-def idle(driver: Any) -> bool:
-    """Whether an idle connection still stands: nothing to read, and not closed by the other side."""
-    if hasattr(driver, "_reader"):  # aiomysql; None once it is closed
-        return driver._reader is not None and driver._writer is not None and not driver._reader.at_eof()
-    if driver._sock is None:
-        return False
-    poll = select.poll()
-    poll.register(driver._sock, select.POLLIN)
-    return not poll.poll(0)  # a byte or an end where nothing was asked: the server said goodbye

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.capabilities import MARIADB
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.mariadb import idle
+from regionkit.backends.sql.message_pymysql import idle
 from regionkit.backends.sql.observation import ServerRuns, maria_observation, maria_questions
 from regionkit.backends.sql.server import SqlContext
 from regionkit.facts.history import HistoryRow

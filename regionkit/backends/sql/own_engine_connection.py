@@ -17,7 +17,6 @@ from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import DriverState
 from regionkit.backends.sql.own_engine_server import OwnEngineServer
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, OutcomeUnknown
 from regionkit.facts.request import Kind
 
@@ -38,6 +37,19 @@ class BlockState(DriverState):
     until: Deadline | None = None
     failed: bool = False
     undone: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a statement of the block's was sent."""
+        return self.used
+
+    def left(self, doing: str) -> float | None:
+        """Seconds that the block has left; None before it began.
+
+        Raises:
+            DeadlineExceeded: none. The connection is as it was, so nothing keeps a rollback from being sent.
+        """
+        return None if self.until is None else self.until.require(doing)
 
 
 class OwnEngineConnection(BlockConnection):
@@ -126,20 +138,24 @@ class OwnEngineConnection(BlockConnection):
             return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
         if self.invalidated:
             raise self.lost()
-        driver = self.driver
-        if driver.until is not None:
-            driver.until.require("a statement")
-        driver.used = True
-        if driver.guard is not None:
-            driver.guard()
-        if self.kind is Kind.WRITE:
-            self.server.sent(self, str(statement))
+        self.sending(str(statement))
         try:
             return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
         except Exception as error:
-            driver.failed = True
-            self.server.failed(self, code_of(error))
+            self.refused(error)
             raise
+
+    def sending(self, statement: str) -> None:
+        """A statement of the block's is about to be sent."""
+        self.driver.left("a statement")
+        self.driver.sending()
+        if self.kind is Kind.WRITE:
+            self.server.sent(self, statement)
+
+    def refused(self, error: Exception) -> None:
+        """A statement failed."""
+        self.driver.failed = True
+        self.server.failed(self, code_of(error))
 
     def _commit_impl(self) -> None:
         """COMMIT, counted once it is answered.
@@ -148,31 +164,30 @@ class OwnEngineConnection(BlockConnection):
             TransactionRolledBack: an error inside was swallowed. Nothing is committed.
             OutcomeUnknown: it was sent, and no answer came.
         """
-        driver = self.driver
-        if not self.serving or self.kind is Kind.READ or not driver.used:
+        writes = self.serving and self.kind is Kind.WRITE
+        if writes and self.driver.busy:
+            self.commit_by(super()._commit_impl)
+        else:
             super()._commit_impl()
-            self.begun = False
-            return
-        driver.require_marker()
-        self.server.before_commit(self)
-        if driver.until is not None:
-            driver.until.require("COMMIT")
-        crash_point("write.before_commit")
-        driver.commit_state = "sent"
-        try:
-            super()._commit_impl()
-        except Exception as error:
-            self._uncommitted(error)
-            raise
-        crash_point("write.commit_sent")
-        driver.commit_state, driver.failed, self.begun = "answered", False, False
-        driver.commits += 1
+        self.begun = False
 
-    def _uncommitted(self, error: Exception) -> None:
+    def commit_by(self, send: Callable[[], object]) -> None:
+        """Commit what was done, by what sends COMMIT and takes its answer."""
+        driver = self.driver
+        try:
+            driver.send_commit(send, self._answered, lambda: self.server.before_commit(self))
+        except Exception as error:
+            if driver.unknown:
+                self._unknown(error)
+            raise
+        driver.failed = False
+
+    def _answered(self, error: Exception) -> bool:
+        lost = self.invalidated or isinstance(getattr(error, "orig", None) or error, OSError)
+        return not (lost or is_unknown_at_commit(error))
+
+    def _unknown(self, error: Exception) -> None:
         cause = getattr(error, "orig", None) or error
-        if not (self.invalidated or isinstance(cause, OSError) or is_unknown_at_commit(error)):
-            self.driver.commit_state = "answered"
-            return
         if not self.invalidated:
             self.invalidate(error)
         raise OutcomeUnknown(
@@ -183,7 +198,8 @@ class OwnEngineConnection(BlockConnection):
 
     def _rollback_impl(self) -> None:
         driver = self.driver
-        driver.ended |= self.begun and driver.used
+        if self.begun and driver.used:
+            driver.rolling_back()
         super()._rollback_impl()
         self.begun = driver.failed = driver.undone = False
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy.exc import DBAPIError
 
 from regionkit.backends.sql.capabilities import MARIADB, POSTGRESQL, SQLITE
+from regionkit.backends.sql.driver import swallowed
 from regionkit.backends.sql.observation import (
     ServerRuns,
     maria_observation,
@@ -28,7 +29,7 @@ from regionkit.backends.sql.observation import (
 )
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.capabilities import Capabilities
-from regionkit.errors import ConfigurationError, TransactionRolledBack
+from regionkit.errors import ConfigurationError
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 
@@ -134,7 +135,7 @@ class OwnEnginePostgres(OwnEngineServer):
             except DBAPIError as error:
                 if c.invalidated:
                     raise
-                raise _rolled_back("so PostgreSQL would answer COMMIT with ROLLBACK.") from error
+                raise swallowed("PostgreSQL would answer COMMIT with ROLLBACK.") from error
 
 
 class OwnEngineMaria(OwnEngineServer):
@@ -168,7 +169,7 @@ class OwnEngineMaria(OwnEngineServer):
 
     def before_commit(self, c: OwnEngineConnection) -> None:
         if c.driver.undone:
-            raise _rolled_back("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
+            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
 
 
 class OwnEngineSqlite(OwnEngineServer):
@@ -223,15 +224,6 @@ class OwnEngineSqlite(OwnEngineServer):
         except DBAPIError as error:
             if "no such table" not in str(error.orig):
                 raise
-
-
-def _rolled_back(why: str) -> TransactionRolledBack:
-    return TransactionRolledBack(
-        "the transaction was rolled back, and was not committed.",
-        why=f"a statement in it failed and the error was swallowed; {why}",
-        fix="let errors of statements leave the block, or use savepoints (db.begin_nested()) around those that may fail.",
-        retryable=False,
-    )
 
 
 OWN_ENGINE_SERVERS: dict[str, type[OwnEngineServer]] = {

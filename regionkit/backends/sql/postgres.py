@@ -11,26 +11,30 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administratio
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
-from psycopg import errors, generators, waiting
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg import errors, waiting
+from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
 
-from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver, swallowed
+from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
-from regionkit.core.events import crash_point
-from regionkit.errors import TransactionRolledBack
 
-__all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect", "rows"]
+__all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
 COMMIT = (
     b"SELECT current_setting('synchronous_commit');COMMIT;"
     b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 )
+
+SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
+ABORTED = "25P02"
+"""in_failed_sql_transaction."""
 
 
 class WaitExpired(DeadlinePassed, psycopg.OperationalError):
@@ -41,12 +45,6 @@ class _Shared(DriverState):
     """What both forms of the connection do without waiting."""
 
     pgconn: Any
-
-    def _ask_gen(self, command: bytes) -> Generator[Any, Any, list[Any]]:
-        self._check_connection_ok()  # type: ignore[attr-defined]  # psycopg's own
-        self.pgconn.send_query(command)
-        results: list[Any] = yield from generators.execute(self.pgconn)
-        return results
 
     def _start_query(self) -> Generator[Any, Any, None]:
         """BEGIN before the first statement; in a pipeline it travels with it, where psycopg would wait for its answer."""
@@ -102,11 +100,6 @@ class Bounded(_Shared, psycopg.Connection[Any]):
             self.pgconn.finish()
             raise
 
-    def ask(self, command: bytes) -> list[Any]:
-        """Results of several statements in one message, outside of psycopg's transaction handling."""
-        with self.lock:
-            return self.wait(self._ask_gen(command))  # type: ignore[no-any-return]
-
 
 class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
     """The same for asyncio. A cancelled wait closes the connection at once and waits for no server."""
@@ -126,24 +119,10 @@ class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
                 self.pgconn.finish()
             raise
 
-    async def ask(self, command: bytes) -> list[Any]:
-        """Results of several statements in one message, outside of psycopg's transaction handling."""
-        async with self.lock:
-            return await self.wait(self._ask_gen(command))  # type: ignore[no-any-return]
-
-
-def rows(result: Any) -> list[list[str | None]]:
-    """A result's rows as text."""
-    return [
-        [None if (v := result.get_value(r, c)) is None else v.decode() for c in range(result.nfields)]
-        for r in range(result.ntuples)
-    ]
-
 
 class _Dialect:
     """What both forms of the dialect share."""
 
-    resume: Callable[[Any], Any]  # waits for a coroutine, where there is one
     first: Callable[[Any, Any, str, Any], None]  # runs the first statement of a transaction
 
     def do_commit(self, dbapi_connection: Any) -> None:
@@ -153,36 +132,32 @@ class _Dialect:
             TransactionRolledBack: the server answered ROLLBACK: an error inside was swallowed.
         """
         driver = as_driver(dbapi_connection)
-        if driver.pgconn.transaction_status == TransactionStatus.IDLE:
-            return  # nothing was sent: nothing to commit
-        driver.require_marker()
-        driver.left("COMMIT")
-        crash_point("write.before_commit")
-        driver.commit_state = "sent"
-        results = self.resume(driver.ask(COMMIT))
-        crash_point("write.commit_sent")
+        if driver.busy:
+            driver.send_commit(lambda: self._commit(dbapi_connection, driver), functools.partial(answered, driver))
+
+    def _commit(self, dbapi_connection: Any, driver: Any) -> None:
+        results = ask(dbapi_connection, COMMIT)
         last = results[-1]
         failed = last.status == ExecStatus.FATAL_ERROR
         if len(results) > 1 and results[1].command_status == b"COMMIT":
-            driver.commit_state, driver.position = "answered", None
-            driver.commits += 1
+            driver.position = None
             if failed:
                 return  # committed; only its position is not known
         elif failed:
-            error = errors.error_from_result(last, encoding=driver.pgconn._encoding)
-            if driver.pgconn.status == ConnStatus.OK:
-                driver.commit_state = "answered"
-            raise _rolled_back(error) if error.sqlstate == "25P02" else error
+            error = error_of(driver, last)
+            if error.sqlstate == ABORTED:
+                raise swallowed(SWALLOWED) from error
+            raise error
         else:
-            driver.commit_state = "answered"
-            raise _rolled_back(None)
+            raise swallowed(SWALLOWED)
         flush, insert = (int(text) for text in rows(last)[0] if text is not None)
         driver.position = without_header(insert) if rows(results[0])[0][0] == "off" else flush
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """ROLLBACK, remembered for a keyed write whose marker goes with it."""
         driver = as_driver(dbapi_connection)
-        driver.ended |= driver.pgconn.transaction_status != TransactionStatus.IDLE
+        if driver.busy:
+            driver.rolling_back()
         super().do_rollback(dbapi_connection)  # type: ignore[misc]
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
@@ -209,25 +184,12 @@ class _Dialect:
 
     def _use(self, cursor: Any) -> Any:
         driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
-        driver.used = True
-        if driver.guard is not None:
-            driver.guard()
+        driver.sending()
         return driver
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""
         return isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
-
-
-def _rolled_back(cause: Exception | None) -> TransactionRolledBack:
-    error = TransactionRolledBack(
-        "the transaction was rolled back, its COMMIT did nothing.",
-        why="a statement in it failed and the error was swallowed, so PostgreSQL answered COMMIT with ROLLBACK.",
-        fix="let errors of statements leave the block, or use savepoints (db.begin_nested()) around those that may fail.",
-        retryable=False,
-    )
-    error.__cause__ = cause
-    return error
 
 
 class PostgresDialect(_Dialect, PGDialect_psycopg):
@@ -239,10 +201,6 @@ class PostgresDialect(_Dialect, PGDialect_psycopg):
         connection = Bounded.connect(*args, **kwargs)
         connection.add_notice_handler(connection._noticed)
         return connection
-
-    def resume(self, result: Any) -> Any:
-        """It is there already."""
-        return result
 
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         """BEGIN and the statement, in one message."""
@@ -263,10 +221,6 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
         connection = self.loaded_dbapi.connect(*args, async_creator_fn=AsyncBounded.connect, **kwargs)
         connection.add_notice_handler(connection._connection._noticed)
         return connection
-
-    def resume(self, result: Any) -> Any:
-        """Wait for it from inside a greenlet."""
-        return await_only(result)
 
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         """BEGIN and the statement, in one message."""

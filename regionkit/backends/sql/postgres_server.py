@@ -10,14 +10,12 @@ import select
 from collections.abc import Callable
 from typing import Any
 
-from psycopg import errors
 from psycopg.pq import ExecStatus
 from sqlalchemy.engine import URL
-from sqlalchemy.util import await_only
 
-from regionkit.backends.sql import postgres
 from regionkit.backends.sql.capabilities import POSTGRESQL
 from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.message_psycopg import ask, error_of, rows
 from regionkit.backends.sql.observation import postgres_observation, postgres_questions
 from regionkit.backends.sql.server import SqlContext
 from regionkit.facts.history import HistoryRow
@@ -97,14 +95,13 @@ class PostgresServer:
         return postgres_observation(answer, sent_at, rtt)
 
     def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
-        driver = as_driver(dbapi_connection)
-        result = _resume(dbapi_connection, driver.ask(command))[-1]
+        result = ask(dbapi_connection, command)[-1]
         if result.status == ExecStatus.FATAL_ERROR:
-            error = errors.error_from_result(result, encoding="utf-8")
+            error = error_of(as_driver(dbapi_connection), result)
             if error.sqlstate == "42P01":
                 return None
             raise error
-        return postgres.rows(result)[0]
+        return rows(result)[0]
 
     def alive(self, dbapi_connection: Any) -> bool:
         driver = as_driver(dbapi_connection)
@@ -118,10 +115,9 @@ class PostgresServer:
         as_driver(dbapi_connection).pgconn.finish()
 
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
-        driver = as_driver(dbapi_connection)
         longest = int(1000 * (seconds + LIMIT_MARGIN))
         names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
-        _resume(dbapi_connection, driver.ask(";".join(f"SET {name}={longest}" for name in names).encode()))
+        ask(dbapi_connection, ";".join(f"SET {name}={longest}" for name in names).encode())
 
     def prove_promotion(
         self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
@@ -133,11 +129,10 @@ class PostgresServer:
             return None
         connection = dbapi()
         try:
-            driver = as_driver(connection)
-            result = _resume(connection, driver.ask(f"TIMELINE_HISTORY {int(now)}".encode()))[-1]
+            result = ask(connection, f"TIMELINE_HISTORY {int(now)}".encode())[-1]
             if result.status == ExecStatus.FATAL_ERROR:
                 return None
-            return switch_point(postgres.rows(result)[0][1] or "", int(old))
+            return switch_point(rows(result)[0][1] or "", int(old))
         finally:
             connection.close()
 
@@ -150,8 +145,3 @@ def switch_point(history: str, timeline: int) -> int | None:
             high, low = parts[1].split("/")
             return (int(high, 16) << 32) + int(low, 16)
     return None
-
-
-def _resume(dbapi_connection: Any, result: Any) -> Any:
-    """Wait for a coroutine where the connection is asyncio's."""
-    return await_only(result) if hasattr(dbapi_connection, "_connection") else result

@@ -9,6 +9,7 @@ a region that became a copy of another is a new file (regionkit.embedded).
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import threading
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DriverState, as_driver
-from regionkit.core.events import crash_point
+from regionkit.backends.sql.message_sqlite import answered
 
 __all__ = ["AsyncSqliteDialect", "SqliteDialect"]
 
@@ -51,6 +52,7 @@ class Bounded(DriverState, sqlite3.Connection):
     inode = ""
     position_table = ""
     busy_timeout = 0.0
+    raised: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,6 +70,17 @@ class Bounded(DriverState, sqlite3.Connection):
             cursor = reference()
             if cursor is not None:
                 cursor.close()
+
+    def send_commit(
+        self,
+        send: Callable[[], object],
+        answered: Callable[[Exception], bool],
+        last: Callable[[], None] | None = None,
+    ) -> None:
+        """Commit, and with it the position that was raised."""
+        self.raised = None
+        super().send_commit(send, answered, last)
+        self.position = self.raised
 
     def wait_for_locks(self, seconds: float) -> None:
         """How long SQLite itself waits for a lock; set anew only when it has changed much."""
@@ -151,25 +164,16 @@ class _Dialect:
     def do_commit(self, dbapi_connection: Any) -> None:
         """Raise the position and COMMIT, in one transaction."""
         driver = self.bounded(dbapi_connection)
-        if not driver.in_transaction:
-            return
-        driver.require_up()
-        driver.require_marker()
-        driver.left("COMMIT")
-        value = None
-        if driver.total_changes or driver.used:
-            value = self._raise_position(dbapi_connection, driver)
-        crash_point("write.before_commit")
-        driver.commit_state = "sent"
-        try:
-            self._run(dbapi_connection, "COMMIT")
-        except sqlite3.OperationalError:
-            driver.commit_state = "answered"  # busy or full: SQLite says so, and the transaction is still open
-            raise
-        crash_point("write.commit_sent")
-        driver.commit_state = "answered"
-        driver.commits += 1
-        driver.position = value
+        if driver.busy:
+            driver.require_up()
+            last = functools.partial(self.before_commit, dbapi_connection)
+            driver.send_commit(lambda: self._run(dbapi_connection, "COMMIT"), functools.partial(answered, driver), last)
+
+    def before_commit(self, dbapi_connection: Any) -> None:
+        """Raise the position, where something may have been written."""
+        driver = self.bounded(dbapi_connection)
+        counts = driver.total_changes or driver.used
+        driver.raised = self._raise_position(dbapi_connection, driver) if counts else None
 
     def _raise_position(self, dbapi_connection: Any, driver: Bounded) -> int | None:
         cursor = dbapi_connection.cursor()
@@ -187,7 +191,7 @@ class _Dialect:
     def do_rollback(self, dbapi_connection: Any) -> None:
         driver = self.bounded(dbapi_connection)
         if driver.in_transaction:
-            driver.ended = True
+            driver.rolling_back()
             self._run(dbapi_connection, "ROLLBACK")
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
@@ -209,9 +213,7 @@ class _Dialect:
         left = driver.left("a statement")
         if driver.autocommitting and left is not None:
             driver.wait_for_locks(left)
-        driver.used = True
-        if driver.guard is not None:
-            driver.guard()
+        driver.sending()
         run(cursor, *arguments)
         driver.dirty |= driver.autocommitting and cursor.description is None  # PRAGMA and the like outlive the block
         if raw is cursor:

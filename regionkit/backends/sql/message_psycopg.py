@@ -1,0 +1,135 @@
+"""Several statements in one message to PostgreSQL through psycopg, by the simple query protocol. Routing's own wire, too.
+
+1. All answers are read, whatever they say. A wait that was cut short closes the connection; so does COPY, which has no place
+   in a message.
+2. Outside of a transaction PostgreSQL takes one message for one transaction: an error undoes what went before it.
+3. libpq does not tell to which statement a notice belongs: it stands at its own or at the one before.
+
+Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Multiple Statements in a Simple Query".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors, generators
+from psycopg.adapt import Transformer
+from psycopg.pq import ConnStatus, ExecStatus
+from sqlalchemy.util import await_only
+
+from regionkit.backends.sql.driver import as_driver
+from regionkit.contract.message import Answer, Statement
+from regionkit.errors import UsageError
+
+__all__ = ["answered", "ask", "error_of", "rows", "send"]
+
+SEPARATOR = "\n;\n"
+"""Between statements: a comment at the end of one must not swallow it."""
+COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+
+
+def ask(dbapi_connection: Any, command: bytes, notices: list[tuple[int, str]] | None = None) -> list[Any]:
+    """Results of all statements of one message, the last one an error where there was one. For threads and in greenlets.
+
+    `notices`: takes what the server warns of, each with the number of results that were there before.
+    """
+    driver = as_driver(dbapi_connection)
+    results: list[Any] = []
+    if notices is None:
+        return _sent(driver, _ask_gen(driver, command, results))
+
+    def note(diagnostic: Any) -> None:
+        notices.append((len(results), f"{diagnostic.severity}: {diagnostic.message_primary}"))
+
+    driver.add_notice_handler(note)
+    try:
+        return _sent(driver, _ask_gen(driver, command, results))
+    finally:
+        driver.remove_notice_handler(note)
+
+
+def _sent(driver: Any, asking: Generator[Any, Any, list[Any]]) -> list[Any]:
+    if isinstance(driver, psycopg.AsyncConnection):
+        return await_only(_sent_async(driver, asking))
+    with driver.lock:
+        return driver.wait(asking)  # type: ignore[no-any-return]
+
+
+async def _sent_async(driver: Any, asking: Generator[Any, Any, list[Any]]) -> list[Any]:
+    async with driver.lock:
+        return await driver.wait(asking)  # type: ignore[no-any-return]
+
+
+def _ask_gen(driver: Any, command: bytes, results: list[Any]) -> Generator[Any, Any, list[Any]]:
+    driver._check_connection_ok()
+    pgconn = driver.pgconn
+    pgconn.send_query(command)
+    yield from generators.send(pgconn)
+    try:
+        while (result := (yield from generators.fetch(pgconn))) is not None:
+            results.append(result)
+            if result.status in COPYING:
+                pgconn.finish()
+                raise psycopg.NotSupportedError("COPY has no place in a message; the connection was closed")
+    except psycopg.OperationalError:
+        if not results or results[-1].status != ExecStatus.FATAL_ERROR:
+            raise  # else the server's last word is the cause
+    return results
+
+
+def answered(driver: Any, error: Exception) -> bool:
+    """Whether an error is the server's answer, and not the loss of the connection."""
+    return bool(driver.pgconn.status == ConnStatus.OK)
+
+
+def error_of(driver: Any, result: Any) -> psycopg.Error:
+    """The error that a result tells of."""
+    return errors.error_from_result(result, encoding=driver.pgconn._encoding)
+
+
+def rows(result: Any) -> list[list[str | None]]:
+    """A result's rows as text."""
+    return [
+        [None if (v := result.get_value(r, c)) is None else v.decode() for c in range(result.nfields)]
+        for r in range(result.ntuples)
+    ]
+
+
+def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]:
+    """Send statements, none of them empty, in one message: one answer to each.
+
+    Raises:
+        psycopg.Error: the server's, to the first statement that failed.
+        UsageError: there are not as many answers as statements. All were done.
+    """
+    driver = as_driver(dbapi_connection)
+    notices: list[tuple[int, str]] = []
+    text = SEPARATOR.join(statement.text for statement in statements)
+    results = ask(dbapi_connection, text.encode(driver.info.encoding), notices)
+    if results and results[-1].status == ExecStatus.FATAL_ERROR:
+        raise error_of(driver, results[-1])
+    if len(results) != len(statements):
+        raise UsageError(
+            f"{len(statements)} statements got {len(results)} answers.",
+            why="one of the texts holds several statements, or does not end its own; all of them were done.",
+            fix="give each statement a text of its own.",
+        )
+    transformer = Transformer(driver)
+    told: list[tuple[str, ...]] = [() for _ in results]
+    for number, notice in notices:
+        told[min(number, len(told) - 1)] += (notice,)
+    return [_answer(transformer, result, said) for result, said in zip(results, told, strict=True)]
+
+
+def _answer(transformer: Any, result: Any, notices: tuple[str, ...]) -> Answer:
+    words = (result.command_status or b"").decode().split()
+    tag = " ".join(word for word in words if not word.isdigit())
+    found: tuple[tuple[Any, ...], ...] = ()
+    if result.ntuples:
+        transformer.set_pgresult(result)
+        found = tuple(transformer.load_rows(0, result.ntuples, tuple))
+    count = result.command_tuples if words and words[0] in COUNTED else None
+    return Answer(tag, found, -1 if count is None else count, notices)
