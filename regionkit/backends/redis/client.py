@@ -45,6 +45,12 @@ class RoutedRedis(Redis):
         self.response_callbacks = settings.callbacks
         self._routed = routed
 
+    @property
+    def queuing(self) -> bool:
+        """Whether the server queues what is sent now, after MULTI."""
+        connection = self._routed.connection
+        return connection is not None and connection.work is not None and connection.work.queuing
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and give back its reply."""
         connection = self._routed.connection

@@ -21,7 +21,7 @@ from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.own_client_async import client_settings
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use, too_late, unavailable
-from regionkit.contract.outcomes import Failure
+from regionkit.contract.outcomes import Failure, Refused
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError
@@ -113,7 +113,7 @@ class AsyncRedisPool:
         try:
             await connection.introduce(Deadline(self.clock, within))
         except redis.exceptions.RedisError as error:
-            raise self._translated(error, "while connecting") from error
+            raise self._translated(error, connecting=True) from error
         return connection
 
     def key(self, *words: str) -> str:
@@ -146,23 +146,28 @@ class AsyncRedisPool:
         except redis.exceptions.RedisError as error:
             if changes and not is_answer(error):
                 raise commit_unanswered(self.context, first_line(error)) from error
-            raise self._translated(error, "to a question of regionkit's") from error
+            raise self._translated(error) from error
         finally:
             await checkout.release()
 
-    def _translated(self, error: redis.exceptions.RedisError, when: str) -> RegionKitError:
+    def _translated(self, error: redis.exceptions.RedisError, *, connecting: bool = False) -> RegionKitError:
         """What an error of the driver is to a caller: nothing was changed."""
         context, endpoint = self.context, self.context.endpoint
-        failure = classify(error)
+        failure, cause, why = classify(error), refused(error), first_line(error)
+        if failure is Failure.DEADLINE and connecting:
+            return too_late(context, f"{endpoint.id!r} did not answer in time while connecting.")
         if failure is Failure.DEADLINE:
-            return too_late(context, f"{endpoint.id!r} did not answer in time {when}.")
+            return too_late(
+                context, f"{endpoint.id!r} did not answer a question of regionkit's in time.", why=f"{why}."
+            )
         name = f"{endpoint.id!r} of {context.store.name!r}"
         if failure is Failure.ROLE:
-            return unavailable(context, f"{name} takes no writes: it is a replica.", first_line(error))
-        cause = refused(error)
+            return unavailable(context, f"{name} takes no writes: it is a replica.", why)
+        if cause is Refused.OTHER and not connecting:
+            return unavailable(context, f"{name} refused a question of regionkit's.", why)
         if cause is not None:
-            return cause.error(endpoint.id, store=context.store.name, region=endpoint.region, why=first_line(error))
-        return unavailable(context, f"no connection to {name}.", first_line(error))
+            return cause.error(endpoint.id, store=context.store.name, region=endpoint.region, why=why)
+        return unavailable(context, f"no connection to {name}.", why)
 
     async def watched(self, timeout: float, connecting: float) -> tuple[AsyncRedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""

@@ -17,6 +17,7 @@ import redis
 from redis.client import NEVER_DECODE
 
 from regionkit.backends.redis.block_connection import RedisConnection
+from regionkit.backends.redis.client import RoutedRedis
 from regionkit.backends.redis.lua import lua
 from regionkit.backends.redis.stream import Pipeline, Redis
 from regionkit.errors import UsageError
@@ -101,6 +102,8 @@ def _sending(through: Any) -> Callable[..., Any]:
             why="it takes a connection of regionkit's, or a client of redis-py of the same world: threads or asyncio.",
             fix="pass a redis.Redis, or a redis.asyncio.Redis in asyncio.",
         )
+    if isinstance(through, RoutedRedis) and through.queuing:
+        raise _refused("inside MULTI")
     client: Any = through
 
     def send(*words: Any) -> Any:

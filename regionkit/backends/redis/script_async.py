@@ -16,6 +16,7 @@ import redis
 from redis.client import NEVER_DECODE
 
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
+from regionkit.backends.redis.client_async import AsyncRoutedRedis
 from regionkit.backends.redis.lua import lua
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
 from regionkit.errors import UsageError
@@ -104,6 +105,8 @@ def _sending(through: Any) -> Callable[..., Awaitable[Any]]:
             why="it takes a connection of regionkit's, or a client of redis-py of the same world: threads or asyncio.",
             fix="pass a redis.Redis, or a redis.asyncio.Redis in asyncio.",
         )
+    if isinstance(through, AsyncRoutedRedis) and through.queuing:
+        raise _refused("inside MULTI")
     client: Any = through
 
     async def send(*words: Any) -> Any:
