@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from regionkit.backends.redis.classify import is_read_only
+from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream import Stream
@@ -28,9 +28,6 @@ __all__ = ["RedisConnection", "Work", "over"]
 
 WORTH_CARRYING = 0.0005
 """Round trip from which on INFO travels with each write, seconds: INFO costs client and server some 20 us together."""
-
-_REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
-"""Errors of the driver that break a connection, and yet are an answer: nothing was done."""
 
 
 class Work:
@@ -93,6 +90,7 @@ class RedisConnection(Stream):
         self.work: Work | None = None
         self.pending = 0
         self.run = ""
+        self.read_only_scripts = False
         self.carries = False
         self._opening = False
         self._good = False
@@ -111,16 +109,18 @@ class RedisConnection(Stream):
         self._opening = False
         self.start(deadline)
         try:
-            [text] = self.exchange(b"".join(self.pack(("INFO", "server"))), 1)
-            about = info_of(text)
+            about = info_of(self.ask_one("INFO", "server"))
             mode = about.get("redis_mode") or about.get("server_mode", "standalone")
             if mode != "standalone":
                 raise ConfigurationError(
-                    f"the server at {self.host}:{self.port} runs in {mode} mode.",
+                    f"the server at {self._host_error()} runs in {mode} mode.",
                     why="a cluster moves keys by itself and has no one replication offset; a sentinel holds no keys.",
                     fix="give the address of a server of its own; partition by regionkit's write partitioning.",
                 )
             self.run = about["run_id"]
+            self.read_only_scripts = (
+                int(about.get("redis_version", "0").partition(".")[0]) >= 7
+            )  # Valkey says 7.2 there
             self.observe()
         except BaseException:
             self.tear()
@@ -145,6 +145,11 @@ class RedisConnection(Stream):
         self.observation = observation_of(info, rows, self.run, sent_at, rtt)
         self.carries = rtt >= WORTH_CARRYING
         return info, rows
+
+    def ask_one(self, *words: Any) -> Any:
+        """Send one command of regionkit's own; its answer, as bytes."""
+        [reply] = self.exchange(b"".join(self.pack(words)), 1)
+        return reply
 
     def exchange(self, data: bytes, count: int) -> list[Any]:
         """Send commands of regionkit's own; their `count` answers, as bytes."""
@@ -260,7 +265,7 @@ class RedisConnection(Stream):
             if self.pending == 0:
                 self._answered(work, error)
             raise
-        except _REFUSALS:
+        except REFUSALS:
             work.sent = 0
             raise
         except redis.exceptions.ConnectionError:

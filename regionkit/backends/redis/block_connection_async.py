@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from regionkit.backends.redis.classify import is_read_only
+from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream_async import AsyncStream
@@ -27,9 +27,6 @@ __all__ = ["AsyncRedisConnection", "Work", "over"]
 
 WORTH_CARRYING = 0.0005
 """Round trip from which on INFO travels with each write, seconds: INFO costs client and server some 20 us together."""
-
-_REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
-"""Errors of the driver that break a connection, and yet are an answer: nothing was done."""
 
 
 class Work:
@@ -92,6 +89,7 @@ class AsyncRedisConnection(AsyncStream):
         self.work: Work | None = None
         self.pending = 0
         self.run = ""
+        self.read_only_scripts = False
         self.carries = False
         self._opening = False
         self._good = False
@@ -110,16 +108,18 @@ class AsyncRedisConnection(AsyncStream):
         self._opening = False
         self.start(deadline)
         try:
-            [text] = await self.exchange(b"".join(self.pack(("INFO", "server"))), 1)
-            about = info_of(text)
+            about = info_of(await self.ask_one("INFO", "server"))
             mode = about.get("redis_mode") or about.get("server_mode", "standalone")
             if mode != "standalone":
                 raise ConfigurationError(
-                    f"the server at {self.host}:{self.port} runs in {mode} mode.",
+                    f"the server at {self._host_error()} runs in {mode} mode.",
                     why="a cluster moves keys by itself and has no one replication offset; a sentinel holds no keys.",
                     fix="give the address of a server of its own; partition by regionkit's write partitioning.",
                 )
             self.run = about["run_id"]
+            self.read_only_scripts = (
+                int(about.get("redis_version", "0").partition(".")[0]) >= 7
+            )  # Valkey says 7.2 there
             await self.observe()
         except BaseException:
             self.tear()
@@ -144,6 +144,11 @@ class AsyncRedisConnection(AsyncStream):
         self.observation = observation_of(info, rows, self.run, sent_at, rtt)
         self.carries = rtt >= WORTH_CARRYING
         return info, rows
+
+    async def ask_one(self, *words: Any) -> Any:
+        """Send one command of regionkit's own; its answer, as bytes."""
+        [reply] = await self.exchange(b"".join(self.pack(words)), 1)
+        return reply
 
     async def exchange(self, data: bytes, count: int) -> list[Any]:
         """Send commands of regionkit's own; their `count` answers, as bytes."""
@@ -259,7 +264,7 @@ class AsyncRedisConnection(AsyncStream):
             if self.pending == 0:
                 await self._answered(work, error)
             raise
-        except _REFUSALS:
+        except REFUSALS:
             work.sent = 0
             raise
         except redis.exceptions.ConnectionError:

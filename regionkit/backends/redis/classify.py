@@ -9,10 +9,13 @@ import redis
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["classify", "is_read_only", "refused"]
+__all__ = ["REFUSALS", "classify", "is_answer", "is_read_only", "refused"]
 
 _READ_ONLY_IN_SCRIPT = re.compile(r"@user_script: \d+: -READONLY ")
 """Before Redis 7 the error of a command in a script has no code of its own: it stands in the text of the script's error."""
+
+REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
+"""Errors of the driver that break a connection, and yet are an answer: nothing was done."""
 
 _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
     (DeadlineExceeded, Failure.DEADLINE),
@@ -40,6 +43,14 @@ def is_read_only(error: BaseException) -> bool:
     if isinstance(error, redis.exceptions.ReadOnlyError):
         return True
     return isinstance(error, redis.exceptions.ResponseError) and bool(_READ_ONLY_IN_SCRIPT.search(str(error)))
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether the server refused what was sent, and did none of it; else nobody knows what it did.
+
+    Of one command, or of a script of ours: its first write is refused, or none.
+    """
+    return isinstance(error, (redis.exceptions.ResponseError, *REFUSALS))
 
 
 def refused(error: BaseException) -> Refused | None:

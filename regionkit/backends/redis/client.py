@@ -2,53 +2,30 @@
 """What the user types with on Redis: a client of redis-py bound to the one connection of its block.
 
 It is a clone: made without the driver's constructor, which would make a pool. To the driver's own pipelines and locks the
-handle is the pool, so that all of them run on the block's connection. A block that sends nothing costs no connection.
+handle is the pool, so that all of them run on the block's connection.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from regionkit.backends.redis.block_connection import RedisConnection, Work, over
+from regionkit.backends.redis.block_connection import RedisConnection
+from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream import Pipeline, Redis
-from regionkit.contract.checkout import Checkout, TakeCheckout
-from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
-from regionkit.facts.request import Kind
 
-__all__ = ["RedisHandle", "RoutedPipeline", "RoutedRedis", "Shared"]
+__all__ = ["ConnectionSource", "RoutedPipeline", "RoutedRedis"]
 
 
-class Shared:
-    """What all clones of an endpoint have in common.
+class ConnectionSource(Protocol):
+    """Where a client of a block gets its connection: the handle."""
 
-    Attributes:
-        name: of the endpoint, for reprs.
-        arguments: of the connections, without secrets.
-        callbacks: the driver's, which shape replies.
-        scripted: those for replies that come out of a script.
-        encoder: makes bytes of values.
-        encoding: of texts, where replies are decoded.
-    """
+    connection: RedisConnection | None
+    guarded: bool
 
-    __slots__ = ("arguments", "callbacks", "encoder", "encoding", "name", "scripted")
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        arguments: dict[str, Any],
-        callbacks: Any,
-        scripted: Any,
-        encoder: Any,
-        encoding: str | None,
-    ) -> None:
-        self.name = name
-        self.arguments = arguments
-        self.callbacks = callbacks
-        self.scripted = scripted
-        self.encoder = encoder
-        self.encoding = encoding
+    def ready(self) -> RedisConnection:
+        """The block's connection, before a command: taken now, or proved anew."""
+        ...
 
 
 class RoutedRedis(Redis):
@@ -62,20 +39,26 @@ class RoutedRedis(Redis):
     connection_pool: Any
     response_callbacks: Any
 
-    def __init__(self, routed: RedisHandle, shared: Shared) -> None:
+    def __init__(self, routed: ConnectionSource, settings: ClientSettings) -> None:
         # not the driver's: that makes a pool, and takes as long as two commands
         self.connection_pool = routed
-        self.response_callbacks = shared.callbacks
+        self.response_callbacks = settings.callbacks
         self._routed = routed
+
+    @property
+    def queuing(self) -> bool:
+        """Whether the server queues what is sent now, after MULTI."""
+        connection = self._routed.connection
+        return connection is not None and connection.work is not None and connection.work.queuing
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and give back its reply."""
-        wire = self._routed.wire
-        if wire is None or self._routed.guarded:
-            wire = self._routed.ready()
-        with wire.lock:
-            wire.send_command(*args)
-            return self._parsed(wire, args[0], **options)
+        connection = self._routed.connection
+        if connection is None or self._routed.guarded:
+            connection = self._routed.ready()
+        with connection.lock:
+            connection.send_command(*args)
+            return self._parsed(connection, args[0], **options)
 
     _parsed: Any = Redis.parse_response  # the driver is typed in parts
 
@@ -140,8 +123,8 @@ class RoutedPipeline(Pipeline):
         """Send what was queued, and give back the replies."""
         if not self.command_stack and not self.watching:
             return []
-        wire = self.connection_pool.ready()
-        with wire.lock:
+        connection = self.connection_pool.ready()
+        with connection.lock:
             self._alone = True
             try:
                 return super().execute(raise_on_error)
@@ -151,10 +134,10 @@ class RoutedPipeline(Pipeline):
     def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once, as WATCH needs it."""
         driver: Any = super()
-        wire = self.connection_pool.ready()
+        connection = self.connection_pool.ready()
         if self._alone:
             return driver.immediate_execute_command(*args, **options)
-        with wire.lock:
+        with connection.lock:
             return driver.immediate_execute_command(*args, **options)
 
     def _disconnect_reset_raise_on_watching(self, conn: Any, *_: Any, **__: Any) -> None:
@@ -165,102 +148,6 @@ class RoutedPipeline(Pipeline):
 
     def __del__(self, *_: Any) -> None:
         """Not the driver's: it would send UNWATCH on the block's connection, in the middle of another command's answer."""
-
-
-class RedisHandle:
-    """Between a block and its client; to the driver's own objects, the pool. Not shared between threads or tasks."""
-
-    __slots__ = ("_checkout", "_closed", "_shared", "_source", "_work", "guarded", "keyed", "kind", "native", "wire")
-
-    def __init__(self, kind: Kind, source: TakeCheckout, shared: Shared) -> None:
-        self.kind = kind
-        self._source = source
-        self._shared = shared
-        self._checkout: Any = None
-        self._closed = False
-        self._work: Work | None = None
-        self.wire: RedisConnection | None = None
-        self.guarded = False
-        self.keyed: Any = None
-        self.native: Any = RoutedRedis(self, shared)
-
-    def begin(self, checkout: Checkout) -> None:
-        """Take the connection now."""
-        self._take(checkout)
-
-    def _take(self, checkout: Any) -> None:
-        self._checkout = checkout
-        self._work = checkout.work
-        self.guarded = checkout.guarded
-        self.wire = checkout.wire
-
-    def ready(self) -> RedisConnection:
-        """The block's connection, before a command: taken now, or proved anew."""
-        if self._closed:
-            raise over()
-        if self.wire is None:
-            self._take(self._source())
-        assert self.wire is not None
-        if self.guarded:
-            self._checkout.recheck()
-        return self.wire
-
-    def get_connection(self, *_: Any, **__: Any) -> RedisConnection:
-        """What the driver's own objects ask a pool for."""
-        return self.wire or self.ready()
-
-    def release(self, connection: Any) -> None:
-        """The block gives it back, at its end."""
-
-    def disconnect(self, *_: Any, **__: Any) -> None:
-        """Closing is the block's."""
-
-    def get_encoder(self) -> Any:
-        """How the driver makes bytes of values."""
-        return self._shared.encoder
-
-    @property
-    def connection_kwargs(self) -> dict[str, Any]:
-        """What the driver's modules look up of a pool: without secrets."""
-        return dict(self._shared.arguments)
-
-    def __repr__(self) -> str:
-        return f"<block on {self._shared.name}>"
-
-    def finish(self) -> None:
-        """The block ended well: each write was acknowledged already, but for a keyed one, which runs now."""
-        if self.keyed is not None:
-            self.keyed.run(self.ready())
-        if self._work is not None and self._work.queuing and self.kind is Kind.WRITE:
-            raise UsageError(
-                "a block ended inside MULTI.",
-                why="what was queued after MULTI is dropped with the connection.",
-                fix="end it with EXEC or DISCARD; pipelines do so by themselves.",
-            )
-
-    def abort(self) -> None:
-        """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
-
-    def close(self) -> None:
-        """Let go of everything but the checkout."""
-        self._closed = True
-        self.wire = None
-
-    @property
-    def progress(self) -> Progress:
-        """What the block has done so far: its connection counts."""
-        work, wire = self._work, self.wire
-        if work is None:
-            return NOTHING
-        if wire is not None and wire.expired:
-            work.expired = True
-        return work
-
-    def outcome(self, result: Any) -> Any:
-        """What a function of execute_write returned; a keyed one that returned nothing, or its pipeline, has the replies."""
-        if self.keyed is not None and (result is None or result is self.keyed.pipeline):
-            return self.keyed.replies
-        return result
 
 
 def _refused(what: str) -> UsageError:

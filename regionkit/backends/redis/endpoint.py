@@ -3,27 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-import redis
-from redis._parsers import Encoder
-from redis._parsers.response_callbacks import get_response_callbacks
-from redis.client import CaseInsensitiveDict
 
+from regionkit.backends.redis.block_connection import RedisConnection
+from regionkit.backends.redis.capabilities import CAPABILITIES
 from regionkit.backends.redis.classify import classify
-from regionkit.backends.redis.client import RedisHandle, Shared
+from regionkit.backends.redis.client_settings import ClientSettings
+from regionkit.backends.redis.handle import RedisHandle
 from regionkit.backends.redis.keyed import Keyed, find_marker, put_tombstone
 from regionkit.backends.redis.observation import fork_of, stored
 from regionkit.backends.redis.pool import RedisPool
-from regionkit.backends.redis.scripts import SET_PLACEMENT, WRITE_HISTORY
-from regionkit.contract.capabilities import Capabilities
+from regionkit.backends.redis.records import RedisRecords
+from regionkit.backends.redis.script import Script
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
+from regionkit.core.tables import TABLES, Table, check_versions
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
@@ -31,27 +31,11 @@ from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import RedisStore, Role
 
-__all__ = ["CAPABILITIES", "RedisEndpoint"]
+__all__ = ["RedisEndpoint"]
 
-CAPABILITIES = Capabilities(
-    server="redis",
-    positions=True,
-    read_only="client",
-    transactions=False,
-    markers=True,
-    detects_promotion=True,
-    notes=(
-        "Replication is asynchronous: a failover loses acknowledged writes that had not arrived. Their bookmarks say so.",
-        "There is nothing to roll back: each command is done once it is answered, also in a block that raises.",
-        "The account needs INFO and HVALS beside its own commands; EVAL for keyed writes and history.",
-        "In a read block the client refuses what is not known to read; on a replica the server refuses writes too.",
-        "A keyed write types with a pipeline that runs as one script; a command that fails ends it, and what ran stays.",
-        "Markers and history are keys: an eviction policy that takes keys without a time to live can take them.",
-        "A restart that keeps no replication id in its snapshot is no proved successor: an operator adopts it.",
-        "A replica that is told to follow another server is noticed by the next probe, not before.",
-        "Cluster mode is refused: keys move there by themselves, and there is no one position.",
-    ),
-)
+WRITE_HISTORY = Script("write_history")
+SET_PLACEMENT = Script("set_placement")
+MAKE_TABLES = Script("make_tables")
 
 
 class RedisEndpoint(RedisPool):
@@ -59,25 +43,15 @@ class RedisEndpoint(RedisPool):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: EndpointContext[RedisStore]) -> None:
-        super().__init__(place)
-        options = place.store.options
-        callbacks: Any = get_response_callbacks(user_protocol=options.protocol, legacy_responses=True)
-        scripted: Any = get_response_callbacks(user_protocol=2, legacy_responses=True)
-        encoder: Any = Encoder
-        self._shared = Shared(
-            name=repr(place.endpoint.id),
-            arguments=self._arguments,
-            callbacks=CaseInsensitiveDict(callbacks),
-            scripted=CaseInsensitiveDict(scripted),
-            encoder=encoder("utf-8", "strict", options.decode_responses),
-            encoding="utf-8" if options.decode_responses else None,
-        )
+    def __init__(self, context: EndpointContext[RedisStore]) -> None:
+        super().__init__(context)
+        self._client_settings = ClientSettings(repr(context.endpoint.id), self.settings.arguments)
+        self.records = RedisRecords(self)
         self._demoted: set[str] = set()
 
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> RedisHandle:
         """What the user types with: a client of redis-py."""
-        return RedisHandle(kind, source, self._shared)
+        return RedisHandle(kind, source, self._client_settings)
 
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
@@ -92,12 +66,12 @@ class RedisEndpoint(RedisPool):
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """Look the key up, and let the function type with a pipeline; the marker is written with its commands."""
-        wire = handle.ready()
+        connection = handle.ready()
         key = self._marker_key(claim)
-        found, attempt = find_marker(wire, key, self._shared)
+        found, attempt = find_marker(connection, key, self._client_settings)
         if found is not None and found.applied:
             return found
-        handle.keyed = Keyed(handle, self._shared, key, claim, attempt)
+        handle.keyed = Keyed(handle, self._client_settings, key, claim, attempt)
         handle.native = handle.keyed.pipeline
         return None
 
@@ -107,87 +81,89 @@ class RedisEndpoint(RedisPool):
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless a write stands there; what stands there then."""
-        checkout = self._own(deadline)
-        try:
-            return put_tombstone(checkout.wire, self._marker_key(claim), self._shared, claim)
-        except redis.exceptions.RedisError as error:
-            raise self._translated(error) from error
-        finally:
-            checkout.release()
+
+        def settled(connection: RedisConnection) -> Marker:
+            return put_tombstone(connection, self._marker_key(claim), self._client_settings, claim)
+
+        return self.ask(Kind.WRITE, deadline, settled)
 
     def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Markers have a time to live: the server forgets them by itself."""
         return 0
 
     def _marker_key(self, claim: Claim) -> str:
-        return self.key("marker", self._place.store.name, claim.key)
+        return self.key("marker", self.context.store.name, claim.key)
 
     def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Write the first history row when there is none; nothing else has to be made."""
-        checkout = self._own(deadline)
-        try:
-            observation = checkout.observe()
-        except redis.exceptions.RedisError as error:
-            raise self._translated(error) from error
-        finally:
-            checkout.release()
+
+        def observed(connection: RedisConnection) -> Observation:
+            return connection.observe()
+
+        observation = self.ask(Kind.WRITE, deadline, observed)
         if observation.lineage is None:
             self.write_history(deadline, root(observation.origin))
 
+    def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Note the versions of tables: on Redis they are keys, which need no making. Many processes may call it at once.
+
+        Raises:
+            ConfigurationError: one stands there in another version; then none was noted.
+        """
+        words = [word for table in tables for word in (table.name, table.version)]
+
+        def made(connection: RedisConnection) -> list[bytes]:
+            stood: list[bytes] = MAKE_TABLES.run(connection, [self.key(TABLES)], words)
+            return stood
+
+        stood = self.ask(Kind.WRITE, deadline, made)
+        found = {name.decode(): int(version) for name, version in zip(stood[::2], stood[1::2], strict=True)}
+        check_versions(self.context.namespace, tables, found)
+
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child, or the server stands elsewhere than the row says."""
-        checkout = self._own(deadline)
-        run = _run(checkout.observation)
-        words = (row.parent or "", stored(row, run), row.origin)
-        try:
-            return bool(self._ask(checkout, "EVAL", WRITE_HISTORY, 1, self.key("history"), *words))
-        finally:
-            checkout.release()
+
+        def written(connection: RedisConnection) -> bool:
+            words = (row.parent or "", stored(row, _run(connection.observation)), row.origin)
+            return bool(WRITE_HISTORY.run(connection, [self.key("history")], words))
+
+        return self.ask(Kind.WRITE, deadline, written)
 
     def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
         """The row of a directory that this endpoint has; None when it has none."""
-        checkout = self.check_out(Kind.READ, deadline, deadline.require("connecting"))
-        try:
-            found = self._ask(checkout, "HGET", self.key("placement", store), key)
-        finally:
-            checkout.release()
+
+        def look(connection: RedisConnection) -> Any:
+            return connection.ask_one("HGET", self.key("placement", store), key)
+
+        found = self.ask(Kind.READ, deadline, look)
         return None if found is None else msgspec.json.decode(found, type=Placement)
 
     def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        checkout = self._own(deadline)
-        words = (row.key, expected, msgspec.json.encode(row))
-        try:
-            stands = self._ask(checkout, "EVAL", SET_PLACEMENT, 1, self.key("placement", row.store), *words)
-        finally:
-            checkout.release()
+
+        def put(connection: RedisConnection) -> Any:
+            words = (row.key, expected, msgspec.json.encode(row))
+            return SET_PLACEMENT.run(connection, [self.key("placement", row.store)], words)
+
+        stands = self.ask(Kind.WRITE, deadline, put)
         return row if stands is None else msgspec.json.decode(stands, type=Placement)
-
-    def _own(self, deadline: Deadline) -> Any:
-        """A connection for a write of regionkit's own."""
-        return self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
-
-    def _ask(self, checkout: Any, *words: Any) -> Any:
-        try:
-            [reply] = checkout.wire.exchange(b"".join(checkout.wire.pack(words)), 1)
-        except redis.exceptions.RedisError as error:
-            raise self._translated(error) from error
-        return reply
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""
         with self._monitoring:
             try:
-                wire, _ = self.watched(timeout, timeout)
-                info, rows = wire.ask()
-                wire.stop()
+                connection, _ = self.watched(timeout, timeout)
+                info, rows = connection.ask()
+                connection.stop()
             except BaseException:
                 self._drop_monitor()
                 raise
         found = next((row for row in rows if row.history == parent.history), None)
         if found is None or info.get("master_replid") != observation.origin:
             return None
-        run = "" if wire.run in self._demoted else wire.run  # a run that was a replica since may have lost what it had
+        run = (
+            "" if connection.run in self._demoted else connection.run
+        )  # a run that was a replica since may have lost what it had
         return fork_of(info, run, found)
 
 

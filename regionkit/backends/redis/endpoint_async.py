@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-import redis
-from redis._parsers import Encoder
-from redis._parsers.response_callbacks import get_response_callbacks
-from redis.client import CaseInsensitiveDict
 
+from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
+from regionkit.backends.redis.capabilities import CAPABILITIES
 from regionkit.backends.redis.classify import classify
-from regionkit.backends.redis.client_async import AsyncRedisHandle, Shared
+from regionkit.backends.redis.client_settings import ClientSettings
+from regionkit.backends.redis.handle_async import AsyncRedisHandle
 from regionkit.backends.redis.keyed_async import AsyncKeyed, find_marker, put_tombstone
 from regionkit.backends.redis.observation import fork_of, stored
 from regionkit.backends.redis.pool_async import AsyncRedisPool
-from regionkit.backends.redis.scripts import SET_PLACEMENT, WRITE_HISTORY
-from regionkit.contract.capabilities import Capabilities
+from regionkit.backends.redis.records_async import AsyncRedisRecords
+from regionkit.backends.redis.script_async import AsyncScript
 from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
+from regionkit.core.tables import TABLES, Table, check_versions
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
@@ -30,27 +30,11 @@ from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import RedisStore, Role
 
-__all__ = ["CAPABILITIES", "AsyncRedisEndpoint"]
+__all__ = ["AsyncRedisEndpoint"]
 
-CAPABILITIES = Capabilities(
-    server="redis",
-    positions=True,
-    read_only="client",
-    transactions=False,
-    markers=True,
-    detects_promotion=True,
-    notes=(
-        "Replication is asynchronous: a failover loses acknowledged writes that had not arrived. Their bookmarks say so.",
-        "There is nothing to roll back: each command is done once it is answered, also in a block that raises.",
-        "The account needs INFO and HVALS beside its own commands; EVAL for keyed writes and history.",
-        "In a read block the client refuses what is not known to read; on a replica the server refuses writes too.",
-        "A keyed write types with a pipeline that runs as one script; a command that fails ends it, and what ran stays.",
-        "Markers and history are keys: an eviction policy that takes keys without a time to live can take them.",
-        "A restart that keeps no replication id in its snapshot is no proved successor: an operator adopts it.",
-        "A replica that is told to follow another server is noticed by the next probe, not before.",
-        "Cluster mode is refused: keys move there by themselves, and there is no one position.",
-    ),
-)
+WRITE_HISTORY = AsyncScript("write_history")
+SET_PLACEMENT = AsyncScript("set_placement")
+MAKE_TABLES = AsyncScript("make_tables")
 
 
 class AsyncRedisEndpoint(AsyncRedisPool):
@@ -58,27 +42,17 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: EndpointContext[RedisStore]) -> None:
-        super().__init__(place)
-        options = place.store.options
-        callbacks: Any = get_response_callbacks(user_protocol=options.protocol, legacy_responses=True)
-        scripted: Any = get_response_callbacks(user_protocol=2, legacy_responses=True)
-        encoder: Any = Encoder
-        self._shared = Shared(
-            name=repr(place.endpoint.id),
-            arguments=self._arguments,
-            callbacks=CaseInsensitiveDict(callbacks),
-            scripted=CaseInsensitiveDict(scripted),
-            encoder=encoder("utf-8", "strict", options.decode_responses),
-            encoding="utf-8" if options.decode_responses else None,
-        )
+    def __init__(self, context: EndpointContext[RedisStore]) -> None:
+        super().__init__(context)
+        self._client_settings = ClientSettings(repr(context.endpoint.id), self.settings.arguments)
+        self.records = AsyncRedisRecords(self)
         self._demoted: set[str] = set()
 
     def handle(
         self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncRedisHandle:
         """What the user types with: a client of redis-py."""
-        return AsyncRedisHandle(kind, source, self._shared)
+        return AsyncRedisHandle(kind, source, self._client_settings)
 
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
@@ -93,12 +67,12 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """Look the key up, and let the function type with a pipeline; the marker is written with its commands."""
-        wire = await handle.ready()
+        connection = await handle.ready()
         key = self._marker_key(claim)
-        found, attempt = await find_marker(wire, key, self._shared)
+        found, attempt = await find_marker(connection, key, self._client_settings)
         if found is not None and found.applied:
             return found
-        handle.keyed = AsyncKeyed(handle, self._shared, key, claim, attempt)
+        handle.keyed = AsyncKeyed(handle, self._client_settings, key, claim, attempt)
         handle.native = handle.keyed.pipeline
         return None
 
@@ -108,87 +82,89 @@ class AsyncRedisEndpoint(AsyncRedisPool):
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless a write stands there; what stands there then."""
-        checkout = await self._own(deadline)
-        try:
-            return await put_tombstone(checkout.wire, self._marker_key(claim), self._shared, claim)
-        except redis.exceptions.RedisError as error:
-            raise self._translated(error) from error
-        finally:
-            await checkout.release()
+
+        async def settled(connection: AsyncRedisConnection) -> Marker:
+            return await put_tombstone(connection, self._marker_key(claim), self._client_settings, claim)
+
+        return await self.ask(Kind.WRITE, deadline, settled)
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Markers have a time to live: the server forgets them by itself."""
         return 0
 
     def _marker_key(self, claim: Claim) -> str:
-        return self.key("marker", self._place.store.name, claim.key)
+        return self.key("marker", self.context.store.name, claim.key)
 
     async def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Write the first history row when there is none; nothing else has to be made."""
-        checkout = await self._own(deadline)
-        try:
-            observation = await checkout.observe()
-        except redis.exceptions.RedisError as error:
-            raise self._translated(error) from error
-        finally:
-            await checkout.release()
+
+        async def observed(connection: AsyncRedisConnection) -> Observation:
+            return await connection.observe()
+
+        observation = await self.ask(Kind.WRITE, deadline, observed)
         if observation.lineage is None:
             await self.write_history(deadline, root(observation.origin))
 
+    async def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Note the versions of tables: on Redis they are keys, which need no making. Many processes may call it at once.
+
+        Raises:
+            ConfigurationError: one stands there in another version; then none was noted.
+        """
+        words = [word for table in tables for word in (table.name, table.version)]
+
+        async def made(connection: AsyncRedisConnection) -> list[bytes]:
+            stood: list[bytes] = await MAKE_TABLES.run(connection, [self.key(TABLES)], words)
+            return stood
+
+        stood = await self.ask(Kind.WRITE, deadline, made)
+        found = {name.decode(): int(version) for name, version in zip(stood[::2], stood[1::2], strict=True)}
+        check_versions(self.context.namespace, tables, found)
+
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child, or the server stands elsewhere than the row says."""
-        checkout = await self._own(deadline)
-        run = _run(checkout.observation)
-        words = (row.parent or "", stored(row, run), row.origin)
-        try:
-            return bool(await self._ask(checkout, "EVAL", WRITE_HISTORY, 1, self.key("history"), *words))
-        finally:
-            await checkout.release()
+
+        async def written(connection: AsyncRedisConnection) -> bool:
+            words = (row.parent or "", stored(row, _run(connection.observation)), row.origin)
+            return bool(await WRITE_HISTORY.run(connection, [self.key("history")], words))
+
+        return await self.ask(Kind.WRITE, deadline, written)
 
     async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
         """The row of a directory that this endpoint has; None when it has none."""
-        checkout = await self.check_out(Kind.READ, deadline, deadline.require("connecting"))
-        try:
-            found = await self._ask(checkout, "HGET", self.key("placement", store), key)
-        finally:
-            await checkout.release()
+
+        async def look(connection: AsyncRedisConnection) -> Any:
+            return await connection.ask_one("HGET", self.key("placement", store), key)
+
+        found = await self.ask(Kind.READ, deadline, look)
         return None if found is None else msgspec.json.decode(found, type=Placement)
 
     async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        checkout = await self._own(deadline)
-        words = (row.key, expected, msgspec.json.encode(row))
-        try:
-            stands = await self._ask(checkout, "EVAL", SET_PLACEMENT, 1, self.key("placement", row.store), *words)
-        finally:
-            await checkout.release()
+
+        async def put(connection: AsyncRedisConnection) -> Any:
+            words = (row.key, expected, msgspec.json.encode(row))
+            return await SET_PLACEMENT.run(connection, [self.key("placement", row.store)], words)
+
+        stands = await self.ask(Kind.WRITE, deadline, put)
         return row if stands is None else msgspec.json.decode(stands, type=Placement)
-
-    async def _own(self, deadline: Deadline) -> Any:
-        """A connection for a write of regionkit's own."""
-        return await self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
-
-    async def _ask(self, checkout: Any, *words: Any) -> Any:
-        try:
-            [reply] = await checkout.wire.exchange(b"".join(checkout.wire.pack(words)), 1)
-        except redis.exceptions.RedisError as error:
-            raise self._translated(error) from error
-        return reply
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""
         async with self._monitoring:
             try:
-                wire, _ = await self.watched(timeout, timeout)
-                info, rows = await wire.ask()
-                wire.stop()
+                connection, _ = await self.watched(timeout, timeout)
+                info, rows = await connection.ask()
+                connection.stop()
             except BaseException:
                 self._drop_monitor()
                 raise
         found = next((row for row in rows if row.history == parent.history), None)
         if found is None or info.get("master_replid") != observation.origin:
             return None
-        run = "" if wire.run in self._demoted else wire.run  # a run that was a replica since may have lost what it had
+        run = (
+            "" if connection.run in self._demoted else connection.run
+        )  # a run that was a replica since may have lost what it had
         return fork_of(info, run, found)
 
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from regionkit.backends.redis.block_connection import RedisConnection
-from regionkit.backends.redis.client import RedisHandle, Shared
+from regionkit.backends.redis.client import ConnectionSource
+from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.commands import judged, keys_of
 from regionkit.backends.redis.replies import (
     FIELDS,
@@ -26,7 +27,7 @@ from regionkit.backends.redis.replies import (
     shaped,
     text_of,
 )
-from regionkit.backends.redis.scripts import RUN_KEYED, SETTLE
+from regionkit.backends.redis.script import Script
 from regionkit.backends.redis.stream import Pipeline
 from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.core.codec import is_plain
@@ -38,6 +39,8 @@ KEPT_MS = 25 * 3_600_000
 """How long a marker is kept, ms: a day, and an hour for clocks that differ."""
 MOST_WORDS = 5000
 """Words of one queued command: Lua takes no more than some 8,000 for a call, and fails in the middle of the script."""
+RUN_KEYED = Script("run_keyed")
+SETTLE = Script("settle")
 NOTHING = b"\xc0"
 """What a function that returned None left to store."""
 
@@ -51,9 +54,9 @@ class _Queued(NamedTuple):
 class KeyedPipeline(Pipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
 
-    def __init__(self, routed: RedisHandle, shared: Shared) -> None:
-        pool: Any = routed
-        super().__init__(pool, shared.scripted, True, None)
+    def __init__(self, source: ConnectionSource, settings: ClientSettings) -> None:
+        pool: Any = source
+        super().__init__(pool, settings.scripted, True, None)
         self.queued: list[_Queued] = []
         self._open = True
 
@@ -114,9 +117,11 @@ class KeyedPipeline(Pipeline):
 class Keyed:
     """One keyed attempt in a block. `tombstone`: the attempt of the tombstone that was found under the key, "" for none."""
 
-    def __init__(self, handle: RedisHandle, shared: Shared, key: str, claim: Claim, tombstone: str) -> None:
-        self.pipeline = KeyedPipeline(handle, shared)
-        self._shared = shared
+    def __init__(
+        self, source: ConnectionSource, settings: ClientSettings, key: str, claim: Claim, tombstone: str
+    ) -> None:
+        self.pipeline = KeyedPipeline(source, settings)
+        self._settings = settings
         self._key = key
         self._claim = claim
         self._tombstone = tombstone
@@ -129,7 +134,7 @@ class Keyed:
         self._keeps_replies = result == NOTHING
         self._result = b"" if self._keeps_replies else result
 
-    def run(self, wire: RedisConnection) -> None:
+    def run(self, connection: RedisConnection) -> None:
         """Run what was queued, and put the marker.
 
         Raises:
@@ -138,13 +143,19 @@ class Keyed:
             redis.exceptions.ResponseError: a command failed.
         """
         self.pipeline.shut()
-        work = wire.work
+        work = connection.work
         assert work is not None
-        wire.send_command(*self._script())
-        what, *rest = wire.read_response()
+
+        def send(*words: Any) -> Any:
+            work.commits, work.position = 0, None  # of a first try that met NOSCRIPT: nothing was done
+            connection.send_command(*words)
+            return connection.read_response()
+
+        keys, words = self._words()
+        what, *rest = RUN_KEYED.run_by(send, keys, words)
         if text_of(what) == "done":
             shapes = [queued.shape for queued in self.pipeline.queued]
-            self.replies = shaped(rest[0], shapes, self._shared.scripted)
+            self.replies = shaped(rest[0], shapes, self._settings.scripted)
             return
         if text_of(what) == "failed":
             number, error = int(rest[0]), error_of(text_of(rest[1]))
@@ -153,7 +164,7 @@ class Keyed:
             else:
                 error.add_note(f"{number - 1} commands before it are done, and the idempotency key is used.")
             raise error
-        marker, _ = find_marker(wire, self._key, self._shared)
+        marker, _ = find_marker(connection, self._key, self._settings)
         if marker is not None and marker.applied:
             raise Claimed(marker)
         work.commits, work.position = 0, None
@@ -163,7 +174,8 @@ class Keyed:
             fix="run it again under the same key.",
         )
 
-    def _script(self) -> list[Any]:
+    def _words(self) -> tuple[int, list[Any]]:
+        """How many keys, and the keys and arguments of the script."""
         queued = self.pipeline.queued
         keys = list(dict.fromkeys(_key(key) for one in queued for key in one.keys))
         shapes = is_plain([list(one.shape) for one in queued], largest=LARGEST_REPLIES) if self._keeps_replies else None
@@ -178,20 +190,19 @@ class Keyed:
             LARGEST_REPLIES,
         )
         words = [word for one in queued for word in (len(one.words), *one.words)]
-        return ["EVAL", RUN_KEYED, len(keys) + 1, self._key, *keys, *head, len(queued), *words]
+        return len(keys) + 1, [self._key, *keys, *head, len(queued), *words]
 
 
-def find_marker(wire: RedisConnection, key: str, shared: Shared) -> tuple[Marker | None, str]:
+def find_marker(connection: RedisConnection, key: str, settings: ClientSettings) -> tuple[Marker | None, str]:
     """What stands under a key, and which attempt put it there where it is a tombstone."""
-    [values] = wire.exchange(b"".join(wire.pack(("HMGET", key, *FIELDS))), 1)
-    return marker_of(values, shared.scripted, shared.encoding), attempt_in(values)
+    values = connection.ask_one("HMGET", key, *FIELDS)
+    return marker_of(values, settings.scripted, settings.encoding), attempt_in(values)
 
 
-def put_tombstone(wire: RedisConnection, key: str, shared: Shared, claim: Claim) -> Marker:
+def put_tombstone(connection: RedisConnection, key: str, settings: ClientSettings, claim: Claim) -> Marker:
     """Bar every attempt that is still on its way, unless one is done; what stands there then."""
-    words = ("EVAL", SETTLE, 1, key, claim.attempt, claim.fingerprint, KEPT_MS)
-    [applied] = wire.exchange(b"".join(wire.pack(words)), 1)
-    found = (find_marker(wire, key, shared))[0] if applied else None
+    applied = SETTLE.run(connection, [key], [claim.attempt, claim.fingerprint, KEPT_MS])
+    found = (find_marker(connection, key, settings))[0] if applied else None
     return found or Marker(applied=False, fingerprint=claim.fingerprint, result=None)
 
 

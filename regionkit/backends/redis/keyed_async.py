@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
-from regionkit.backends.redis.client_async import AsyncRedisHandle, Shared
+from regionkit.backends.redis.client_async import AsyncConnectionSource
+from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.commands import judged, keys_of
 from regionkit.backends.redis.replies import (
     FIELDS,
@@ -25,7 +26,7 @@ from regionkit.backends.redis.replies import (
     shaped,
     text_of,
 )
-from regionkit.backends.redis.scripts import RUN_KEYED, SETTLE
+from regionkit.backends.redis.script_async import AsyncScript
 from regionkit.backends.redis.stream_async import AsyncPipeline
 from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.core.codec import is_plain
@@ -37,6 +38,8 @@ KEPT_MS = 25 * 3_600_000
 """How long a marker is kept, ms: a day, and an hour for clocks that differ."""
 MOST_WORDS = 5000
 """Words of one queued command: Lua takes no more than some 8,000 for a call, and fails in the middle of the script."""
+RUN_KEYED = AsyncScript("run_keyed")
+SETTLE = AsyncScript("settle")
 NOTHING = b"\xc0"
 """What a function that returned None left to store."""
 
@@ -50,9 +53,9 @@ class _Queued(NamedTuple):
 class AsyncKeyedPipeline(AsyncPipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
 
-    def __init__(self, routed: AsyncRedisHandle, shared: Shared) -> None:
-        pool: Any = routed
-        super().__init__(pool, shared.scripted, True, None)
+    def __init__(self, source: AsyncConnectionSource, settings: ClientSettings) -> None:
+        pool: Any = source
+        super().__init__(pool, settings.scripted, True, None)
         self.queued: list[_Queued] = []
         self._open = True
 
@@ -113,9 +116,11 @@ class AsyncKeyedPipeline(AsyncPipeline):
 class AsyncKeyed:
     """One keyed attempt in a block. `tombstone`: the attempt of the tombstone that was found under the key, "" for none."""
 
-    def __init__(self, handle: AsyncRedisHandle, shared: Shared, key: str, claim: Claim, tombstone: str) -> None:
-        self.pipeline = AsyncKeyedPipeline(handle, shared)
-        self._shared = shared
+    def __init__(
+        self, source: AsyncConnectionSource, settings: ClientSettings, key: str, claim: Claim, tombstone: str
+    ) -> None:
+        self.pipeline = AsyncKeyedPipeline(source, settings)
+        self._settings = settings
         self._key = key
         self._claim = claim
         self._tombstone = tombstone
@@ -128,7 +133,7 @@ class AsyncKeyed:
         self._keeps_replies = result == NOTHING
         self._result = b"" if self._keeps_replies else result
 
-    async def run(self, wire: AsyncRedisConnection) -> None:
+    async def run(self, connection: AsyncRedisConnection) -> None:
         """Run what was queued, and put the marker.
 
         Raises:
@@ -137,13 +142,19 @@ class AsyncKeyed:
             redis.exceptions.ResponseError: a command failed.
         """
         self.pipeline.shut()
-        work = wire.work
+        work = connection.work
         assert work is not None
-        await wire.send_command(*self._script())
-        what, *rest = await wire.read_response()
+
+        async def send(*words: Any) -> Any:
+            work.commits, work.position = 0, None  # of a first try that met NOSCRIPT: nothing was done
+            await connection.send_command(*words)
+            return await connection.read_response()
+
+        keys, words = self._words()
+        what, *rest = await RUN_KEYED.run_by(send, keys, words)
         if text_of(what) == "done":
             shapes = [queued.shape for queued in self.pipeline.queued]
-            self.replies = shaped(rest[0], shapes, self._shared.scripted)
+            self.replies = shaped(rest[0], shapes, self._settings.scripted)
             return
         if text_of(what) == "failed":
             number, error = int(rest[0]), error_of(text_of(rest[1]))
@@ -152,7 +163,7 @@ class AsyncKeyed:
             else:
                 error.add_note(f"{number - 1} commands before it are done, and the idempotency key is used.")
             raise error
-        marker, _ = await find_marker(wire, self._key, self._shared)
+        marker, _ = await find_marker(connection, self._key, self._settings)
         if marker is not None and marker.applied:
             raise Claimed(marker)
         work.commits, work.position = 0, None
@@ -162,7 +173,8 @@ class AsyncKeyed:
             fix="run it again under the same key.",
         )
 
-    def _script(self) -> list[Any]:
+    def _words(self) -> tuple[int, list[Any]]:
+        """How many keys, and the keys and arguments of the script."""
         queued = self.pipeline.queued
         keys = list(dict.fromkeys(_key(key) for one in queued for key in one.keys))
         shapes = is_plain([list(one.shape) for one in queued], largest=LARGEST_REPLIES) if self._keeps_replies else None
@@ -177,20 +189,21 @@ class AsyncKeyed:
             LARGEST_REPLIES,
         )
         words = [word for one in queued for word in (len(one.words), *one.words)]
-        return ["EVAL", RUN_KEYED, len(keys) + 1, self._key, *keys, *head, len(queued), *words]
+        return len(keys) + 1, [self._key, *keys, *head, len(queued), *words]
 
 
-async def find_marker(wire: AsyncRedisConnection, key: str, shared: Shared) -> tuple[Marker | None, str]:
+async def find_marker(
+    connection: AsyncRedisConnection, key: str, settings: ClientSettings
+) -> tuple[Marker | None, str]:
     """What stands under a key, and which attempt put it there where it is a tombstone."""
-    [values] = await wire.exchange(b"".join(wire.pack(("HMGET", key, *FIELDS))), 1)
-    return marker_of(values, shared.scripted, shared.encoding), attempt_in(values)
+    values = await connection.ask_one("HMGET", key, *FIELDS)
+    return marker_of(values, settings.scripted, settings.encoding), attempt_in(values)
 
 
-async def put_tombstone(wire: AsyncRedisConnection, key: str, shared: Shared, claim: Claim) -> Marker:
+async def put_tombstone(connection: AsyncRedisConnection, key: str, settings: ClientSettings, claim: Claim) -> Marker:
     """Bar every attempt that is still on its way, unless one is done; what stands there then."""
-    words = ("EVAL", SETTLE, 1, key, claim.attempt, claim.fingerprint, KEPT_MS)
-    [applied] = await wire.exchange(b"".join(wire.pack(words)), 1)
-    found = (await find_marker(wire, key, shared))[0] if applied else None
+    applied = await SETTLE.run(connection, [key], [claim.attempt, claim.fingerprint, KEPT_MS])
+    found = (await find_marker(connection, key, settings))[0] if applied else None
     return found or Marker(applied=False, fingerprint=claim.fingerprint, result=None)
 
 

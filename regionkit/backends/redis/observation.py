@@ -68,16 +68,20 @@ def position_in(info: dict[str, str]) -> int | None:
 
 
 def observation_of(info: dict[str, str], rows: list[StoredRow], run: str, sent_at: float, rtt: float) -> Observation:
-    """One answer of a server about itself; `rows` were read just before `info`."""
-    origin = info.get("master_replid", "")
+    """One answer of a server about itself; `rows` were read just before `info`.
+
+    What it may have shown is what it has for sure: it counts a command in the same step in which it shows it.
+    """
+    origin, reached = info.get("master_replid", ""), position_in(info)
     return Observation(
         role=Role.PRIMARY if info.get("role") == "master" else Role.REPLICA,
         incarnation=f"{run}/{origin}",
         lineage=lineage_of([row_of(row) for row in rows]),
         origin=origin,
-        reached=position_in(info),
+        reached=reached,
         sent_at=sent_at,
         rtt=rtt,
+        shown=reached,
     )
 
 

@@ -7,6 +7,7 @@ driver: that is the pool's, and the endpoint's, to decide.
 from __future__ import annotations
 
 import select
+import socket
 import ssl
 from collections.abc import Iterable
 from typing import Any
@@ -14,11 +15,23 @@ from typing import Any
 import redis
 from redis import Redis
 from redis.client import Pipeline
-from redis.connection import Connection
+from redis.connection import BlockingConnectionPool, Connection, ConnectionPool
+from redis.connection import Connection as TcpConnection
+from redis.connection import SSLConnection as TlsConnection
+from redis.connection import UnixDomainSocketConnection as UnixConnection
 
 from regionkit.core.deadline import Deadline
 
-__all__ = ["Pipeline", "Redis", "Stream"]
+__all__ = [
+    "BlockingConnectionPool",
+    "ConnectionPool",
+    "Pipeline",
+    "Redis",
+    "Stream",
+    "TcpConnection",
+    "TlsConnection",
+    "UnixConnection",
+]
 
 
 class _Bounded:
@@ -75,23 +88,38 @@ class _Bounded:
 class Stream(Connection):
     """One connection. Not shared between threads."""
 
-    def __init__(self, context: ssl.SSLContext | None, **arguments: Any) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, path: str | None, **arguments: Any) -> None:
         driver: Any = super()  # the driver is typed in parts
         driver.__init__(**arguments)
-        self._context = context
+        self._tls = tls
+        self._path = path
         self.deadline: Deadline | None = None
         self.expired = False
 
     def _connect(self) -> Any:
         driver: Any = super()
-        socket = driver._connect()
-        if self._context is not None:
+        sock = driver._connect() if self._path is None else self._dialled(self._path)
+        if self._tls is not None:
             try:
-                socket = self._context.wrap_socket(socket, server_hostname=self.host)
+                sock = self._tls.wrap_socket(sock, server_hostname=self.host)
             except BaseException:
-                socket.close()
+                sock.close()
                 raise
-        return _Bounded(self, socket)
+        return _Bounded(self, sock)
+
+    def _dialled(self, path: str) -> socket.socket:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(self.socket_connect_timeout)
+        try:
+            made.connect(path)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _host_error(self) -> str:
+        driver: Any = super()
+        return self._path or str(driver._host_error())
 
     def open(self, deadline: Deadline) -> None:
         """Connect, authenticate, choose the database.

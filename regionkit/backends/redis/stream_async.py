@@ -15,12 +15,26 @@ from typing import Any
 import redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.client import Pipeline as AsyncPipeline
+from redis.asyncio.connection import BlockingConnectionPool as AsyncBlockingConnectionPool
 from redis.asyncio.connection import Connection
+from redis.asyncio.connection import Connection as AsyncTcpConnection
+from redis.asyncio.connection import ConnectionPool as AsyncConnectionPool
+from redis.asyncio.connection import SSLConnection as AsyncTlsConnection
+from redis.asyncio.connection import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.connection import DefaultParser, HiredisRespSerializer
 
 from regionkit.core.deadline import Deadline
 
-__all__ = ["AsyncPipeline", "AsyncRedis", "AsyncStream"]
+__all__ = [
+    "AsyncBlockingConnectionPool",
+    "AsyncConnectionPool",
+    "AsyncPipeline",
+    "AsyncRedis",
+    "AsyncStream",
+    "AsyncTcpConnection",
+    "AsyncTlsConnection",
+    "AsyncUnixConnection",
+]
 
 _PACK = HiredisRespSerializer().pack if "Hiredis" in DefaultParser.__name__ else None
 """The driver packs in Python here, also where hiredis is there: ten times slower than hiredis."""
@@ -29,17 +43,28 @@ _PACK = HiredisRespSerializer().pack if "Hiredis" in DefaultParser.__name__ else
 class AsyncStream(Connection):
     """One connection. Not shared between tasks."""
 
-    def __init__(self, context: ssl.SSLContext | None, **arguments: Any) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, path: str | None, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._context = context
+        self._tls = tls
+        self._path = path
         self._timer: asyncio.TimerHandle | None = None
         self.expired = False
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         arguments = dict(super()._connection_arguments())
-        if self._context is not None:
-            arguments["ssl"] = self._context
+        if self._tls is not None:
+            arguments["ssl"] = self._tls
         return arguments
+
+    async def _connect(self) -> None:
+        if self._path is None:
+            driver: Any = super()
+            await driver._connect()
+        else:
+            self._reader, self._writer = await asyncio.open_unix_connection(self._path)
+
+    def _host_error(self) -> str:
+        return self._path or super()._host_error()
 
     async def open(self, deadline: Deadline) -> None:
         """Connect, authenticate, choose the database.

@@ -1,0 +1,126 @@
+# Generated from handle_async.py by scripts/twins.py. Do not edit.
+"""What a block does at its Redis endpoint: it takes a connection at the first command, and counts what was acknowledged.
+
+To the driver's own objects (pipelines, locks) it is the pool. A block that sends nothing costs no connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.backends.redis.block_connection import RedisConnection, Work, over
+from regionkit.backends.redis.client import RoutedRedis
+from regionkit.backends.redis.client_settings import ClientSettings
+from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.progress import NOTHING, Progress
+from regionkit.errors import UsageError
+from regionkit.facts.request import Kind
+
+__all__ = ["RedisHandle"]
+
+
+class RedisHandle:
+    """Between a block and its client; to the driver's own objects, the pool. Not shared between threads or tasks."""
+
+    __slots__ = (
+        "_checkout",
+        "_closed",
+        "_settings",
+        "_source",
+        "_work",
+        "connection",
+        "guarded",
+        "keyed",
+        "kind",
+        "native",
+    )
+
+    def __init__(self, kind: Kind, source: TakeCheckout, settings: ClientSettings) -> None:
+        self.kind = kind
+        self._source = source
+        self._settings = settings
+        self._checkout: Any = None
+        self._closed = False
+        self._work: Work | None = None
+        self.connection: RedisConnection | None = None
+        self.guarded = False
+        self.keyed: Any = None
+        self.native: Any = RoutedRedis(self, settings)
+
+    def begin(self, checkout: Checkout) -> None:
+        """Take the connection now."""
+        self._take(checkout)
+
+    def _take(self, checkout: Any) -> None:
+        self._checkout = checkout
+        self._work = checkout.work
+        self.guarded = checkout.guarded
+        self.connection = checkout.connection
+
+    def ready(self) -> RedisConnection:
+        """The block's connection, before a command: taken now, or proved anew."""
+        if self._closed:
+            raise over()
+        if self.connection is None:
+            self._take(self._source())
+        assert self.connection is not None
+        if self.guarded:
+            self._checkout.recheck()
+        return self.connection
+
+    def get_connection(self, *_: Any, **__: Any) -> RedisConnection:
+        """What the driver's own objects ask a pool for."""
+        return self.connection or self.ready()
+
+    def release(self, connection: Any) -> None:
+        """The block gives it back, at its end."""
+
+    def disconnect(self, *_: Any, **__: Any) -> None:
+        """Closing is the block's."""
+
+    def get_encoder(self) -> Any:
+        """How the driver makes bytes of values."""
+        return self._settings.encoder
+
+    @property
+    def connection_kwargs(self) -> dict[str, Any]:
+        """What the driver's modules look up of a pool: without secrets."""
+        return dict(self._settings.arguments)
+
+    def __repr__(self) -> str:
+        return f"<block on {self._settings.name}>"
+
+    def finish(self) -> None:
+        """The block ended well: each write was acknowledged already, but for a keyed one, which runs now."""
+        if self.keyed is not None:
+            self.keyed.run(self.ready())
+        if self._work is not None and self._work.queuing and self.kind is Kind.WRITE:
+            raise UsageError(
+                "a block ended inside MULTI.",
+                why="what was queued after MULTI is dropped with the connection.",
+                fix="end it with EXEC or DISCARD; pipelines do so by themselves.",
+            )
+
+    def abort(self) -> None:
+        """The block raised: what was acknowledged stays, as Redis rolls nothing back."""
+
+    def close(self) -> None:
+        """Let go of everything but the checkout."""
+        self._closed = True
+        self.connection = None
+
+    @property
+    def progress(self) -> Progress:
+        """What the block has done so far: its connection counts."""
+        work, connection = self._work, self.connection
+        if work is None:
+            return NOTHING
+        if connection is not None and connection.expired:
+            work.expired = True
+        return work
+
+    def outcome(self, result: Any) -> Any:
+        """What a function of execute_write returned; a keyed one that returned nothing, or its pipeline, has the replies."""
+        if self.keyed is not None and (result is None or result is self.keyed.pipeline):
+            return self.keyed.replies
+        return result

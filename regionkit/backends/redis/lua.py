@@ -1,0 +1,28 @@
+"""The Lua scripts of a package, from the files in its folder `scripts`, each with the digest that a server knows it by.
+
+A script runs whole or not at all between two other commands of the server. INFO inside a script tells the offset *before*
+the script's own effects: a position is asked for after it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from importlib import resources
+from typing import NamedTuple
+
+__all__ = ["Lua", "lua"]
+
+
+class Lua(NamedTuple):
+    """One script. `digest`: SHA-1 of the text in hexadecimal, as EVALSHA takes it."""
+
+    text: bytes
+    digest: bytes
+
+
+@functools.cache
+def lua(package: str, name: str) -> Lua:
+    """The script in `scripts/<name>.lua` of a package."""
+    text = resources.files(package).joinpath("scripts", f"{name}.lua").read_bytes()
+    return Lua(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
