@@ -25,7 +25,7 @@ from regionkit import (
     Topology,
     UsageError,
 )
-from regionkit.backends.cassandra.keyspace_state import MOST_SKEW, shared_by
+from regionkit.backends.cassandra.keyspace_state import MOST_SKEW, keyspace_state_of
 from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
 from regionkit.facts.request import Kind
@@ -86,7 +86,7 @@ def test_every_request_goes_to_the_endpoints_own_data_centre(rig: CassandraStore
                 for _ in range(4):
                     row = (cql.execute("SELECT data_center FROM system.local")).one()
                     assert row.data_center == datacenter
-            nodes = kit._store("orders").shards[0].backend(0 if local == HERE else 1)._opener.opened
+            nodes = kit._store("orders").shards[0].backend(0 if local == HERE else 1)._datacenter._opener.opened
             assert {pool.host.datacenter for pool in nodes.session.get_pools()} == {datacenter}
 
 
@@ -291,10 +291,10 @@ def test_a_table_is_written_with_conditions_or_without(rig: CassandraStoreRig) -
 
 def test_clusters_and_keyspaces_are_told_apart_by_name() -> None:
     """Each has tables of its own, and one may well be called like another's."""
-    shared = shared_by("east", "shop")
-    assert shared_by("east", "shop") is shared
-    assert shared_by("west", "shop") is not shared
-    assert shared_by("east", "other") is not shared
+    state = keyspace_state_of("east", "shop")
+    assert keyspace_state_of("east", "shop") is state
+    assert keyspace_state_of("west", "shop") is not state
+    assert keyspace_state_of("east", "other") is not state
 
 
 def test_strong_reads_are_serial_on_tables_with_conditions(rig: CassandraStoreRig) -> None:
@@ -398,7 +398,7 @@ def test_statements_are_prepared_once_and_forgotten_in_order(rig: CassandraStore
             for number in range(5):
                 cql.prepare(f"SELECT value FROM things WHERE name = 'x{number}'")
             assert cql.prepare("INSERT INTO things (name, value) VALUES (?, ?)") is not put
-            assert len(kit._store("orders").shards[0].backend(0)._opener.opened._prepared) == 3
+            assert len(kit._store("orders").shards[0].backend(0)._datacenter._opener.opened._prepared) == 3
             with pytest.raises(InvalidRequest):
                 cql.prepare("SELECT nothing FROM things")
     with kit_of(rig, THERE) as kit, kit.session() as s:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from regionkit.backends.cassandra.cql import Facts, facts_of, joined
-from regionkit.backends.cassandra.keyspace_state import MOST_SKEW, Shared
-from regionkit.backends.cassandra.replication import Kept, decoded, encoded, reached, replication_of
+from regionkit.backends.cassandra.keyspace_state import MOST_SKEW, KeyspaceState
+from regionkit.backends.cassandra.observation import Kept, decoded, encoded, reached, replication_of
 from regionkit.errors import ConfigurationError, InvalidBookmark, UsageError
 from regionkit.topology import CassandraOptions
 
@@ -53,29 +53,29 @@ def test_a_batch_is_all_of_its_parts() -> None:
 
 def test_time_stamps_never_go_back_and_follow_the_bookmark() -> None:
     """A clock that steps back, two writes in one microsecond, a bookmark from a faster clock."""
-    shared = Shared()
-    first = shared.stamp(1000.0, 0)
+    state = KeyspaceState()
+    first = state.stamp(1000.0, 0)
     assert first == 1_000_000_000
-    assert shared.stamp(900.0, 0) == first + 1
+    assert state.stamp(900.0, 0) == first + 1
     ahead = 1_000_000_000 + int(MOST_SKEW * 1e6)
-    assert shared.stamp(1000.0, ahead) == ahead + 1
+    assert state.stamp(1000.0, ahead) == ahead + 1
     with pytest.raises(InvalidBookmark):
-        shared.stamp(1000.0, ahead + 1)
-    assert shared.stamp(2000.0, 0) == 2_000_000_000
+        state.stamp(1000.0, ahead + 1)
+    assert state.stamp(2000.0, 0) == 2_000_000_000
 
 
 def test_the_first_write_says_what_a_table_is() -> None:
     """With or without its keyspace; reads say nothing."""
-    shared = Shared()
-    shared.check(facts_of("INSERT INTO t (a) VALUES (1)"), "shop")
-    shared.check(facts_of("INSERT INTO other.t (a) VALUES (1) IF NOT EXISTS"), "shop")
+    state = KeyspaceState()
+    state.check(facts_of("INSERT INTO t (a) VALUES (1)"), "shop")
+    state.check(facts_of("INSERT INTO other.t (a) VALUES (1) IF NOT EXISTS"), "shop")
     with pytest.raises(UsageError, match=r"conditional write to shop\.t"):
-        shared.check(facts_of("DELETE FROM shop.t WHERE a = 1 IF EXISTS"), "shop")
+        state.check(facts_of("DELETE FROM shop.t WHERE a = 1 IF EXISTS"), "shop")
     with pytest.raises(UsageError, match=r"plain write to other\.t"):
-        shared.check(facts_of("DELETE FROM t WHERE a = 1"), "other")
-    assert shared.is_plain("t", "shop")
-    assert not shared.is_plain("t", "other")
-    assert not shared.is_plain("never", "shop")
+        state.check(facts_of("DELETE FROM t WHERE a = 1"), "other")
+    assert state.is_plain("t", "shop")
+    assert not state.is_plain("t", "other")
+    assert not state.is_plain("never", "shop")
 
 
 NETWORK = "org.apache.cassandra.locator.NetworkTopologyStrategy"

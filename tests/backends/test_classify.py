@@ -15,7 +15,7 @@ from cassandra.query import SimpleStatement
 
 from regionkit import CassandraStore, RegionUnavailable
 from regionkit.backends.cassandra.cluster import _OnlyIdempotent
-from regionkit.backends.cassandra.endpoint import CassandraEndpoint
+from regionkit.backends.cassandra.datacenter import Datacenter
 from regionkit.backends.sql.classify import classify
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.outcomes import Failure, Refused
@@ -58,7 +58,7 @@ def test_a_refusal_by_cassandra_has_its_cause(error: Exception, cause: Refused |
     store = CassandraStore("orders", url="cassandra://10.0.0.1/shop", tls="require")
     (endpoint,) = store.shards(["eu-west-1"])[0].endpoints
     place = EndpointContext("shop", store, endpoint, profile("balanced"), SystemClock(), is_async=False)
-    found = CassandraEndpoint(place)._translated(error)
+    found = Datacenter(place).translated(error)
     assert isinstance(found, RegionUnavailable)
     assert found.cause == ("" if cause is None else cause.value[0])
     assert found.retryable is (cause is None)

@@ -53,7 +53,7 @@ class Pending(Generic[T]):
             raise self._error
         return self._rows[0]
 
-    def settle(self) -> BaseException | None:
+    def wait_for(self) -> BaseException | None:
         """Wait for it; its error, when nobody asked for it."""
         self._wait()
         return None if self.asked else self._error

@@ -81,7 +81,7 @@ class AsyncPending(Generic[T]):
         """
         return await self
 
-    async def settle(self) -> BaseException | None:
+    async def wait_for(self) -> BaseException | None:
         """Wait for it; its error, when nobody asked for it."""
         await asyncio.wait([self._task])
         if self._task.cancelled():

@@ -3,18 +3,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from regionkit.backends.cassandra.bridge import Pending
 from regionkit.backends.cassandra.rows import CassandraRows
+from regionkit.topology.cassandra_client import CassandraRows as PromisedRows
+from regionkit.topology.cassandra_client import CassandraSession as PromisedSession
+from regionkit.topology.cassandra_client import Parameters
 
-if TYPE_CHECKING:
-    from regionkit.backends.cassandra.handle import CassandraHandle
+__all__ = ["CassandraSession", "Statements"]
 
-__all__ = ["CassandraSession"]
 
-Parameters = Sequence[Any] | Mapping[str, Any] | None
+class Statements(Protocol):
+    """What a block does with the statements that its session is given: its handle."""
+
+    @property
+    def keyspace(self) -> str:
+        """Of the store."""
+        ...
+
+    @property
+    def datacenter(self) -> str:
+        """Of the endpoint that serves the block."""
+        ...
+
+    def execute(self, query: Any, parameters: Any, paging_state: bytes | None) -> CassandraRows:
+        """Send a statement and wait for its first page."""
+        ...
+
+    def execute_later(self, query: Any, parameters: Any) -> Pending[CassandraRows]:
+        """Send a statement; it is waited for by whoever wants it, or by the block's end."""
+        ...
+
+    def prepare(self, text: str) -> Any:
+        """The prepared statement of a text."""
+        ...
 
 
 class CassandraSession:
@@ -24,10 +47,10 @@ class CassandraSession:
     consistency level and its time stamp are set here: a level of its own has to ask for at least as much.
     """
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_statements",)
 
-    def __init__(self, handle: CassandraHandle) -> None:
-        self._handle = handle
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def execute(self, query: Any, parameters: Parameters = None, *, paging_state: bytes | None = None) -> CassandraRows:
         """Run a statement and give its rows.
@@ -44,28 +67,35 @@ class CassandraSession:
                 conditional and plain writes of one table; the block has ended.
             cassandra.DriverException: what the server said.
         """
-        return self._handle.execute(query, parameters, paging_state)
+        return self._statements.execute(query, parameters, paging_state)
 
     def execute_async(self, query: Any, parameters: Parameters = None) -> Pending[CassandraRows]:
         """Send a statement and wait for it later.
 
         The block's end waits for those that nobody waited for, and raises their errors.
         """
-        return self._handle.execute_later(query, parameters)
+        return self._statements.execute_later(query, parameters)
 
     def prepare(self, query: str) -> Any:
         """The driver's PreparedStatement of a text.
 
         A server is asked once; then it costs a look-up, so ask for it in each block.
         """
-        return self._handle.prepare(query)
+        return self._statements.prepare(query)
 
     @property
     def keyspace(self) -> str:
         """Where tables without a keyspace are looked for."""
-        return self._handle.keyspace
+        return self._statements.keyspace
 
     @property
     def datacenter(self) -> str:
         """The data centre whose nodes run the statements; sure once one was sent."""
-        return self._handle.datacenter
+        return self._statements.datacenter
+
+
+if TYPE_CHECKING:
+
+    def _as_promised(session: CassandraSession, rows: CassandraRows) -> tuple[PromisedSession, PromisedRows]:
+        """A store's types say what a block yields: this is where it is checked."""
+        return session, rows

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -38,14 +38,14 @@ from cassandra.query import tuple_factory
 
 from regionkit.backends.cassandra.classify import refused
 from regionkit.backends.cassandra.cql import facts_of
-from regionkit.backends.cassandra.keyspace_state import Shared, StampSlot, shared_by
-from regionkit.backends.cassandra.replication import replication_of
+from regionkit.backends.cassandra.keyspace_state import KeyspaceState, LentSlot, StampSlot, keyspace_state_of
+from regionkit.backends.cassandra.observation import replication_of
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import RegionUnavailable
-from regionkit.topology import CassandraStore
+from regionkit.topology import CassandraOptions, CassandraStore
 from regionkit.topology.server_urls import ServerUrl
 
-__all__ = ["OWN", "Opened", "Opener", "in_thread"]
+__all__ = ["Opened", "Opener", "in_thread", "profiles_of"]
 
 T = TypeVar("T")
 
@@ -57,8 +57,6 @@ HEARTBEAT_EVERY = 5.0
 """Seconds after which an idle connection is tried: a frozen node sends no word that it is gone."""
 FIND_ANEW_AFTER = 30.0
 """Seconds without a connected node after which the contact points are asked again."""
-OWN = "regionkit"
-"""Execution profile of the library's own statements."""
 
 
 def in_thread(work: Callable[[], T], name: str) -> Future[T]:
@@ -85,19 +83,51 @@ class _OnlyIdempotent(FallthroughRetryPolicy):  # type: ignore[misc]  # it ships
         return self.RETHROW, None
 
 
+def profiles_of(options: CassandraOptions, datacenter: str) -> dict[str, ExecutionProfile]:
+    """By what a statement is for; the level is set here, and nowhere else. "own": the library's own statements."""
+    level = ConsistencyLevel.name_to_value
+
+    def profile(name: str, **more: Any) -> ExecutionProfile:
+        return ExecutionProfile(
+            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(datacenter)),
+            retry_policy=_OnlyIdempotent(),
+            consistency_level=level[name],
+            serial_consistency_level=ConsistencyLevel.SERIAL,
+            **more,
+        )
+
+    return {
+        "write": profile(options.write_level),
+        "session": profile(options.read_level),
+        "eventual": profile("LOCAL_ONE"),
+        "strong": profile("SERIAL"),
+        "own": profile("LOCAL_ONE", row_factory=tuple_factory),
+    }
+
+
 class Opened:
     """Connections to the nodes of one data centre, and the statements prepared there. Thread-safe."""
 
-    __slots__ = ("_lock", "_most", "_prepared", "cluster", "facts", "name", "session", "shared", "slot")
+    __slots__ = (
+        *("_lock", "_most", "_prepared", "cluster", "facts", "keyspace_state", "name", "profiles", "session", "slot"),
+    )
 
     def __init__(
-        self, cluster: Cluster, session: Session, slot: StampSlot, shared: Shared, name: str, most: int
+        self,
+        cluster: Cluster,
+        session: Session,
+        slot: StampSlot | LentSlot,
+        state: KeyspaceState,
+        name: str,
+        most: int,
+        profiles: Mapping[str, str],
     ) -> None:
         self.cluster = cluster
         self.session = session
         self.slot = slot
-        self.shared = shared
+        self.keyspace_state = state
         self.name = name
+        self.profiles = profiles
         self.facts = lru_cache(most)(facts_of)
         self._most = most
         self._prepared: OrderedDict[str, Future[Any]] = OrderedDict()
@@ -105,11 +135,12 @@ class Opened:
 
     def has_node(self) -> bool:
         """Whether a node of the data centre is connected, as far as the driver knows."""
-        return self.node() is not None
+        return any(not pool.is_shutdown for pool in tuple(self.session.get_pools()))
 
     def node(self) -> Any:
-        """One that is connected, for statements that have to go to the same; None when there is none."""
-        return next((pool.host for pool in tuple(self.session.get_pools()) if not pool.is_shutdown), None)
+        """The connected one that every process would choose first, for changes of the schema; None when there is none."""
+        hosts = [pool.host for pool in tuple(self.session.get_pools()) if not pool.is_shutdown]
+        return min(hosts, key=lambda host: str(host.endpoint), default=None)
 
     def prepared(self, text: str) -> Future[Any]:
         """The prepared statement of a text, the server asked at its first use."""
@@ -138,7 +169,7 @@ class Opener:
         self._datacenter = datacenter
         self._points = list(url.hosts)
         self._inherited: list[Any] = []
-        self._shared: Shared | None = None
+        self._state: KeyspaceState | None = None
         self._closed = False
         self._renew()
 
@@ -154,6 +185,9 @@ class Opener:
             if self._opening is None or (self._opening.done() and self.opened is None):
                 self._opening = in_thread(self._open, f"regionkit cassandra {self._datacenter}")
             return self._opening
+
+    def check(self) -> None:
+        """Whether the connections still are what they were: nobody else has them."""
 
     def lost(self, opened: Opened) -> None:
         """No node is connected. After a while its nodes are looked for anew: they may have come back at other addresses."""
@@ -195,8 +229,9 @@ class Opener:
             cluster.shutdown()
             raise
         session.default_fetch_size = options.page_size
-        self._shared = shared_by(name, str(self._url.database))  # held here: connections come and go
-        opened = Opened(cluster, session, slot, self._shared, name, options.statements)
+        self._keyspace_state = keyspace_state_of(name, str(self._url.database))  # held here: connections come and go
+        names = {purpose: purpose for purpose in profiles_of(options, self._datacenter)}
+        opened = Opened(cluster, session, slot, self._keyspace_state, name, options.statements, names)
         with self._lock:
             if not self._closed:
                 self.opened = opened
@@ -206,6 +241,7 @@ class Opener:
 
     def _cluster(self, nodes: list[tuple[str, int]], **more: Any) -> Cluster:
         url, patience = self._url, self._place.profile.read_deadline
+        profiles = profiles_of(self._place.store.options, self._datacenter)
         account = None
         if url.username is not None:
             account = PlainTextAuthProvider(url.username, url.password or "")
@@ -223,31 +259,9 @@ class Opener:
             prepare_on_all_hosts=False,  # a node that does not know a statement is told when it says so
             reprepare_on_up=False,
             monitor_reporting_enabled=False,
-            execution_profiles=self._profiles(),
+            execution_profiles={**profiles, EXEC_PROFILE_DEFAULT: profiles["session"]},
             **more,
         )
-
-    def _profiles(self) -> dict[Any, ExecutionProfile]:
-        """By what a statement is for; the level is set here, and nowhere else."""
-        options, level = self._place.store.options, ConsistencyLevel.name_to_value
-
-        def profile(name: str, **more: Any) -> ExecutionProfile:
-            return ExecutionProfile(
-                load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(self._datacenter)),
-                retry_policy=_OnlyIdempotent(),
-                consistency_level=level[name],
-                serial_consistency_level=ConsistencyLevel.SERIAL,
-                **more,
-            )
-
-        return {
-            EXEC_PROFILE_DEFAULT: profile(options.read_level),
-            "write": profile(options.write_level),
-            "session": profile(options.read_level),
-            "eventual": profile("LOCAL_ONE"),
-            "strong": profile("SERIAL"),
-            OWN: profile("LOCAL_ONE", row_factory=tuple_factory),
-        }
 
     def _tls(self) -> ssl.SSLContext | None:
         """Verified, with the node's address checked."""

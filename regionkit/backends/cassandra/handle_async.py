@@ -187,16 +187,16 @@ class AsyncCassandraHandle:
         if not facts.reads:
             profile = "write"
             if facts.changes_rows and not facts.conditional:
-                stamp = self._stamp = opened.shared.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
+                stamp = self._stamp = opened.keyspace_state.stamp(self._set.clock.wall(), max(self._floor, self._stamp))
         left = checkout.deadline.require("a statement")
         slot = opened.slot
-        slot.stamp = stamp
+        slot.stamp, slot.sending = stamp, True
         try:
             response = opened.session.execute_async(
-                query, parameters, timeout=left, execution_profile=profile, paging_state=paging_state
+                query, parameters, timeout=left, execution_profile=opened.profiles[profile], paging_state=paging_state
             )
         finally:
-            slot.stamp = None
+            slot.stamp, slot.sending = None, False
         self._sent += 1
         return response, facts
 
@@ -230,9 +230,9 @@ class AsyncCassandraHandle:
         facts = _facts(query, opened)
         if not isinstance(query, str):
             self._check_own(query, facts)
-        shared, keyspace = opened.shared, self._set.keyspace
+        state, keyspace = opened.keyspace_state, self._set.keyspace
         if facts.reads:
-            plain = [t for t in facts.tables if shared.is_plain(t, keyspace)] if self._level is Level.STRONG else []
+            plain = [t for t in facts.tables if state.is_plain(t, keyspace)] if self._level is Level.STRONG else []
             if plain:
                 raise UsageError(
                     f"a STRONG read of {plain[0]}, which this process writes with plain statements.",
@@ -265,7 +265,7 @@ class AsyncCassandraHandle:
                     why="client clocks order plain writes: one of another region could undo it without a trace.",
                     fix="write with IF in every statement: INSERT ... IF NOT EXISTS, UPDATE ... IF EXISTS.",
                 )
-            shared.check(facts, keyspace)
+            state.check(facts, keyspace)
         return facts
 
     def _check_own(self, query: Any, facts: Facts) -> None:
@@ -311,14 +311,14 @@ class AsyncCassandraHandle:
             Exception: the first error of those that nobody asked for.
         """
         for pending in self._pending:
-            error = await pending.settle()
+            error = await pending.wait_for()
             if error is not None:
                 raise error
 
     async def abort(self) -> None:
         """The block raised: there is nothing to roll back; what was sent is waited for, so that the bookmark knows it."""
         for pending in self._pending:
-            await pending.settle()
+            await pending.wait_for()
 
     async def close(self) -> None:
         """The session is dead from now on."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import threading
 import weakref
+from typing import Any
 
 from regionkit.backends.cassandra.cql import Facts
 from regionkit.errors import InvalidBookmark, UsageError
 
-__all__ = ["MOST_SKEW", "MOST_TABLES", "Shared", "StampSlot", "shared_by"]
+__all__ = ["MOST_SKEW", "MOST_TABLES", "KeyspaceState", "LentSlot", "StampSlot", "keyspace_state_of"]
 
 MOST_SKEW = 10.0
 """Seconds that a bookmark's time stamp may lie ahead of our clock: twice what a badly kept clock is off. A write stamped
@@ -28,12 +29,25 @@ class StampSlot(threading.local):
     """The time stamp of the request that this thread is making; the driver takes it from here. None: the server's own."""
 
     stamp: int | None = None
+    sending = False
 
     def __call__(self) -> int | None:
         return self.stamp
 
 
-class Shared:
+class LentSlot(threading.local):
+    """The same for an application's session, whose own requests keep the time stamps that its cluster gives."""
+
+    stamp: int | None = None
+    sending = False
+
+    def stamped(self, request: Any) -> None:
+        """Listens to each request that the session makes, in the thread that makes it."""
+        if self.sending:
+            request.message.timestamp = self.stamp
+
+
+class KeyspaceState:
     """Of one keyspace in one process. Thread-safe."""
 
     __slots__ = ("__weakref__", "_conditional", "_last")
@@ -86,15 +100,15 @@ class Shared:
 
 
 _WORDS = {True: "conditional", False: "plain"}
-_LIVING: weakref.WeakValueDictionary[tuple[str, str], Shared] = weakref.WeakValueDictionary()
+_LIVING: weakref.WeakValueDictionary[tuple[str, str], KeyspaceState] = weakref.WeakValueDictionary()
 """As long as an endpoint uses it: endpoints of one keyspace know each other by nothing else."""
 
 
-def shared_by(cluster: str, keyspace: str) -> Shared:
+def keyspace_state_of(cluster: str, keyspace: str) -> KeyspaceState:
     """What all endpoints of a cluster's keyspace share in this process, whichever hosts their URLs name.
 
     A cluster is known by the name that it gives itself: two of one name count as one.
     """
     key = (cluster, keyspace)
     found = _LIVING.get(key)
-    return found if found is not None else _LIVING.setdefault(key, Shared())
+    return found if found is not None else _LIVING.setdefault(key, KeyspaceState())

@@ -1,40 +1,74 @@
-"""What regionkit keeps in a keyspace: one row of its history, and the directory of homes. All of it by conditional statements."""
+"""What regionkit keeps in a keyspace, as CQL with {} for the quoted name of a table. A name may hold a hyphen or capitals.
+
+1. All of it is written by conditional statements, which the servers order.
+2. A record, a version and the lock are written by UPDATE only: an INSERT leaves a row that outlasts cells with a time to live.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from regionkit.core.tables import TABLES, Table, table_name
 from regionkit.facts.placement import Placement
 
-__all__ = ["Tables", "placement_of"]
+__all__ = ["HISTORY", "LOCK", "MAKE_TABLES", "PLACEMENT", "PLACEMENT_TABLE", "RECORD", "Statements", "placement_of"]
 
-CREATE_HISTORY = "CREATE TABLE IF NOT EXISTS {} (id int PRIMARY KEY, history text, epoch int, replication text)"
-CREATE_PLACEMENT = (
+HISTORY = "CREATE TABLE IF NOT EXISTS {} (id int PRIMARY KEY, history text, epoch int, replication text)"
+RECORD = (
+    "CREATE TABLE IF NOT EXISTS {} "
+    "(kind text, key text, value blob, version bigint, nonce text, PRIMARY KEY ((kind, key)))"
+)
+PLACEMENT = (
     "CREATE TABLE IF NOT EXISTS {} "
     "(store text, key text, home text, epoch int, version int, PRIMARY KEY ((store, key)))"
 )
-HISTORY = "SELECT history, epoch, replication FROM {} WHERE id = 0"
-BEGIN = "INSERT INTO {} (id, history, epoch, replication) VALUES (0, %s, %s, %s) IF NOT EXISTS"
-CONFIRM = "UPDATE {} SET replication = %s WHERE id = 0 IF EXISTS"
-FIND = "SELECT home, epoch, version FROM {} WHERE store = %s AND key = %s"
-PUT_FIRST = "INSERT INTO {} (store, key, home, epoch, version) VALUES (%s, %s, %s, %s, %s) IF NOT EXISTS"
-PUT = "UPDATE {} SET home = %s, epoch = %s, version = %s WHERE store = %s AND key = %s IF version = %s"
+MAKE_TABLES = "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, version int, holder text)"
+"""The table of tables; the lock that who makes tables holds is a row of it."""
+LOCK = "*"
+"""Name of the row that is the lock: no table is called so."""
+PLACEMENT_TABLE = Table("routing", "placement", 1, {"cassandra": "regionkit.backends.cassandra.schema:PLACEMENT"})
+
+_READ_HISTORY = "SELECT history, epoch, replication FROM {} WHERE id = 0"
+_BEGIN = "INSERT INTO {} (id, history, epoch, replication) VALUES (0, %s, %s, %s) IF NOT EXISTS"
+_CONFIRM = "UPDATE {} SET replication = %s WHERE id = 0 IF EXISTS"
+_FIND = "SELECT home, epoch, version FROM {} WHERE store = %s AND key = %s"
+_PUT_FIRST = "INSERT INTO {} (store, key, home, epoch, version) VALUES (%s, %s, %s, %s, %s) IF NOT EXISTS"
+_PUT = "UPDATE {} SET home = %s, epoch = %s, version = %s WHERE store = %s AND key = %s IF version = %s"
+_RECORD = "SELECT value, version, nonce FROM {} WHERE kind = %s AND key = %s"
+_CHANGE = "UPDATE {} USING TTL %s SET value = %s, version = %s, nonce = %s WHERE kind = %s AND key = %s IF version = %s"
+_TAKE_AWAY = "DELETE FROM {} WHERE kind = %s AND key = %s IF version = %s"
+_VERSIONS = "SELECT name, version, holder FROM {}"
+_NOTE = "UPDATE {} SET version = %s WHERE name = %s IF version = %s"
+_TAKE_LOCK = "UPDATE {} USING TTL %s SET holder = %s WHERE name = %s IF holder = %s"
+_DROP_LOCK = "DELETE holder FROM {} WHERE name = %s IF holder = %s"
 
 
-class Tables:
-    """The CQL of one namespace. Names are quoted: a namespace may hold a hyphen or capitals."""
+class Statements:
+    """The CQL of one namespace, on the tables that `schema` defines."""
 
-    __slots__ = ("begin", "confirm", "create", "find", "history", "put", "put_first")
+    __slots__ = (
+        *("begin", "change", "confirm", "drop_lock", "find", "history", "make_tables", "note", "put", "put_first"),
+        *("record", "take_away", "take_lock", "versions"),
+    )
 
     def __init__(self, namespace: str) -> None:
-        history, placement = f'"{namespace}_rk_history"', f'"{namespace}_rk_placement"'
-        self.create = (CREATE_HISTORY.format(history), CREATE_PLACEMENT.format(placement))
-        self.history = HISTORY.format(history)
-        self.begin = BEGIN.format(history)
-        self.confirm = CONFIRM.format(history)
-        self.find = FIND.format(placement)
-        self.put_first = PUT_FIRST.format(placement)
-        self.put = PUT.format(placement)
+        def on(name: str, text: str) -> str:
+            return text.format(f'"{table_name(namespace, name)}"')
+
+        self.history = on("history", _READ_HISTORY)
+        self.begin = on("history", _BEGIN)
+        self.confirm = on("history", _CONFIRM)
+        self.find = on("placement", _FIND)
+        self.put_first = on("placement", _PUT_FIRST)
+        self.put = on("placement", _PUT)
+        self.record = on("record", _RECORD)
+        self.change = on("record", _CHANGE)
+        self.take_away = on("record", _TAKE_AWAY)
+        self.make_tables = on(TABLES, MAKE_TABLES)
+        self.versions = on(TABLES, _VERSIONS)
+        self.note = on(TABLES, _NOTE)
+        self.take_lock = on(TABLES, _TAKE_LOCK)
+        self.drop_lock = on(TABLES, _DROP_LOCK)
 
 
 def placement_of(store: str, key: str, row: Any) -> Placement | None:

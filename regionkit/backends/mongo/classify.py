@@ -1,4 +1,4 @@
-"""What an error of pymongo says of the member and of what was sent.
+"""What an error of pymongo says of the member and of what was sent. Pure.
 
 Sources: the server's table of error codes (error_codes.yml); pymongo.errors. An error that a change of role brings in the
 middle of a write leaves open whether it was carried out: it counts as a lost connection, never as refused.
@@ -20,10 +20,13 @@ from pymongo.errors import (
 )
 from pymongo.pool_shared import _PoolClosedError
 
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import too_late, unavailable
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
+from regionkit.topology import MongoStore
 
-__all__ = ["classify", "is_unknown_commit", "reading", "refused", "text_of"]
+__all__ = ["classify", "is_unknown_commit", "reading", "refused", "text_of", "translated", "was_refused"]
 
 ROLE = frozenset({10107, 13435, 10058})
 """NotWritablePrimary, NotPrimaryNoSecondaryOk, LegacyNotPrimary: refused before anything was done."""
@@ -92,6 +95,26 @@ def refused(error: PyMongoError) -> Refused | None:
         return Refused.OTHER if _by_code(error) is Failure.APPLICATION else None
     text = str(error)
     return Refused.TLS if "SSL handshake failed" in text or "certificate" in text else None
+
+
+def was_refused(error: PyMongoError) -> bool:
+    """Whether a member that answered a write with this error surely did not carry it out."""
+    answered = isinstance(error, NotPrimaryError | OperationFailure) and not isinstance(error, ExecutionTimeout)
+    return answered and _by_code(error) in (Failure.ROLE, Failure.ROLLED_BACK, Failure.APPLICATION)
+
+
+def translated(context: EndpointContext[MongoStore], error: PyMongoError) -> Exception:
+    """An error outside of a block, as ours."""
+    endpoint, store = context.endpoint, context.store
+    failure, why = classify(error), text_of(error)
+    if failure is Failure.DEADLINE:
+        why = "the call's deadline passed before it said where it stands."
+        return too_late(context, f"{endpoint.id!r} of {store.name!r} did not answer in time.", why=why)
+    cause = refused(error)
+    if cause is not None:
+        return cause.error(endpoint.id, store=store.name, region=endpoint.region, why=why)
+    what = f"{endpoint.id!r} of {store.name!r} can not be used."
+    return unavailable(context, what, why, retryable=failure is not Failure.APPLICATION)
 
 
 def is_unknown_commit(error: PyMongoError) -> bool:

@@ -9,10 +9,11 @@ place before it is sent.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from bson import Timestamp
 from pymongo import _csot
 from pymongo.client_session_shared import SessionOptions, _EmptyServerSession
 from pymongo.errors import ConfigurationError as DriverConfigurationError
@@ -21,21 +22,64 @@ from pymongo.synchronous.client_session import ClientSession
 
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
 from regionkit.backends.mongo.member import Member, MemberClient, limited
-from regionkit.errors import UsageError
+from regionkit.errors import DeadlineExceeded, UsageError
 
-if TYPE_CHECKING:
-    from regionkit.backends.mongo.handle import MongoHandle
-
-__all__ = ["BlockClient", "BlockSession", "view_of"]
+__all__ = ["Block", "BlockClient", "BlockSession", "view_of"]
 
 _SENT: ContextVar[MutableMapping[str, Any] | None] = ContextVar("regionkit_mongo_write", default=None)
 """The write that this thread or task has sent and that is not answered: its final form is known only at the answer."""
 
 
+class Block(Protocol):
+    """What a block's commands ask it: its handle.
+
+    Attributes:
+        is_read: it sends only what reads.
+        level: read concern of its reads.
+        after: what its reads have to show at least; None for nothing.
+        margin: seconds by which the server gives up before the client does.
+        used: a command was sent.
+    """
+
+    is_read: bool
+    level: str
+    after: Timestamp | None
+    margin: float
+    used: bool
+
+    def ready(self) -> float:
+        """Before each command: the checkout is there, its proof holds; seconds left."""
+        ...
+
+    def left(self) -> float:
+        """Seconds left; none after the block."""
+        ...
+
+    def before(self, name: str, command: Mapping[str, Any], run: str) -> None:
+        """The last look at a command before it is sent."""
+        ...
+
+    def check_level(self, level: str) -> None:
+        """Refuse a read concern of the user's below the block's."""
+        ...
+
+    def answered(self, command: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+        """A write was answered."""
+        ...
+
+    def failed(self, error: PyMongoError) -> None:
+        """A command failed."""
+        ...
+
+    def no_connection(self) -> DeadlineExceeded:
+        """Every connection was in use until the deadline."""
+        ...
+
+
 class BlockSession(ClientSession):
     """The causal session of one block."""
 
-    def __init__(self, client: Any, handle: MongoHandle) -> None:
+    def __init__(self, client: Any, handle: Block) -> None:
         super().__init__(client, _EmptyServerSession(), SessionOptions(causal_consistency=True), False)
         self._handle = handle
 
@@ -86,7 +130,7 @@ class _Lent:
 class BlockClient(MemberClient):
     """A view of a member's client for one block. It has the connections of that client, and one session."""
 
-    _handle: MongoHandle
+    _handle: Block
     _session: BlockSession
     _lent: _Lent
     _member: Member
@@ -182,7 +226,7 @@ def _unacknowledged() -> UsageError:
     )
 
 
-def view_of(member: Member, handle: MongoHandle) -> BlockClient:
+def view_of(member: Member, handle: Block) -> BlockClient:
     """The client of `member` as one block sees it."""
     view = BlockClient.__new__(BlockClient)
     view.__dict__.update(member.client.__dict__)

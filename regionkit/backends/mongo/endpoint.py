@@ -1,32 +1,36 @@
 # Generated from endpoint_async.py by scripts/twins.py. Do not edit.
-"""One member of a MongoDB replica set as routing sees it.
+"""One member of a MongoDB replica set as routing sees it; or, by an application's client, the set's primary.
 
-1. A checkout holds no connection: each command takes one of the member's, and is sent only on one of its run.
-2. The set elects its primary and keeps what a majority acknowledged: its history is one, for ever, and the term of the
-   election says which primary counts.
+The set elects its primary and keeps what a majority acknowledged: its history is one, for ever, and the term of the election
+says which primary counts.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.errors import ConfigurationError as DriverConfigurationError
+from pymongo.errors import PyMongoError
 
-from regionkit.backends.mongo.classify import classify, refused, text_of
+from regionkit.backends.mongo.capabilities import CAPABILITIES
+from regionkit.backends.mongo.checkout import MongoCheckout
+from regionkit.backends.mongo.classify import classify, text_of, translated
+from regionkit.backends.mongo.dial import dial_of_url
 from regionkit.backends.mongo.handle import MongoHandle
+from regionkit.backends.mongo.kept import MongoKept
 from regionkit.backends.mongo.member import Member, limited
+from regionkit.backends.mongo.members import Members
+from regionkit.backends.mongo.plain import dial_of_client
 from regionkit.backends.mongo.records import MongoRecords
-from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.guard import Guard
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
-from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
+from regionkit.core.deadline import Deadline
+from regionkit.core.tables import Table
+from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
@@ -34,108 +38,60 @@ from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import MongoStore
 
-__all__ = ["MongoCheckout", "MongoEndpoint"]
+__all__ = ["MongoEndpoint"]
 
 T = TypeVar("T")
 
-CAPABILITIES = Capabilities(
-    server="mongodb",
-    positions=True,
-    read_only="client",
-    transactions=False,
-    markers=True,
-    detects_promotion=True,
-    strong="the primary, linearizable: it asks a majority before it answers (of one document)",
-    modes=frozenset({"transaction"}),
-    notes=(
-        "a write block is a transaction only with transaction=True or an idempotency key; else each write stands alone",
-        "reads show what a majority has; a write below majority makes the bookmark 'read from the owner'",
-    ),
-)
 
+class _Made(NamedTuple):
+    """What is made at first use, and anew in a child process."""
 
-class MongoCheckout:
-    """The right to use one member, in one run of its server, until the deadline."""
-
-    __slots__ = ("_endpoint", "_guard", "_handled", "deadline", "member", "observation")
-
-    def __init__(self, endpoint: MongoEndpoint, observation: Observation, deadline: Deadline) -> None:
-        self._endpoint = endpoint
-        self._handled = False
-        self._guard: Guard | None = None
-        self.observation = observation
-        self.deadline = deadline
-        self.member = endpoint.member
-
-    def observe(self, within: float = FOREVER) -> Observation:
-        """Ask the member where it stands."""
-        with limited(min(within, self.deadline.require("asking a member"))):
-            observation = self._endpoint.observe(history=False)
-        if self._handled and observation.incarnation != self.observation.incarnation:
-            raise AutoReconnect("the server was started anew since the block began")
-        self.observation = observation
-        return observation
-
-    def keep(self, guard: Guard) -> None:
-        """Before each command that finds the guard due, ask the member anew."""
-        self._guard = guard
-
-    def recheck(self) -> None:
-        """Called before each command."""
-        self._handled = True
-        if self._guard is not None and self._guard.due(self._endpoint.place.clock.monotonic()):
-            self._guard.renew(self.observe())
-
-    def release(self) -> None:
-        """It holds nothing."""
+    members: Members
+    kept: MongoKept
 
 
 class MongoEndpoint:
-    """One member of a replica set. Safe to share between threads or tasks."""
+    """One member of a replica set, or the primary of an application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: EndpointContext[MongoStore]) -> None:
-        self.place = place
-        self._made: tuple[Member, MongoRecords] | None = None
+    def __init__(self, context: EndpointContext[MongoStore]) -> None:
+        self._context = context
+        client = context.endpoint.client
+        self._dial = dial_of_url(context) if client is None else dial_of_client(context, client)
+        self._made: _Made | None = None
         self._observation: Observation | None = None
         self._making = threading.Lock()
         self._inherited: list[object] = []
         self._closed = False
+        self.records = MongoRecords(context, lambda: self._parts().members)
 
     @property
     def member(self) -> Member:
-        """The member and its client, made at first use."""
-        return self._parts()[0]
+        """The member that is used now, and its client; made at first use."""
+        return self._parts().members.member
 
-    @property
-    def _records(self) -> MongoRecords:
-        return self._parts()[1]
-
-    def _parts(self) -> tuple[Member, MongoRecords]:
+    def _parts(self) -> _Made:
         if self._made is None:
+            context = self._context
             if self._closed:
                 raise RegionUnavailable(
-                    f"{self.place.endpoint.id!r} of {self.place.store.name!r} is closed.",
+                    f"{context.endpoint.id!r} of {context.store.name!r} is closed.",
                     why="its kit was closed, or it stands where the store's residency refuses it.",
                     fix="use a kit that is open.",
-                    store=self.place.store.name,
+                    store=context.store.name,
                 )
             try:
-                member = Member(self.place)
+                members = Members(context, self._dial)
             except (DriverConfigurationError, OSError) as error:
                 raise ConfigurationError(
-                    f"{self.place.endpoint.id!r} of {self.place.store.name!r}: its URL is not usable.",
+                    f"{context.endpoint.id!r} of {context.store.name!r}: its URL is not usable.",
                     why=text_of(error),
                     fix="check authMechanism, tlsCAFile and tlsCertificateKeyFile.",
                 ) from error
             with self._making:  # of two threads that come first, one's client is dropped before it connects
-                self._made = self._made or (member, MongoRecords(member))
+                self._made = self._made or _Made(members, MongoKept(members))
         return self._made
-
-    def observe(self, *, history: bool) -> Observation:
-        """Ask the member where it stands, within the limit of `within`."""
-        return self.member.observe(history=history)
 
     def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> MongoCheckout:
         """The right to use the member, which was reached within `timeout` seconds.
@@ -144,36 +100,14 @@ class MongoEndpoint:
             RegionUnavailable: it can not be reached; nothing was sent.
             DeadlineExceeded: not within `timeout` seconds.
         """
-        observation = self._observation
-        if observation is None or not self.member.is_warm:
+        observation, members = self._observation, self._parts().members
+        if observation is None or not members.is_warm:
             try:
                 with limited(min(timeout, deadline.require("connecting"))):
-                    observation = self._observation = self.observe(history=False)
+                    observation = self._observation = members.observe(history=False)
             except PyMongoError as error:
-                raise self._translated(error) from error
-        return MongoCheckout(self, observation, deadline)
-
-    def _translated(self, error: PyMongoError) -> Exception:
-        place = self.place
-        where: dict[str, Any] = {"store": place.store.name, "region": place.endpoint.region}
-        failure = classify(error)
-        if failure is Failure.DEADLINE:
-            return DeadlineExceeded(
-                f"{place.endpoint.id!r} of {place.store.name!r} did not answer in time.",
-                why="the call's deadline passed before it said where it stands.",
-                fix="see kit.status().",
-                **where,
-            )
-        cause = refused(error)
-        if cause is not None:
-            return cause.error(place.endpoint.id, why=text_of(error), **where)
-        return RegionUnavailable(
-            f"{place.endpoint.id!r} of {place.store.name!r} can not be used.",
-            why=text_of(error),
-            fix="see kit.status(); reads go on elsewhere where the topology allows it.",
-            retryable=failure is not Failure.APPLICATION,
-            **where,
-        )
+                raise translated(self._context, error) from error
+        return MongoCheckout(members.member, observation, deadline)
 
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> MongoHandle:
         """What the user types with: a `Database`, whose commands run in the block's session."""
@@ -181,15 +115,15 @@ class MongoEndpoint:
 
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the member where it stands, for the monitor; making a connection may take `connecting` seconds."""
-        member = self.member
+        members = self._parts().members
         try:
-            with limited(timeout if member.is_warm else connecting):
-                observation = member.observe(history=True)
+            with limited(timeout if members.is_warm else connecting):
+                observation = members.observe(history=True)
                 self._observation = observation
-                member.tidy()
+                members.member.tidy()
         except PyMongoError as error:
             self._observation = None
-            raise self._translated(error) from error
+            raise translated(self._context, error) from error
         return observation
 
     def classify(self, error: BaseException) -> Failure:
@@ -200,53 +134,65 @@ class MongoEndpoint:
         """Connections made until now are closed when they are next touched."""
         self._observation = None
         if self._made is not None:
-            self._made[0].evict()
+            self._made.members.evict()
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt, which is a transaction: None when the key is ours now, else what stands there."""
+        kept = self._parts().kept
         if not handle.session.in_transaction:
             handle.start_transaction()
         handle.native = None  # not exchanged: the block's database is in the transaction now
-        if self._records.take(handle.database, claim):
+        if kept.take(handle.database, claim):
             return None
         handle.abort()
-        return self._records.standing(handle.database, claim.key)
+        return kept.standing(handle.database, claim.key)
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        self._records.save_result(handle.database, claim, result)
+        self._parts().kept.save_result(handle.database, claim, result)
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        return self._kept(self._records.settle, deadline, claim)
+        return self._kept(self._parts().kept.settle, deadline, claim)
 
     def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        return self._kept(self._records.sweep, deadline, self.place.clock.wall() - older_than, most)
+        return self._kept(self._parts().kept.sweep, deadline, self._context.clock.wall() - older_than, most)
+
+    def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Make the collections that are not there yet. Many processes may call it at the same time.
+
+        Raises:
+            ConfigurationError: one stands there in another version.
+            RegionUnavailable, DeadlineExceeded: the member can not do it now.
+        """
+        self._kept(self._parts().kept.make_tables, deadline, tables)
 
     def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's collections, and the first history row when there is none."""
-        self._kept(self._records.create, deadline, root)
+        self._kept(self._parts().kept.create, deadline, root)
 
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
-        return self._kept(self._records.write_history, deadline, row)
+        return self._kept(self._parts().kept.write_history, deadline, row)
 
     def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
         """The row of a directory that this member has; None when it has none."""
-        return self._kept(self._records.find_placement, deadline, store, key)
+        return self._kept(self._parts().kept.find_placement, deadline, store, key)
 
     def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        return self._kept(self._records.set_placement, deadline, row, expected)
+        return self._kept(self._parts().kept.set_placement, deadline, row, expected)
 
     def _kept(self, work: Callable[..., T], deadline: Deadline, *arguments: Any) -> T:
         """Something done with regionkit's own documents."""
         try:
-            self.member.open()
+            with limited(deadline.require("asking for the member to use")):
+                self._parts().members.ready()
             return work(deadline, *arguments)
         except PyMongoError as error:
-            raise self._translated(error) from error
+            self._parts().members.member.suspect |= classify(error) is Failure.ROLE
+            raise translated(self._context, error) from error
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """None: an election leaves no history."""
@@ -263,4 +209,4 @@ class MongoEndpoint:
         self._closed = True
         made, self._made, self._observation = self._made, None, None
         if made is not None:
-            made[0].close()
+            made.members.close()

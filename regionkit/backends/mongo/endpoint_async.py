@@ -1,31 +1,35 @@
-"""One member of a MongoDB replica set as routing sees it.
+"""One member of a MongoDB replica set as routing sees it; or, by an application's client, the set's primary.
 
-1. A checkout holds no connection: each command takes one of the member's, and is sent only on one of its run.
-2. The set elects its primary and keeps what a majority acknowledged: its history is one, for ever, and the term of the
-   election says which primary counts.
+The set elects its primary and keeps what a majority acknowledged: its history is one, for ever, and the term of the election
+says which primary counts.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.errors import ConfigurationError as DriverConfigurationError
+from pymongo.errors import PyMongoError
 
-from regionkit.backends.mongo.classify import classify, refused, text_of
+from regionkit.backends.mongo.capabilities import CAPABILITIES
+from regionkit.backends.mongo.checkout_async import AsyncMongoCheckout
+from regionkit.backends.mongo.classify import classify, text_of, translated
+from regionkit.backends.mongo.dial import dial_of_url
 from regionkit.backends.mongo.handle_async import AsyncMongoHandle
+from regionkit.backends.mongo.kept_async import AsyncMongoKept
 from regionkit.backends.mongo.member_async import AsyncMember, limited
+from regionkit.backends.mongo.members_async import AsyncMembers
+from regionkit.backends.mongo.plain_async import dial_of_client
 from regionkit.backends.mongo.records_async import AsyncMongoRecords
-from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.guard import Guard
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
-from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
+from regionkit.core.deadline import Deadline
+from regionkit.core.tables import Table
+from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
@@ -33,108 +37,60 @@ from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import MongoStore
 
-__all__ = ["AsyncMongoCheckout", "AsyncMongoEndpoint"]
+__all__ = ["AsyncMongoEndpoint"]
 
 T = TypeVar("T")
 
-CAPABILITIES = Capabilities(
-    server="mongodb",
-    positions=True,
-    read_only="client",
-    transactions=False,
-    markers=True,
-    detects_promotion=True,
-    strong="the primary, linearizable: it asks a majority before it answers (of one document)",
-    modes=frozenset({"transaction"}),
-    notes=(
-        "a write block is a transaction only with transaction=True or an idempotency key; else each write stands alone",
-        "reads show what a majority has; a write below majority makes the bookmark 'read from the owner'",
-    ),
-)
 
+class _Made(NamedTuple):
+    """What is made at first use, and anew in a child process."""
 
-class AsyncMongoCheckout:
-    """The right to use one member, in one run of its server, until the deadline."""
-
-    __slots__ = ("_endpoint", "_guard", "_handled", "deadline", "member", "observation")
-
-    def __init__(self, endpoint: AsyncMongoEndpoint, observation: Observation, deadline: Deadline) -> None:
-        self._endpoint = endpoint
-        self._handled = False
-        self._guard: Guard | None = None
-        self.observation = observation
-        self.deadline = deadline
-        self.member = endpoint.member
-
-    async def observe(self, within: float = FOREVER) -> Observation:
-        """Ask the member where it stands."""
-        with limited(min(within, self.deadline.require("asking a member"))):
-            observation = await self._endpoint.observe(history=False)
-        if self._handled and observation.incarnation != self.observation.incarnation:
-            raise AutoReconnect("the server was started anew since the block began")
-        self.observation = observation
-        return observation
-
-    def keep(self, guard: Guard) -> None:
-        """Before each command that finds the guard due, ask the member anew."""
-        self._guard = guard
-
-    async def recheck(self) -> None:
-        """Called before each command."""
-        self._handled = True
-        if self._guard is not None and self._guard.due(self._endpoint.place.clock.monotonic()):
-            self._guard.renew(await self.observe())
-
-    async def release(self) -> None:
-        """It holds nothing."""
+    members: AsyncMembers
+    kept: AsyncMongoKept
 
 
 class AsyncMongoEndpoint:
-    """One member of a replica set. Safe to share between threads or tasks."""
+    """One member of a replica set, or the primary of an application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
 
-    def __init__(self, place: EndpointContext[MongoStore]) -> None:
-        self.place = place
-        self._made: tuple[AsyncMember, AsyncMongoRecords] | None = None
+    def __init__(self, context: EndpointContext[MongoStore]) -> None:
+        self._context = context
+        client = context.endpoint.client
+        self._dial = dial_of_url(context) if client is None else dial_of_client(context, client)
+        self._made: _Made | None = None
         self._observation: Observation | None = None
         self._making = threading.Lock()
         self._inherited: list[object] = []
         self._closed = False
+        self.records = AsyncMongoRecords(context, lambda: self._parts().members)
 
     @property
     def member(self) -> AsyncMember:
-        """The member and its client, made at first use."""
-        return self._parts()[0]
+        """The member that is used now, and its client; made at first use."""
+        return self._parts().members.member
 
-    @property
-    def _records(self) -> AsyncMongoRecords:
-        return self._parts()[1]
-
-    def _parts(self) -> tuple[AsyncMember, AsyncMongoRecords]:
+    def _parts(self) -> _Made:
         if self._made is None:
+            context = self._context
             if self._closed:
                 raise RegionUnavailable(
-                    f"{self.place.endpoint.id!r} of {self.place.store.name!r} is closed.",
+                    f"{context.endpoint.id!r} of {context.store.name!r} is closed.",
                     why="its kit was closed, or it stands where the store's residency refuses it.",
                     fix="use a kit that is open.",
-                    store=self.place.store.name,
+                    store=context.store.name,
                 )
             try:
-                member = AsyncMember(self.place)
+                members = AsyncMembers(context, self._dial)
             except (DriverConfigurationError, OSError) as error:
                 raise ConfigurationError(
-                    f"{self.place.endpoint.id!r} of {self.place.store.name!r}: its URL is not usable.",
+                    f"{context.endpoint.id!r} of {context.store.name!r}: its URL is not usable.",
                     why=text_of(error),
                     fix="check authMechanism, tlsCAFile and tlsCertificateKeyFile.",
                 ) from error
             with self._making:  # of two threads that come first, one's client is dropped before it connects
-                self._made = self._made or (member, AsyncMongoRecords(member))
+                self._made = self._made or _Made(members, AsyncMongoKept(members))
         return self._made
-
-    async def observe(self, *, history: bool) -> Observation:
-        """Ask the member where it stands, within the limit of `within`."""
-        return await self.member.observe(history=history)
 
     async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncMongoCheckout:
         """The right to use the member, which was reached within `timeout` seconds.
@@ -143,36 +99,14 @@ class AsyncMongoEndpoint:
             RegionUnavailable: it can not be reached; nothing was sent.
             DeadlineExceeded: not within `timeout` seconds.
         """
-        observation = self._observation
-        if observation is None or not self.member.is_warm:
+        observation, members = self._observation, self._parts().members
+        if observation is None or not members.is_warm:
             try:
                 with limited(min(timeout, deadline.require("connecting"))):
-                    observation = self._observation = await self.observe(history=False)
+                    observation = self._observation = await members.observe(history=False)
             except PyMongoError as error:
-                raise self._translated(error) from error
-        return AsyncMongoCheckout(self, observation, deadline)
-
-    def _translated(self, error: PyMongoError) -> Exception:
-        place = self.place
-        where: dict[str, Any] = {"store": place.store.name, "region": place.endpoint.region}
-        failure = classify(error)
-        if failure is Failure.DEADLINE:
-            return DeadlineExceeded(
-                f"{place.endpoint.id!r} of {place.store.name!r} did not answer in time.",
-                why="the call's deadline passed before it said where it stands.",
-                fix="see kit.status().",
-                **where,
-            )
-        cause = refused(error)
-        if cause is not None:
-            return cause.error(place.endpoint.id, why=text_of(error), **where)
-        return RegionUnavailable(
-            f"{place.endpoint.id!r} of {place.store.name!r} can not be used.",
-            why=text_of(error),
-            fix="see kit.status(); reads go on elsewhere where the topology allows it.",
-            retryable=failure is not Failure.APPLICATION,
-            **where,
-        )
+                raise translated(self._context, error) from error
+        return AsyncMongoCheckout(members.member, observation, deadline)
 
     def handle(
         self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
@@ -182,15 +116,15 @@ class AsyncMongoEndpoint:
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the member where it stands, for the monitor; making a connection may take `connecting` seconds."""
-        member = self.member
+        members = self._parts().members
         try:
-            with limited(timeout if member.is_warm else connecting):
-                observation = await member.observe(history=True)
+            with limited(timeout if members.is_warm else connecting):
+                observation = await members.observe(history=True)
                 self._observation = observation
-                await member.tidy()
+                await members.member.tidy()
         except PyMongoError as error:
             self._observation = None
-            raise self._translated(error) from error
+            raise translated(self._context, error) from error
         return observation
 
     def classify(self, error: BaseException) -> Failure:
@@ -201,53 +135,65 @@ class AsyncMongoEndpoint:
         """Connections made until now are closed when they are next touched."""
         self._observation = None
         if self._made is not None:
-            self._made[0].evict()
+            self._made.members.evict()
 
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt, which is a transaction: None when the key is ours now, else what stands there."""
+        kept = self._parts().kept
         if not handle.session.in_transaction:
             await handle.start_transaction()
         handle.native = None  # not exchanged: the block's database is in the transaction now
-        if await self._records.take(handle.database, claim):
+        if await kept.take(handle.database, claim):
             return None
         await handle.abort()
-        return await self._records.standing(handle.database, claim.key)
+        return await kept.standing(handle.database, claim.key)
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        await self._records.save_result(handle.database, claim, result)
+        await self._parts().kept.save_result(handle.database, claim, result)
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        return await self._kept(self._records.settle, deadline, claim)
+        return await self._kept(self._parts().kept.settle, deadline, claim)
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        return await self._kept(self._records.sweep, deadline, self.place.clock.wall() - older_than, most)
+        return await self._kept(self._parts().kept.sweep, deadline, self._context.clock.wall() - older_than, most)
+
+    async def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
+        """Make the collections that are not there yet. Many processes may call it at the same time.
+
+        Raises:
+            ConfigurationError: one stands there in another version.
+            RegionUnavailable, DeadlineExceeded: the member can not do it now.
+        """
+        await self._kept(self._parts().kept.make_tables, deadline, tables)
 
     async def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's collections, and the first history row when there is none."""
-        await self._kept(self._records.create, deadline, root)
+        await self._kept(self._parts().kept.create, deadline, root)
 
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
-        return await self._kept(self._records.write_history, deadline, row)
+        return await self._kept(self._parts().kept.write_history, deadline, row)
 
     async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
         """The row of a directory that this member has; None when it has none."""
-        return await self._kept(self._records.find_placement, deadline, store, key)
+        return await self._kept(self._parts().kept.find_placement, deadline, store, key)
 
     async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
         """Put `row` where the row's version is `expected`; the row that stands then."""
-        return await self._kept(self._records.set_placement, deadline, row, expected)
+        return await self._kept(self._parts().kept.set_placement, deadline, row, expected)
 
     async def _kept(self, work: Callable[..., Awaitable[T]], deadline: Deadline, *arguments: Any) -> T:
         """Something done with regionkit's own documents."""
         try:
-            await self.member.open()
+            with limited(deadline.require("asking for the member to use")):
+                await self._parts().members.ready()
             return await work(deadline, *arguments)
         except PyMongoError as error:
-            raise self._translated(error) from error
+            self._parts().members.member.suspect |= classify(error) is Failure.ROLE
+            raise translated(self._context, error) from error
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """None: an election leaves no history."""
@@ -264,4 +210,4 @@ class AsyncMongoEndpoint:
         self._closed = True
         made, self._made, self._observation = self._made, None, None
         if made is not None:
-            await made[0].close()
+            await made.members.close()

@@ -23,7 +23,7 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from regionkit.backends.mongo.classify import is_unknown_commit, reading, text_of
+from regionkit.backends.mongo.classify import classify, is_unknown_commit, reading, text_of, was_refused
 from regionkit.backends.mongo.client_async import AsyncBlockSession, view_of
 from regionkit.backends.mongo.commands import (
     ENDING,
@@ -35,9 +35,11 @@ from regionkit.backends.mongo.commands import (
 from regionkit.backends.mongo.member_async import AsyncMember
 from regionkit.backends.mongo.observation import as_timestamp, position_of
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_errors import commit_unanswered, in_use
+from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import Progress
 from regionkit.core.concurrency_async import AsyncLock
-from regionkit.errors import DeadlineExceeded, OutcomeUnknown, UsageError
+from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.consistency import Level
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
@@ -82,7 +84,7 @@ class AsyncMongoHandle:
         client: Any = view_of(member, self)
         self.session: AsyncBlockSession = client._session
         client._write_concern = DEFAULT if mode.transaction else MAJORITY
-        self.database: Any = AsyncDatabase(client, member.database)
+        self.database: Any = AsyncDatabase(client, member.database, codec_options=member.codec_options)
         self.native: Any = self.database
 
     async def start_transaction(self) -> None:
@@ -125,7 +127,7 @@ class AsyncMongoHandle:
         checkout = self._checkout
         left: float = checkout.deadline.remaining()
         if left <= 0.0:
-            checkout.deadline.require("a command", store=self._member.place.store.name)
+            checkout.deadline.require("a command", store=self._member.context.store.name)
         await checkout.recheck()
         self.margin = min(checkout.observation.rtt, MOST_MARGIN * left)
         return left
@@ -145,7 +147,7 @@ class AsyncMongoHandle:
             why = refusal(name, command)
             if why:
                 raise UsageError(
-                    f"{name} in a read block of {self._member.place.store.name!r}.",
+                    f"{name} in a read block of {self._member.context.store.name!r}.",
                     why=why,
                     fix="write in s.write(...).",
                 )
@@ -180,21 +182,16 @@ class AsyncMongoHandle:
         self._unheard = True
         if isinstance(error, NetworkTimeout):
             self.expired = True
+        if was_refused(error) and classify(error) is Failure.ROLE:
+            self._member.suspect = True
         if self.is_read:
             reading(error)
 
     def no_connection(self) -> DeadlineExceeded:
         """Every connection was in use until the deadline."""
-        place = self._member.place
-        late = DeadlineExceeded(
-            f"all {place.store.options.pool_size} connections to {place.endpoint.id!r} are in use.",
-            why="none came free before the call's deadline; the command was not sent.",
-            fix="raise options.pool_size, or run fewer commands at once.",
-            store=place.store.name,
-            region=self._checkout.observation.region or place.endpoint.region,
-        )
-        late.blames_endpoint = False
-        return late
+        context = self._member.context
+        what = f"all {context.store.options.pool_size} connections to {context.endpoint.id!r} are in use."
+        return in_use(context, what, "raise options.pool_size, or run fewer commands at once.")
 
     async def finish(self) -> None:
         """The block ended well: commit a transaction."""
@@ -212,15 +209,8 @@ class AsyncMongoHandle:
                 raise
             self._open_commit = True
             self._leave_behind()  # if the commit never came, its locks go; if it did, this changes nothing
-            place = self._member.place
-            raise OutcomeUnknown(
-                f"a commit was sent to {place.endpoint.id!r} of {place.store.name!r}, and no majority confirmed it.",
-                why=text_of(error),
-                fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
-                store=place.store.name,
-                region=self._checkout.observation.region or place.endpoint.region,
-                began_at=place.clock.wall(),
-            ) from error
+            region = self._checkout.observation.region
+            raise commit_unanswered(self._member.context, text_of(error), region=region) from error
         if not starting and self.session.operation_time is not None:
             self.commits += 1
             self._position = position_of(self.session.operation_time)

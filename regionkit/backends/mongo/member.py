@@ -21,7 +21,8 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.synchronous.pool import Pool
 
-from regionkit.backends.mongo.observation import lineage_in, observation, run_of
+from regionkit.backends.mongo.dial import Address, Dial
+from regionkit.backends.mongo.observation import lineage_in, observation, peers_of, run_of
 from regionkit.backends.mongo.sockets import bounded, is_gone
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.concurrency import Lock, Slots
@@ -29,7 +30,6 @@ from regionkit.errors import ConfigurationError
 from regionkit.facts.history import LONGEST_LINEAGE, Lineage
 from regionkit.facts.observation import Observation
 from regionkit.topology import MongoStore
-from regionkit.topology.server_urls import server_url
 
 __all__ = ["Member", "MemberClient", "limited"]
 
@@ -104,55 +104,50 @@ class MemberClient(MongoClient[dict[str, Any]]):
             self._kill_cursor_impl(cursor_ids, address, session, conn)
 
 
+def _made(dial: Dial, address: Address, connections: int) -> MemberClient:
+    missing = [name for name in _NEEDED if not hasattr(MongoClient, name)]
+    if missing:
+        raise ConfigurationError(
+            f"pymongo {pymongo.version} is not one that this version of regionkit knows.",
+            why=f"it lacks {', '.join(missing)}, with which blocks put their session into every command.",
+            fix='pip install "regionkit[mongo]" chooses one that fits.',
+        )
+    host, port = address
+    return MemberClient(
+        f"[{host}]" if ":" in host else host,
+        port,
+        connect=False,
+        directConnection=True,
+        retryWrites=False,
+        retryReads=False,
+        maxPoolSize=connections,
+        appname="regionkit",
+        _pool_class=_Pool,
+        _monitor_class=_NoMonitor,
+        **dial.options,
+    )
+
+
 class Member:
     """A member of a replica set. Connects at first use."""
 
-    def __init__(self, place: EndpointContext[MongoStore]) -> None:
-        self.place = place
-        assert place.endpoint.url is not None
-        self._url = server_url("mongo", place.endpoint.url)
-        self.database = self._url.database or ""
-        size = place.store.options.pool_size
+    def __init__(self, context: EndpointContext[MongoStore], dial: Dial, address: Address) -> None:
+        self.context = context
+        self.address = address
+        self.database = dial.database
+        self.codec_options = dial.codec_options
+        self.peers: tuple[Address, ...] = ()
+        """The members that it named when it was asked last, the primary first."""
+        self.suspect = False
+        """It said that it is not the primary, and was not asked since."""
+        self._set_name = dial.set_name
+        size = context.store.options.pool_size
         self.slots = Slots(size)
-        self.client = self._made(size + RESERVED)
+        self.client = _made(dial, address, size + RESERVED)
         self.abandoned: list[dict[str, Any]] = []
         self._opening = Lock()
         self._pool: Any = None
         self._lineage: tuple[str, Lineage | None] = ("", None)
-
-    def _made(self, connections: int) -> MemberClient:
-        missing = [name for name in _NEEDED if not hasattr(MongoClient, name)]
-        if missing:
-            raise ConfigurationError(
-                f"pymongo {pymongo.version} is not one that this version of regionkit knows.",
-                why=f"it lacks {', '.join(missing)}, with which blocks put their session into every command.",
-                fix='pip install "regionkit[mongo]" chooses one that fits.',
-            )
-        url, query = self._url, dict(self._url.query)
-        options: dict[str, Any] = {}
-        if url.username is not None:
-            options |= {"username": url.username, "password": url.password}
-            options["authSource"] = query.get("authSource", url.database)
-        if "authMechanism" in query:
-            options["authMechanism"] = query["authMechanism"]
-            if "authSource" in query:
-                options["authSource"] = query["authSource"]
-        if url.tls(self.place.endpoint.tls) == "require":
-            options |= {n: query[n] for n in ("tlsCAFile", "tlsCertificateKeyFile") if n in query} | {"tls": True}
-        host, port = url.hosts[0]
-        return MemberClient(
-            f"[{host}]" if ":" in host else host,
-            port,
-            connect=False,
-            directConnection=True,
-            retryWrites=False,
-            retryReads=False,
-            maxPoolSize=connections,
-            appname="regionkit",
-            _pool_class=_Pool,
-            _monitor_class=_NoMonitor,
-            **options,
-        )
 
     def open(self) -> None:
         """Make the client ready; sends nothing."""
@@ -192,23 +187,24 @@ class Member:
             RegionUnavailable, pymongo.errors.PyMongoError: it can not be asked.
         """
         self.open()
-        client, clock = self.client, self.place.clock
+        client, clock = self.client, self.context.clock
         server = client._select_server(None, None, "hello")
         with client._checkout(server, None) as conn:
             connection: Any = conn
             sent_at = clock.monotonic()
             hello: Mapping[str, Any] = connection.command("admin", {"hello": 1}, client=client)
             rtt = clock.monotonic() - sent_at
+            self.peers, self.suspect = peers_of(hello), False
             run = run_of(hello)
             known, lineage = self._lineage
             if history or lineage is None or known != run:
                 lineage = self._history(connection)
                 self._lineage = (run, lineage)
-        return observation(self.place, hello, lineage, sent_at, rtt)
+        return observation(self.context, hello, lineage, sent_at, rtt, set_name=self._set_name)
 
     def _history(self, connection: Any) -> Lineage | None:
         command = {
-            "find": self.place.history_table,
+            "find": self.context.history_table,
             "sort": {"epoch": -1},
             "limit": LONGEST_LINEAGE,
             "batchSize": LONGEST_LINEAGE,
@@ -238,5 +234,5 @@ class Member:
     def close(self) -> None:
         """Close every connection. May be called twice."""
         if self._pool is not None:
-            with limited(self.place.profile.probe_timeout):
+            with limited(self.context.profile.probe_timeout):
                 self.client.close()

@@ -13,15 +13,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import Timestamp
+from pymongo.uri_parser_shared import parse_host
 
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow, Lineage, lineage_of
 from regionkit.facts.observation import Observation
 from regionkit.topology import MongoStore, Role
-from regionkit.topology.server_urls import server_url
 
-__all__ = ["as_timestamp", "lineage_in", "observation", "position_of", "run_of"]
+__all__ = ["as_timestamp", "lineage_in", "observation", "peers_of", "position_of", "run_of"]
+
+
+DEFAULT_PORT = 27017
+"""Of a member that is named without one."""
 
 
 def position_of(at: Timestamp) -> int:
@@ -40,16 +44,29 @@ def run_of(hello: Mapping[str, Any]) -> str:
     return str(version["processId"]) if version else ""
 
 
+def peers_of(hello: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """The members that a member knows, the primary first."""
+    names = dict.fromkeys([hello.get("primary"), *hello.get("hosts", ())])
+    pairs = (parse_host(name, DEFAULT_PORT) for name in names if name)
+    return tuple((host, port or DEFAULT_PORT) for host, port in pairs)
+
+
 def observation(
-    place: EndpointContext[MongoStore], hello: Mapping[str, Any], lineage: Lineage | None, sent_at: float, rtt: float
+    context: EndpointContext[MongoStore],
+    hello: Mapping[str, Any],
+    lineage: Lineage | None,
+    sent_at: float,
+    rtt: float,
+    *,
+    set_name: str | None,
 ) -> Observation:
-    """Where a member stands.
+    """Where a member stands. `set_name`: the replica set that it has to be of; None for any.
 
     Raises:
         ConfigurationError: it is no member of the replica set, or does not say its region.
         RegionUnavailable: it is neither primary nor secondary now.
     """
-    _check_member(place, hello)
+    _check_member(context, hello, set_name)
     last: Mapping[str, Any] = hello["lastWrite"]
     newest = last.get("majorityOpTime")
     term = int(last["opTime"]["t"])
@@ -59,33 +76,37 @@ def observation(
         term = int.from_bytes(elected.binary[4:], "big") if elected is not None else term
         if newest is not None and newest["t"] >= term:
             role = Role.PRIMARY
+    at = None if newest is None else position_of(newest["ts"])
     return Observation(
         role=role,
         incarnation=run_of(hello),
         lineage=lineage,
         origin="",
-        reached=None if newest is None else position_of(newest["ts"]),
+        reached=at,
         sent_at=sent_at,
         rtt=rtt,
-        region=_region_of(place, hello),
+        region=_region_of(context, hello),
         term=max(term, 0),
+        # hello tells the time of the committed snapshot, and majority reads are served from that very snapshot, which only
+        # moves on within a run: no majority read that ended before this answer showed more. Reads of the owner at `local`
+        # do; they are made where the bookmark says "read from the owner", and it goes on saying so.
+        shown=at,
     )
 
 
-def _check_member(place: EndpointContext[MongoStore], hello: Mapping[str, Any]) -> None:
-    where = f"{place.endpoint.id!r} of {place.store.name!r}"
+def _check_member(context: EndpointContext[MongoStore], hello: Mapping[str, Any], wanted: str | None) -> None:
+    where = f"{context.endpoint.id!r} of {context.store.name!r}"
     if not hello.get("setName") and not hello.get("isreplicaset"):
         raise ConfigurationError(
             f"{where} is no member of a replica set.",
             why="only a replica set has causal sessions, majorities and elections.",
             fix="start mongod with --replSet and initiate the set, of one member if need be.",
         )
-    wanted = dict(server_url("mongo", place.endpoint.url).query).get("replicaSet")
     found = hello.get("setName")
     if wanted is not None and found is not None and found != wanted:
         raise ConfigurationError(
             f"{where} is a member of the replica set {found!r}.",
-            why=f"the URL says replicaSet={wanted}: what it holds is another set's data.",
+            why=f"replicaSet={wanted} is asked for: what it holds is another set's data.",
             fix="correct the hosts or the name of the set.",
         )
     if not (hello.get("isWritablePrimary") or hello.get("secondary")) or not hello.get("topologyVersion"):
@@ -93,21 +114,21 @@ def _check_member(place: EndpointContext[MongoStore], hello: Mapping[str, Any]) 
             f"{where} is neither primary nor secondary.",
             why="it starts, recovers, rolls back, or was taken out of the set.",
             fix="see rs.status() there.",
-            store=place.store.name,
-            region=place.endpoint.region,
+            store=context.store.name,
+            region=context.endpoint.region,
         )
 
 
-def _region_of(place: EndpointContext[MongoStore], hello: Mapping[str, Any]) -> str:
+def _region_of(context: EndpointContext[MongoStore], hello: Mapping[str, Any]) -> str:
     """The region that the member's tag names; "" where the topology says it."""
-    if place.endpoint.region:
+    if context.endpoint.region:
         return ""
     region = hello.get("tags", {}).get("region")
     if not region:
         raise ConfigurationError(
-            f"{place.endpoint.id!r} of {place.store.name!r} does not say in which region it stands.",
+            f"{context.endpoint.id!r} of {context.store.name!r} does not say in which region it stands.",
             why="its member tag `region` is missing; the other members of the store go on without it.",
-            fix=f'set members[n].tags = {{ region: "..." }} for {place.endpoint.id} with rs.reconfig().',
+            fix=f'set members[n].tags = {{ region: "..." }} for {context.endpoint.id} with rs.reconfig().',
         )
     return str(region)
 

@@ -1,162 +1,198 @@
-"""What regionkit keeps in a MongoDB store: histories, idempotency markers, placements. One collection each.
+"""Records in MongoDB: documents of <namespace>_rk_record, `_id` {kind, key}.
 
-| collection          | _id            | unique beside it |
-|---------------------|----------------|------------------|
-| <namespace>_rk_history   | history id     | parent           |
-| <namespace>_rk_marker    | idempotency key |                 |
-| <namespace>_rk_placement | {store, key}   |                  |
-
-Writes are acknowledged by a majority. What refused one is read linearizably: it is then a majority's word too. A write that waits
-for an open transaction of the same key waits in the server, until the deadline.
+1. Changes are acknowledged by a majority; what refused one is read linearizably, so it is a majority's word too.
+2. Each command is sent once, on a connection that was made before: an error until then sent nothing, one after it is an unknown
+   outcome unless the member itself said that it did nothing.
+3. `ends_at` is made and compared with the server's own clock. An ended document is none; the server sweeps it later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
+from bson.codec_options import CodecOptions
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_preferences import ReadPreference
 
-from regionkit.backends.mongo.member_async import AsyncMember, limited
-from regionkit.contract.idempotency import Claim, Marker
+from regionkit.backends.mongo.classify import classify, text_of, translated, was_refused
+from regionkit.backends.mongo.member_async import limited
+from regionkit.backends.mongo.members_async import AsyncMembers
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.outcomes import Failure
+from regionkit.contract.record_checks import change_unanswered, check_name_of_record, check_record, no_records
 from regionkit.core.deadline import Deadline
-from regionkit.facts.history import HistoryRow
-from regionkit.facts.placement import Placement
+from regionkit.core.tables import table_name
+from regionkit.errors import ConfigurationError
+from regionkit.facts.record import Record
+from regionkit.topology import MongoStore
 
-__all__ = ["AsyncMongoRecords", "marker_of"]
+__all__ = ["AsyncMongoRecords"]
 
-MAJORITY = WriteConcern("majority")
-LINEARIZABLE = ReadConcern("linearizable")
-
-
-def marker_of(document: dict[str, Any]) -> Marker:
-    """A document of the marker collection."""
-    result = document.get("result")
-    return Marker(bool(document["applied"]), str(document["fingerprint"]), None if result is None else bytes(result))
+_HAS_END = {"$eq": [{"$type": "$ends_at"}, "date"]}
+_ENDED = {"$and": [_HAS_END, {"$lte": ["$ends_at", "$$NOW"]}]}
+_SHOWN = {"value": 1, "version": 1, "ended": _ENDED}
+DUPLICATE = 11000
+"""Code of the error that an upsert ends with where the document is there and the filter refused it."""
 
 
 class AsyncMongoRecords:
-    """regionkit's own documents on one member."""
+    """Implements `AsyncRecords`. Safe to share between threads or tasks."""
 
-    def __init__(self, member: AsyncMember) -> None:
-        self._member = member
-        namespace = member.place.namespace
-        self.markers = f"{namespace}_rk_marker"
-        self._placements = f"{namespace}_rk_placement"
-        self._histories = member.place.history_table
+    def __init__(self, context: EndpointContext[MongoStore], members: Callable[[], AsyncMembers]) -> None:
+        self._context = context
+        self._members = members
+        self._name = table_name(context.namespace, "record")
+        self._is_made = False
 
-    def _collection(self, name: str, read: str = "majority") -> Any:
-        database = self._member.client[self._member.database]
-        return database.get_collection(name, write_concern=MAJORITY, read_concern=ReadConcern(read))
+    async def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
+        """The record that this member's majority reads show; None also where there is no collection yet."""
+        check_name_of_record(kind, key)
+        return await self._standing(deadline, kind, key, "majority")
 
-    async def create(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
-        """Make the collections and their indexes, and the first history row when there is none."""
-        with limited(deadline.require("making the collections")):
-            histories = self._collection(self._histories, "linearizable")
-            await histories.create_index("parent", unique=True)
-            await self._collection(self.markers).create_index("written_at")
-            await self._collection(self._placements).create_index("home")
-            found = await histories.find_one({})
-        if found is None:
-            await self.write_history(deadline, root(""))
+    async def put(
+        self, deadline: Deadline, record: Record, *, expected: int, lasts: float | None = None, within: Any = None
+    ) -> Record | None:
+        """Put `record` where the version is `expected`; the record that stands then.
 
-    async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
-        """Add a history row; False when its parent has a child already."""
-        document = {
-            "_id": row.history,
-            "parent": row.parent or "",
-            "fork": row.fork,
-            "epoch": row.epoch,
-            "origin": row.origin,
-            "written_at": self._member.place.clock.wall(),
-        }
-        with limited(deadline.require("writing a history row")):
-            try:
-                await self._collection(self._histories).insert_one(document)
-            except DuplicateKeyError:
-                return False
-        return True
-
-    async def take(self, database: Any, claim: Claim) -> bool:
-        """Claim a key as the first statement of the transaction of `database`: whether it is ours.
-
-        A tombstone gives way: no one held the key. What is applied refuses the insert, and with it the transaction.
+        With `within`, what stands is what the transaction's snapshot shows; a change since then ends the transaction with a
+        write conflict, and errors are the driver's, as those of its other commands.
         """
-        values = {
-            "applied": True,
-            "attempt": claim.attempt,
-            "fingerprint": claim.fingerprint,
-            "partition": "",
-            "written_at": self._member.place.clock.wall(),
+        check_record(record, lasts)
+        await self._check_made(deadline)
+        if within is not None:
+            return await self._put_within(_in_transaction(self._context, within), record, expected, lasts)
+        filters: list[tuple[dict[str, Any], bool]] = [({"version": expected, "$expr": {"$not": [_ENDED]}}, False)]
+        if (
+            expected == 0
+        ):  # a filter with $expr may not insert: insert where nothing is, else take the place of what ended
+            filters = [({"version": {"$exists": False}}, True), ({"$expr": _ENDED}, False)]
+        while True:
+            for extra, upsert in filters:
+                change = {
+                    "q": {"_id": _id(record.kind, record.key), **extra},
+                    "u": _values(record, lasts),
+                    "upsert": upsert,
+                }
+                if await self._changed(deadline, {"update": self._name, "updates": [change]}):
+                    return record
+            standing = await self._standing(deadline, record.kind, record.key, "linearizable")
+            if standing is not None or expected:
+                return standing
+            deadline.require("putting a record")  # it ended or was taken away in between: once more
+
+    async def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
+        """Take the record away where its version is `expected`; the record that stands then."""
+        check_name_of_record(kind, key)
+        await self._check_made(deadline)
+        if expected:
+            alive = {"_id": _id(kind, key), "version": expected, "$expr": {"$not": [_ENDED]}}
+            if await self._changed(deadline, {"delete": self._name, "deletes": [{"q": alive, "limit": 1}]}):
+                return None
+        return await self._standing(deadline, kind, key, "linearizable")
+
+    async def _put_within(self, database: Any, record: Record, expected: int, lasts: float | None) -> Record | None:
+        collection = database.get_collection(self._name, codec_options=CodecOptions())
+        identity = {"_id": _id(record.kind, record.key)}
+        standing = _record(record.kind, record.key, await collection.find_one(identity, _SHOWN))
+        if (0 if standing is None else standing.version) != expected:
+            return standing
+        await collection.update_one(identity, _values(record, lasts), upsert=True)
+        return record
+
+    async def _check_made(self, deadline: Deadline) -> None:
+        """Once: without its index nothing would be swept."""
+        if not self._is_made:
+            asked = {"listCollections": 1, "filter": {"name": self._name}, "nameOnly": True}
+            if not (await self._read(deadline, asked))["cursor"]["firstBatch"]:
+                raise no_records(self._context, f"there is no collection {self._name}.")
+            self._is_made = True
+
+    async def _standing(self, deadline: Deadline, kind: str, key: str, level: str) -> Record | None:
+        command = {
+            "find": self._name,
+            "filter": {"_id": _id(kind, key)},
+            "projection": _SHOWN,
+            "limit": 1,
+            "singleBatch": True,
+            "readConcern": {"level": level},
         }
+        found = (await self._read(deadline, command))["cursor"]["firstBatch"]
+        return _record(kind, key, found[0] if found else None)
+
+    async def _read(self, deadline: Deadline, command: dict[str, Any]) -> Mapping[str, Any]:
         try:
-            await database[self.markers].update_one({"_id": claim.key, "applied": False}, {"$set": values}, upsert=True)
-        except DuplicateKeyError:
+            with limited(deadline.require("reading a record", store=self._context.store.name)):
+                return await self._run(command, lambda: None)
+        except PyMongoError as error:
+            raise translated(self._context, error) from error
+
+    async def _changed(self, deadline: Deadline, command: dict[str, Any]) -> bool:
+        """Whether a change was made, and a majority has it."""
+        sent: list[bool] = []
+        try:
+            with limited(deadline.require("changing a record", store=self._context.store.name)):
+                command["writeConcern"] = {"w": "majority"}
+                reply = await self._run(command, lambda: sent.append(True))
+            for failed in reply.get("writeErrors", ()):
+                if failed["code"] != DUPLICATE:
+                    raise OperationFailure(failed["errmsg"], failed["code"], failed)
+        except PyMongoError as error:
+            if not sent or was_refused(error):
+                raise translated(self._context, error) from error
+            raise change_unanswered(self._context, text_of(error)) from error
+        if not reply["n"]:
             return False
+        if "writeConcernError" in reply:
+            why = str(reply["writeConcernError"].get("errmsg", "no majority confirmed it"))
+            raise change_unanswered(self._context, why)
         return True
 
-    async def standing(self, database: Any, key: str) -> Marker:
-        """What stands under a key that refused a write."""
-        collection = database.get_collection(self.markers, read_concern=LINEARIZABLE)
-        return marker_of(await collection.find_one({"_id": key}))
+    async def _run(self, command: dict[str, Any], sending: Callable[[], None]) -> Mapping[str, Any]:
+        """The answer to a command; `sending` is called when the connection is there."""
+        members = self._members()
+        await members.ready()
+        member = members.member
+        client = member.client
+        server = await client._select_server(None, None, next(iter(command)))
+        try:
+            async with client._checkout(server, None) as conn:
+                connection: Any = conn
+                sending()
+                anywhere = ReadPreference.PRIMARY_PREFERRED
+                reply: Mapping[str, Any] = await connection.command(member.database, command, anywhere, client=client)
+                return reply
+        except PyMongoError as error:
+            member.suspect |= classify(error) is Failure.ROLE
+            raise
 
-    async def save_result(self, database: Any, claim: Claim, result: bytes) -> None:
-        """Keep a result with its marker, in its transaction."""
-        await database[self.markers].update_one({"_id": claim.key}, {"$set": {"result": result}})
 
-    async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
-        """Put a tombstone under the key unless something stands there; what stands there then."""
-        document = {
-            "_id": claim.key,
-            "applied": False,
-            "attempt": claim.attempt,
-            "fingerprint": claim.fingerprint,
-            "partition": "",
-            "written_at": self._member.place.clock.wall(),
-        }
-        with limited(deadline.require("settling a key")):
-            try:
-                await self._collection(self.markers).insert_one(document)
-            except DuplicateKeyError:
-                return await self.standing(self._member.client[self._member.database], claim.key)
-        return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
+def _id(kind: str, key: str) -> dict[str, str]:
+    return {"kind": kind, "key": key}
 
-    async def sweep(self, deadline: Deadline, before: float, most: int) -> int:
-        """Delete at most `most` markers written before `before` (wall-clock seconds); how many were."""
-        collection = self._collection(self.markers)
-        with limited(deadline.require("sweeping markers")):
-            old = await collection.find({"written_at": {"$lt": before}}, {"_id": 1}).limit(most).to_list()
-            if not old:
-                return 0
-            chosen = {"_id": {"$in": [document["_id"] for document in old]}, "written_at": {"$lt": before}}
-            return int((await collection.delete_many(chosen)).deleted_count)
 
-    async def find_placement(
-        self, deadline: Deadline, store: str, key: str, read: str = "majority"
-    ) -> Placement | None:
-        """The row of a directory; None when there is none."""
-        with limited(deadline.require("looking a placement up")):
-            found = await self._collection(self._placements, read).find_one({"_id": {"store": store, "key": key}})
-        return None if found is None else Placement(store, key, found["home"], found["epoch"], found["version"])
+def _values(record: Record, lasts: float | None) -> list[dict[str, Any]]:
+    """The update that leaves `record`; it ends by the server's clock, whose dates have milliseconds."""
+    values: dict[str, Any] = {"value": {"$literal": record.value}, "version": {"$literal": record.version}}
+    if lasts is None:
+        return [{"$set": values}, {"$unset": "ends_at"}]
+    return [{"$set": {**values, "ends_at": {"$add": ["$$NOW", math.ceil(lasts * 1000.0)]}}}]
 
-    async def set_placement(self, deadline: Deadline, row: Placement, expected: int) -> Placement:
-        """Put `row` where the version is `expected` (0: where there is none); the row that stands then."""
-        identity = {"store": row.store, "key": row.key}
-        values = {"home": row.home, "epoch": row.epoch, "version": row.version}
-        collection = self._collection(self._placements)
-        with limited(deadline.require("placing a key")):
-            if expected:
-                done = (
-                    await collection.update_one({"_id": identity, "version": expected}, {"$set": values})
-                ).matched_count
-            else:
-                try:
-                    await collection.insert_one({"_id": identity, **values})
-                    done = 1
-                except DuplicateKeyError:
-                    done = 0
-        if done:
-            return row
-        return await self.find_placement(deadline, row.store, row.key, "linearizable") or row
+
+def _record(kind: str, key: str, found: Mapping[str, Any] | None) -> Record | None:
+    """The record that a document is; None for none, or one that has ended."""
+    if found is None or found["ended"]:
+        return None
+    return Record(kind, key, bytes(found["value"]), int(found["version"]))
+
+
+def _in_transaction(context: EndpointContext[MongoStore], within: Any) -> Any:
+    session = getattr(within.client, "_session", None)
+    if session is None or not session.in_transaction:
+        raise ConfigurationError(
+            f"store {context.store.name!r}: a record within a unit that is no transaction.",
+            why="only a transaction keeps the record and the unit's other writes together.",
+            fix="open the block with transaction=True, or leave within= out.",
+        )
+    return within

@@ -1,4 +1,7 @@
-"""What a keyspace's replication says of how a data centre is read, as routing's positions. Pure.
+"""What a keyspace's replication says of how a data centre is read, as an `Observation`. Pure.
+
+What is known of a data centre is no matter of one node or one run: levels overlap or they do not. So the incarnation is the
+keyspace's place itself, and what a session read stays told when connections were lost.
 
 Replicas are compared with those that the last `create_tables()` wrote down: after a change of theirs, levels overlap on paper
 only until a repair has moved the data. Calling `create_tables()` again says that the repair is done.
@@ -7,17 +10,18 @@ only until a repair has moved the data. Calling `create_tables()` again says tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow, Lineage
-from regionkit.facts.position import Levels, LevelsReached
+from regionkit.facts.observation import Observation
+from regionkit.facts.position import Levels, LevelsReached, as_position
 from regionkit.facts.quorum import Replication
-from regionkit.topology import CassandraOptions
+from regionkit.topology import CassandraOptions, Role
 
-__all__ = ["Kept", "decoded", "encoded", "lineage_of", "reached", "replication_of"]
+__all__ = ["Kept", "Place", "decoded", "encoded", "lineage_of", "observation", "reached", "replication_of"]
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -26,6 +30,50 @@ class Kept(msgspec.Struct, frozen=True):
     history: str
     epoch: int
     replication: Replication
+
+
+class Place(NamedTuple):
+    """Where an endpoint stands: the cluster by the name that it gives itself, keyspace, data centre."""
+
+    cluster: str
+    keyspace: str
+    datacenter: str
+
+
+def observation(
+    place: Place,
+    options: CassandraOptions,
+    said: Mapping[str, str] | None,
+    row: tuple[str, int, str] | None,
+    sent_at: float,
+    rtt: float,
+) -> Observation:
+    """Where a data centre stands.
+
+    Args:
+        place: which one.
+        options: levels of the store.
+        said: the keyspace's replication; None where there is no such keyspace.
+        row: what `create_tables()` keeps; None where it was not called.
+        sent_at: monotonic seconds at which the question left.
+        rtt: seconds until the answer.
+
+    Raises:
+        ConfigurationError: as `replication_of`.
+    """
+    kept = None if row is None else Kept(row[0], row[1], decoded(row[2]))
+    have = reached(place.datacenter, options, replication_of(place.keyspace, said), kept)
+    return Observation(
+        role=Role.PRIMARY,
+        incarnation=f"{place.cluster}/{place.keyspace}@{place.datacenter}",
+        lineage=lineage_of(place.cluster, place.keyspace, kept),
+        origin="",
+        reached=have,
+        sent_at=sent_at,
+        rtt=rtt,
+        # blocking read repair leaves what a read showed on as many replicas as the read asked: the level says it all
+        shown=as_position(have),
+    )
 
 
 def replication_of(keyspace: str, said: Mapping[str, str] | None) -> Replication:

@@ -1,0 +1,30 @@
+"""What Cassandra can do, as a value."""
+
+from __future__ import annotations
+
+from regionkit.contract.capabilities import Capabilities
+
+__all__ = ["CAPABILITIES"]
+
+CAPABILITIES = Capabilities(
+    server="cassandra",
+    positions=True,
+    read_only="client",
+    transactions=False,
+    markers=False,
+    detects_promotion=False,
+    bounded=False,
+    strong="SERIAL: linearizable, on tables written by conditional statements only",
+    leaderless=True,
+    notes=(
+        "SESSION by overlapping levels: a data centre serves it where its reads must meet the session's writes",
+        "each write stands when it is acknowledged; nothing is rolled back",
+        "writes of different sessions are ordered by their clocks; within a session later writes win",
+        "what an EVENTUAL or STRONG read showed, a later SESSION read may not show yet",
+        "tables need read_repair = 'BLOCKING', Cassandra's default, for reads that do not go backwards",
+        "write partitioning by conditional statements at SERIAL only: every data centre has a part in each write",
+        "the keyspace's replication decides which data centres hold copies; requests go to the endpoint's own only",
+        "a changed replication is noticed by the next sample: until then, sample_every as a rule and longer while probes fail, "
+        "SESSION goes by the old one",
+    ),
+)

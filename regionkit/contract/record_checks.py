@@ -1,0 +1,88 @@
+"""What a record may be on every server alike, looked at before anything is sent; and what is said when no answer came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.errors import ConfigurationError, OutcomeUnknown
+from regionkit.facts.record import LARGEST_RECORD, Record
+
+__all__ = [
+    "LONGEST_KEY",
+    "LONGEST_KIND",
+    "LONGEST_LASTS",
+    "change_unanswered",
+    "check_name_of_record",
+    "check_record",
+    "no_records",
+]
+
+LONGEST_KIND = 120
+"""Longest kind, characters: kinds are written in the source of a pillar."""
+LONGEST_KEY = 512
+"""Longest key, characters: with its kind it is part of a unique index on every server."""
+LONGEST_LASTS = 366 * 86_400.0
+"""Longest time that a record may last, seconds: a year is within what every server can count to; a longer one stays."""
+
+
+def check_name_of_record(kind: str, key: str) -> None:
+    """Whether a kind and a key can be kept on every server.
+
+    Raises:
+        ConfigurationError: too long, a NUL, or half a surrogate pair.
+    """
+    for word, text, most in (("kind", kind, LONGEST_KIND), ("key", key, LONGEST_KEY)):
+        why = ""
+        if len(text) > most:
+            why = f"it has {len(text)} characters, and {most} are the most."
+        elif "\0" in text:
+            why = "it holds a NUL character, which not every server takes."
+        elif any("\ud800" <= sign <= "\udfff" for sign in text):
+            why = "it holds half of a surrogate pair, which is no text."
+        if why:
+            raise ConfigurationError(
+                f"the {word} {text[:40]!r} of a record is not usable.", why=why, fix="shorten it, or keep a hash of it."
+            )
+
+
+def check_record(record: Record, lasts: float | None) -> None:
+    """Whether a record can be put.
+
+    Raises:
+        ConfigurationError: its kind, its key, its value or the time that it lasts is out of bounds.
+    """
+    check_name_of_record(record.kind, record.key)
+    if len(record.value) > LARGEST_RECORD:
+        raise ConfigurationError(
+            f"the value of record {record.kind}/{record.key[:40]} has {len(record.value)} bytes.",
+            why=f"at most {LARGEST_RECORD} fit a record.",
+            fix="keep it in a table of its own, and its key in the record.",
+        )
+    if lasts is not None and not 0.0 < lasts <= LONGEST_LASTS:
+        raise ConfigurationError(
+            f"a record that lasts {lasts!r} s.",
+            why=f"it must be more than 0 and at most {LONGEST_LASTS:.0f} s.",
+            fix="leave lasts out for a record that stays.",
+        )
+
+
+def no_records(context: EndpointContext[Any], why: str) -> ConfigurationError:
+    """The store has no table for records yet."""
+    return ConfigurationError(
+        f"store {context.store.name!r} does not have regionkit's tables.",
+        why=why,
+        fix="call kit.create_tables() once, by an account that may; or let somebody else make them.",
+    )
+
+
+def change_unanswered(context: EndpointContext[Any], why: str) -> OutcomeUnknown:
+    """A change of a record was sent, and no answer came."""
+    return OutcomeUnknown(
+        f"a change of a record was sent to {context.endpoint.id!r} of {context.store.name!r} and no answer came.",
+        why=why,
+        fix="read the record again, and decide by what it says.",
+        store=context.store.name,
+        region=context.endpoint.region,
+        began_at=context.clock.wall(),
+    )
