@@ -165,10 +165,7 @@ class SqlEnlisted:
 
     def _run(self, session: orm.Session | None) -> None:
         if self._running:
-            raise UsageError(
-                "a call before COMMIT ended the transaction that it runs in.",
-                fix="leave commit and rollback to whoever began the transaction.",
-            )
+            raise _ended_by_call()
         self._running = True
         try:
             self._usable()
@@ -179,6 +176,9 @@ class SqlEnlisted:
                 calls, self._before = self._before, []
                 for _level, call in calls:
                     call()
+                    if self.over:
+                        self._put_back()
+                        raise _ended_by_call()
                     self._usable()
                     _flush(session)
             else:
@@ -193,6 +193,12 @@ class SqlEnlisted:
             self._ran = True
         finally:
             self._running = False
+
+    def _put_back(self) -> None:
+        """A call rolled back: SQLAlchemy expects to find the transaction where its failed COMMIT leaves it."""
+        connection = self._connection()
+        if connection is not None and connection.get_transaction() is None:
+            connection._transaction = self._root()
 
     def _alive(self) -> list[orm.Session | None]:
         return [known() for known in self._sessions]
@@ -296,6 +302,13 @@ class SqlEnlisted:
         told = [hear for _, hear in self._hear]
         self._before, self._hear, self._sessions = [], [], []
         _tell(told, outcome)
+
+
+def _ended_by_call() -> UsageError:
+    return UsageError(
+        "a call before COMMIT ended the transaction that it runs in.",
+        fix="leave commit and rollback to whoever began the transaction.",
+    )
 
 
 def _forgotten(me: weakref.ref[SqlEnlisted]) -> None:

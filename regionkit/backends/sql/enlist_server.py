@@ -123,15 +123,17 @@ def _asked(connection: Any) -> State:
     """The same, of an answer to a question: an error's says nothing of the transaction on MariaDB."""
     proxied = connection.connection
     by_status = bool(_said(as_driver(proxied))) or not getattr(connection.dialect, "is_mariadb", False)
+    # PyMySQL reads the status of OK packets only: of a SELECT's it does not
+    question = "SELECT @@in_transaction" if not by_status else "DO 0" if _mariadb(connection) else "SELECT 1"
     cursor = proxied.cursor()
     try:
-        cursor.execute("SELECT 1" if by_status else "SELECT @@in_transaction")
-        row = cursor.fetchall()[0]
+        cursor.execute(question)
+        rows = cursor.fetchall() if cursor.description else ()
     except Exception:  # aborted, or lost: its COMMIT can not do anything
         return "failed"
     finally:
         cursor.close()
-    return _said(as_driver(proxied)) if by_status else ("open" if row[0] else "none")
+    return _said(as_driver(proxied)) if by_status else ("open" if rows[0][0] else "none")
 
 
 def _mariadb(connection: Any) -> bool:
