@@ -1,0 +1,144 @@
+"""What the server thinks of a transaction that was joined: is it still the one, and can its COMMIT do anything?
+
+Statements are watched on the one Connection. Most drivers know from the last answer whether a transaction is open: looking
+at that costs no round trip. Only after a statement that failed MariaDB (and a PostgreSQL driver that does not tell) is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import sqlalchemy
+
+from regionkit.backends.sql.driver import as_driver
+
+__all__ = ["Watch", "commits_by_itself"]
+
+State = Literal["open", "none", "failed", ""]
+
+_BLANK = r"^(?:\s|--[^\n]*\n|/\*.*?\*/|;|\()*"
+_ENDS = re.compile(
+    _BLANK + r"(COMMIT\b|END\b|ABORT\b|ROLLBACK\b(?!\s+(WORK\s+|TRANSACTION\s+)?TO\b)|PREPARE\s+TRANSACTION\b)",
+    re.I | re.S,
+)
+_ENDS_MARIADB = re.compile(
+    _BLANK + r"(COMMIT\b|ROLLBACK\b(?!\s+(WORK\s+)?TO\b)|BEGIN\s*(WORK\s*)?;?\s*$|START\s+TRANSACTION\b|XA\s"
+    r"|(CREATE|DROP)\b(?!\s+(OR\s+REPLACE\s+)?TEMPORARY)|ALTER\b|TRUNCATE\b|RENAME\b|GRANT\b|REVOKE\b|LOCK\s+TABLES?\b"
+    r"|SET\s+(SESSION\s+|@@(SESSION\.)?)?AUTOCOMMIT\b)",
+    re.I | re.S,
+)
+"""Statements that end the transaction, also where the next one is open at once, or the driver does not tell."""
+_PG8000 = {b"I": "none", b"T": "open", b"E": "failed"}
+_LIBPQ = {0: "none", 1: "open", 2: "open", 3: "failed"}  # what is left is a lost connection
+_SERVER_STATUS_IN_TRANS = 1
+
+
+def _said(driver: Any) -> State:
+    """What the last answer of the server said of a transaction; "" where the driver does not keep it."""
+    state: Any = ""
+    if isinstance(getattr(driver, "in_transaction", None), bool):  # sqlite3
+        state = "open" if driver.in_transaction else "none"
+    elif isinstance(getattr(driver, "server_status", None), int):  # pymysql, aiomysql
+        state = "open" if driver.server_status & _SERVER_STATUS_IN_TRANS else "none"
+    elif hasattr(driver, "info") and hasattr(driver.info, "transaction_status"):  # psycopg, psycopg2
+        state = _LIBPQ.get(int(driver.info.transaction_status), "")
+    elif isinstance(getattr(driver, "_transaction_status", None), bytes):  # pg8000
+        state = _PG8000.get(driver._transaction_status, "")
+    elif callable(getattr(driver, "is_in_transaction", None)):  # asyncpg, which does not tell open from failed
+        state = "open" if driver.is_in_transaction() else "none"
+    return state  # type: ignore[no-any-return]
+
+
+def commits_by_itself(connection: sqlalchemy.Connection) -> bool:
+    """Whether each statement commits by itself, by SQLAlchemy's doing or by the driver's."""
+    if connection._is_autocommit_isolation():
+        return True
+    under = connection.connection.dbapi_connection
+    try:
+        automatic = connection.dialect.detect_autocommit_setting(under)  # type: ignore[arg-type]  # it is there
+    except (AttributeError, NotImplementedError):  # not every dialect can tell
+        return False
+    return automatic and _said(as_driver(under)) not in ("open", "failed")  # SQLite's BEGIN may be somebody's own
+
+
+class Watch:
+    """One transaction, as its server sees it. Its methods are listeners of the Connection, and hold on to none.
+
+    Attributes:
+        ended: it ended past SQLAlchemy: by a statement, by the driver's own commit, or by the server.
+        paused: what is sent ends it on purpose.
+    """
+
+    __slots__ = ("_doubt", "_failed", "_seen", "_under_way", "ended", "paused")
+
+    def __init__(self) -> None:
+        self.ended = self.paused = False
+        self._seen = False  # the server said that a transaction is open: if it says "none" later, that one ended
+        self._under_way = self._failed = self._doubt = False
+
+    def before(self, connection: Any, *_: Any) -> None:
+        """A statement is sent."""
+        if not self.paused:
+            self.look(connection)
+            self._under_way = True
+
+    def after(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        """It was answered, and did not fail."""
+        if self.paused:
+            return
+        self._under_way = False
+        ends = _ENDS_MARIADB if _mariadb(connection) else _ENDS
+        if ends.match(statement) and (self._seen or not _said(_driver(connection))):
+            self.ended = True
+        self.look(connection)
+
+    def look(self, connection: Any, *, ask: bool = True) -> bool:
+        """Whether the transaction is still the one that was joined. `ask`: MariaDB, where a statement failed."""
+        if connection.invalidated or connection.closed:
+            return not self.ended
+        if self._under_way:
+            self._failed, self._doubt, self._under_way = True, True, False
+        state = _said(_driver(connection))
+        if ask and self._failed:
+            self._failed = False
+            if _mariadb(connection):
+                state = _asked(connection)
+        self.ended |= state == "none" and self._seen
+        self._seen |= state in ("open", "failed")
+        return not self.ended
+
+    def aborted(self, connection: Any) -> bool:
+        """Whether COMMIT would do nothing: PostgreSQL's answer to an error that was swallowed."""
+        if connection.invalidated or connection.closed:
+            return False
+        self.look(connection)
+        state = _said(_driver(connection))
+        if self._doubt and state != "failed" and connection.dialect.name == "postgresql":
+            state = _asked(connection)
+        return state == "failed"
+
+
+def _asked(connection: Any) -> State:
+    """The same, of an answer to a question: an error's says nothing of the transaction on MariaDB."""
+    proxied = connection.connection
+    by_status = bool(_said(as_driver(proxied))) or not getattr(connection.dialect, "is_mariadb", False)
+    # PyMySQL reads the status of OK packets only: of a SELECT's it does not
+    question = "SELECT @@in_transaction" if not by_status else "DO 0" if _mariadb(connection) else "SELECT 1"
+    cursor = proxied.cursor()
+    try:
+        cursor.execute(question)
+        rows = cursor.fetchall() if cursor.description else ()
+    except Exception:  # aborted, or lost: its COMMIT can not do anything
+        return "failed"
+    finally:
+        cursor.close()
+    return _said(as_driver(proxied)) if by_status else ("open" if rows[0][0] else "none")
+
+
+def _mariadb(connection: Any) -> bool:
+    return connection.dialect.name in ("mysql", "mariadb")
+
+
+def _driver(connection: Any) -> Any:
+    return as_driver(connection.connection)
