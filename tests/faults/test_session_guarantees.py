@@ -48,6 +48,7 @@ def frozen(rig: Any) -> Iterator[None]:
         node.thaw()
 
 
+@pytest.mark.slow
 def test_no_guarantee_is_broken_while_a_copy_lags(store_rig: StoreRig) -> None:
     """Four workers, three regions, sessions crossing them by bookmark; the nearest copy of one is held and let go."""
     bounded = prepared(store_rig)
@@ -158,6 +159,7 @@ def test_no_guarantee_is_broken_by_a_failover(server: str, request: pytest.Fixtu
     assert campaign.acknowledged > before[0] + 5, "writes did not go on after the failover"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_no_guarantee_is_broken_by_a_failover_of_embedded_regions(kind: str, tmp_path: Path) -> None:
     """The same on regions without a server, with a lag: what was not shipped is lost, and told."""
