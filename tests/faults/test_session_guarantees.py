@@ -81,7 +81,7 @@ def test_without_the_bookmark_the_same_rig_breaks_promises(store_rig: StoreRig) 
     if not holds(store_rig):
         assert (
             store_rig.server == "cassandra"
-        )  # its unsound pairs of levels are enumerated in tests/routing/test_quorum.py
+        )  # its unsound pairs of levels are enumerated in tests/facts/test_quorum.py
         return
     prepared(store_rig)
     recorder = Recorder("naive")
