@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -13,6 +13,8 @@ TEST := $(VENV)/.test-$(HASH)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
+WORKERS := 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -20,10 +22,16 @@ help: ## list the targets
 demo: core ## three regions on this machine, narrated; needs no server
 	@if [ -t 1 ]; then plain=; else plain=--plain; fi; exec $(BIN)/regionkit demo --fast $$plain
 
-test: tools ## linters, types, twins and the whole test suite, on real servers
+check: tools ## linters, types, and the tests that need no server: under a minute
+	@$(MAKE) -j 2 --output-sync=target lint fast
+
+fast: tools
+	@$(PYTEST) -q -m "not server and not slow"
+
+test: tools ## linters, types, twins and the whole test suite, on real servers: under 15 minutes
 	@scripts/install_servers.sh
 	@$(MAKE) lint
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh

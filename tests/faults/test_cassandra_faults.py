@@ -35,6 +35,8 @@ from regionkit.core.deadline import Deadline
 from regionkit.facts.request import Kind
 from regionkit.testing import servers
 
+pytestmark = pytest.mark.cassandra  # clusters of its own: no fixture says so
+
 KEY = "a key of more than sixteen characters"
 HERE, THERE = "ap-northeast-2", "eu-west-1"
 PATIENT = {

@@ -30,8 +30,8 @@ from regionkit import (
 from regionkit.testing import FaultProxy
 
 HERE, FAR = "ap-northeast-2", "us-east-1"
-GRACE = 0.25
-"""Beyond the deadline, for a machine that is busy with other tests."""
+GRACE = 2.0
+"""Beyond the deadline, for a machine that is busy with other tests: who does not heed it hangs for as long as the server does."""
 
 
 def topology(urls: list[str], **options: Any) -> Topology:
@@ -121,12 +121,12 @@ def test_a_dead_primary_leaves_local_reads_alone(pair: Any) -> None:
             (pair.primary.kill, pair.primary.start),
         ):
             strike()
-            slowest = 0.0
-            for _ in range(200):
-                began = time.monotonic()
-                assert eventual(kit)[1] == HERE
-                slowest = max(slowest, time.monotonic() - began)
-            assert slowest < 0.5
+            with kit.session() as s:
+                for _ in range(200):
+                    with s.read("orders", consistency=EVENTUAL) as db:
+                        assert db.get(Order, 1) is not None
+                    assert s.last_route is not None
+                    assert [(a.region, a.kind, a.outcome) for a in s.last_route.attempts] == [(HERE, "initial", "ok")]
             with kit.session() as s, within(1.0), pytest.raises((DeadlineExceeded, RegionUnavailable)) as caught:
                 with s.write("orders", timeout=1.0) as db:
                     db.add(Order(id=2, item="tea"))

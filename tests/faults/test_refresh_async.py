@@ -50,7 +50,7 @@ async def test_joining_ends_with_the_callers_own_time(pg: Any) -> None:
                 took.append(time.monotonic() - began)
 
             await agather([store.refresh, join])  # type: ignore[list-item]  # their results are not looked at
-            assert took[0] < 1.0  # connecting to a frozen server is waited for twice as long
+            assert took[0] < 1.5  # connecting to a frozen server is waited for twice as long
 
 
 async def test_a_call_without_time_answers_for_nobody(pg: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from campaign import SIGNING, Campaign
 from fix_rig_memory import MemoryActions
 from fix_rig_sql import SqlActions, SqlStoreRig
-from fix_rigs import Rig, make_tables
+from fix_rigs import Rig, make_tables, wait_until
 from fix_store_rigs import REGIONS, StoreRig
 from sqlalchemy import text
 
@@ -48,6 +48,7 @@ def frozen(rig: Any) -> Iterator[None]:
         node.thaw()
 
 
+@pytest.mark.slow
 def test_no_guarantee_is_broken_while_a_copy_lags(store_rig: StoreRig) -> None:
     """Four workers, three regions, sessions crossing them by bookmark; the nearest copy of one is held and let go."""
     bounded = prepared(store_rig)
@@ -80,9 +81,16 @@ def test_without_the_bookmark_the_same_rig_breaks_promises(store_rig: StoreRig) 
     if not holds(store_rig):
         assert (
             store_rig.server == "cassandra"
-        )  # its unsound pairs of levels are enumerated in tests/routing/test_quorum.py
+        )  # its unsound pairs of levels are enumerated in tests/facts/test_quorum.py
         return
     prepared(store_rig)
+    wait_until(
+        lambda: _naive(store_rig) == ["read your writes"], 30.0
+    )  # a copy that is not asked, or late, shows nothing
+
+
+def _naive(store_rig: StoreRig) -> list[str]:
+    """What the checker finds when a session reads a held copy and claims that its bookmark was heeded."""
     recorder = Recorder("naive")
     do = store_rig.Actions
     with RegionKit(store_rig.topology(), local="ap-northeast-2", bookmark_keys=[SIGNING]) as kit, kit.session() as s:
@@ -95,7 +103,7 @@ def test_without_the_bookmark_the_same_rig_breaks_promises(store_rig: StoreRig) 
             with log.read("k") as seen, s.read("orders", consistency=EVENTUAL) as db:
                 found = do.get(db, "k")
                 seen.version = None if found is None else int(found)
-    assert [violation.guarantee.value for violation in check(recorder.history())] == ["read your writes"]
+    return [violation.guarantee.value for violation in check(recorder.history())]
 
 
 def rig_of(server: str, request: pytest.FixtureRequest) -> tuple[StoreRig, Any]:
@@ -158,6 +166,7 @@ def test_no_guarantee_is_broken_by_a_failover(server: str, request: pytest.Fixtu
     assert campaign.acknowledged > before[0] + 5, "writes did not go on after the failover"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_no_guarantee_is_broken_by_a_failover_of_embedded_regions(kind: str, tmp_path: Path) -> None:
     """The same on regions without a server, with a lag: what was not shipped is lost, and told."""

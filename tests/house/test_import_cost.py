@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HEAVY = (
     "sqlalchemy",
     "psycopg",
@@ -20,7 +22,10 @@ HEAVY = (
     "redis",
 )
 LONGEST = 0.1
-RUNS = 9
+LEAST = 9
+"""Rounds before anything is judged: of fewer none may have been undisturbed."""
+ROUNDS = 60
+"""At most: a cheap import shows itself in one of them, also beside busy loops; a dear one in none."""
 
 
 def test_importing_loads_no_driver_and_no_optional_library() -> None:
@@ -44,9 +49,11 @@ def seconds(code: str, cache: Path) -> float:
 def test_importing_takes_less_than_100_ms(tmp_path: Path) -> None:
     """Of a machine on which asyncio takes 30: a busy or slow one is slow at both. Compiled, as after an installation."""
     seconds("import regionkit, asyncio", tmp_path)  # compiles
-    best = {
-        code: min(seconds(code, tmp_path) for _ in range(RUNS))
-        for code in ("pass", "import asyncio", "import regionkit")
-    }
-    ours, yardstick = best["import regionkit"] - best["pass"], best["import asyncio"] - best["pass"]
-    assert ours < max(LONGEST, LONGEST / 0.03 * yardstick)
+    best = dict.fromkeys(("pass", "import asyncio", "import regionkit"), 60.0)
+    for done in range(1, ROUNDS + 1):
+        for code in best:  # in turn, so that what is busy meanwhile disturbs all three
+            best[code] = min(best[code], seconds(code, tmp_path))
+        ours, yardstick = best["import regionkit"] - best["pass"], best["import asyncio"] - best["pass"]
+        if done >= LEAST and 0.0 < ours < max(LONGEST, LONGEST / 0.03 * yardstick):
+            return
+    pytest.fail(f"import regionkit takes {ours:.3f} s, and asyncio {yardstick:.3f} s")

@@ -142,7 +142,7 @@ def test_the_docker_probe(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{short_socket}")
     begun = time.monotonic()
     assert not provider.docker_answers.__wrapped__()
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < 1.0
     stop = _engine(short_socket, answer)
     assert provider.docker_answers.__wrapped__() is expected
     assert time.monotonic() - begun < 2.9

@@ -11,11 +11,9 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy import event
 
 from regionkit.backends.sql.bridge_async import AsyncEngine

@@ -142,9 +142,18 @@ class MongodbNode(Node):
         """Hold a secondary at what it has applied, and return when it stands; it goes on receiving."""
         entered = self.admin("configureFailPoint", "rsSyncApplyStop", mode="alwaysOn")["count"]
         self._held = True
+        wait_until(lambda: self._stands(entered + 1), f"{self.name} is held")
+
+    def _stands(self, entered: int) -> bool:
+        from pymongo.errors import ExecutionTimeout
+
         if (primary := _primary_of(self._peers)) is not None:
             primary._note()  # an idle member stands only after its next batch, or after a second
-        self.admin("waitForFailPoint", "rsSyncApplyStop", timesEntered=entered + 1, maxTimeMS=_HOLD_TIMEOUT_MS)
+        try:
+            self.admin("waitForFailPoint", "rsSyncApplyStop", timesEntered=entered, maxTimeMS=_HOLD_TIMEOUT_MS)
+        except ExecutionTimeout:  # the machine is busy
+            return False
+        return True
 
     def resume_replay(self) -> None:
         """Let a held secondary apply again."""

@@ -1,4 +1,4 @@
-# Generated from test_closing_async.py by scripts/twins.py. Do not edit.
+# Generated from test_pool_async.py by scripts/twins.py. Do not edit.
 """Closing a kit closes every connection, without a word in the log, whatever became of them."""
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ async def test_a_certificate_that_proves_nothing_is_refused(encrypted: tuple[str
 
 def test_the_account_of_the_page_is_enough(own_redis: Any) -> None:
     """It makes the history, writes, writes under a key and reads; and it may not change the server."""
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "redis.md"
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "redis.md"
     [words] = [line.split() for line in page.read_text().splitlines() if line.startswith("ACL SETUSER")]
     servers = own_redis(1)
     for node in servers.nodes:

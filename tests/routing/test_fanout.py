@@ -1,4 +1,4 @@
-# Generated from test_fan_out_async.py by scripts/twins.py. Do not edit.
+# Generated from test_fanout_async.py by scripts/twins.py. Do not edit.
 """A fan-out over shards of which one holds two partitions: what it merges, in which order it gives, how many it asks."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from test_cassandra_homes_async.py by scripts/twins.py. Do not edit.
+# Generated from test_homes_async.py by scripts/twins.py. Do not edit.
 """Keys with a home on Cassandra: every write is conditional, at SERIAL, by the home's data centre."""
 
 from __future__ import annotations

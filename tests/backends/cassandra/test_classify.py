@@ -1,13 +1,11 @@
-"""What an error says of an endpoint: the server's codes do, an application's numbers do not."""
+"""What Cassandra's driver raised: a refusal has its cause, and a lost node is followed by one more at most."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Any
 
-import pymysql
 import pytest
-import sqlalchemy
 from cassandra import AuthenticationFailed
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
@@ -16,25 +14,10 @@ from cassandra.query import SimpleStatement
 from regionkit import CassandraStore, RegionUnavailable
 from regionkit.backends.cassandra.cluster import _OnlyIdempotent
 from regionkit.backends.cassandra.datacenter import Datacenter
-from regionkit.backends.sql.classify import classify
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.outcomes import Failure, Refused
+from regionkit.contract.outcomes import Refused
 from regionkit.core.clock import SystemClock
 from regionkit.topology.profiles import profile
-
-
-@pytest.mark.parametrize("error", [KeyError(1213), ValueError(2006), LookupError("40001"), ZeroDivisionError()])
-def test_an_applications_number_is_no_code(error: Exception) -> None:
-    """A KeyError of order 1213 is no deadlock: nothing is run again for it."""
-    assert classify(error) is Failure.APPLICATION
-
-
-def test_the_servers_code_is_found_wrapped_and_bare() -> None:
-    """SQLAlchemy's wrapper, or the driver's own error."""
-    deadlock = pymysql.err.OperationalError(1213, "Deadlock found")
-    assert classify(deadlock) is Failure.ROLLED_BACK
-    assert classify(sqlalchemy.exc.OperationalError("UPDATE", {}, deadlock)) is Failure.ROLLED_BACK
-
 
 BAD_ACCOUNT = AuthenticationFailed("bad credentials")
 AS_THE_DRIVER_SAYS = OSError(1, "Tried connecting to [('10.0.0.1', 9042)]. Last error: [SSL: WRONG_VERSION_NUMBER] ...")

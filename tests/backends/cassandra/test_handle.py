@@ -1,4 +1,4 @@
-# Generated from test_cassandra_async.py by scripts/twins.py. Do not edit.
+# Generated from test_handle_async.py by scripts/twins.py. Do not edit.
 """What is special to Cassandra: levels instead of positions, time stamps, conditions, pages, prepared statements."""
 
 from __future__ import annotations

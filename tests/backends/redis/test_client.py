@@ -1,4 +1,4 @@
-# Generated from test_redis_async.py by scripts/twins.py. Do not edit.
+# Generated from test_client_async.py by scripts/twins.py. Do not edit.
 """What is special to Redis: the client of a block, what it refuses, keyed pipelines, connections that are left clean."""
 
 from __future__ import annotations

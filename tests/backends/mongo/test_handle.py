@@ -1,4 +1,4 @@
-# Generated from test_mongo_async.py by scripts/twins.py. Do not edit.
+# Generated from test_handle_async.py by scripts/twins.py. Do not edit.
 """What is special to MongoDB: one session in every command, levels of reads and writes, what is refused before it is sent."""
 
 from __future__ import annotations

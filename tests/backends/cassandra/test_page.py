@@ -13,7 +13,7 @@ from fix_rigs import NAMESPACE
 from regionkit import AsyncRegionKit, CassandraStore, Region, RegionKit, Topology
 
 HERE = "ap-northeast-2"
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cassandra.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "cassandra.md"
 PATIENT = {"base": "gentle", "read_deadline": 60.0, "write_deadline": 60.0}
 LINES = [str(number) for number in range(30)]
 

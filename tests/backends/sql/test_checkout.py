@@ -1,4 +1,4 @@
-# Generated from test_ended_transactions_async.py by scripts/twins.py. Do not edit.
+# Generated from test_checkout_async.py by scripts/twins.py. Do not edit.
 """What a block's transaction saw ends with the block: the next one on the same connection sees what is there then."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from test_memory_async.py by scripts/twins.py. Do not edit.
+# Generated from test_handle_async.py by scripts/twins.py. Do not edit.
 """What is special to the memory backend: the mapping, its transactions, its injected faults."""
 
 from __future__ import annotations

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from routing.worlds import chain
 
 from regionkit.facts.history import LONGEST_LINEAGE, Descent, HistoryRow, Lineage, Survival, lineage_of
-
-from .worlds import chain
 
 
 @st.composite

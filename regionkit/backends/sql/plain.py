@@ -1,0 +1,142 @@
+# Generated from plain_async.py by scripts/twins.py. Do not edit.
+"""An engine of the application's as a backing: connections that its engine makes, in a bounded pool of our own.
+
+1. The engine makes each connection (its URL, creator, listeners, TLS); then it is detached from the engine's pool, and is ours:
+   waits end at the deadline, COMMIT brings its position, a connection on which an answer may still come is closed. The engine
+   is never disposed of, and none of its pooled connections is kept.
+2. What we change for that is the class of the driver's connection, so only drivers that we know are taken. mysqlclient, asyncpg,
+   pg8000 and others serve routing and `enlist`, where no wait has to be ended.
+3. How long making a connection may take is the engine's to say (`connect_timeout`, `pool_timeout`).
+4. SQLite is opened anew by its path: its connections are of a class that can not be changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import event
+
+from regionkit.backends.sql.bridge import Engine
+from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.endpoint import SqlEndpoint
+from regionkit.backends.sql.own_engine_checks import plain_engine
+from regionkit.backends.sql.server import SqlContext
+from regionkit.errors import ConfigurationError
+from regionkit.facts.request import Kind
+from regionkit.topology import Endpoint
+
+__all__ = ["PlainSqlEndpoint"]
+
+KNOWN = {
+    "psycopg": "postgresql://localhost/{}",
+    "psycopg_async": "postgresql://localhost/{}",
+    "pymysql": "mariadb://localhost/{}",
+    "aiomysql": "mariadb://localhost/{}",
+    "pysqlite": "sqlite:///{}",
+    "aiosqlite": "sqlite:///{}",
+}
+"""SQLAlchemy's names of the drivers that are taken, and the shape of the address that stands for the engine."""
+
+NOTES = (
+    "connections are made by the application's engine and then kept in a pool of regionkit's: each counts on the server",
+    "making a connection takes as long as the engine allows; waits on it end at the deadline",
+    "a promotion is not proved there",
+)
+
+
+class PlainSqlEndpoint(SqlEndpoint):
+    """One engine of the application's. Safe to share between threads or tasks.
+
+    Raises:
+        ConfigurationError: an engine of a driver, or of a kind, that can not serve.
+    """
+
+    def __init__(self, context: SqlContext) -> None:
+        self._given = plain_engine(context)
+        self._driver = self._given.dialect.driver
+        database = self._given.url.database or ""
+        if self._driver not in KNOWN:
+            raise ConfigurationError(
+                f"an engine of the driver {self._driver!r} can not keep rows of regionkit's.",
+                why="nothing ends its waits at a deadline.",
+                fix=f"use one of {', '.join(sorted(KNOWN))}; routing and enlist() take any driver.",
+            )
+        if self._driver in ("pysqlite", "aiosqlite") and database in ("", ":memory:"):
+            raise ConfigurationError(
+                "a database in memory can not keep rows of regionkit's.",
+                why="it is private to one connection.",
+                fix="give an engine of a file.",
+            )
+        endpoint = Endpoint(context.endpoint.region, context.endpoint.role, KNOWN[self._driver].format(database))
+        super().__init__(replace(context, endpoint=endpoint.named(context.endpoint.id)))
+        notes = (*self.capabilities.notes, *NOTES)
+        self.capabilities = replace(self.capabilities, detects_promotion=False, notes=notes)
+
+    def _make_engine(self, kind: Kind, **pool: Any) -> Engine:
+        engine = super()._make_engine(kind, **pool)
+        if self._driver not in ("pysqlite", "aiosqlite"):
+            event.listen(getattr(engine, "sync_engine", engine), "do_connect", self._connect_by_engine)
+        return engine
+
+    def _connect_by_engine(self, dialect: Any, record: Any, positional: Any, named: dict[str, Any]) -> Any:
+        """A connection that the application's engine makes, ours from then on."""
+        pooled = self._given.raw_connection()
+        connection = pooled.dbapi_connection
+        try:
+            if self._driver.startswith("psycopg"):
+                _adopt_postgres(connection, dialect, named.get("options", ""))
+            else:
+                _adopt_mariadb(connection, named["init_command"])
+        except BaseException:
+            pooled.invalidate()
+            raise
+        pooled.detach()
+        return connection
+
+
+def _adopt_postgres(connection: Any, dialect: Any, options: str) -> None:
+    import psycopg
+
+    from regionkit.backends.sql import postgres
+
+    driver = as_driver(connection)
+    ours = {psycopg.Connection: postgres.Bounded, psycopg.Connection: postgres.Bounded}
+    _require_known(driver, ours)
+    connection.rollback()
+    driver.__class__ = ours[type(driver)]
+    driver.add_notice_handler(driver._noticed)
+    words = [word.removeprefix("-c").strip() for word in options.split("-c ") if word.strip()]
+    settings = [word.partition("=") for word in words]
+    text = ";".join(f"SET {name}='{value}'" for name, _, value in settings)
+    dialect.resume(driver.ask(text.encode()))
+    dialect.resume(driver.set_autocommit(False))
+
+
+def _adopt_mariadb(connection: Any, init_command: str) -> None:
+    import pymysql
+
+    from regionkit.backends.sql import mariadb
+
+    driver = as_driver(connection)
+    ours: dict[Any, Any] = {pymysql.connections.Connection: mariadb.Bounded}
+    if not isinstance(driver, pymysql.connections.Connection):
+        import aiomysql
+
+        ours = {aiomysql.connection.Connection: mariadb.async_bounded()}
+    _require_known(driver, ours)
+    connection.rollback()
+    driver.__class__ = ours[type(driver)]
+    cursor = connection.cursor()
+    cursor.execute(init_command)
+    cursor.execute("SET autocommit=0")
+    cursor.close()
+
+
+def _require_known(driver: Any, ours: dict[Any, Any]) -> None:
+    if type(driver) not in ours:
+        raise ConfigurationError(
+            f"the engine's connections are of the class {type(driver).__name__}.",
+            why="their class is changed so that waits end at the deadline, and this one may do more than the driver's own.",
+            fix="let the engine make plain connections of the driver.",
+        )

@@ -1,0 +1,71 @@
+"""Which servers a test needs, read off the fixtures and parameters that it asks for; nobody has to say it twice.
+
+A test of a server gets that server's marker and `server`; `make check` leaves those out. With workers (`-n`, `--dist loadgroup`)
+the tests of a server stay together, so that one worker starts it; the others stay together by file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+FAMILIES = {  # a marker, and the fixtures that start such servers; the order settles where a test of two belongs
+    "cassandra": {"cassandra", "own_cassandra"},
+    "mongodb": {"mongo", "mongo_korean", "own_mongo"},
+    "mariadb": {"mariadb", "own_mariadb"},
+    "postgresql": {"pg", "own_pg"},
+    "redis": {"redis_server", "own_redis"},
+}
+WORDS = {
+    "cassandra": "cassandra",
+    "mongo": "mongodb",
+    "mariadb": "mariadb",
+    "postgresql": "postgresql",
+    "redis": "redis",
+}
+"""What a parameter calls them, where a fixture is asked for by name (`rig[mariadb]`)."""
+STARTS = {fixture: family for family, fixtures in FAMILIES.items() for fixture in fixtures}
+
+_running: list[pytest.Item] = []
+
+
+def families(item: pytest.Item) -> set[str]:
+    """The servers that a test needs."""
+    named = {family for family in FAMILIES if item.get_closest_marker(family)}
+    asked: set[str] = set(getattr(item, "fixturenames", ()))
+    found = named | {STARTS[fixture] for fixture in asked & STARTS.keys()}
+    if "request" in asked and (call := getattr(item, "callspec", None)) is not None:
+        found |= {WORDS[value] for value in call.params.values() if isinstance(value, str) and value in WORDS}
+    return found
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        found = families(item)
+        for family in found:
+            item.add_marker(family)
+        if found:
+            item.add_marker("server")
+        group = next((family for family in FAMILIES if family in found), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _running[:] = [item]
+    try:
+        return (yield)
+    finally:
+        _running.clear()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """What the derivation misses is no silent part of `make check`."""
+    family = STARTS.get(fixturedef.argname)
+    if family and _running and _running[0].get_closest_marker(family) is None:
+        pytest.fail(
+            f"{_running[0].nodeid} starts {family} and no fixture or parameter of it says so: mark it", pytrace=False
+        )

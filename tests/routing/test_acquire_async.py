@@ -1,0 +1,94 @@
+"""How a block gets its connection: what is tried, in which order, and how much of the deadline each try may cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionUnavailable, StaleRead
+
+from .near_async import FAR, LAG, NEAR, OWNER, AsyncNear
+
+
+async def test_the_nearest_is_the_only_one_tried_where_all_is_well() -> None:
+    """One attempt, the first; nothing is waited for."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        began = near.clock.monotonic()
+        async with s.read("orders", consistency=EVENTUAL) as db:
+            assert set(db) == set()
+        assert s.last_route is not None
+        assert [(a.region, a.kind, a.outcome) for a in s.last_route.attempts] == [(NEAR, "initial", "ok")]
+        assert near.clock.monotonic() == began
+
+
+async def test_an_endpoint_without_a_connection_is_passed_over_before_anything_was_sent() -> None:
+    """The next nearest serves the same block, and the route tells of both."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        await near.regions.kill(NEAR)
+        async with s.read("orders", consistency=EVENTUAL) as db:
+            assert set(db) == set()
+        assert s.last_route is not None
+        assert s.last_route.region == FAR
+        assert [a.region for a in s.last_route.attempts] == [NEAR, FAR]
+        assert [a.outcome == "ok" for a in s.last_route.attempts] == [False, True]
+
+
+async def test_a_frozen_endpoint_costs_half_of_the_time_where_another_can_serve() -> None:
+    """A second endpoint needs time too."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        await near.regions.freeze(NEAR)
+        began = near.clock.monotonic()
+        async with s.read("orders", consistency=EVENTUAL, timeout=2.0) as db:
+            assert set(db) == set()
+        assert s.last_route is not None
+        assert s.last_route.region == FAR
+        assert near.clock.monotonic() - began == pytest.approx(1.0)
+
+
+async def test_the_only_endpoint_may_cost_all_of_it() -> None:
+    """A write has one owner: its silence lasts to the deadline, and no longer."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        await near.regions.freeze(OWNER)
+        began = near.clock.monotonic()
+        with pytest.raises((DeadlineExceeded, RegionUnavailable)) as caught:
+            async with s.write("orders", timeout=2.0) as db:
+                db["a"] = 1
+        assert caught.value.committed == "no"
+        assert near.clock.monotonic() - began == pytest.approx(2.0)
+
+
+async def test_a_read_that_waits_takes_the_copy_at_the_instant_of_the_arrival() -> None:
+    """Not a poll later, and the route says that it waited."""
+    async with AsyncNear(longest_wait=2.0) as near, near.kit.session() as s:
+        async with s.write("orders") as db:
+            db["a"] = 1
+        began = near.clock.monotonic()
+        async with s.read("orders", on_stale="wait") as db:
+            assert db["a"] == 1
+        assert s.last_route is not None
+        assert s.last_route.role == "replica"
+        assert "wait" in [a.kind for a in s.last_route.attempts]
+        assert near.clock.monotonic() - began == pytest.approx(LAG, abs=0.05)
+
+
+async def test_every_endpoint_down_is_told_and_not_waited_for() -> None:
+    """Refused connections are answers: no deadline has to pass."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        for region in (OWNER, NEAR, FAR):
+            await near.regions.kill(region)
+        began = near.clock.monotonic()
+        with pytest.raises(RegionUnavailable):
+            async with s.read("orders", consistency=EVENTUAL) as db:
+                set(db)
+        assert near.clock.monotonic() == began
+
+
+async def test_a_bounded_read_looks_again_when_its_proof_has_run_out() -> None:
+    """Before a statement: a copy that stood still meanwhile is not read any more."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        with pytest.raises(StaleRead):
+            async with s.read("orders", consistency=BOUNDED(2.0), on_stale="raise", timeout=60.0) as db:
+                assert set(db) == set()
+                await near.regions.pause(NEAR)
+                await near.regions.kill(OWNER)
+                near.clock.advance(10.0)
+                set(db)

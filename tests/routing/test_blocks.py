@@ -1,0 +1,103 @@
+# Generated from test_blocks_async.py by scripts/twins.py. Do not edit.
+"""Blocks: what leaves one, what its session remembers of it, and what hooks are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from regionkit import EVENTUAL, STRONG, Fenced, OutcomeUnknown, RegionUnavailable
+from regionkit.core.events import Event
+from regionkit.facts.bookmark import OWNER_ONLY
+from regionkit.routing.events import ReadRouted, WriteRouted
+
+from .near import NEAR, OWNER, Near
+
+
+def test_the_applications_error_passes_as_it_is_and_blames_nobody() -> None:
+    """The very object, nothing committed, every breaker as it was."""
+    with Near() as near, near.kit.session() as s:
+        mine = LookupError("mine")
+        with pytest.raises(LookupError) as caught:
+            with s.write("orders") as db:
+                db["a"] = 1
+                raise mine
+        assert caught.value is mine
+        assert "a" not in near.regions.contents(OWNER)
+        assert {e.write_breaker for e in near.kit.status().endpoints} == {"closed"}
+        assert s._state.entries(near.store) == ()
+
+
+def test_a_connection_lost_in_the_block_is_regionkits_error_with_its_cause() -> None:
+    """Nothing was committed; what was known of the endpoint has to be proved anew."""
+    with Near() as near, near.kit.session() as s:
+        with pytest.raises(RegionUnavailable) as caught:
+            with s.write("orders") as db:
+                db["a"] = 1
+                near.regions.kill(OWNER)
+                db["b"] = 2
+        assert caught.value.committed == "no"
+        assert caught.value.region == OWNER
+        seen = near.store.state.snapshot.endpoints[near.index(OWNER)].observation
+        assert seen is None or seen.incarnation == ""
+
+
+def test_a_commit_without_an_answer_leaves_the_session_with_its_owner() -> None:
+    """It may be there: until somebody knows, only the owner can serve this session."""
+    with Near() as near, near.kit.session() as s:
+        near.regions.lose_reply()
+        with pytest.raises(OutcomeUnknown) as caught:
+            with s.write("orders") as db:
+                db["a"] = 1
+        assert caught.value.store == "orders"
+        assert OWNER_ONLY in s._state.entries(near.store)
+        with s.read("orders") as db:
+            assert db["a"] == 1
+        assert s.last_route is not None
+        assert s.last_route.region == OWNER
+
+
+def test_a_strong_read_ends_with_the_question_who_owns_the_store() -> None:
+    """An owner replaced meanwhile may have shown what is old: the block says so instead of returning."""
+    with Near() as near, near.kit.session() as s:
+        with pytest.raises(Fenced):
+            with s.read("orders", consistency=STRONG) as db:
+                set(db)
+                near.regions.promote(NEAR)
+
+
+def test_hooks_hear_where_a_block_went_how_it_ended_and_how_long_it_was_open() -> None:
+    """A read, a write, and one that failed, in their order."""
+    with Near() as near, near.kit.session() as s:
+        heard: list[Event] = []
+        near.kit.subscribe(heard.append)
+        with s.read("orders", consistency=EVENTUAL) as db:
+            set(db)
+            near.clock.advance(0.25)
+        with s.write("orders") as db:
+            db["a"] = 1
+        with pytest.raises(LookupError):
+            with s.write("orders"):
+                raise LookupError
+        told: list[Any] = [event for event in heard if isinstance(event, ReadRouted | WriteRouted)]
+        assert [(type(e), e.region, e.kind, e.outcome) for e in told] == [
+            (ReadRouted, NEAR, "read", "ok"),
+            (WriteRouted, OWNER, "write", "ok"),
+            (WriteRouted, OWNER, "write", "LookupError"),
+        ]
+        assert told[0].seconds == pytest.approx(0.25)
+
+
+def test_a_block_that_changed_nothing_asks_for_nothing_new() -> None:
+    """A write block without a write is no write; what it read there is remembered."""
+    with Near() as near:
+        bookmark = near.put("a")
+        near.arrived()
+        with near.kit.session(bookmark=bookmark) as s:
+            before = s._state.entries(near.store)
+            with s.write("orders") as db:
+                assert db["a"] == 1
+            with s.read("orders") as db:
+                assert db["a"] == 1
+            assert [e.history for e in s._state.entries(near.store)] == [e.history for e in before]

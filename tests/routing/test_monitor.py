@@ -1,0 +1,95 @@
+# Generated from test_monitor_async.py by scripts/twins.py. Do not edit.
+"""The monitor: when each endpoint is asked again, what a round does besides, and what it never connects to."""
+
+from __future__ import annotations
+
+from regionkit import RegionKit, Residency, Topology
+from regionkit.core.events import Event
+from regionkit.routing.events import MonitorFailed
+from regionkit.routing.monitor import MARKERS_KEPT, SWEEP_EVERY, Monitor, _Watch
+from regionkit.topology import MemoryStore
+
+from .near import FAR, NEAR, OWNER, Near
+
+
+def watch(near: Near, region: str) -> _Watch:
+    """The job of a region's endpoint."""
+    index = near.index(region)
+    return _Watch(near.store, index, near.store.backend(index))
+
+
+def test_a_good_answer_is_followed_soon_and_a_failed_one_by_the_probes_of_the_breaker() -> None:
+    """`sample_every` and `probe_every`; only the failures count against the endpoint."""
+    with Near(trip_probes=2) as near:
+        job = watch(near, NEAR)
+        assert job.round() == near.store.profile.sample_every
+        near.regions.kill(NEAR)
+        for _ in range(2):
+            assert job.round() == near.store.profile.probe_every
+        assert near.store.state.snapshot.endpoints[near.index(NEAR)].read_open
+        assert not near.store.state.snapshot.endpoints[near.index(FAR)].read_open
+
+
+def test_a_round_takes_in_what_the_endpoint_says() -> None:
+    """The copy has arrived: after one round the kit knows."""
+    with Near() as near, near.kit.session() as s:
+        with s.write("orders") as db:
+            db["a"] = 1
+        near.clock.advance(10.0)
+        assert (s.explain("orders")).decision.outcome == "wait"
+        watch(near, OWNER).round()
+        watch(near, NEAR).round()
+        decision = (s.explain("orders")).decision
+        assert (decision.outcome, decision.index) == ("use", near.index(NEAR))
+
+
+def test_old_markers_are_swept_by_the_owners_job_alone_and_not_each_round() -> None:
+    """A key is known for a day; after that its write is done anew."""
+    with Near() as near, near.kit.session() as s:
+        runs = 0
+
+        def work(db: dict[str, int]) -> int:
+            nonlocal runs
+            runs += 1
+            return runs
+
+        def again() -> int:
+            return s.execute_write("orders", work, idempotency_key="k")
+
+        assert again() == 1
+        jobs = {region: watch(near, region) for region in (OWNER, NEAR)}
+        near.clock.advance(MARKERS_KEPT + 1.0)
+        near.regions.tell(near.kit)
+        jobs[NEAR].round()
+        assert again() == 1
+        jobs[OWNER].round()
+        assert again() == 2
+        near.clock.advance(SWEEP_EVERY / 4.0)
+        swept = jobs[OWNER]._sweep_at
+        jobs[OWNER].round()
+        assert jobs[OWNER]._sweep_at == swept
+
+
+def test_an_error_of_its_own_is_told_with_the_region() -> None:
+    """And the supervisor goes on: the job itself raises nothing for it."""
+    with Near() as near:
+        heard: list[Event] = []
+        near.kit.subscribe(heard.append)
+        watch(near, FAR).failed(ZeroDivisionError("why"))
+        assert heard == [MonitorFailed("orders", FAR, "ZeroDivisionError: why")]
+
+
+def test_each_endpoint_has_a_job_and_one_that_residency_refuses_has_none() -> None:
+    """It is never connected to, so there is nothing to ask."""
+    with Near() as near:
+        topology = near.regions.topology
+        (store,) = topology.stores
+        narrowed = MemoryStore("orders", endpoints=store.endpoints, residency=Residency(deny=[FAR]))
+        allowed = Topology(namespace=topology.namespace, regions=topology.regions, stores=[narrowed])
+        with RegionKit(allowed, local=NEAR, clock=near.clock) as kit:
+            monitor = Monitor(list(kit._store("orders").shards))
+            monitor.start()
+            monitor.start()  # twice is once
+            assert monitor._jobs.running == {f"{near.store.source} {near.index(region)}" for region in (OWNER, NEAR)}
+            monitor.stop()
+            assert monitor._jobs.running == frozenset()

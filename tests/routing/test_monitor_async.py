@@ -1,0 +1,94 @@
+"""The monitor: when each endpoint is asked again, what a round does besides, and what it never connects to."""
+
+from __future__ import annotations
+
+from regionkit import AsyncRegionKit, Residency, Topology
+from regionkit.core.events import Event
+from regionkit.routing.events import MonitorFailed
+from regionkit.routing.monitor_async import MARKERS_KEPT, SWEEP_EVERY, AsyncMonitor, _Watch
+from regionkit.topology import MemoryStore
+
+from .near_async import FAR, NEAR, OWNER, AsyncNear
+
+
+def watch(near: AsyncNear, region: str) -> _Watch:
+    """The job of a region's endpoint."""
+    index = near.index(region)
+    return _Watch(near.store, index, near.store.backend(index))
+
+
+async def test_a_good_answer_is_followed_soon_and_a_failed_one_by_the_probes_of_the_breaker() -> None:
+    """`sample_every` and `probe_every`; only the failures count against the endpoint."""
+    async with AsyncNear(trip_probes=2) as near:
+        job = watch(near, NEAR)
+        assert await job.round() == near.store.profile.sample_every
+        await near.regions.kill(NEAR)
+        for _ in range(2):
+            assert await job.round() == near.store.profile.probe_every
+        assert near.store.state.snapshot.endpoints[near.index(NEAR)].read_open
+        assert not near.store.state.snapshot.endpoints[near.index(FAR)].read_open
+
+
+async def test_a_round_takes_in_what_the_endpoint_says() -> None:
+    """The copy has arrived: after one round the kit knows."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        async with s.write("orders") as db:
+            db["a"] = 1
+        near.clock.advance(10.0)
+        assert (await s.explain("orders")).decision.outcome == "wait"
+        await watch(near, OWNER).round()
+        await watch(near, NEAR).round()
+        decision = (await s.explain("orders")).decision
+        assert (decision.outcome, decision.index) == ("use", near.index(NEAR))
+
+
+async def test_old_markers_are_swept_by_the_owners_job_alone_and_not_each_round() -> None:
+    """A key is known for a day; after that its write is done anew."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        runs = 0
+
+        async def work(db: dict[str, int]) -> int:
+            nonlocal runs
+            runs += 1
+            return runs
+
+        async def again() -> int:
+            return await s.execute_write("orders", work, idempotency_key="k")
+
+        assert await again() == 1
+        jobs = {region: watch(near, region) for region in (OWNER, NEAR)}
+        near.clock.advance(MARKERS_KEPT + 1.0)
+        await near.regions.tell(near.kit)
+        await jobs[NEAR].round()
+        assert await again() == 1
+        await jobs[OWNER].round()
+        assert await again() == 2
+        near.clock.advance(SWEEP_EVERY / 4.0)
+        swept = jobs[OWNER]._sweep_at
+        await jobs[OWNER].round()
+        assert jobs[OWNER]._sweep_at == swept
+
+
+async def test_an_error_of_its_own_is_told_with_the_region() -> None:
+    """And the supervisor goes on: the job itself raises nothing for it."""
+    async with AsyncNear() as near:
+        heard: list[Event] = []
+        near.kit.subscribe(heard.append)
+        watch(near, FAR).failed(ZeroDivisionError("why"))
+        assert heard == [MonitorFailed("orders", FAR, "ZeroDivisionError: why")]
+
+
+async def test_each_endpoint_has_a_job_and_one_that_residency_refuses_has_none() -> None:
+    """It is never connected to, so there is nothing to ask."""
+    async with AsyncNear() as near:
+        topology = near.regions.topology
+        (store,) = topology.stores
+        narrowed = MemoryStore("orders", endpoints=store.endpoints, residency=Residency(deny=[FAR]))
+        allowed = Topology(namespace=topology.namespace, regions=topology.regions, stores=[narrowed])
+        async with AsyncRegionKit(allowed, local=NEAR, clock=near.clock) as kit:
+            monitor = AsyncMonitor(list(kit._store("orders").shards))
+            monitor.start()
+            monitor.start()  # twice is once
+            assert monitor._jobs.running == {f"{near.store.source} {near.index(region)}" for region in (OWNER, NEAR)}
+            await monitor.stop()
+            assert monitor._jobs.running == frozenset()
