@@ -30,7 +30,7 @@ def backend_of(context: EndpointContext[Any]) -> EndpointBackend:
             why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
             fix="give url= in place of client=.",
         )
-    return plain_backend_of(context)
+    return _imported(context, plain=False)
 
 
 def plain_backend_of(context: EndpointContext[Any]) -> EndpointBackend:
@@ -40,9 +40,13 @@ def plain_backend_of(context: EndpointContext[Any]) -> EndpointBackend:
         MissingDriver: its driver is not installed; the error names the extra.
         ConfigurationError: no backend of that name, or a client that can not serve.
     """
+    return _imported(context, plain=True)
+
+
+def _imported(context: EndpointContext[Any], *, plain: bool) -> EndpointBackend:
     store: Store = context.store
     try:
-        return _opened(store.backend, context)
+        return _opened(store.backend, context, plain=plain)
     except ImportError as error:
         package, extra = DRIVERS.get(store.backend, ("", ""))
         if (error.name or "").partition(".")[0] != package or isinstance(error, MissingDriver):
@@ -54,8 +58,12 @@ def plain_backend_of(context: EndpointContext[Any]) -> EndpointBackend:
         ) from error
 
 
-def _opened(backend: str, context: EndpointContext[Any]) -> EndpointBackend:
+def _opened(backend: str, context: EndpointContext[Any], *, plain: bool) -> EndpointBackend:
     match backend:
+        case "sql" if plain:
+            from regionkit.backends.sql.plain import PlainSqlEndpoint
+
+            return PlainSqlEndpoint(context)
         case "sql" if context.endpoint.client is not None:
             from regionkit.backends.sql.own_engine import OwnEngineEndpoint
 

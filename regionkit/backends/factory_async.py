@@ -29,7 +29,7 @@ def async_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBackend:
             why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
             fix="give url= in place of client=.",
         )
-    return async_plain_backend_of(context)
+    return _imported(context, plain=False)
 
 
 def async_plain_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBackend:
@@ -39,9 +39,13 @@ def async_plain_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBacken
         MissingDriver: its driver is not installed; the error names the extra.
         ConfigurationError: no backend of that name, or a client that can not serve.
     """
+    return _imported(context, plain=True)
+
+
+def _imported(context: EndpointContext[Any], *, plain: bool) -> AsyncEndpointBackend:
     store: Store = context.store
     try:
-        return _opened(store.backend, context)
+        return _opened(store.backend, context, plain=plain)
     except ImportError as error:
         package, extra = DRIVERS.get(store.backend, ("", ""))
         if (error.name or "").partition(".")[0] != package or isinstance(error, MissingDriver):
@@ -53,8 +57,12 @@ def async_plain_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBacken
         ) from error
 
 
-def _opened(backend: str, context: EndpointContext[Any]) -> AsyncEndpointBackend:
+def _opened(backend: str, context: EndpointContext[Any], *, plain: bool) -> AsyncEndpointBackend:
     match backend:
+        case "sql" if plain:
+            from regionkit.backends.sql.plain_async import AsyncPlainSqlEndpoint
+
+            return AsyncPlainSqlEndpoint(context)
         case "sql" if context.endpoint.client is not None:
             from regionkit.backends.sql.own_engine_async import AsyncOwnEngineEndpoint
 

@@ -46,11 +46,12 @@ def check_name_of_record(kind: str, key: str) -> None:
             )
 
 
-def check_record(record: Record, lasts: float | None) -> None:
+def check_record(record: Record, expected: int, lasts: float | None) -> None:
     """Whether a record can be put.
 
     Raises:
-        ConfigurationError: its kind, its key, its value or the time that it lasts is out of bounds.
+        ConfigurationError: its kind, its key, its value or the time that it lasts is out of bounds, or its version does not
+            go up.
     """
     check_name_of_record(record.kind, record.key)
     if len(record.value) > LARGEST_RECORD:
@@ -58,6 +59,12 @@ def check_record(record: Record, lasts: float | None) -> None:
             f"the value of record {record.kind}/{record.key[:40]} has {len(record.value)} bytes.",
             why=f"at most {LARGEST_RECORD} fit a record.",
             fix="keep it in a table of its own, and its key in the record.",
+        )
+    if record.version <= expected:
+        raise ConfigurationError(
+            f"record {record.kind}/{record.key[:40]} would go from version {expected} to {record.version}.",
+            why="a compare-and-set tells two states apart by their version.",
+            fix="raise the version by one.",
         )
     if lasts is not None and not 0.0 < lasts <= LONGEST_LASTS:
         raise ConfigurationError(

@@ -17,7 +17,7 @@ from regionkit.backends.cassandra.datacenter import Datacenter
 from regionkit.backends.cassandra.handle import CassandraHandle, Setting
 from regionkit.backends.cassandra.observation import Place, encoded, observation
 from regionkit.backends.cassandra.records import CassandraRecords
-from regionkit.backends.cassandra.schema import PLACEMENT_TABLE, Statements, placement_of
+from regionkit.backends.cassandra.schema import Statements
 from regionkit.backends.cassandra.tables import TableMaker
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
@@ -29,7 +29,6 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import LevelsReached, Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraStore, WritePartitioning
@@ -151,7 +150,7 @@ class CassandraEndpoint:
         Called again after a change of the replication, it confirms that the repair is done. Needs every data centre: the row
         is on every replica when this returns.
         """
-        self.make_tables(deadline, (HISTORY, RECORD, PLACEMENT_TABLE))
+        self.make_tables(deadline, (HISTORY, RECORD))
         seen = self._asked_anew(deadline)
         assert isinstance(seen.reached, LevelsReached)
         live, row = encoded(seen.reached.replication), root("")
@@ -168,23 +167,6 @@ class CassandraEndpoint:
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Never: a cluster without a primary has one history."""
         return False
-
-    def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory, read at SERIAL: absence is an answer only where no data centre is setting it just now."""
-        found = self._datacenter.run(deadline, self._statements.find, (store, key), level="SERIAL")
-        return placement_of(store, key, found[0] if found else None)
-
-    def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-        if expected == 0:
-            text, values = self._statements.put_first, (row.store, row.key, row.home, row.epoch, row.version)
-            done = self._datacenter.run(deadline, text, values, commit="QUORUM")
-        else:
-            changed = (row.home, row.epoch, row.version, row.store, row.key, expected)
-            done = self._datacenter.run(deadline, self._statements.put, changed, commit="QUORUM")
-        if done[0][0]:
-            return row
-        return self.find_placement(deadline, row.store, row.key) or row
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """There are no promotions."""

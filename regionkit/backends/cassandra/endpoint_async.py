@@ -16,7 +16,7 @@ from regionkit.backends.cassandra.datacenter_async import AsyncDatacenter
 from regionkit.backends.cassandra.handle_async import AsyncCassandraHandle, Setting
 from regionkit.backends.cassandra.observation import Place, encoded, observation
 from regionkit.backends.cassandra.records_async import AsyncCassandraRecords
-from regionkit.backends.cassandra.schema import PLACEMENT_TABLE, Statements, placement_of
+from regionkit.backends.cassandra.schema import Statements
 from regionkit.backends.cassandra.tables_async import AsyncTableMaker
 from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
@@ -28,7 +28,6 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import LevelsReached, Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraStore, WritePartitioning
@@ -150,7 +149,7 @@ class AsyncCassandraEndpoint:
         Called again after a change of the replication, it confirms that the repair is done. Needs every data centre: the row
         is on every replica when this returns.
         """
-        await self.make_tables(deadline, (HISTORY, RECORD, PLACEMENT_TABLE))
+        await self.make_tables(deadline, (HISTORY, RECORD))
         seen = await self._asked_anew(deadline)
         assert isinstance(seen.reached, LevelsReached)
         live, row = encoded(seen.reached.replication), root("")
@@ -167,23 +166,6 @@ class AsyncCassandraEndpoint:
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Never: a cluster without a primary has one history."""
         return False
-
-    async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory, read at SERIAL: absence is an answer only where no data centre is setting it just now."""
-        found = await self._datacenter.run(deadline, self._statements.find, (store, key), level="SERIAL")
-        return placement_of(store, key, found[0] if found else None)
-
-    async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-        if expected == 0:
-            text, values = self._statements.put_first, (row.store, row.key, row.home, row.epoch, row.version)
-            done = await self._datacenter.run(deadline, text, values, commit="QUORUM")
-        else:
-            changed = (row.home, row.epoch, row.version, row.store, row.key, expected)
-            done = await self._datacenter.run(deadline, self._statements.put, changed, commit="QUORUM")
-        if done[0][0]:
-            return row
-        return await self.find_placement(deadline, row.store, row.key) or row
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """There are no promotions."""

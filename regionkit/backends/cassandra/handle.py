@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cassandra import ConsistencyLevel, OperationTimedOut
@@ -23,6 +23,7 @@ from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows import CassandraRows
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
@@ -344,6 +345,13 @@ class CassandraHandle:
         writes = ((here, options.write_level),) if self.commits else ()
         reads = ((here, options.read_level),) if self._read else ()
         return Levels(writes, reads, self._stamp)
+
+    def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Refused: Cassandra is no SQL server."""
+        raise no_messages("cassandra")
+
+    def hold(self, why: str) -> None:
+        """Nothing to do: each statement stands by itself, and nobody ends anything."""
 
     def outcome(self, result: Any) -> Any:
         """What `execute_write` gives back."""

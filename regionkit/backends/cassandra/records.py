@@ -49,7 +49,7 @@ class CassandraRecords:
         self, deadline: Deadline, record: Record, *, expected: int, lasts: float | None = None, within: Any = None
     ) -> Record | None:
         """Put `record` where the version is `expected`; the record that stands then."""
-        check_record(record, lasts)
+        check_record(record, expected, lasts)
         if within is not None:
             raise ConfigurationError(
                 f"store {self._datacenter.context.store.name!r}: a record within a unit.",

@@ -6,34 +6,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from regionkit.core.tables import TABLES, table_name
 
-from regionkit.core.tables import TABLES, Table, table_name
-from regionkit.facts.placement import Placement
-
-__all__ = ["HISTORY", "LOCK", "MAKE_TABLES", "PLACEMENT", "PLACEMENT_TABLE", "RECORD", "Statements", "placement_of"]
+__all__ = ["HISTORY", "LOCK", "MAKE_TABLES", "RECORD", "Statements"]
 
 HISTORY = "CREATE TABLE IF NOT EXISTS {} (id int PRIMARY KEY, history text, epoch int, replication text)"
 RECORD = (
     "CREATE TABLE IF NOT EXISTS {} "
     "(kind text, key text, value blob, version bigint, nonce text, PRIMARY KEY ((kind, key)))"
 )
-PLACEMENT = (
-    "CREATE TABLE IF NOT EXISTS {} "
-    "(store text, key text, home text, epoch int, version int, PRIMARY KEY ((store, key)))"
-)
 MAKE_TABLES = "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, version int, holder text)"
 """The table of tables; the lock that who makes tables holds is a row of it."""
 LOCK = "*"
 """Name of the row that is the lock: no table is called so."""
-PLACEMENT_TABLE = Table("routing", "placement", 1, {"cassandra": "regionkit.backends.cassandra.schema:PLACEMENT"})
 
 _READ_HISTORY = "SELECT history, epoch, replication FROM {} WHERE id = 0"
 _BEGIN = "INSERT INTO {} (id, history, epoch, replication) VALUES (0, %s, %s, %s) IF NOT EXISTS"
 _CONFIRM = "UPDATE {} SET replication = %s WHERE id = 0 IF EXISTS"
-_FIND = "SELECT home, epoch, version FROM {} WHERE store = %s AND key = %s"
-_PUT_FIRST = "INSERT INTO {} (store, key, home, epoch, version) VALUES (%s, %s, %s, %s, %s) IF NOT EXISTS"
-_PUT = "UPDATE {} SET home = %s, epoch = %s, version = %s WHERE store = %s AND key = %s IF version = %s"
 _RECORD = "SELECT value, version, nonce FROM {} WHERE kind = %s AND key = %s"
 _CHANGE = "UPDATE {} USING TTL %s SET value = %s, version = %s, nonce = %s WHERE kind = %s AND key = %s IF version = %s"
 _TAKE_AWAY = "DELETE FROM {} WHERE kind = %s AND key = %s IF version = %s"
@@ -47,7 +36,7 @@ class Statements:
     """The CQL of one namespace, on the tables that `schema` defines."""
 
     __slots__ = (
-        *("begin", "change", "confirm", "drop_lock", "find", "history", "make_tables", "note", "put", "put_first"),
+        *("begin", "change", "confirm", "drop_lock", "history", "make_tables", "note"),
         *("record", "take_away", "take_lock", "versions"),
     )
 
@@ -58,9 +47,6 @@ class Statements:
         self.history = on("history", _READ_HISTORY)
         self.begin = on("history", _BEGIN)
         self.confirm = on("history", _CONFIRM)
-        self.find = on("placement", _FIND)
-        self.put_first = on("placement", _PUT_FIRST)
-        self.put = on("placement", _PUT)
         self.record = on("record", _RECORD)
         self.change = on("record", _CHANGE)
         self.take_away = on("record", _TAKE_AWAY)
@@ -69,8 +55,3 @@ class Statements:
         self.note = on(TABLES, _NOTE)
         self.take_lock = on(TABLES, _TAKE_LOCK)
         self.drop_lock = on(TABLES, _DROP_LOCK)
-
-
-def placement_of(store: str, key: str, row: Any) -> Placement | None:
-    """The placement that a row of `find` says."""
-    return None if row is None else Placement(store, key, row[0], row[1], row[2])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regionkit.backends.memory.world import ABSENT, Meta, NotPrimary
 from regionkit.contract.idempotency import Claim, Marker
+from regionkit.contract.record_checks import check_name_of_record, check_record
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.tables import Table, check_versions
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow, Lineage, lineage_of
-from regionkit.facts.record import Record, check_record
+from regionkit.facts.record import Record
 
 if TYPE_CHECKING:
     from regionkit.backends.memory.endpoint import MemoryEndpoint
@@ -39,6 +40,7 @@ class MemoryRecords:
 
     def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that this region has; None when it has none."""
+        check_name_of_record(kind, key)
         self._endpoint.require_up(deadline.require("asking"))
         world, node = self._endpoint.world, self._endpoint.node
         with world.lock:
@@ -50,7 +52,7 @@ class MemoryRecords:
         self, deadline: Deadline, record: Record, *, expected: int, lasts: float | None = None, within: Any = None
     ) -> Record | None:
         """Put `record` where the version is `expected`; the record that stands then."""
-        check_record(record)
+        check_record(record, expected, lasts)
         ends_at = FOREVER if lasts is None else self._endpoint.clock.wall() + lasts
         return self._change(deadline, record.kind, record.key, expected, _KeptRecord(record, ends_at), within=within)
 

@@ -32,7 +32,6 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import MongoStore
@@ -176,14 +175,6 @@ class AsyncMongoEndpoint:
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
         return await self._kept(self._parts().kept.write_history, deadline, row)
-
-    async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this member has; None when it has none."""
-        return await self._kept(self._parts().kept.find_placement, deadline, store, key)
-
-    async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-        return await self._kept(self._parts().kept.set_placement, deadline, row, expected)
 
     async def _kept(self, work: Callable[..., Awaitable[T]], deadline: Deadline, *arguments: Any) -> T:
         """Something done with regionkit's own documents."""

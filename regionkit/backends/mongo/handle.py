@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bson import Timestamp
@@ -37,6 +37,7 @@ from regionkit.backends.mongo.member import Member
 from regionkit.backends.mongo.observation import as_timestamp, position_of
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_errors import commit_unanswered, in_use
+from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import Progress
 from regionkit.core.concurrency import Lock
@@ -269,6 +270,13 @@ class MongoHandle:
     def unknown(self) -> bool:
         """Whether a commit is unconfirmed, or, once the block has ended, a write was taken below a majority."""
         return self._open_commit or (self._ended and self._below)
+
+    def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Refused: MongoDB is no SQL server."""
+        raise no_messages("mongodb")
+
+    def hold(self, why: str) -> None:
+        """Nothing to do: the block refuses sessions of others, so only its end commits."""
 
     def outcome(self, result: Any) -> Any:
         """What a function of execute_write returned is what the caller gets."""

@@ -1,11 +1,10 @@
 # Generated from kept_async.py by scripts/twins.py. Do not edit.
-"""What routing keeps in a MongoDB store: histories, idempotency markers, placements; and the making of all collections.
+"""What routing keeps in a MongoDB store: histories, idempotency markers; and the making of all collections.
 
 | collection          | _id            | unique beside it |
 |---------------------|----------------|------------------|
 | <namespace>_rk_history   | history id     | parent           |
 | <namespace>_rk_marker    | idempotency key |                 |
-| <namespace>_rk_placement | {store, key}   |                  |
 | <namespace>_rk_tables    | a collection's name, without its namespace | |
 
 Writes are acknowledged by a majority. What refused one is read linearizably: it is then a majority's word too. A write that waits
@@ -24,13 +23,11 @@ from pymongo.write_concern import WriteConcern
 
 from regionkit.backends.mongo.member import limited
 from regionkit.backends.mongo.members import Members
-from regionkit.backends.mongo.schema import PLACEMENT_TABLE
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import HISTORY, MARKER, RECORD
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import TABLES, Table, check_versions, table_name
 from regionkit.facts.history import HistoryRow
-from regionkit.facts.placement import Placement
 
 __all__ = ["MongoKept", "marker_of"]
 
@@ -52,7 +49,6 @@ class MongoKept:
         self._context = members.context
         namespace = members.context.namespace
         self.markers = table_name(namespace, "marker")
-        self._placements = table_name(namespace, "placement")
         self._histories = members.context.history_table
 
     def _collection(self, name: str, read: str = "majority") -> Any:
@@ -88,7 +84,7 @@ class MongoKept:
 
     def create(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make routing's collections, and the first history row when there is none."""
-        self.make_tables(deadline, (HISTORY, MARKER, RECORD, PLACEMENT_TABLE))
+        self.make_tables(deadline, (HISTORY, MARKER, RECORD))
         with limited(deadline.require("looking for a history")):
             found = self._collection(self._histories, "linearizable").find_one({})
         if found is None:
@@ -164,27 +160,3 @@ class MongoKept:
                 return 0
             chosen = {"_id": {"$in": [document["_id"] for document in old]}, "written_at": {"$lt": before}}
             return int((collection.delete_many(chosen)).deleted_count)
-
-    def find_placement(self, deadline: Deadline, store: str, key: str, read: str = "majority") -> Placement | None:
-        """The row of a directory; None when there is none."""
-        with limited(deadline.require("looking a placement up")):
-            found = self._collection(self._placements, read).find_one({"_id": {"store": store, "key": key}})
-        return None if found is None else Placement(store, key, found["home"], found["epoch"], found["version"])
-
-    def set_placement(self, deadline: Deadline, row: Placement, expected: int) -> Placement:
-        """Put `row` where the version is `expected` (0: where there is none); the row that stands then."""
-        identity = {"store": row.store, "key": row.key}
-        values = {"home": row.home, "epoch": row.epoch, "version": row.version}
-        collection = self._collection(self._placements)
-        with limited(deadline.require("placing a key")):
-            if expected:
-                done = (collection.update_one({"_id": identity, "version": expected}, {"$set": values})).matched_count
-            else:
-                try:
-                    collection.insert_one({"_id": identity, **values})
-                    done = 1
-                except DuplicateKeyError:
-                    done = 0
-        if done:
-            return row
-        return self.find_placement(deadline, row.store, row.key, "linearizable") or row

@@ -60,7 +60,7 @@ class MongoRecords:
         With `within`, what stands is what the transaction's snapshot shows; a change since then ends the transaction with a
         write conflict, and errors are the driver's, as those of its other commands.
         """
-        check_record(record, lasts)
+        check_record(record, expected, lasts)
         self._check_made(deadline)
         if within is not None:
             return self._put_within(_in_transaction(self._context, within), record, expected, lasts)

@@ -59,7 +59,7 @@ class AsyncMongoRecords:
         With `within`, what stands is what the transaction's snapshot shows; a change since then ends the transaction with a
         write conflict, and errors are the driver's, as those of its other commands.
         """
-        check_record(record, lasts)
+        check_record(record, expected, lasts)
         await self._check_made(deadline)
         if within is not None:
             return await self._put_within(_in_transaction(self._context, within), record, expected, lasts)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regionkit.core.tables import Table
-
-__all__ = ["HISTORY", "MARKER", "PLACEMENT", "PLACEMENT_TABLE", "RECORD"]
+__all__ = ["HISTORY", "MARKER", "RECORD"]
 
 Indexes = tuple[tuple[str, dict[str, Any]], ...]
 
@@ -16,6 +14,3 @@ MARKER: Indexes = (("written_at", {}),)
 """_id: the idempotency key."""
 RECORD: Indexes = (("ends_at", {"expireAfterSeconds": 0}),)
 """_id: {kind, key}. The server sweeps what has ended, a minute later or more; until then reads leave it out."""
-PLACEMENT: Indexes = (("home", {}),)
-"""_id: {store, key}."""
-PLACEMENT_TABLE = Table("routing", "placement", 1, {"mongo": "regionkit.backends.mongo.schema:PLACEMENT"})

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.capabilities import CAPABILITIES
 from regionkit.backends.redis.classify import classify
@@ -26,7 +24,6 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.tables import TABLES, Table, check_versions
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import RedisStore, Role
@@ -34,7 +31,6 @@ from regionkit.topology import RedisStore, Role
 __all__ = ["RedisEndpoint"]
 
 WRITE_HISTORY = Script("write_history")
-SET_PLACEMENT = Script("set_placement")
 MAKE_TABLES = Script("make_tables")
 
 
@@ -128,25 +124,6 @@ class RedisEndpoint(RedisPool):
             return bool(WRITE_HISTORY.run(connection, [self.key("history")], words))
 
         return self.ask(Kind.WRITE, deadline, written)
-
-    def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this endpoint has; None when it has none."""
-
-        def look(connection: RedisConnection) -> Any:
-            return connection.ask_one("HGET", self.key("placement", store), key)
-
-        found = self.ask(Kind.READ, deadline, look)
-        return None if found is None else msgspec.json.decode(found, type=Placement)
-
-    def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-
-        def put(connection: RedisConnection) -> Any:
-            words = (row.key, expected, msgspec.json.encode(row))
-            return SET_PLACEMENT.run(connection, [self.key("placement", row.store)], words)
-
-        stands = self.ask(Kind.WRITE, deadline, put)
-        return row if stands is None else msgspec.json.decode(stands, type=Placement)
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.capabilities import CAPABILITIES
 from regionkit.backends.redis.classify import classify
@@ -25,7 +23,6 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.tables import TABLES, Table, check_versions
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import RedisStore, Role
@@ -33,7 +30,6 @@ from regionkit.topology import RedisStore, Role
 __all__ = ["AsyncRedisEndpoint"]
 
 WRITE_HISTORY = AsyncScript("write_history")
-SET_PLACEMENT = AsyncScript("set_placement")
 MAKE_TABLES = AsyncScript("make_tables")
 
 
@@ -129,25 +125,6 @@ class AsyncRedisEndpoint(AsyncRedisPool):
             return bool(await WRITE_HISTORY.run(connection, [self.key("history")], words))
 
         return await self.ask(Kind.WRITE, deadline, written)
-
-    async def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this endpoint has; None when it has none."""
-
-        async def look(connection: AsyncRedisConnection) -> Any:
-            return await connection.ask_one("HGET", self.key("placement", store), key)
-
-        found = await self.ask(Kind.READ, deadline, look)
-        return None if found is None else msgspec.json.decode(found, type=Placement)
-
-    async def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-
-        async def put(connection: AsyncRedisConnection) -> Any:
-            words = (row.key, expected, msgspec.json.encode(row))
-            return await SET_PLACEMENT.run(connection, [self.key("placement", row.store)], words)
-
-        stands = await self.ask(Kind.WRITE, deadline, put)
-        return row if stands is None else msgspec.json.decode(stands, type=Placement)
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it can not prove it."""

@@ -6,12 +6,14 @@ To the driver's own objects (pipelines, locks) it is the pool. A block that send
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from regionkit.backends.redis.block_connection import RedisConnection, Work, over
 from regionkit.backends.redis.client import RoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
 from regionkit.facts.request import Kind
@@ -118,6 +120,13 @@ class RedisHandle:
         if connection is not None and connection.expired:
             work.expired = True
         return work
+
+    def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Refused: Redis is no SQL server."""
+        raise no_messages("redis")
+
+    def hold(self, why: str) -> None:
+        """Nothing to do: each command stands by itself, and nobody ends anything."""
 
     def outcome(self, result: Any) -> Any:
         """What a function of execute_write returned; a keyed one that returned nothing, or its pipeline, has the replies."""

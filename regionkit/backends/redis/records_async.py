@@ -14,17 +14,15 @@ from typing import Any
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.pool_async import AsyncRedisPool
 from regionkit.backends.redis.script_async import AsyncScript, Word
+from regionkit.contract.record_checks import check_name_of_record, check_record
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
-from regionkit.facts.record import LARGEST_RECORD, Record
+from regionkit.facts.record import Record
 from regionkit.facts.request import Kind
-from regionkit.topology.homes import LONGEST_KEY
 from regionkit.topology.validation import shown
 
-__all__ = ["LONGEST_LAST", "AsyncRedisRecords"]
+__all__ = ["AsyncRedisRecords"]
 
-LONGEST_LAST = 10 * 366 * 86_400.0
-"""Longest time after which a record may end, seconds: ten years; what is to last longer has no end."""
 
 PUT = AsyncScript("put_record")
 DELETE = AsyncScript("delete_record")
@@ -66,18 +64,7 @@ class AsyncRedisRecords:
                 why="a unit on Redis is no transaction: nothing of it could be rolled back.",
                 fix="put the record by itself, or keep it in a SQL store.",
             )
-        if len(record.value) > LARGEST_RECORD:
-            raise ConfigurationError(
-                f"record {shown(record.kind)} has a value of {len(record.value)} bytes.",
-                why=f"at most {LARGEST_RECORD} are taken.",
-                fix="keep what is larger in a table of its own, and its name in the record.",
-            )
-        if lasts is not None and not 0.0 < lasts <= LONGEST_LAST:
-            raise ConfigurationError(
-                f"record {shown(record.kind)} can not last {lasts!r} s.",
-                why=f"it must be more than 0 and at most {LONGEST_LAST:.0f} s.",
-                fix="leave lasts= out for a record without an end.",
-            )
+        check_record(record, expected, lasts)
         ends = "" if lasts is None else math.ceil(lasts * 1000.0)
         words = (expected, record.version, record.value, ends)
         stands = await self._change(deadline, PUT, self._name(record.kind, record.key), words)
@@ -99,23 +86,8 @@ class AsyncRedisRecords:
 
     def _name(self, kind: str, key: str) -> str:
         """The key of a record. No two records share one: the first colon after the kind ends it, and it holds none itself."""
-        if not _usable(kind) or not kind or not _usable(key):
-            raise ConfigurationError(
-                f"record {shown(kind)}, {shown(key)} can not be.",
-                why=f"kind and key are texts of at most {LONGEST_KEY} characters without NUL and surrogates; a kind has one.",
-                fix="shorten it, or encode it.",
-            )
+        check_name_of_record(kind, key)
         return self._pool.key("record", kind.replace("%", "%25").replace(":", "%3A"), key)
-
-
-def _usable(word: object) -> bool:
-    if not isinstance(word, str) or len(word) > LONGEST_KEY or "\x00" in word:
-        return False
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _record(kind: str, key: str, found: Sequence[bytes | None]) -> Record | None:

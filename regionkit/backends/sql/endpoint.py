@@ -14,23 +14,21 @@ from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.handle import SqlHandle
 from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombstone, read_marker, save_result, take
-from regionkit.backends.sql.placement import change_placement, read_placement
 from regionkit.backends.sql.pool import SqlPool
 from regionkit.backends.sql.records import SqlRecords
-from regionkit.backends.sql.schema import OWN_TABLES, metadata
+from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlContext, encode_fork
 from regionkit.backends.sql.statements import Statements
 from regionkit.backends.sql.table_making import make_missing, making_tables
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.idempotency import Claim, Marker
-from regionkit.contract.kept_tables import POSITION
+from regionkit.contract.kept_tables import KEPT, POSITION
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table, table_name
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.placement import Placement
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 
@@ -120,7 +118,7 @@ class SqlRows:
     def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's tables, and the first history row when there is none."""
         counts = self.capabilities.server == "sqlite"
-        self.make_tables(deadline, [table for table in OWN_TABLES if counts or table is not POSITION])
+        self.make_tables(deadline, [table for table in KEPT if counts or table is not POSITION])
         if counts:
             first, table = {"id": 1, "value": 0}, self._tables["position"]
             self._statements.change(deadline, "tables", lambda c: insert_unless_there(c, table, first))
@@ -152,22 +150,6 @@ class SqlRows:
         except sqlalchemy.exc.IntegrityError:
             return False
         return True
-
-    def find_placement(self, deadline: Deadline, store: str, key: str) -> Placement | None:
-        """The row of a directory that this endpoint has; None when it has none."""
-        table = self._tables["placement"]
-        found: Placement | None = self._statements.read(
-            deadline, "placements", lambda c: read_placement(c, table, store, key)
-        )
-        return found
-
-    def set_placement(self, deadline: Deadline, row: Placement, *, expected: int) -> Placement:
-        """Put `row` where the row's version is `expected`; the row that stands then."""
-        table = self._tables["placement"]
-        stands: Placement = self._statements.change(
-            deadline, "placements", lambda c: change_placement(c, table, row, expected)
-        )
-        return stands
 
 
 class SqlEndpoint(SqlPool, SqlRows):

@@ -7,6 +7,7 @@ A block that runs no statement costs no connection.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
@@ -14,7 +15,9 @@ import sqlalchemy
 from regionkit.backends.sql.bridge import Engine, drive, native_connection, open_session, resume
 from regionkit.backends.sql.client import OVER, RoutedSession
 from regionkit.backends.sql.connection import BlockConnection
+from regionkit.backends.sql.message import message
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.message import Answer, Statement
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
 from regionkit.facts.request import Kind
@@ -150,6 +153,10 @@ class SqlHandle:
                     drive(self.session.close)
             elif self._snapshot and self._connection is not None and not self._connection.closed:
                 drive(self._connection.rollback)
+
+    def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Several statements in one round trip, in the block's transaction."""
+        return drive(lambda: message(self.connection(), statements))
 
     def hold(self, why: str) -> None:
         """Only the block's end may end its transaction. `why`: what stands in it, in a sentence."""

@@ -6,6 +6,7 @@ A block that runs no statement costs no connection.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
@@ -13,7 +14,9 @@ import sqlalchemy
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, aresume, native_connection, open_session
 from regionkit.backends.sql.client_async import OVER, AsyncRoutedSession
 from regionkit.backends.sql.connection import BlockConnection
+from regionkit.backends.sql.message import message
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.contract.message import Answer, Statement
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
 from regionkit.facts.request import Kind
@@ -149,6 +152,10 @@ class AsyncSqlHandle:
                     await adrive(self.session.close)
             elif self._snapshot and self._connection is not None and not self._connection.closed:
                 await adrive(self._connection.rollback)
+
+    async def message(self, statements: Sequence[Statement]) -> list[Answer]:
+        """Several statements in one round trip, in the block's transaction."""
+        return await adrive(lambda: message(self.connection(), statements))
 
     def hold(self, why: str) -> None:
         """Only the block's end may end its transaction. `why`: what stands in it, in a sentence."""

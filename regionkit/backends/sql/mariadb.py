@@ -170,7 +170,7 @@ class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]  #
 
 
 @functools.cache
-def _async_bounded() -> Any:
+def async_bounded() -> Any:
     """The aiomysql form; aiomysql is imported only where it is used."""
     import aiomysql.connection as driver
 
@@ -318,7 +318,7 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
 
     async def _create(self, *args: Any, **kwargs: Any) -> Any:
         deadline = CONNECT_DEADLINE.get()
-        connection = _async_bounded()(*args, **kwargs)
+        connection = async_bounded()(*args, **kwargs)
         left = None if deadline is None else deadline.require("connecting")
         try:
             async with asyncio.timeout(left):

@@ -84,7 +84,7 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         connection = pooled.dbapi_connection
         try:
             if self._driver.startswith("psycopg"):
-                _adopt_postgres(connection, dialect, named.get("options", ""))
+                _adopt_postgres(connection, named.get("options", ""))
             else:
                 _adopt_mariadb(connection, named["init_command"])
         except BaseException:
@@ -94,10 +94,12 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         return connection
 
 
-def _adopt_postgres(connection: Any, dialect: Any, options: str) -> None:
+def _adopt_postgres(connection: Any, options: str) -> None:
     import psycopg
+    from psycopg.pq import ExecStatus
 
     from regionkit.backends.sql import postgres
+    from regionkit.backends.sql.message_psycopg import ask, error_of
 
     driver = as_driver(connection)
     ours = {psycopg.Connection: postgres.Bounded, psycopg.AsyncConnection: postgres.AsyncBounded}
@@ -108,8 +110,10 @@ def _adopt_postgres(connection: Any, dialect: Any, options: str) -> None:
     words = [word.removeprefix("-c").strip() for word in options.split("-c ") if word.strip()]
     settings = [word.partition("=") for word in words]
     text = ";".join(f"SET {name}='{value}'" for name, _, value in settings)
-    dialect.resume(driver.ask(text.encode()))
-    dialect.resume(driver.set_autocommit(False))
+    connection.autocommit = False
+    answer = ask(connection, text.encode())[-1]
+    if answer.status == ExecStatus.FATAL_ERROR:
+        raise error_of(driver, answer)
 
 
 def _adopt_mariadb(connection: Any, init_command: str) -> None:

@@ -29,58 +29,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from regionkit.backends.sql.marker import MYSQL, insert_unless_there, sent_bytes
-from regionkit.backends.sql.schema import LONGEST_KEY, LONGEST_KIND
-from regionkit.core.deadline import FOREVER
-from regionkit.errors import ConfigurationError
-from regionkit.facts.record import LARGEST_RECORD, Record
+from regionkit.facts.record import Record
 
-__all__ = ["check_known_by", "check_record", "delete_record", "put_record", "read_record"]
-
-
-def check_known_by(kind: str, key: str) -> None:
-    """Refuse a kind or key that no server keeps as it is.
-
-    Raises:
-        ConfigurationError: it is too long, or holds a lone surrogate or NUL.
-    """
-    for what, text, longest in (("kind", kind, LONGEST_KIND), ("key", key, LONGEST_KEY)):
-        if len(text) > longest:
-            raise ConfigurationError(
-                f"the {what} of a record has {len(text)} characters.",
-                why=f"at most {longest} fit into a server's index.",
-                fix="take a shorter one, or a hash of it.",
-            )
-        if "\0" in text or not _is_text(text):
-            raise ConfigurationError(
-                f"the {what} of a record is no text that a server can keep.",
-                why="it holds a NUL or a lone surrogate.",
-                fix="encode it, for example in base64.",
-            )
-
-
-def check_record(record: Record, expected: int, lasts: float | None) -> None:
-    """Refuse what can not be put.
-
-    Raises:
-        ConfigurationError: kind or key as above, too large a value, a version that does not go up, or no time to last.
-    """
-    check_known_by(record.kind, record.key)
-    if len(record.value) > LARGEST_RECORD:
-        raise ConfigurationError(
-            f"the value of record {record.key!r} has {len(record.value)} bytes.",
-            why=f"at most {LARGEST_RECORD} are kept in a record.",
-            fix="keep it in a table of its own, and its key in the record.",
-        )
-    if record.version <= expected:
-        raise ConfigurationError(
-            f"record {record.key!r} would go from version {expected} to {record.version}.",
-            why="a compare-and-set tells two states apart by their version.",
-            fix="raise the version by one.",
-        )
-    if lasts is not None and not 0.0 < lasts < FOREVER:
-        raise ConfigurationError(
-            f"lasts={lasts!r} is not usable.", fix="give seconds, or None for a record that stays."
-        )
+__all__ = ["delete_record", "put_record", "read_record"]
 
 
 def read_record(connection: Connection, table: Table, kind: str, key: str, *, current: bool = False) -> Record | None:

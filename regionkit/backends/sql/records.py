@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.classify import missing_table
-from regionkit.backends.sql.record_rows import check_known_by, check_record, delete_record, put_record, read_record
+from regionkit.backends.sql.record_rows import delete_record, put_record, read_record
 from regionkit.backends.sql.schema import record as record_table
 from regionkit.backends.sql.server import SqlContext
 from regionkit.backends.sql.statements import Statements
 from regionkit.contract.endpoint_errors import unavailable
 from regionkit.contract.kept_tables import RECORD
+from regionkit.contract.record_checks import check_name_of_record, check_record
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError
@@ -42,7 +43,7 @@ class SqlRecords:
 
     def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that this endpoint has; None when it has none. Raises: as `Records.get`."""
-        check_known_by(kind, key)
+        check_name_of_record(kind, key)
         found: Record | None = self._statements.read(deadline, _WHAT, lambda c: read_record(c, self._table, kind, key))
         return found
 
@@ -70,7 +71,7 @@ class SqlRecords:
 
     def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then. Raises: as `put`."""
-        check_known_by(kind, key)
+        check_name_of_record(kind, key)
 
         def work(connection: Connection) -> Record | None:
             if delete_record(connection, self._table, kind, key, expected):

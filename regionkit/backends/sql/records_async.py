@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from regionkit.backends.sql.bridge_async import adrive
 from regionkit.backends.sql.classify import missing_table
-from regionkit.backends.sql.record_rows import check_known_by, check_record, delete_record, put_record, read_record
+from regionkit.backends.sql.record_rows import delete_record, put_record, read_record
 from regionkit.backends.sql.schema import record as record_table
 from regionkit.backends.sql.server import SqlContext
 from regionkit.backends.sql.statements_async import AsyncStatements
 from regionkit.contract.endpoint_errors import unavailable
 from regionkit.contract.kept_tables import RECORD
+from regionkit.contract.record_checks import check_name_of_record, check_record
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError
@@ -41,7 +42,7 @@ class AsyncSqlRecords:
 
     async def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that this endpoint has; None when it has none. Raises: as `AsyncRecords.get`."""
-        check_known_by(kind, key)
+        check_name_of_record(kind, key)
         found: Record | None = await self._statements.read(
             deadline, _WHAT, lambda c: read_record(c, self._table, kind, key)
         )
@@ -71,7 +72,7 @@ class AsyncSqlRecords:
 
     async def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then. Raises: as `put`."""
-        check_known_by(kind, key)
+        check_name_of_record(kind, key)
 
         def work(connection: Connection) -> Record | None:
             if delete_record(connection, self._table, kind, key, expected):

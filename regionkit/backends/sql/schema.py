@@ -4,7 +4,6 @@ history: one row per history of the store (facts/history.py). `parent` is unique
 has at most one child: two observers of one promotion write one row.
 marker: one row per idempotency key (marker.py).
 record: small versioned rows (record_rows.py).
-placement: one row per key of a directory of homes (routing/placements.py).
 position: SQLite only; one row, raised by one in each write block's own transaction.
 tables: the version of each of these (tables_async.py).
 
@@ -21,19 +20,16 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from regionkit.contract.kept_tables import KEPT
+from regionkit.contract.record_checks import LONGEST_KEY, LONGEST_KIND
 from regionkit.core import tables as kept
 from regionkit.facts.record import LARGEST_RECORD
 
 __all__ = [
     "KEY_LENGTH",
-    "LONGEST_KEY",
-    "LONGEST_KIND",
-    "OWN_TABLES",
     "Bytewise",
     "history",
     "marker",
     "metadata",
-    "placement",
     "position",
     "record",
     "tables",
@@ -41,10 +37,6 @@ __all__ = [
 
 KEY_LENGTH = 200
 """Longest idempotency key, characters: fits an index key of every server in four-byte characters."""
-LONGEST_KIND = 120
-"""Longest kind of a record, characters: kinds are names that regionkit itself gives."""
-LONGEST_KEY = 512
-"""Longest key of a record, characters: with its kind 2,528 bytes in four-byte characters, and InnoDB's index takes 3,072."""
 
 _INNODB: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 
@@ -116,20 +108,6 @@ def record(meta: MetaData, name: str) -> Table:
     )
 
 
-def placement(meta: MetaData, name: str) -> Table:
-    """The table of placements."""
-    return Table(
-        name,
-        meta,
-        Column("store", Bytewise(48), primary_key=True),
-        Column("key", Bytewise(LONGEST_KEY), primary_key=True),
-        Column("home", Text, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        Column("version", Integer, nullable=False),
-        **_INNODB,
-    )
-
-
 def position(meta: MetaData, name: str) -> Table:
     """SQLite's position."""
     return Table(
@@ -152,15 +130,10 @@ def tables(meta: MetaData, name: str) -> Table:
     )
 
 
-_PLACEMENT = kept.Table("routing", "placement", 1, {"sql": f"{__name__}:placement"})
-OWN_TABLES = (*KEPT, _PLACEMENT)
-"""What `create_tables` makes of routing's on a SQL store."""
-
-
 def metadata(namespace: str) -> MetaData:
     """The tables of a namespace."""
     meta = MetaData()
     tables(meta, kept.table_name(namespace, kept.TABLES))
-    for table in OWN_TABLES:
+    for table in KEPT:
         table.definition("sql")(meta, kept.table_name(namespace, table.name))
     return meta
