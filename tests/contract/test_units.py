@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fix_plain import plain_of
 from fix_store_rigs import StoreRig
+from notes_table import NEWER_NOTES_TABLE, NOTES_TABLE
 
 from regionkit import (
     ConfigurationError,
@@ -23,12 +24,10 @@ from regionkit.contract.message import Statement
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
-from regionkit.core.tables import Table
 from regionkit.facts.position import reaches
 from regionkit.facts.record import Record
 
 KEY = "a key of more than sixteen characters"
-NOTES = Table("testing", "notes")
 
 
 def within(seconds: float = 20.0) -> Deadline:
@@ -43,12 +42,12 @@ def backing(request: pytest.FixtureRequest, store_rig: StoreRig) -> Iterator[Bac
         with RegionKit(store_rig.topology(), local="us-east-1", bookmark_keys=[KEY]) as kit:
             kit.create_tables()
             made = backing_of(kit, store="orders")
-            made.create_tables([NOTES], within())
+            made.create_tables([NOTES_TABLE], within())
             yield made
         return
     with plain_of(store_rig) as given:
         made = backing_of(given, namespace="plain")
-        made.create_tables([NOTES], within())
+        made.create_tables([NOTES_TABLE], within())
         yield made
         made.close()
 
@@ -152,9 +151,9 @@ def test_a_deadline_that_passed_is_an_error_and_a_no(backing: Backing, store_rig
 
 def test_tables_are_made_once_and_their_versions_kept(backing: Backing) -> None:
     """Again is nothing; another version is an error that names it."""
-    backing.create_tables([NOTES], within())
+    backing.create_tables([NOTES_TABLE], within())
     with pytest.raises(ConfigurationError, match="version 1, and this regionkit needs 2"):
-        backing.create_tables([Table("testing", "notes", 2)], within())
+        backing.create_tables([NEWER_NOTES_TABLE], within())
 
 
 def test_the_owner_is_told(backing: Backing) -> None:
@@ -185,7 +184,7 @@ def test_messages_are_for_sql(backing: Backing, store_rig: StoreRig) -> None:
             with pytest.raises(ConfigurationError, match="takes no SQL messages"):
                 unit.message([Statement("SELECT 1")])
             return
-        answers = unit.message([Statement("SELECT 1"), Statement("SELECT item FROM orders WHERE id = 7")])
+        answers = unit.message([Statement("SELECT 1"), Statement("SELECT value FROM things WHERE name = '7'")])
     assert [[str(cell) for row in a.rows for cell in row] for a in answers] == [["1"], ["h"]]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fix_plain import async_plain_of
 from fix_store_rigs import StoreRig
+from notes_table import NEWER_NOTES_TABLE, NOTES_TABLE
 
 from regionkit import (
     AsyncRegionKit,
@@ -22,12 +23,10 @@ from regionkit.contract.message import Statement
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
-from regionkit.core.tables import Table
 from regionkit.facts.position import reaches
 from regionkit.facts.record import Record
 
 KEY = "a key of more than sixteen characters"
-NOTES = Table("testing", "notes")
 
 
 def within(seconds: float = 20.0) -> Deadline:
@@ -42,12 +41,12 @@ async def backing(request: pytest.FixtureRequest, store_rig: StoreRig) -> AsyncI
         async with AsyncRegionKit(store_rig.topology(), local="us-east-1", bookmark_keys=[KEY]) as kit:
             await kit.create_tables()
             made = async_backing_of(kit, store="orders")
-            await made.create_tables([NOTES], within())
+            await made.create_tables([NOTES_TABLE], within())
             yield made
         return
     async with async_plain_of(store_rig) as given:
         made = async_backing_of(given, namespace="plain")
-        await made.create_tables([NOTES], within())
+        await made.create_tables([NOTES_TABLE], within())
         yield made
         await made.close()
 
@@ -151,9 +150,9 @@ async def test_a_deadline_that_passed_is_an_error_and_a_no(backing: AsyncBacking
 
 async def test_tables_are_made_once_and_their_versions_kept(backing: AsyncBacking) -> None:
     """Again is nothing; another version is an error that names it."""
-    await backing.create_tables([NOTES], within())
+    await backing.create_tables([NOTES_TABLE], within())
     with pytest.raises(ConfigurationError, match="version 1, and this regionkit needs 2"):
-        await backing.create_tables([Table("testing", "notes", 2)], within())
+        await backing.create_tables([NEWER_NOTES_TABLE], within())
 
 
 async def test_the_owner_is_told(backing: AsyncBacking) -> None:
@@ -184,7 +183,7 @@ async def test_messages_are_for_sql(backing: AsyncBacking, store_rig: StoreRig) 
             with pytest.raises(ConfigurationError, match="takes no SQL messages"):
                 await unit.message([Statement("SELECT 1")])
             return
-        answers = await unit.message([Statement("SELECT 1"), Statement("SELECT item FROM orders WHERE id = 7")])
+        answers = await unit.message([Statement("SELECT 1"), Statement("SELECT value FROM things WHERE name = '7'")])
     assert [[str(cell) for row in a.rows for cell in row] for a in answers] == [["1"], ["h"]]
 
 

@@ -23,6 +23,10 @@ class AsyncRouted(Protocol):
         """The block's connection, from inside SQLAlchemy. `shown`: the user gets to hold it."""
         ...
 
+    def before_commit(self) -> None:
+        """Raise where only the block's end may commit: before the Session does anything, so that it stays usable."""
+        ...
+
 
 class _Over:
     """Stands in a Session whose block has ended: its connection may serve another block by now."""
@@ -33,6 +37,9 @@ class _Over:
             why="the block's connection was given back with its end.",
             fix="run statements inside the block; objects it loaded may be looked at after it.",
         )
+
+    def before_commit(self) -> None:
+        """Its connection is gone: `connection_now` says so."""
 
 
 OVER: AsyncRouted = _Over()
@@ -47,6 +54,11 @@ class AsyncRoutedSession(orm.Session):
     def get_bind(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
         """The block's connection, whatever is asked for: one block is one endpoint."""
         return self.routed.connection_now(shown="clause" not in kwargs and "mapper" not in kwargs)
+
+    def commit(self) -> None:
+        """As SQLAlchemy's, where the block allows it."""
+        self.routed.before_commit()
+        super().commit()
 
     def connection(self, *args: Any, **kwargs: Any) -> sqlalchemy.Connection:
         """The block's Connection, for the user to hold: it serves no other block afterwards."""

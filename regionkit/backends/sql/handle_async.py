@@ -64,6 +64,11 @@ class AsyncSqlHandle:
             self._checkout.keeps = False
         return connection
 
+    def before_commit(self) -> None:
+        """Raise where only the block's end may commit."""
+        if self._checkout is not None:
+            self._checkout.driver.require_own_end()
+
     def connection(self) -> sqlalchemy.Connection:
         """The block's connection, in its transaction. From inside SQLAlchemy, or when it is there already."""
         return self.session.connection() if self.session is not None else self.connection_now()

@@ -3,7 +3,7 @@
 1. The engine makes each connection (its URL, creator, listeners, TLS); then it is detached from the engine's pool, and is ours:
    waits end at the deadline, COMMIT brings its position, a connection on which an answer may still come is closed. The engine
    is never disposed of, and none of its pooled connections is kept.
-2. What we change for that is the class of the driver's connection, so only drivers that we know are taken. mysqlclient, asyncpg,
+2. For that the driver's connection becomes one of our classes, so only drivers that we know are taken. mysqlclient, asyncpg,
    pg8000 and others serve routing and `enlist`, where no wait has to be ended.
 3. How long making a connection may take is the engine's to say (`connect_timeout`, `pool_timeout`).
 4. SQLite is opened anew by its path: its connections are of a class that can not be changed.
@@ -84,9 +84,9 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         connection = pooled.dbapi_connection
         try:
             if self._driver.startswith("psycopg"):
-                _adopt_postgres(connection, named.get("options", ""))
+                connection = _adopt_postgres(connection, named.get("options", ""))
             else:
-                _adopt_mariadb(connection, named["init_command"])
+                connection = _adopt_mariadb(connection, named["init_command"])
         except BaseException:
             pooled.invalidate()
             raise
@@ -94,7 +94,8 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         return connection
 
 
-def _adopt_postgres(connection: Any, options: str) -> None:
+def _adopt_postgres(connection: Any, options: str) -> Any:
+    """Our connection over the same libpq connection."""
     import psycopg
     from psycopg.pq import ExecStatus
 
@@ -102,44 +103,45 @@ def _adopt_postgres(connection: Any, options: str) -> None:
     from regionkit.backends.sql.message_psycopg import ask, error_of
 
     driver = as_driver(connection)
-    ours = {psycopg.Connection: postgres.Bounded, psycopg.AsyncConnection: postgres.AsyncBounded}
-    _require_known(driver, ours)
+    _require_known(driver, {psycopg.Connection, psycopg.AsyncConnection})
     connection.rollback()
-    driver.__class__ = ours[type(driver)]
-    driver.add_notice_handler(driver._noticed)
-    words = [word.removeprefix("-c").strip() for word in options.split("-c ") if word.strip()]
-    settings = [word.partition("=") for word in words]
-    text = ";".join(f"SET {name}='{value}'" for name, _, value in settings)
-    connection.autocommit = False
-    answer = ask(connection, text.encode())[-1]
+    made: Any = (postgres.Bounded if type(driver) is psycopg.Connection else postgres.AsyncBounded)(driver.pgconn)
+    del driver.pgconn  # it is ours now: the other object must neither use it nor complain of it
+    made.add_notice_handler(made._noticed)
+    if connection is driver:
+        connection = made
+    else:
+        connection._connection = made
+    words = [word.removeprefix("-c").strip().partition("=") for word in options.split("-c ") if word.strip()]
+    answer = ask(connection, ";".join(f"SET {name}='{value}'" for name, _, value in words).encode())[-1]
     if answer.status == ExecStatus.FATAL_ERROR:
-        raise error_of(driver, answer)
+        raise error_of(made, answer)
+    return connection
 
 
-def _adopt_mariadb(connection: Any, init_command: str) -> None:
+def _adopt_mariadb(connection: Any, init_command: str) -> Any:
+    """The connection itself, of our class."""
     import pymysql
 
     from regionkit.backends.sql import mariadb
 
-    driver = as_driver(connection)
-    ours: dict[Any, Any] = {pymysql.connections.Connection: mariadb.Bounded}
+    driver, ours = as_driver(connection), mariadb.Bounded
     if not isinstance(driver, pymysql.connections.Connection):
-        import aiomysql
-
-        ours = {aiomysql.connection.Connection: mariadb.async_bounded()}
-    _require_known(driver, ours)
+        ours = mariadb.async_bounded()
+    _require_known(driver, {ours.__bases__[-1]})
     connection.rollback()
-    driver.__class__ = ours[type(driver)]
+    driver.__class__ = ours
     cursor = connection.cursor()
     cursor.execute(init_command)
     cursor.execute("SET autocommit=0")
     cursor.close()
+    return connection
 
 
-def _require_known(driver: Any, ours: dict[Any, Any]) -> None:
-    if type(driver) not in ours:
+def _require_known(driver: Any, known: set[type]) -> None:
+    if type(driver) not in known:
         raise ConfigurationError(
             f"the engine's connections are of the class {type(driver).__name__}.",
-            why="their class is changed so that waits end at the deadline, and this one may do more than the driver's own.",
+            why="they become connections of regionkit's, whose waits end at the deadline, and this class may do more.",
             fix="let the engine make plain connections of the driver.",
         )
