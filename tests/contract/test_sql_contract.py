@@ -27,7 +27,7 @@ from regionkit import (
     UsageError,
 )
 from regionkit.backends.sql.schema import metadata
-from regionkit.core.concurrency import gather, sleep
+from regionkit.core.concurrency import Flag, gather, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement
 
@@ -548,14 +548,17 @@ def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
         engine = sqlalchemy.create_engine(rig.urls[0])
         table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_placement"]
 
+        given = Flag()
+
         def another_gives() -> None:
             with engine.begin() as connection:
                 row = {"store": "carts", "key": "c9", "home": "us-east-1", "epoch": 1, "version": 1}
                 connection.execute(table.insert().values(row))
+                given.set()
                 sleep(0.6)
 
         def give() -> Placement:
-            sleep(0.2)
+            given.wait(10.0)
             wanted = Placement("carts", "c9", "eu-west-1")
             return set_placement(backend, Deadline(shard.clock, 10.0), wanted, expected=0)
 

@@ -26,7 +26,7 @@ from regionkit import (
     UsageError,
 )
 from regionkit.backends.sql.schema import metadata
-from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.concurrency_async import AsyncFlag, agather, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement
 
@@ -547,14 +547,17 @@ async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
         engine = sqlalchemy.create_engine(rig.urls[0])
         table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_placement"]
 
+        given = AsyncFlag()
+
         async def another_gives() -> None:
             with engine.begin() as connection:
                 row = {"store": "carts", "key": "c9", "home": "us-east-1", "epoch": 1, "version": 1}
                 connection.execute(table.insert().values(row))
+                given.set()
                 await asleep(0.6)
 
         async def give() -> Placement:
-            await asleep(0.2)
+            await given.wait(10.0)
             wanted = Placement("carts", "c9", "eu-west-1")
             return await set_placement(backend, Deadline(shard.clock, 10.0), wanted, expected=0)
 

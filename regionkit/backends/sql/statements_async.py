@@ -74,7 +74,9 @@ class AsyncStatements:
             try:
                 return await adrive(run, checkout.connection)
             except Exception as error:
-                if checkout.driver.commit_state == "sent" and not isinstance(error, OutcomeUnknown):
+                if isinstance(error, OutcomeUnknown):
+                    raise commit_unanswered(self._place, error.why) from error  # an engine does not know its store
+                if checkout.driver.commit_state == "sent":
                     raise commit_unanswered(self._place, first_line(error)) from error
                 if not left or classify(error) is not Failure.ROLLED_BACK:
                     self.fail(error, what)

@@ -32,10 +32,12 @@ from regionkit import (
 )
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.records import Records
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement
+from regionkit.facts.record import Record
 from regionkit.facts.request import Kind
 from regionkit.testing import FaultProxy, crash_points
 
@@ -70,6 +72,18 @@ def topology_of(engines: list[Any], **options: Any) -> Topology:
     endpoints = [Endpoint(region, role, client=e) for region, role, e in zip(REGIONS, roles, engines, strict=False)]
     store = SqlStore("orders", endpoints=endpoints, **options)
     return Topology(namespace=NAMESPACE, regions=[Region(r) for r in REGIONS], stores=[store])
+
+
+def records_of(kit: RegionKit) -> Records:
+    """The records of the owner."""
+    backend: Any = kit._store("orders").backends[0]
+    found: Records = backend.records
+    return found
+
+
+def soon() -> Deadline:
+    """A deadline."""
+    return Deadline(SYSTEM_CLOCK, 20)
 
 
 def ready(kit: RegionKit) -> None:
@@ -374,13 +388,55 @@ def test_what_is_not_promised_is_printed(kit: RegionKit) -> None:
 def test_placements_are_kept_there(kit: RegionKit) -> None:
     """By compare-and-set, as on a URL."""
     backend: Any = kit._store("orders").backends[0]
-    deadline = Deadline(SYSTEM_CLOCK, 20)
+    deadline = soon()
     one, two = Placement("carts", "k", "us-east-1", 1, 1), Placement("carts", "k", HERE, 2, 2)
     assert find_placement(backend, deadline, "carts", "k") is None
     assert set_placement(backend, deadline, one, expected=0) == one
     assert set_placement(backend, deadline, two, expected=0) == one
     assert set_placement(backend, deadline, two, expected=1) == two
     assert find_placement(backend, deadline, "carts", "k") == two
+
+
+def test_records_are_kept_there(kit: RegionKit) -> None:
+    """By compare-and-set, as on a URL: with ends, and within a block or a Core connection of its own transaction."""
+    records = records_of(kit)
+    one, two = Record("work", "k", bytes(range(256))), Record("work", "k", b"", 2)
+    assert records.get(soon(), "work", "k") is None
+    assert records.put(soon(), one, expected=0, lasts=0.3) is one
+    assert records.get(soon(), "work", "k") == one
+    assert records.put(soon(), Record("work", "k", b"lost"), expected=0) == one
+    sleep(0.4)
+    assert records.get(soon(), "work", "k") is None
+    assert records.put(soon(), one, expected=0) is one
+    with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            with s.write("orders") as db:
+                assert records.put(soon(), two, expected=1, within=db) is two
+                raise ZeroDivisionError
+        assert records.get(soon(), "work", "k") == one
+        with s.write("orders", core=True) as connection:
+            assert records.put(soon(), two, expected=1, within=connection) is two
+    assert records.get(soon(), "work", "k") == two
+    assert records.delete(soon(), "work", "k", expected=1) == two
+    assert records.delete(soon(), "work", "k", expected=2) is None
+    assert records.get(soon(), "work", "k") is None
+
+
+@pytest.mark.parametrize("strike", ["cut", "reply"])
+def test_a_record_whose_commit_is_lost_is_an_unknown_outcome(proxied: Any, strike: str) -> None:
+    """The connection broke as COMMIT was sent, or its answer never arrived."""
+    proxy, _ = proxied
+    engine = engine_of(proxy.url)
+    with RegionKit(topology_of([engine]), local="us-east-1") as kit:
+        kit.create_tables()
+        points: dict[str, Any] = {
+            "cut": {"write.before_commit": proxy.cut},
+            "reply": {"write.commit_sent": "drop_reply"},
+        }
+        with pytest.raises(OutcomeUnknown) as caught, crash_points(points[strike]):
+            records_of(kit).put(soon(), Record("work", "k", b""), expected=0)
+        assert (caught.value.committed, caught.value.store) == ("unknown", "orders")
+    engine.dispose()
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

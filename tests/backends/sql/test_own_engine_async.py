@@ -31,10 +31,12 @@ from regionkit import (
 )
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, create_async_engine
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.records_async import AsyncRecords
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement
+from regionkit.facts.record import Record
 from regionkit.facts.request import Kind
 from regionkit.testing import FaultProxy, crash_points
 
@@ -69,6 +71,18 @@ def topology_of(engines: list[Any], **options: Any) -> Topology:
     endpoints = [Endpoint(region, role, client=e) for region, role, e in zip(REGIONS, roles, engines, strict=False)]
     store = SqlStore("orders", endpoints=endpoints, **options)
     return Topology(namespace=NAMESPACE, regions=[Region(r) for r in REGIONS], stores=[store])
+
+
+def records_of(kit: AsyncRegionKit) -> AsyncRecords:
+    """The records of the owner."""
+    backend: Any = kit._store("orders").backends[0]
+    found: AsyncRecords = backend.records
+    return found
+
+
+def soon() -> Deadline:
+    """A deadline."""
+    return Deadline(SYSTEM_CLOCK, 20)
 
 
 async def ready(kit: AsyncRegionKit) -> None:
@@ -377,13 +391,55 @@ async def test_what_is_not_promised_is_printed(kit: AsyncRegionKit) -> None:
 async def test_placements_are_kept_there(kit: AsyncRegionKit) -> None:
     """By compare-and-set, as on a URL."""
     backend: Any = kit._store("orders").backends[0]
-    deadline = Deadline(SYSTEM_CLOCK, 20)
+    deadline = soon()
     one, two = Placement("carts", "k", "us-east-1", 1, 1), Placement("carts", "k", HERE, 2, 2)
     assert await find_placement(backend, deadline, "carts", "k") is None
     assert await set_placement(backend, deadline, one, expected=0) == one
     assert await set_placement(backend, deadline, two, expected=0) == one
     assert await set_placement(backend, deadline, two, expected=1) == two
     assert await find_placement(backend, deadline, "carts", "k") == two
+
+
+async def test_records_are_kept_there(kit: AsyncRegionKit) -> None:
+    """By compare-and-set, as on a URL: with ends, and within a block or a Core connection of its own transaction."""
+    records = records_of(kit)
+    one, two = Record("work", "k", bytes(range(256))), Record("work", "k", b"", 2)
+    assert await records.get(soon(), "work", "k") is None
+    assert await records.put(soon(), one, expected=0, lasts=0.3) is one
+    assert await records.get(soon(), "work", "k") == one
+    assert await records.put(soon(), Record("work", "k", b"lost"), expected=0) == one
+    await asleep(0.4)
+    assert await records.get(soon(), "work", "k") is None
+    assert await records.put(soon(), one, expected=0) is one
+    async with kit.session() as s:
+        with pytest.raises(ZeroDivisionError):
+            async with s.write("orders") as db:
+                assert await records.put(soon(), two, expected=1, within=db) is two
+                raise ZeroDivisionError
+        assert await records.get(soon(), "work", "k") == one
+        async with s.write("orders", core=True) as connection:
+            assert await records.put(soon(), two, expected=1, within=connection) is two
+    assert await records.get(soon(), "work", "k") == two
+    assert await records.delete(soon(), "work", "k", expected=1) == two
+    assert await records.delete(soon(), "work", "k", expected=2) is None
+    assert await records.get(soon(), "work", "k") is None
+
+
+@pytest.mark.parametrize("strike", ["cut", "reply"])
+async def test_a_record_whose_commit_is_lost_is_an_unknown_outcome(proxied: Any, strike: str) -> None:
+    """The connection broke as COMMIT was sent, or its answer never arrived."""
+    proxy, _ = proxied
+    engine = engine_of(proxy.url)
+    async with AsyncRegionKit(topology_of([engine]), local="us-east-1") as kit:
+        await kit.create_tables()
+        points: dict[str, Any] = {
+            "cut": {"write.before_commit": proxy.cut},
+            "reply": {"write.commit_sent": "drop_reply"},
+        }
+        with pytest.raises(OutcomeUnknown) as caught, crash_points(points[strike]):
+            await records_of(kit).put(soon(), Record("work", "k", b""), expected=0)
+        assert (caught.value.committed, caught.value.store) == ("unknown", "orders")
+    await engine.dispose()
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
