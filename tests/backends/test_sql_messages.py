@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -34,11 +32,11 @@ from regionkit.core.deadline import Deadline
 from regionkit.facts.request import Kind
 from regionkit.testing import FaultProxy
 
+IS_ASYNC = False
 HERE = "us-east-1"
 MANY = 1000
 ONE_WAY = 0.025
 """Delay of each byte through the proxy, seconds: a round trip takes twice that."""
-SERVERS = ("postgresql", "mariadb")
 
 
 def insert(number: int, tag: str = "") -> Statement:
@@ -49,19 +47,25 @@ def insert(number: int, tag: str = "") -> Statement:
 COUNT = Statement("SELECT count(*) FROM orders")
 
 
-@asynccontextmanager
-def opened(url: str, seconds: float = 30.0, *, kind: Kind = Kind.WRITE) -> Iterator[Any]:
+class Opened:
     """A checkout of a write connection, its deadline in so many seconds."""
-    store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, url)])
-    topology = Topology(namespace=NAMESPACE, regions=[Region(HERE)], stores=[store])
-    with RegionKit(topology, local=HERE) as kit:
-        kit.create_tables()
-        backend: Any = kit._store("orders").backends[0]
-        checkout = backend.check_out(kind, Deadline(SYSTEM_CLOCK, seconds), 5.0)
-        try:
-            yield checkout
-        finally:
-            checkout.release()
+
+    def __init__(self, url: str, seconds: float = 30.0) -> None:
+        store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, url)])
+        self.kit = RegionKit(Topology(namespace=NAMESPACE, regions=[Region(HERE)], stores=[store]), local=HERE)
+        self.seconds = seconds
+        self.checkout: Any = None
+
+    def __enter__(self) -> Any:
+        self.kit.__enter__()
+        self.kit.create_tables()
+        backend: Any = self.kit._store("orders").backends[0]
+        self.checkout = backend.check_out(Kind.WRITE, Deadline(SYSTEM_CLOCK, self.seconds), 5.0)
+        return self.checkout
+
+    def __exit__(self, *args: Any) -> None:
+        self.checkout.release()
+        self.kit.__exit__(*args)
 
 
 def sent(checkout: Any, *statements: Statement) -> list[Answer]:
@@ -78,7 +82,7 @@ def finish(checkout: Any, how: str = "commit") -> None:
 
 def test_each_statement_has_its_answer(rig: Rig) -> None:
     """Rows as the driver decodes them, rows changed, tags where the server tells them; all of it one transaction."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         answers = sent(
             checkout,
             insert(1, "INSERT" if rig.server == "postgresql" else ""),
@@ -103,7 +107,7 @@ def test_each_statement_has_its_answer(rig: Rig) -> None:
 
 def test_it_goes_on_in_the_transaction(rig: Rig) -> None:
     """Statements before, message, statements after: one transaction, rolled back together."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         drive(checkout.connection.execute, text(insert(1).text))
         assert (sent(checkout, insert(2), COUNT))[1].rows == ((2,),)
         drive(checkout.connection.execute, text(insert(3).text))
@@ -114,7 +118,7 @@ def test_it_goes_on_in_the_transaction(rig: Rig) -> None:
 
 def test_an_error_in_the_middle_ends_the_message(rig: Rig) -> None:
     """Nothing behind it is done and nothing is unread: the next statement gets its own answer."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         sent(checkout, insert(1))
         finish(checkout)
         with pytest.raises(sqlalchemy.exc.IntegrityError):
@@ -129,7 +133,7 @@ def test_an_error_in_the_middle_ends_the_message(rig: Rig) -> None:
 
 def test_the_one_that_failed_first_counts(rig: Rig) -> None:
     """What went before it in an open transaction is still there on MariaDB and SQLite, and is undone on PostgreSQL."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         with pytest.raises(sqlalchemy.exc.DBAPIError, match="nothere"):
             sent(checkout, insert(1), Statement("SELECT * FROM nothere"), Statement("SELECT * FROM norhere"))
         if rig.server != "postgresql":
@@ -138,7 +142,7 @@ def test_the_one_that_failed_first_counts(rig: Rig) -> None:
 
 def test_a_text_of_several_statements_is_refused(rig: Rig) -> None:
     """Before it is done, or by the answer too many; the connection is as before."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         with pytest.raises((UsageError, sqlalchemy.exc.DBAPIError)):
             sent(checkout, Statement("SELECT 1; SELECT 2"), Statement("SELECT 3"))
         finish(checkout, "rollback")
@@ -146,8 +150,10 @@ def test_a_text_of_several_statements_is_refused(rig: Rig) -> None:
 
 
 def test_nobody_elses_text_is_several_statements(mariadb_rig: Rig) -> None:
-    """The switch was for the message: a statement with another one behind it is an error before and after, also behind one."""
-    with opened(mariadb_rig.urls[0]) as checkout:
+    """The switch was for the message: a statement with another one behind it is an error before it and after."""
+    if IS_ASYNC:
+        pytest.skip("aiomysql lets statements be several on every connection that it makes")
+    with Opened(mariadb_rig.urls[0]) as checkout:
         for _ in range(2):
             with pytest.raises(sqlalchemy.exc.ProgrammingError):
                 drive(checkout.connection.execute, text("SELECT 1; SELECT 2"))
@@ -163,14 +169,22 @@ def test_compound_statements_are_one(rig: Rig) -> None:
         "mariadb": "CREATE OR REPLACE PROCEDURE twice() BEGIN SET @a = 1; SET @b = 2; END",
         "sqlite": "CREATE TRIGGER t AFTER DELETE ON orders BEGIN SELECT 1; SELECT 2; END",
     }[rig.server]
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         answers = sent(checkout, Statement(body + ";"), Statement("SELECT 5"))
         assert answers[1].rows == ((5,),)
 
 
+def test_copy_has_no_place_in_a_message(postgresql_rig: Rig) -> None:
+    """It is refused, and the connection is closed."""
+    with Opened(postgresql_rig.urls[0]) as checkout:
+        with pytest.raises(sqlalchemy.exc.NotSupportedError, match="closed"):
+            sent(checkout, Statement("SELECT 1"), Statement("COPY orders FROM STDIN"), COUNT)
+        assert checkout.connection.invalidated
+
+
 def test_commit_of_an_aborted_transaction_is_told(postgresql_rig: Rig) -> None:
     """PostgreSQL answers it with ROLLBACK, and no error."""
-    with opened(postgresql_rig.urls[0]) as checkout:
+    with Opened(postgresql_rig.urls[0]) as checkout:
         with pytest.raises(sqlalchemy.exc.DBAPIError):
             sent(checkout, insert(1), Statement("SELECT 1/0"))
         with pytest.raises(TransactionRolledBack):
@@ -183,7 +197,7 @@ def test_commit_of_an_aborted_transaction_is_told(postgresql_rig: Rig) -> None:
 
 def test_a_commit_in_a_message_counts(rig: Rig) -> None:
     """BEGIN to COMMIT in one message; without COMMIT's answer the outcome is unknown."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         sent(checkout, insert(1), Statement("COMMIT", "COMMIT"))
         assert (rig.count(), checkout.driver.commits, checkout.driver.unknown) == (1, 1, False)
         finish(checkout)
@@ -194,7 +208,7 @@ def test_a_commit_in_a_message_counts(rig: Rig) -> None:
 
 def test_a_held_transaction_is_not_ended(rig: Rig) -> None:
     """Neither by a message nor by whoever types; the block's own end does."""
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         sent(checkout, insert(1))
         checkout.driver.hold("the position of an inbox stands in it.")
         for ending in ("COMMIT", "ROLLBACK", "/* now */ commit"):
@@ -204,7 +218,7 @@ def test_a_held_transaction_is_not_ended(rig: Rig) -> None:
         finish(checkout, "rollback")
         assert rig.count() == 0
     for how in ("commit", "rollback"):
-        with opened(rig.urls[0]) as checkout:
+        with Opened(rig.urls[0]) as checkout:
             sent(checkout, insert(1))
             checkout.driver.hold("the position of an inbox stands in it.")
             with pytest.raises(UsageError, match="ended its own"):
@@ -225,7 +239,7 @@ def test_notices_arrive(rig: Rig) -> None:
     }
     if rig.server == "sqlite":
         pytest.skip("SQLite warns of nothing")
-    with opened(rig.urls[0]) as checkout:
+    with Opened(rig.urls[0]) as checkout:
         answers = sent(checkout, Statement("SELECT 1"), warns[rig.server], Statement("SELECT 2"))
         notices = [notice for answer in answers for notice in answer.notices]
         assert notices == ["WARNING: careful" if rig.server == "postgresql" else "1 warning"]
@@ -234,8 +248,8 @@ def test_notices_arrive(rig: Rig) -> None:
 
 def test_a_thousand_statements_in_a_message(rig: Rig) -> None:
     """All answered, in their order."""
-    with opened(rig.urls[0]) as checkout:
-        inserts = [insert(number) for number in range(MANY)]
+    with Opened(rig.urls[0]) as checkout:
+        inserts = [insert(number + 1) for number in range(MANY)]
         answers = sent(checkout, *inserts)
         assert [answer.count for answer in answers] == [1] * MANY
         answers = sent(checkout, *[Statement(f"SELECT {number}, '{'x' * 1000}'") for number in range(MANY)])
@@ -246,7 +260,7 @@ def test_a_thousand_statements_in_a_message(rig: Rig) -> None:
 
 def test_a_message_larger_than_a_packet(mariadb_rig: Rig) -> None:
     """MariaDB's packets end at 16 MiB: what is larger goes in several, or is refused with its own words."""
-    with opened(mariadb_rig.urls[0]) as checkout:
+    with Opened(mariadb_rig.urls[0]) as checkout:
         most = int((sent(checkout, Statement("SELECT @@max_allowed_packet")))[0].rows[0][0])
         size = (1 << 24) + 1000
         statements = [Statement(f"SELECT LENGTH('{'x' * size}')"), Statement("SELECT 2")]
@@ -261,13 +275,13 @@ def test_a_message_larger_than_a_packet(mariadb_rig: Rig) -> None:
 
 def test_a_message_takes_one_round_trip(proxy: FaultProxy) -> None:
     """With its BEGIN, and on MariaDB with the switch that lets statements be several."""
-    with opened(proxy.url) as checkout:
+    with Opened(proxy.url) as checkout:
         proxy.latency(ONE_WAY)
-        for number in range(2):
+        for number in (1, 2):
             started = time.monotonic()
             answers = sent(checkout, insert(number), COUNT, COUNT, COUNT)
             took = time.monotonic() - started
-            assert answers[3].rows == ((number + 1,),)
+            assert answers[3].rows == ((number,),)
             assert 2 * ONE_WAY <= took < 3.5 * ONE_WAY, f"{took / (2 * ONE_WAY):.1f} round trips"
         started = time.monotonic()
         finish(checkout)
@@ -277,7 +291,7 @@ def test_a_message_takes_one_round_trip(proxy: FaultProxy) -> None:
 
 def test_a_frozen_server_is_left_at_the_deadline(proxy: FaultProxy) -> None:
     """The connection is closed, and the error says that it was the deadline."""
-    with opened(proxy.url, 1.0) as checkout:
+    with Opened(proxy.url, 1.0) as checkout:
         sent(checkout, insert(1))
         proxy.freeze()
         started = time.monotonic()
@@ -291,7 +305,7 @@ def test_a_frozen_server_is_left_at_the_deadline(proxy: FaultProxy) -> None:
 
 def test_a_commit_without_an_answer_is_unknown(proxy: FaultProxy) -> None:
     """It may have been done."""
-    with opened(proxy.url) as checkout:
+    with Opened(proxy.url) as checkout:
         sent(checkout, insert(1))
         proxy.drop_replies()
         with pytest.raises(OutcomeUnknown):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pymysql
-from pymysql.constants import CLIENT, COMMAND
+from pymysql.constants import CLIENT, COMMAND, CR
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.classify import is_unknown_at_commit
@@ -74,7 +74,9 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
             _read_switched(driver, wait)
     except BaseException as error:
         driver.close() if hasattr(driver, "_reader") else driver._force_close()
-        raise failed or error from None
+        if failed is None or not isinstance(error, Exception):
+            raise
+        raise pymysql.err.OperationalError(CR.CR_SERVER_LOST, f"the server closed the connection: {failed}") from failed
     if failed is not None:
         raise failed
     if len(answers) != len(statements):
