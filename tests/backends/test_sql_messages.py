@@ -4,80 +4,31 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 import sqlalchemy
-from fix_rigs import NAMESPACE, Rig
+from fix_messages import Opened, finish, insert, sent
+from fix_rigs import Rig
 from sqlalchemy import text
 
 from regionkit import (
-    Endpoint,
     OutcomeUnknown,
-    Region,
-    RegionKit,
-    Role,
-    SqlStore,
-    Topology,
     TransactionRolledBack,
     UsageError,
 )
 from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.classify import classify
-from regionkit.backends.sql.message import message
-from regionkit.contract.message import Answer, Statement
+from regionkit.contract.message import Statement
 from regionkit.contract.outcomes import Failure
-from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.deadline import Deadline
-from regionkit.facts.request import Kind
 from regionkit.testing import FaultProxy
 
 IS_ASYNC = False
-HERE = "us-east-1"
 MANY = 1000
 ONE_WAY = 0.025
 """Delay of each byte through the proxy, seconds: a round trip takes twice that."""
 
 
-def insert(number: int, tag: str = "") -> Statement:
-    """One more order."""
-    return Statement(f"INSERT INTO orders (id, item) VALUES ({number}, 'tea')", tag)
-
-
 COUNT = Statement("SELECT count(*) FROM orders")
-
-
-class Opened:
-    """A checkout of a write connection, its deadline in so many seconds."""
-
-    def __init__(self, url: str, seconds: float = 30.0) -> None:
-        store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, url)])
-        self.kit = RegionKit(Topology(namespace=NAMESPACE, regions=[Region(HERE)], stores=[store]), local=HERE)
-        self.seconds = seconds
-        self.checkout: Any = None
-
-    def __enter__(self) -> Any:
-        self.kit.__enter__()
-        self.kit.create_tables()
-        backend: Any = self.kit._store("orders").backends[0]
-        self.checkout = backend.check_out(Kind.WRITE, Deadline(SYSTEM_CLOCK, self.seconds), 5.0)
-        return self.checkout
-
-    def __exit__(self, *args: Any) -> None:
-        self.checkout.release()
-        self.kit.__exit__(*args)
-
-
-def sent(checkout: Any, *statements: Statement) -> list[Answer]:
-    """Send them in one message."""
-    answers: list[Answer] = drive(message, checkout.connection, statements)
-    return answers
-
-
-def finish(checkout: Any, how: str = "commit") -> None:
-    """End the transaction."""
-    checkout.driver.finishing = True
-    drive(getattr(checkout.connection, how))
 
 
 def test_each_statement_has_its_answer(rig: Rig) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from fix_messages_async import AsyncOpened, insert, sent
 from fix_rigs import Rig
-from test_sql_messages_async import AsyncOpened, insert, sent
 
 from regionkit.contract.message import Statement
 

@@ -32,6 +32,9 @@ SEVERAL, SINGLE = b"\x00\x00", b"\x01\x00"
 CLIENT_CODES = range(2000, 3000)
 """Error numbers that the client's side makes up: the server uses those below and above."""
 
+LAST_WORDS = (1053, 1153, 1184, 1927)
+"""After these the server closes: ER_SERVER_SHUTDOWN, NET_PACKET_TOO_LARGE, NEW_ABORTING_CONNECTION, CONNECTION_KILLED."""
+
 
 def answered(driver: Any, error: Exception) -> bool:
     """Whether an error is the server's answer, one that tells what became of a COMMIT."""
@@ -70,6 +73,8 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
             if error.args[:1] == () or error.args[0] in CLIENT_CODES:
                 raise
             failed = error
+            if error.args[0] in LAST_WORDS:
+                raise
         if switches:
             _read_switched(driver, wait)
     except BaseException as error:
