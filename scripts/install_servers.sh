@@ -13,6 +13,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 command -v mariadb >/dev/null || missing+=(mariadb-client-core)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v openssl >/dev/null || missing+=(openssl) # certificates of the tests
+command -v gdb >/dev/null || missing+=(gdb) # stops a server between two steps
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
   libraries=$(ldconfig -p)
   [[ $libraries == *libcurl.so.4* ]] || missing+=(libcurl4)

@@ -19,7 +19,7 @@ import sqlalchemy
 
 from regionkit.backends.sql.driver import DriverState, as_driver, swallowed
 from regionkit.contract.message import Answer, Statement
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
 __all__ = ["message"]
 
@@ -34,6 +34,8 @@ _ADAPTERS = MappingProxyType(
     }
 )
 """By the driver's name at SQLAlchemy: the module `message_...` that speaks to it."""
+MOST_SHOWN = 200
+"""Characters of a message that an error shows."""
 _NESTED = re.compile(r"/\*|\*/")
 
 
@@ -104,12 +106,19 @@ def _committed(connection: Any, adapter: Any, state: DriverState, send: Callable
 
 
 def _send(connection: Any, adapter: Any, sent: Sequence[Statement]) -> list[Answer]:
+    under = connection.connection.dbapi_connection
     try:
-        answers: list[Answer] = adapter.send(connection.connection.dbapi_connection, sent)
+        answers: list[Answer] = adapter.send(under, sent)
+    except RegionKitError:
+        raise
     except BaseException as error:
         if isinstance(error, Exception) and hasattr(connection, "refused"):
             connection.refused(error)
-        connection._handle_dbapi_exception(error, "; ".join(s.text for s in sent), None, None, None)
+        try:
+            connection._handle_dbapi_exception(error, _shown(sent), None, None, None)
+        finally:
+            if not connection.invalidated and _closed(as_driver(under)):
+                connection.invalidate(error)
         raise
     for statement, answer in zip(sent, answers, strict=True):
         if statement.tag and answer.tag and answer.tag != statement.tag:
@@ -121,6 +130,15 @@ def _send(connection: Any, adapter: Any, sent: Sequence[Statement]) -> list[Answ
                 fix="look at the statement's text.",
             )
     return answers
+
+
+def _closed(driver: Any) -> bool:
+    return bool(driver.closed) if hasattr(driver, "closed") else not getattr(driver, "open", True)
+
+
+def _shown(sent: Sequence[Statement]) -> str:
+    first = sent[0].text[:MOST_SHOWN]
+    return first if len(sent) == 1 else f"{first} (and {len(sent) - 1} more)"
 
 
 def _significant(text: str, server: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, generators
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import as_driver
@@ -28,6 +28,7 @@ __all__ = ["answered", "ask", "error_of", "rows", "send"]
 SEPARATOR = "\n;\n"
 """Between statements: a comment at the end of one must not swallow it."""
 COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+BEGINNINGS = ("BEGIN", "START")
 COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
 
@@ -99,7 +100,7 @@ def rows(result: Any) -> list[list[str | None]]:
 
 
 def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]:
-    """Send statements, none of them empty, in one message: one answer to each.
+    """Send statements, none of them empty, in one message: one answer to each. BEGIN goes in front where psycopg would send it.
 
     Raises:
         psycopg.Error: the server's, to the first statement that failed.
@@ -107,10 +108,17 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     """
     driver = as_driver(dbapi_connection)
     notices: list[tuple[int, str]] = []
-    text = SEPARATOR.join(statement.text for statement in statements)
-    results = ask(dbapi_connection, text.encode(driver.info.encoding), notices)
+    texts = [statement.text for statement in statements]
+    idle = driver.pgconn.transaction_status == TransactionStatus.IDLE
+    begins = idle and not driver.autocommit and texts[0].split(None, 1)[0].upper() not in BEGINNINGS
+    if begins:
+        texts.insert(0, driver._get_tx_start_command().decode())
+    results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding), notices)
     if results and results[-1].status == ExecStatus.FATAL_ERROR:
         raise error_of(driver, results[-1])
+    if begins:
+        del results[0]
+        notices = [(max(0, number - 1), notice) for number, notice in notices]
     if len(results) != len(statements):
         raise UsageError(
             f"{len(statements)} statements got {len(results)} answers.",

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pymysql
-from pymysql.constants import CLIENT, COMMAND
+from pymysql.constants import CLIENT, COMMAND, CR
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.classify import is_unknown_at_commit
@@ -31,6 +31,9 @@ SEVERAL, SINGLE = b"\x00\x00", b"\x01\x00"
 """What COM_SET_OPTION is told: MYSQL_OPTION_MULTI_STATEMENTS_ON, and _OFF."""
 CLIENT_CODES = range(2000, 3000)
 """Error numbers that the client's side makes up: the server uses those below and above."""
+
+LAST_WORDS = (1053, 1153, 1184, 1927)
+"""After these the server closes: ER_SERVER_SHUTDOWN, NET_PACKET_TOO_LARGE, NEW_ABORTING_CONNECTION, CONNECTION_KILLED."""
 
 
 def answered(driver: Any, error: Exception) -> bool:
@@ -70,11 +73,15 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
             if error.args[:1] == () or error.args[0] in CLIENT_CODES:
                 raise
             failed = error
+            if error.args[0] in LAST_WORDS:
+                raise
         if switches:
             _read_switched(driver, wait)
     except BaseException as error:
         driver.close() if hasattr(driver, "_reader") else driver._force_close()
-        raise failed or error from None
+        if failed is None or not isinstance(error, Exception):
+            raise
+        raise pymysql.err.OperationalError(CR.CR_SERVER_LOST, f"the server closed the connection: {failed}") from failed
     if failed is not None:
         raise failed
     if len(answers) != len(statements):

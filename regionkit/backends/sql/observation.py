@@ -27,10 +27,12 @@ __all__ = [
     "gtids",
     "maria_observation",
     "maria_questions",
+    "maria_shown",
     "postgres_observation",
     "postgres_questions",
     "sqlite_observation",
     "sqlite_question",
+    "standby_shown",
     "without_header",
 ]
 
@@ -49,11 +51,28 @@ _POSTGRES = """SELECT pg_is_in_recovery(), extract(epoch from pg_postmaster_star
  (SELECT system_identifier FROM pg_control_system()),
  current_setting('synchronous_standby_names') <> '',
  (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
- to_regclass('{history}') IS NOT NULL, {rows}"""
+ to_regclass('{history}') IS NOT NULL, {rows}, {shown}"""
 _POSTGRES_ROWS = """(SELECT json_agg(json_build_array(history, parent, fork, epoch, origin))
  FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
+# What a standby may have shown (`shown`) before it was asked, by the first that gives an answer. It shows a commit before it
+# counts it as replayed, so one record, the one in replay's hands, may be shown and not counted.
+# 1. The receiver streams: that record came by it, so it was received. A receiver that is begun anew counts from the start of
+#    a segment; all before that was counted as replayed by then. So: is it streaming; then the received position; then the
+#    replayed one; in this order, and only where the first is not below the second.
+# 2. Replay is paused: it waits between two records, so the replayed position, read after that was seen, is exact.
+# 3. There is more than was replayed, and no archive that a record could come from: the record was received.
+# Else (archive recovery, just restarted, the receiver gone and all replayed) nobody can tell. In this order by CASE and by
+# nesting: the planner keeps both. Columns of the receiver are NULL for accounts without pg_read_all_stats, its row is not.
+_RECEIVED = """(SELECT received FROM (SELECT pg_last_wal_receive_lsn() AS received OFFSET 0) AS r
+ WHERE received {than} pg_last_wal_replay_lsn())"""
+_SHOWN = f"""CASE WHEN pg_is_in_recovery() THEN COALESCE(
+ CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming')
+ THEN {_RECEIVED.format(than=">=")} END,
+ CASE WHEN pg_get_wal_replay_pause_state() = 'paused' THEN pg_last_wal_replay_lsn() END,
+ CASE WHEN current_setting('restore_command') = '' THEN {_RECEIVED.format(than=">")} END) - '0/0'::pg_lsn END"""
 _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
- @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows}
+ @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows},
+ @@global.log_bin, @@global.log_slave_updates
  FROM (SELECT MAX(IF(VARIABLE_NAME = 'UPTIME', VARIABLE_VALUE, NULL)) + 0 AS uptime,
  MAX(IF(VARIABLE_NAME = 'SLAVES_RUNNING', VARIABLE_VALUE, NULL)) + 0 AS slaves,
  MAX(IF(VARIABLE_NAME = 'RPL_SEMI_SYNC_MASTER_STATUS', VARIABLE_VALUE, NULL)) AS semi,
@@ -84,26 +103,33 @@ def gtids(text: str | None) -> Gtids:
 def postgres_questions(history: str) -> tuple[str, str]:
     """What PostgreSQL is asked: with the rows of the history table, and without."""
     rows = _POSTGRES_ROWS.format(history=history)
-    return _POSTGRES.format(history=history, rows=rows), _POSTGRES.format(history=history, rows="NULL")
+    with_rows, without = (_POSTGRES.format(history=history, rows=told, shown=_SHOWN) for told in (rows, "NULL"))
+    return with_rows, without
 
 
 def postgres_observation(answer: Sequence[str | None], sent_at: float, rtt: float) -> Observation:
     """Its answer, as texts; "t" or "true" is yes."""
-    recovering, started, position, wal_file, follows, system, synchronous, waiting, _, history = answer
+    recovering, started, position, wal_file, follows, system, synchronous, waiting, _, history, shown = answer
     replica = recovering in ("t", "true")
     timeline = int(wal_file[:8], 16) if wal_file else int(follows) if follows else 0
-    reached = int(position or 0)
+    reached = int(position or 0) if replica else without_header(int(position or 0))
     return Observation(
         role=Role.REPLICA if replica else Role.PRIMARY,
         incarnation=started or "",
         lineage=history_rows(history),
         origin=f"{system}:{timeline}" if timeline else "",
-        reached=reached if replica else without_header(reached),
+        reached=reached,
         sent_at=sent_at,
         rtt=rtt,
         synchronous=synchronous in ("t", "true"),
         waiting=int(waiting or 0) > 0,
+        shown=standby_shown(shown) if replica else reached,  # the owner counts a commit before it shows it
     )
+
+
+def standby_shown(told: str | None) -> int | None:
+    """What a standby may have shown, as it told it; None where nobody can tell."""
+    return int(told) if told else None
 
 
 class ServerRuns:
@@ -128,7 +154,7 @@ def maria_questions(history: str) -> tuple[str, str]:
 
 def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
     """Its answer; `run` is told by its third and fourth column, once for a connection."""
-    read_only, server, _, _, applied, written, state, slaves, semi, waits, history = answer
+    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, logs, logs_applied = answer
     replica = bool(read_only) or bool(slaves)
     position = gtids(applied) if replica else later(gtids(applied), gtids(written))
     return Observation(
@@ -141,7 +167,22 @@ def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: floa
         rtt=rtt,
         synchronous=bool(semi),
         waiting=bool(waits),
+        shown=maria_shown(gtids(applied), gtids(written)) if logs and (logs_applied or not replica) else None,
     )
+
+
+def maria_shown(applied: Gtids, written: Gtids) -> Gtids:
+    """What a server that logs all it does may have shown: the newest of each domain, applied and logged together.
+
+    1. A commit is written to the binary log, and counted there, before the engine shows it; `gtid_slave_pos` counts it after.
+    2. A replica that had taken over the position of a backup may have an empty log: its `gtid_slave_pos` covers what is in it.
+    3. Earlier ones of other servers in a domain are not named: a copy made from a backup could never prove them.
+    """
+    newest: dict[int, tuple[int, int, int]] = {}
+    for gtid in (*applied, *written):
+        if gtid[2] > newest.get(gtid[0], (0, 0, -1))[2]:
+            newest[gtid[0]] = gtid
+    return tuple(sorted(newest.values()))
 
 
 def sqlite_question(namespace: str, history: str) -> str:
@@ -167,4 +208,5 @@ def sqlite_observation(answer: Sequence[Any], me: str, inode: str, sent_at: floa
         reached=position,
         sent_at=sent_at,
         rtt=rtt,
+        shown=position,  # it stands in the database, and is shown with what it counts
     )

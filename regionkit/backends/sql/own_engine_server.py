@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN_ENGINE_SERVERS", "OwnEngineServer"]
 
-COLUMNS = 10
+COLUMNS = 11
 """Columns of PostgreSQL's answer."""
 KEEPS = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES", "(", "SAVEPOINT", "RELEASE"}
