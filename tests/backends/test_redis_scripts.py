@@ -80,6 +80,13 @@ def way(request: pytest.FixtureRequest, redis_store_rig: RedisRig) -> Iterator[W
     made.close()
 
 
+def before_7(servers: Any) -> bool:
+    """Whether the server knows no read-only scripts."""
+    with servers.primary.client(decode_responses=True) as client:
+        about: Any = client.info("server")
+    return int(about["redis_version"].partition(".")[0]) < 7
+
+
 def calls(client: redis.Redis, command: str) -> int:
     """How often a server ran a command."""
     found: Any = client.info("commandstats")
@@ -170,6 +177,8 @@ def test_a_read_only_run_writes_nothing(
     """At a primary, where the script could."""
     monkeypatch.setenv("REGIONKIT_TEST_PROVIDERS", provider)
     servers = own_redis(0)
+    if before_7(servers):
+        pytest.skip("this server runs read-only scripts as any")
     way = Way(servers.primary.url, name)
     with pytest.raises(REFUSED, match="read-only"):
         way.run(PUT, ["k"], [0, 1, b"v", ""], read_only=True)
@@ -181,7 +190,9 @@ def test_a_read_only_run_writes_nothing(
 @pytest.mark.parametrize("name", ["connection", "client"])
 def test_a_server_without_read_only_scripts_runs_them_as_any(own_redis: Any, name: str) -> None:
     """As Redis 6.2; it is asked once through a client."""
-    servers = own_redis(0, settings=("--rename-command", "EVALSHA_RO", "", "--rename-command", "EVAL_RO", ""))
+    servers = own_redis(0)
+    if not before_7(servers):
+        servers = own_redis(0, settings=("--rename-command", "EVALSHA_RO", "", "--rename-command", "EVAL_RO", ""))
     way = Way(servers.primary.url, name)
     for _ in range(2):
         assert way.run(DELETE, ["none"], [5], read_only=True) == [None, None]

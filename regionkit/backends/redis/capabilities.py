@@ -19,7 +19,7 @@ CAPABILITIES = Capabilities(
         "The account needs INFO and HVALS beside its own commands; EVALSHA and EVAL for keyed writes, history and records.",
         "In a read block the client refuses what is not known to read; on a replica the server refuses writes too.",
         "A keyed write types with a pipeline that runs as one script; a command that fails ends it, and what ran stays.",
-        "Markers and history are keys: an eviction policy that takes keys without a time to live can take them.",
+        "Markers, history and records are keys: an eviction policy can take them.",
         "A restart that keeps no replication id in its snapshot is no proved successor: an operator adopts it.",
         "A replica that is told to follow another server is noticed by the next probe, not before.",
         "Cluster mode is refused: keys move there by themselves, and there is no one position.",

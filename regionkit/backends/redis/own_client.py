@@ -105,7 +105,12 @@ def _tls(given: dict[str, Any]) -> ssl.SSLContext:
         )
     context = ssl.create_default_context()
     checks = given.get("ssl_cert_reqs", "required")
-    checks = checks if isinstance(checks, ssl.VerifyMode) else _CHECKS[checks]
+    if not isinstance(checks, ssl.VerifyMode):
+        if checks not in _CHECKS:
+            raise _unusable(
+                "a client with such ssl_cert_reqs", 'it is "none", "optional", "required" or an ssl.VerifyMode'
+            )
+        checks = _CHECKS[checks]
     context.check_hostname = bool(given.get("ssl_check_hostname", True)) and checks is not ssl.CERT_NONE
     context.verify_mode = checks
     for flag in given.get("ssl_include_verify_flags") or ():

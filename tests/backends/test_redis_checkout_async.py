@@ -1,0 +1,91 @@
+"""A question on a block's connection ends at its own bound; what a server has for sure and what it may have shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import redis
+from fix_redis_endpoints import context_of
+from fix_rig_redis import RedisRig
+
+from regionkit.backends.redis.classify import classify
+from regionkit.backends.redis.endpoint_async import AsyncRedisEndpoint
+from regionkit.contract.outcomes import Failure
+from regionkit.core.clock import SystemClock
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.facts.request import Kind
+from regionkit.testing import FaultProxy
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def proxied(redis_store_rig: RedisRig) -> AsyncIterator[tuple[AsyncRedisEndpoint, FaultProxy]]:
+    """The primary, through a proxy."""
+    with FaultProxy(redis_store_rig.urls[0]) as proxy:
+        endpoint = AsyncRedisEndpoint(context_of(proxy.url))
+        yield endpoint, proxy
+        await endpoint.close()
+
+
+def within(seconds: float) -> Deadline:
+    """A block's deadline."""
+    return Deadline(SystemClock(), seconds)
+
+
+@pytest.mark.parametrize(("bound", "deadline"), [(0.3, 20.0), (20.0, 0.3), (float("inf"), 0.3)])
+async def test_a_frozen_server_ends_a_question_at_the_nearer_bound(
+    proxied: tuple[AsyncRedisEndpoint, FaultProxy], bound: float, deadline: float
+) -> None:
+    """The question's own, or the block's deadline; the connection serves nobody after it."""
+    endpoint, proxy = proxied
+    await (await endpoint.check_out(Kind.READ, within(5.0), 5.0)).release()
+    checkout = await endpoint.check_out(Kind.READ, within(deadline), 5.0)
+    proxy.freeze()
+    began = time.monotonic()
+    with pytest.raises(redis.exceptions.RedisError) as caught:
+        await checkout.observe(bound)
+    assert 0.2 < time.monotonic() - began < 1.5
+    assert classify(caught.value) is Failure.DEADLINE
+    lost = checkout.connection
+    await checkout.release()
+    proxy.heal()
+    again = await endpoint.check_out(Kind.READ, within(5.0), 5.0)
+    assert again.connection is not lost
+    await again.release()
+
+
+async def test_after_a_question_with_a_bound_the_blocks_deadline_holds(
+    proxied: tuple[AsyncRedisEndpoint, FaultProxy],
+) -> None:
+    """Neither the question's bound, nor no bound at all."""
+    endpoint, proxy = proxied
+    checkout = await endpoint.check_out(Kind.READ, within(1.2), 5.0)
+    began = time.monotonic()
+    assert (await checkout.observe(0.4)).incarnation
+    await asleep(0.5)
+    assert (await checkout.observe()).incarnation
+    proxy.freeze()
+    with pytest.raises(redis.exceptions.RedisError):
+        await checkout.observe()
+    assert 1.0 < time.monotonic() - began < 2.5
+    await checkout.release()
+    proxy.heal()
+
+
+async def test_what_was_shown_is_what_was_reached(redis_store_rig: RedisRig, own_redis: Any) -> None:
+    """A server counts in the same step as it shows; before a replica was ever attached nobody can tell."""
+    for index in (0, 1):
+        endpoint = AsyncRedisEndpoint(context_of(redis_store_rig.urls[index]))
+        observation = await endpoint.probe(1.0, 5.0)
+        assert isinstance(observation.reached, int)
+        assert observation.shown == observation.reached
+        await endpoint.close()
+    endpoint = AsyncRedisEndpoint(context_of(own_redis(0).primary.url))
+    observation = await endpoint.probe(1.0, 5.0)
+    assert (observation.reached, observation.shown) == (None, None)
+    await endpoint.close()
