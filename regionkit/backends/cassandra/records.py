@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+import random
 import uuid
 from typing import Any
 
@@ -28,7 +29,10 @@ from regionkit.facts.record import Record
 __all__ = ["CassandraRecords"]
 
 ASK_AFTER = 0.05
-"""Seconds until a change without an answer is asked for: writers that get into each other's way part meanwhile."""
+"""Seconds until a change without an answer is asked for, twice as long each time, and shortened by chance: writers that got
+into each other's way part meanwhile."""
+ASK_AT_LEAST_EVERY = 1.0
+"""Longest such pause, seconds."""
 STAYS = 0
 """Time to live of what does not end."""
 
@@ -76,6 +80,7 @@ class CassandraRecords:
     ) -> tuple[Record | None, bool]:
         """What stands after a change, and whether that is the change itself. `nonce` "": it takes away."""
         doubt: Exception | None = None
+        pause = ASK_AFTER
         while True:
             try:
                 if doubt is not None:
@@ -89,21 +94,24 @@ class CassandraRecords:
             except RegionKitError:
                 if doubt is None:
                     raise  # nothing was sent
+            else:
+                try:
+                    applied = (self._datacenter.send(opened, left, text, values, commit="QUORUM"))[0][0]
+                    if applied:
+                        return None, True
+                    if doubt is None:
+                        return (self._standing(deadline, record.kind, record.key))[0], False
+                    continue
+                except InvalidRequest as error:
+                    raise no_records(self._datacenter.context, str(error)) from error
+                except Exception as error:
+                    if doubt is None and is_certain(error, conditional=True):
+                        raise self._datacenter.translated(error) from error
+                    doubt = doubt or error
+            if deadline.remaining() <= pause:
                 break
-            try:
-                applied = (self._datacenter.send(opened, left, text, values, commit="QUORUM"))[0][0]
-            except InvalidRequest as error:
-                raise no_records(self._datacenter.context, str(error)) from error
-            except Exception as error:
-                if doubt is None and is_certain(error, conditional=True):
-                    raise self._datacenter.translated(error) from error
-                doubt = doubt or error
-                sleep(ASK_AFTER)
-                continue
-            if applied:
-                return None, True
-            if doubt is None:
-                return (self._standing(deadline, record.kind, record.key))[0], False
+            sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2.0 * pause, ASK_AT_LEAST_EVERY)
         why = f"{first_line(doubt)}; and what stands there now does not tell whether it was made."
         raise change_unanswered(self._datacenter.context, why) from doubt
 

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pymongo.errors import CollectionInvalid, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -33,6 +33,8 @@ __all__ = ["MongoKept", "marker_of"]
 
 MAJORITY = WriteConcern("majority")
 LINEARIZABLE = ReadConcern("linearizable")
+EXISTS = 48
+"""NamespaceExists: the collection is there already."""
 
 
 def marker_of(document: dict[str, Any]) -> Marker:
@@ -66,8 +68,11 @@ class MongoKept:
         with limited(deadline.require("making the collections")):
             for table in check_versions(namespace, wanted, self._versions()):
                 collection = self._collection(table_name(namespace, table.name))
-                with contextlib.suppress(CollectionInvalid):  # it is there
-                    collection.database.create_collection(collection.name, check_exists=True)
+                try:
+                    collection.database.create_collection(collection.name, check_exists=False)
+                except OperationFailure as error:
+                    if error.code != EXISTS:
+                        raise
                 for field, options in table.definition("mongo"):
                     collection.create_index(field, **options)
                 with contextlib.suppress(

@@ -16,7 +16,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pymongo.errors import CollectionInvalid, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -32,6 +32,8 @@ __all__ = ["AsyncMongoKept", "marker_of"]
 
 MAJORITY = WriteConcern("majority")
 LINEARIZABLE = ReadConcern("linearizable")
+EXISTS = 48
+"""NamespaceExists: the collection is there already."""
 
 
 def marker_of(document: dict[str, Any]) -> Marker:
@@ -65,8 +67,11 @@ class AsyncMongoKept:
         with limited(deadline.require("making the collections")):
             for table in check_versions(namespace, wanted, await self._versions()):
                 collection = self._collection(table_name(namespace, table.name))
-                with contextlib.suppress(CollectionInvalid):  # it is there
-                    await collection.database.create_collection(collection.name, check_exists=True)
+                try:
+                    await collection.database.create_collection(collection.name, check_exists=False)
+                except OperationFailure as error:
+                    if error.code != EXISTS:
+                        raise
                 for field, options in table.definition("mongo"):
                     await collection.create_index(field, **options)
                 with contextlib.suppress(

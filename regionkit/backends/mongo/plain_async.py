@@ -22,10 +22,10 @@ __all__ = ["dial_of_client"]
 
 MECHANISMS = frozenset({"DEFAULT", "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN", "MONGODB-X509"})
 """Which need a name, a password or a certificate and nothing else; others ask a callback, a ticket cache or a cloud."""
-_TLS = (
-    *("tlscafile", "tlscertificatekeyfile", "tlscertificatekeyfilepassword", "tlscrlfile", "tlsinsecure"),
-    *("tlsallowinvalidcertificates", "tlsallowinvalidhostnames", "tlsdisableocspendpointcheck"),
-)
+_FILES = ("tlscafile", "tlscertificatekeyfile", "tlscertificatekeyfilepassword", "tlscrlfile")
+_WEAKER = ("tlsallowinvalidcertificates", "tlsallowinvalidhostnames", "tlsdisableocspendpointcheck")
+_WEAKEST = ("tlsinsecure",)
+"""Means all the weaker ones, and may not stand beside them."""
 
 
 def dial_of_client(context: EndpointContext[MongoStore], database: Any) -> Dial:
@@ -79,7 +79,8 @@ def _tls(client: AsyncMongoClient[Any]) -> dict[str, Any]:
     api = {} if given.get("server_api") is None else {"server_api": given["server_api"]}
     if client.options.pool_options._ssl_context is None:
         return api
-    return api | {"tls": True} | {name: given[name] for name in _TLS if given.get(name) is not None}
+    names = _FILES + (_WEAKEST if given.get("tlsinsecure") else _WEAKER)
+    return api | {"tls": True} | {name: given[name] for name in names if given.get(name) is not None}
 
 
 def _refused(context: EndpointContext[MongoStore], why: str, fix: str) -> ConfigurationError:
