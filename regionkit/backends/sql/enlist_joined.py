@@ -154,9 +154,10 @@ class SqlEnlisted:
             return
         try:
             self._run(session)
-        except BaseException:
+        except BaseException as error:
             root = self._root()
             if root is not None and root.is_active:
+                self._cut_short(error)
                 try:
                     root._connection_rollback_impl()  # tells, too
                 finally:
@@ -216,7 +217,8 @@ class SqlEnlisted:
                     why="a statement in it failed and the error was swallowed.",
                     fix="let errors of statements end the transaction, or put what may fail into begin_nested().",
                 )
-        except BaseException:
+        except BaseException as error:
+            self._cut_short(error)
             self._undo(rollback)
             raise
 
@@ -265,6 +267,12 @@ class SqlEnlisted:
             self._end("unknown" if doubt or self._stage != "open" else "no")
             raise
         self._end("unknown" if doubt else "no")
+
+    def _cut_short(self, error: BaseException) -> None:
+        """A cancellation waits for no server: without its connection nothing commits."""
+        connection = self._connection()
+        if not isinstance(error, Exception) and connection is not None and not connection.closed:
+            connection.invalidate(error)
 
     def _undo(self, rollback: Callable[[], None]) -> None:
         """Nothing was committed: see to it that nothing will be. SQLAlchemy sends no ROLLBACK after a COMMIT that failed."""

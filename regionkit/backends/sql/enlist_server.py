@@ -128,7 +128,7 @@ def _asked(connection: Any) -> State:
     cursor = proxied.cursor()
     try:
         cursor.execute(question)
-        rows = cursor.fetchall() if cursor.description else ()
+        rows: Any = cursor.fetchall() if cursor.description else ()
     except Exception:  # aborted, or lost: its COMMIT can not do anything
         return "failed"
     finally:
