@@ -77,9 +77,10 @@ def _resolved(target: Any) -> tuple[sqlalchemy.Connection, orm.Session | None]:
     begun: Any = target.get_transaction()
     if begun is None and not target.autobegin:
         raise UsageError("the session has no transaction.", fix="begin one: with session.begin().")
-    if waits and not in_greenlet() and (begun is None or not begun._connections):
+    innermost: Any = target.get_nested_transaction() or begun
+    if waits and not in_greenlet() and (begun is None or not innermost._connections):
         raise UsageError(
-            "the AsyncSession has no connection yet, and enlist() can not wait for one.",
+            "the AsyncSession (or its savepoint) has no connection yet, and enlist() can not wait for one.",
             fix="await session.run_sync(enlist), or await session.connection() first.",
         )
     return target.connection(), target
