@@ -635,3 +635,75 @@ def test_transactions_that_are_not_joined_are_sqlalchemys(engine: sqlalchemy.Eng
         other.rollback()
         connection.rollback()
         assert type(connection.begin()) is RootTransaction
+
+
+def test_listeners_of_the_applications(engine: sqlalchemy.Engine) -> None:
+    """They may join, and register, inside of the commit: earlier or later than ours, in the flush, at the session itself."""
+    seen: list[str] = []
+
+    def register(name: str, session: orm.Session) -> None:
+        joined = enlist(session)
+        joined.before_commit(lambda: seen.append(name))
+        joined.on_outcome(lambda outcome: seen.append(f"{name}: {outcome}"))
+
+    def early(session: orm.Session) -> None:
+        register("early", session)
+
+    def late(session: orm.Session) -> None:
+        register("late", session)
+
+    def flushed(session: orm.Session, _: Any) -> None:
+        register("flushed", session)
+
+    with orm.Session(engine) as session:
+        sqlalchemy.event.listen(session, "before_commit", early)
+        session.execute(insert(1))
+        session.commit()
+        assert seen == ["early", "early: yes"]
+        seen.clear()
+        enlist(session)
+        sqlalchemy.event.listen(session, "before_commit", late)
+        session.commit()
+        assert seen == ["early", "late", "early: yes", "late: yes"]
+        sqlalchemy.event.remove(session, "before_commit", early)
+        sqlalchemy.event.remove(session, "before_commit", late)
+        seen.clear()
+        sqlalchemy.event.listen(session, "after_flush", flushed)
+        session.add(Item(**row(2)))
+        session.commit()
+    assert seen == ["flushed", "flushed: yes"]
+
+
+def test_a_savepoint_that_stays_open(engine: sqlalchemy.Engine) -> None:
+    """The outer COMMIT takes it along, with what was registered in it."""
+    seen: list[str] = []
+    with engine.connect() as connection:
+        connection.execute(insert(1))
+        connection.begin_nested()
+        connection.execute(insert(2))
+        enlist(connection).before_commit(lambda: seen.append("ran"))
+        enlist(connection).on_outcome(seen.append)
+        connection.commit()
+    with orm.Session(engine) as session:
+        session.begin_nested()
+        session.add(Item(**row(3)))
+        enlist(session).on_outcome(seen.append)
+        session.commit()
+    assert seen == ["ran", "yes", "yes"]
+    assert names(engine) == ["item 1", "item 2", "item 3"]
+
+
+def test_bulk_statements(engine: sqlalchemy.Engine) -> None:
+    """executemany, bulk inserts of the ORM and raw statements of SQLAlchemy are part of it like all else."""
+    seen: list[str] = []
+    with orm.Session(engine) as session:
+        joined = enlist(session)
+        joined.on_outcome(seen.append)
+        session.execute(sqlalchemy.insert(Item), [row(1), row(2)])
+        session.bulk_insert_mappings(orm.class_mapper(Item), [row(3)])
+        session.execute(sqlalchemy.update(Item).where(Item.id == 3).values(name="changed"))
+        session.connection().exec_driver_sql("DELETE FROM items WHERE id = 2")
+        joined.execute(text(PUT), [row(4), row(5)])
+        session.commit()
+    assert seen == ["yes"]
+    assert names(engine) == ["item 1", "changed", "item 4", "item 5"]

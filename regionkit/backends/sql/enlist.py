@@ -30,6 +30,7 @@ from sqlalchemy import orm
 from sqlalchemy.engine import NestedTransaction, RootTransaction, TwoPhaseTransaction
 from sqlalchemy.util.concurrency import in_greenlet
 
+from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.enlist_joined import SqlEnlisted
 from regionkit.backends.sql.enlist_server import commits_by_itself
 from regionkit.backends.sql.enlist_transaction import joined_by, watch
@@ -76,9 +77,10 @@ def _resolved(target: Any) -> tuple[sqlalchemy.Connection, orm.Session | None]:
     begun: Any = target.get_transaction()
     if begun is None and not target.autobegin:
         raise UsageError("the session has no transaction.", fix="begin one: with session.begin().")
-    if waits and not in_greenlet() and (begun is None or not begun._connections):
+    innermost: Any = target.get_nested_transaction() or begun
+    if waits and not in_greenlet() and (begun is None or not innermost._connections):
         raise UsageError(
-            "the AsyncSession has no connection yet, and enlist() can not wait for one.",
+            "the AsyncSession (or its savepoint) has no connection yet, and enlist() can not wait for one.",
             fix="await session.run_sync(enlist), or await session.connection() first.",
         )
     return target.connection(), target
@@ -86,20 +88,37 @@ def _resolved(target: Any) -> tuple[sqlalchemy.Connection, orm.Session | None]:
 
 def _of(connection: sqlalchemy.Connection, session: orm.Session | None) -> SqlEnlisted:
     root = connection.get_transaction()
+    if root is None and isinstance(connection, BlockConnection) and not connection.closed:
+        root = _begun(connection)
     if root is None or not root.is_active or connection.closed or connection.invalidated:
         raise UsageError("the connection has no open transaction.", fix="begin one: with connection.begin().")
     joined: SqlEnlisted | None = joined_by(root)
     if joined is not None and joined.of(root):
         joined.usable()
     else:
-        if commits_by_itself(connection):
-            raise UsageError(
-                "each statement commits by itself here: there is no transaction to join.",
-                why="the isolation level is AUTOCOMMIT, the driver commits by itself, or it is a read block.",
-                fix="begin a transaction on a connection without AUTOCOMMIT; in a kit, use a write block.",
-            )
+        _require_transactions(connection)
         watch(root)
         joined = SqlEnlisted(connection, root)
     if session is not None:
         joined.joins(session)
     return joined
+
+
+def _begun(connection: BlockConnection) -> RootTransaction:
+    """A block is a transaction: its connection begins with the first statement, and may begin here."""
+    if connection.dialect.is_async and not in_greenlet():
+        raise UsageError(
+            "the block's transaction has not begun, and enlist() can not wait for it.",
+            fix="await connection.run_sync(enlist), or run a statement first.",
+        )
+    _require_transactions(connection)
+    return connection.begin()
+
+
+def _require_transactions(connection: sqlalchemy.Connection) -> None:
+    if commits_by_itself(connection):
+        raise UsageError(
+            "each statement commits by itself here: there is no transaction to join.",
+            why="the isolation level is AUTOCOMMIT, the driver commits by itself, or it is a read block.",
+            fix="begin a transaction on a connection without AUTOCOMMIT; in a kit, use a write block.",
+        )

@@ -26,6 +26,12 @@ MOST_FLUSHES = 100
 """Of a session before one COMMIT, and calls that calls register: SQLAlchemy's own bound. More is a loop."""
 
 
+_STATES = frozenset({"22", "23", "25", "27", "2D", "38", "39", "40", "42", "44", "53", "54", "55", "P0"})
+"""Classes of states that refuse a COMMIT for good; 40003 alone says that nobody knows."""
+_NUMBERS = frozenset({1020, 1205, 1213, 1402, 1613, 1614})
+"""MariaDB's errors that roll back: changed meanwhile, lock wait, deadlock, and the same of XA."""
+
+
 class SqlEnlisted:
     """A joined transaction: `regionkit.contract.enlist.Enlisted`. It keeps no connection alive."""
 
@@ -34,7 +40,6 @@ class SqlEnlisted:
         "_before",
         "_connection",
         "_hear",
-        "_ran",
         "_root",
         "_running",
         "_sessions",
@@ -47,10 +52,10 @@ class SqlEnlisted:
         self.dialect_name: str = connection.dialect.name
         self._before: list[tuple[int, Callable[[], object]]] = []
         self._hear: list[tuple[int, Callable[[Committed], object]]] = []
-        self._ran = self._running = False
+        self._running = False
         self._stage = "open"  # then "prepared", "sent", "over"
         self._root = weakref.ref(root)
-        self._sessions: list[weakref.ref[orm.Session]] = []
+        self._sessions: list[tuple[weakref.ref[orm.Session], bool]] = []
         self._watch = Watch()
         self._watch.look(connection)
         me = weakref.ref(self)
@@ -72,7 +77,7 @@ class SqlEnlisted:
 
     def before_commit(self, call: Callable[[], object]) -> None:
         """Call `call` once, in the transaction, just before its COMMIT."""
-        if self._ran:
+        if self._stage in ("prepared", "sent"):
             raise UsageError(
                 "the transaction that was joined is prepared, or being committed.",
                 fix="register before commit() or prepare(), or inside a call that runs before them.",
@@ -90,8 +95,12 @@ class SqlEnlisted:
 
     def joins(self, session: orm.Session) -> None:
         """A Session works in it: it is flushed before the calls, where its commit is the one that counts."""
-        if all(known() is not session for known in self._sessions):
-            self._sessions.append(weakref.ref(session))
+        if any(known() is session for known, _ in self._sessions):
+            return
+        # inside of a commit's own listeners (a private field says so) it is too late for one more: COMMIT makes the calls
+        listens = getattr(session.get_transaction(), "_current_fn", None) is None
+        self._sessions.append((weakref.ref(session), listens))
+        if listens:
             event.listen(session, "before_commit", self._session_commits)
 
     @property
@@ -150,13 +159,14 @@ class SqlEnlisted:
 
     def _session_commits(self, session: orm.Session) -> None:
         """Listens to the session: only here it can still be flushed."""
-        if self._ran or session.in_nested_transaction() or not self._ends_with(session):
+        if session.in_nested_transaction() or not self._ends_with(session):
             return
         try:
             self._run(session)
-        except BaseException:
+        except BaseException as error:
             root = self._root()
             if root is not None and root.is_active:
+                self._cut_short(error)
                 try:
                     root._connection_rollback_impl()  # tells, too
                 finally:
@@ -170,9 +180,11 @@ class SqlEnlisted:
         try:
             self._usable()
             _flush(session)
+            called = False
             for _ in range(MOST_FLUSHES):
                 if not self._before:
                     break
+                called = True
                 calls, self._before = self._before, []
                 for _level, call in calls:
                     call()
@@ -185,12 +197,11 @@ class SqlEnlisted:
                 raise UsageError(
                     f"calls before COMMIT registered others more than {MOST_FLUSHES} times.", fix="end the loop."
                 )
-            if session is None and any(s is not None and self._ends_with(s) and _dirty(s) for s in self._alive()):
+            if called and session is None and any(self._ends_with(s) and _dirty(s) for s in self._alive()):
                 raise UsageError(
                     "a call before COMMIT changed objects of a session that is not flushed any more.",
                     fix="commit with session.commit(), end its savepoints first, or write with enlisted.execute().",
                 )
-            self._ran = True
         finally:
             self._running = False
 
@@ -200,23 +211,22 @@ class SqlEnlisted:
         if connection is not None and connection.get_transaction() is None:
             connection._transaction = self._root()
 
-    def _alive(self) -> list[orm.Session | None]:
-        return [known() for known in self._sessions]
+    def _alive(self) -> list[orm.Session]:
+        return [session for known, _ in self._sessions if (session := known()) is not None]
 
     def _get_ready(self, rollback: Callable[[], None]) -> None:
         """Before COMMIT or PREPARE is sent: the calls, and whether it can do anything."""
         connection = self.connection
         try:
-            if not self._ran:
-                self._run(None)
-            self._usable()
+            self._run(None)  # what the session's listener could not, or what was registered after it
             if self._watch.aborted(connection):
                 raise TransactionRolledBack(
                     "the transaction was rolled back, its COMMIT would do nothing.",
                     why="a statement in it failed and the error was swallowed.",
                     fix="let errors of statements end the transaction, or put what may fail into begin_nested().",
                 )
-        except BaseException:
+        except BaseException as error:
+            self._cut_short(error)
             self._undo(rollback)
             raise
 
@@ -266,6 +276,12 @@ class SqlEnlisted:
             raise
         self._end("unknown" if doubt else "no")
 
+    def _cut_short(self, error: BaseException) -> None:
+        """A cancellation waits for no server: without its connection nothing commits."""
+        connection = self._connection()
+        if not isinstance(error, Exception) and connection is not None and not connection.closed:
+            connection.invalidate(error)
+
     def _undo(self, rollback: Callable[[], None]) -> None:
         """Nothing was committed: see to it that nothing will be. SQLAlchemy sends no ROLLBACK after a COMMIT that failed."""
         self._watch.paused = True
@@ -296,8 +312,9 @@ class SqlEnlisted:
             connection.__dict__.pop(NAME, None)
             event.remove(connection, "before_cursor_execute", self._watch.before)
             event.remove(connection, "after_cursor_execute", self._watch.after)
-        for session in self._alive():
-            if session is not None:
+        for known, listens in self._sessions:
+            session = known()
+            if listens and session is not None:
                 event.remove(session, "before_commit", self._session_commits)
         told = [hear for _, hear in self._hear]
         self._before, self._hear, self._sessions = [], [], []
@@ -354,8 +371,8 @@ def _answered(error: BaseException) -> Committed:
         return "unknown"
     code = code_of(error)
     if isinstance(code, str):
-        return "unknown" if code.startswith(("08", "57P", "40003", "58", "XX", "F0")) else "no"
+        return "no" if code[:2] in _STATES and code != "40003" else "unknown"
     if isinstance(code, int):
-        return "no"
+        return "no" if code in _NUMBERS else "unknown"
     name = getattr(error.orig, "sqlite_errorname", "")
     return "no" if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CONSTRAINT")) else "unknown"

@@ -25,7 +25,8 @@ _ENDS = re.compile(
 _ENDS_MARIADB = re.compile(
     _BLANK + r"(COMMIT\b|ROLLBACK\b(?!\s+(WORK\s+)?TO\b)|BEGIN\s*(WORK\s*)?;?\s*$|START\s+TRANSACTION\b|XA\s"
     r"|(CREATE|DROP)\b(?!\s+(OR\s+REPLACE\s+)?TEMPORARY)|ALTER\b|TRUNCATE\b|RENAME\b|GRANT\b|REVOKE\b|LOCK\s+TABLES?\b"
-    r"|SET\s+(SESSION\s+|@@(SESSION\.)?)?AUTOCOMMIT\b)",
+    r"|(ANALYZE|OPTIMIZE|REPAIR|CHECK)\s+((LOCAL|NO_WRITE_TO_BINLOG)\s+)?TABLES?\b|FLUSH\b"
+    r"|SET\s+(SESSION\s+|@@(SESSION\.)?)?AUTOCOMMIT\s*=\s*(1|ON)\b)",
     re.I | re.S,
 )
 """Statements that end the transaction, also where the next one is open at once, or the driver does not tell."""
