@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
     from regionkit.testing.servers.kinds.redis import RedisServers
 
+MOST_KEYSPACES = 10
+"""Of earlier modules, on a Cassandra cluster that a module begins with: dropping them takes longer than a new cluster."""
+
 
 def pytest_report_header() -> list[str]:
     try:
@@ -82,14 +85,49 @@ def mongo_korean() -> Iterator[MongodbServers]:
         yield entered(stack, servers.mongodb(["ap-northeast-2", "us-east-1", "eu-west-1"]))
 
 
-@pytest.fixture(scope="module")
-def cassandra() -> Iterator[CassandraServers]:
-    """A Cassandra cluster with a node in each of two data centres, shared by a module (`cassandra.keyspace()`).
+class _KeptCassandra:
+    """The cluster that the next module may go on with."""
 
-    Not by the session: hundreds of tables, a few per test, make every change of the schema take seconds.
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self._cluster: CassandraServers | None = None
+
+    def cluster(self) -> CassandraServers:
+        """The one that runs, or a new one where that has many keyspaces, or was left with a node dead or frozen."""
+        if self._cluster is None or not self._is_good(self._cluster):
+            self.close()
+            self._cluster = entered(self._running, servers.cassandra({"us-east-1": 1, "eu-west-1": 1}))
+        return self._cluster
+
+    def close(self) -> None:
+        """Stop it."""
+        self._running.close()
+        self._cluster = None
+
+    @staticmethod
+    def _is_good(cluster: CassandraServers) -> bool:
+        if not all(node._usable for node in cluster.nodes):
+            return False
+        with cluster.nodes[0].connect() as session:
+            found = session.execute("SELECT keyspace_name FROM system_schema.keyspaces")
+            return sum(row.keyspace_name.startswith("test_") for row in found) <= MOST_KEYSPACES
+
+
+@pytest.fixture(scope="session")
+def kept_cassandra() -> Iterator[_KeptCassandra]:
+    """A start costs as much as ten keyspaces; see `cassandra`."""
+    kept = _KeptCassandra()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture(scope="module")
+def cassandra(kept_cassandra: _KeptCassandra) -> CassandraServers:
+    """A Cassandra cluster with a node in each of two data centres, shared by modules (`cassandra.keyspace()`).
+
+    Not by the whole session: hundreds of tables, a few per test, make every change of the schema take seconds.
     """
-    with ExitStack() as stack:
-        yield entered(stack, servers.cassandra({"us-east-1": 1, "eu-west-1": 1}))
+    return kept_cassandra.cluster()
 
 
 @pytest.fixture

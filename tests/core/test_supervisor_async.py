@@ -1,4 +1,4 @@
-"""Background jobs: again after an error, stopped within a bound, and never twice."""
+"""Background jobs: rounds that follow, an error that is told and does not end them, an end within a bound."""
 
 from __future__ import annotations
 
@@ -7,98 +7,150 @@ import time
 from regionkit.core.concurrency_async import AsyncFlag, asleep
 from regionkit.core.supervisor_async import AsyncSupervisor
 
-
-async def until(condition: AsyncFlag) -> None:
-    assert await condition.wait(10.0), "it did not come about"
-
-
-async def test_rounds_follow_each_other_until_none() -> None:
-    """A job says when its next round is; None ends it."""
-    jobs, rounds, done = AsyncSupervisor(), [0.001, 0.001, None], AsyncFlag()
-
-    async def run() -> float | None:
-        pause = rounds.pop(0)
-        if pause is None:
-            done.set()
-        return pause
-
-    jobs.start("counting", run, lambda error: None)
-    await until(done)
-    assert rounds == []
-    await jobs.stop()
+PATIENCE = 20.0
+"""Seconds until a job that does not come is given up."""
 
 
-async def test_a_round_that_raises_is_told_and_the_next_one_comes() -> None:
-    """With a bounded back-off."""
-    jobs, told, done, tries = AsyncSupervisor(), [], AsyncFlag(), []
+class Job:
+    """Rounds that are counted; `said` is what each of them says, the last one again and again."""
 
-    async def run() -> float | None:
-        tries.append(time.monotonic())
-        if len(tries) < 4:
-            raise ValueError(len(tries))
-        done.set()
-        return None
+    def __init__(self, *said: float | Exception | None) -> None:
+        self.said = list(said)
+        self.rounds = 0
+        self.errors: list[Exception] = []
 
-    jobs.start("failing", run, told.append, longest_back_off=0.01)
-    await until(done)
-    assert [str(error) for error in told] == ["1", "2", "3"]
-    await jobs.stop()
+    async def round(self) -> float | None:
+        """One round."""
+        self.rounds += 1
+        said = self.said[min(self.rounds, len(self.said)) - 1]
+        if isinstance(said, Exception):
+            raise said
+        return said
 
 
-async def test_a_name_runs_once() -> None:
-    """Starting it again while it runs is nothing."""
-    jobs, started, hold = AsyncSupervisor(), [], AsyncFlag()
+async def reached(job: Job, rounds: int) -> None:
+    """Wait until a job has done so many."""
+    end = time.monotonic() + PATIENCE
+    while job.rounds < rounds:
+        assert time.monotonic() < end, f"{job.rounds} rounds"
+        await asleep(0.002)
 
-    async def run() -> float | None:
-        started.append(1)
-        await hold.wait(10.0)
-        return None
 
-    jobs.start("one", run, lambda error: None)
-    jobs.start("one", run, lambda error: None)
-    await asleep(0.05)
-    assert started == [1] and jobs.running == {"one"}
-    hold.set()
+async def test_rounds_follow_one_another_until_it_is_stopped() -> None:
+    """And none comes after."""
+    jobs, job = AsyncSupervisor(), Job(0.001)
+    jobs.start("job", job.round, job.errors.append)
+    await reached(job, 5)
+    assert jobs.running == {"job"}
     await jobs.stop()
     assert jobs.running == frozenset()
+    done = job.rounds
+    await asleep(0.05)
+    assert job.rounds == done
 
 
-async def test_stop_lets_a_round_end_and_waits_for_no_pause() -> None:
-    """A round under way is finished; a job that pauses for an hour ends at once."""
-    jobs, begun, finished = AsyncSupervisor(), AsyncFlag(), []
+async def test_a_job_that_says_none_is_done() -> None:
+    """Others go on."""
+    jobs, once, often = AsyncSupervisor(), Job(None), Job(0.001)
+    jobs.start("once", once.round, once.errors.append)
+    jobs.start("often", often.round, often.errors.append)
+    await reached(often, 10)
+    assert once.rounds == 1
+    await jobs.stop()
 
-    async def working() -> float | None:
+
+async def test_a_name_has_one_job() -> None:
+    """Who starts it again finds it running."""
+    jobs, first, second = AsyncSupervisor(), Job(0.001), Job(0.001)
+    jobs.start("job", first.round, first.errors.append)
+    jobs.start("job", second.round, second.errors.append)
+    await reached(first, 5)
+    assert second.rounds == 0
+    await jobs.stop()
+
+
+async def test_an_error_is_told_and_the_next_round_comes() -> None:
+    """The very error, once a round; a good round in between changes nothing."""
+    jobs, wrong = AsyncSupervisor(), ZeroDivisionError("why")
+    job = Job(wrong, 0.001, wrong, 0.001)
+    jobs.start("job", job.round, job.errors.append, longest_back_off=0.01)
+    await reached(job, 6)
+    await jobs.stop()
+    assert job.errors == [wrong, wrong]
+
+
+async def test_a_failing_job_backs_off_and_a_good_round_resets_it() -> None:
+    """10, 20, 40, 40 ms less a tenth: 99 ms at least for five rounds of which the first four fail."""
+    jobs, wrong = AsyncSupervisor(), ZeroDivisionError("why")
+    failing, pausing = Job(wrong), Job(0.0)
+    began = time.monotonic()
+    jobs.start("failing", failing.round, failing.errors.append, longest_back_off=0.04)
+    await reached(failing, 4)
+    assert time.monotonic() - began >= 3 * 0.04 * 0.9
+    jobs.start("pausing", pausing.round, pausing.errors.append)
+    await reached(pausing, 50)
+    assert failing.rounds < 20, "it spins"
+    await jobs.stop()
+
+
+async def test_a_pause_is_cut_short_by_the_end() -> None:
+    """Nobody waits an hour for a job that sleeps for one."""
+    jobs, job = AsyncSupervisor(), Job(3600.0)
+    jobs.start("job", job.round, job.errors.append)
+    await reached(job, 1)
+    began = time.monotonic()
+    await jobs.stop()
+    assert time.monotonic() - began < PATIENCE
+
+
+async def test_a_round_under_way_may_end_and_one_that_is_stuck_is_left() -> None:
+    """Within the bound that was given."""
+    jobs, ended, begun = AsyncSupervisor(), AsyncFlag(), AsyncFlag()
+
+    async def slow() -> float | None:
         begun.set()
         await asleep(0.1)
-        finished.append(1)
-        return 3600.0
+        ended.set()
+        return 0.0
 
-    async def pausing() -> float | None:
-        return 3600.0
+    jobs.start("slow", slow, lambda error: None)
+    assert await begun.wait(PATIENCE)
+    await jobs.stop(within=PATIENCE)
+    assert ended.is_set()
 
-    jobs.start("working", working, lambda error: None)
-    jobs.start("pausing", pausing, lambda error: None)
-    await until(begun)
-    before = time.monotonic()
-    await jobs.stop(within=5.0)
-    assert finished == [1] and time.monotonic() - before < 4.0
+    stuck, let_go = AsyncFlag(), AsyncFlag()
 
-
-async def test_after_a_renewal_the_same_name_starts_anew() -> None:
-    """As in the child of a fork, where the parent's jobs do not run."""
-    jobs, ran, hold = AsyncSupervisor(), [], AsyncFlag()
-
-    async def run() -> float | None:
-        ran.append(1)
-        await hold.wait(0.2)
+    async def hang() -> float | None:
+        stuck.set()
+        await let_go.wait(3600.0)
         return None
 
-    jobs.start("one", run, lambda error: None)
-    await asleep(0.05)
+    jobs.start("stuck", hang, lambda error: None)
+    assert await stuck.wait(PATIENCE)
+    began = time.monotonic()
+    await jobs.stop(within=0.05)
+    assert time.monotonic() - began < PATIENCE
+    assert jobs.running == frozenset()
+    let_go.set()
+
+
+async def test_it_starts_again_after_its_end_and_after_a_fork() -> None:
+    """The parent's jobs are forgotten, not stopped: a job of the same name is a new one."""
+    jobs, first, second, third = AsyncSupervisor(), Job(0.001), Job(0.001), Job(0.001)
+    jobs.start("job", first.round, first.errors.append)
+    await reached(first, 1)
+    await jobs.stop()
+    jobs.start("job", second.round, second.errors.append)
+    await reached(second, 3)
+    tasks = dict(jobs._tasks)
+    parents = jobs._stopping
     jobs.renew()
     assert jobs.running == frozenset()
-    jobs.start("one", run, lambda error: None)
-    await asleep(0.05)
-    assert ran == [1, 1]
-    hold.set()
+    jobs.start("job", third.round, third.errors.append)
+    await reached(third, 3)
+    done = second.rounds
+    await reached(second, done + 3)
     await jobs.stop()
+    parents.set()
+    for task in tasks.values():
+        await task.stop()

@@ -16,8 +16,8 @@ from typing import Any
 
 from sqlalchemy import event
 
+from regionkit.backends.sql.adopted import adopt_mariadb, adopt_postgres
 from regionkit.backends.sql.bridge_async import AsyncEngine
-from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.endpoint_async import AsyncSqlEndpoint
 from regionkit.backends.sql.own_engine_checks import plain_engine
 from regionkit.backends.sql.server import SqlContext
@@ -84,64 +84,11 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         connection = pooled.dbapi_connection
         try:
             if self._driver.startswith("psycopg"):
-                connection = _adopt_postgres(connection, named.get("options", ""))
+                connection = adopt_postgres(connection, named.get("options", ""))
             else:
-                connection = _adopt_mariadb(connection, named["init_command"])
+                connection = adopt_mariadb(connection, named["init_command"])
         except BaseException:
             pooled.invalidate()
             raise
         pooled.detach()
         return connection
-
-
-def _adopt_postgres(connection: Any, options: str) -> Any:
-    """Our connection over the same libpq connection."""
-    import psycopg
-    from psycopg.pq import ExecStatus
-
-    from regionkit.backends.sql import postgres
-    from regionkit.backends.sql.message_psycopg import ask, error_of
-
-    driver = as_driver(connection)
-    _require_known(driver, {psycopg.Connection, psycopg.AsyncConnection})
-    connection.rollback()
-    made: Any = (postgres.Bounded if type(driver) is psycopg.Connection else postgres.AsyncBounded)(driver.pgconn)
-    del driver.pgconn  # it is ours now: the other object must neither use it nor complain of it
-    made.add_notice_handler(made._noticed)
-    if connection is driver:
-        connection = made
-    else:
-        connection._connection = made
-    words = [word.removeprefix("-c").strip().partition("=") for word in options.split("-c ") if word.strip()]
-    answer = ask(connection, ";".join(f"SET {name}='{value}'" for name, _, value in words).encode())[-1]
-    if answer.status == ExecStatus.FATAL_ERROR:
-        raise error_of(made, answer)
-    return connection
-
-
-def _adopt_mariadb(connection: Any, init_command: str) -> Any:
-    """The connection itself, of our class."""
-    import pymysql
-
-    from regionkit.backends.sql import mariadb
-
-    driver, ours = as_driver(connection), mariadb.Bounded
-    if not isinstance(driver, pymysql.connections.Connection):
-        ours = mariadb.async_bounded()
-    _require_known(driver, {ours.__bases__[-1]})
-    connection.rollback()
-    driver.__class__ = ours
-    cursor = connection.cursor()
-    cursor.execute(init_command)
-    cursor.execute("SET autocommit=0")
-    cursor.close()
-    return connection
-
-
-def _require_known(driver: Any, known: set[type]) -> None:
-    if type(driver) not in known:
-        raise ConfigurationError(
-            f"the engine's connections are of the class {type(driver).__name__}.",
-            why="they become connections of regionkit's, whose waits end at the deadline, and this class may do more.",
-            fix="let the engine make plain connections of the driver.",
-        )

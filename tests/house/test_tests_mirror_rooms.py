@@ -1,0 +1,70 @@
+"""The test of a module is found by its name: `regionkit/ROOM/x.py` is tested by `tests/ROOM/test_x.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("core", "facts", "topology", "routing")
+TYPES_ONLY = "it declares types: there is nothing to run"
+ELSEWHERE = {
+    "topology/url_parts": "topology/test_urls.py",  # the parts are what its URLs are made of
+    "topology/client_endpoints": "topology/test_stores.py",
+    "topology/client_options": "topology/test_options.py",
+    "topology/memory_store": "topology/test_loading.py",  # a store of each backend, its keys and its mistakes
+    "topology/redis_store": "topology/test_loading.py",
+    "topology/mongo_store": "topology/test_loading.py",
+    "topology/cassandra_store": "topology/test_loading.py",
+    "routing/partitions": "contract/test_partitioning.py",  # every backend passes it
+}
+"""Modules whose test has another name, and which."""
+WITHOUT = {
+    "facts/placement": TYPES_ONLY,
+    "facts/record": TYPES_ONLY,
+    "facts/request": TYPES_ONLY,
+    "facts/stamp": TYPES_ONLY,
+    "routing/call_options": TYPES_ONLY,
+    "routing/route": TYPES_ONLY,
+    "routing/verdict": TYPES_ONLY,
+    "topology/cassandra_client": TYPES_ONLY,
+}
+"""Modules without a test, and why."""
+
+
+def modules() -> list[str]:
+    """`room/name` of every module; an async source stands for its twin too."""
+    found = [p for room in ROOMS for p in (ROOT / "regionkit" / room).glob("*.py") if p.stem != "__init__"]
+    return sorted({f"{p.parent.name}/{p.stem.removesuffix('_async')}" for p in found})
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_the_test_of_its_name(module: str) -> None:
+    """Or stands in one of the two lists, and in one only."""
+    room, name = module.split("/")
+    own = [ROOT / "tests" / room / f"test_{name}{form}.py" for form in ("", "_async")]
+    listed = [table for table in (ELSEWHERE, WITHOUT) if module in table]
+    if any(path.exists() for path in own):
+        assert not listed, f"{module} has a test of its own: take it off the list"
+    else:
+        assert len(listed) == 1, f"write tests/{room}/test_{name}.py"
+
+
+@pytest.mark.parametrize("module", [*ELSEWHERE, *WITHOUT])
+def test_an_exception_is_of_something_that_is_there(module: str) -> None:
+    """The module, and the test that is named instead."""
+    assert (ROOT / "regionkit" / f"{module}.py").exists()
+    assert module not in ELSEWHERE or (ROOT / "tests" / ELSEWHERE[module]).exists()
+
+
+def test_a_backends_tests_stand_in_its_folder() -> None:
+    """Only what is about all of them stands above."""
+    above = {path.name for path in (ROOT / "tests" / "backends").glob("test_*.py")}
+    assert above == {"test_capabilities.py"}
+    for folder in (ROOT / "tests" / "backends").iterdir():
+        assert (
+            not folder.is_dir()
+            or folder.name == "__pycache__"
+            or (ROOT / "regionkit" / "backends" / folder.name).is_dir()
+        )
