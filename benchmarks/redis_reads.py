@@ -18,7 +18,8 @@ import redis.asyncio
 from benchmarks.harness import Candidate, Report, Row, Settings, measure, measure_async, pin, pin_children
 from benchmarks.world import HERE, THERE
 from regionkit import EVENTUAL, AsyncRegionKit, Endpoint, RedisStore, Region, RegionKit, Role, Topology
-from regionkit.backends.redis.client import RedisHandle, Shared
+from regionkit.backends.redis.client_settings import ClientSettings
+from regionkit.backends.redis.handle import RedisHandle
 from regionkit.facts.request import Kind
 from regionkit.testing import servers
 
@@ -102,9 +103,9 @@ def _threads(topology: Topology, url: str, report: Report, settings: Settings) -
 
 def _handles(report: Report, settings: Settings) -> None:
     """What a block yields is a clone; a client of its own would cost more than the command."""
-    shared = Shared(name="orders", arguments={}, callbacks={}, scripted={}, encoder=None, encoding=None)
+    made = ClientSettings("orders", {})
     candidates = [
-        Candidate("a handle, a clone", lambda: RedisHandle(Kind.READ, None, shared), bulk=BULK),
+        Candidate("a handle, a clone", lambda: RedisHandle(Kind.READ, None, made), bulk=BULK),
         Candidate("redis.Redis()", redis.Redis, bulk=BULK),
     ]
     rows = [Row(name, name, way="time") for name in ("a handle, a clone", "redis.Redis()")]

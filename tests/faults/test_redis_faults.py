@@ -480,6 +480,7 @@ def test_a_bookmark_outlives_two_switchovers_that_lost_nothing(own_redis: Any) -
             wait_until(lambda n=new: owner_is(kit, REGIONS[servers.nodes.index(n)]), 30)  # type: ignore[misc]
         assert read_back(kit, bookmark) == b"kept"
         assert read_back(kit, written(kit, "later")) == b"later"
+    servers_in_step(third, first, second)  # the bookmark asks for "kept" only
     with kit_of(servers, local=REGIONS[0]) as other_process:
         assert read_back(other_process, bookmark) == b"later"
 

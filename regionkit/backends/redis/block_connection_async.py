@@ -23,13 +23,13 @@ from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.observation import Observation
 
-__all__ = ["AsyncRedisConnection", "Work", "over"]
+__all__ = ["AsyncRedisConnection", "RedisProgress", "over"]
 
 WORTH_CARRYING = 0.0005
 """Round trip from which on INFO travels with each write, seconds: INFO costs client and server some 20 us together."""
 
 
-class Work:
+class RedisProgress:
     """What one block did on its connection.
 
     Attributes:
@@ -74,7 +74,7 @@ class Work:
 
 
 class AsyncRedisConnection(AsyncStream):
-    """One connection of the pool; `work` is that of the block that has it. Not shared."""
+    """One connection of the pool; `progress` is that of the block that has it. Not shared."""
 
     observation: Observation
 
@@ -86,7 +86,7 @@ class AsyncRedisConnection(AsyncStream):
         self._observing = b"".join(part for args in packed for part in self.pack(args))
         self.generation = generation
         self.lock = AsyncLock()
-        self.work: Work | None = None
+        self.progress: RedisProgress | None = None
         self.pending = 0
         self.run = ""
         self.read_only_scripts = False
@@ -169,51 +169,51 @@ class AsyncRedisConnection(AsyncStream):
             raise failed
         return replies
 
-    def begin(self, deadline: Deadline, *, reading: bool) -> Work:
+    def begin(self, deadline: Deadline, *, reading: bool) -> RedisProgress:
         """A block takes the connection."""
-        self.work = Work(reading=reading)
+        self.progress = RedisProgress(reading=reading)
         self.start(deadline)
-        return self.work
+        return self.progress
 
     def end(self) -> bool:
         """The block is over; whether the connection may serve another one."""
-        work, self.work = self.work, None
+        progress, self.progress = self.progress, None
         self.stop()
-        assert work is not None
-        work.expired = self.expired
-        return not (self.pending or self.expired or work.changed or work.opened)
+        assert progress is not None
+        progress.expired = self.expired
+        return not (self.pending or self.expired or progress.changed or progress.opened)
 
     async def send_command(self, *args: Any, **options: Any) -> None:
         """Send a command of the block, once it is known that the block may."""
-        work = self.work
-        if work is None:
+        progress = self.progress
+        if progress is None:
             if not self._opening:
                 raise over()
             driver: Any = super()  # the driver is typed in parts
             await driver.send_command(*args, **options)
             return
         if args[0] in READS:
-            work.used = True
+            progress.used = True
             self.pending += 1
             await self.write(self.pack(args))
             return
-        writes = self._admit(work, args)
+        writes = self._admit(progress, args)
         self.pending += 1
         await self.write(self._followed(self.pack(args)) if writes else self.pack(args))
 
     def pack_commands(self, commands: Iterable[Any]) -> list[bytes]:
         """The bytes of a pipeline of the block, once it is known that the block may."""
-        work = self.work
-        assert work is not None
+        progress = self.progress
+        assert progress is not None
         commands = list(commands)
-        writes = [self._admit(work, args) for args in commands]
+        writes = [self._admit(progress, args) for args in commands]
         self.pending += len(commands)
         parts = [part for args in commands for part in self.pack(tuple(args))]
         return self._followed(parts) if any(writes) else [b"".join(parts)]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Send what `pack_commands` made."""
-        if self.work is None:
+        if self.progress is None:
             driver: Any = super()
             await driver.send_packed_command(command, check_health)
         else:
@@ -224,7 +224,7 @@ class AsyncRedisConnection(AsyncStream):
         self._carrying = self.carries
         return [b"".join([*parts, *self._questions] if self._carrying else parts)]
 
-    def _admit(self, work: Work, args: Any) -> bool:
+    def _admit(self, progress: RedisProgress, args: Any) -> bool:
         """Whether a command writes.
 
         Raises:
@@ -238,34 +238,34 @@ class AsyncRedisConnection(AsyncStream):
                 why=f"{REFUSED[command.name]}.",
                 fix="use a client of your own for it.",
             )
-        writes = act is Act.WRITES or (command.name == "EXEC" and not work.reading)
-        if writes and work.reading:
+        writes = act is Act.WRITES or (command.name == "EXEC" and not progress.reading)
+        if writes and progress.reading:
             raise _written(command)
-        work.used = True
-        work.changed = work.changed or act is Act.CHANGES
+        progress.used = True
+        progress.changed = progress.changed or act is Act.CHANGES
         if act is Act.OPENS or act is Act.CLOSES:
-            work.opened = act is Act.OPENS
-            work.queuing = command.name == "MULTI" or (work.queuing and command.name == "UNWATCH")
+            progress.opened = act is Act.OPENS
+            progress.queuing = command.name == "MULTI" or (progress.queuing and command.name == "UNWATCH")
         if writes:
-            work.sent += 1
-            work.position = None
+            progress.sent += 1
+            progress.position = None
             self._partial = self._partial or command.partial
         return writes
 
     async def read_response(self, disable_decoding: bool = False, *positional: Any, **options: Any) -> Any:
         """The next answer; with the last one, what was carried along is read too."""
-        work = self.work
-        if work is None:
+        progress = self.progress
+        if progress is None:
             return await super().read_response(disable_decoding, *positional, **options)
         try:
             reply = await super().read_response(disable_decoding, *positional, **options)
         except redis.exceptions.ResponseError as error:
             self.pending -= 1
             if self.pending == 0:
-                await self._answered(work, error)
+                await self._answered(progress, error)
             raise
         except REFUSALS:
-            work.sent = 0
+            progress.sent = 0
             raise
         except redis.exceptions.ConnectionError:
             if self.expired:
@@ -273,16 +273,16 @@ class AsyncRedisConnection(AsyncStream):
             raise
         self.pending -= 1
         self._good = True
-        if self.pending == 0 and work.sent:
-            await self._answered(work, None)
+        if self.pending == 0 and progress.sent:
+            await self._answered(progress, None)
         return reply
 
-    async def _answered(self, work: Work, error: Exception | None) -> None:
+    async def _answered(self, progress: RedisProgress, error: Exception | None) -> None:
         """All was answered: the writes are acknowledged, unless it is sure that none was done."""
         refused = error is not None and is_read_only(error) and not self._good
         if not isinstance(error, redis.exceptions.ExecAbortError) and not refused and (self._good or self._partial):
-            work.commits += work.sent
-        work.sent, self._good, self._partial = 0, False, False
+            progress.commits += progress.sent
+        progress.sent, self._good, self._partial = 0, False, False
         if not self._carrying:
             return
         self._carrying = False
@@ -292,7 +292,7 @@ class AsyncRedisConnection(AsyncStream):
             return  # the write is done; where it lies is asked for when it is needed
         info = info_of(text)
         if info.get("role") == "master" and info.get("master_replid") == self.observation.origin:
-            work.position = position_in(info)
+            progress.position = position_in(info)
 
 
 def over() -> UsageError:

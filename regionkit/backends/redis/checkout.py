@@ -26,7 +26,7 @@ class RedisCheckout:
         give_back: takes the connection at the end.
     """
 
-    __slots__ = ("_clock", "_deadline", "_give_back", "_guard", "connection", "guarded", "work")
+    __slots__ = ("_clock", "_deadline", "_give_back", "_guard", "connection", "guarded", "progress")
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class RedisCheckout:
         give_back: Callable[[RedisConnection], None],
     ) -> None:
         self.connection = connection
-        self.work = connection.begin(deadline, reading=kind is Kind.READ)
+        self.progress = connection.begin(deadline, reading=kind is Kind.READ)
         self.guarded = False
         self._deadline = deadline
         self._clock = clock

@@ -25,7 +25,7 @@ class AsyncRedisCheckout:
         give_back: takes the connection at the end.
     """
 
-    __slots__ = ("_clock", "_deadline", "_give_back", "_guard", "connection", "guarded", "work")
+    __slots__ = ("_clock", "_deadline", "_give_back", "_guard", "connection", "guarded", "progress")
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class AsyncRedisCheckout:
         give_back: Callable[[AsyncRedisConnection], None],
     ) -> None:
         self.connection = connection
-        self.work = connection.begin(deadline, reading=kind is Kind.READ)
+        self.progress = connection.begin(deadline, reading=kind is Kind.READ)
         self.guarded = False
         self._deadline = deadline
         self._clock = clock

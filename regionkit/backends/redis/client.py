@@ -49,7 +49,7 @@ class RoutedRedis(Redis):
     def queuing(self) -> bool:
         """Whether the server queues what is sent now, after MULTI."""
         connection = self._routed.connection
-        return connection is not None and connection.work is not None and connection.work.queuing
+        return connection is not None and connection.progress is not None and connection.progress.queuing
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and give back its reply."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regionkit.backends.redis.block_connection import RedisConnection, Work, over
+from regionkit.backends.redis.block_connection import RedisConnection, RedisProgress, over
 from regionkit.backends.redis.client import RoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout import Checkout, TakeCheckout
@@ -27,9 +27,9 @@ class RedisHandle:
     __slots__ = (
         "_checkout",
         "_closed",
+        "_progress",
         "_settings",
         "_source",
-        "_work",
         "connection",
         "guarded",
         "keyed",
@@ -43,7 +43,7 @@ class RedisHandle:
         self._settings = settings
         self._checkout: Any = None
         self._closed = False
-        self._work: Work | None = None
+        self._progress: RedisProgress | None = None
         self.connection: RedisConnection | None = None
         self.guarded = False
         self.keyed: Any = None
@@ -55,7 +55,7 @@ class RedisHandle:
 
     def _take(self, checkout: Any) -> None:
         self._checkout = checkout
-        self._work = checkout.work
+        self._progress = checkout.progress
         self.guarded = checkout.guarded
         self.connection = checkout.connection
 
@@ -96,7 +96,7 @@ class RedisHandle:
         """The block ended well: each write was acknowledged already, but for a keyed one, which runs now."""
         if self.keyed is not None:
             self.keyed.run(self.ready())
-        if self._work is not None and self._work.queuing and self.kind is Kind.WRITE:
+        if self._progress is not None and self._progress.queuing and self.kind is Kind.WRITE:
             raise UsageError(
                 "a block ended inside MULTI.",
                 why="what was queued after MULTI is dropped with the connection.",
@@ -114,12 +114,12 @@ class RedisHandle:
     @property
     def progress(self) -> Progress:
         """What the block has done so far: its connection counts."""
-        work, connection = self._work, self.connection
-        if work is None:
+        progress, connection = self._progress, self.connection
+        if progress is None:
             return NOTHING
         if connection is not None and connection.expired:
-            work.expired = True
-        return work
+            progress.expired = True
+        return progress
 
     def message(self, statements: Sequence[Statement]) -> list[Answer]:
         """Refused: Redis is no SQL server."""

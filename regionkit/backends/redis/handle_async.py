@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, Work, over
+from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, RedisProgress, over
 from regionkit.backends.redis.client_async import AsyncRoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
@@ -26,9 +26,9 @@ class AsyncRedisHandle:
     __slots__ = (
         "_checkout",
         "_closed",
+        "_progress",
         "_settings",
         "_source",
-        "_work",
         "connection",
         "guarded",
         "keyed",
@@ -42,7 +42,7 @@ class AsyncRedisHandle:
         self._settings = settings
         self._checkout: Any = None
         self._closed = False
-        self._work: Work | None = None
+        self._progress: RedisProgress | None = None
         self.connection: AsyncRedisConnection | None = None
         self.guarded = False
         self.keyed: Any = None
@@ -54,7 +54,7 @@ class AsyncRedisHandle:
 
     def _take(self, checkout: Any) -> None:
         self._checkout = checkout
-        self._work = checkout.work
+        self._progress = checkout.progress
         self.guarded = checkout.guarded
         self.connection = checkout.connection
 
@@ -95,7 +95,7 @@ class AsyncRedisHandle:
         """The block ended well: each write was acknowledged already, but for a keyed one, which runs now."""
         if self.keyed is not None:
             await self.keyed.run(await self.ready())
-        if self._work is not None and self._work.queuing and self.kind is Kind.WRITE:
+        if self._progress is not None and self._progress.queuing and self.kind is Kind.WRITE:
             raise UsageError(
                 "a block ended inside MULTI.",
                 why="what was queued after MULTI is dropped with the connection.",
@@ -113,12 +113,12 @@ class AsyncRedisHandle:
     @property
     def progress(self) -> Progress:
         """What the block has done so far: its connection counts."""
-        work, connection = self._work, self.connection
-        if work is None:
+        progress, connection = self._progress, self.connection
+        if progress is None:
             return NOTHING
         if connection is not None and connection.expired:
-            work.expired = True
-        return work
+            progress.expired = True
+        return progress
 
     async def message(self, statements: Sequence[Statement]) -> list[Answer]:
         """Refused: Redis is no SQL server."""

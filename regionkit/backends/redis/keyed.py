@@ -143,11 +143,11 @@ class Keyed:
             redis.exceptions.ResponseError: a command failed.
         """
         self.pipeline.shut()
-        work = connection.work
-        assert work is not None
+        progress = connection.progress
+        assert progress is not None
 
         def send(*words: Any) -> Any:
-            work.commits, work.position = 0, None  # of a first try that met NOSCRIPT: nothing was done
+            progress.commits, progress.position = 0, None  # of a first try that met NOSCRIPT: nothing was done
             connection.send_command(*words)
             return connection.read_response()
 
@@ -160,14 +160,14 @@ class Keyed:
         if text_of(what) == "failed":
             number, error = int(rest[0]), error_of(text_of(rest[1]))
             if number == 1:
-                work.commits, work.position = 0, None
+                progress.commits, progress.position = 0, None
             else:
                 error.add_note(f"{number - 1} commands before it are done, and the idempotency key is used.")
             raise error
         marker, _ = find_marker(connection, self._key, self._settings)
         if marker is not None and marker.applied:
             raise Claimed(marker)
-        work.commits, work.position = 0, None
+        progress.commits, progress.position = 0, None
         raise TransactionRolledBack(
             "a keyed write came too late: its key was settled meanwhile.",
             why="kit.resolve() had said that this write did not happen, so it must not happen any more.",

@@ -90,8 +90,8 @@ def _encoded(words: Sequence[Word]) -> list[bytes]:
 
 def _sending(through: Any) -> Callable[..., Any]:
     if isinstance(through, RedisConnection):
-        work = through.work
-        if work is not None and work.queuing:
+        progress = through.progress
+        if progress is not None and progress.queuing:
             raise _refused("inside MULTI")
         return through.ask_one
     if isinstance(through, Pipeline):

@@ -93,8 +93,8 @@ def _encoded(words: Sequence[Word]) -> list[bytes]:
 
 def _sending(through: Any) -> Callable[..., Awaitable[Any]]:
     if isinstance(through, AsyncRedisConnection):
-        work = through.work
-        if work is not None and work.queuing:
+        progress = through.progress
+        if progress is not None and progress.queuing:
             raise _refused("inside MULTI")
         return through.ask_one
     if isinstance(through, AsyncPipeline):
