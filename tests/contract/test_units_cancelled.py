@@ -59,4 +59,4 @@ async def test_cancelled_units_are_no_or_unknown_and_never_wrong(store_rig: Stor
             if finished:
                 break
         await backing.close()
-    assert "yes" in outcomes, "the last one was left alone"
+    assert wait == 0.0 or "yes" in outcomes, "the last one was left alone"
