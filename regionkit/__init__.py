@@ -52,6 +52,7 @@ from regionkit.topology import (
 )
 
 if TYPE_CHECKING:
+    from regionkit.backends.sql import tables
     from regionkit.kit_async import AsyncRegionKit
     from regionkit.routing.session_async import AsyncRegionSession
     from regionkit.topology import CassandraStore, MemoryStore, MongoStore, RedisStore
@@ -114,6 +115,8 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
     "TransactionRolledBack",
     "UnknownHome",
     "UsageError",
+    # migrations
+    "tables",
 ]
 
 
@@ -126,6 +129,7 @@ __getattr__, __dir__ = lazy_names(
         "MemoryStore": "topology",
         "MongoStore": "topology",
         "RedisStore": "topology",
+        "tables": "backends.sql",
     },
 )
 """Asyncio alone takes as long to import as all the rest."""

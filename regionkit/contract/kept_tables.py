@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from regionkit.core.tables import Table
+from collections.abc import Sequence
+from importlib import import_module
+from types import MappingProxyType
 
-__all__ = ["HISTORY", "KEPT", "MARKER", "POSITION", "RECORD"]
+from regionkit.core.tables import Table
+from regionkit.errors import ConfigurationError
+from regionkit.topology.validation import did_you_mean
+
+__all__ = ["HISTORY", "KEPT", "MARKER", "PILLARS", "POSITION", "RECORD", "tables_of"]
 
 
 def _kept(name: str, *families: str) -> Table:
@@ -26,3 +32,21 @@ POSITION = _kept("position", "sql")
 """SQLite only: one row, raised by one in each write block's own transaction."""
 
 KEPT = (HISTORY, MARKER, RECORD, POSITION)
+
+PILLARS = MappingProxyType({"routing": "regionkit.contract.kept_tables:KEPT"})
+"""By pillar, "module:name" of the tables that it keeps."""
+
+
+def tables_of(pillars: Sequence[str]) -> list[Table]:
+    """The tables of several pillars.
+
+    Raises:
+        ConfigurationError: an unknown one, with a near match.
+    """
+    found: list[Table] = []
+    for pillar in pillars:
+        if pillar not in PILLARS:
+            raise ConfigurationError(f"there is no pillar {pillar!r}.", fix=did_you_mean(pillar, PILLARS))
+        module, _, name = PILLARS[pillar].partition(":")
+        found.extend(getattr(import_module(module), name))
+    return found

@@ -80,7 +80,11 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
             write()
             time.sleep(0.5)
             read()
-            return {"read": executed(read), "write": executed(lambda: str(write()) and None), "bookmark": executed(carry)}
+            return {
+                "read": executed(read),
+                "write": executed(lambda: str(write()) and None),
+                "bookmark": executed(carry),
+            }
 
 
 @pytest.mark.parametrize("kind", SECTIONS)

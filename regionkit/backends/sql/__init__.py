@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,11 +11,18 @@ if TYPE_CHECKING:
 __all__ = ["tables"]
 
 
-def tables(namespace: str) -> MetaData:
+def tables(namespace: str, pillars: Sequence[str] = ("routing",)) -> MetaData:
     """The tables that `create_tables` makes, for Alembic and other migration tools.
 
-    `create_tables` also writes the first history row; with migrations, call it once after them.
+    `create_tables` also notes their versions and writes the first history row; with migrations, call it once after them.
+
+    Args:
+        namespace: of the topology, or of the backing.
+        pillars: whose tables; "routing" is the only one so far.
+
+    Raises:
+        ConfigurationError: an unknown pillar.
     """
     from regionkit.backends.sql.schema import metadata
 
-    return metadata(namespace)
+    return metadata(namespace, pillars)

@@ -108,20 +108,22 @@ class SqlRows:
             ConfigurationError: one stands there in another version.
             RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it was not done, or nobody knows; it may be called again.
         """
-        self._statements.change(
-            deadline,
-            "tables",
-            lambda connection: make_missing(connection, self._place.namespace, tables),
-            begin=lambda connection: making_tables(connection, self._place, deadline),
-        )
+        self._in_turn(deadline, lambda c: make_missing(c, self._place.namespace, tables))
+
+    def _in_turn(self, deadline: Deadline, make: Callable[[sqlalchemy.Connection], None]) -> None:
+        self._statements.change(deadline, "tables", make, begin=lambda c: making_tables(c, self._place, deadline))
 
     def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's tables, and the first history row when there is none."""
         counts = self.capabilities.server == "sqlite"
-        self.make_tables(deadline, [table for table in KEPT if counts or table is not POSITION])
-        if counts:
-            first, table = {"id": 1, "value": 0}, self._tables["position"]
-            self._statements.change(deadline, "tables", lambda c: insert_unless_there(c, table, first))
+        tables = [table for table in KEPT if counts or table is not POSITION]
+
+        def make(connection: sqlalchemy.Connection) -> None:
+            make_missing(connection, self._place.namespace, tables)
+            if counts:  # in the same transaction: a copy shows the table with its row, or none
+                insert_unless_there(connection, self._tables[POSITION.name], {"id": 1, "value": 0})
+
+        self._in_turn(deadline, make)
         observation = self._observe_on_write(deadline)
         if observation.lineage is None:
             self.write_history(deadline, root(observation.origin))

@@ -13,13 +13,14 @@ histories are hex digits of regionkit's own, and MariaDB's JSON functions refuse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Dialect, Double, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from regionkit.contract.kept_tables import KEPT
+from regionkit.contract.kept_tables import tables_of
 from regionkit.contract.record_checks import LONGEST_KEY, LONGEST_KIND
 from regionkit.core import tables as kept
 from regionkit.facts.record import LARGEST_RECORD
@@ -130,10 +131,10 @@ def tables(meta: MetaData, name: str) -> Table:
     )
 
 
-def metadata(namespace: str) -> MetaData:
-    """The tables of a namespace."""
+def metadata(namespace: str, pillars: Sequence[str] = ("routing",)) -> MetaData:
+    """The tables of a namespace, and the table of their versions."""
     meta = MetaData()
     tables(meta, kept.table_name(namespace, kept.TABLES))
-    for table in KEPT:
+    for table in tables_of(pillars):
         table.definition("sql")(meta, kept.table_name(namespace, table.name))
     return meta
