@@ -264,3 +264,39 @@ def test_a_commit_without_an_answer_is_unknown(proxy: FaultProxy) -> None:
         assert checkout.driver.unknown
         assert checkout.connection.invalidated
         proxy.heal()
+
+
+def test_on_an_engine_of_the_applications(rig: Rig) -> None:
+    """Answers, an error in the middle, a held transaction, the block's own end, and a COMMIT in a message."""
+    with Opened(rig.urls[0], own=True) as checkout:
+        answers = sent(checkout, insert(1), Statement("-- nothing"), COUNT)
+        assert [answer.rows for answer in answers] == [(), (), ((1,),)]
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            sent(checkout, insert(2), insert(1), insert(3))
+        finish(checkout, "rollback")
+        assert rig.count() == 0
+        checkout.driver.ended = False
+        sent(checkout, insert(4))
+        checkout.driver.finishing = False
+        checkout.driver.hold("the position of an inbox stands in it.")
+        for how in ("commit", "rollback"):
+            with pytest.raises(UsageError, match="ended its own"):
+                sent(checkout, Statement(how.upper()))
+        checkout.driver.held = ""
+        sent(checkout, insert(5), Statement("COMMIT", "COMMIT"))
+        assert (rig.count(), checkout.driver.commits, checkout.driver.unknown) == (2, 1, False)
+        sent(checkout, insert(6))
+        finish(checkout)
+        assert (rig.count(), checkout.driver.commits) == (3, 2)
+
+
+def test_a_lost_commit_on_an_engine_of_the_applications_is_unknown(proxy: FaultProxy) -> None:
+    """As on regionkit's own connections."""
+    with Opened(proxy.url, own=True) as checkout:
+        sent(checkout, insert(1))
+        proxy.drop_replies()
+        with pytest.raises(OutcomeUnknown):
+            sent(checkout, insert(2), Statement("COMMIT", "COMMIT"))
+        assert checkout.driver.unknown
+        assert checkout.connection.invalidated
+        proxy.heal()

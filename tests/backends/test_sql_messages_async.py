@@ -263,3 +263,39 @@ async def test_a_commit_without_an_answer_is_unknown(proxy: FaultProxy) -> None:
         assert checkout.driver.unknown
         assert checkout.connection.invalidated
         proxy.heal()
+
+
+async def test_on_an_engine_of_the_applications(rig: Rig) -> None:
+    """Answers, an error in the middle, a held transaction, the block's own end, and a COMMIT in a message."""
+    async with AsyncOpened(rig.urls[0], own=True) as checkout:
+        answers = await sent(checkout, insert(1), Statement("-- nothing"), COUNT)
+        assert [answer.rows for answer in answers] == [(), (), ((1,),)]
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            await sent(checkout, insert(2), insert(1), insert(3))
+        await finish(checkout, "rollback")
+        assert rig.count() == 0
+        checkout.driver.ended = False
+        await sent(checkout, insert(4))
+        checkout.driver.finishing = False
+        checkout.driver.hold("the position of an inbox stands in it.")
+        for how in ("commit", "rollback"):
+            with pytest.raises(UsageError, match="ended its own"):
+                await sent(checkout, Statement(how.upper()))
+        checkout.driver.held = ""
+        await sent(checkout, insert(5), Statement("COMMIT", "COMMIT"))
+        assert (rig.count(), checkout.driver.commits, checkout.driver.unknown) == (2, 1, False)
+        await sent(checkout, insert(6))
+        await finish(checkout)
+        assert (rig.count(), checkout.driver.commits) == (3, 2)
+
+
+async def test_a_lost_commit_on_an_engine_of_the_applications_is_unknown(proxy: FaultProxy) -> None:
+    """As on regionkit's own connections."""
+    async with AsyncOpened(proxy.url, own=True) as checkout:
+        await sent(checkout, insert(1))
+        proxy.drop_replies()
+        with pytest.raises(OutcomeUnknown):
+            await sent(checkout, insert(2), Statement("COMMIT", "COMMIT"))
+        assert checkout.driver.unknown
+        assert checkout.connection.invalidated
+        proxy.heal()
