@@ -157,6 +157,27 @@ def test_a_commit_in_a_message_counts(rig: Rig) -> None:
         assert (rig.count(), checkout.driver.commits) == (2, 2)
 
 
+def test_commit_is_the_last_of_its_message(rig: Rig) -> None:
+    """An error behind it would be taken for its own."""
+    with Opened(rig.urls[0]) as checkout:
+        with pytest.raises(UsageError, match="behind its COMMIT"):
+            sent(checkout, insert(1), Statement("COMMIT"), COUNT)
+        assert (sent(checkout, COUNT))[0].rows == ((0,),)
+
+
+def test_a_swallowed_deadlock_in_a_message_is_no_commit(mariadb_rig: Rig) -> None:
+    """MariaDB rolls all of the transaction back at one; what comes after it is not committed as if it were the whole."""
+    with Opened(mariadb_rig.urls[0]) as checkout:
+        deadlock = Statement("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            sent(checkout, insert(1), deadlock, insert(2))
+        with pytest.raises(TransactionRolledBack):
+            sent(checkout, insert(3), Statement("COMMIT"))
+        with pytest.raises(TransactionRolledBack):
+            finish(checkout)
+        finish(checkout, "rollback")
+
+
 def test_a_held_transaction_is_not_ended(rig: Rig) -> None:
     """Neither by a message nor by whoever types; the block's own end does."""
     with Opened(rig.urls[0]) as checkout:
