@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy
 from fix_rigs import NAMESPACE
 
 from regionkit import Endpoint, Region, RegionKit, Role, SqlStore, Topology
-from regionkit.backends.sql.bridge import drive
+from regionkit.backends.sql.bridge import create_engine, drive
 from regionkit.backends.sql.message import message
 from regionkit.contract.message import Answer, Statement
 from regionkit.core.clock import SYSTEM_CLOCK
@@ -17,7 +18,18 @@ from regionkit.facts.request import Kind
 
 __all__ = ["HERE", "Opened", "finish", "insert", "sent"]
 
+IS_ASYNC = False
+ASYNC_DRIVERS = {
+    "postgresql+psycopg": "postgresql+psycopg",
+    "mysql+pymysql": "mysql+aiomysql",
+    "sqlite": "sqlite+aiosqlite",
+}
 HERE = "us-east-1"
+
+
+def _driven(url: str) -> sqlalchemy.URL:
+    parsed = sqlalchemy.make_url(url)
+    return parsed.set(drivername=ASYNC_DRIVERS[parsed.drivername]) if IS_ASYNC else parsed
 
 
 def insert(number: int, tag: str = "") -> Statement:
@@ -26,10 +38,12 @@ def insert(number: int, tag: str = "") -> Statement:
 
 
 class Opened:
-    """A checkout of a write connection, its deadline in so many seconds."""
+    """A checkout of a write connection, its deadline in so many seconds. `own`: of an engine of the application's."""
 
-    def __init__(self, url: str, seconds: float = 30.0) -> None:
-        store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, url)])
+    def __init__(self, url: str, seconds: float = 30.0, *, own: bool = False) -> None:
+        self.engine: Any = create_engine(_driven(url)) if own else None
+        given: dict[str, Any] = {"client": self.engine} if own else {"url": url}
+        store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, **given)])
         self.kit = RegionKit(Topology(namespace=NAMESPACE, regions=[Region(HERE)], stores=[store]), local=HERE)
         self.seconds = seconds
         self.checkout: Any = None
@@ -44,6 +58,8 @@ class Opened:
     def __exit__(self, *args: Any) -> None:
         self.checkout.release()
         self.kit.__exit__(*args)
+        if self.engine is not None:
+            self.engine.dispose()
 
 
 def sent(checkout: Any, *statements: Statement) -> list[Answer]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy
 from fix_rigs import NAMESPACE
 
 from regionkit import AsyncRegionKit, Endpoint, Region, Role, SqlStore, Topology
-from regionkit.backends.sql.bridge_async import adrive
+from regionkit.backends.sql.bridge_async import adrive, create_async_engine
 from regionkit.backends.sql.message import message
 from regionkit.contract.message import Answer, Statement
 from regionkit.core.clock import SYSTEM_CLOCK
@@ -16,7 +17,18 @@ from regionkit.facts.request import Kind
 
 __all__ = ["HERE", "AsyncOpened", "finish", "insert", "sent"]
 
+IS_ASYNC = True
+ASYNC_DRIVERS = {
+    "postgresql+psycopg": "postgresql+psycopg",
+    "mysql+pymysql": "mysql+aiomysql",
+    "sqlite": "sqlite+aiosqlite",
+}
 HERE = "us-east-1"
+
+
+def _driven(url: str) -> sqlalchemy.URL:
+    parsed = sqlalchemy.make_url(url)
+    return parsed.set(drivername=ASYNC_DRIVERS[parsed.drivername]) if IS_ASYNC else parsed
 
 
 def insert(number: int, tag: str = "") -> Statement:
@@ -25,10 +37,12 @@ def insert(number: int, tag: str = "") -> Statement:
 
 
 class AsyncOpened:
-    """A checkout of a write connection, its deadline in so many seconds."""
+    """A checkout of a write connection, its deadline in so many seconds. `own`: of an engine of the application's."""
 
-    def __init__(self, url: str, seconds: float = 30.0) -> None:
-        store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, url)])
+    def __init__(self, url: str, seconds: float = 30.0, *, own: bool = False) -> None:
+        self.engine: Any = create_async_engine(_driven(url)) if own else None
+        given: dict[str, Any] = {"client": self.engine} if own else {"url": url}
+        store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, **given)])
         self.kit = AsyncRegionKit(Topology(namespace=NAMESPACE, regions=[Region(HERE)], stores=[store]), local=HERE)
         self.seconds = seconds
         self.checkout: Any = None
@@ -43,6 +57,8 @@ class AsyncOpened:
     async def __aexit__(self, *args: Any) -> None:
         await self.checkout.release()
         await self.kit.__aexit__(*args)
+        if self.engine is not None:
+            await self.engine.dispose()
 
 
 async def sent(checkout: Any, *statements: Statement) -> list[Answer]:

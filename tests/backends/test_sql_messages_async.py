@@ -156,6 +156,27 @@ async def test_a_commit_in_a_message_counts(rig: Rig) -> None:
         assert (rig.count(), checkout.driver.commits) == (2, 2)
 
 
+async def test_commit_is_the_last_of_its_message(rig: Rig) -> None:
+    """An error behind it would be taken for its own."""
+    async with AsyncOpened(rig.urls[0]) as checkout:
+        with pytest.raises(UsageError, match="behind its COMMIT"):
+            await sent(checkout, insert(1), Statement("COMMIT"), COUNT)
+        assert (await sent(checkout, COUNT))[0].rows == ((0,),)
+
+
+async def test_a_swallowed_deadlock_in_a_message_is_no_commit(mariadb_rig: Rig) -> None:
+    """MariaDB rolls all of the transaction back at one; what comes after it is not committed as if it were the whole."""
+    async with AsyncOpened(mariadb_rig.urls[0]) as checkout:
+        deadlock = Statement("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            await sent(checkout, insert(1), deadlock, insert(2))
+        with pytest.raises(TransactionRolledBack):
+            await sent(checkout, insert(3), Statement("COMMIT"))
+        with pytest.raises(TransactionRolledBack):
+            await finish(checkout)
+        await finish(checkout, "rollback")
+
+
 async def test_a_held_transaction_is_not_ended(rig: Rig) -> None:
     """Neither by a message nor by whoever types; the block's own end does."""
     async with AsyncOpened(rig.urls[0]) as checkout:
@@ -256,6 +277,42 @@ async def test_a_frozen_server_is_left_at_the_deadline(proxy: FaultProxy) -> Non
 async def test_a_commit_without_an_answer_is_unknown(proxy: FaultProxy) -> None:
     """It may have been done."""
     async with AsyncOpened(proxy.url) as checkout:
+        await sent(checkout, insert(1))
+        proxy.drop_replies()
+        with pytest.raises(OutcomeUnknown):
+            await sent(checkout, insert(2), Statement("COMMIT", "COMMIT"))
+        assert checkout.driver.unknown
+        assert checkout.connection.invalidated
+        proxy.heal()
+
+
+async def test_on_an_engine_of_the_applications(rig: Rig) -> None:
+    """Answers, an error in the middle, a held transaction, the block's own end, and a COMMIT in a message."""
+    async with AsyncOpened(rig.urls[0], own=True) as checkout:
+        answers = await sent(checkout, insert(1), Statement("-- nothing"), COUNT)
+        assert [answer.rows for answer in answers] == [(), (), ((1,),)]
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            await sent(checkout, insert(2), insert(1), insert(3))
+        await finish(checkout, "rollback")
+        assert rig.count() == 0
+        checkout.driver.ended = False
+        await sent(checkout, insert(4))
+        checkout.driver.finishing = False
+        checkout.driver.hold("the position of an inbox stands in it.")
+        for how in ("commit", "rollback"):
+            with pytest.raises(UsageError, match="ended its own"):
+                await sent(checkout, Statement(how.upper()))
+        checkout.driver.held = ""
+        await sent(checkout, insert(5), Statement("COMMIT", "COMMIT"))
+        assert (rig.count(), checkout.driver.commits, checkout.driver.unknown) == (2, 1, False)
+        await sent(checkout, insert(6))
+        await finish(checkout)
+        assert (rig.count(), checkout.driver.commits) == (3, 2)
+
+
+async def test_a_lost_commit_on_an_engine_of_the_applications_is_unknown(proxy: FaultProxy) -> None:
+    """As on regionkit's own connections."""
+    async with AsyncOpened(proxy.url, own=True) as checkout:
         await sent(checkout, insert(1))
         proxy.drop_replies()
         with pytest.raises(OutcomeUnknown):

@@ -64,6 +64,9 @@ class DriverState:
         if self.guard is not None:
             self.guard()
 
+    def refused(self, error: Exception) -> None:
+        """A statement failed."""
+
     def hold(self, why: str) -> None:
         """From here on only the block's own end may end the transaction. `why`: what stands in it, in a sentence."""
         self.held = why

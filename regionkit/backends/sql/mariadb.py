@@ -99,6 +99,11 @@ class _Shared(DriverState):
         self.begun = not self.get_autocommit()  # type: ignore[attr-defined]  # the driver's own
         super().sending()
 
+    def refused(self, error: Exception) -> None:
+        """A statement failed."""
+        if error.args[:1] in UNDOES_ALL:
+            self.undone = self.ended = True
+
     def send_commit(
         self,
         send: Callable[[], object],
@@ -278,8 +283,7 @@ class _Dialect:
         try:
             run(cursor, *arguments)
         except pymysql.err.Error as error:
-            if error.args[:1] in UNDOES_ALL:
-                driver.undone = driver.ended = True
+            driver.refused(error)
             raise
         driver.dirty |= driver.get_autocommit() and cursor.description is None  # SET and the like outlive the block
 

@@ -1,8 +1,8 @@
 """Several statements in one message on a SQLAlchemy Connection: finds the driver's adapter, and keeps the block's books.
 
 1. The message is part of the Connection's transaction: where none is open on the server, BEGIN travels in front of it.
-2. An empty text is answered here and not sent. A COMMIT in a message counts as the block's own: it needs the same proofs, and
-   without an answer its outcome is unknown.
+2. An empty text is answered here and not sent. A COMMIT comes last in its message, and counts as the block's own: it needs
+   the same proofs, and without an answer its outcome is unknown.
 3. A driver's error comes out as SQLAlchemy's; a Connection that was lost is invalidated, a cancelled one too.
 """
 
@@ -45,7 +45,8 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
     Raises:
         sqlalchemy.exc.DBAPIError: the server's error, to the first statement that failed. Those behind it were not done.
         TransactionRolledBack: COMMIT was answered by ROLLBACK.
-        UsageError: another tag than the one waited for, or a text of several statements; or the transaction is held.
+        UsageError: another tag than the one waited for, a text of several statements, more behind a COMMIT; or the
+            transaction is held.
         OutcomeUnknown: a COMMIT in it was sent, and no answer came.
         DeadlineExceeded: no time was left. Nothing was sent.
         ConfigurationError: the engine's driver can not do it.
@@ -61,9 +62,15 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
     sent = [Statement(text, said.tag) for text, said in zip(texts, statements, strict=True) if text]
     if not sent:
         return [Answer("") for _ in statements]
+    kinds = [_ends(statement.text) for statement in sent]
+    if "COMMIT" in kinds[:-1]:
+        raise UsageError(
+            "a message goes on behind its COMMIT.",
+            why="an error there would leave open whether the COMMIT was done.",
+            fix="let COMMIT be the last of its message.",
+        )
     if not connection.in_transaction():
         connection.begin()
-    kinds = [_ends(statement.text) for statement in sent]
     state = _begin(connection, sent, rolls_back="ROLLBACK" in kinds)
     send = partial(_send, connection, adapter, sent)
     if state is None or "COMMIT" not in kinds:
@@ -112,8 +119,9 @@ def _send(connection: Any, adapter: Any, sent: Sequence[Statement]) -> list[Answ
     except RegionKitError:
         raise
     except BaseException as error:
-        if isinstance(error, Exception) and hasattr(connection, "refused"):
-            connection.refused(error)
+        told = connection if hasattr(connection, "refused") else getattr(connection, "driver", None)
+        if told is not None and isinstance(error, Exception):
+            told.refused(error)
         try:
             connection._handle_dbapi_exception(error, _shown(sent), None, None, None)
         finally:
