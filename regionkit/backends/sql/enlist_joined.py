@@ -57,7 +57,7 @@ class SqlEnlisted:
         self._root = weakref.ref(root)
         self._sessions: list[tuple[weakref.ref[orm.Session], bool]] = []
         self._watch = Watch()
-        self._watch.look(connection)
+        self._watch.start(connection)
         me = weakref.ref(self)
         self._connection = weakref.ref(connection, lambda _: _forgotten(me))
         connection.__dict__[NAME] = self

@@ -30,6 +30,8 @@ _ENDS_MARIADB = re.compile(
     re.I | re.S,
 )
 """Statements that end the transaction, also where the next one is open at once, or the driver does not tell."""
+_WRITES = re.compile(_BLANK + r"(INSERT|UPDATE|DELETE|REPLACE|LOAD)\b", re.I | re.S)
+"""Statements after which a transaction is open, where the driver does not tell."""
 _PG8000 = {b"I": "none", b"T": "open", b"E": "failed"}
 _LIBPQ = {0: "none", 1: "open", 2: "open", 3: "failed"}  # what is left is a lost connection
 _SERVER_STATUS_IN_TRANS = 1
@@ -78,6 +80,12 @@ class Watch:
         self._seen = False  # the server said that a transaction is open: if it says "none" later, that one ended
         self._under_way = self._failed = self._doubt = False
 
+    def start(self, connection: Any) -> None:
+        """The transaction is joined: what was done in it before is not known."""
+        self.look(connection)
+        if _mariadb(connection) and not _said(_driver(connection)):
+            self._seen = _asked(connection) != "none"
+
     def before(self, connection: Any, *_: Any) -> None:
         """A statement is sent."""
         if not self.paused:
@@ -90,8 +98,10 @@ class Watch:
             return
         self._under_way = False
         ends = _ENDS_MARIADB if _mariadb(connection) else _ENDS
-        if ends.match(statement) and (self._seen or not _said(_driver(connection))):
+        silent = not _said(_driver(connection))
+        if ends.match(statement) and (self._seen or silent):
             self.ended = True
+        self._seen |= silent and _WRITES.match(statement) is not None
         self.look(connection)
 
     def look(self, connection: Any, *, ask: bool = True) -> bool:
