@@ -407,7 +407,7 @@ def test_a_commit_that_would_do_nothing_is_no(
     engine: sqlalchemy.Engine, core: bool, silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error was swallowed: PostgreSQL answers COMMIT with ROLLBACK. The others go on."""
-    if silent:
+    if silent and engine.dialect.name != "sqlite":
         monkeypatch.setattr(enlist_server, "_said", lambda _: "")
     seen: list[str] = []
     with engine.connect() as connection, orm.Session(connection if core else engine) as session:
