@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 from enlist_engines import DRIVERS, Base, Item, insert, names, really_begin, server_url
+from fix_rigs import Rig
 from sqlalchemy import orm, text
 from sqlalchemy.engine import RootTransaction
+from sqlalchemy.event import registry
 
+from regionkit import RegionKit
+from regionkit.backends.sql import enlist_server
 from regionkit.contract.enlist import enlist
 from regionkit.errors import ConfigurationError, TransactionRolledBack, UsageError
 from regionkit.testing import FaultProxy
@@ -397,9 +401,14 @@ def test_a_savepoint_that_commits_on_sqlite_as_it_comes(tmp_path: Any) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("core", [False, True])
-def test_a_commit_that_would_do_nothing_is_no(engine: sqlalchemy.Engine, core: bool) -> None:
+def test_a_commit_that_would_do_nothing_is_no(
+    engine: sqlalchemy.Engine, core: bool, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An error was swallowed: PostgreSQL answers COMMIT with ROLLBACK. The others go on."""
+    if silent and engine.dialect.name != "sqlite":
+        monkeypatch.setattr(enlist_server, "_said", lambda _: "")
     seen: list[str] = []
     with engine.connect() as connection, orm.Session(connection if core else engine) as session:
         target: Any = connection if core else session
@@ -417,8 +426,16 @@ def test_a_commit_that_would_do_nothing_is_no(engine: sqlalchemy.Engine, core: b
     assert names(engine) == ([] if engine.dialect.name == "postgresql" else ["item 1"])
 
 
-def test_a_deadlock_that_was_swallowed(engine: sqlalchemy.Engine) -> None:
-    """MariaDB rolls all of it back: what follows is another transaction, and its commit raises. Left, it is "no"."""
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_deadlock_that_was_swallowed(
+    engine: sqlalchemy.Engine, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MariaDB rolls all of it back: what follows is another transaction, and its commit raises. Left, it is "no".
+
+    A driver that does not tell whether a transaction is open (mysqlclient) is taken for the one that is here.
+    """
+    if silent:
+        monkeypatch.setattr(enlist_server, "_said", lambda _: "")
     if engine.dialect.name != "mysql":
         pytest.skip("an error ends the whole transaction on MariaDB only")
     with engine.begin() as connection:
@@ -707,3 +724,39 @@ def test_bulk_statements(engine: sqlalchemy.Engine) -> None:
         session.commit()
     assert seen == ["yes"]
     assert names(engine) == ["item 1", "changed", "item 4", "item 5"]
+
+
+def test_nothing_is_left_behind(engine: sqlalchemy.Engine) -> None:
+    """After many transactions SQLAlchemy's registry of listeners is as long as before."""
+    with orm.Session(engine) as session, engine.connect() as connection:
+        session.connection()
+        gc.collect()
+        before = len(registry._key_to_collection)
+        for number in range(20):
+            enlist(session).on_outcome(lambda _: None)
+            (session.commit if number % 2 else session.rollback)()
+            with connection.begin():
+                enlist(connection).before_commit(lambda: None)
+        assert len(registry._key_to_collection) == before
+        assert "_regionkit_enlisted" not in vars(connection)
+
+
+@pytest.mark.parametrize("core", [False, True])
+def test_a_block_of_ours(rig: Rig, core: bool) -> None:
+    """A write block is a transaction like any, before its first statement too; a read block in autocommit is none."""
+    seen: list[str] = []
+    with RegionKit(rig.topology(), local="us-east-1") as kit, kit.session() as s:
+        kit.create_tables()
+        for number in (1, 2):
+            with s.write("orders", core=core) as db:
+                joined = enlist(db)
+                statement = f"INSERT INTO orders (id, item) VALUES ({number}, 'tea')"
+                joined.before_commit(lambda j=joined, statement=statement: j.execute(statement))
+                joined.on_outcome(seen.append)
+        with pytest.raises(LookupError), s.write("orders", core=core) as db:
+            enlist(db).on_outcome(seen.append)
+            raise LookupError
+        with s.read("orders", core=core) as db, pytest.raises(UsageError, match="write block"):
+            enlist(db)
+    assert seen == ["yes", "yes", "no"]
+    assert rig.count() == 2

@@ -99,6 +99,23 @@ async def test_an_async_connection_commits_with_its_calls(engine: AsyncEngine) -
         enlist(engine.connect())
 
 
+async def test_a_savepoint_of_an_async_session(engine: AsyncEngine) -> None:
+    """One that has no connection of its own yet can not be waited for either."""
+    seen: list[str] = []
+    async with AsyncSession(engine) as session:
+        await session.execute(insert(1))
+        enlist(session).on_outcome(lambda outcome: seen.append(f"outside: {outcome}"))
+        async with session.begin_nested() as savepoint:
+            with pytest.raises(UsageError, match="savepoint"):
+                enlist(session)
+            await session.execute(insert(2))
+            enlist(session).on_outcome(lambda outcome: seen.append(f"inside: {outcome}"))
+            await savepoint.rollback()
+        await session.commit()
+    assert seen == ["inside: no", "outside: yes"]
+    assert await committed(engine) == ["item 1"]
+
+
 async def test_an_async_scoped_session_is_its_session(engine: AsyncEngine) -> None:
     """async_scoped_session stands for the task's own AsyncSession."""
     scoped = async_scoped_session(async_sessionmaker(engine), scopefunc=asyncio.current_task)

@@ -42,7 +42,13 @@ _NEEDED = (
     (RootTransaction, "_connection_commit_impl", "_connection_rollback_impl", "_deactivate_from_connection"),
     (NestedTransaction, "_do_commit", "_close_impl"),
     (TwoPhaseTransaction, "prepare"),
-    (sqlalchemy.Connection, "_is_autocommit_isolation", "get_transaction", "get_nested_transaction"),
+    (
+        sqlalchemy.Connection,
+        "_execute_context",
+        "_is_autocommit_isolation",
+        "get_transaction",
+        "get_nested_transaction",
+    ),
 )
 
 

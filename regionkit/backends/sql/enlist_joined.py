@@ -57,12 +57,11 @@ class SqlEnlisted:
         self._root = weakref.ref(root)
         self._sessions: list[tuple[weakref.ref[orm.Session], bool]] = []
         self._watch = Watch()
-        self._watch.look(connection)
+        self._watch.start(connection)
         me = weakref.ref(self)
         self._connection = weakref.ref(connection, lambda _: _forgotten(me))
         connection.__dict__[NAME] = self
-        event.listen(connection, "before_cursor_execute", self._watch.before)
-        event.listen(connection, "after_cursor_execute", self._watch.after)
+        self._watch.install(connection)
 
     @property
     def connection(self) -> sqlalchemy.Connection:
@@ -310,8 +309,7 @@ class SqlEnlisted:
         connection = self._connection()
         if connection is not None:
             connection.__dict__.pop(NAME, None)
-            event.remove(connection, "before_cursor_execute", self._watch.before)
-            event.remove(connection, "after_cursor_execute", self._watch.after)
+            self._watch.remove(connection)
         for known, listens in self._sessions:
             session = known()
             if listens and session is not None:

@@ -7,6 +7,7 @@ at that costs no round trip. Only after a statement that failed MariaDB (and a P
 from __future__ import annotations
 
 import re
+import weakref
 from typing import Any, Literal
 
 import sqlalchemy
@@ -30,6 +31,8 @@ _ENDS_MARIADB = re.compile(
     re.I | re.S,
 )
 """Statements that end the transaction, also where the next one is open at once, or the driver does not tell."""
+_WRITES = re.compile(_BLANK + r"(INSERT|UPDATE|DELETE|REPLACE|LOAD)\b", re.I | re.S)
+"""Statements after which a transaction is open, where the driver does not tell."""
 _PG8000 = {b"I": "none", b"T": "open", b"E": "failed"}
 _LIBPQ = {0: "none", 1: "open", 2: "open", 3: "failed"}  # what is left is a lost connection
 _SERVER_STATUS_IN_TRANS = 1
@@ -64,42 +67,66 @@ def commits_by_itself(connection: sqlalchemy.Connection) -> bool:
 
 
 class Watch:
-    """One transaction, as its server sees it. Its methods are listeners of the Connection, and hold on to none.
+    """One transaction, as its server sees it. It holds on to no Connection.
 
     Attributes:
         ended: it ended past SQLAlchemy: by a statement, by the driver's own commit, or by the server.
         paused: what is sent ends it on purpose.
     """
 
-    __slots__ = ("_doubt", "_failed", "_seen", "_under_way", "ended", "paused")
+    __slots__ = ("_doubt", "_failed", "_seen", "ended", "paused")
 
     def __init__(self) -> None:
         self.ended = self.paused = False
         self._seen = False  # the server said that a transaction is open: if it says "none" later, that one ended
-        self._under_way = self._failed = self._doubt = False
+        self._failed = self._doubt = False
 
-    def before(self, connection: Any, *_: Any) -> None:
-        """A statement is sent."""
-        if not self.paused:
-            self.look(connection)
-            self._under_way = True
+    def start(self, connection: Any) -> None:
+        """The transaction is joined: what was done in it before is not known."""
+        self.look(connection)
+        if _mariadb(connection) and not _said(_driver(connection)):
+            self._seen = _asked(connection) != "none"
 
-    def after(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        """It was answered, and did not fail."""
-        if self.paused:
-            return
-        self._under_way = False
+    def install(self, connection: sqlalchemy.Connection) -> None:
+        """See each statement. A listener would do the same, and cost a hundred times as much to put there and take away."""
+        known = weakref.ref(connection)
+
+        def execute_context(dialect: Any, constructor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+            seen: Any = known()
+            run = type(seen)._execute_context
+            if self.paused:
+                return run(seen, dialect, constructor, statement, *args, **kwargs)
+            self.look(seen)
+            try:
+                result = run(seen, dialect, constructor, statement, *args, **kwargs)
+            except sqlalchemy.exc.IntegrityError:  # undoes its own statement only, on MariaDB
+                self._doubt = True
+                raise
+            except BaseException:
+                self._doubt = self._failed = True
+                raise
+            self._answered(seen, str(statement))
+            return result
+
+        connection.__dict__["_execute_context"] = execute_context
+
+    @staticmethod
+    def remove(connection: sqlalchemy.Connection) -> None:
+        """Statements are the class's own again."""
+        connection.__dict__.pop("_execute_context", None)
+
+    def _answered(self, connection: Any, statement: str) -> None:
         ends = _ENDS_MARIADB if _mariadb(connection) else _ENDS
-        if ends.match(statement) and (self._seen or not _said(_driver(connection))):
+        silent = not _said(_driver(connection))
+        if ends.match(statement) and (self._seen or silent):
             self.ended = True
+        self._seen |= silent and _WRITES.match(statement) is not None
         self.look(connection)
 
     def look(self, connection: Any, *, ask: bool = True) -> bool:
         """Whether the transaction is still the one that was joined. `ask`: MariaDB, where a statement failed."""
         if connection.invalidated or connection.closed:
             return not self.ended
-        if self._under_way:
-            self._failed, self._doubt, self._under_way = True, True, False
         state = _said(_driver(connection))
         if ask and self._failed:
             self._failed = False
