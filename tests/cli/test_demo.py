@@ -19,6 +19,9 @@ from regionkit.demo.airports import airports
 FOLDER = Path(__file__).parents[2] / "regionkit" / "demo"
 
 
+pytestmark = pytest.mark.slow  # it runs the whole story, several times
+
+
 def run(*arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -146,7 +149,6 @@ def test_a_server_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], m
 
 
 @pytest.mark.postgresql
-@pytest.mark.slow
 def test_the_same_story_on_real_servers() -> None:
     """PostgreSQL behind proxies: SESSION reads wait in Seoul or move, none is stale, nothing is doubled."""
     done = run("-m", "regionkit.demo", "--real", "--fast", "--json", timeout=100.0)

@@ -178,6 +178,7 @@ def test_bounded_reads_measure_staleness(kit: RegionKit, rig: Rig) -> None:
             assert s.last_route.region != "ap-northeast-2"
 
 
+@pytest.mark.slow
 def test_a_bound_holds_at_each_statement(kit: RegionKit, rig: Rig) -> None:
     """A bounded block whose copy stops following refuses its next statement; it does not serve what is too old."""
     with kit.session() as s:

@@ -177,6 +177,7 @@ async def test_bounded_reads_measure_staleness(kit: AsyncRegionKit, rig: Rig) ->
             assert s.last_route.region != "ap-northeast-2"
 
 
+@pytest.mark.slow
 async def test_a_bound_holds_at_each_statement(kit: AsyncRegionKit, rig: Rig) -> None:
     """A bounded block whose copy stops following refuses its next statement; it does not serve what is too old."""
     async with kit.session() as s:

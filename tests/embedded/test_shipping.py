@@ -91,6 +91,7 @@ def test_nothing_is_copied_while_nobody_writes(tmp_path: Path, monkeypatch: pyte
         assert (counted.taken, counted.landed) == before
 
 
+@pytest.mark.slow
 def test_a_wal_stays_small_under_a_busy_reader(tmp_path: Path) -> None:
     """Each copy writes the whole database into the WAL; it is cut back after each, beside readers in autocommit."""
     with SqliteRegions(tmp_path, store="orders", **CAST) as regions:
@@ -147,6 +148,7 @@ def test_a_long_reader_holds_copies_up_and_keeps_its_snapshot(tmp_path: Path, mo
             wait_for(lambda: count(tmp_path, "kr") == 560)
 
 
+@pytest.mark.slow
 def test_copies_under_way_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer without pause has a copy taken every eighth of the lag, not at each commit."""
     counted = Counted(monkeypatch)

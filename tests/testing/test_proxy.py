@@ -146,6 +146,7 @@ def test_a_healthy_proxy_is_transparent(proxy: FaultProxy) -> None:
     assert proxy.connections == 0
 
 
+@pytest.mark.slow
 def test_latency_is_exact() -> None:
     """10 ms each way read as 20 to 21 ms at the median, even while a thread of the test keeps Python busy."""
     done = threading.Event()

@@ -230,6 +230,7 @@ def test_a_snapshot_stays_and_a_read_after_it_moves_on(kit: RegionKit, rig: Rig,
         assert connection.get_isolation_level() == before
 
 
+@pytest.mark.slow
 def test_a_bounded_read_looks_again(kit: RegionKit, rig: Rig) -> None:
     """A statement that begins after the bound ran out sees what came meanwhile, whatever the isolation level; or is refused."""
     with kit.session() as s, kit.session() as other:
@@ -268,6 +269,7 @@ def test_a_look_in_the_midst_keeps_the_block_read_only(kit: RegionKit, rig: Rig)
     assert rig.count() == 0
 
 
+@pytest.mark.slow
 def test_an_application_may_begin_sqlite_itself(sqlite_rig: Rig) -> None:
     """Its listeners send BEGIN: a block does not send another, and what is asked inside is not answered from a snapshot."""
     engines = [engine_of(url) for url in sqlite_rig.urls]
@@ -361,6 +363,7 @@ def test_closing_the_kit_leaves_the_engine(rig: Rig, engines: list[Engine]) -> N
     assert rig.count() == 4
 
 
+@pytest.mark.slow
 def test_an_exhausted_pool_is_no_dead_server(rig: Rig) -> None:
     """A block that gets no connection says so; the monitor has one of its own, and the endpoint stays up."""
     engine = engine_of(rig.urls[0], pool_size=1, max_overflow=0, pool_timeout=0.5)
