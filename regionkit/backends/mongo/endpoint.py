@@ -106,7 +106,17 @@ class MongoEndpoint:
                     observation = self._observation = members.observe(history=False)
             except PyMongoError as error:
                 raise translated(self._context, error) from error
+        if self._context.endpoint.client is not None and members.member.abandoned:
+            self._tidy(deadline.require("aborting what an earlier block left"))  # there is no monitor to do it
         return MongoCheckout(members.member, observation, deadline)
+
+    def _tidy(self, seconds: float) -> None:
+        """Abort what blocks had to leave behind: its locks would stand for a minute. In vain where the member is gone."""
+        try:
+            with limited(seconds):
+                self._parts().members.member.tidy()
+        except PyMongoError:
+            pass
 
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> MongoHandle:
         """What the user types with: a `Database`, whose commands run in the block's session."""
@@ -197,6 +207,8 @@ class MongoEndpoint:
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
+        if self._made is not None and self._made.members.member.abandoned:
+            self._tidy(self._context.profile.probe_timeout)
         self._closed = True
         made, self._made, self._observation = self._made, None, None
         if made is not None:
