@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fix_rigs import wait_until
 
 import regionkit
 from regionkit import RegionKit
@@ -19,10 +20,11 @@ from regionkit.embedded import SqliteRegions
 
 @pytest.fixture
 def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
-    """Two regions with history rows."""
+    """Two regions with history rows, which have arrived in the copy."""
     with SqliteRegions(tmp_path / "data", store="orders", primary="us", replicas=["kr"], namespace="shop") as regions:
         with RegionKit(regions.topology, local="us") as kit:
             kit.create_tables()
+            wait_until(lambda: all(e.lag is not None for e in kit.status().endpoints), 30.0)
         yield regions
 
 

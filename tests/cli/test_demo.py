@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -78,10 +79,11 @@ def test_the_story_has_its_calls_and_fits_a_terminal(told: tuple[subprocess.Comp
 
 
 def test_the_fast_run_is_fast(told: tuple[subprocess.CompletedProcess[str], float]) -> None:
-    """Under 6 seconds, with start-up; some more on a machine that does other things."""
+    """Under 6 seconds, with start-up; in proportion more on a machine that does other things."""
     done, seconds = told
-    assert json.loads(done.stdout)["seconds"] < 6.0
-    assert seconds < 10.0
+    busy = max(1.0, 1.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert json.loads(done.stdout)["seconds"] < 6.0 * busy
+    assert seconds < 10.0 * busy
 
 
 def test_plain_text_needs_no_extra_and_ends_with_the_script(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def run(urls: list[str], pairs: int, *, checked: bool) -> tuple[int, int, dict[s
     with RegionKit(topology(urls), local="us-east-1", bookmark_keys=[KEY]) as kit:
         kit.create_tables()
         for _ in readers:
-            assert done.get(timeout=60) == "ready"  # or the lagging copy would have caught up before the first read
+            assert done.get(timeout=300) == "ready"  # or the lagging copy would have caught up before the first read
         for number in range(pairs):
             with kit.session() as s:
                 with s.write("orders") as db:
@@ -92,7 +92,7 @@ def run(urls: list[str], pairs: int, *, checked: bool) -> tuple[int, int, dict[s
                 work.put((number, s.bookmark()))
     for _ in readers:
         work.put(None)
-    results = [done.get(timeout=60) for _ in readers]
+    results = [done.get(timeout=300) for _ in readers]
     for reader in readers:
         reader.join(10)
     merged = {r: [sum(x) for x in zip(*(result[2][r] for result in results), strict=True)] for r in REGIONS[1:]}
@@ -112,7 +112,7 @@ def urls(pg: Any) -> Any:
     wait_until(lambda: pg.wait_for_replicas() or True, 20)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)  # half a minute where nobody else is at work
 def test_no_session_misses_its_own_write(urls: list[str]) -> None:
     """0 violations in 10,000 pairs; at least 95 % of the reads from caught-up regions are served by a replica."""
     began = time.monotonic()
@@ -128,7 +128,7 @@ def test_no_session_misses_its_own_write(urls: list[str]) -> None:
     assert share >= 0.95
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_without_the_check_the_same_rig_misses(urls: list[str]) -> None:
     """The rig can fail: with the bookmark check off it shows violations."""
     missed, total, _ = run(urls, 300, checked=False)
