@@ -21,6 +21,8 @@ from regionkit.topology import ParsedUrl
 
 __all__ = ["MariaServer"]
 
+MOST_LOOKS = 4
+"""Questions for one observation: the table of histories may be made, or dropped, between two."""
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
@@ -71,17 +73,17 @@ class MariaServer:
         return made, arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
-        clock = self._place.clock
-        sent_at = clock.monotonic()
-        answer = self._ask(dbapi_connection, self._with if self._has_history else self._without)
-        if answer is None:
-            self._has_history = False
+        clock, looks = self._place.clock, self._has_history
+        for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
-            answer = self._ask(dbapi_connection, self._without)
-            assert answer is not None
-        rtt = clock.monotonic() - sent_at
-        if not self._has_history:
-            self._has_history = self._table_exists(dbapi_connection)
+            answer = self._ask(dbapi_connection, self._with if looks else self._without)
+            rtt = clock.monotonic() - sent_at
+            there = answer is not None and (looks or self._table_exists(dbapi_connection))
+            if answer is not None and (looks or not there):
+                break
+            looks = there  # it went, or came meanwhile: an answer without its rows would say that they are gone
+        self._has_history = there
+        assert answer is not None
         driver = as_driver(dbapi_connection)
         if not driver.get_autocommit() and not driver.begun:
             dbapi_connection.rollback()  # the look at the history table began a transaction, and with it a snapshot

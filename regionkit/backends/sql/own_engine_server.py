@@ -48,6 +48,10 @@ UNDOES_ALL = (1213, 1020)
 """Errors that roll back the whole transaction on MariaDB, not the statement: ER_LOCK_DEADLOCK, ER_CHECKREAD."""
 
 
+MOST_LOOKS = 4
+"""Questions for one observation: the table of histories may be made, or dropped, between two."""
+
+
 class OwnEngineServer:
     """One endpoint's kind of server."""
 
@@ -72,23 +76,25 @@ class OwnEngineServer:
 
     def observe(self, c: OwnEngineConnection, known: str) -> Observation:
         """Ask where it stands."""
-        clock = self._place.clock
-        if not self._has_history:
-            self._has_history = bool(c.run_own(self._exists)[0])
-        question = self._with if self._has_history else self._without
-        sent_at = clock.monotonic()
-        try:
-            answer = c.run_own(question)
-        except DBAPIError:
-            if c.begun or c.invalidated or question is self._without:
-                raise
-            c.undo()
-            if c.run_own(self._exists)[0]:
-                raise
-            self._has_history = False  # not there yet, or not any more
+        clock, looks = self._place.clock, self._has_history
+        for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
-            answer = c.run_own(self._without)
-        return self.answered(c, answer, known, sent_at, clock.monotonic() - sent_at)
+            try:
+                answer = c.run_own(self._with if looks else self._without)
+            except DBAPIError:
+                if c.begun or c.invalidated or not looks:
+                    raise
+                c.undo()
+                if c.run_own(self._exists)[0]:
+                    raise
+                looks = False  # not there yet, or not any more
+                continue
+            rtt = clock.monotonic() - sent_at
+            if looks or not c.run_own(self._exists)[0]:
+                break
+            looks = True  # it came meanwhile: an answer without its rows would say that they are gone
+        self._has_history = looks
+        return self.answered(c, answer, known, sent_at, rtt)
 
     def taken(self, c: OwnEngineConnection) -> None:
         """A block takes the connection."""

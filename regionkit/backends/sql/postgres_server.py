@@ -26,6 +26,8 @@ from regionkit.topology import ParsedUrl
 
 __all__ = ["PostgresServer"]
 
+MOST_LOOKS = 4
+"""Questions for one observation: the table of histories may be made, or dropped, between two."""
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
@@ -82,16 +84,17 @@ class PostgresServer:
         return made, arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
-        clock = self._place.clock
-        sent_at = clock.monotonic()
-        answer = self._ask(dbapi_connection, self._with if self._has_history else self._without)
-        if answer is None:  # the table is not there yet, or not any more
-            self._has_history = False
+        clock, looks = self._place.clock, self._has_history
+        for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
-            answer = self._ask(dbapi_connection, self._without)
-            assert answer is not None
-        rtt = clock.monotonic() - sent_at
-        self._has_history = answer[8] == "t"
+            answer = self._ask(dbapi_connection, self._with if looks else self._without)
+            rtt = clock.monotonic() - sent_at
+            there = answer is not None and answer[8] == "t"
+            if answer is not None and (looks or not there):
+                break
+            looks = there  # it went, or came meanwhile: an answer without its rows would say that they are gone
+        self._has_history = there
+        assert answer is not None
         return postgres_observation(answer, sent_at, rtt)
 
     def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
