@@ -119,7 +119,7 @@ def _rebuild(cls: type[RegionKitError], what: str, state: dict[str, Any]) -> Reg
 
 
 class ConfigurationError(RegionKitError, ValueError):
-    """The topology, the options or the arguments can not work; refused before anything was sent."""
+    """The topology, the options or the arguments cannot work; refused before anything was sent."""
 
     code = "RK-1001"
 
@@ -214,7 +214,7 @@ class RegionUnavailable(BackendError, ConnectionError):
     """The connection to an endpoint failed or was lost; nothing was committed.
 
     Attributes:
-        cause: in a few words why a server that answers can not be used, as `kit.status()` shows it; "" where it was lost.
+        cause: in a few words why a server that answers cannot be used, as `kit.status()` shows it; "" where it was lost.
     """
 
     code = "RK-3101"

@@ -209,10 +209,10 @@ class AsyncRegionKit:
         await self._operations.create_tables(self._all)
 
     async def adopt(self, store: str | Store, region: str) -> None:
-        """Say which primary counts from now on, after a promotion that the servers can not prove.
+        """Say which primary counts from now on, after a promotion that the servers cannot prove.
 
         Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
-        writes that were lost with the old primary can not be told from others, unless their position lies past the fork.
+        writes that were lost with the old primary cannot be told from others, unless their position lies past the fork.
 
         Raises:
             ConfigurationError: no such endpoint, or it does not report to be primary.
@@ -224,7 +224,7 @@ class AsyncRegionKit:
     async def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
         """Whether the write of an OutcomeUnknown took effect.
 
-        "no" is said only after a tombstone was committed under its key, so the attempt can not commit later; it means
+        "no" is said only after a tombstone was committed under its key, so the attempt cannot commit later; it means
         "not on the surviving history". "unknown" without a key.
 
         Raises:
@@ -347,7 +347,7 @@ class AsyncRegionKit:
         """
         if topology.namespace != self._topology.namespace:
             raise ConfigurationError(
-                "the namespace of a running kit can not change.",
+                "the namespace of a running kit cannot change.",
                 why="its tables and bookmarks carry it.",
                 fix="make a new kit.",
             )

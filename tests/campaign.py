@@ -97,7 +97,7 @@ class Campaign:
                         self._read(rng, s, log, f"k{rng.randrange(4)}")
                 except StaleRead as error:
                     self.errors["StaleRead, lost" if error.lost else "StaleRead"] += 1
-                    return version, "", ""  # what it saw did not survive, or can not be proved now: a new session
+                    return version, "", ""  # what it saw did not survive, or cannot be proved now: a new session
                 except RegionKitError as error:
                     self.errors[type(error).__name__] += 1
                 if s.last_route is not None:

@@ -38,7 +38,7 @@ def plain_backend_of(context: EndpointContext[Any]) -> EndpointBackend:
 
     Raises:
         MissingDriver: its driver is not installed; the error names the extra.
-        ConfigurationError: no backend of that name, or a client that can not serve.
+        ConfigurationError: no backend of that name, or a client that cannot serve.
     """
     return _imported(context, plain=True)
 

@@ -37,7 +37,7 @@ def async_plain_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBacken
 
     Raises:
         MissingDriver: its driver is not installed; the error names the extra.
-        ConfigurationError: no backend of that name, or a client that can not serve.
+        ConfigurationError: no backend of that name, or a client that cannot serve.
     """
     return _imported(context, plain=True)
 

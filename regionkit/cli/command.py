@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _where(found)
     found.set_defaults(run=explain)
 
-    found = commands.add_parser("adopt", help="say which primary counts, after a promotion that servers can not prove")
+    found = commands.add_parser("adopt", help="say which primary counts, after a promotion that servers cannot prove")
     found.add_argument("store", metavar="STORE")
     found.add_argument("region", metavar="REGION")
     _where(found, json=False)

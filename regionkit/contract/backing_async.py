@@ -110,7 +110,7 @@ def async_backing_of(
         clock: where time is read, without a kit.
 
     Raises:
-        ConfigurationError: an unusable namespace, or something that can not serve; the error says what can.
+        ConfigurationError: an unusable namespace, or something that cannot serve; the error says what can.
     """
     check_name("namespace", namespace, NAMESPACE)
     made: AsyncBacking
@@ -139,7 +139,7 @@ def _family_of(given: Any) -> str:
         if top in _FAMILIES:
             return _FAMILIES[top]
     raise ConfigurationError(
-        f"{given.__name__} is a class." if isinstance(given, type) else f"a {type(given).__name__} can not keep rows.",
+        f"{given.__name__} is a class." if isinstance(given, type) else f"a {type(given).__name__} cannot keep rows.",
         fix="hand in a kit with store=, a SQLAlchemy engine, a redis client, a pymongo database or a Cassandra session.",
     )
 

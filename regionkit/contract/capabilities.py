@@ -23,7 +23,7 @@ class Capabilities:
         strong: what STRONG reads on this backend, in words; "" when it is refused.
         leaderless: any allowed region takes writes; there is no owner.
         modes: which of "core", "snapshot" and "transaction" a block may ask for.
-        eager: a block takes its connection when it opens: its handle can not wait for one at the first command.
+        eager: a block takes its connection when it opens: its handle cannot wait for one at the first command.
         notes: limits, in words.
     """
 

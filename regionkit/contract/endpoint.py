@@ -61,7 +61,7 @@ class EndpointBackend(Protocol):
         """A connection, for a block that ends at the deadline.
 
         Raises:
-            RegionUnavailable: it can not be had (nothing was sent).
+            RegionUnavailable: it cannot be had (nothing was sent).
             DeadlineExceeded: not within `timeout` seconds.
         """
         ...
@@ -119,7 +119,7 @@ class EndpointBackend(Protocol):
         ...
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it."""
         ...
 
     def abandon(self) -> None:

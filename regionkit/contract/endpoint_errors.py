@@ -37,7 +37,7 @@ def in_use(context: EndpointContext[Any], what: str, fix: str) -> DeadlineExceed
 
 
 def unavailable(context: EndpointContext[Any], what: str, why: str, *, retryable: bool = True) -> RegionUnavailable:
-    """The endpoint can not be used. Nothing was sent."""
+    """The endpoint cannot be used. Nothing was sent."""
     return RegionUnavailable(
         what,
         why=why,

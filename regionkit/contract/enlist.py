@@ -72,7 +72,7 @@ def enlist(target: Any) -> Enlisted:
     """Join the transaction of a Session, a Connection, their asyncio forms or a scoped_session; of any engine, or of a block.
 
     Twice in one transaction gives the same object. A Session begins by itself, as with its first statement. An AsyncSession
-    that has no connection yet can not be waited for here: `await session.run_sync(enlist)` can.
+    that has no connection yet cannot be waited for here: `await session.run_sync(enlist)` can.
 
     Raises:
         UsageError: there is no transaction, or each statement commits by itself; the error says what to do.

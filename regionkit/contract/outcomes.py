@@ -1,4 +1,4 @@
-"""What an error says: of the endpoint, of what was sent, and why a server that answers can not be used. Values only."""
+"""What an error says: of the endpoint, of what was sent, and why a server that answers cannot be used. Values only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Failure(Enum):
 
 
 class Refused(Enum):
-    """Why a server that answers can not be used: what `kit.status()` says of it, and what to do."""
+    """Why a server that answers cannot be used: what `kit.status()` says of it, and what to do."""
 
     ACCOUNT = ("the server refused the account", "look at user name, password and rights of the account in the URL.")
     NO_TLS = (
@@ -46,7 +46,7 @@ class Refused(Enum):
         """The error that says so. `why`: in the server's own words."""
         cause, fix = self.value
         return RegionUnavailable(
-            f"{endpoint!r} of {store!r} can not be used: {cause}.",
+            f"{endpoint!r} of {store!r} cannot be used: {cause}.",
             why=why,
             fix=fix,
             retryable=self.passes,

@@ -18,7 +18,7 @@ AsyncLock = asyncio.Lock
 
 
 def aowner() -> object:
-    """What a kit belongs to: the running loop. Background tasks and connections can not move to another one."""
+    """What a kit belongs to: the running loop. Background tasks and connections cannot move to another one."""
     return asyncio.get_running_loop()
 
 

@@ -1,4 +1,4 @@
-"""Consistency levels of a read, and what to do when the nearest copy can not give them."""
+"""Consistency levels of a read, and what to do when the nearest copy cannot give them."""
 
 from __future__ import annotations
 

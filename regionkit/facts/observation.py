@@ -15,15 +15,15 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     """One answer of a server about itself.
 
     Attributes:
-        role: what it says it is; None where the server can not tell (a SQLite file without tables).
+        role: what it says it is; None where the server cannot tell (a SQLite file without tables).
         incarnation: which run of the server this is.
         lineage: its history rows; None when there are none.
-        origin: where it stands, in the server's own words; "" when it can not tell.
+        origin: where it stands, in the server's own words; "" when it cannot tell.
         reached: how far it has come for sure; on the owner, a position that covers every commit acknowledged before `sent_at`.
         sent_at: monotonic seconds at which the question left.
         rtt: seconds until the answer.
         synchronous: commits wait for replicas there, so a replica may show what the owner does not show yet.
-        waiting: such commits were waiting at that moment, or whether they were can not be seen.
+        waiting: such commits were waiting at that moment, or whether they were cannot be seen.
         region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
         shown: covers all that it may have shown until it answered, which may be more than `reached`: servers show a commit
             before or after they count it. None: nobody can tell, so what was read is read from the owner.

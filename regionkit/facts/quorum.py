@@ -34,7 +34,7 @@ class _Needs(NamedTuple):
 
 
 def _needs(level: str, datacenter: str, replication: Replication) -> _Needs | None:
-    """What a level asked for in `datacenter` needs, in the order of `replication`; None where it can not be had."""
+    """What a level asked for in `datacenter` needs, in the order of `replication`; None where it cannot be had."""
     factors = dict(replication)
     here = factors.get(datacenter, 0)
     each = dict.fromkeys(factors, 0)

@@ -2,7 +2,7 @@
 """Read and write blocks: one decision, one endpoint, one connection.
 
 1. The decision is taken when the block opens, without I/O. Only a decision to wait is carried out at once.
-2. The connection is taken at the first statement. If it can not be had, nothing was sent: the block decides again without
+2. The connection is taken at the first statement. If it cannot be had, nothing was sent: the block decides again without
    that endpoint. Once a statement was sent, the block never moves.
 3. The connection's run of the server is the one that the decision knew, or the server is asked on this very connection
    and the decision taken again.

@@ -7,7 +7,7 @@
    known keys. A key that was never seen is an error then.
 3. A row that a bookmark makes doubtful is asked of the owner.
 4. Each new row is appended to the copy on disk, when there is one; beyond twice `max_entries` lines it is written anew. Several
-   processes may share it. A copy that can not be written is told once, and stops nothing.
+   processes may share it. A copy that cannot be written is told once, and stops nothing.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class HomeDirectory:
             except OSError as error:
                 if not self._told:
                     self._told = True
-                    LOG.warning("the copy of the directory of %r can not be written: %s", self.store, error)
+                    LOG.warning("the copy of the directory of %r cannot be written: %s", self.store, error)
 
     def raise_floor(self, version: int) -> bool:
         """A bookmark has seen a row of `version`; whether that is news."""
@@ -153,7 +153,7 @@ class HomeDirectory:
         """Take the copy in, and write it anew without what was replaced.
 
         Raises:
-            ConfigurationError: it can not be read or written.
+            ConfigurationError: it cannot be read or written.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ class HomeDirectory:
                 self._write_anew(path)
         except OSError as error:
             raise ConfigurationError(
-                f"store {self.store!r}: the copy of its directory at {path} can not be used.",
+                f"store {self.store!r}: the copy of its directory at {path} cannot be used.",
                 why=str(error),
                 fix="let copy= name a folder that this process may write.",
             ) from error

@@ -135,7 +135,7 @@ def bounded_proof(snapshot: Snapshot, bound: float, index: int, now: float) -> V
         )
     if e.observation is not None and e.observation.lineage is None:
         return Verdict(
-            Filter.STALENESS, "the store has no history rows: its staleness can not be measured", Standing.NEVER
+            Filter.STALENESS, "the store has no history rows: its staleness cannot be measured", Standing.NEVER
         )
     if e.fresh_at is None or e.lineage is None:
         return Verdict(Filter.STALENESS, "no sample of the owner proves its staleness yet", Standing.BEHIND)

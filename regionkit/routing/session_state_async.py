@@ -89,7 +89,7 @@ class AsyncSessionState:
         if self._place is not None and self._place != here and any(self._open.values()):
             raise UsageError(
                 "a session is used from two places at once.",
-                why="another thread or task has a block of it open, and its bookmark can not move in two ways.",
+                why="another thread or task has a block of it open, and its bookmark cannot move in two ways.",
                 fix="give each its own: child = s.fork(); afterwards s.merge(child) takes its bookmark back.",
             )
         self._place = here

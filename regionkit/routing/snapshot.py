@@ -131,7 +131,7 @@ def _forgotten(endpoint: EndpointState) -> EndpointState:
 
 
 def _still_standing(old: Observation, observation: Observation) -> Observation:
-    """An answer of the same run that can not tell its origin: the run still stands where it said before.
+    """An answer of the same run that cannot tell its origin: the run still stands where it said before.
 
     A PostgreSQL standby knows its timeline only while it receives; what it applied of that timeline stays applied.
     """

@@ -44,7 +44,7 @@ _SUPPORTING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "strong": (*_ALL_BUT_CASSANDRA, "cassandra"),
     }
 )
-"""Servers by what they declare. Written down here, as a refusal can not load every backend to look."""
+"""Servers by what they declare. Written down here, as a refusal cannot load every backend to look."""
 
 
 def servers_supporting(capability: str) -> str:

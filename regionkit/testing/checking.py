@@ -16,7 +16,7 @@ Consistent Replicated Data" (1994), by their names in Jepsen's map of consistenc
 7. honest outcomes: no read saw a write that failed (Adya's G1a, aborted read), or one that began only after the read; no
    version of a key was acknowledged to two writers (lost update).
 
-What this can not say. 3 and 4 speak of the order inside each copy, which no client sees. Across keys, a finding proves that
+What this cannot say. 3 and 4 speak of the order inside each copy, which no client sees. Across keys, a finding proves that
 the four did not all hold, and is named after what the writer did with w1. They hold only where one order covers the keys:
 check stores and partitions apart (`History.only`). They are followed over any number of sessions; a version that two
 sessions may have written, or whose write failed, leads no further. A lost write under a newer version is not seen, nor are

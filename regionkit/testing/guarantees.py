@@ -49,7 +49,7 @@ def refuse_several_clocks(history: History) -> None:
     if len(history.clocks) > 1:
         raise ConfigurationError(
             f"this history was recorded with {len(history.clocks)} clocks.",
-            why="times of several machines can not be compared.",
+            why="times of several machines cannot be compared.",
             fix="check each machine's history apart; read your writes and monotonic reads need no clock: "
             "check_sessions(history, [Guarantee.READ_YOUR_WRITES, Guarantee.MONOTONIC_READS]).",
         )

@@ -136,7 +136,7 @@ def load_toml(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None
     """Reads the file at `path`; `environ` (default: this process's environment) gives the values of `${NAME}`.
 
     Raises:
-        ConfigurationError: the file can not be read, or anything that `parse_toml` refuses; it names the file.
+        ConfigurationError: the file cannot be read, or anything that `parse_toml` refuses; it names the file.
     """
     name = str(path)
     why = ""
@@ -146,7 +146,7 @@ def load_toml(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None
     except OSError as error:
         why = error.strerror or type(error).__name__
     if why:
-        raise ConfigurationError(f"{name} can not be read.", why=f"{why}.", fix="pass the path of a readable file.")
+        raise ConfigurationError(f"{name} cannot be read.", why=f"{why}.", fix="pass the path of a readable file.")
     if len(data) > _LARGEST_FILE:
         raise ConfigurationError(f"{name} is larger than 1 MiB.", fix="pass the path of a regionkit TOML file.")
     text = None

@@ -231,7 +231,7 @@ class SqlStore(Store):
             kinds = ", ".join(f"{identifier} is {server}" for server, identifier in servers.items())
             raise ConfigurationError(
                 f"{where}: its endpoints are of different kinds ({kinds}).",
-                why="a server copies only servers of its own kind, and their positions can not be compared.",
+                why="a server copies only servers of its own kind, and their positions cannot be compared.",
                 fix="put them into stores of their own.",
             )
 

@@ -37,7 +37,7 @@ class Strategy(Protocol):
         """Accepts the `endpoints` of `store`.
 
         Raises:
-            ConfigurationError: when the strategy can not work with them.
+            ConfigurationError: when the strategy cannot work with them.
         """
 
     def shards(self, endpoints: tuple[Endpoint, ...]) -> tuple[Shard, ...]:
@@ -121,7 +121,7 @@ class WritePartitioning:
             if bool(endpoint.partitions) != bool(primaries[0].partitions):
                 raise ConfigurationError(
                     f"store {store!r}: endpoint {endpoint.id!r} and {primaries[0].id!r} differ: one names partitions.",
-                    why="a home is the name of a region, or of a partition; it can not be both.",
+                    why="a home is the name of a region, or of a partition; it cannot be both.",
                     fix="name partitions on every primary, or on none.",
                 )
             for partition in endpoint.partitions or (endpoint.region,):

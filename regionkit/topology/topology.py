@@ -1,4 +1,4 @@
-"""The topology: regions and stores as one frozen value, refused as a whole when any part of it can not work.
+"""The topology: regions and stores as one frozen value, refused as a whole when any part of it cannot work.
 
 A replica outside its store's residency is kept and shown as refused, never connected to: whoever asks must see why it
 is not used. A primary there is refused, because every write would break the rule.
@@ -55,8 +55,8 @@ class Topology:
         Raises:
             ConfigurationError: an unusable namespace; no region; a region or store named twice; a store without
                 endpoints; an endpoint in, or a replica of, an unknown region; a residency word that names nothing, or
-                that can not be decided; a primary outside its store's residency; endpoints that the store's strategy
-                can not work with; a control store that is none of the stores.
+                that cannot be decided; a primary outside its store's residency; endpoints that the store's strategy
+                cannot work with; a control store that is none of the stores.
         """
         check_name("namespace", namespace, NAMESPACE)
         object.__setattr__(self, "namespace", namespace)
@@ -174,7 +174,7 @@ class Topology:
             )
         if found.backend not in ("sql", "mongo", "cassandra") or isinstance(found.strategy, WritePartitioning):
             raise ConfigurationError(
-                f"store {store.name!r}: its directory can not be kept in {found.name!r}.",
+                f"store {store.name!r}: its directory cannot be kept in {found.name!r}.",
                 why="it may lose an acknowledged row, or would itself need a directory.",
                 fix="keep it in an SQL, MongoDB or Cassandra store with one owner for all keys.",
             )
@@ -194,7 +194,7 @@ class Topology:
         for region in (self._regions[name] for name in held):
             if denied and region.jurisdiction is None and store.residency.allows(region):
                 raise ConfigurationError(
-                    f"store {store.name!r}: whether {denied[0]!r} is denied in region {region.name!r} can not be told.",
+                    f"store {store.name!r}: whether {denied[0]!r} is denied in region {region.name!r} cannot be told.",
                     why="the region states no jurisdiction.",
                     fix=f"give region {region.name!r} its jurisdiction.",
                 )

@@ -1,6 +1,6 @@
 """URLs as text: taken apart, put together, and shown without their secrets. For every scheme.
 
-Python's urlsplit is not used: its errors print the password. A URL whose parts can not be told for sure (a raw "@"
+Python's urlsplit is not used: its errors print the password. A URL whose parts cannot be told for sure (a raw "@"
 behind the address: some password holds a raw "/" or "?") is refused, never guessed, and shown as "scheme://***".
 """
 
@@ -129,14 +129,14 @@ def decoded(text: str) -> str:
 
 
 def _unreadable(why: str, fix: str) -> ConfigurationError:
-    return ConfigurationError("a URL can not be read (not shown, it may hold a password).", why=why, fix=fix)
+    return ConfigurationError("a URL cannot be read (not shown, it may hold a password).", why=why, fix=fix)
 
 
 def split_url(url: str, decode: Callable[[str], str] = decoded) -> UrlParts:
     """Takes `url` apart and decodes each part with `decode` (percent-decoding by default).
 
     Raises:
-        ConfigurationError: when the parts can not be told for sure; it shows none of them. Or what `decode` raises.
+        ConfigurationError: when the parts cannot be told for sure; it shows none of them. Or what `decode` raises.
     """
     scheme = _SCHEME.match(url)
     if scheme is None:
@@ -190,7 +190,7 @@ def mask_url(url: str) -> str:
     """`url` without its secrets: for messages, logs and reprs.
 
     Guaranteed: no character of the password is shown, whatever it is made of; of the parameters only those known to be
-    harmless are shown. A URL that can not be read for sure becomes "scheme://***", a text without scheme "***".
+    harmless are shown. A URL that cannot be read for sure becomes "scheme://***", a text without scheme "***".
     """
     try:
         return split_url(url).render(masked=True)

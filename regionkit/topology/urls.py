@@ -137,7 +137,7 @@ class ParsedUrl:
             return tls
         if self.is_local:
             raise ConfigurationError(
-                f"tls='require' can not be had for {self.masked}.",
+                f"tls='require' cannot be had for {self.masked}.",
                 why="a file or a Unix socket has no TLS, and needs none.",
                 fix="leave tls out.",
             )
@@ -213,7 +213,7 @@ def sql_url(url: str, *, is_async: bool) -> ParsedUrl:
 
     Raises:
         ConfigurationError: another dialect or driver, several addresses, a parameter that hides the address, or a URL
-            whose parts can not be told for sure.
+            whose parts cannot be told for sure.
     """
     if has_variable(url):
         raise ConfigurationError(
@@ -226,7 +226,7 @@ def sql_url(url: str, *, is_async: bool) -> ParsedUrl:
     dialect = _DIALECTS.get(dialect_name)
     if dialect is None:
         raise ConfigurationError(
-            f"a SQL store can not speak {shown(parts.scheme)}.", fix=did_you_mean(parts.scheme, _DIALECTS)
+            f"a SQL store cannot speak {shown(parts.scheme)}.", fix=did_you_mean(parts.scheme, _DIALECTS)
         )
     driver = dialect.async_driver if is_async else dialect.sync_driver
     if parts.driver and parts.driver not in dialect.accepted:
@@ -271,7 +271,7 @@ def _account_and_address(parts: UrlParts, server: str) -> tuple[dict[str, str], 
         if name in _REFUSED[server]:
             raise ConfigurationError(
                 f"the URL parameter {name} is refused.",
-                why="it takes the address, the account or TLS from where they can not be checked.",
+                why="it takes the address, the account or TLS from where they cannot be checked.",
                 fix="write host, account and database into the URL itself.",
             )
         field = _FIELDS[server].get(name)

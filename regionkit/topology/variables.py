@@ -59,7 +59,7 @@ def expand_url(url: str, environ: Mapping[str, str], where: str) -> str:
     A text that is one `${NAME}` and nothing else is replaced by a whole URL, which its owner has encoded.
 
     Raises:
-        ConfigurationError: as `expand`, or when the URL can not be read.
+        ConfigurationError: as `expand`, or when the URL cannot be read.
     """
     if _VARIABLE.fullmatch(url):
         return expand(url, environ, where)
@@ -71,7 +71,7 @@ def expand_url(url: str, environ: Mapping[str, str], where: str) -> str:
 def scrubber(text: str, environ: Mapping[str, str]) -> Callable[[str], str]:
     """A function that puts `${NAME}` back for every value that `text` takes from `environ`.
 
-    For messages about values that are already replaced. Values under four characters are left: they can not be told
+    For messages about values that are already replaced. Values under four characters are left: they cannot be told
     from the message's own words.
     """
     values = {name: environ[name] for name in _VARIABLE.findall(text) if name in environ}

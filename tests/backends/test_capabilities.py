@@ -1,6 +1,6 @@
 """What each backend declares, frozen: a capability that is given up, or claimed, is a change of this table.
 
-The contract asserts the refusal of what a backend can not do; so it can not pass over a test in silence.
+The contract asserts the refusal of what a backend cannot do; so it cannot pass over a test in silence.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ async def test_an_async_connection_commits_with_its_calls(engine: AsyncEngine) -
 
 
 async def test_a_savepoint_of_an_async_session(engine: AsyncEngine) -> None:
-    """One that has no connection of its own yet can not be waited for either."""
+    """One that has no connection of its own yet cannot be waited for either."""
     seen: list[str] = []
     async with AsyncSession(engine) as session:
         await session.execute(insert(1))

@@ -160,11 +160,11 @@ def test_no_two_kinds_and_keys_share_a_record(records: Records, redis_store_rig:
 )
 def test_what_some_server_could_not_tell_apart_is_refused(records: Records, kind: str, key: str) -> None:
     """NUL, surrogates, too long; before anything is sent."""
-    with pytest.raises(ConfigurationError, match="can not be"):
+    with pytest.raises(ConfigurationError, match="cannot be"):
         records.get(soon(), kind, key)
-    with pytest.raises(ConfigurationError, match="can not be"):
+    with pytest.raises(ConfigurationError, match="cannot be"):
         records.put(soon(), Record(kind, key, b""), expected=0)
-    with pytest.raises(ConfigurationError, match="can not be"):
+    with pytest.raises(ConfigurationError, match="cannot be"):
         records.delete(soon(), kind, key, expected=1)
 
 
@@ -176,7 +176,7 @@ def test_size_end_and_unit_are_checked(records: Records) -> None:
     with pytest.raises(ConfigurationError, match="at most 4096"):
         records.put(soon(), Record("k", "b", b"x" * (LARGEST_RECORD + 1)), expected=0)
     for lasts in (0.0, -1.0, float("inf"), float("nan"), 3e9):
-        with pytest.raises(ConfigurationError, match="can not last"):
+        with pytest.raises(ConfigurationError, match="cannot last"):
             records.put(soon(), Record("k", "b", b""), expected=0, lasts=lasts)
     with pytest.raises(ConfigurationError, match="no transaction"):
         records.put(soon(), Record("k", "b", b""), expected=0, within=object())

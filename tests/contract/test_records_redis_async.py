@@ -159,11 +159,11 @@ async def test_no_two_kinds_and_keys_share_a_record(records: AsyncRecords, redis
 )
 async def test_what_some_server_could_not_tell_apart_is_refused(records: AsyncRecords, kind: str, key: str) -> None:
     """NUL, surrogates, too long; before anything is sent."""
-    with pytest.raises(ConfigurationError, match="can not be"):
+    with pytest.raises(ConfigurationError, match="cannot be"):
         await records.get(soon(), kind, key)
-    with pytest.raises(ConfigurationError, match="can not be"):
+    with pytest.raises(ConfigurationError, match="cannot be"):
         await records.put(soon(), Record(kind, key, b""), expected=0)
-    with pytest.raises(ConfigurationError, match="can not be"):
+    with pytest.raises(ConfigurationError, match="cannot be"):
         await records.delete(soon(), kind, key, expected=1)
 
 
@@ -175,7 +175,7 @@ async def test_size_end_and_unit_are_checked(records: AsyncRecords) -> None:
     with pytest.raises(ConfigurationError, match="at most 4096"):
         await records.put(soon(), Record("k", "b", b"x" * (LARGEST_RECORD + 1)), expected=0)
     for lasts in (0.0, -1.0, float("inf"), float("nan"), 3e9):
-        with pytest.raises(ConfigurationError, match="can not last"):
+        with pytest.raises(ConfigurationError, match="cannot last"):
             await records.put(soon(), Record("k", "b", b""), expected=0, lasts=lasts)
     with pytest.raises(ConfigurationError, match="no transaction"):
         await records.put(soon(), Record("k", "b", b""), expected=0, within=object())

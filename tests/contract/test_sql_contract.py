@@ -432,7 +432,7 @@ def test_a_closed_kit_says_so(rig: Rig) -> None:
 
 
 def test_bad_arguments_are_refused_early(kit: RegionKit) -> None:
-    """Keys, time-outs, stores, levels and bookmarks that can not work are named."""
+    """Keys, time-outs, stores, levels and bookmarks that cannot work are named."""
 
     def nothing(db) -> None:  # type: ignore[no-untyped-def]
         return None

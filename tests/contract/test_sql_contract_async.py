@@ -431,7 +431,7 @@ async def test_a_closed_kit_says_so(rig: Rig) -> None:
 
 
 async def test_bad_arguments_are_refused_early(kit: AsyncRegionKit) -> None:
-    """Keys, time-outs, stores, levels and bookmarks that can not work are named."""
+    """Keys, time-outs, stores, levels and bookmarks that cannot work are named."""
 
     async def nothing(db) -> None:  # type: ignore[no-untyped-def]
         return None

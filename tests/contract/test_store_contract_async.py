@@ -1,6 +1,6 @@
 """What every backend does, the same way: ten lines of application code on each server.
 
-What a backend can not do is declared; the test then asserts the refusal, so that nothing is skipped in silence.
+What a backend cannot do is declared; the test then asserts the refusal, so that nothing is skipped in silence.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from regionkit.facts.history import Lineage
         (chain("h1", "h2"), "at h2", True),
         (chain("h1", "h2"), "at h1", False),  # promoted back, or restored: no row tells of it
         (chain("h1"), "at elsewhere", False),
-        (chain("h1"), "", True),  # the server can not tell: its rows are all there is
+        (chain("h1"), "", True),  # the server cannot tell: its rows are all there is
         (None, "", False),
         (None, "at h1", False),
     ],

@@ -48,7 +48,7 @@ def test_the_losing_side_of_a_fork_is_not_reached() -> None:
 
 
 def test_kinds_do_not_mix() -> None:
-    """A number never satisfies GTIDs nor the reverse, and they can not be joined."""
+    """A number never satisfies GTIDs nor the reverse, and they cannot be joined."""
     assert not reaches(5, ((0, 1, 1),)) and not reaches(GtidsReached((), ()), 0) and not reaches(None, 0)
     assert not within(5, ((0, 1, 9),)) and not within(((0, 1, 1),), 9)
     with pytest.raises(ValueError, match="two kinds"):

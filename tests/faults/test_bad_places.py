@@ -391,7 +391,7 @@ def test_a_bookmark_is_not_served_by_another_stores_copy_alone(crossed: tuple[St
 
 @pytest.mark.parametrize("server", ["postgresql", "mariadb", "redis"])
 def test_one_server_under_two_names(server: str, request: pytest.FixtureRequest) -> None:
-    """Two regions can not share a primary: both are fenced with the reason, and nothing is written."""
+    """Two regions cannot share a primary: both are fenced with the reason, and nothing is written."""
     rig: StoreRig = request.getfixturevalue(f"{server}_store_rig")
     with RegionKit(rig.topology(), local=US) as kit:
         kit.create_tables()
@@ -450,7 +450,7 @@ def local_read(s: Any) -> Any:
 
 @pytest.mark.parametrize("server", ["sqlite", "postgresql", "mariadb", "redis"])
 def test_a_region_renamed_in_a_replaced_topology(server: str, request: pytest.FixtureRequest) -> None:
-    """The data is where it was: an open session goes on, its bookmark holds. The local region can not be taken away."""
+    """The data is where it was: an open session goes on, its bookmark holds. The local region cannot be taken away."""
     rig: StoreRig = request.getfixturevalue(f"{server}_store_rig")
     do = rig.Actions
     urls = [str(e.url) for e in rig.topology().stores[0].endpoints]

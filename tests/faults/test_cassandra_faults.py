@@ -270,7 +270,7 @@ async def test_a_cancelled_task_leaves_its_answer_to_nobody(rig: CassandraStoreR
 
 
 def test_nothing_listens_where_the_url_points(rig: CassandraStoreRig) -> None:
-    """One dead contact point is passed over; with none alive the error says which data centre can not be had, and no secret."""
+    """One dead contact point is passed over; with none alive the error says which data centre cannot be had, and no secret."""
     node = rig.cluster.node("us-east-1")
     dead = f"cassandra://shop:s3cr3t@127.0.0.1:9,{node.host}:{node.port}/{rig.keyspace}"
     with kit_of(rig, url=dead) as kit, kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:

@@ -153,7 +153,7 @@ def test_two_replicas_promoted_apart_are_both_fenced(trio: Any) -> None:
 
 
 def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
-    """An ordinary account can not read the timeline history: writes are fenced, SESSION reads closed, until adopt."""
+    """An ordinary account cannot read the timeline history: writes are fenced, SESSION reads closed, until adopt."""
     with kit_of(urls_of(trio)) as kit:
         kit.create_tables()
         bookmark = place(kit, 1)

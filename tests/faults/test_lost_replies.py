@@ -130,7 +130,7 @@ def test_resolve_says_yes_after_a_lost_commit(proxied: tuple[RegionKit, FaultPro
 
 
 def test_resolve_says_no_only_with_a_tombstone(proxied: tuple[RegionKit, FaultProxy, str]) -> None:
-    """A request that never reached the server: "no", and the late attempt can not commit under that key."""
+    """A request that never reached the server: "no", and the late attempt cannot commit under that key."""
     kit, proxy, url = proxied
     with kit.session() as s:
         with crash_points({"write.before_commit": proxy.cut}), pytest.raises(OutcomeUnknown) as caught:

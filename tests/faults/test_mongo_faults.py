@@ -270,7 +270,7 @@ def test_a_tombstone_keeps_an_attempt_from_ever_committing(own_mongo: Any) -> No
 
 
 def test_a_member_without_its_tag_is_named_and_the_others_go_on(own_mongo: Any) -> None:
-    """Where it stands can not be told, so it is not used; the error says which one and what to do."""
+    """Where it stands cannot be told, so it is not used; the error says which one and what to do."""
     servers = own_mongo()
     config = servers.primary.admin("replSetGetConfig")["config"]
     bare = servers.node(THIRD)

@@ -150,7 +150,7 @@ def test_no_guarantee_is_broken_by_a_failover(server: str, request: pytest.Fixtu
         third.resume_replay()
         if server != "mongo":
             third.follow(second)
-        if server in ("postgresql", "mariadb"):  # an ordinary account can not prove a promotion: an operator says it
+        if server in ("postgresql", "mariadb"):  # an ordinary account cannot prove a promotion: an operator says it
             with RegionKit(rig.topology(), local=REGIONS[1], bookmark_keys=[SIGNING], profile="aggressive") as kit:
                 kit.adopt("orders", REGIONS[1])
         before.append(campaign.acknowledged)

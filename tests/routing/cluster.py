@@ -38,7 +38,7 @@ class Server:
         return {item for item in self.data if isinstance(item, int)}
 
     def answer(self, now: float, *, mute: bool, uncounted: int = 0, vague: bool = False) -> Observation:
-        """`uncounted`: of the newest items, so many are shown and not counted yet; `vague`: it can not say what it shows."""
+        """`uncounted`: of the newest items, so many are shown and not counted yet; `vague`: it cannot say what it shows."""
         origin = self.timeline
         if self.role is REPLICA and mute and self.told_origin:
             origin = ""  # its receiver is down
@@ -165,7 +165,7 @@ class Cluster:
         self.state.observe(index, self._answer(index))
 
     def _answer(self, index: int) -> Observation:
-        """A copy shows a commit before it counts it, and now and then can not tell what it shows."""
+        """A copy shows a commit before it counts it, and now and then cannot tell what it shows."""
         server, chance = self.servers[index], self.random.random
         uncounted = int(isinstance(server.data[-1], int) and len(server.data) > 1 and chance() < 0.3)
         vague = server.role is REPLICA and chance() < 0.1

@@ -113,7 +113,7 @@ def test_what_place_gives_back_is_used(sqlite_partition_rig: PartitionRig) -> No
 def test_a_copy_on_disk_that_can_not_be_written_stops_nothing(
     sqlite_partition_rig: PartitionRig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told once. One that can not be read when a process starts is refused, with its name."""
+    """It is told once. One that cannot be read when a process starts is refused, with its name."""
     rig, folder = sqlite_partition_rig, tmp_path / "copy"
     with seen(kit_of(rig, copy=str(folder))) as kit:
         (folder / "shop-carts.placements").mkdir()
@@ -121,8 +121,8 @@ def test_a_copy_on_disk_that_can_not_be_written_stops_nothing(
             for number in range(3):
                 kit.place("carts", key=f"c{number}", home=US)
                 assert written_at(kit, f"c{number}") == US
-        assert len([record for record in caplog.records if "can not be written" in record.message]) == 1
-    with pytest.raises(ConfigurationError, match=r"shop-carts\.placements can not be used"):
+        assert len([record for record in caplog.records if "cannot be written" in record.message]) == 1
+    with pytest.raises(ConfigurationError, match=r"shop-carts\.placements cannot be used"):
         with kit_of(rig, copy=str(folder)):
             pass
 

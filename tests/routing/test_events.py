@@ -27,7 +27,7 @@ def test_none_is_missing_from_the_list() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_event_is_about_its_store_and_can_not_be_changed(kind: type[RoutingEvent]) -> None:
-    """One hook can not spoil it for the next."""
+    """One hook cannot spoil it for the next."""
     event = made(kind)
     assert isinstance(event, Event)
     assert event.subject == event.store == "store"

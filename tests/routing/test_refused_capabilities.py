@@ -1,4 +1,4 @@
-"""A refusal of what a backend can not do names the backends that can: those of the frozen table, and no other."""
+"""A refusal of what a backend cannot do names the backends that can: those of the frozen table, and no other."""
 
 from __future__ import annotations
 

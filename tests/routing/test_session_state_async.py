@@ -85,7 +85,7 @@ async def test_a_run_that_is_no_more_leaves_the_owner() -> None:
 
 
 async def test_an_endpoint_that_does_not_answer_leaves_the_owner() -> None:
-    """What was read there can not be placed."""
+    """What was read there cannot be placed."""
     async with AsyncNear() as near:
         session = state()
         near.clock.advance(1.0)  # what is known of it is older than the read

@@ -120,7 +120,7 @@ def test_two_promoted_apart_fence_their_ancestor_too() -> None:
 
 
 def test_both_of_one_history_are_fenced() -> None:
-    """Two servers that claim the same history can not be told apart."""
+    """Two servers that claim the same history cannot be told apart."""
     snapshot = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, at=11.0)))
     assert snapshot.owner == -1 and all(e.barred for e in snapshot.endpoints)
 
@@ -170,7 +170,7 @@ def test_a_replica_past_the_fork_is_barred() -> None:
 
 
 def test_a_standby_that_lost_its_sender_still_stands_where_it_stood() -> None:
-    """It followed an unrecorded promotion; with its receiver down it can not say so, and must not look recorded."""
+    """It followed an unrecorded promotion; with its receiver down it cannot say so, and must not look recorded."""
     snapshot = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(REPLICA, H1, 90, origin="at elsewhere")))
     snapshot = after(snapshot, (1, told(REPLICA, H1, 95, origin="", at=12.0)))
     assert snapshot.endpoints[1].lineage is None

@@ -223,7 +223,7 @@ def test_a_lost_race_for_a_port_is_run_again(
 
 
 def test_mongodb_by_url(mongo: MongodbServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A given replica set is used in the asked order of regions, left running, and can not be killed."""
+    """A given replica set is used in the asked order of regions, left running, and cannot be killed."""
     monkeypatch.setenv("REGIONKIT_TEST_MONGODB_URL", mongo.url)
     with servers.mongodb(REGIONS[::-1]) as given:
         assert [(node.region, node.url) for node in given.nodes] == [(n.region, n.url) for n in mongo.nodes[::-1]]

@@ -82,4 +82,4 @@ def test_an_endpoint_refuses(arguments, options, message):
 
 def test_swapped_arguments_show_no_secret():
     refused("must be the name of a region", lambda: Endpoint(URL, "primary", "us-east-1"))
-    refused("can not be read", lambda: SqlStore("orders", endpoints=[Endpoint("CAN-us", "primary", "CANARY")]))
+    refused("cannot be read", lambda: SqlStore("orders", endpoints=[Endpoint("CAN-us", "primary", "CANARY")]))

@@ -133,7 +133,7 @@ def test_variables_are_put_into_every_text():
 def test_a_whole_url_may_be_a_variable():
     text = edited('"postgresql://app:${ORDERS_PASSWORD}@orders.us/shop"', '"${URL}"')
     assert load(text, URL="postgresql://a:b%40@h/d").topology.store("orders").primary.url == "postgresql://a:b%40@h/d"
-    refused("stores.orders: store 'orders', endpoint 'us-east-1': .*can not be read", text, URL="CANARY")
+    refused("stores.orders: store 'orders', endpoint 'us-east-1': .*cannot be read", text, URL="CANARY")
     refused("'@' stands behind the address", text, URL="postgresql://a:CANARY/x@h/d")
     refused("weakens TLS", text, URL="postgresql://a:CANARY@h/d?sslmode=allow")
     refused("environment variable URL is not set", text)
@@ -219,7 +219,7 @@ def test_a_whole_url_may_be_a_variable():
             "${ORDERS_PASSWORD}@orders.us", "${ORDERS PASSWORD}@orders.us",
             r"endpoints\[0\]\.url: '\$\{' begins no variable",
         ),
-        ("${ORDERS_PASSWORD}@orders.us", "${WORD}/x@orders.us", r"endpoints\[0\]\.url: a URL can not be read"),
+        ("${ORDERS_PASSWORD}@orders.us", "${WORD}/x@orders.us", r"endpoints\[0\]\.url: a URL cannot be read"),
         ("@orders.us", "@${ORDERS_PASSWORD}", "not a host name"),
         ("@orders.us", "@orders.us:${WORD}", "number from 1 to 65535"),
         ("orders.us/shop", "orders.us/shop?sslmode=require", r"stores\.orders: .*weakens TLS.*verify-full"),
@@ -270,7 +270,7 @@ def test_a_file_is_read(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "can not be read.*No such file"),
+        (None, "cannot be read.*No such file"),
         (b"\xffCANARY", "is not UTF-8"),
         (b"#" * (1 << 20 | 1), "is larger than 1 MiB"),
     ],

@@ -112,14 +112,14 @@ def test_a_store_refuses_what_is_no_endpoint():
         (URL + "?sslmode=disable", {}, "store 'orders', endpoint 'us': .*weakens TLS.*verify-full"),
         (URL + "?sslmode=require", {"tls": "require"}, "weakens TLS"),
         ("mysql://a:CANARY@h/d?ssl_verify_cert=0", {}, "ssl_verify_cert turns a check off"),
-        ("sqlite:///x.db", {"tls": "require"}, "can not be had"),
+        ("sqlite:///x.db", {"tls": "require"}, "cannot be had"),
         ("postgresql+asyncpg://a:CANARY@h/d", {}, "'asyncpg' is not one that regionkit drives"),
-        ("redis://:CANARY@h", {}, "can not speak 'redis'"),
-        ("postgresql://a:CANARY/x@h/d", {}, "can not be read"),
+        ("redis://:CANARY@h", {}, "cannot speak 'redis'"),
+        ("postgresql://a:CANARY/x@h/d", {}, "cannot be read"),
         ("postgresql://a:CANARY@h1,h2/d", {}, "several hosts"),
         (URL, {"read_url": "postgresql://r:CANARY@other.example/shop"}, "read_url: .* is not the address of"),
         (URL, {"read_url": URL + "?sslmode=prefer"}, "read_url: .*weakens TLS"),
-        (URL, {"read_url": "CANARY"}, "read_url: .*can not be read"),
+        (URL, {"read_url": "CANARY"}, "read_url: .*cannot be read"),
     ],
 )
 def test_a_sql_store_refuses_urls(url, options, message):

@@ -93,7 +93,7 @@ def test_a_directory_needs_a_store_that_keeps_it() -> None:
     two = (at("a", P, "a"), at("b", P, "b"))
     with pytest.raises(ConfigurationError, match="none of the stores"):
         topology(store(*two, home=Directory()))
-    with pytest.raises(ConfigurationError, match="can not be kept in 'carts'"):
+    with pytest.raises(ConfigurationError, match="cannot be kept in 'carts'"):
         topology(store(*two, home=Directory("carts")))
     carts = store(*two, home=Directory())
     kept = SqlStore("placement", endpoints=[at("a", P, "placement")])

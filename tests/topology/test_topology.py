@@ -1,4 +1,4 @@
-"""Topology: refused as a whole when a part can not work; a replica outside residency is kept, not allowed."""
+"""Topology: refused as a whole when a part cannot work; a replica outside residency is kept, not allowed."""
 
 import dataclasses
 import pickle
@@ -91,7 +91,7 @@ def test_a_replica_outside_the_residency_is_kept_and_not_allowed():
         (lambda: topology(residency=Residency(allow=[URL, "US"])), "which is no region and no jurisdiction"),
         (
             lambda: topology(primary(), replica("lab"), residency=Residency(deny=["KR"])),
-            "whether 'KR' is denied in region 'lab' can not be told",
+            "whether 'KR' is denied in region 'lab' cannot be told",
         ),
         (lambda: topology(regions=(*REGIONS, Region("x", "lab"))), "'lab' is both a region and the jurisdiction"),
     ],

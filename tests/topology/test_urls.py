@@ -193,7 +193,7 @@ def test_a_url_that_asks_for_full_tls_is_taken(url):
 
 @pytest.mark.parametrize("url", ["sqlite:///d", "postgresql:///d", "mysql:///d?unix_socket=/s"])
 def test_tls_can_not_be_required_where_there_is_no_network(url):
-    with pytest.raises(ConfigurationError, match="can not be had"):
+    with pytest.raises(ConfigurationError, match="cannot be had"):
         parse(url).tls("require")
 
 

@@ -53,7 +53,7 @@ def classify(error: BaseException) -> Failure:
 
 
 def refused(error: BaseException) -> Refused | None:
-    """Why a node that answered can not be used; None when it was lost, or never reached."""
+    """Why a node that answered cannot be used; None when it was lost, or never reached."""
     if isinstance(error, AuthenticationFailed):
         return Refused.ACCOUNT
     # the driver makes a plain OSError of what OpenSSL said while it connected; its words stay

@@ -163,8 +163,8 @@ class Opened:
 class Opener:
     """Opens the connections of one endpoint at first use, once for all who wait. Thread-safe."""
 
-    def __init__(self, place: EndpointContext[CassandraStore], url: ServerUrl, datacenter: str) -> None:
-        self._place = place
+    def __init__(self, context: EndpointContext[CassandraStore], url: ServerUrl, datacenter: str) -> None:
+        self._context = context
         self._url = url
         self._datacenter = datacenter
         self._points = list(url.hosts)
@@ -191,7 +191,7 @@ class Opener:
 
     def lost(self, opened: Opened) -> None:
         """No node is connected. After a while its nodes are looked for anew: they may have come back at other addresses."""
-        now = self._place.clock.monotonic()
+        now = self._context.clock.monotonic()
         with self._lock:
             if self.opened is not opened:
                 return
@@ -219,7 +219,7 @@ class Opener:
         self._renew()
 
     def _open(self) -> Opened:
-        options = self._place.store.options
+        options = self._context.store.options
         nodes, name = self._found()
         slot = StampSlot()
         cluster = self._cluster(nodes, timestamp_generator=slot)
@@ -237,11 +237,11 @@ class Opener:
                 self.opened = opened
                 return opened
         cluster.shutdown()
-        raise RegionUnavailable(f"store {self._place.store.name!r} was closed while it connected.")
+        raise RegionUnavailable(f"store {self._context.store.name!r} was closed while it connected.")
 
     def _cluster(self, nodes: list[tuple[str, int]], **more: Any) -> Cluster:
-        url, patience = self._url, self._place.profile.read_deadline
-        profiles = profiles_of(self._place.store.options, self._datacenter)
+        url, patience = self._url, self._context.profile.read_deadline
+        profiles = profiles_of(self._context.store.options, self._datacenter)
         account = None
         if url.username is not None:
             account = PlainTextAuthProvider(url.username, url.password or "")
@@ -252,7 +252,7 @@ class Opener:
             ssl_context=self._tls(),
             connect_timeout=patience,
             control_connection_timeout=patience,
-            max_schema_agreement_wait=self._place.profile.write_deadline,
+            max_schema_agreement_wait=self._context.profile.write_deadline,
             reconnection_policy=ConstantReconnectionPolicy(RECONNECT_EVERY, None),
             idle_heartbeat_interval=HEARTBEAT_EVERY,
             idle_heartbeat_timeout=HEARTBEAT_EVERY,
@@ -265,7 +265,7 @@ class Opener:
 
     def _tls(self) -> ssl.SSLContext | None:
         """Verified, with the node's address checked."""
-        if self._url.tls(self._place.endpoint.tls) == "off":
+        if self._url.tls(self._context.endpoint.tls) == "off":
             return None
         query = dict(self._url.query)
         context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
@@ -300,19 +300,19 @@ class Opener:
         raise failed
 
     def _nodes(self, members: list[tuple[str, int, str]], said: dict[str, str] | None) -> list[tuple[str, int]]:
-        place, here = self._place, self._datacenter
-        where: dict[str, Any] = {"store": place.store.name, "region": place.endpoint.region, "retryable": False}
+        context, here = self._context, self._datacenter
+        where: dict[str, Any] = {"store": context.store.name, "region": context.endpoint.region, "retryable": False}
         nodes = [(host, port) for host, port, datacenter in members if datacenter == here]
         if not nodes:
             raise RegionUnavailable(
-                f"the cluster of {place.store.name!r} has no data centre {here!r} for region {place.endpoint.region}.",
+                f"the cluster of {context.store.name!r} has no data centre {here!r} for region {context.endpoint.region}.",
                 why=f"it has: {', '.join(sorted({datacenter for _, _, datacenter in members}))}.",
                 fix="say its name in datacenters = { region = name }, or leave the region out of the topology.",
                 **where,
             )
         if here not in dict(replication_of(str(self._url.database), said)):
             raise RegionUnavailable(
-                f"keyspace {self._url.database!r} of {place.store.name!r} has no replicas in data centre {here!r}.",
+                f"keyspace {self._url.database!r} of {context.store.name!r} has no replicas in data centre {here!r}.",
                 fix="ALTER KEYSPACE gives it some, and nodetool rebuild fills them.",
                 **where,
             )

@@ -128,7 +128,7 @@ class Datacenter:
         return self._unavailable(why, retryable=classify(error) is not Failure.APPLICATION)
 
     def _unavailable(self, why: str, *, retryable: bool = True) -> RegionUnavailable:
-        what = f"data centre {self.name!r} of {self.context.store.name!r} can not be had."
+        what = f"data centre {self.name!r} of {self.context.store.name!r} cannot be had."
         return unavailable(self.context, what, why, retryable=retryable)
 
     def _late(self, why: str = "") -> DeadlineExceeded:

@@ -94,9 +94,9 @@ class CassandraEndpoint:
             row = (answered(questions[1])).one()
         except InvalidRequest:
             pass  # create_tables() was not called yet
-        place = Place(opened.name, here.keyspace, here.name)
+        context = Place(opened.name, here.keyspace, here.name)
         replication = None if said is None else dict(said[0])
-        self._observation = observation(place, self._context.store.options, replication, row, sent_at, rtt)
+        self._observation = observation(context, self._context.store.options, replication, row, sent_at, rtt)
         return self._observation
 
     def probe(self, timeout: float, connecting: float) -> Observation:
@@ -139,7 +139,7 @@ class CassandraEndpoint:
 
         Raises:
             ConfigurationError: one stands there in another version.
-            RegionUnavailable, DeadlineExceeded: the cluster can not be asked, or another process has been making them for
+            RegionUnavailable, DeadlineExceeded: the cluster cannot be asked, or another process has been making them for
                 as long as the deadline allows.
         """
         self._maker.make(deadline, tables)

@@ -93,9 +93,9 @@ class AsyncCassandraEndpoint:
             row = (await answered(questions[1])).one()
         except InvalidRequest:
             pass  # create_tables() was not called yet
-        place = Place(opened.name, here.keyspace, here.name)
+        context = Place(opened.name, here.keyspace, here.name)
         replication = None if said is None else dict(said[0])
-        self._observation = observation(place, self._context.store.options, replication, row, sent_at, rtt)
+        self._observation = observation(context, self._context.store.options, replication, row, sent_at, rtt)
         return self._observation
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
@@ -138,7 +138,7 @@ class AsyncCassandraEndpoint:
 
         Raises:
             ConfigurationError: one stands there in another version.
-            RegionUnavailable, DeadlineExceeded: the cluster can not be asked, or another process has been making them for
+            RegionUnavailable, DeadlineExceeded: the cluster cannot be asked, or another process has been making them for
                 as long as the deadline allows.
         """
         await self._maker.make(deadline, tables)

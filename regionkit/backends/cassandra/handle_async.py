@@ -372,7 +372,7 @@ def _facts(query: Any, opened: Opened) -> Facts:
         if None in texts:
             raise UsageError(
                 "a batch holds a statement that was prepared elsewhere.",
-                why="what it does can not be told from its id.",
+                why="what it does cannot be told from its id.",
                 fix="prepare it with cql.prepare(...) in the same block.",
             )
         return joined([opened.facts(text) for text in texts if text is not None])

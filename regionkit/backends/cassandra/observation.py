@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 def observation(
-    place: Place,
+    context: Place,
     options: CassandraOptions,
     said: Mapping[str, str] | None,
     row: tuple[str, int, str] | None,
@@ -51,7 +51,7 @@ def observation(
     """Where a data centre stands.
 
     Args:
-        place: which one.
+        context: which one.
         options: levels of the store.
         said: the keyspace's replication; None where there is no such keyspace.
         row: what `create_tables()` keeps; None where it was not called.
@@ -62,11 +62,11 @@ def observation(
         ConfigurationError: as `replication_of`.
     """
     kept = None if row is None else Kept(row[0], row[1], decoded(row[2]))
-    have = reached(place.datacenter, options, replication_of(place.keyspace, said), kept)
+    have = reached(context.datacenter, options, replication_of(context.keyspace, said), kept)
     return Observation(
         role=Role.PRIMARY,
-        incarnation=f"{place.cluster}/{place.keyspace}@{place.datacenter}",
-        lineage=lineage_of(place.cluster, place.keyspace, kept),
+        incarnation=f"{context.cluster}/{context.keyspace}@{context.datacenter}",
+        lineage=lineage_of(context.cluster, context.keyspace, kept),
         origin="",
         reached=have,
         sent_at=sent_at,

@@ -30,7 +30,7 @@ class LentSession:
     """What `Opener` is for a URL, for a session of the application's. Thread-safe.
 
     Raises:
-        ConfigurationError: it can not serve; the error says what is missing.
+        ConfigurationError: it cannot serve; the error says what is missing.
     """
 
     def __init__(self, context: EndpointContext[CassandraStore], session: Any) -> None:
@@ -137,4 +137,4 @@ def _local_datacenter(context: EndpointContext[CassandraStore], session: Session
 
 
 def _refused(context: EndpointContext[CassandraStore], why: str, fix: str) -> ConfigurationError:
-    return ConfigurationError(f"store {context.store.name!r} can not use this Cassandra session.", why=why, fix=fix)
+    return ConfigurationError(f"store {context.store.name!r} cannot use this Cassandra session.", why=why, fix=fix)

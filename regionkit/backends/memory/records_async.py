@@ -98,7 +98,7 @@ class AsyncMemoryRecords:
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then.
 
-        An attempt that is open found the key free, so it can not commit once the tombstone is there.
+        An attempt that is open found the key free, so it cannot commit once the tombstone is there.
         """
         marker = Marker(applied=False, fingerprint=claim.fingerprint, result=None)
         tombstone = _KeptMarker(marker, self._endpoint.clock.wall())

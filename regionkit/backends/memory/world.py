@@ -4,7 +4,7 @@
    applied up to t - lag. It is computed when somebody looks, so it depends on the clock and on nothing else.
 2. A region that is down, frozen or held applies nothing; while the owner is down or frozen nothing arrives anywhere.
 3. A promotion keeps what the promoted region has: the log ends there. Whoever went past it starts again as a copy of the
-   new owner: a former owner that can hear of it at once, one that can not when it is back.
+   new owner: a former owner that can hear of it at once, one that cannot when it is back.
 4. Values are never changed in place: they are copied where they come in and where they go out (transaction.py). Regions
    share them.
 """
@@ -91,7 +91,7 @@ class WorldNode:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it can not be heard."""
+        """Whether it cannot be heard."""
         return self.is_down or self.is_frozen
 
     def lineage(self, namespace: str) -> Lineage | None:
@@ -181,7 +181,7 @@ class World:
             self._log.popleft()
 
     def next_arrival(self, node: WorldNode) -> float | None:
-        """When something reaches a copy that has not yet; None: nothing is under way, or it can not arrive."""
+        """When something reaches a copy that has not yet; None: nothing is under way, or it cannot arrive."""
         with self.lock:
             self.deliver_due()
             stuck = node.is_silent or node.is_held or self.owner.is_silent

@@ -87,7 +87,7 @@ def _by_code(error: PyMongoError) -> Failure:
 
 
 def refused(error: PyMongoError) -> Refused | None:
-    """Why a member that answered can not be used; None when it was lost, or never reached."""
+    """Why a member that answered cannot be used; None when it was lost, or never reached."""
     code = getattr(error, "code", None)
     if code in ACCOUNT:
         return Refused.ACCOUNT
@@ -113,7 +113,7 @@ def translated(context: EndpointContext[MongoStore], error: PyMongoError) -> Exc
     cause = refused(error)
     if cause is not None:
         return cause.error(endpoint.id, store=store.name, region=endpoint.region, why=why)
-    what = f"{endpoint.id!r} of {store.name!r} can not be used."
+    what = f"{endpoint.id!r} of {store.name!r} cannot be used."
     return unavailable(context, what, why, retryable=failure is not Failure.APPLICATION)
 
 

@@ -96,7 +96,7 @@ class MongoEndpoint:
         """The right to use the member, which was reached within `timeout` seconds.
 
         Raises:
-            RegionUnavailable: it can not be reached; nothing was sent.
+            RegionUnavailable: it cannot be reached; nothing was sent.
             DeadlineExceeded: not within `timeout` seconds.
         """
         observation, members = self._observation, self._parts().members
@@ -173,7 +173,7 @@ class MongoEndpoint:
 
         Raises:
             ConfigurationError: one stands there in another version.
-            RegionUnavailable, DeadlineExceeded: the member can not do it now.
+            RegionUnavailable, DeadlineExceeded: the member cannot do it now.
         """
         self._kept(self._parts().kept.make_tables, deadline, tables)
 

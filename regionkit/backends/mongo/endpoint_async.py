@@ -95,7 +95,7 @@ class AsyncMongoEndpoint:
         """The right to use the member, which was reached within `timeout` seconds.
 
         Raises:
-            RegionUnavailable: it can not be reached; nothing was sent.
+            RegionUnavailable: it cannot be reached; nothing was sent.
             DeadlineExceeded: not within `timeout` seconds.
         """
         observation, members = self._observation, self._parts().members
@@ -174,7 +174,7 @@ class AsyncMongoEndpoint:
 
         Raises:
             ConfigurationError: one stands there in another version.
-            RegionUnavailable, DeadlineExceeded: the member can not do it now.
+            RegionUnavailable, DeadlineExceeded: the member cannot do it now.
         """
         await self._kept(self._parts().kept.make_tables, deadline, tables)
 

@@ -184,7 +184,7 @@ class Member:
 
         Raises:
             ConfigurationError: it is not what the topology says.
-            RegionUnavailable, pymongo.errors.PyMongoError: it can not be asked.
+            RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked.
         """
         self.open()
         client, clock = self.client, self.context.clock

@@ -185,7 +185,7 @@ class AsyncMember:
 
         Raises:
             ConfigurationError: it is not what the topology says.
-            RegionUnavailable, pymongo.errors.PyMongoError: it can not be asked.
+            RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked.
         """
         await self.open()
         client, clock = self.client, self.context.clock

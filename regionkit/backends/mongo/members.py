@@ -52,7 +52,7 @@ class Members:
 
         Raises:
             ConfigurationError: it is not what the topology says.
-            RegionUnavailable, pymongo.errors.PyMongoError: it can not be asked, or none is primary.
+            RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked, or none is primary.
         """
         if not self._dial.follows:
             return self.member.observe(history=history)

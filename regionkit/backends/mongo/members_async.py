@@ -51,7 +51,7 @@ class AsyncMembers:
 
         Raises:
             ConfigurationError: it is not what the topology says.
-            RegionUnavailable, pymongo.errors.PyMongoError: it can not be asked, or none is primary.
+            RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked, or none is primary.
         """
         if not self._dial.follows:
             return await self.member.observe(history=history)

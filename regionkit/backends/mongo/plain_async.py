@@ -2,7 +2,7 @@
 
 1. A client of ours goes to one member, without retries and with the call's deadline as its only time-out: the application's can
    promise neither, so it is cloned and not used.
-2. What can not be cloned is refused by name: a clone that lacks it would answer otherwise than the application expects.
+2. What cannot be cloned is refused by name: a clone that lacks it would answer otherwise than the application expects.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def dial_of_client(context: EndpointContext[MongoStore], database: Any) -> Dial:
     """How to reach the replica set of an application's database. Connects to nothing.
 
     Raises:
-        ConfigurationError: it is no database of this kind, or its client has what can not be cloned.
+        ConfigurationError: it is no database of this kind, or its client has what cannot be cloned.
     """
     if not isinstance(database, AsyncDatabase):
         raise _refused(
@@ -84,4 +84,4 @@ def _tls(client: AsyncMongoClient[Any]) -> dict[str, Any]:
 
 
 def _refused(context: EndpointContext[MongoStore], why: str, fix: str) -> ConfigurationError:
-    return ConfigurationError(f"store {context.store.name!r} can not use this MongoDB client.", why=why, fix=fix)
+    return ConfigurationError(f"store {context.store.name!r} cannot use this MongoDB client.", why=why, fix=fix)

@@ -102,7 +102,7 @@ class RedisConnection(Stream):
 
         Raises:
             ConfigurationError: it is a member of a cluster, or no data server.
-            redis.exceptions.RedisError: it can not be had.
+            redis.exceptions.RedisError: it cannot be had.
         """
         self._opening = True
         self.open(deadline)

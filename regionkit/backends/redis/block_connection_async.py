@@ -101,7 +101,7 @@ class AsyncRedisConnection(AsyncStream):
 
         Raises:
             ConfigurationError: it is a member of a cluster, or no data server.
-            redis.exceptions.RedisError: it can not be had.
+            redis.exceptions.RedisError: it cannot be had.
         """
         self._opening = True
         await self.open(deadline)

@@ -316,7 +316,7 @@ _KEYLESS = frozenset({"DBSIZE", "KEYS", "LOLWUT", "RANDOMKEY", "SCAN", "PUBLISH"
 
 
 def keys_of(command: Command, rest: Sequence[Any]) -> list[Any] | None:
-    """The keys among the arguments after name and subcommand; None when it can not run in a script with its keys declared."""
+    """The keys among the arguments after name and subcommand; None when it cannot run in a script with its keys declared."""
     name = command.name
     if command.act not in (Act.READS, Act.WRITES) or name in _NOT_IN_SCRIPTS or name in _ABOUT - _KEYLESS:
         return None

@@ -126,7 +126,7 @@ class RedisEndpoint(RedisPool):
         return self.ask(Kind.WRITE, deadline, written)
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it."""
         with self._monitoring:
             try:
                 connection, _ = self.watched(timeout, timeout)

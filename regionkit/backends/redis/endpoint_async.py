@@ -127,7 +127,7 @@ class AsyncRedisEndpoint(AsyncRedisPool):
         return await self.ask(Kind.WRITE, deadline, written)
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it."""
         async with self._monitoring:
             try:
                 connection, _ = await self.watched(timeout, timeout)

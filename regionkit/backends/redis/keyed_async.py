@@ -63,7 +63,7 @@ class AsyncKeyedPipeline(AsyncPipeline):
         """Queue a command.
 
         Raises:
-            UsageError: it can not run in a script with its keys declared, or the function has ended.
+            UsageError: it cannot run in a script with its keys declared, or the function has ended.
         """
         command = judged(args)
         if not self._open:
@@ -71,7 +71,7 @@ class AsyncKeyedPipeline(AsyncPipeline):
         words = [*args[0].split(), *args[1:]]
         keys = keys_of(command, words[command.name.count(" ") + 1 :])
         if keys is None:
-            raise _refused(command.name, "it can not run in one script with the marker of the key")
+            raise _refused(command.name, "it cannot run in one script with the marker of the key")
         if len(words) > MOST_WORDS:
             raise _refused(
                 f"{command.name} with {len(words)} words", f"a script takes at most {MOST_WORDS} in one command"

@@ -2,7 +2,7 @@
 
 1. Its connections are never used: they have its time-outs and its retries, and serve others. Ours are made with its address,
    account, TLS and way of speaking, without retries, and end at our deadlines.
-2. What can not be copied whole is refused by name: a Sentinel or a cluster picks servers by itself, and a class of the
+2. What cannot be copied whole is refused by name: a Sentinel or a cluster picks servers by itself, and a class of the
    application's own may do anything.
 3. Not copied, as it belongs to the client's own connections: time-outs, retries, health checks, client-side caching, its
    size, maintenance notifications. A credential provider is asked at each connect.
@@ -66,7 +66,7 @@ def client_settings(client: Any) -> ConnectionSettings:
 
     Raises:
         ConfigurationError: it is of the other world (threads or asyncio), leads to more than one server, or has parts of the
-            application's own that can not be copied.
+            application's own that cannot be copied.
     """
     if not isinstance(client, AsyncRedis):
         raise _not_a_client(client)
@@ -100,7 +100,7 @@ def _tls(given: dict[str, Any]) -> ssl.SSLContext:
     wanted = {name for name, value in given.items() if name.startswith("ssl_") and value not in (None, False)}
     if wanted - _TLS:
         raise _unusable(
-            f"a client with {', '.join(sorted(wanted - _TLS))}", "this way to check a certificate can not be copied"
+            f"a client with {', '.join(sorted(wanted - _TLS))}", "this way to check a certificate cannot be copied"
         )
     context = ssl.create_default_context()
     checks = given.get("ssl_cert_reqs", "required")
@@ -144,4 +144,4 @@ def _not_a_client(client: Any) -> ConfigurationError:
 
 
 def _unusable(what: str, why: str) -> ConfigurationError:
-    return ConfigurationError(f"{what} can not serve.", why=f"{why}.", fix=f"{_FIX}, or a url.")
+    return ConfigurationError(f"{what} cannot serve.", why=f"{why}.", fix=f"{_FIX}, or a url.")

@@ -56,7 +56,7 @@ class RedisPool:
         """A connection within `timeout` seconds.
 
         Raises:
-            RegionUnavailable: it can not be had; nothing was sent.
+            RegionUnavailable: it cannot be had; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
         slots = self.slots

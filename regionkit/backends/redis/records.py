@@ -61,7 +61,7 @@ class RedisRecords:
         """
         if within is not None:
             raise ConfigurationError(
-                f"record {shown(record.kind)} can not become part of a unit on Redis.",
+                f"record {shown(record.kind)} cannot become part of a unit on Redis.",
                 why="a unit on Redis is no transaction: nothing of it could be rolled back.",
                 fix="put the record by itself, or keep it in a SQL store.",
             )

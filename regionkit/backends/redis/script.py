@@ -115,6 +115,6 @@ def _sending(through: Any) -> Callable[..., Any]:
 def _refused(where: str) -> UsageError:
     return UsageError(
         f"a script is not run {where}.",
-        why="a server that does not know it says so when all is sent, and then its text can not be sent any more.",
+        why="a server that does not know it says so when all is sent, and then its text cannot be sent any more.",
         fix="run it by itself, on the client or the connection.",
     )

@@ -125,7 +125,7 @@ class Stream(Connection):
         """Connect, authenticate, choose the database.
 
         Raises:
-            redis.exceptions.RedisError: it can not be done, or not in time.
+            redis.exceptions.RedisError: it cannot be done, or not in time.
         """
         left = deadline.remaining()
         if left <= 0.0:

@@ -70,7 +70,7 @@ class AsyncStream(Connection):
         """Connect, authenticate, choose the database.
 
         Raises:
-            redis.exceptions.RedisError: it can not be done, or not in time.
+            redis.exceptions.RedisError: it cannot be done, or not in time.
         """
         connect: Any = self.connect  # the driver is typed in parts
         try:
@@ -149,4 +149,4 @@ class AsyncStream(Connection):
         return redis.exceptions.ConnectionError("the block's connection was lost, and a block does not change it")
 
     def __del__(self, *_: Any) -> None:
-        """The endpoint closes what it made; a loop that is gone can not."""
+        """The endpoint closes what it made; a loop that is gone cannot."""

@@ -38,7 +38,7 @@ def resume(result: T) -> T:
 
 
 def bounded(seconds: float, call: Callable[..., T], *args: Any) -> T:
-    """Call it. A thread can not be cut short: how long it may wait is the driver's."""
+    """Call it. A thread cannot be cut short: how long it may wait is the driver's."""
     return call(*args)
 
 

@@ -18,15 +18,15 @@ UNKNOWN_VARIABLE = 1193
 """ER_UNKNOWN_SYSTEM_VARIABLE: a MySQL was asked for what only MariaDB has."""
 
 
-def unreached(place: SqlContext, error: Exception) -> Exception:
+def unreached(context: SqlContext, error: Exception) -> Exception:
     """The error of a connection that was not made; one that does not speak of the server as it is."""
     failure = classify(error)
     original: Any = getattr(error, "orig", None)
     if hasattr(original, "_pgconn"):
         original._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
-    store, endpoint = place.store.name, place.endpoint
+    store, endpoint = context.store.name, context.endpoint
     if failure is Failure.DEADLINE:
-        return too_late(place, f"{endpoint.id!r} did not answer in time while connecting.")
+        return too_late(context, f"{endpoint.id!r} did not answer in time while connecting.")
     if code_of(error) == UNKNOWN_VARIABLE:
         return ConfigurationError(
             f"the server of {endpoint.id!r} is no MariaDB.",
@@ -38,5 +38,5 @@ def unreached(place: SqlContext, error: Exception) -> Exception:
         return cause.error(endpoint.id, store=store, region=endpoint.region, why=first_line(error))
     if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
         what = f"no connection to {endpoint.id!r} of {store!r}."
-        return unavailable(place, what, first_line(error), retryable=failure is not Failure.APPLICATION)
+        return unavailable(context, what, first_line(error), retryable=failure is not Failure.APPLICATION)
     return error

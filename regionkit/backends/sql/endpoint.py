@@ -41,20 +41,20 @@ class SqlRows:
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
-    _place: SqlContext
+    _context: SqlContext
 
     @functools.cached_property
     def _statements(self) -> Statements:
-        return Statements(self._place, self.check_out)
+        return Statements(self._context, self.check_out)
 
     @functools.cached_property
     def records(self) -> SqlRecords:
         """The records that this endpoint keeps."""
-        return SqlRecords(self._place, self._statements)
+        return SqlRecords(self._context, self._statements)
 
     @functools.cached_property
     def _tables(self) -> dict[str, sqlalchemy.Table]:
-        made, start = metadata(self._place.namespace).tables, len(table_name(self._place.namespace, ""))
+        made, start = metadata(self._context.namespace).tables, len(table_name(self._context.namespace, ""))
         return {name[start:]: table for name, table in made.items()}
 
     def engine(self, kind: Kind) -> Engine:
@@ -67,7 +67,7 @@ class SqlRows:
 
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> SqlHandle:
         """What the user types with: a Session, or a Connection with `core`."""
-        session = self._place.store.session
+        session = self._context.store.session
         return SqlHandle(session, self.engine(kind), kind, source, core=mode.core, snapshot=mode.snapshot)
 
     def classify(self, error: BaseException) -> Failure:
@@ -76,7 +76,7 @@ class SqlRows:
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
-        wall = self._place.clock.wall()
+        wall = self._context.clock.wall()
         found = drive(lambda: take(handle.connection(), self._tables["marker"], claim, wall))
         if found is None:
             handle.hold(MARKED)
@@ -88,7 +88,7 @@ class SqlRows:
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        wall, table = self._place.clock.wall(), self._tables["marker"]
+        wall, table = self._context.clock.wall(), self._tables["marker"]
         if self._statements.change(deadline, "markers", lambda c: put_tombstone(c, table, claim, wall)):
             return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
         found: Marker | None = self._statements.change(deadline, "markers", lambda c: read_marker(c, table, claim.key))
@@ -97,7 +97,7 @@ class SqlRows:
 
     def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        before, table = self._place.clock.wall() - older_than, self._tables["marker"]
+        before, table = self._context.clock.wall() - older_than, self._tables["marker"]
         count: int = self._statements.change(deadline, "markers", lambda c: forget(c, table, before, most))
         return count
 
@@ -108,10 +108,10 @@ class SqlRows:
             ConfigurationError: one stands there in another version.
             RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it was not done, or nobody knows; it may be called again.
         """
-        self._in_turn(deadline, lambda c: make_missing(c, self._place.namespace, tables))
+        self._in_turn(deadline, lambda c: make_missing(c, self._context.namespace, tables))
 
     def _in_turn(self, deadline: Deadline, make: Callable[[sqlalchemy.Connection], None]) -> None:
-        self._statements.change(deadline, "tables", make, begin=lambda c: making_tables(c, self._place, deadline))
+        self._statements.change(deadline, "tables", make, begin=lambda c: making_tables(c, self._context, deadline))
 
     def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's tables, and the first history row when there is none."""
@@ -119,7 +119,7 @@ class SqlRows:
         tables = [table for table in KEPT if counts or table is not POSITION]
 
         def make(connection: sqlalchemy.Connection) -> None:
-            make_missing(connection, self._place.namespace, tables)
+            make_missing(connection, self._context.namespace, tables)
             if counts:  # in the same transaction: a copy shows the table with its row, or none
                 insert_unless_there(connection, self._tables[POSITION.name], {"id": 1, "value": 0})
 
@@ -144,7 +144,7 @@ class SqlRows:
             "fork": encode_fork(row.fork),
             "epoch": row.epoch,
             "origin": row.origin,
-            "written_at": self._place.clock.wall(),
+            "written_at": self._context.clock.wall(),
         }
         statement = self._tables["history"].insert().values(**values)
         try:
@@ -158,7 +158,7 @@ class SqlEndpoint(SqlPool, SqlRows):
     """One endpoint of a SQL store. Safe to share between threads or tasks."""
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it."""
         if not self.capabilities.detects_promotion:
             return None
         engine: Any = self.engine(Kind.WRITE)
@@ -169,7 +169,7 @@ class SqlEndpoint(SqlPool, SqlRows):
             _, arguments = self.server.url_and_arguments(self._url, Kind.WRITE)
             return plain.dialect.connect(*positional, **{**named, **arguments, "replication": "true"})
 
-        token = CONNECT_DEADLINE.set(Deadline(self._place.clock, timeout))
+        token = CONNECT_DEADLINE.set(Deadline(self._context.clock, timeout))
         try:
             return drive(self.server.prove_promotion, replication, parent, observation)
         except Exception as error:

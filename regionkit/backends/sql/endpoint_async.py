@@ -40,20 +40,20 @@ class AsyncSqlRows:
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
-    _place: SqlContext
+    _context: SqlContext
 
     @functools.cached_property
     def _statements(self) -> AsyncStatements:
-        return AsyncStatements(self._place, self.check_out)
+        return AsyncStatements(self._context, self.check_out)
 
     @functools.cached_property
     def records(self) -> AsyncSqlRecords:
         """The records that this endpoint keeps."""
-        return AsyncSqlRecords(self._place, self._statements)
+        return AsyncSqlRecords(self._context, self._statements)
 
     @functools.cached_property
     def _tables(self) -> dict[str, sqlalchemy.Table]:
-        made, start = metadata(self._place.namespace).tables, len(table_name(self._place.namespace, ""))
+        made, start = metadata(self._context.namespace).tables, len(table_name(self._context.namespace, ""))
         return {name[start:]: table for name, table in made.items()}
 
     def engine(self, kind: Kind) -> AsyncEngine:
@@ -68,7 +68,7 @@ class AsyncSqlRows:
         self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
     ) -> AsyncSqlHandle:
         """What the user types with: a Session, or a Connection with `core`."""
-        session = self._place.store.session
+        session = self._context.store.session
         return AsyncSqlHandle(session, self.engine(kind), kind, source, core=mode.core, snapshot=mode.snapshot)
 
     def classify(self, error: BaseException) -> Failure:
@@ -77,7 +77,7 @@ class AsyncSqlRows:
 
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
-        wall = self._place.clock.wall()
+        wall = self._context.clock.wall()
         found = await adrive(lambda: take(handle.connection(), self._tables["marker"], claim, wall))
         if found is None:
             handle.hold(MARKED)
@@ -89,7 +89,7 @@ class AsyncSqlRows:
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        wall, table = self._place.clock.wall(), self._tables["marker"]
+        wall, table = self._context.clock.wall(), self._tables["marker"]
         if await self._statements.change(deadline, "markers", lambda c: put_tombstone(c, table, claim, wall)):
             return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
         found: Marker | None = await self._statements.change(
@@ -100,7 +100,7 @@ class AsyncSqlRows:
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        before, table = self._place.clock.wall() - older_than, self._tables["marker"]
+        before, table = self._context.clock.wall() - older_than, self._tables["marker"]
         count: int = await self._statements.change(deadline, "markers", lambda c: forget(c, table, before, most))
         return count
 
@@ -111,10 +111,12 @@ class AsyncSqlRows:
             ConfigurationError: one stands there in another version.
             RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it was not done, or nobody knows; it may be called again.
         """
-        await self._in_turn(deadline, lambda c: make_missing(c, self._place.namespace, tables))
+        await self._in_turn(deadline, lambda c: make_missing(c, self._context.namespace, tables))
 
     async def _in_turn(self, deadline: Deadline, make: Callable[[sqlalchemy.Connection], None]) -> None:
-        await self._statements.change(deadline, "tables", make, begin=lambda c: making_tables(c, self._place, deadline))
+        await self._statements.change(
+            deadline, "tables", make, begin=lambda c: making_tables(c, self._context, deadline)
+        )
 
     async def create_tables(self, deadline: Deadline, root: Callable[[str], HistoryRow]) -> None:
         """Make regionkit's tables, and the first history row when there is none."""
@@ -122,7 +124,7 @@ class AsyncSqlRows:
         tables = [table for table in KEPT if counts or table is not POSITION]
 
         def make(connection: sqlalchemy.Connection) -> None:
-            make_missing(connection, self._place.namespace, tables)
+            make_missing(connection, self._context.namespace, tables)
             if counts:  # in the same transaction: a copy shows the table with its row, or none
                 insert_unless_there(connection, self._tables[POSITION.name], {"id": 1, "value": 0})
 
@@ -147,7 +149,7 @@ class AsyncSqlRows:
             "fork": encode_fork(row.fork),
             "epoch": row.epoch,
             "origin": row.origin,
-            "written_at": self._place.clock.wall(),
+            "written_at": self._context.clock.wall(),
         }
         statement = self._tables["history"].insert().values(**values)
         try:
@@ -161,7 +163,7 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
     """One endpoint of a SQL store. Safe to share between threads or tasks."""
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it can not prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it."""
         if not self.capabilities.detects_promotion:
             return None
         engine: Any = self.engine(Kind.WRITE)
@@ -172,7 +174,7 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
             _, arguments = self.server.url_and_arguments(self._url, Kind.WRITE)
             return plain.dialect.connect(*positional, **{**named, **arguments, "replication": "true"})
 
-        token = CONNECT_DEADLINE.set(Deadline(self._place.clock, timeout))
+        token = CONNECT_DEADLINE.set(Deadline(self._context.clock, timeout))
         try:
             return await adrive(self.server.prove_promotion, replication, parent, observation)
         except Exception as error:

@@ -58,7 +58,7 @@ def enlist(target: Any) -> SqlEnlisted:
         missing = [name for name in names if not hasattr(kind, name)]
         if missing:
             raise ConfigurationError(
-                f"transactions of SQLAlchemy {sqlalchemy.__version__} can not be joined: {kind.__name__} has no {missing[0]}.",
+                f"transactions of SQLAlchemy {sqlalchemy.__version__} cannot be joined: {kind.__name__} has no {missing[0]}.",
                 fix="use SQLAlchemy 2.0.43 to 2.1.",
             )
     return _of(*_resolved(target))
@@ -86,7 +86,7 @@ def _resolved(target: Any) -> tuple[sqlalchemy.Connection, orm.Session | None]:
     innermost: Any = target.get_nested_transaction() or begun
     if waits and not in_greenlet() and (begun is None or not innermost._connections):
         raise UsageError(
-            "the AsyncSession (or its savepoint) has no connection yet, and enlist() can not wait for one.",
+            "the AsyncSession (or its savepoint) has no connection yet, and enlist() cannot wait for one.",
             fix="await session.run_sync(enlist), or await session.connection() first.",
         )
     return target.connection(), target
@@ -114,7 +114,7 @@ def _begun(connection: BlockConnection) -> RootTransaction:
     """A block is a transaction: its connection begins with the first statement, and may begin here."""
     if connection.dialect.is_async and not in_greenlet():
         raise UsageError(
-            "the block's transaction has not begun, and enlist() can not wait for it.",
+            "the block's transaction has not begun, and enlist() cannot wait for it.",
             fix="await connection.run_sync(enlist), or run a statement first.",
         )
     _require_transactions(connection)

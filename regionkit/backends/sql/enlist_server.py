@@ -157,7 +157,7 @@ def _asked(connection: Any) -> State:
     try:
         cursor.execute(question)
         rows: Any = cursor.fetchall() if cursor.description else ()
-    except Exception:  # aborted, or lost: its COMMIT can not do anything
+    except Exception:  # aborted, or lost: its COMMIT cannot do anything
         return "failed"
     finally:
         cursor.close()

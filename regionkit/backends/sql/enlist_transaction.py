@@ -111,6 +111,6 @@ def watch(transaction: Any) -> None:
         transaction.__class__ = _CLASSES[kind]
     elif kind not in _CLASSES.values():
         raise ConfigurationError(
-            f"a {kind.__name__} can not be joined.",
+            f"a {kind.__name__} cannot be joined.",
             fix="hand in a transaction as SQLAlchemy begins it; or report the library that has one of its own.",
         )

@@ -32,31 +32,31 @@ class MariaServer:
 
     capabilities = MARIADB
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
-        self._with, self._without = maria_questions(place.history_table)
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
+        self._with, self._without = maria_questions(context.history_table)
         self._has_history = True
         self._runs = ServerRuns()
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
-        place = self._place
-        seconds = max(place.profile.read_deadline, place.profile.write_deadline) + LIMIT_MARGIN
+        context = self._context
+        seconds = max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN
         settings = [*_limits(seconds), "@@session.session_track_system_variables='last_gtid'"]
         if kind is Kind.READ:
             settings.append("@@session.tx_read_only=1")
         arguments: dict[str, Any] = {
             "init_command": "SET " + ", ".join(settings),
-            "program_name": f"regionkit {place.namespace}",
+            "program_name": f"regionkit {context.namespace}",
         }
         query = dict(url.query)
-        if url.tls(place.endpoint.tls) == "require":
-            context = ssl.create_default_context(cafile=query.pop("ssl_ca", None))
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if url.tls(context.endpoint.tls) == "require":
+            tls = ssl.create_default_context(cafile=query.pop("ssl_ca", None))
+            tls.minimum_version = ssl.TLSVersion.TLSv1_2
             if "ssl_cert" in query:
-                context.load_cert_chain(query.pop("ssl_cert"), query.pop("ssl_key", None))
-            arguments["ssl"] = context
+                tls.load_cert_chain(query.pop("ssl_cert"), query.pop("ssl_key", None))
+            arguments["ssl"] = tls
         elif (
-            not place.is_async
+            not context.is_async
         ):  # else PyMySQL reads all certificate authorities for each connection, 25 ms, and verifies none
             arguments["ssl_disabled"] = True
         if url.dialect == "mariadb" or url.dialect == "mysql":
@@ -73,7 +73,7 @@ class MariaServer:
         return made, arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
-        clock, looks = self._place.clock, self._has_history
+        clock, looks = self._context.clock, self._has_history
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
             answer = self._ask(dbapi_connection, self._with if looks else self._without)
@@ -111,7 +111,7 @@ class MariaServer:
         try:
             cursor.execute(
                 "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
-                (self._place.history_table,),
+                (self._context.history_table,),
             )
             return bool(cursor.fetchone()[0])
         finally:

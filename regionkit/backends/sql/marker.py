@@ -98,7 +98,7 @@ def save_result(connection: Connection, table: Table, claim: Claim, result: byte
 def sent_bytes(connection: Connection, value: bytes) -> Any:
     """Bytes as a statement takes them."""
     if connection.dialect.name in MYSQL:
-        return func.unhex(value.hex())  # aiomysql can not send bytes with a PyMySQL of today
+        return func.unhex(value.hex())  # aiomysql cannot send bytes with a PyMySQL of today
     return value
 
 

@@ -49,12 +49,12 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
             transaction is held.
         OutcomeUnknown: a COMMIT in it was sent, and no answer came.
         DeadlineExceeded: no time was left. Nothing was sent.
-        ConfigurationError: the engine's driver can not do it.
+        ConfigurationError: the engine's driver cannot do it.
     """
     name = connection.dialect.driver
     if name not in _ADAPTERS:
         raise ConfigurationError(
-            f"several statements in one message can not be sent through {name}.",
+            f"several statements in one message cannot be sent through {name}.",
             fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
         )
     adapter: Any = import_module(f"regionkit.backends.sql.message_{_ADAPTERS[name]}")

@@ -5,10 +5,10 @@ pg_read_all_stats only; without it the origin is "" and a replica that follows a
 when the monitor sees the promoted primary (declared in the capabilities). The owner's position is the insert position: it
 covers commits acknowledged before they were flushed, whoever made them, so measured staleness needs no slack for
 synchronous_commit = off.
-MariaDB. Origin is the server id: it keeps no timelines, so a promotion by others can not be proved and needs `adopt`; a
+MariaDB. Origin is the server id: it keeps no timelines, so a promotion by others cannot be proved and needs `adopt`; a
 server that was rebuilt takes a new server_id. A run is known by the second in which the server started; one that starts
 twice in a second is recognised by connection ids that begin anew.
-SQLite. A file can not tell whether it is a copy, so the newest history row does: it names the endpoint that owns the data.
+SQLite. A file cannot tell whether it is a copy, so the newest history row does: it names the endpoint that owns the data.
 Without the tables the configured role stands.
 """
 

@@ -81,16 +81,16 @@ class OwnEngineEndpoint(SqlRows):
     """One endpoint on an engine of the application's. Safe to share between threads or tasks.
 
     Raises:
-        ConfigurationError: an engine that can not serve.
+        ConfigurationError: an engine that cannot serve.
     """
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
-        self.clock = place.clock
-        self._plain = plain_engine(place)
-        self._server = server_for(place, self._plain)
-        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), place.store)
-        self._note = f"regionkit {place.namespace} {place.store.name} {place.endpoint.id}"
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
+        self.clock = context.clock
+        self._plain = plain_engine(context)
+        self._server = server_for(context, self._plain)
+        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), context.store)
+        self._note = f"regionkit {context.namespace} {context.store.name} {context.endpoint.id}"
         self._me = object()
         self._generation = 0
         self._closed = False
@@ -101,14 +101,14 @@ class OwnEngineEndpoint(SqlRows):
 
     def engine(self, kind: Kind) -> Engine:
         """The application's."""
-        engine: Engine = self._place.endpoint.client
+        engine: Engine = self._context.endpoint.client
         return engine
 
     def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> OwnEngineCheckout:
         """A connection of the application's pool.
 
         Raises:
-            RegionUnavailable: it can not be had; nothing was sent.
+            RegionUnavailable: it cannot be had; nothing was sent.
             DeadlineExceeded: the pool's own limit passed, or (in asyncio) `timeout`.
         """
         within = min(timeout, deadline.require("connecting"))
@@ -119,7 +119,7 @@ class OwnEngineEndpoint(SqlRows):
         except TimeoutError as error:
             raise self._silent() from error
         except Exception as error:
-            raise unreached(self._place, error) from error
+            raise unreached(self._context, error) from error
         return OwnEngineCheckout(self, connection, deadline)
 
     def _taken(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
@@ -169,11 +169,11 @@ class OwnEngineEndpoint(SqlRows):
             raise self._silent() from error
 
     def _silent(self) -> Exception:
-        return too_late(self._place, f"{self._place.endpoint.id!r} did not answer in time.")
+        return too_late(self._context, f"{self._context.endpoint.id!r} did not answer in time.")
 
     def _exhausted(self) -> Exception:
         fix = "let the engine have a larger pool, or hold blocks shorter."
-        return in_use(self._place, f"all connections of the engine of {self._place.endpoint.id!r} are in use.", fix)
+        return in_use(self._context, f"all connections of the engine of {self._context.endpoint.id!r} are in use.", fix)
 
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection, within `connecting` seconds in asyncio."""

@@ -80,16 +80,16 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
     """One endpoint on an engine of the application's. Safe to share between threads or tasks.
 
     Raises:
-        ConfigurationError: an engine that can not serve.
+        ConfigurationError: an engine that cannot serve.
     """
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
-        self.clock = place.clock
-        self._plain = plain_engine(place)
-        self._server = server_for(place, self._plain)
-        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), place.store)
-        self._note = f"regionkit {place.namespace} {place.store.name} {place.endpoint.id}"
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
+        self.clock = context.clock
+        self._plain = plain_engine(context)
+        self._server = server_for(context, self._plain)
+        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), context.store)
+        self._note = f"regionkit {context.namespace} {context.store.name} {context.endpoint.id}"
         self._me = object()
         self._generation = 0
         self._closed = False
@@ -100,14 +100,14 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
 
     def engine(self, kind: Kind) -> AsyncEngine:
         """The application's."""
-        engine: AsyncEngine = self._place.endpoint.client
+        engine: AsyncEngine = self._context.endpoint.client
         return engine
 
     async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncOwnEngineCheckout:
         """A connection of the application's pool.
 
         Raises:
-            RegionUnavailable: it can not be had; nothing was sent.
+            RegionUnavailable: it cannot be had; nothing was sent.
             DeadlineExceeded: the pool's own limit passed, or (in asyncio) `timeout`.
         """
         within = min(timeout, deadline.require("connecting"))
@@ -118,7 +118,7 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         except TimeoutError as error:
             raise self._silent() from error
         except Exception as error:
-            raise unreached(self._place, error) from error
+            raise unreached(self._context, error) from error
         return AsyncOwnEngineCheckout(self, connection, deadline)
 
     def _taken(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
@@ -168,11 +168,11 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
             raise self._silent() from error
 
     def _silent(self) -> Exception:
-        return too_late(self._place, f"{self._place.endpoint.id!r} did not answer in time.")
+        return too_late(self._context, f"{self._context.endpoint.id!r} did not answer in time.")
 
     def _exhausted(self) -> Exception:
         fix = "let the engine have a larger pool, or hold blocks shorter."
-        return in_use(self._place, f"all connections of the engine of {self._place.endpoint.id!r} are in use.", fix)
+        return in_use(self._context, f"all connections of the engine of {self._context.endpoint.id!r} are in use.", fix)
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection, within `connecting` seconds in asyncio."""

@@ -34,24 +34,24 @@ def declared(capabilities: Capabilities, store: SqlStore) -> Capabilities:
     return replace(capabilities, notes=(*capabilities.notes, *notes))
 
 
-def plain_engine(place: SqlContext) -> sqlalchemy.Engine:
+def plain_engine(context: SqlContext) -> sqlalchemy.Engine:
     """The Engine in what the endpoint was given.
 
     Raises:
         ConfigurationError: it is none, is of the other kind, or shares one connection among all its users.
     """
-    given: Any = place.endpoint.client
-    where = f"store {place.store.name!r}, endpoint {place.endpoint.id!r}"
-    wanted, kit = (AsyncEngine, "AsyncRegionKit") if place.is_async else (sqlalchemy.Engine, "RegionKit")
+    given: Any = context.endpoint.client
+    where = f"store {context.store.name!r}, endpoint {context.endpoint.id!r}"
+    wanted, kit = (AsyncEngine, "AsyncRegionKit") if context.is_async else (sqlalchemy.Engine, "RegionKit")
     if not isinstance(given, wanted):
-        make = "sqlalchemy.ext.asyncio.create_async_engine" if place.is_async else "sqlalchemy.create_engine"
+        make = "sqlalchemy.ext.asyncio.create_async_engine" if context.is_async else "sqlalchemy.create_engine"
         raise ConfigurationError(
             f"{where}: client is a {type(given).__name__}.",
             why=f"{kit} needs a SQLAlchemy {wanted.__name__}.",
             fix=f"make it with {make}(...), or give a url.",
         )
     plain: sqlalchemy.Engine = given.sync_engine if isinstance(given, AsyncEngine) else given
-    if plain.dialect.is_async is not place.is_async:
+    if plain.dialect.is_async is not context.is_async:
         raise ConfigurationError(
             f"{where}: the engine's driver {plain.dialect.driver!r} is for asyncio.",
             why=f"{kit} calls it from plain threads.",
@@ -61,32 +61,32 @@ def plain_engine(place: SqlContext) -> sqlalchemy.Engine:
         raise ConfigurationError(
             f"{where}: the engine's {type(plain.pool).__name__} gives one connection to several users at once.",
             why="a read block makes its connection read-only, and every block is a transaction of its own.",
-            fix="let the engine have a QueuePool or a NullPool; a database in memory can not be an endpoint.",
+            fix="let the engine have a QueuePool or a NullPool; a database in memory cannot be an endpoint.",
         )
     return plain
 
 
-def server_for(place: SqlContext, engine: sqlalchemy.Engine) -> OwnEngineServer:
+def server_for(context: SqlContext, engine: sqlalchemy.Engine) -> OwnEngineServer:
     """What speaks to the engine's kind of server.
 
     Raises:
         ConfigurationError: a dialect that is not known, or another kind than the store's other endpoints.
     """
     kind = OWN_ENGINE_SERVERS.get(engine.dialect.name)
-    where = f"store {place.store.name!r}, endpoint {place.endpoint.id!r}"
+    where = f"store {context.store.name!r}, endpoint {context.endpoint.id!r}"
     if kind is None:
         raise ConfigurationError(
             f"{where}: an engine for {engine.dialect.name!r} is not known.",
             fix=f"give one for {', '.join(OWN_ENGINE_SERVERS)}.",
         )
-    for other in place.store.endpoints:
+    for other in context.store.endpoints:
         if _server(other) not in ("", kind.capabilities.server):
             raise ConfigurationError(
                 f"{where} is {kind.capabilities.server}, and {other.id!r} is {_server(other)}.",
-                why="a server copies only servers of its own kind, and their positions can not be compared.",
+                why="a server copies only servers of its own kind, and their positions cannot be compared.",
                 fix="put them into stores of their own.",
             )
-    return kind(place)
+    return kind(context)
 
 
 def _server(endpoint: Any) -> str:

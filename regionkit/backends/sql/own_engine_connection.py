@@ -204,7 +204,7 @@ class OwnEngineConnection(BlockConnection):
         self.begun = driver.failed = driver.undone = False
 
     def close(self) -> None:
-        """Give it back to the application's pool as it came; what can not be put back is closed."""
+        """Give it back to the application's pool as it came; what cannot be put back is closed."""
         try:
             if self.serving and not self.closed and not self.invalidated:
                 self._put_back()

@@ -1,7 +1,7 @@
 """What is done on a connection of the application's engine, by kind of server. Plain SQL only: the driver may be any.
 
 1. A read block is one transaction that the server itself keeps read-only; what says so ends with the transaction, so it
-   can not be left behind. SQLite has it per connection: it is put back before the connection is, or the connection is lost.
+   cannot be left behind. SQLite has it per connection: it is put back before the connection is, or the connection is lost.
 2. A write block is one transaction. Its position is asked for later, when a bookmark or another copy needs it: a later
    position of the owner covers it. SQLite's is raised in the transaction, so it is known.
 3. PostgreSQL answers COMMIT with ROLLBACK after an error that was swallowed, and no driver says so alike: after an error
@@ -61,10 +61,10 @@ class OwnEngineServer:
     snapshots: ClassVar[tuple[str, ...]] = ()
     """The same, for a repeatable read."""
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
         self._has_history = True
-        self._with, self._without, self._exists = self.questions(place.history_table)
+        self._with, self._without, self._exists = self.questions(context.history_table)
 
     def questions(self, history: str) -> tuple[str, str, str]:
         """Where it stands, with its history and without; and whether the table of histories is there."""
@@ -76,7 +76,7 @@ class OwnEngineServer:
 
     def observe(self, c: OwnEngineConnection, known: str) -> Observation:
         """Ask where it stands."""
-        clock, looks = self._place.clock, self._has_history
+        clock, looks = self._context.clock, self._has_history
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
             try:
@@ -151,8 +151,8 @@ class OwnEngineMaria(OwnEngineServer):
     reads = ("START TRANSACTION READ ONLY",)
     snapshots = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION READ ONLY")
 
-    def __init__(self, place: SqlContext) -> None:
-        super().__init__(place)
+    def __init__(self, context: SqlContext) -> None:
+        super().__init__(context)
         self._runs = ServerRuns()
 
     def questions(self, history: str) -> tuple[str, str, str]:
@@ -183,22 +183,22 @@ class OwnEngineSqlite(OwnEngineServer):
 
     capabilities = SQLITE
 
-    def __init__(self, place: SqlContext) -> None:
-        super().__init__(place)
-        self._count = f"UPDATE {place.namespace}_rk_position SET value = value + 1 WHERE id = 1 RETURNING value"  # noqa: S608
+    def __init__(self, context: SqlContext) -> None:
+        super().__init__(context)
+        self._count = f"UPDATE {context.namespace}_rk_position SET value = value + 1 WHERE id = 1 RETURNING value"  # noqa: S608
 
     def questions(self, history: str) -> tuple[str, str, str]:
         there = f"SELECT count(*) FROM sqlite_master WHERE name = '{history}'"  # noqa: S608
-        return sqlite_question(self._place.namespace, history), "SELECT NULL, NULL", there
+        return sqlite_question(self._context.namespace, history), "SELECT NULL, NULL", there
 
     def answered(self, c: OwnEngineConnection, answer: Any, known: str, sent_at: float, rtt: float) -> Observation:
-        return sqlite_observation(answer, self._place.endpoint.id, known or self._inode(c), sent_at, rtt)
+        return sqlite_observation(answer, self._context.endpoint.id, known or self._inode(c), sent_at, rtt)
 
     def _inode(self, c: OwnEngineConnection) -> str:
         path = c.run_own("PRAGMA database_list")[2]
         if not path:
             raise ConfigurationError(
-                f"endpoint {self._place.endpoint.id!r}: its engine keeps a database in memory.",
+                f"endpoint {self._context.endpoint.id!r}: its engine keeps a database in memory.",
                 why="it is private to one connection.",
                 fix="give an engine of a file.",
             )

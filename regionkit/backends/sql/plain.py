@@ -7,7 +7,7 @@
 2. For that the driver's connection becomes one of our classes, so only drivers that we know are taken. mysqlclient, asyncpg,
    pg8000 and others serve routing and `enlist`, where no wait has to be ended.
 3. How long making a connection may take is the engine's to say (`connect_timeout`, `pool_timeout`).
-4. SQLite is opened anew by its path: its connections are of a class that can not be changed.
+4. SQLite is opened anew by its path: its connections are of a class that cannot be changed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PlainSqlEndpoint(SqlEndpoint):
     """One engine of the application's. Safe to share between threads or tasks.
 
     Raises:
-        ConfigurationError: an engine of a driver, or of a kind, that can not serve.
+        ConfigurationError: an engine of a driver, or of a kind, that cannot serve.
     """
 
     def __init__(self, context: SqlContext) -> None:
@@ -58,13 +58,13 @@ class PlainSqlEndpoint(SqlEndpoint):
         database = self._given.url.database or ""
         if self._driver not in KNOWN:
             raise ConfigurationError(
-                f"an engine of the driver {self._driver!r} can not keep rows of regionkit's.",
+                f"an engine of the driver {self._driver!r} cannot keep rows of regionkit's.",
                 why="nothing ends its waits at a deadline.",
                 fix=f"use one of {', '.join(sorted(KNOWN))}; routing and enlist() take any driver.",
             )
         if self._driver in ("pysqlite", "aiosqlite") and database in ("", ":memory:"):
             raise ConfigurationError(
-                "a database in memory can not keep rows of regionkit's.",
+                "a database in memory cannot keep rows of regionkit's.",
                 why="it is private to one connection.",
                 fix="give an engine of a file.",
             )

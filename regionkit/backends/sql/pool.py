@@ -45,21 +45,21 @@ IS_ASYNC = False
 class SqlPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
-        assert place.endpoint.url is not None
-        self._url = sql_url(place.endpoint.url, is_async=place.is_async)
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
+        assert context.endpoint.url is not None
+        self._url = sql_url(context.endpoint.url, is_async=context.is_async)
         self._read_url = (
-            sql_url(place.endpoint.read_url, is_async=place.is_async) if place.endpoint.read_url else self._url
+            sql_url(context.endpoint.read_url, is_async=context.is_async) if context.endpoint.read_url else self._url
         )
-        self.clock = place.clock
-        self.server: Server = server_of(self._url.server, place)
-        self.capabilities: Capabilities = declared(self.server.capabilities, place.store)
-        size = place.store.options.pool_size + place.store.options.max_overflow
+        self.clock = context.clock
+        self.server: Server = server_of(self._url.server, context)
+        self.capabilities: Capabilities = declared(self.server.capabilities, context.store)
+        size = context.store.options.pool_size + context.store.options.max_overflow
         self.slots = {kind: Slots(size) for kind in Kind}
         self._size = size
         self.kept: list[BlockConnection] = []
-        self.most_kept = place.store.options.pool_size
+        self.most_kept = context.store.options.pool_size
         self.closed = False
         self._generation = 0
         self._engines: dict[Kind, Engine] = {}
@@ -72,19 +72,19 @@ class SqlPool:
         """A connection within `timeout` seconds.
 
         Raises:
-            RegionUnavailable: it can not be had; nothing was sent.
+            RegionUnavailable: it cannot be had; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
         slots = self.slots[kind]
         if not slots.try_acquire() and not slots.acquire(timeout):
             fix = "raise options.pool_size, or hold blocks shorter."
-            raise in_use(self._place, f"all {self._size} connections are in use.", fix)
+            raise in_use(self._context, f"all {self._size} connections are in use.", fix)
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
                 connection = self._kept_one()
             if connection is None:
-                within = Deadline(self._place.clock, min(timeout, deadline.require("connecting")))
+                within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
                 connection = self._connected_within(self.engine(kind), within)
             checkout = SqlCheckout(self, kind, connection, deadline)
             self._widen(connection, deadline)
@@ -107,7 +107,7 @@ class SqlPool:
         try:
             return drive(self._connect, engine)
         except Exception as error:
-            raise unreached(self._place, error) from error
+            raise unreached(self._context, error) from error
         finally:
             CONNECT_DEADLINE.reset(token)
 
@@ -119,7 +119,7 @@ class SqlPool:
             except IndexError:  # another thread took it
                 break
             pooled = connection.connection
-            young = self._place.clock.monotonic() < pooled.info["recycle_at"]
+            young = self._context.clock.monotonic() < pooled.info["recycle_at"]
             if young and self._is_good(pooled):
                 return connection
             drive(connection.discard)
@@ -130,7 +130,7 @@ class SqlPool:
         try:
             return pooled.info["generation"] == self._generation and self.server.alive(pooled.dbapi_connection)
         except Exception:
-            return False  # a driver that can not even say
+            return False  # a driver that cannot even say
 
     def _connect(self, engine: Engine) -> BlockConnection:
         plain: Any = getattr(engine, "sync_engine", engine)
@@ -156,7 +156,7 @@ class SqlPool:
         return self._watching
 
     def _make_engine(self, kind: Kind, **pool: Any) -> Engine:
-        options = self._place.store.options
+        options = self._context.store.options
         if not pool:
             pool = {name: getattr(options, name) for name in ("pool_size", "max_overflow", "pool_recycle")}
         url, arguments = self.server.url_and_arguments(self._read_url if kind is Kind.READ else self._url, kind)
@@ -190,12 +190,12 @@ class SqlPool:
         if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):
             return None
         context.is_disconnect = True
-        return commit_unanswered(self._place, first_line(error))
+        return commit_unanswered(self._context, first_line(error))
 
     def _connected(self, dbapi_connection: Any, record: Any) -> None:
-        profile = self._place.profile
+        profile = self._context.profile
         record.info["generation"] = self._generation
-        record.info["recycle_at"] = self._place.clock.monotonic() + self._place.store.options.pool_recycle
+        record.info["recycle_at"] = self._context.clock.monotonic() + self._context.store.options.pool_recycle
         record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
         driver = as_driver(dbapi_connection)
         driver.deadline = CONNECT_DEADLINE.get()
@@ -210,7 +210,7 @@ class SqlPool:
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         with self._monitoring:
             connection = self._monitor
-            deadline = Deadline(self._place.clock, connecting if connection is None else timeout)
+            deadline = Deadline(self._context.clock, connecting if connection is None else timeout)
             try:
                 if connection is None:
                     connection = self._monitor = self._connected_within(self._monitor_engine(), deadline)

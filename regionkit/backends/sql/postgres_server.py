@@ -37,14 +37,14 @@ class PostgresServer:
 
     capabilities = POSTGRESQL
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
-        self._with, self._without = (question.encode() for question in postgres_questions(place.history_table))
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
+        self._with, self._without = (question.encode() for question in postgres_questions(context.history_table))
         self._has_history = True
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
-        place = self._place
-        longest = int(1000 * (max(place.profile.read_deadline, place.profile.write_deadline) + LIMIT_MARGIN))
+        context = self._context
+        longest = int(1000 * (max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN))
         settings = {
             "statement_timeout": longest,
             "idle_in_transaction_session_timeout": longest,
@@ -57,7 +57,7 @@ class PostgresServer:
         asked = query.pop("options", "")
         arguments: dict[str, Any] = {
             "options": " ".join([asked, *options]).strip(),
-            "application_name": query.pop("application_name", f"regionkit {place.namespace}"),
+            "application_name": query.pop("application_name", f"regionkit {context.namespace}"),
             "gssencmode": query.pop("gssencmode", "disable"),  # "prefer" costs a round trip where nobody uses it
             "keepalives": 1,
             "keepalives_idle": 5,
@@ -65,7 +65,7 @@ class PostgresServer:
             "keepalives_count": 3,
             "tcp_user_timeout": max(longest, 10_000),
         }
-        if url.tls(place.endpoint.tls) == "require":
+        if url.tls(context.endpoint.tls) == "require":
             arguments["sslmode"] = "verify-full"
             arguments["sslrootcert"] = query.pop("sslrootcert", "system")
             arguments["ssl_min_protocol_version"] = "TLSv1.2"
@@ -84,7 +84,7 @@ class PostgresServer:
         return made, arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
-        clock, looks = self._place.clock, self._has_history
+        clock, looks = self._context.clock, self._has_history
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
             answer = self._ask(dbapi_connection, self._with if looks else self._without)

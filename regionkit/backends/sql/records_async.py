@@ -35,10 +35,10 @@ _WHAT = "records"
 class AsyncSqlRecords:
     """The records of one SQL endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: SqlContext, statements: AsyncStatements) -> None:
-        self._place = place
+    def __init__(self, context: SqlContext, statements: AsyncStatements) -> None:
+        self._context = context
         self._statements = statements
-        self._table = record_table(MetaData(), table_name(place.namespace, RECORD.name))
+        self._table = record_table(MetaData(), table_name(context.namespace, RECORD.name))
 
     async def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that this endpoint has; None when it has none. Raises: as `AsyncRecords.get`."""
@@ -65,7 +65,7 @@ class AsyncSqlRecords:
                 if stands is not None or expected:
                     return stands
             raise unavailable(
-                self._place, f"record {record.key!r} was not put.", "others make it and take it away all the time."
+                self._context, f"record {record.key!r} was not put.", "others make it and take it away all the time."
             )
 
         return await self._run(deadline, work, within)
@@ -105,7 +105,7 @@ def _connection_of(within: Any) -> Connection:
         )
     if connection._is_autocommit_isolation():
         raise ConfigurationError(
-            "a record can not be changed within a unit that is no transaction.",
+            "a record cannot be changed within a unit that is no transaction.",
             why="its connection commits each statement by itself.",
             fix="hand in what a write unit types with.",
         )

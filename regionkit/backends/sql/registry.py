@@ -23,7 +23,7 @@ _DIALECTS = {
 }
 
 
-def server_of(kind: str, place: SqlContext) -> Server:
+def server_of(kind: str, context: SqlContext) -> Server:
     """The server object of an endpoint.
 
     Raises:
@@ -32,17 +32,17 @@ def server_of(kind: str, place: SqlContext) -> Server:
     module, name, driver, extra = _SERVERS[kind]
     try:
         found = importlib.import_module(f"regionkit.backends.sql.{module}")
-        if place.is_async and kind == "mariadb":
+        if context.is_async and kind == "mariadb":
             importlib.import_module("aiomysql")
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in (driver, "aiomysql", "psycopg_binary", "psycopg_c"):
             raise
         raise MissingDriver(
-            f"store {place.store.name!r} needs the driver {error.name}.",
+            f"store {context.store.name!r} needs the driver {error.name}.",
             why="drivers are extras; this one is not installed.",
             fix=f'pip install "regionkit[{extra}]"',
         ) from error
-    made: Server = getattr(found, name)(place)
+    made: Server = getattr(found, name)(context)
     return made
 
 

@@ -29,9 +29,9 @@ class SqliteServer:
 
     capabilities = SQLITE
 
-    def __init__(self, place: SqlContext) -> None:
-        self._place = place
-        self._ask = sqlite_question(place.namespace, place.history_table)
+    def __init__(self, context: SqlContext) -> None:
+        self._context = context
+        self._ask = sqlite_question(context.namespace, context.history_table)
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         if not url.database or url.database == ":memory:":
@@ -44,13 +44,13 @@ class SqliteServer:
         arguments: dict[str, Any] = {
             "outage": query.pop("outage", None),
             "read": kind is Kind.READ,
-            "copy": self._place.endpoint.role is Role.REPLICA,
-            "position_table": f"{self._place.namespace}_rk_position",
+            "copy": self._context.endpoint.role is Role.REPLICA,
+            "position_table": f"{self._context.namespace}_rk_position",
         }
         return URL.create("sqlite+pysqlite", database=url.database, query=query), arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
-        clock = self._place.clock
+        clock = self._context.clock
         driver = as_driver(dbapi_connection)
         driver.require_up()
         sent_at = clock.monotonic()
@@ -65,7 +65,7 @@ class SqliteServer:
         finally:
             cursor.close()
         inode, rtt = self._inode(driver), clock.monotonic() - sent_at
-        return sqlite_observation((position, history), self._place.endpoint.id, inode, sent_at, rtt)
+        return sqlite_observation((position, history), self._context.endpoint.id, inode, sent_at, rtt)
 
     def _inode(self, driver: Any) -> str:
         known: str = driver.inode

@@ -37,8 +37,8 @@ CheckOut = Callable[[Kind, Deadline, float], Any]
 class Statements:
     """Own statements of one endpoint. Safe to share between threads or tasks."""
 
-    def __init__(self, place: SqlContext, check_out: CheckOut) -> None:
-        self._place = place
+    def __init__(self, context: SqlContext, check_out: CheckOut) -> None:
+        self._context = context
         self._check_out = check_out
 
     def read(self, deadline: Deadline, what: str, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
@@ -76,9 +76,9 @@ class Statements:
                 return drive(run, checkout.connection)
             except Exception as error:
                 if isinstance(error, OutcomeUnknown):
-                    raise commit_unanswered(self._place, error.why) from error  # an engine does not know its store
+                    raise commit_unanswered(self._context, error.why) from error  # an engine does not know its store
                 if checkout.driver.commit_state == "sent":
-                    raise commit_unanswered(self._place, first_line(error)) from error
+                    raise commit_unanswered(self._context, first_line(error)) from error
                 if not left or classify(error) is not Failure.ROLLED_BACK:
                     self.fail(error, what)
             finally:
@@ -87,20 +87,20 @@ class Statements:
 
     def fail(self, error: Exception, what: str) -> NoReturn:
         """Raise the error of a statement that surely did nothing, in regionkit's words."""
-        place, failure = self._place, classify(error)
+        context, failure = self._context, classify(error)
         if isinstance(error, RegionKitError | sqlalchemy.exc.IntegrityError):
             raise error
         if missing_table(error):
             raise ConfigurationError(
-                f"store {place.store.name!r} keeps no {what}.",
+                f"store {context.store.name!r} keeps no {what}.",
                 why="its tables are missing, or were made by an earlier version.",
                 fix="call kit.create_tables() once.",
             ) from error
         if failure is Failure.DEADLINE or code_of(error) in LOCK_WAITED:
             why = "the deadline passed before the answer; nothing was changed."
-            raise too_late(place, f"{place.endpoint.id!r} did not answer in time.", why=why) from error
+            raise too_late(context, f"{context.endpoint.id!r} did not answer in time.", why=why) from error
         if isinstance(error, sqlalchemy.exc.SQLAlchemyError | OSError):
             retryable = failure is not Failure.APPLICATION
-            said = f"{what} could not be had from {place.endpoint.id!r} of {place.store.name!r}."
-            raise unavailable(place, said, first_line(error), retryable=retryable) from error
+            said = f"{what} could not be had from {context.endpoint.id!r} of {context.store.name!r}."
+            raise unavailable(context, said, first_line(error), retryable=retryable) from error
         raise error

@@ -32,15 +32,15 @@ _LET_GO = text(f"SELECT RELEASE_LOCK({_NAME})")
 
 
 @contextmanager
-def making_tables(connection: Connection, place: SqlContext, deadline: Deadline) -> Iterator[None]:
+def making_tables(connection: Connection, context: SqlContext, deadline: Deadline) -> Iterator[None]:
     """A transaction that sees what others made before it, and in which nobody else makes tables of this namespace.
 
     Raises:
         DeadlineExceeded: others held the lock until the deadline (MariaDB; elsewhere the server's own error).
     """
-    name = f"tables of {place.namespace} in "
+    name = f"tables of {context.namespace} in "
     if connection.dialect.name in MYSQL:
-        with _held(connection, name, place, deadline), connection.begin():
+        with _held(connection, name, context, deadline), connection.begin():
             yield
         return
     with connection.begin():
@@ -53,11 +53,11 @@ def making_tables(connection: Connection, place: SqlContext, deadline: Deadline)
 
 
 @contextmanager
-def _held(connection: Connection, name: str, place: SqlContext, deadline: Deadline) -> Iterator[None]:
+def _held(connection: Connection, name: str, context: SqlContext, deadline: Deadline) -> Iterator[None]:
     left = deadline.require("waiting for others that make tables")
     with connection.begin():
         if connection.execute(_TAKE, {"name": name, "seconds": left}).scalar() != 1:
-            raise too_late(place, f"others were making the tables of {place.store.name!r} all the time.")
+            raise too_late(context, f"others were making the tables of {context.store.name!r} all the time.")
     try:
         yield
     finally:

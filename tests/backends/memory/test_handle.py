@@ -285,7 +285,7 @@ def test_resolve_says_yes_of_a_write_that_is_there(regions: MemoryRegions, kit: 
 
 
 def test_resolve_says_no_and_makes_it_so(regions: MemoryRegions, kit: RegionKit) -> None:
-    """An attempt that found its key free can not commit once the tombstone stands there."""
+    """An attempt that found its key free cannot commit once the tombstone stands there."""
     error = OutcomeUnknown("lost", store="orders", idempotency_key="k", began_at=kit._clock.wall())
     answers = []
 

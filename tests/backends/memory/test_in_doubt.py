@@ -1,4 +1,4 @@
-"""A mapping can not wait: a block takes its connection when it opens, also where the kit has to ask anew who owns the store."""
+"""A mapping cannot wait: a block takes its connection when it opens, also where the kit has to ask anew who owns the store."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_one_connection_for_everybody_is_refused(url: str) -> None:
 
 
 def test_a_database_in_memory_is_refused_when_it_is_seen() -> None:
-    """A pool can not tell: the connection does."""
+    """A pool cannot tell: the connection does."""
     engine = create_engine("sqlite://", poolclass=NullPool)
     one = topology(SqlStore, Endpoint("us-east-1", Role.PRIMARY, client=engine))
     with RegionKit(one, local="us-east-1") as kit, pytest.raises(ConfigurationError, match="in memory"):

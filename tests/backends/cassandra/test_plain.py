@@ -1,4 +1,4 @@
-# Generated from test_cassandra_plain_async.py by scripts/twins.py. Do not edit.
+# Generated from test_plain_async.py by scripts/twins.py. Do not edit.
 """An endpoint by an application's own Cassandra session: it is used as it is, stays open, and keeps its own ways."""
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ def test_the_scripts_are_in_the_wheel(tmp_path: Path) -> None:
     """Every Lua file, byte for byte."""
     from hatchling.builders.wheel import WheelBuilder
 
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     (wheel,) = WheelBuilder(str(root)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as packed:
         found = {name: packed.read(name) for name in packed.namelist() if name.endswith(".lua")}

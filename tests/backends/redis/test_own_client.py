@@ -1,4 +1,5 @@
-"""An application's own client of redis-py: our connections are like its own, and what can not be copied is refused by name."""
+# Generated from test_own_client_async.py by scripts/twins.py. Do not edit.
+"""An application's own client of redis-py: our connections are like its own, and what cannot be copied is refused by name."""
 
 from __future__ import annotations
 
@@ -19,15 +20,15 @@ from fix_servers import absent
 from fix_tls_redis import encrypted_redis
 
 from regionkit import ConfigurationError, RegionUnavailable
-from regionkit.backends.redis.endpoint_async import AsyncRedisEndpoint
-from regionkit.backends.redis.own_client_async import client_settings
-from regionkit.backends.redis.stream_async import (
-    AsyncBlockingConnectionPool,
-    AsyncConnectionPool,
-    AsyncRedis,
-    AsyncTcpConnection,
-    AsyncTlsConnection,
-    AsyncUnixConnection,
+from regionkit.backends.redis.endpoint import RedisEndpoint
+from regionkit.backends.redis.own_client import client_settings
+from regionkit.backends.redis.stream import (
+    BlockingConnectionPool,
+    ConnectionPool,
+    Redis,
+    TcpConnection,
+    TlsConnection,
+    UnixConnection,
 )
 from regionkit.core.clock import SystemClock
 from regionkit.core.deadline import Deadline
@@ -36,7 +37,7 @@ from regionkit.facts.request import Kind
 
 pytestmark = pytest.mark.redis
 
-IS_ASYNC = True
+IS_ASYNC = False
 NOWHERE = "redis://nowhere.invalid:1/0"
 """Of the store: the client's address counts."""
 
@@ -51,22 +52,22 @@ class Own:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.endpoint = AsyncRedisEndpoint(context_of(NOWHERE, client))
+        self.endpoint = RedisEndpoint(context_of(NOWHERE, client))
 
-    async def __aenter__(self) -> Own:
+    def __enter__(self) -> Own:
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
-        await self.endpoint.close()
-        async with self.client:
+    def __exit__(self, *error: Any) -> None:
+        self.endpoint.close()
+        with self.client:
             pass
-        await self.client.connection_pool.disconnect()  # a pool that was handed in is left open by its client
+        self.client.connection_pool.disconnect()  # a pool that was handed in is left open by its client
 
-    async def block(self, kind: Kind = Kind.WRITE) -> tuple[Any, Any]:
+    def block(self, kind: Kind = Kind.WRITE) -> tuple[Any, Any]:
         """The client of a block, and the block's checkout."""
-        checkout = await self.endpoint.check_out(kind, soon(), 5.0)
+        checkout = self.endpoint.check_out(kind, soon(), 5.0)
 
-        async def source() -> Any:
+        def source() -> Any:
             return checkout
 
         mode: Any = None
@@ -75,19 +76,19 @@ class Own:
         return handle.native, checkout
 
 
-async def same(own: Own) -> dict[str, Any]:
+def same(own: Own) -> dict[str, Any]:
     """What a block's client says of its connection; it types and is answered as the application's own."""
-    client, checkout = await own.block()
-    await client.set("a", "é")
-    assert await client.get("a") == await own.client.get("a")
-    await client.zadd("z", {"m": 1.5})
-    theirs = await own.client.zrange("z", 0, -1, withscores=True)
-    assert await client.zrange("z", 0, -1, withscores=True) == theirs
-    found: dict[str, Any] = await client.client_info()
-    await checkout.release()
+    client, checkout = own.block()
+    client.set("a", "é")
+    assert client.get("a") == own.client.get("a")
+    client.zadd("z", {"m": 1.5})
+    theirs = own.client.zrange("z", 0, -1, withscores=True)
+    assert client.zrange("z", 0, -1, withscores=True) == theirs
+    found: dict[str, Any] = client.client_info()
+    checkout.release()
     record = Record("k", "a", b"tea")
-    assert await own.endpoint.records.put(soon(), record, expected=0) is record
-    assert (await own.endpoint.probe(1.0, 5.0)).incarnation
+    assert own.endpoint.records.put(soon(), record, expected=0) is record
+    assert (own.endpoint.probe(1.0, 5.0)).incarnation
     return found
 
 
@@ -102,128 +103,128 @@ async def same(own: Own) -> dict[str, Any]:
         {"client_name": "shop", "socket_timeout": 0.5, "retry_on_timeout": True, "health_check_interval": 1},
     ],
 )
-async def test_a_client_from_a_url_is_copied(redis_store_rig: RedisRig, options: dict[str, Any]) -> None:
+def test_a_client_from_a_url_is_copied(redis_store_rig: RedisRig, options: dict[str, Any]) -> None:
     """Address, database, name, protocol, encoding and shapes of replies."""
-    async with Own(AsyncRedis.from_url(redis_store_rig.urls[0], **options)) as own:
-        info = await same(own)
+    with Own(Redis.from_url(redis_store_rig.urls[0], **options)) as own:
+        info = same(own)
     assert str(info["db"]) == "1"
     assert info["name"] == options.get("client_name", "")
     assert str(info.get("resp", options.get("protocol", 3))) == str(options.get("protocol", 3))
 
 
-async def test_a_client_from_arguments_and_one_of_a_pool_are_copied(redis_store_rig: RedisRig) -> None:
+def test_a_client_from_arguments_and_one_of_a_pool_are_copied(redis_store_rig: RedisRig) -> None:
     """The driver's own two pools; the pool's size and patience are the client's own."""
     url = redis_store_rig.urls[0]
-    arguments = AsyncRedis.from_url(url).connection_pool.connection_kwargs
+    arguments = Redis.from_url(url).connection_pool.connection_kwargs
     address = {name: arguments[name] for name in ("host", "port", "db")}
     for client in (
-        AsyncRedis(**address),
-        AsyncRedis(connection_pool=AsyncConnectionPool(**address, max_connections=2)),
-        AsyncRedis(connection_pool=AsyncBlockingConnectionPool.from_url(url, timeout=1)),
-        AsyncRedis(**address, single_connection_client=True),
+        Redis(**address),
+        Redis(connection_pool=ConnectionPool(**address, max_connections=2)),
+        Redis(connection_pool=BlockingConnectionPool.from_url(url, timeout=1)),
+        Redis(**address, single_connection_client=True),
     ):
         with redis_store_rig.client() as plain:
             plain.flushdb()
-        async with Own(client) as own:
-            await same(own)
+        with Own(client) as own:
+            same(own)
 
 
-async def test_user_and_password_or_a_provider_of_them_are_copied(redis_store_rig: RedisRig) -> None:
+def test_user_and_password_or_a_provider_of_them_are_copied(redis_store_rig: RedisRig) -> None:
     """The server sees the same user; no repr shows the password."""
     url = redis_store_rig.urls[0]
     with redis_store_rig.client() as plain:
         plain.acl_setuser("shop", enabled=True, passwords=["+secret-word"], commands=["+@all"], keys=["*"])
         provider = redis.UsernamePasswordCredentialProvider("shop", "secret-word")
         named = url.replace("redis://", "redis://shop:secret-word@")
-        for client in (AsyncRedis.from_url(named), AsyncRedis.from_url(url, credential_provider=provider)):
+        for client in (Redis.from_url(named), Redis.from_url(url, credential_provider=provider)):
             plain.delete("a", "z", *plain.scan_iter("*record*"))
-            async with Own(client) as own:
-                assert (await same(own))["user"] == "shop"
+            with Own(client) as own:
+                assert (same(own))["user"] == "shop"
                 assert "secret-word" not in repr(own.endpoint.settings)
-                wrong = Own(AsyncRedis.from_url(named.replace("secret-word", "wrong-word")))
+                wrong = Own(Redis.from_url(named.replace("secret-word", "wrong-word")))
                 with pytest.raises(RegionUnavailable, match="account") as caught:
-                    await wrong.block()
+                    wrong.block()
                 assert "-word" not in str(caught.value)
-                async with wrong:
+                with wrong:
                     pass
         plain.acl_deluser("shop")
 
 
-async def test_the_clients_time_outs_and_retries_are_not_ours(redis_store_rig: RedisRig) -> None:
+def test_the_clients_time_outs_and_retries_are_not_ours(redis_store_rig: RedisRig) -> None:
     """A command may take as long as the block, and a lost one is sent once."""
-    client = AsyncRedis.from_url(redis_store_rig.urls[0], socket_timeout=0.2)
-    async with Own(client) as own:
-        db, checkout = await own.block()
+    client = Redis.from_url(redis_store_rig.urls[0], socket_timeout=0.2)
+    with Own(client) as own:
+        db, checkout = own.block()
         began = time.monotonic()
-        assert await db.blpop("nothing", timeout=1) is None
+        assert db.blpop("nothing", timeout=1) is None
         assert time.monotonic() - began > 0.9
         assert checkout.connection.retry.get_retries() == 0
-        await checkout.release()
+        checkout.release()
 
 
-async def test_a_unix_socket_is_copied(own_redis: Any) -> None:
+def test_a_unix_socket_is_copied(own_redis: Any) -> None:
     """By its path; errors name it."""
     servers = own_redis(0, settings=("--unixsocket", "redis.sock", "--unixsocketperm", "777"))
     with servers.primary.client() as plain:
         path = Path(str(plain.config_get("dir")["dir"])) / "redis.sock"
     if not path.is_socket():
         absent("this server's socket is not on this machine")
-    for client in (AsyncRedis(unix_socket_path=str(path), db=2), AsyncRedis.from_url(f"unix://{path}?db=2")):
+    for client in (Redis(unix_socket_path=str(path), db=2), Redis.from_url(f"unix://{path}?db=2")):
         with servers.primary.client() as plain:
             plain.flushall()
-        async with Own(client) as own:
-            assert str((await same(own))["db"]) == "2"
-    async with Own(AsyncRedis(unix_socket_path=f"{path}.none")) as own:
+        with Own(client) as own:
+            assert str((same(own))["db"]) == "2"
+    with Own(Redis(unix_socket_path=f"{path}.none")) as own:
         with pytest.raises(RegionUnavailable, match="no connection"):
-            await own.block()
+            own.block()
 
 
-async def test_tls_is_copied_and_verified(own_redis: Any, tmp_path: Path) -> None:
+def test_tls_is_copied_and_verified(own_redis: Any, tmp_path: Path) -> None:
     """Trusted root and host name are taken, others refused as the client refuses them, and "none" is the client's word."""
     url, cert = encrypted_redis(own_redis, tmp_path)
-    async with Own(AsyncRedis.from_url(url, ssl_ca_certs=str(cert), ssl_min_version=ssl.TLSVersion.TLSv1_2)) as own:
-        await same(own)
-    async with Own(AsyncRedis.from_url(url, ssl_ca_data=cert.read_text())) as own:
-        db, checkout = await own.block()
-        assert await db.ping()
-        await checkout.release()
+    with Own(Redis.from_url(url, ssl_ca_certs=str(cert), ssl_min_version=ssl.TLSVersion.TLSv1_2)) as own:
+        same(own)
+    with Own(Redis.from_url(url, ssl_ca_data=cert.read_text())) as own:
+        db, checkout = own.block()
+        assert db.ping()
+        checkout.release()
     for changed, options in (
         (url, {}),
         (url.replace("localhost", "127.0.0.1"), {"ssl_ca_certs": str(cert)}),
     ):
-        async with Own(AsyncRedis.from_url(changed, **options)) as own:
+        with Own(Redis.from_url(changed, **options)) as own:
             with pytest.raises(RegionUnavailable) as caught:
-                await own.block()
+                own.block()
             assert "certificate" in caught.value.why
     for options in ({"ssl_cert_reqs": "none"}, {"ssl_cert_reqs": "none", "ssl_check_hostname": False}):
-        async with Own(AsyncRedis.from_url(url.replace("localhost", "127.0.0.1"), **options)) as own:
-            db, checkout = await own.block()
-            assert await db.ping()
-            await checkout.release()
+        with Own(Redis.from_url(url.replace("localhost", "127.0.0.1"), **options)) as own:
+            db, checkout = own.block()
+            assert db.ping()
+            checkout.release()
 
 
-class OwnPool(AsyncConnectionPool):
+class OwnPool(ConnectionPool):
     """A pool of the application's."""
 
 
-class OwnBlockingPool(AsyncBlockingConnectionPool):
+class OwnBlockingPool(BlockingConnectionPool):
     """Another one."""
 
 
-class OwnConnection(AsyncTcpConnection):
+class OwnConnection(TcpConnection):
     """A connection of the application's."""
 
 
-class OwnTlsConnection(AsyncTlsConnection):
+class OwnTlsConnection(TlsConnection):
     """Another one."""
 
 
-class OwnUnixConnection(AsyncUnixConnection):
+class OwnUnixConnection(UnixConnection):
     """And another one."""
 
 
 def foreign(name: str) -> Any:
-    """A client that can not serve."""
+    """A client that cannot serve."""
     home: Any = redis.asyncio if IS_ASYNC else redis
     other: Any = redis if IS_ASYNC else redis.asyncio
     match name:
@@ -238,19 +239,17 @@ def foreign(name: str) -> Any:
             kind: Any = importlib.import_module(f"{home.__name__}.multidb.client").MultiDBClient
             return kind.__new__(kind)
         case "redis_connect_func":
-            return AsyncRedis(redis_connect_func=print)
+            return Redis(redis_connect_func=print)
         case "class OwnPool":
-            return AsyncRedis(connection_pool=OwnPool())
+            return Redis(connection_pool=OwnPool())
         case "class OwnBlockingPool":
-            return AsyncRedis(connection_pool=OwnBlockingPool())
+            return Redis(connection_pool=OwnBlockingPool())
         case "class OwnConnection" | "class OwnTlsConnection" | "class OwnUnixConnection":
-            return AsyncRedis(
-                connection_pool=AsyncConnectionPool(connection_class=globals()[name.removeprefix("class ")])
-            )
+            return Redis(connection_pool=ConnectionPool(connection_class=globals()[name.removeprefix("class ")]))
         case "threads|asyncio":
             return other.Redis()
         case "ssl_new_check":
-            return AsyncRedis(connection_pool=AsyncConnectionPool(connection_class=AsyncTlsConnection, ssl_new_check=1))
+            return Redis(connection_pool=ConnectionPool(connection_class=TlsConnection, ssl_new_check=1))
     return {}
 
 
@@ -264,16 +263,16 @@ def foreign(name: str) -> Any:
 )
 def test_what_can_not_be_copied_is_refused_by_name(name: str) -> None:
     """Before anything is connected."""
-    with pytest.raises(ConfigurationError, match=rf"({name}).* can not serve") as caught:
+    with pytest.raises(ConfigurationError, match=rf"({name}).* cannot serve") as caught:
         client_settings(foreign(name))
     assert caught.value.why
     assert "one server" in caught.value.fix
 
 
-async def test_a_blocks_own_client_is_no_application_client(redis_store_rig: RedisRig) -> None:
+def test_a_blocks_own_client_is_no_application_client(redis_store_rig: RedisRig) -> None:
     """It ends with its block."""
-    async with Own(AsyncRedis.from_url(redis_store_rig.urls[0])) as own:
-        db, checkout = await own.block()
+    with Own(Redis.from_url(redis_store_rig.urls[0])) as own:
+        db, checkout = own.block()
         with pytest.raises(ConfigurationError, match=r"class \w*RedisHandle"):
             client_settings(db)
-        await checkout.release()
+        checkout.release()

@@ -1,4 +1,4 @@
-# Generated from test_sql_messages_async.py by scripts/twins.py. Do not edit.
+# Generated from test_message_async.py by scripts/twins.py. Do not edit.
 """Several statements in one message: answers, errors, notices, what becomes of the connection, and how many round trips."""
 
 from __future__ import annotations

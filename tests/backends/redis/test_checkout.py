@@ -1,4 +1,4 @@
-# Generated from test_redis_checkout_async.py by scripts/twins.py. Do not edit.
+# Generated from test_checkout_async.py by scripts/twins.py. Do not edit.
 """A question on a block's connection ends at its own bound; what a server has for sure and what it may have shown."""
 
 from __future__ import annotations

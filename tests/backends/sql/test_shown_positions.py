@@ -230,7 +230,7 @@ def startup_process(replica: Any) -> int:
         if process.name.isdigit() and _parent(process) == server and "startup" in _read(process / "cmdline")
     ]
     if not server or not found:
-        absent("the server's processes can not be seen")
+        absent("the server's processes cannot be seen")
     return found[0]
 
 
