@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "regionkit"
+HOMES_OF_PROTOCOLS = (
+    *(f"regionkit.contract.{path.stem}" for path in sorted((PACKAGE / "contract").glob("[a-z]*.py"))),
+    *("regionkit.topology.cassandra_client", "regionkit.topology.cassandra_client_async"),
+    "regionkit.backends.sql.server",
+)
 
 
 def modules() -> list[str]:
@@ -26,7 +31,7 @@ def modules() -> list[str]:
 def documented_by_a_protocol() -> set[str]:
     """Names of methods that a contract describes: what implements it need not say it again."""
     names: set[str] = set()
-    for home in ("regionkit.contract.endpoint", "regionkit.contract.endpoint_async", "regionkit.backends.sql.server"):
+    for home in HOMES_OF_PROTOCOLS:
         for value in vars(importlib.import_module(home)).values():
             if getattr(value, "_is_protocol", False) and value.__module__ == home:
                 names |= {name for name, method in vars(value).items() if getattr(method, "__doc__", None)}

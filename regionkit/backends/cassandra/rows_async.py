@@ -32,46 +32,34 @@ class AsyncCassandraRows:
             rows = await rows.next_page()
 
     async def all(self) -> list[Any]:
-        """Every row."""
         return [row async for row in self]
 
     def one(self) -> Any:
-        """The first row; None when there is none."""
         rows = self.current_rows
         return rows[0] if rows else None
 
     @property
     def current_rows(self) -> list[Any]:
-        """The rows of this page."""
         rows: list[Any] = self._page.current_rows
         return rows
 
     @property
     def has_more_pages(self) -> bool:
-        """Whether the server has more rows."""
         return self._page.paging_state is not None
 
     @property
     def paging_state(self) -> bytes | None:
-        """Where the next page begins, for `execute(..., paging_state=)` in a later block; None after the last one."""
         state: bytes | None = self._page.paging_state
         return state
 
     async def next_page(self) -> AsyncCassandraRows:
-        """The next page, within the block's deadline; an empty one after the last.
-
-        Raises:
-            UsageError: the block has ended.
-        """
         state = self.paging_state
         return self if state is None else await self._next(state)
 
     @property
     def column_names(self) -> list[str]:
-        """In the order of the rows' values."""
         return list(self._page.column_names or ())
 
     @property
     def was_applied(self) -> bool:
-        """Whether a conditional statement found its condition met."""
         return bool(self._page.was_applied)

@@ -16,4 +16,4 @@ def test_the_scripts_are_in_the_wheel(tmp_path: Path) -> None:
         found = {name: packed.read(name) for name in packed.namelist() if name.endswith(".lua")}
     scripts = (root / "regionkit").rglob("*.lua")
     assert found == {path.relative_to(root).as_posix(): path.read_bytes() for path in scripts}
-    assert len(found) >= 7
+    assert len(found) >= 6
