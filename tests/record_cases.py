@@ -28,7 +28,7 @@ def versions_decide(records: Records) -> None:
     """A change is made where the version is the one that was expected, and what stands is told else."""
     first = Record("home", "k", b"one", 1)
     assert records.get(soon(), "home", "k") is None
-    assert records.put(soon(), first, expected=3) is None
+    assert records.put(soon(), Record("home", "k", b"four", 4), expected=3) is None
     assert records.delete(soon(), "home", "k", expected=1) is None
     assert records.put(soon(), first, expected=0) is first
     assert records.get(soon(), "home", "k") == first

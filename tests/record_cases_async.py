@@ -27,7 +27,7 @@ async def versions_decide(records: AsyncRecords) -> None:
     """A change is made where the version is the one that was expected, and what stands is told else."""
     first = Record("home", "k", b"one", 1)
     assert await records.get(soon(), "home", "k") is None
-    assert await records.put(soon(), first, expected=3) is None
+    assert await records.put(soon(), Record("home", "k", b"four", 4), expected=3) is None
     assert await records.delete(soon(), "home", "k", expected=1) is None
     assert await records.put(soon(), first, expected=0) is first
     assert await records.get(soon(), "home", "k") == first
