@@ -30,11 +30,13 @@ def check_name_of_record(kind: str, key: str) -> None:
     """Whether a kind and a key can be kept on every server.
 
     Raises:
-        ConfigurationError: too long, a NUL, or half a surrogate pair.
+        ConfigurationError: too long, a NUL, half a surrogate pair, or no kind.
     """
     for word, text, most in (("kind", kind, LONGEST_KIND), ("key", key, LONGEST_KEY)):
         why = ""
-        if len(text) > most:
+        if word == "kind" and not text:
+            why = "it is empty."
+        elif len(text) > most:
             why = f"it has {len(text)} characters, and {most} are the most."
         elif "\0" in text:
             why = "it holds a NUL character, which not every server takes."
@@ -42,7 +44,9 @@ def check_name_of_record(kind: str, key: str) -> None:
             why = "it holds half of a surrogate pair, which is no text."
         if why:
             raise ConfigurationError(
-                f"the {word} {text[:40]!r} of a record is not usable.", why=why, fix="shorten it, or keep a hash of it."
+                f"the {word} {text[:40]!r} of a record is not usable.",
+                why=why,
+                fix="keep a hash of it, or give it another name.",
             )
 
 
@@ -68,7 +72,7 @@ def check_record(record: Record, expected: int, lasts: float | None) -> None:
         )
     if lasts is not None and not 0.0 < lasts <= LONGEST_LASTS:
         raise ConfigurationError(
-            f"a record that lasts {lasts!r} s.",
+            f"a record cannot last {lasts!r} s.",
             why=f"it must be more than 0 and at most {LONGEST_LASTS:.0f} s.",
             fix="leave lasts out for a record that stays.",
         )

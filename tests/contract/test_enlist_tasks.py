@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -169,6 +170,9 @@ async def test_a_forgotten_async_session_is_no(engine: AsyncEngine) -> None:
     gc.collect()
     assert known() is None
     assert seen == ["no"]
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:  # aiosqlite's ends on its own, and tells this loop
+            await asyncio.to_thread(thread.join, 5.0)
 
 
 def async_url(url: str) -> sqlalchemy.URL:

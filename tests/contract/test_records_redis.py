@@ -14,6 +14,7 @@ from fix_store_rigs import NAMESPACE
 
 from regionkit import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionUnavailable
 from regionkit.backends.redis.endpoint import RedisEndpoint
+from regionkit.contract.record_checks import LONGEST_KEY, LONGEST_KIND
 from regionkit.contract.records import Records
 from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency import gather, sleep
@@ -141,10 +142,12 @@ def test_no_two_kinds_and_keys_share_a_record(records: Records, redis_store_rig:
         "e\u0301",
         "\n",
         "\U0001f375",
-        "x" * 512,
+        "x" * LONGEST_KEY,
     ]
     made = [
-        Record(kind, key, f"{n}/{m}".encode()) for n, kind in enumerate(words) for m, key in enumerate(["", *words])
+        Record(kind[:LONGEST_KIND], key, f"{n}/{m}".encode())
+        for n, kind in enumerate(words)
+        for m, key in enumerate(["", *words])
     ]
     for record in made:
         assert records.put(soon(), record, expected=0) is record
@@ -156,15 +159,23 @@ def test_no_two_kinds_and_keys_share_a_record(records: Records, redis_store_rig:
 
 
 @pytest.mark.parametrize(
-    ("kind", "key"), [("", "a"), ("k", "a\x00"), ("k\x00", "a"), ("k", "\ud800"), ("k", "x" * 513)]
+    ("kind", "key"),
+    [
+        ("", "a"),
+        ("k", "a\x00"),
+        ("k\x00", "a"),
+        ("k", "\ud800"),
+        ("k", "x" * (LONGEST_KEY + 1)),
+        ("x" * (LONGEST_KIND + 1), "a"),
+    ],
 )
 def test_what_some_server_could_not_tell_apart_is_refused(records: Records, kind: str, key: str) -> None:
     """NUL, surrogates, too long; before anything is sent."""
-    with pytest.raises(ConfigurationError, match="cannot be"):
+    with pytest.raises(ConfigurationError, match="is not usable"):
         records.get(soon(), kind, key)
-    with pytest.raises(ConfigurationError, match="cannot be"):
+    with pytest.raises(ConfigurationError, match="is not usable"):
         records.put(soon(), Record(kind, key, b""), expected=0)
-    with pytest.raises(ConfigurationError, match="cannot be"):
+    with pytest.raises(ConfigurationError, match="is not usable"):
         records.delete(soon(), kind, key, expected=1)
 
 

@@ -104,15 +104,19 @@ class _Shared(DriverState):
         if error.args[:1] in UNDOES_ALL:
             self.undone = self.ended = True
 
+    def require_own_end(self) -> None:
+        """Before COMMIT: what would be committed must not be only what came after a deadlock."""
+        if self.undone:
+            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
+        super().require_own_end()
+
     def send_commit(
         self,
         send: Callable[[], object],
         answered: Callable[[Exception], bool],
         last: Callable[[], None] | None = None,
     ) -> None:
-        """Commit, unless what would be committed is only what came after a deadlock."""
-        if self.undone:
-            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
+        """Commit; no transaction is open then."""
         super().send_commit(send, answered, last)
         self.begun = False
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -89,10 +89,12 @@ def test_it_writes_reads_and_keeps_records(client: Any, mongo_store_rig: MongoRi
     assert mongo_store_rig.value("b") == "the application's own"
 
 
-def test_the_primary_is_followed(client: Any, mongo_store_rig: MongoRig) -> None:
+def test_the_primary_is_followed(own_mongo: Callable[[], Any]) -> None:
     """After an election the next call finds the new primary, by what the members say."""
-    servers = mongo_store_rig.servers
-    endpoint = endpoint_of(client[mongo_store_rig.database])
+    servers = own_mongo()
+    rig = MongoRig(servers)
+    client: MongoClient[dict[str, Any]] = MongoClient(rig.url)
+    endpoint = endpoint_of(client[rig.database])
     endpoint.create_tables(soon(), lambda origin: HistoryRow("h", None, None, 1, origin))
     before = endpoint.member.address
     assert endpoint.records.put(soon(), Record("home", "k", b"one", 1), expected=0)
@@ -115,7 +117,8 @@ def test_the_primary_is_followed(client: Any, mongo_store_rig: MongoRig) -> None
     handle.finish()
     handle.close()
     endpoint.close()
-    assert mongo_store_rig.value("a") == "after the election"
+    client.close()
+    assert rig.value("a") == "after the election"
 
 
 def test_what_can_not_be_taken_over_is_refused_by_name(mongo_store_rig: MongoRig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -88,10 +88,12 @@ async def test_it_writes_reads_and_keeps_records(client: Any, mongo_store_rig: M
     assert mongo_store_rig.value("b") == "the application's own"
 
 
-async def test_the_primary_is_followed(client: Any, mongo_store_rig: MongoRig) -> None:
+async def test_the_primary_is_followed(own_mongo: Callable[[], Any]) -> None:
     """After an election the next call finds the new primary, by what the members say."""
-    servers = mongo_store_rig.servers
-    endpoint = endpoint_of(client[mongo_store_rig.database])
+    servers = own_mongo()
+    rig = MongoRig(servers)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(rig.url)
+    endpoint = endpoint_of(client[rig.database])
     await endpoint.create_tables(soon(), lambda origin: HistoryRow("h", None, None, 1, origin))
     before = endpoint.member.address
     assert await endpoint.records.put(soon(), Record("home", "k", b"one", 1), expected=0)
@@ -114,7 +116,8 @@ async def test_the_primary_is_followed(client: Any, mongo_store_rig: MongoRig) -
     await handle.finish()
     await handle.close()
     await endpoint.close()
-    assert mongo_store_rig.value("a") == "after the election"
+    await client.close()
+    assert rig.value("a") == "after the election"
 
 
 async def test_what_can_not_be_taken_over_is_refused_by_name(mongo_store_rig: MongoRig) -> None:

@@ -17,6 +17,7 @@ from regionkit import ConfigurationError, DeadlineExceeded, Endpoint, Region, Re
 from regionkit.backends.sql import schema
 from regionkit.backends.sql import tables as metadata
 from regionkit.backends.sql.table_making import _LET_GO, _POSTGRES, _TAKE
+from regionkit.contract.kept_tables import tables_of
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
@@ -101,7 +102,7 @@ def test_many_make_the_tables_at_once(url: str) -> None:
     """All of them succeed; there is one history, and each table has its version."""
     assert race(lambda: kit_of(url)) == []
     assert len(rows(url, f"SELECT * FROM {NAMESPACE}_rk_history")) == 1
-    wanted = {"history", "marker", "record", "placement"} | ({"position"} if url.startswith("sqlite") else set())
+    wanted = {"history", "marker", "record"} | ({"position"} if url.startswith("sqlite") else set())
     assert dict(rows(url, f"SELECT name, version FROM {VERSIONS}")) == dict.fromkeys(wanted, 1)
     assert made_names(url) == wanted | {"tables"}
     if url.startswith("sqlite"):
@@ -122,14 +123,13 @@ def test_tables_without_versions_are_of_version_one(url: str) -> None:
     engine.dispose()
     rows(url, f"DROP TABLE {VERSIONS}")
     rows(url, f"DROP TABLE {NAMESPACE}_rk_record")
-    values = "('carts', 'c9', 'us-east-1', 1, 1)"
-    rows(url, f"INSERT INTO {NAMESPACE}_rk_placement VALUES {values}")
+    rows(url, f"INSERT INTO {NAMESPACE}_rk_marker VALUES ('k', '', '', 'a', 1, NULL, 1)")
     with kit_of(url) as kit:
         kit.create_tables()
         kit.create_tables()
     assert set(rows(url, f"SELECT version FROM {VERSIONS}")) == {(1,)}
     assert "record" in made_names(url)
-    assert len(rows(url, f"SELECT * FROM {NAMESPACE}_rk_placement")) == 1
+    assert len(rows(url, f"SELECT * FROM {NAMESPACE}_rk_marker")) == 1
 
 
 def test_another_version_is_refused_and_nothing_is_made(url: str) -> None:
@@ -175,14 +175,14 @@ def test_who_waits_for_the_lock_is_told_at_the_deadline(url: str) -> None:
         else:
             holder.execute(_TAKE, {**name, "seconds": 1})
         with pytest.raises(DeadlineExceeded):
-            backend.make_tables(soon(0.5), schema.OWN_TABLES)
+            backend.make_tables(soon(0.5), tables_of(["routing"]))
         if url.startswith("mysql"):
             holder.execute(_LET_GO, name)
         holder.rollback()
-        backend.make_tables(soon(), schema.OWN_TABLES)
+        backend.make_tables(soon(), tables_of(["routing"]))
         with pytest.raises(ConfigurationError):
             backend.make_tables(soon(), [Table("messaging", "record", 2, {"sql": f"{schema.__name__}:record"})])
-        backend.make_tables(soon(), schema.OWN_TABLES)
+        backend.make_tables(soon(), tables_of(["routing"]))
         if url.startswith("mysql"):
             assert holder.execute(_TAKE, {**name, "seconds": 0}).scalar() == 1
     engine.dispose()
