@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +38,7 @@ __all__ = ["SqlEndpoint", "SqlRows"]
 MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
 
 
-class SqlRows:
+class SqlRows(abc.ABC):
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
@@ -57,13 +58,13 @@ class SqlRows:
         made, start = metadata(self._context.namespace).tables, len(table_name(self._context.namespace, ""))
         return {name[start:]: table for name, table in made.items()}
 
+    @abc.abstractmethod
     def engine(self, kind: Kind) -> Engine:
         """The engine for reads or writes."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
         """A connection, for one block."""
-        raise NotImplementedError
 
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> SqlHandle:
         """What the user types with: a Session, or a Connection with `core`."""

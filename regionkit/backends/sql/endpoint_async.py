@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
 MARKED = "the marker of its idempotency key stands in that transaction, and commits with it or not at all."
 
 
-class AsyncSqlRows:
+class AsyncSqlRows(abc.ABC):
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
@@ -56,13 +57,13 @@ class AsyncSqlRows:
         made, start = metadata(self._context.namespace).tables, len(table_name(self._context.namespace, ""))
         return {name[start:]: table for name, table in made.items()}
 
+    @abc.abstractmethod
     def engine(self, kind: Kind) -> AsyncEngine:
         """The engine for reads or writes."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
         """A connection, for one block."""
-        raise NotImplementedError
 
     def handle(
         self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
