@@ -28,7 +28,7 @@ from regionkit import (
 from regionkit.backends.sql.schema import metadata
 from regionkit.core.concurrency_async import AsyncFlag, agather, asleep
 from regionkit.core.deadline import Deadline
-from regionkit.facts.placement import Placement
+from regionkit.facts.placement import Placement, placement_record
 
 KEY = "a key of more than sixteen characters"
 
@@ -546,14 +546,14 @@ async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
         shard = kit._store("orders").shards[0]
         backend = shard.backend(0)
         engine = sqlalchemy.create_engine(rig.urls[0])
-        table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_placement"]
+        table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_record"]
 
         given = AsyncFlag()
 
         async def another_gives() -> None:
             with engine.begin() as connection:
-                row = {"store": "carts", "key": "c9", "home": "us-east-1", "epoch": 1, "version": 1}
-                connection.execute(table.insert().values(row))
+                row = placement_record(Placement("carts", "c9", "us-east-1"))
+                connection.execute(table.insert().values({name: getattr(row, name) for name in row.__struct_fields__}))
                 given.set()
                 await asleep(0.6)
 

@@ -12,7 +12,7 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 
-from cassandra import AlreadyExists, InvalidRequest
+from cassandra import AlreadyExists, InvalidRequest, ReadFailure
 from cassandra.protocol import ConfigurationException, ServerError
 
 from regionkit.backends.cassandra.bridge import answered
@@ -31,7 +31,7 @@ POLL_EVERY = 0.25
 LOCK_OUTLASTS = 10
 """Seconds by which the lock outlasts its holder's deadline: a change of the schema that was sent goes on by itself."""
 MOST_RACES = 10
-"""Attempts to make a table that others make too: each lost one leaves fewer of them."""
+"""Attempts to make or to read a table that others make too: each lost one leaves fewer of them."""
 _RACES = (ConfigurationException, AlreadyExists, ServerError)
 """What a node says when another one made the same table just now: its identity differs, or it is there after all."""
 
@@ -71,14 +71,18 @@ class TableMaker:
 
     def _found(self, deadline: Deadline, opened: Opened) -> tuple[dict[str, int], str]:
         """Version by table as written down, and who holds the lock. Makes the table that says so where there is none."""
-        left = deadline.require("looking for regionkit's tables", store=self._datacenter.context.store.name)
-        try:
-            rows = self._datacenter.send(opened, left, self._statements.versions, level="QUORUM")
-        except InvalidRequest:
-            self._define(deadline, opened, [self._statements.make_tables])
-            return {}, ""
-        except Exception as error:
-            raise self._datacenter.translated(error) from error
+        for attempt in range(MOST_RACES):
+            left = deadline.require("looking for regionkit's tables", store=self._datacenter.context.store.name)
+            try:
+                rows = self._datacenter.send(opened, left, self._statements.versions, level="QUORUM")
+                break
+            except InvalidRequest:
+                self._define(deadline, opened, [self._statements.make_tables])
+                return {}, ""
+            except Exception as error:
+                if not isinstance(error, (ReadFailure, *_RACES)) or attempt == MOST_RACES - 1:
+                    raise self._datacenter.translated(error) from error
+                sleep(POLL_EVERY)  # one of the nodes does not know yet what another process has just made
         holders = [holder for name, _, holder in rows if name == LOCK and holder]
         return {name: version for name, version, _ in rows if version is not None}, "".join(holders)
 
