@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test campaign-sessions redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -13,7 +13,7 @@ TEST := $(VENV)/.test-$(HASH)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
-WORKERS := 2
+WORKERS := 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
 
 help: ## list the targets
@@ -32,6 +32,9 @@ test: tools ## linters, types, twins and the whole test suite, on real servers: 
 	@scripts/install_servers.sh
 	@$(MAKE) lint
 	@$(PYTEST)
+
+campaign-sessions: tools ## 10,000 writes, each read back by another process over lagging replicas
+	@REGIONKIT_PAIRS=10000 $(BIN)/python -m pytest -s tests/faults/test_sessions_over_replicas.py
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh

@@ -97,4 +97,5 @@ def mongo_store_rig(mongo: Any) -> Iterator[MongoRig]:
     rig = MongoRig(mongo)
     yield rig
     with mongo.primary.client() as client:
+        client.admin.command("killAllSessions", [])  # a transaction whose caller was cancelled would be waited for
         client.drop_database(rig.database)

@@ -1,9 +1,10 @@
-"""10,000 write-then-read pairs over three replicas, one of them two seconds behind, across processes by bookmark."""
+"""Write-then-read pairs over three replicas, one of them two seconds behind, across processes by bookmark."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import random
 import time
 from typing import Any
@@ -19,7 +20,8 @@ from regionkit.testing import FaultProxy
 KEY = "a key of more than sixteen characters"
 REGIONS = ["us-east-1", "ap-northeast-2", "eu-west-1", "sa-east-1"]
 LAGGING = "sa-east-1"
-PAIRS = 10_000
+PAIRS = int(os.environ.get("REGIONKIT_PAIRS", "2000"))
+"""`make campaign-sessions` takes 10,000."""
 READERS = 4
 ROUND_TRIP = 0.01
 """Between regions, seconds: without any, moving to the owner costs nothing, and nobody would wait for a copy."""
@@ -112,9 +114,9 @@ def urls(pg: Any) -> Any:
     wait_until(lambda: pg.wait_for_replicas() or True, 20)
 
 
-@pytest.mark.timeout(1200)  # half a minute where nobody else is at work
+@pytest.mark.timeout(1200)
 def test_no_session_misses_its_own_write(urls: list[str]) -> None:
-    """0 violations in 10,000 pairs; at least 95 % of the reads from caught-up regions are served by a replica."""
+    """0 violations in all pairs; at least 95 % of the reads from caught-up regions are served by a replica."""
     began = time.monotonic()
     missed, total, by_region = run(urls, PAIRS, checked=True)
     fast = [by_region[r] for r in REGIONS[1:] if r != LAGGING]
