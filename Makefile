@@ -26,7 +26,7 @@ check: tools ## linters, types, and the tests that need no server: under a minut
 	@$(MAKE) -j 2 --output-sync=target lint fast
 
 fast: tools
-	@$(PYTEST) -q -m "not server and not slow"
+	@$(PYTEST) -q -m "not server and not slow" --ignore-glob="*_async.py"   # their twins are run
 
 test: tools ## linters, types, twins and the whole test suite, on real servers: under 15 minutes
 	@scripts/install_servers.sh

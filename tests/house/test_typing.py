@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SNIPPET = """
 from regionkit import AsyncRegionSession, RegionSession, SqlStore
 
