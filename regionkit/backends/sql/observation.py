@@ -56,20 +56,20 @@ _POSTGRES_ROWS = """(SELECT json_agg(json_build_array(history, parent, fork, epo
  FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
 # What a standby may have shown (`shown`) before it was asked, by the first that gives an answer. It shows a commit before it
 # counts it as replayed, so one record, the one in replay's hands, may be shown and not counted.
-# 1. The receiver streams, or there is no archive: that record came by the receiver, so it was received. One that is gone has
-#    told all that it wrote. A receiver that is begun anew counts from the start of a segment; all before that was counted as
-#    replayed by then. So: is it streaming; then the received position; then the replayed one; in this order, and only where
-#    the first is not below the second.
+# 1. The receiver streams: that record came by it, so it was received. A receiver that is begun anew counts from the start of
+#    a segment; all before that was counted as replayed by then. So: is it streaming; then the received position; then the
+#    replayed one; in this order, and only where the first is not below the second.
 # 2. Replay is paused: it waits between two records, so the replayed position, read after that was seen, is exact.
-# Else (archive recovery, just restarted, the receiver gone where there is an archive) nobody can tell. In this order by CASE
-# and by nesting: the planner keeps both. Columns of the receiver are NULL for accounts without pg_read_all_stats, its row is
-# not.
-_SHOWN = """CASE WHEN pg_is_in_recovery() THEN COALESCE(
- CASE WHEN current_setting('restore_command') = ''
- OR EXISTS (SELECT FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming')
- THEN (SELECT received FROM (SELECT pg_last_wal_receive_lsn() AS received OFFSET 0) AS r
- WHERE received >= pg_last_wal_replay_lsn()) END,
- CASE WHEN pg_get_wal_replay_pause_state() = 'paused' THEN pg_last_wal_replay_lsn() END) - '0/0'::pg_lsn END"""
+# 3. There is no archive that a record could come from: as 1, since a receiver that is gone has told all that it wrote.
+# Else (archive recovery, just restarted) nobody can tell. In this order by CASE and by nesting: the planner keeps both.
+# Columns of the receiver are NULL for accounts without pg_read_all_stats, its row is not.
+_RECEIVED = """(SELECT received FROM (SELECT pg_last_wal_receive_lsn() AS received OFFSET 0) AS r
+ WHERE received >= pg_last_wal_replay_lsn())"""
+_SHOWN = f"""CASE WHEN pg_is_in_recovery() THEN COALESCE(
+ CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming')
+ THEN {_RECEIVED} END,
+ CASE WHEN pg_get_wal_replay_pause_state() = 'paused' THEN pg_last_wal_replay_lsn() END,
+ CASE WHEN current_setting('restore_command') = '' THEN {_RECEIVED} END) - '0/0'::pg_lsn END"""
 _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
  @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows},
  @@global.log_bin, @@global.log_slave_updates
