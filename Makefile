@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test campaign-sessions redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -30,7 +30,9 @@ fast: tools
 
 test: tools ## linters, types, twins and the whole test suite, on real servers: under 15 minutes
 	@scripts/install_servers.sh
-	@$(MAKE) lint
+	@$(MAKE) -j 2 lint suite
+
+suite: tools
 	@$(PYTEST)
 
 campaign-sessions: tools ## 10,000 writes, each read back by another process over lagging replicas

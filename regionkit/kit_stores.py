@@ -111,7 +111,7 @@ class Stores:
         )
         backends = []
         for endpoint in shard.endpoints:
-            place = EndpointContext(
+            context = EndpointContext(
                 namespace=self._topology.namespace,
                 store=store,
                 endpoint=endpoint,
@@ -119,7 +119,7 @@ class Stores:
                 clock=self._clock,
                 is_async=IS_ASYNC,
             )
-            backends.append(backend_of(place) if self._topology.allowed(store, endpoint) else None)
+            backends.append(backend_of(context) if self._topology.allowed(store, endpoint) else None)
         return RoutedStore(state, backends, self._profile, self._clock, self._hooks)
 
 

@@ -110,7 +110,7 @@ class AsyncStores:
         )
         backends = []
         for endpoint in shard.endpoints:
-            place = EndpointContext(
+            context = EndpointContext(
                 namespace=self._topology.namespace,
                 store=store,
                 endpoint=endpoint,
@@ -118,7 +118,7 @@ class AsyncStores:
                 clock=self._clock,
                 is_async=IS_ASYNC,
             )
-            backends.append(async_backend_of(place) if self._topology.allowed(store, endpoint) else None)
+            backends.append(async_backend_of(context) if self._topology.allowed(store, endpoint) else None)
         return AsyncRoutedStore(state, backends, self._profile, self._clock, self._hooks)
 
 

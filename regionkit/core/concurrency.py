@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Flag", "Lock", "Slots", "Task", "gather", "owner", "place", "sleep", "spawn"]
+__all__ = ["Flag", "Lock", "Slots", "Task", "caller", "gather", "owner", "sleep", "spawn"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def owner() -> object:
     return os.getpid()
 
 
-def place() -> object:
+def caller() -> object:
     """Where this code runs: the current thread."""
     return threading.get_ident()
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["AsyncFlag", "AsyncLock", "AsyncSlots", "AsyncTask", "agather", "aowner", "aplace", "asleep", "spawn_async"]
+__all__ = ["AsyncFlag", "AsyncLock", "AsyncSlots", "AsyncTask", "acaller", "agather", "aowner", "asleep", "spawn_async"]
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def aowner() -> object:
     return asyncio.get_running_loop()
 
 
-def aplace() -> object:
+def acaller() -> object:
     """Where this code runs: the current task."""
     return asyncio.current_task()
 

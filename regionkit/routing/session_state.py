@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from regionkit.core.concurrency import place
+from regionkit.core.concurrency import caller
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
@@ -86,7 +86,7 @@ class SessionState:
         Raises:
             UsageError: a read inside the session's own write of the same source, or a block beside one of another thread or task.
         """
-        source, here = block.store.source, place()
+        source, here = block.store.source, caller()
         if self._place is not None and self._place != here and any(self._open.values()):
             raise UsageError(
                 "a session is used from two places at once.",

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from regionkit.core.concurrency_async import aplace
+from regionkit.core.concurrency_async import acaller
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
@@ -85,7 +85,7 @@ class AsyncSessionState:
         Raises:
             UsageError: a read inside the session's own write of the same source, or a block beside one of another thread or task.
         """
-        source, here = block.store.source, aplace()
+        source, here = block.store.source, acaller()
         if self._place is not None and self._place != here and any(self._open.values()):
             raise UsageError(
                 "a session is used from two places at once.",

@@ -18,7 +18,7 @@ from regionkit.core.concurrency import Flag, Slots, Task
 from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, AsyncTask
 
 NAMES = {"AsyncFlag": "Flag", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
-NAMES |= {"agather": "gather", "aowner": "owner", "aplace": "place", "asleep": "sleep", "spawn_async": "spawn"}
+NAMES |= {"agather": "gather", "aowner": "owner", "acaller": "caller", "asleep": "sleep", "spawn_async": "spawn"}
 
 SYNC = {
     "Flag": Flag,
