@@ -14,6 +14,7 @@ from regionkit.topology.preferences import PREFERENCES, ByGeography, ByProfile, 
 from regionkit.topology.profiles import PROFILES, Profile, profile
 from regionkit.topology.regions import Region
 from regionkit.topology.residency import Residency
+from regionkit.topology.sql_parameters import sql_parameters
 from regionkit.topology.stores import AsyncYields, SqlStore, Store, Yields
 from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Shard, Strategy, WritePartitioning
 from regionkit.topology.topology import Topology
@@ -75,6 +76,7 @@ __all__ = [
     "parse_toml",
     "profile",
     "server_url",
+    "sql_parameters",
     "sql_url",
 ]
 

@@ -34,6 +34,8 @@ class SqlOptions:
         pool_recycle: seconds after which a connection is replaced at its next use: keep it under the idle limit of
             firewalls and proxies on the way.
         query_cache_size: compiled statements kept; raise it when there are more distinct queries, 0 turns it off.
+        prepare: let PostgreSQL keep a plan of each statement that runs often (psycopg's `prepare_threshold`, which a URL may
+            give). Off behind PgBouncer in transaction mode. No argument of the engine; the other servers prepare nothing.
         echo: log every statement; parameters are never logged.
 
     Raises:
@@ -44,11 +46,13 @@ class SqlOptions:
     max_overflow: int = 10
     pool_recycle: int = 1800
     query_cache_size: int = 500
+    prepare: bool = True
     echo: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
             check_number(name, getattr(self, name), low, high)
+        check_flag("prepare", self.prepare)
         check_flag("echo", self.echo)
 
 

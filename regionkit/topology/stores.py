@@ -18,6 +18,7 @@ from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.options import SessionOptions, SqlOptions, options_from
 from regionkit.topology.preferences import PREFERENCES, Nearest, Preference
 from regionkit.topology.residency import Residency
+from regionkit.topology.sql_parameters import sql_parameters
 from regionkit.topology.strategies import STRATEGIES, LocalReadGlobalWrite, Shard, Strategy
 from regionkit.topology.urls import ParsedUrl, sql_url
 from regionkit.topology.validation import check_name, did_you_mean, located, sequence_of, shown
@@ -241,6 +242,7 @@ def _checked_server(endpoint: Endpoint) -> str | None:
         return None
     main = sql_url(endpoint.url, is_async=False)
     main.tls(endpoint.tls)
+    sql_parameters(main)
     if endpoint.read_url is not None:
         reads = located("read_url", lambda: _checked_read_url(endpoint.read_url or "", endpoint, main))
         assert reads.server == main.server
@@ -250,6 +252,7 @@ def _checked_server(endpoint: Endpoint) -> str | None:
 def _checked_read_url(url: str, endpoint: Endpoint, main: ParsedUrl) -> ParsedUrl:
     reads = sql_url(url, is_async=False)
     reads.tls(endpoint.tls)
+    sql_parameters(reads)
     if reads.address != main.address:
         raise ConfigurationError(
             f"{reads.masked} is not the address of {main.masked}.",

@@ -65,6 +65,7 @@ _REFUSED: Mapping[str, frozenset[str]] = MappingProxyType(
 _HOST = re.compile(r"\w[\w.-]{0,254}")
 _OLD_TLS = frozenset({"", "tlsv1", "tlsv1.0", "tlsv1.1"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "none", "off", "optional", ""})
+_TLS_FLAGS = frozenset({"ssl", "ssl_verify_cert", "ssl_check_hostname", "ssl_verify_identity"})
 _WEAK_MODES = frozenset({"disabled", "preferred", "required", "verify_ca"})
 
 
@@ -127,12 +128,18 @@ class ParsedUrl:
             return False
 
     def tls(self, asked: Tls | None) -> Tls:
-        """The TLS that holds for an endpoint that asks for `asked`; None: "require" off loopback, "off" on it.
+        """The TLS that holds for an endpoint that asks for `asked`; None: "require" off loopback or where the URL asks for it.
 
         Raises:
-            ConfigurationError: when TLS is to be required, and the URL asks for less or there can be none.
+            ConfigurationError: when TLS is to be required, and the URL asks for less or there can be none; or the URL asks for
+                it, and the endpoint says "off".
         """
-        tls = asked or ("off" if self.is_loopback else "require")
+        wants = self._wants_tls
+        if asked == "off" and wants:
+            raise ConfigurationError(
+                f"{self.masked} asks for TLS, and tls='off' takes it away.", fix="drop one of them."
+            )
+        tls = asked or ("require" if wants or not self.is_loopback else "off")
         if tls == "off":
             return tls
         if self.is_local:
@@ -149,6 +156,11 @@ class ParsedUrl:
                 fix="take the parameter out of the URL (TLS is set for you), or say tls = 'off' for this endpoint.",
             )
         return tls
+
+    @property
+    def _wants_tls(self) -> bool:
+        """Whether a MariaDB URL asks for verified TLS; a PostgreSQL URL's sslmode goes to libpq as it is."""
+        return self.server == "mariadb" and self.weakening is None and any(_asks_pymysql(*item) for item in self.query)
 
     @property
     def weakening(self) -> str | None:
@@ -193,13 +205,19 @@ def _weakens_libpq(name: str, value: str) -> str | None:
 def _weakens_pymysql(name: str, value: str) -> str | None:
     if name == "ssl_disabled":
         return "ssl_disabled turns TLS off (PyMySQL takes any text, even 'false', for yes)"
-    if name in ("ssl", "ssl_verify_cert", "ssl_check_hostname", "ssl_verify_identity") and value.lower() in _FALSE:
+    if name in _TLS_FLAGS and value.lower() in _FALSE:
         return f"{name} turns a check off"
     if name in ("ssl_mode", "ssl-mode", "sslmode") and value.lower().replace("-", "_") in _WEAK_MODES:
         return f"{name} asks for less than a verified certificate and host name"
     if name == "ssl_cipher":
         return "a list of ciphers may hold those without a certificate"
     return None
+
+
+def _asks_pymysql(name: str, value: str) -> bool:
+    if name in ("ssl_mode", "ssl-mode", "sslmode"):
+        return value.lower().replace("-", "_") == "verify_identity"
+    return name in ("ssl_ca", "ssl_capath", "ssl_cert") or name in _TLS_FLAGS
 
 
 def sql_url(url: str, *, is_async: bool) -> ParsedUrl:

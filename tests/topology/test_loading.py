@@ -81,7 +81,7 @@ def test_the_example_is_read():
 
 
 def test_everything_that_is_printed_is_masked(caplog):
-    loaded = load(GOOD.replace("application_name", "password2"))
+    loaded = load(GOOD.replace("application_name", "sslpassword"))
     with caplog.at_level(logging.DEBUG):
         for value in (loaded, loaded.topology, loaded.topology.store("orders"), *loaded.topology.stores[0].endpoints):
             logging.getLogger("canary").debug("%s %r", value, value)

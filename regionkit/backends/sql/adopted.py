@@ -44,7 +44,7 @@ def adopt_mariadb(connection: Any, init_command: str) -> Any:
     """The connection itself, of our class."""
     import pymysql
 
-    from regionkit.backends.sql import mariadb
+    from regionkit.backends.sql import mariadb_connection as mariadb
 
     driver, ours = as_driver(connection), mariadb.Bounded
     if not isinstance(driver, pymysql.connections.Connection):

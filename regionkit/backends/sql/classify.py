@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regionkit.backends.sql.driver import DeadlinePassed
+from regionkit.backends.sql.driver import DeadlinePassed, Undone
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
@@ -115,12 +115,30 @@ def classify(error: BaseException) -> Failure:
         return Failure.DEADLINE
     if isinstance(driver.__cause__, DeadlineExceeded):
         return Failure.DEADLINE
+    if isinstance(driver, Undone):
+        return Failure.ROLLED_BACK
+    if _is_refused_unsent(error, driver):
+        return Failure.APPLICATION
     found = _by_code(driver)
     if found is not None:
         return found
     if getattr(error, "connection_invalidated", False) or isinstance(driver, ConnectionError):
         return Failure.CONNECTION
     return Failure.APPLICATION
+
+
+def _is_refused_unsent(error: Any, driver: Any) -> bool:
+    """Whether a driver would not send a statement, too many parameters for example, and the connection stands as it was.
+
+    psycopg raises the class of a lost connection then: SQLAlchemy asked the connection itself.
+    """
+    statement = getattr(error, "statement", None)
+    return statement is not None and not error.connection_invalidated and _is_bare(driver)
+
+
+def _is_bare(driver: Any) -> bool:
+    """Whether it is psycopg's own OperationalError, without a state from the server."""
+    return type(driver).__module__.partition(".")[0] == "psycopg" and type(driver).__name__ == "OperationalError"
 
 
 def code_of(error: BaseException) -> int | str | None:
@@ -154,8 +172,8 @@ def _by_code(driver: Any) -> Failure | None:
     code = code_of(driver)
     if isinstance(code, int):
         return MYSQL.get(code)
-    if type(driver).__module__.partition(".")[0] == "psycopg" and type(driver).__name__ == "OperationalError":
-        return Failure.CONNECTION  # the bare class, without a state: psycopg itself lost the connection
+    if _is_bare(driver):
+        return Failure.CONNECTION  # psycopg itself lost it
     if isinstance(code, str):
         return POSTGRES.get(code) or (Failure.CONNECTION if code.startswith("08") else None)
     name = getattr(driver, "sqlite_errorname", None)

@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,7 +22,7 @@ from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, TransactionRolledBack, UsageError
 from regionkit.facts.position import Position
 
-__all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "as_driver", "swallowed"]
+__all__ = ["CONNECT_DEADLINE", "DeadlinePassed", "DriverState", "Undone", "as_driver", "swallowed"]
 
 CONNECT_DEADLINE: ContextVar[Deadline | None] = ContextVar("regionkit_connect_deadline", default=None)
 """The deadline of the connection that this thread or task is making: drivers' own limits are whole seconds, or none."""
@@ -63,6 +64,19 @@ class DriverState:
         self.used = True
         if self.guard is not None:
             self.guard()
+
+    def touched(self) -> None:
+        """The driver is about to send something, by whomever: a statement of SQLAlchemy's, or one on its own cursor."""
+        self.used = True
+
+    @contextlib.contextmanager
+    def own_statements(self) -> Iterator[None]:
+        """What is sent inside is regionkit's own: it counts for nothing."""
+        used = self.used
+        try:
+            yield
+        finally:
+            self.used = used
 
     def refused(self, error: Exception) -> None:
         """A statement failed."""
@@ -164,6 +178,10 @@ def swallowed(why: str) -> TransactionRolledBack:
         fix="let errors of statements leave the block, or use savepoints (db.begin_nested()) around those that may fail.",
         retryable=False,
     )
+
+
+class Undone:
+    """Mixed into each driver's own error after which nothing of the transaction is there, and which a new run does not meet."""
 
 
 class DeadlinePassed:

@@ -1,9 +1,4 @@
-"""MariaDB through PyMySQL and aiomysql: bounded connections that read the position from COMMIT's own answer.
-
-With the session tracker on, the OK packet of a COMMIT carries `last_gtid`: no extra message, no multi-statement flag.
-A position that arrives when we did not send COMMIT means that a statement committed implicitly (DDL does).
-Source: MariaDB Knowledge Base, "OK_Packet" and "Session Tracking"; MySQL Internals, "Protocol::OK_Packet".
-"""
+"""MariaDB's dialects for PyMySQL and aiomysql, over the connections of `mariadb_connection`."""
 
 from __future__ import annotations
 
@@ -12,239 +7,15 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import pymysql
 from pymysql.constants import CR
 from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
-from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver, swallowed
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, as_driver
+from regionkit.backends.sql.mariadb_connection import SESSION_TRACK, Bounded, WaitExpired, async_bounded
 from regionkit.backends.sql.message_pymysql import answered
-from regionkit.backends.sql.observation import gtids
-from regionkit.core.deadline import Deadline
-from regionkit.facts.position import later
 
-__all__ = ["AsyncMariaDialect", "MariaDialect", "tracked_gtid"]
-
-RESOLUTION = 0.02
-"""How exactly the wait for one packet ends at the deadline, seconds: setting a socket's limit costs a call."""
-SESSION_TRACK = 1 << 23
-SESSION_STATE_CHANGED = 0x4000
-IN_TRANSACTION = 0x0001
-UNDOES_ALL = ((1213,), (1020,))
-"""Errors that roll back the whole transaction, not the statement: ER_LOCK_DEADLOCK, ER_CHECKREAD."""
-QUIT = b"\x01\x00\x00\x00\x01"
-"""The packet that tells the server goodbye: COM_QUIT, of length 1."""
-
-
-class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore[misc]  # PyMySQL ships no types
-    """The deadline passed while waiting for MariaDB; the connection is closed."""
-
-
-def tracked_gtid(message: bytes | None, status: int) -> str | None:
-    """`last_gtid` in an OK packet's tail: a length-encoded text, then length-encoded state changes."""
-    if not message or not status & SESSION_STATE_CHANGED:
-        return None
-    _, rest = _lenenc_text(message)
-    changes, _ = _lenenc_text(rest)
-    while changes:
-        kind, changes = changes[0], changes[1:]
-        data, changes = _lenenc_text(changes)
-        if kind == 0:  # a system variable: name and value
-            name, tail = _lenenc_text(data)
-            if name == b"last_gtid":
-                return _lenenc_text(tail)[0].decode()
-    return None
-
-
-def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
-    """A length-encoded text and what follows it."""
-    if not data:
-        return b"", b""
-    first = data[0]
-    width = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first, 0)
-    length = int.from_bytes(data[1 : 1 + width], "little") if width else first
-    start = 1 + width
-    return data[start : start + length], data[start + length :]
-
-
-class _Shared(DriverState):
-    """What both forms of the connection do without waiting."""
-
-    counts = 0
-    server_status: int
-    _result: Any
-    undone: bool = False
-    """Whether the server rolled the open transaction back by itself: what follows would commit without what went before."""
-    begun: bool = False
-    """Whether a statement went out since the last COMMIT or ROLLBACK. The status does not tell: drivers take it from
-    answers without rows only, so a transaction that has read and no more looks like none."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether the server may hold a transaction open on it."""
-        return self.begun or bool(self.server_status & IN_TRANSACTION)
-
-    @property
-    def unread(self) -> bool:
-        """Whether a part of an answer is still to be read: the next statement would have to read it first."""
-        return self._result is not None and bool(self._result.unbuffered_active)
-
-    def start(self, holder: object, deadline: Deadline) -> None:
-        """A block takes the connection: what an earlier one left is over."""
-        super().start(holder, deadline)
-        self.undone = False
-
-    def sending(self) -> None:
-        """A statement of the block's is about to be sent."""
-        self.begun = not self.get_autocommit()  # type: ignore[attr-defined]  # the driver's own
-        super().sending()
-
-    def refused(self, error: Exception) -> None:
-        """A statement failed."""
-        if error.args[:1] in UNDOES_ALL:
-            self.undone = self.ended = True
-
-    def require_own_end(self) -> None:
-        """Before COMMIT: what would be committed must not be only what came after a deadlock."""
-        if self.undone:
-            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
-        super().require_own_end()
-
-    def send_commit(
-        self,
-        send: Callable[[], object],
-        answered: Callable[[Exception], bool],
-        last: Callable[[], None] | None = None,
-    ) -> None:
-        """Commit; no transaction is open then."""
-        super().send_commit(send, answered, last)
-        self.begun = False
-
-    def _forget_rest(self) -> None:
-        """Before it is closed: a result half read would be read on by its finalizer."""
-        if self._result is not None:
-            self._result.unbuffered_active = False
-
-    def _track(self, message: Any, status: int | None) -> None:
-        text = tracked_gtid(message, status or 0) if isinstance(message, bytes) else None
-        if text:
-            found = gtids(text)
-            self.position = found if self.position is None else later(self.position, found)
-            self.commits += 1
-            if self.commit_state != "sent":
-                self.implicit = True
-
-
-class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]  # PyMySQL ships no types
-    """A PyMySQL connection whose waits end at the deadline."""
-
-    def _execute_command(self, command: Any, sql: Any) -> None:
-        left = self.left("a statement")
-        self._read_timeout = self._write_timeout = left
-        super()._execute_command(command, sql)
-
-    def _force_close(self) -> None:
-        self._forget_rest()
-        super()._force_close()
-
-    def _read_packet(self, *args: Any) -> Any:
-        if self.deadline is not None:
-            left = self.deadline.remaining()  # PyMySQL's own limit is one of silence: rows may trickle in for ever
-            if left <= 0.0:
-                self.expired = True
-                self._force_close()
-                raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while reading from the server")
-            if self._read_timeout is None or self._read_timeout - left > RESOLUTION:
-                self._read_timeout = left
-        return super()._read_packet(*args)
-
-    def _read_bytes(self, num_bytes: int) -> Any:
-        try:
-            return super()._read_bytes(num_bytes)
-        except pymysql.err.OperationalError as error:
-            if isinstance(error.__context__, TimeoutError):
-                self.expired = True
-                raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while waiting for the server") from None
-            raise
-
-    def _read_query_result(self, unbuffered: bool = False) -> Any:
-        affected = super()._read_query_result(unbuffered)
-        self._track(getattr(self._result, "message", None), self._result.server_status)
-        return affected
-
-    def _read_ok_packet(self) -> Any:
-        ok = super()._read_ok_packet()
-        self._track(ok.message, ok.server_status)
-        return ok
-
-
-@functools.cache
-def async_bounded() -> Any:
-    """The aiomysql form; aiomysql is imported only where it is used."""
-    import aiomysql.connection as driver
-
-    class AsyncBounded(_Shared, driver.Connection):  # type: ignore[misc]  # aiomysql ships no types
-        """An aiomysql connection that a timer aborts at the deadline: aiomysql itself waits for ever."""
-
-        _timer: asyncio.TimerHandle | None = None
-        _deadline: Deadline | None = None
-
-        @property
-        def deadline(self) -> Deadline | None:
-            return self._deadline
-
-        @deadline.setter
-        def deadline(self, deadline: Deadline | None) -> None:
-            self._deadline = deadline
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if deadline is not None:
-                self._timer = self._loop.call_later(max(0.0, deadline.remaining()), self._abort)
-
-        def escape(self, obj: Any) -> Any:
-            """As PyMySQL does it: aiomysql takes a function for bytes that PyMySQL 1.2 no longer has."""
-            return f"X'{obj.hex()}'" if isinstance(obj, bytes | bytearray) else super().escape(obj)
-
-        def _abort(self) -> None:
-            self.expired = True
-            if self._writer is not None:
-                self._writer.transport.abort()
-
-        def close(self) -> None:
-            """Say goodbye and close, without a wait: `ensure_closed` waits for a server that may be gone, and raises."""
-            self.deadline = None
-            self._forget_rest()
-            if self._writer is not None and not self._writer.is_closing():
-                self._writer.write(QUIT)
-            super().close()
-
-        async def _execute_command(self, command: Any, sql: Any) -> None:
-            self.left("a statement")
-            await super()._execute_command(command, sql)
-
-        async def _read_bytes(self, num_bytes: int) -> Any:
-            try:
-                return await super()._read_bytes(num_bytes)
-            except pymysql.err.OperationalError:
-                if self.expired:
-                    raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while waiting for the server") from None
-                raise
-
-        async def _read_query_result(self, unbuffered: bool = False) -> None:
-            await super()._read_query_result(unbuffered)
-            self._track(getattr(self._result, "message", None), self._result.server_status)
-
-        async def _read_ok_packet(self) -> Any:
-            packet = await self._read_packet()
-            if not packet.is_ok_packet():
-                raise pymysql.err.OperationalError(2014, "Command Out of Sync")
-            ok = driver.OKPacketWrapper(packet)
-            self.server_status = ok.server_status
-            self._track(ok.message, ok.server_status)
-            return True
-
-    return AsyncBounded
+__all__ = ["AsyncMariaDialect", "MariaDialect"]
 
 
 class _Dialect:
@@ -269,6 +40,11 @@ class _Dialect:
             dbapi_connection.rollback()
             driver.begun = driver.undone = False
 
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """Set it; its SET and COMMIT are not the block's."""
+        with as_driver(dbapi_connection).own_statements():
+            super().set_isolation_level(dbapi_connection, level)  # type: ignore[misc]  # of the dialect mixed with
+
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement."""
         self._run(super().do_execute, cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
@@ -284,11 +60,7 @@ class _Dialect:
     def _run(self, run: Callable[..., None], cursor: Any, *arguments: Any) -> None:
         driver = getattr(cursor, "_cursor", cursor).connection
         driver.sending()
-        try:
-            run(cursor, *arguments)
-        except pymysql.err.Error as error:
-            driver.refused(error)
-            raise
+        run(cursor, *arguments)
         driver.dirty |= driver.get_autocommit() and cursor.description is None  # SET and the like outlive the block
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
@@ -306,7 +78,8 @@ class MariaDialect(_Dialect, MySQLDialect_pymysql):
         deadline = CONNECT_DEADLINE.get()
         if deadline is not None:
             left = deadline.require("connecting")
-            kwargs.update(connect_timeout=left, read_timeout=left, write_timeout=left)
+            within = min(left, kwargs.get("connect_timeout") or left)
+            kwargs.update(connect_timeout=within, read_timeout=left, write_timeout=left)
         return Bounded(*args, **kwargs)
 
 
@@ -328,6 +101,8 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
         deadline = CONNECT_DEADLINE.get()
         connection = async_bounded()(*args, **kwargs)
         left = None if deadline is None else deadline.require("connecting")
+        if left is not None:
+            left = min(left, kwargs.get("connect_timeout") or left)
         try:
             async with asyncio.timeout(left):
                 await connection._connect()

@@ -17,7 +17,7 @@ from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import Kind
-from regionkit.topology import ParsedUrl
+from regionkit.topology import ParsedUrl, sql_parameters
 
 __all__ = ["MariaServer"]
 
@@ -44,17 +44,15 @@ class MariaServer:
         settings = [*_limits(seconds), "@@session.session_track_system_variables='last_gtid'"]
         if kind is Kind.READ:
             settings.append("@@session.tx_read_only=1")
+        query = sql_parameters(url)
         arguments: dict[str, Any] = {
             "init_command": "SET " + ", ".join(settings),
-            "program_name": f"regionkit {context.namespace}",
+            "program_name": query.pop("program_name", f"regionkit {context.namespace}"),
         }
-        query = dict(url.query)
+        query.pop("use_unicode", None)  # it is the default, and aiomysql's version of it has other values
+        about_tls = {name: query.pop(name) for name in sorted(query) if name.startswith("ssl")}
         if url.tls(context.endpoint.tls) == "require":
-            tls = ssl.create_default_context(cafile=query.pop("ssl_ca", None))
-            tls.minimum_version = ssl.TLSVersion.TLSv1_2
-            if "ssl_cert" in query:
-                tls.load_cert_chain(query.pop("ssl_cert"), query.pop("ssl_key", None))
-            arguments["ssl"] = tls
+            arguments["ssl"] = _tls(about_tls)
         elif (
             not context.is_async
         ):  # else PyMySQL reads all certificate authorities for each connection, 25 ms, and verifies none
@@ -73,6 +71,19 @@ class MariaServer:
         return made, arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
+        driver = as_driver(dbapi_connection)
+        begun = driver.begun or driver.get_autocommit()
+        with driver.own_statements():
+            answer, sent_at, rtt = self._observed(dbapi_connection)
+            if not begun:
+                dbapi_connection.rollback()  # the look at the history table began a transaction, and with it a snapshot
+        known: str | None = getattr(driver, "run", None)
+        if known is None:
+            known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))
+        return maria_observation(answer, known, sent_at, rtt)
+
+    def _observed(self, dbapi_connection: Any) -> tuple[Any, float, float]:
+        """Answer, when it was asked for, and the round trip's seconds."""
         clock, looks = self._context.clock, self._has_history
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
@@ -84,13 +95,7 @@ class MariaServer:
             looks = there  # it went, or came meanwhile: an answer without its rows would say that they are gone
         self._has_history = there
         assert answer is not None
-        driver = as_driver(dbapi_connection)
-        if not driver.get_autocommit() and not driver.begun:
-            dbapi_connection.rollback()  # the look at the history table began a transaction, and with it a snapshot
-        known: str | None = getattr(driver, "run", None)
-        if known is None:
-            known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))
-        return maria_observation(answer, known, sent_at, rtt)
+        return answer, sent_at, rtt
 
     def _ask(self, dbapi_connection: Any, command: str) -> Any:
         import pymysql
@@ -128,15 +133,25 @@ class MariaServer:
             driver.close()
 
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
-        cursor = dbapi_connection.cursor()
-        cursor.execute("SET " + ", ".join(_limits(seconds + LIMIT_MARGIN)))
-        cursor.close()
+        with as_driver(dbapi_connection).own_statements():
+            cursor = dbapi_connection.cursor()
+            cursor.execute("SET " + ", ".join(_limits(seconds + LIMIT_MARGIN)))
+            cursor.close()
 
     def prove_promotion(
         self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
     ) -> Position | None:
         """MariaDB keeps no record of promotions."""
         return None
+
+
+def _tls(given: dict[str, str]) -> ssl.SSLContext:
+    """Verified, with the host name checked; what a URL may add: whom to trust, and a certificate of the client's."""
+    tls = ssl.create_default_context(cafile=given.get("ssl_ca"), capath=given.get("ssl_capath"))
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    if "ssl_cert" in given:
+        tls.load_cert_chain(given["ssl_cert"], given.get("ssl_key"), given.get("ssl_key_password"))
+    return tls
 
 
 def _limits(seconds: float) -> list[str]:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -82,7 +83,7 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
 
 def _begin(connection: Any, sent: Sequence[Statement], *, rolls_back: bool) -> DriverState | None:
     """Note what is about to be sent, where the Connection is a block's."""
-    under = connection.connection.dbapi_connection
+    under = _driver_of(connection)
     state: DriverState | None = getattr(connection, "driver", None)
     if state is None:
         return None
@@ -103,7 +104,7 @@ def _committed(connection: Any, adapter: Any, state: DriverState, send: Callable
     if hasattr(connection, "commit_by"):
         connection.commit_by(lambda: answers.extend(send()))
         return answers
-    under = connection.connection.dbapi_connection
+    under = _driver_of(connection)
     before = getattr(connection.dialect, "before_commit", None)
     last = None if before is None else partial(before, under)
     if state.counts:
@@ -113,7 +114,7 @@ def _committed(connection: Any, adapter: Any, state: DriverState, send: Callable
 
 
 def _send(connection: Any, adapter: Any, sent: Sequence[Statement]) -> list[Answer]:
-    under = connection.connection.dbapi_connection
+    under = _driver_of(connection)
     try:
         answers: list[Answer] = adapter.send(under, sent)
     except RegionKitError:
@@ -138,6 +139,14 @@ def _send(connection: Any, adapter: Any, sent: Sequence[Statement]) -> list[Answ
                 fix="look at the statement's text.",
             )
     return answers
+
+
+def _driver_of(connection: Any) -> Any:
+    unwatched = getattr(
+        connection, "unwatched", contextlib.nullcontext
+    )  # a block on the application's engine watches it
+    with unwatched():
+        return connection.connection.dbapi_connection
 
 
 def _closed(driver: Any) -> bool:

@@ -7,7 +7,8 @@ block. A deadline is looked at before each statement and before COMMIT; one that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -32,15 +33,17 @@ class BlockState(DriverState):
         until: the block's deadline.
         failed: a statement of the open transaction failed.
         undone: the server rolled the open transaction back by itself.
+        bypassed: the driver's connection was given out, so statements may have been sent that nobody here saw.
     """
 
     until: Deadline | None = None
     failed: bool = False
     undone: bool = False
+    bypassed: bool = False
 
     @property
     def busy(self) -> bool:
-        """Whether a statement of the block's was sent."""
+        """Whether a statement of the block's may have been sent."""
         return self.used
 
     def left(self, doing: str) -> float | None:
@@ -60,6 +63,7 @@ class OwnEngineConnection(BlockConnection):
     snapshot = False
     serving = False
     begun = False
+    inside = False
     restricted = False
 
     def __init__(self, engine: sqlalchemy.Engine, server: OwnEngineServer, connection: Any = None) -> None:
@@ -68,6 +72,29 @@ class OwnEngineConnection(BlockConnection):
         super().__init__(engine, connection)
         if self._is_autocommit_isolation():
             self.execution_options(isolation_level=self.default_isolation_level)  # the pool's return takes it back
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection. Asked for from outside, it may do anything: it counts as used from then on."""
+        if self.serving and not self.inside:
+            self.driver.bypassed = True
+            self.driver.touched()
+        return super().connection
+
+    @property
+    def info(self) -> Any:
+        """What SQLAlchemy keeps with the driver's connection."""
+        with self.unwatched():
+            return super().info
+
+    @contextlib.contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Whoever asks for the driver's connection in here is SQLAlchemy or regionkit."""
+        before, self.inside = self.inside, True
+        try:
+            yield
+        finally:
+            self.inside = before
 
     def require_transactions(self) -> None:
         """Refuse a driver that commits each statement by itself, past SQLAlchemy. SQLite's BEGIN is ours.
@@ -93,7 +120,8 @@ class OwnEngineConnection(BlockConnection):
         """Run a statement of regionkit's own: it counts for nothing. Its only row; nothing where it gives none."""
         cursor: Any = None
         try:
-            cursor = self.connection.cursor()
+            with self.unwatched():
+                cursor = self.connection.cursor()
             cursor.execute(statement)
             row: Sequence[Any] = cursor.fetchone() if cursor.description else ()
         except BaseException as error:
@@ -104,7 +132,8 @@ class OwnEngineConnection(BlockConnection):
     def undo(self) -> None:
         """End what the driver began for a statement of regionkit's own."""
         try:
-            self.dialect.do_rollback(self.connection)
+            with self.unwatched():
+                self.dialect.do_rollback(self.connection)
         except BaseException as error:
             self._handle_dbapi_exception(error, None, None, None, None)
 
@@ -121,15 +150,15 @@ class OwnEngineConnection(BlockConnection):
             if not self.invalidated:
                 self.undo()
                 if begun:
-                    super()._begin_impl(self._transaction)  # type: ignore[arg-type]  # only a root transaction begins
-                    self._began()
+                    self._begin_impl(self._transaction)
 
     def _began(self) -> None:
         self.begun = True
         self.server.begin(self)
 
     def _begin_impl(self, transaction: Any) -> None:
-        super()._begin_impl(transaction)
+        with self.unwatched():
+            super()._begin_impl(transaction)
         if self.serving:
             self._began()
 
@@ -140,7 +169,8 @@ class OwnEngineConnection(BlockConnection):
             raise self.lost()
         self.sending(str(statement))
         try:
-            return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
+            with self.unwatched():
+                return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
         except Exception as error:
             self.refused(error)
             raise
@@ -165,10 +195,11 @@ class OwnEngineConnection(BlockConnection):
             OutcomeUnknown: it was sent, and no answer came.
         """
         writes = self.serving and self.kind is Kind.WRITE
-        if writes and self.driver.busy:
-            self.commit_by(super()._commit_impl)
-        else:
-            super()._commit_impl()
+        with self.unwatched():
+            if writes and self.driver.busy:
+                self.commit_by(super()._commit_impl)
+            else:
+                super()._commit_impl()
         self.begun = False
 
     def commit_by(self, send: Callable[[], object]) -> None:
@@ -180,7 +211,7 @@ class OwnEngineConnection(BlockConnection):
             if driver.unknown:
                 self._unknown(error)
             raise
-        driver.failed = False
+        driver.failed = driver.bypassed = False
 
     def _answered(self, error: Exception) -> bool:
         lost = self.invalidated or isinstance(getattr(error, "orig", None) or error, OSError)
@@ -200,8 +231,9 @@ class OwnEngineConnection(BlockConnection):
         driver = self.driver
         if self.begun and driver.used:
             driver.rolling_back()
-        super()._rollback_impl()
-        self.begun = driver.failed = driver.undone = False
+        with self.unwatched():
+            super()._rollback_impl()
+        self.begun = driver.failed = driver.undone = driver.bypassed = False
 
     def close(self) -> None:
         """Give it back to the application's pool as it came; what cannot be put back is closed."""

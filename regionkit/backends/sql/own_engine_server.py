@@ -135,7 +135,7 @@ class OwnEnginePostgres(OwnEngineServer):
         return postgres_observation(answer, sent_at, rtt)
 
     def before_commit(self, c: OwnEngineConnection) -> None:
-        if c.driver.failed:
+        if c.driver.failed or c.driver.bypassed:  # PostgreSQL answers with a tag that drivers do not show
             try:
                 c.run_own("SELECT 1")
             except DBAPIError as error:

@@ -21,7 +21,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
 
-from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, as_driver, swallowed
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
 
@@ -41,13 +41,43 @@ class WaitExpired(DeadlinePassed, psycopg.OperationalError):
     """The deadline passed while waiting for PostgreSQL; the connection is closed."""
 
 
+class PlanChanged(Undone, errors.FeatureNotSupported):
+    """The tables of a prepared statement were changed; its transaction is rolled back."""
+
+
 class _Shared(DriverState):
-    """What both forms of the connection do without waiting."""
+    """What both forms of the connection do without waiting.
+
+    Attributes:
+        streams: cursors that the server keeps, held here until the block's end.
+    """
 
     pgconn: Any
+    _prepared: Any
+    streams: list[Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.streams = []
+
+    def settle(self) -> None:
+        """Let go of cursors that were left open. One that outlives its transaction would stay at the server."""
+        streams, self.streams = self.streams, []
+        for cursor in streams:
+            if not cursor.closed:
+                self.dirty |= cursor.withhold
+                cursor._closed = True  # without a word to the server: the connection is closed, or its transaction over
+
+    def forget_plans(self) -> bool:
+        """Drop all prepared statements before the next one is sent; whether there were any.
+
+        After a migration PostgreSQL refuses a prepared statement whose columns have changed, for as long as it is kept.
+        """
+        return bool(self._prepared.clear())
 
     def _start_query(self) -> Generator[Any, Any, None]:
         """BEGIN before the first statement; in a pipeline it travels with it, where psycopg would wait for its answer."""
+        self.touched()
         begun = self._pipeline is not None and self._pipeline.result_queue  # type: ignore[attr-defined]  # BEGIN is in it
         idle = self.pgconn.transaction_status == TransactionStatus.IDLE
         if idle and not begun and not self._autocommit:  # type: ignore[attr-defined]
@@ -120,6 +150,11 @@ class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
             raise
 
 
+def several(statement: str) -> bool:
+    """Whether a text may hold several statements; a semicolon inside of a literal counts too, and costs a round trip."""
+    return ";" in statement.rstrip("; \t\r\n")
+
+
 class _Dialect:
     """What both forms of the dialect share."""
 
@@ -163,13 +198,35 @@ class _Dialect:
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
         driver = self._use(cursor)
-        if not driver._autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE:
-            self.first(driver, cursor, statement, parameters)
-        else:
-            super().do_execute(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
-            if driver._autocommit:  # SET and the like give no columns, and outlive the block
-                result = getattr(cursor, "_cursor", cursor).pgresult
-                driver.dirty |= result is None or result.nfields == 0
+        autocommit = driver._autocommit
+        starts = not autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE
+        run = self._runner(driver, cursor, statement, first=starts)
+        try:
+            run(driver, cursor, statement, parameters)
+        except errors.FeatureNotSupported as error:
+            if not driver.forget_plans():
+                raise
+            if not (starts or autocommit):
+                raise PlanChanged(*error.args) from error
+            if starts:
+                getattr(cursor, "_adapt_connection", driver).rollback()
+            run(driver, cursor, statement, parameters)
+        if autocommit:  # SET and the like give no columns, and outlive the block
+            result = getattr(cursor, "_cursor", cursor).pgresult
+            driver.dirty |= result is None or result.nfields == 0
+
+    def _runner(self, driver: Any, cursor: Any, statement: str, *, first: bool) -> Callable[[Any, Any, str, Any], None]:
+        """How to run a statement: a message takes one statement, and no cursor that stays open at the server."""
+        raw = getattr(cursor, "_cursor", cursor)
+        if isinstance(raw, psycopg.ServerCursor | psycopg.AsyncServerCursor):
+            raw._withhold |= driver._autocommit  # outside of a transaction the server keeps no other
+            driver.streams.append(raw)
+        elif first and not several(statement):
+            return self.first
+        return self._plainly
+
+    def _plainly(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
+        super().do_execute(cursor, statement, parameters)  # type: ignore[misc]  # of the dialect mixed with
 
     def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement with several rows of parameters."""

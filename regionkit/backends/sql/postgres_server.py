@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from psycopg.pq import ExecStatus
@@ -22,7 +23,7 @@ from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import Kind
-from regionkit.topology import ParsedUrl
+from regionkit.topology import ParsedUrl, sql_parameters
 
 __all__ = ["PostgresServer"]
 
@@ -30,6 +31,12 @@ MOST_LOOKS = 4
 """Questions for one observation: the table of histories may be made, or dropped, between two."""
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
+
+
+KEEPALIVE = MappingProxyType(
+    {"keepalives": "1", "keepalives_idle": "5", "keepalives_interval": "5", "keepalives_count": "3"}
+)
+"""What libpq is told where the URL says nothing: a connection whose other side is gone ends within 20 s."""
 
 
 class PostgresServer:
@@ -53,18 +60,17 @@ class PostgresServer:
         options = [f"-c {name}={value}" for name, value in settings.items()]
         if kind is Kind.READ:
             options.append("-c default_transaction_read_only=on")
-        query = dict(url.query)
+        query = sql_parameters(url)
         asked = query.pop("options", "")
         arguments: dict[str, Any] = {
             "options": " ".join([asked, *options]).strip(),
             "application_name": query.pop("application_name", f"regionkit {context.namespace}"),
             "gssencmode": query.pop("gssencmode", "disable"),  # "prefer" costs a round trip where nobody uses it
-            "keepalives": 1,
-            "keepalives_idle": 5,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": max(longest, 10_000),
+            "prepare_threshold": _threshold(query.pop("prepare_threshold", "5"), context.store.options.prepare),
         }
+        for name, value in KEEPALIVE.items():
+            query.setdefault(name, value)
+        query.setdefault("tcp_user_timeout", str(max(longest, 10_000)))
         if url.tls(context.endpoint.tls) == "require":
             arguments["sslmode"] = "verify-full"
             arguments["sslrootcert"] = query.pop("sslrootcert", "system")
@@ -138,6 +144,11 @@ class PostgresServer:
             return switch_point(rows(result)[0][1] or "", int(old))
         finally:
             connection.close()
+
+
+def _threshold(text: str, prepares: bool) -> int | None:
+    """After how many runs psycopg prepares a statement; None for never."""
+    return int(text) if prepares and text.isdigit() else None
 
 
 def switch_point(history: str, timeline: int) -> int | None:

@@ -63,6 +63,11 @@ class Bounded(DriverState, sqlite3.Connection):
         """Whether a transaction is open on it."""
         return self.in_transaction
 
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """A cursor, for whomever: SQLAlchemy, or the user on the driver's own."""
+        self.touched()
+        return super().cursor(*args, **kwargs)
+
     def settle(self) -> None:
         """Close what is left of results: an open cursor pins its snapshot, and the next block would read the past."""
         cursors, self.cursors = self.cursors, []
@@ -86,7 +91,8 @@ class Bounded(DriverState, sqlite3.Connection):
         """How long SQLite itself waits for a lock; set anew only when it has changed much."""
         if not 0.8 * self.busy_timeout <= seconds <= 1.5 * self.busy_timeout:
             self.busy_timeout = seconds
-            self.execute(f"PRAGMA busy_timeout = {max(1, int(seconds * 1000))}")
+            with self.own_statements():
+                self.execute(f"PRAGMA busy_timeout = {max(1, int(seconds * 1000))}")
 
     def over(self) -> int:
         """Asked by SQLite every some steps: 1 interrupts the statement."""
@@ -224,9 +230,10 @@ class _Dialect:
         return isinstance(error, Outage) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
 
     def _run(self, dbapi_connection: Any, statement: str) -> None:
-        cursor = dbapi_connection.cursor()
-        cursor.execute(statement)
-        cursor.close()
+        with self.bounded(dbapi_connection).own_statements():
+            cursor = dbapi_connection.cursor()
+            cursor.execute(statement)
+            cursor.close()
 
 
 def stop(connection: Any) -> None:

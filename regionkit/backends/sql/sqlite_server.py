@@ -19,7 +19,7 @@ from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import Kind
-from regionkit.topology import ParsedUrl, Role
+from regionkit.topology import ParsedUrl, Role, sql_parameters
 
 __all__ = ["SqliteServer"]
 
@@ -40,7 +40,7 @@ class SqliteServer:
                 why="a database in memory is private to one connection.",
                 fix="name a file: sqlite:////absolute/path.db",
             )
-        query = dict(url.query)
+        query = sql_parameters(url)
         arguments: dict[str, Any] = {
             "outage": query.pop("outage", None),
             "read": kind is Kind.READ,
@@ -50,8 +50,12 @@ class SqliteServer:
         return URL.create("sqlite+pysqlite", database=url.database, query=query), arguments
 
     def observe(self, dbapi_connection: Any) -> Observation:
-        clock = self._context.clock
         driver = as_driver(dbapi_connection)
+        with driver.own_statements():
+            return self._observed(dbapi_connection, driver)
+
+    def _observed(self, dbapi_connection: Any, driver: Any) -> Observation:
+        clock = self._context.clock
         driver.require_up()
         sent_at = clock.monotonic()
         cursor = dbapi_connection.cursor()

@@ -1,0 +1,83 @@
+"""A migration changes a table under statements that PostgreSQL has prepared: reads heal by themselves, writes run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fix_rigs import Rig
+from sqlalchemy import text
+from sqlalchemy.exc import NotSupportedError
+
+from regionkit import STRONG, AsyncRegionKit
+
+HERE = "us-east-1"
+OFTEN = 8
+"""Runs after which psycopg has prepared a statement."""
+QUERY = text("SELECT code FROM items")
+
+
+async def prepared(kit: AsyncRegionKit, kind: str) -> None:
+    """A table, and a statement on it that is prepared on one connection."""
+    async with kit.session() as s:
+        async with s.write("orders", core=True) as c:
+            await c.execute(text("CREATE TABLE items (code varchar(10))"))
+            await c.execute(text("INSERT INTO items VALUES ('a')"))
+        for _ in range(OFTEN):
+            await asked(kit, kind)
+
+
+async def migrate(rig: Rig, width: int = 20) -> None:
+    """By somebody else, past the library."""
+    import psycopg
+
+    with psycopg.connect(rig.urls[0].replace("+psycopg", ""), autocommit=True) as c:
+        c.execute(f"ALTER TABLE items ALTER COLUMN code TYPE varchar({width})")
+
+
+async def asked(kit: AsyncRegionKit, kind: str) -> Any:
+    """The statement in a block of that kind."""
+    async with kit.session() as s:
+        if kind == "write":
+            async with s.write("orders") as db:
+                return (await db.execute(QUERY)).scalar()
+        async with s.read("orders", consistency=STRONG, snapshot=kind == "snapshot") as db:
+            return (await db.execute(QUERY)).scalar()
+
+
+@pytest.mark.parametrize("kind", ["read", "snapshot", "write"])
+async def test_the_first_statement_of_a_block_is_run_again(postgresql_rig: Rig, kind: str) -> None:
+    """Nothing of the block is lost by it, so nobody is told."""
+    async with AsyncRegionKit(postgresql_rig.topology(), local=HERE) as kit:
+        await prepared(kit, kind)
+        await migrate(postgresql_rig)
+        for _ in range(OFTEN):
+            assert await asked(kit, kind) == "a"
+
+
+async def test_later_in_a_block_the_block_is_rolled_back_and_runs_again(postgresql_rig: Rig) -> None:
+    """What went before it is gone with it: execute_write runs its function again, a block says so."""
+    async with AsyncRegionKit(postgresql_rig.topology(), local=HERE) as kit:
+        await prepared(kit, "write")
+        runs = 0
+
+        async def work(db: Any) -> Any:
+            nonlocal runs
+            runs += 1
+            await db.execute(text("INSERT INTO items VALUES ('b')"))
+            return (await db.execute(QUERY)).all()
+
+        async with kit.session() as s:
+            for _ in range(OFTEN):
+                await s.execute_write("orders", work)
+            await migrate(postgresql_rig)
+            runs = 0
+            assert len(await s.execute_write("orders", work)) == OFTEN + 2
+            assert runs == 2
+            for _ in range(OFTEN):
+                await s.execute_write("orders", work)
+            with pytest.raises(NotSupportedError):  # as a deadlock: the driver's own error leaves a block
+                async with s.write("orders") as db:
+                    await db.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
+                    await migrate(postgresql_rig, 30)
+                    await db.execute(QUERY)
