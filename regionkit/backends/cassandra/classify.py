@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import struct
 
 from cassandra import (
     AuthenticationFailed,
@@ -25,7 +26,7 @@ from cassandra.protocol import RequestValidationException as RequestValidationEr
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 
-__all__ = ["classify", "is_certain", "refused"]
+__all__ = ["classify", "is_certain", "refused", "unpacked"]
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((DeadlineExceeded, OperationTimedOut, Timeout), Failure.DEADLINE),
@@ -38,6 +39,8 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 )
 
 
+_PACKING = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+"""What packing raises, UnicodeEncodeError among them. The driver tries each host, and each time it fails alike."""
 CONTENDED = 0x1700
 """CAS_WRITE_UNKNOWN (native protocol v5, section 9), which the driver has no class for: another conditional write came in
 between."""
@@ -50,6 +53,12 @@ def classify(error: BaseException) -> Failure:
             Failure.ROLLED_BACK
         )  # of a read, which may run again; of a write the handle knows that its outcome is open
     return next((failure for kinds, failure in _KINDS if isinstance(error, kinds)), Failure.APPLICATION)
+
+
+def unpacked(error: BaseException) -> BaseException | None:
+    """The error of a value that the driver could not pack, of which it says that no host was available; nothing was sent."""
+    inner = error.errors.values() if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict) else ()
+    return next((each for each in inner if isinstance(each, _PACKING) and not isinstance(each, OSError)), None)
 
 
 def refused(error: BaseException) -> Refused | None:

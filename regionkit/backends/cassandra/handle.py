@@ -17,7 +17,7 @@ from cassandra import ConsistencyLevel, OperationTimedOut
 from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement
 
 from regionkit.backends.cassandra.bridge import Pending, answered, ended
-from regionkit.backends.cassandra.classify import is_certain
+from regionkit.backends.cassandra.classify import is_certain, unpacked
 from regionkit.backends.cassandra.client import CassandraSession
 from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
@@ -208,6 +208,9 @@ class CassandraHandle:
             page = answered(response)
         except BaseException as error:
             self._failed(error, facts)
+            own = unpacked(error)
+            if own is not None:
+                raise own from error
             raise
         if facts.reads:
             self._read = True

@@ -16,7 +16,7 @@ from cassandra import ConsistencyLevel, OperationTimedOut
 from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement
 
 from regionkit.backends.cassandra.bridge_async import AsyncPending, answered, ended
-from regionkit.backends.cassandra.classify import is_certain
+from regionkit.backends.cassandra.classify import is_certain, unpacked
 from regionkit.backends.cassandra.client_async import AsyncCassandraSession
 from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
@@ -207,6 +207,9 @@ class AsyncCassandraHandle:
             page = await answered(response)
         except BaseException as error:
             self._failed(error, facts)
+            own = unpacked(error)
+            if own is not None:
+                raise own from error
             raise
         if facts.reads:
             self._read = True

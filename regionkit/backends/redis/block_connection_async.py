@@ -192,23 +192,22 @@ class AsyncRedisConnection(AsyncStream):
             driver: Any = super()  # the driver is typed in parts
             await driver.send_command(*args, **options)
             return
+        packed = self.pack(args)  # first: what the driver refuses to pack was not sent
         if args[0] in READS:
             progress.used = True
-            self.pending += 1
-            await self.write(self.pack(args))
-            return
-        writes = self._admit(progress, args)
+        elif self._admit(progress, args):
+            packed = self._followed(packed)
         self.pending += 1
-        await self.write(self._followed(self.pack(args)) if writes else self.pack(args))
+        await self.write(packed)
 
     def pack_commands(self, commands: Iterable[Any]) -> list[bytes]:
         """The bytes of a pipeline of the block, once it is known that the block may."""
         progress = self.progress
         assert progress is not None
         commands = list(commands)
+        parts = [part for args in commands for part in self.pack(tuple(args))]  # first, as above
         writes = [self._admit(progress, args) for args in commands]
         self.pending += len(commands)
-        parts = [part for args in commands for part in self.pack(tuple(args))]
         return self._followed(parts) if any(writes) else [b"".join(parts)]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
