@@ -103,7 +103,7 @@ class RegionKitError(Exception):
     def __str__(self) -> str:
         text = f"{self.code} {type(self).__name__}: {self.what}"
         if self.why:
-            text += f" Why: {self.why}"
+            text += f" Why: {self.why}" if self.why.endswith((".", "!", "?")) else f" Why: {self.why}."
         if self.fix:
             text += f" Fix: {self.fix}"
         return text

@@ -23,6 +23,7 @@ from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores import Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
+from regionkit.routing.call_checks import check_kind, check_store
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout import CONCURRENCY, BookmarkLater, FanOut
@@ -34,6 +35,7 @@ from regionkit.routing.status import Status, status_of
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Profile, Store, Topology, profile
 from regionkit.topology.homes import check_key
+from regionkit.topology.validation import shown
 
 __all__ = ["RegionKit"]
 
@@ -70,6 +72,13 @@ class RegionKit:
         bookmark_keys: Sequence[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if not isinstance(topology, Topology):
+            raise ConfigurationError(
+                f"{shown(topology)} is no topology.",
+                fix="pass a Topology; a TOML file is read by from_toml(path, local=...).",
+            )
+        if local is not None and not isinstance(local, str):
+            raise ConfigurationError(f"local={shown(local)} is no region.", fix="pass the name of one region.")
         self._local = local or os.environ.get("REGIONKIT_REGION", "")
         if not self._local:
             raise ConfigurationError(
@@ -199,7 +208,7 @@ class RegionKit:
     def _store(self, store: str | Store) -> RoutedStore | PartitionedStore:
         if self._closed:
             raise UsageError("the kit is closed.", fix="make a new one.")
-        return self._all.get(store if isinstance(store, str) else store.name)
+        return self._all.get(store if isinstance(store, str) else check_store(store))
 
     def create_tables(self) -> None:
         """Make what regionkit keeps beside the data, on the owner of every store. Idempotent; many processes may call it at once.
@@ -268,7 +277,7 @@ class RegionKit:
         elif key is not None or home is not None:
             raise not_partitioned(found.name)
         entries = self._signer.decode(bookmark).entries(found.name, found.partition)
-        return found.explanation(Kind(kind), consistency, entries, signed=self._signer.signs)
+        return found.explanation(check_kind(kind), consistency, entries, signed=self._signer.signs)
 
     def status(self) -> Status:
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""

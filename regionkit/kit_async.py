@@ -22,6 +22,7 @@ from regionkit.facts.request import BlockMode, Kind
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
+from regionkit.routing.call_checks import check_kind, check_store
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout_async import CONCURRENCY, AsyncBookmarkLater, AsyncFanOut
@@ -33,6 +34,7 @@ from regionkit.routing.status import Status, status_of
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Profile, Store, Topology, profile
 from regionkit.topology.homes import check_key
+from regionkit.topology.validation import shown
 
 __all__ = ["AsyncRegionKit"]
 
@@ -69,6 +71,13 @@ class AsyncRegionKit:
         bookmark_keys: Sequence[str] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if not isinstance(topology, Topology):
+            raise ConfigurationError(
+                f"{shown(topology)} is no topology.",
+                fix="pass a Topology; a TOML file is read by from_toml(path, local=...).",
+            )
+        if local is not None and not isinstance(local, str):
+            raise ConfigurationError(f"local={shown(local)} is no region.", fix="pass the name of one region.")
         self._local = local or os.environ.get("REGIONKIT_REGION", "")
         if not self._local:
             raise ConfigurationError(
@@ -198,7 +207,7 @@ class AsyncRegionKit:
     def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         if self._closed:
             raise UsageError("the kit is closed.", fix="make a new one.")
-        return self._all.get(store if isinstance(store, str) else store.name)
+        return self._all.get(store if isinstance(store, str) else check_store(store))
 
     async def create_tables(self) -> None:
         """Make what regionkit keeps beside the data, on the owner of every store. Idempotent; many processes may call it at once.
@@ -267,7 +276,7 @@ class AsyncRegionKit:
         elif key is not None or home is not None:
             raise not_partitioned(found.name)
         entries = self._signer.decode(bookmark).entries(found.name, found.partition)
-        return found.explanation(Kind(kind), consistency, entries, signed=self._signer.signs)
+        return found.explanation(check_kind(kind), consistency, entries, signed=self._signer.signs)
 
     def status(self) -> Status:
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""

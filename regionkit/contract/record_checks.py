@@ -7,6 +7,7 @@ from typing import Any
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import ConfigurationError, OutcomeUnknown
 from regionkit.facts.record import LARGEST_RECORD, Record
+from regionkit.topology.validation import shown
 
 __all__ = [
     "LONGEST_KEY",
@@ -34,6 +35,8 @@ def check_name_of_record(kind: str, key: str) -> None:
     """
     for word, text, most in (("kind", kind, LONGEST_KIND), ("key", key, LONGEST_KEY)):
         why = ""
+        if not isinstance(text, str):
+            raise ConfigurationError(f"the {word} of a record is {shown(text)}.", fix="it is a text.")
         if word == "kind" and not text:
             why = "it is empty."
         elif len(text) > most:
@@ -58,6 +61,11 @@ def check_record(record: Record, expected: int, lasts: float | None) -> None:
             go up.
     """
     check_name_of_record(record.kind, record.key)
+    if not isinstance(record.value, bytes):
+        raise ConfigurationError(
+            f"the value of record {record.kind}/{record.key[:40]} is {shown(record.value)}.",
+            fix="it is bytes: encode it, with regionkit's codec for one.",
+        )
     if len(record.value) > LARGEST_RECORD:
         raise ConfigurationError(
             f"the value of record {record.kind}/{record.key[:40]} has {len(record.value)} bytes.",
@@ -83,7 +91,7 @@ def no_records(context: EndpointContext[Any], why: str) -> ConfigurationError:
     return ConfigurationError(
         f"store {context.store.name!r} does not have regionkit's tables.",
         why=why,
-        fix="call kit.create_tables() once, by an account that may; or let somebody else make them.",
+        fix="call create_tables() of the kit or the backing once, by an account that may; or let somebody else make them.",
     )
 
 

@@ -23,6 +23,7 @@ from regionkit.errors import (
     Fenced,
     OutcomeUnknown,
     RegionUnavailable,
+    UsageError,
 )
 from regionkit.facts.bookmark import OWNER_ONLY, Entry
 from regionkit.facts.consistency import Level
@@ -57,6 +58,12 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         store, request_class = self.store, self._class
         kind = request_class.request.kind
         session = self._session
+        if self.deadline is not None:
+            raise UsageError(
+                "a block was opened twice.",
+                why="a block is one transaction with one end: what the inner `with` does could be lost at the outer one's.",
+                fix="call s.read(...) or s.write(...) anew for each `with`.",
+            )
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
         if self._locate is not None and self._share is not None:
             store = self.store = await self._locate(self.deadline)

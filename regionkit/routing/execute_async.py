@@ -41,16 +41,21 @@ from regionkit.facts.bookmark import Entry
 from regionkit.facts.consistency import Level
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.call_checks import check_result, check_work
 from regionkit.routing.partitions_async import CallOptions
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.store_async import AsyncRoutedStore, servers_supporting
+from regionkit.topology.validation import is_storable
 
 __all__ = ["AsyncExecution"]
 
 T = TypeVar("T")
+IS_ASYNC = True
 
 LARGEST_RESULT = 4096
 """Largest stored result, bytes encoded: it shares a row with the marker; more belongs into a table of the application."""
+LONGEST_FINGERPRINT = 120
+"""Longest fingerprint, characters: the column's width, and a hash of 512 bits in base 16 is shorter."""
 LONGEST_KEY = 200
 """Longest idempotency key, characters: it is an index key on every server."""
 
@@ -74,6 +79,7 @@ class AsyncExecution:
     async def read(self, work: Callable[[Any], Awaitable[T]], asked: CallOptions) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
         store = self._store
+        check_work(work)
         deadline = self._deadline(Kind.READ)
         mode = asked.mode
         request_class = asked.request_class(store)
@@ -93,7 +99,7 @@ class AsyncExecution:
             )
             self._block = block
             async with block as db:
-                return await work(db)
+                return await _worked(work, db)
 
         try:
             return await self._again(run, self._may_read_again, store.policy, deadline)
@@ -108,7 +114,9 @@ class AsyncExecution:
         """Run a write; again where the table above says so."""
         deadline = self._deadline(Kind.WRITE)
         began_at = self._store.clock.wall()
+        check_work(work)
         _check_key(key)
+        _check_fingerprint(fingerprint)
         request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
@@ -123,7 +131,7 @@ class AsyncExecution:
             self._block = block
             if key is None:
                 async with block as db:
-                    return await work(db)
+                    return await _worked(work, db)
             return await self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
 
         try:
@@ -152,7 +160,7 @@ class AsyncExecution:
                 marker = await backend.claim(handle, claim)
                 if marker is not None:
                     raise _Done(marker, await block.entry_now())
-                result: Any = await work(db if handle.native is None else handle.native)
+                result: Any = await _worked(work, db if handle.native is None else handle.native)
                 if handle.native is not None and result is handle.native:
                     result = None  # a pipeline that was given back: its replies are the result
                 plain = is_plain(result, largest=LARGEST_RESULT)
@@ -287,12 +295,29 @@ class _Done(Exception):
         self.entry = entry
 
 
+async def _worked(work: Callable[[Any], Awaitable[T]], db: Any) -> T:
+    given = work(db)
+    check_result(given, is_async=IS_ASYNC)
+    return await given
+
+
 def _check_key(key: str | None) -> None:
     if key is None:
         return
-    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or "\x00" in key:
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or not is_storable(key):
         raise ConfigurationError(
             "an idempotency key is not usable.",
-            why=f"it is a text of 1 to {LONGEST_KEY} characters without NUL: it is an index key on the server.",
+            why=f"it is a text of 1 to {LONGEST_KEY} characters, without NUL or half characters: an index key on the server.",
             fix="use the request's id, or a hash of what identifies it.",
+        )
+
+
+def _check_fingerprint(fingerprint: str | None) -> None:
+    if fingerprint is None:
+        return
+    if not isinstance(fingerprint, str) or len(fingerprint) > LONGEST_FINGERPRINT or not is_storable(fingerprint):
+        raise ConfigurationError(
+            "a fingerprint is not usable.",
+            why=f"it is a text of at most {LONGEST_FINGERPRINT} characters, without NUL or half characters.",
+            fix="pass a hash of what the request asks for.",
         )

@@ -23,6 +23,7 @@ from regionkit.facts.bookmark import Bookmark
 from regionkit.facts.consistency import ON_STALE, SESSION, OnStale, on_stale_steps
 from regionkit.facts.placement import HASHED_TABLE, Placement, placement_in, placement_kind, placement_record
 from regionkit.facts.request import BlockMode, Kind
+from regionkit.routing.call_checks import check_consistency, check_prefer
 from regionkit.routing.call_options import ReadOptions
 from regionkit.routing.directory import HomeDirectory
 from regionkit.routing.hotkeys import EVERY, HotKeys
@@ -48,8 +49,16 @@ class CallOptions(msgspec.Struct, frozen=True, gc=False):
     attributes: Mapping[str, str] = MappingProxyType({})
 
     def request_class(self, store: RoutedStore) -> RequestClass:
-        """The request class of this call at a shard."""
+        """The request class of this call at a shard.
+
+        Raises:
+            ConfigurationError: no level, no preference, or one that the store does not have.
+        """
         mode = self.mode
+        if mode.consistency is not SESSION:
+            check_consistency(mode.consistency)
+        if self.prefer is not None:
+            check_prefer(self.prefer)
         if mode.core or mode.snapshot or mode.transaction:
             store.check_mode(mode)
         if self.kind is Kind.WRITE:

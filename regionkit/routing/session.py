@@ -23,6 +23,7 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.position import reaches
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks import Block
+from regionkit.routing.call_checks import check_timeout
 from regionkit.routing.call_options import ReadOptions, WriteOptions
 from regionkit.routing.decision import Decision
 from regionkit.routing.events import LossAccepted
@@ -203,6 +204,8 @@ class RegionSession:
         home: str | None,
         unlocked: bool,
     ) -> Block[Any]:
+        if timeout is not None:
+            check_timeout(timeout)
         found = self._stores(store)
         if isinstance(found, RoutedStore) and key is None and home is None:
             return Block(self._state, found, asked.request_class(found), timeout, asked.mode)
@@ -301,6 +304,8 @@ class RegionSession:
     def _located(
         self, store: str | Store, kind: Kind, timeout: float | None, key: str | None, home: str | None, unlocked: bool
     ) -> tuple[RoutedStore, str]:
+        if timeout is not None:
+            check_timeout(timeout)
         found = self._stores(store)
         if isinstance(found, RoutedStore) and key is None and home is None:
             return found, ""

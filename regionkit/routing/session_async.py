@@ -22,6 +22,7 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.position import reaches
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.call_checks import check_timeout
 from regionkit.routing.call_options import ReadOptions, WriteOptions
 from regionkit.routing.decision import Decision
 from regionkit.routing.events import LossAccepted
@@ -210,6 +211,8 @@ class AsyncRegionSession:
         home: str | None,
         unlocked: bool,
     ) -> AsyncBlock[Any]:
+        if timeout is not None:
+            check_timeout(timeout)
         found = self._stores(store)
         if isinstance(found, AsyncRoutedStore) and key is None and home is None:
             return AsyncBlock(self._state, found, asked.request_class(found), timeout, asked.mode)
@@ -308,6 +311,8 @@ class AsyncRegionSession:
     async def _located(
         self, store: str | Store, kind: Kind, timeout: float | None, key: str | None, home: str | None, unlocked: bool
     ) -> tuple[AsyncRoutedStore, str]:
+        if timeout is not None:
+            check_timeout(timeout)
         found = self._stores(store)
         if isinstance(found, AsyncRoutedStore) and key is None and home is None:
             return found, ""

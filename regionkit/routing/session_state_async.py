@@ -83,7 +83,8 @@ class AsyncSessionState:
         """A block opens.
 
         Raises:
-            UsageError: a read inside the session's own write of the same source, or a block beside one of another thread or task.
+            UsageError: it stands inside the session's own write of the same source, or beside a block of another thread or
+                task.
         """
         source, here = block.store.source, acaller()
         if self._place is not None and self._place != here and any(self._open.values()):
@@ -93,14 +94,15 @@ class AsyncSessionState:
                 fix="give each its own: child = s.fork(); afterwards s.merge(child) takes its bookmark back.",
             )
         self._place = here
-        if block.kind is Kind.READ:
-            inside = next((b for b in self._open.get(source, ()) if b.kind is Kind.WRITE), None)
-            if inside is not None:
-                raise UsageError(
-                    f"a read of {block.store.name!r} inside this session's own write of it.",
-                    why="the read would not see what the open write block has not committed.",
-                    fix="read with the handle of the write block that is open, or end it first.",
-                )
+        if any(b.kind is Kind.WRITE for b in self._open.get(source, ())):
+            reads = block.kind is Kind.READ
+            raise UsageError(
+                f"a {block.kind.value} of {block.store.name!r} inside this session's own write of it.",
+                why="the read would not see what the open write block has not committed."
+                if reads
+                else "it would be a transaction of its own, which waits for the open one's locks, and that one for it.",
+                fix="use the handle of the write block that is open, or end it first.",
+            )
         self._open.setdefault(source, []).append(block)
         self.last = block
 

@@ -21,7 +21,7 @@ from zlib import crc32
 
 from regionkit.errors import ConfigurationError, UnknownHome
 from regionkit.topology.registry import named
-from regionkit.topology.validation import sequence_of, shown
+from regionkit.topology.validation import is_storable, sequence_of, shown
 
 __all__ = ["HOMES", "SLOTS", "Contextual", "Directory", "Hashed", "Home", "Intrinsic", "check_key", "home", "slot"]
 
@@ -195,12 +195,12 @@ def check_key(key: object) -> str:
     """`key` when it can be one.
 
     Raises:
-        ConfigurationError: no text, empty, too long, or with a NUL.
+        ConfigurationError: no text, empty, too long, with a NUL, or with half of a surrogate pair.
     """
-    if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY and "\x00" not in key:
+    if isinstance(key, str) and 0 < len(key) <= LONGEST_KEY and is_storable(key):
         return key
     raise ConfigurationError(
         f"key {shown(key)} is not usable.",
-        why=f"a key is a text of 1 to {LONGEST_KEY} characters without NUL.",
+        why=f"a key is a text of 1 to {LONGEST_KEY} characters, without NUL or half of a surrogate pair.",
         fix="pass the text that tells whose data it is, such as a tenant's id.",
     )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from regionkit.errors import ConfigurationError
 
-__all__ = ["check_name", "did_you_mean", "from_mapping", "located", "sequence_of", "shown"]
+__all__ = ["check_name", "did_you_mean", "from_mapping", "is_storable", "located", "sequence_of", "shown"]
 
 T = TypeVar("T")
 
@@ -27,6 +27,16 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     return f"(a value of type {type(value).__name__})"
+
+
+def is_storable(text: str) -> bool:
+    """Whether every server keeps it as a text: no NUL, and no half of a surrogate pair, which is no character."""
+    if text.isascii():
+        return "\x00" not in text
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -34,7 +34,8 @@ def adopt_postgres(connection: Any, options: str) -> Any:
     else:
         connection._connection = made
     words = [word.removeprefix("-c").strip().partition("=") for word in options.split("-c ") if word.strip()]
-    answer = ask(connection, ";".join(f"SET {name}='{value}'" for name, _, value in words).encode())[-1]
+    made.settings = {name: value for name, _, value in words}
+    answer = ask(connection, ";".join(f"SET {name}='{value}'" for name, value in made.settings.items()).encode())[-1]
     if answer.status == ExecStatus.FATAL_ERROR:
         raise error_of(made, answer)
     return connection

@@ -77,6 +77,7 @@ class SqlCheckout:
         try:
             if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
                 driver.settle()
+                self._restore()
                 if not self._kept():
                     drive(self._give_back)
                 elif self._endpoint.closed:
@@ -94,6 +95,16 @@ class SqlCheckout:
         driver.deadline = None
         kept.append(connection)
         return True
+
+    def _restore(self) -> None:
+        """Put back what a write block set, where its end has not: it ended in a message of the block's own, or did not end."""
+        driver, connection = self.driver, self.connection
+        restore = getattr(connection.dialect, "restore", None)
+        done = self._kind is Kind.READ or not driver.used or driver.restored
+        if restore is None or done or connection.invalidated or self._unfit():
+            return
+        under: Any = connection.connection.dbapi_connection
+        driver.dirty = driver.busy or not drive(restore, under)
 
     def _unfit(self) -> bool:
         """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""

@@ -76,6 +76,7 @@ class AsyncSqlCheckout:
         try:
             if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
                 driver.settle()
+                await self._restore()
                 if not self._kept():
                     await adrive(self._give_back)
                 elif self._endpoint.closed:
@@ -93,6 +94,16 @@ class AsyncSqlCheckout:
         driver.deadline = None
         kept.append(connection)
         return True
+
+    async def _restore(self) -> None:
+        """Put back what a write block set, where its end has not: it ended in a message of the block's own, or did not end."""
+        driver, connection = self.driver, self.connection
+        restore = getattr(connection.dialect, "restore", None)
+        done = self._kind is Kind.READ or not driver.used or driver.restored
+        if restore is None or done or connection.invalidated or self._unfit():
+            return
+        under: Any = connection.connection.dbapi_connection
+        driver.dirty = driver.busy or not await adrive(restore, under)
 
     def _unfit(self) -> bool:
         """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""

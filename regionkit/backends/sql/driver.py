@@ -47,12 +47,17 @@ class DriverState:
     finishing: bool = False
     ended: bool = False
     dirty: bool = False
+    announced: bool = False
+    """Whether SQLAlchemy runs a statement just now: what is sent otherwise comes from the driver's own cursor."""
+    restored: bool = False
+    """Whether the end of the transaction put back what the block had set."""
 
     def start(self, holder: object, deadline: Deadline) -> None:
         """A block takes the connection: what an earlier one left is over."""
         self.holder, self.deadline, self.position, self.commits = holder, deadline, None, 0
         self.commit_state, self.used, self.implicit, self.warning = "none", False, False, ""
         self.guard, self.held, self.finishing, self.ended, self.dirty = None, "", False, False, False
+        self.announced = self.restored = False
 
     @property
     def unknown(self) -> bool:
@@ -60,8 +65,8 @@ class DriverState:
         return self.commit_state == "sent"
 
     def sending(self) -> None:
-        """A statement of the block's is about to be sent."""
-        self.used = True
+        """A statement of the block's is about to be sent, through SQLAlchemy."""
+        self.used = self.announced = True
         if self.guard is not None:
             self.guard()
 
@@ -72,11 +77,11 @@ class DriverState:
     @contextlib.contextmanager
     def own_statements(self) -> Iterator[None]:
         """What is sent inside is regionkit's own: it counts for nothing."""
-        used = self.used
+        used, dirty = self.used, self.dirty
         try:
             yield
         finally:
-            self.used = used
+            self.used, self.dirty = used, dirty
 
     def refused(self, error: Exception) -> None:
         """A statement failed."""

@@ -124,14 +124,15 @@ class SqlHandle:
             drive(self.session.commit)
 
     def abort(self) -> None:
-        """The block raised: roll back, or close the connection where the deadline leaves no time."""
+        """The block raised: roll back, or close the connection where that would take time."""
         connection = self._connection
         if connection is None or connection.invalidated or connection.closed:
             return
         self._checkout.keeps = False
         driver = self._checkout.driver
         driver.finishing = True
-        if driver.expired or (driver.deadline is not None and driver.deadline.remaining() <= 0.0):
+        late = driver.deadline is not None and driver.deadline.remaining() <= 0.0
+        if driver.expired or late or driver.unread:  # a ROLLBACK would have to read the rest first
             drive(connection.invalidate)
         elif self.session is not None:
             drive(self.session.rollback)

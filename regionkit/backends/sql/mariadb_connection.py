@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
 from pymysql.constants import CLIENT, COMMAND, CR
@@ -21,7 +22,7 @@ from regionkit.backends.sql.observation import gtids
 from regionkit.core.deadline import Deadline
 from regionkit.facts.position import later
 
-__all__ = ["SESSION_TRACK", "Bounded", "WaitExpired", "async_bounded", "tracked_gtid"]
+__all__ = ["SESSION_TRACK", "Bounded", "WaitExpired", "async_bounded", "changes"]
 
 RESOLUTION = 0.02
 """How exactly the wait for one packet ends at the deadline, seconds: setting a socket's limit costs a call."""
@@ -29,6 +30,9 @@ SESSION_TRACK = 1 << 23
 """The client's flag CLIENT_SESSION_TRACK, which the drivers do not know."""
 SESSION_STATE_CHANGED = 0x4000
 IN_TRANSACTION = 0x0001
+TRACK_SYSTEM_VARIABLES, TRACK_STATE_CHANGE = 0, 2
+LASTS = re.compile(rb"get_lock|:=|lock\s+table", re.IGNORECASE)
+"""What outlives its block and is told by no answer; the connection is closed then, as after a change that is told."""
 UNDOES_ALL = ((1213,), (1020,))
 """Errors that roll back the whole transaction, not the statement: ER_LOCK_DEADLOCK, ER_CHECKREAD."""
 ENDS = ("COMMIT", "ROLLBACK")
@@ -41,20 +45,30 @@ class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore
     """The deadline passed while waiting for MariaDB; the connection is closed."""
 
 
-def tracked_gtid(message: bytes | None, status: int) -> str | None:
-    """`last_gtid` in an OK packet's tail: a length-encoded text, then length-encoded state changes."""
+class Changes(NamedTuple):
+    """What an answer tells of the session: `last_gtid`, and whether the session itself was changed (SET, USE, a table)."""
+
+    gtid: str | None
+    session: bool
+
+
+def changes(message: bytes | None, status: int) -> Changes:
+    """Those in an OK packet's tail: a length-encoded text, then length-encoded state changes."""
     if not message or not status & SESSION_STATE_CHANGED:
-        return None
+        return Changes(None, session=False)
+    gtid, session = None, False
     _, rest = _lenenc_text(message)
-    changes, _ = _lenenc_text(rest)
-    while changes:
-        kind, changes = changes[0], changes[1:]
-        data, changes = _lenenc_text(changes)
-        if kind == 0:  # a system variable: name and value
+    told, _ = _lenenc_text(rest)
+    while told:
+        kind, told = told[0], told[1:]
+        data, told = _lenenc_text(told)
+        if kind == TRACK_STATE_CHANGE:
+            session = data == b"1"
+        elif kind == TRACK_SYSTEM_VARIABLES:
             name, tail = _lenenc_text(data)
             if name == b"last_gtid":
-                return _lenenc_text(tail)[0].decode()
-    return None
+                gtid = _lenenc_text(tail)[0].decode()
+    return Changes(gtid, session)
 
 
 def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
@@ -133,10 +147,11 @@ class _Shared(DriverState):
         super().send_commit(send, answered, last)
         self.begun = False
 
-    def _spoken(self, command: int) -> None:
+    def _spoken(self, command: int, sql: str | bytes) -> None:
         """A command is about to be sent, by whomever: SQLAlchemy, or the driver's own cursor in the user's hands."""
         if command == COMMAND.COM_QUERY:
             self.touched()
+            self.dirty |= not isinstance(sql, str) and LASTS.search(sql) is not None  # a text is the driver's own
             self.begun = not self.get_autocommit()  # type: ignore[attr-defined]  # the driver's own
 
     def _forget_rest(self) -> None:
@@ -145,9 +160,12 @@ class _Shared(DriverState):
             self._result.unbuffered_active = False
 
     def _track(self, message: Any, status: int | None) -> None:
-        text = tracked_gtid(message, status or 0) if isinstance(message, bytes) else None
-        if text:
-            found = gtids(text)
+        if not isinstance(message, bytes):
+            return
+        gtid, session = changes(message, status or 0)
+        self.dirty |= session
+        if gtid:
+            found = gtids(gtid)
             self.position = found if self.position is None else later(self.position, found)
             self.commits += 1
             if self.commit_state != "sent":
@@ -164,7 +182,7 @@ class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]  #
     def _execute_command(self, command: Any, sql: Any) -> None:
         left = self.left("a statement")
         self._read_timeout = self._write_timeout = left
-        self._spoken(command)
+        self._spoken(command, sql)
         if sql in ENDS and self.unread:
             self._result._finish_unbuffered_query()
         super()._execute_command(command, sql)
@@ -255,7 +273,7 @@ def async_bounded() -> Any:
 
         async def _execute_command(self, command: Any, sql: Any) -> None:
             self.left("a statement")
-            self._spoken(command)
+            self._spoken(command, sql)
             if sql in ENDS and self.unread:
                 await self._result._finish_unbuffered_query()
             await super()._execute_command(command, sql)

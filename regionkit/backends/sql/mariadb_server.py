@@ -27,6 +27,10 @@ LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
 
+_TOLD = ("@@session.session_track_system_variables='last_gtid'", "@@session.session_track_state_change=1")
+"""What answers tell: the position of a COMMIT, and that the session was changed."""
+
+
 class MariaServer:
     """One MariaDB endpoint."""
 
@@ -41,7 +45,7 @@ class MariaServer:
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         context = self._context
         seconds = max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN
-        settings = [*_limits(seconds), "@@session.session_track_system_variables='last_gtid'"]
+        settings = [*_limits(seconds), *_TOLD]
         if kind is Kind.READ:
             settings.append("@@session.tx_read_only=1")
         query = sql_parameters(url)

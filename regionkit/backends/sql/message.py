@@ -95,6 +95,7 @@ def _begin(connection: Any, sent: Sequence[Statement], *, rolls_back: bool) -> D
     else:
         state.left("a statement")
         state.sending()
+        state.announced = False
         state.dirty |= connection.dialect.detect_autocommit_setting(under)
     return state
 

@@ -12,6 +12,7 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administratio
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -32,6 +33,15 @@ COMMIT = (
     b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 )
 
+RESTORE = (
+    b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD TEMP"
+    b";DISCARD SEQUENCES"
+)
+"""What a block set ends with it, in the message of its COMMIT or ROLLBACK: DISCARD ALL without the prepared statements, and
+without that it must stand alone. It costs the server some 15 us."""
+LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
+"""In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
+
 SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
 ABORTED = "25P02"
 """in_failed_sql_transaction."""
@@ -50,15 +60,28 @@ class _Shared(DriverState):
 
     Attributes:
         streams: cursors that the server keeps, held here until the block's end.
+        settings: what the session began with and the server does not know as its beginning; name and value.
     """
 
     pgconn: Any
+    _autocommit: bool
     _prepared: Any
     streams: list[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.streams = []
+        self.settings: dict[str, str] = {}
+
+    @property
+    def restore(self) -> bytes:
+        """Statements that put back what a block may have set, behind a semicolon."""
+        return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
+
+    def touched(self) -> None:
+        """The driver is about to send something, by whomever."""
+        super().touched()
+        self.dirty |= not self.announced and self._autocommit
 
     def settle(self) -> None:
         """Let go of cursors that were left open. One that outlives its transaction would stay at the server."""
@@ -80,7 +103,7 @@ class _Shared(DriverState):
         self.touched()
         begun = self._pipeline is not None and self._pipeline.result_queue  # type: ignore[attr-defined]  # BEGIN is in it
         idle = self.pgconn.transaction_status == TransactionStatus.IDLE
-        if idle and not begun and not self._autocommit:  # type: ignore[attr-defined]
+        if idle and not begun and not self._autocommit:
             yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
 
     @property
@@ -171,12 +194,13 @@ class _Dialect:
             driver.send_commit(lambda: self._commit(dbapi_connection, driver), functools.partial(answered, driver))
 
     def _commit(self, dbapi_connection: Any, driver: Any) -> None:
-        results = ask(dbapi_connection, COMMIT)
+        results = ask(dbapi_connection, COMMIT + driver.restore if driver.finishing else COMMIT)
         last = results[-1]
         failed = last.status == ExecStatus.FATAL_ERROR
+        driver.restored = driver.finishing and not failed
         if len(results) > 1 and results[1].command_status == b"COMMIT":
             driver.position = None
-            if failed:
+            if results[2].status == ExecStatus.FATAL_ERROR:
                 return  # committed; only its position is not known
         elif failed:
             error = error_of(driver, last)
@@ -185,7 +209,7 @@ class _Dialect:
             raise error
         else:
             raise swallowed(SWALLOWED)
-        flush, insert = (int(text) for text in rows(last)[0] if text is not None)
+        flush, insert = (int(text) for text in rows(results[2])[0] if text is not None)
         driver.position = without_header(insert) if rows(results[0])[0][0] == "off" else flush
 
     def do_rollback(self, dbapi_connection: Any) -> None:
@@ -193,7 +217,17 @@ class _Dialect:
         driver = as_driver(dbapi_connection)
         if driver.busy:
             driver.rolling_back()
+            if driver.finishing:
+                driver.forget_plans()  # as psycopg does: what they stand on may be gone
+                driver.restored = self.restore(dbapi_connection, b"ROLLBACK")
+                return
         super().do_rollback(dbapi_connection)  # type: ignore[misc]
+
+    def restore(self, dbapi_connection: Any, first: bytes = b"") -> bool:
+        """Put back what a block set, in one message behind `first`; whether all of it was done."""
+        driver = as_driver(dbapi_connection)
+        last = ask(dbapi_connection, first + driver.restore)[-1]
+        return bool(last.status != ExecStatus.FATAL_ERROR)
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
@@ -211,9 +245,11 @@ class _Dialect:
             if starts:
                 getattr(cursor, "_adapt_connection", driver).rollback()
             run(driver, cursor, statement, parameters)
+        finally:
+            driver.announced = False
         if autocommit:  # SET and the like give no columns, and outlive the block
             result = getattr(cursor, "_cursor", cursor).pgresult
-            driver.dirty |= result is None or result.nfields == 0
+            driver.dirty |= result is None or result.nfields == 0 or LASTS.search(statement) is not None
 
     def _runner(self, driver: Any, cursor: Any, statement: str, *, first: bool) -> Callable[[Any, Any, str, Any], None]:
         """How to run a statement: a message takes one statement, and no cursor that stays open at the server."""
@@ -230,13 +266,19 @@ class _Dialect:
 
     def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement with several rows of parameters."""
-        self._use(cursor)
-        super().do_executemany(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+        driver = self._use(cursor)
+        try:
+            super().do_executemany(cursor, statement, parameters, context)  # type: ignore[misc]  # of the dialect mixed with
+        finally:
+            driver.announced = False
 
     def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
         """Run one statement as it is."""
         driver = self._use(cursor)
-        super().do_execute_no_params(cursor, statement, context)  # type: ignore[misc]  # of the dialect mixed with
+        try:
+            super().do_execute_no_params(cursor, statement, context)  # type: ignore[misc]  # of the dialect mixed with
+        finally:
+            driver.announced = False
         driver.dirty |= bool(driver._autocommit)  # it may have been a SET: rare enough to be sure
 
     def _use(self, cursor: Any) -> Any:

@@ -126,6 +126,7 @@ class PostgresServer:
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         longest = int(1000 * (seconds + LIMIT_MARGIN))
         names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
+        as_driver(dbapi_connection).settings |= dict.fromkeys(names, str(longest))
         ask(dbapi_connection, ";".join(f"SET {name}={longest}" for name in names).encode())
 
     def prove_promotion(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -30,6 +31,10 @@ STEPS_BETWEEN_CHECKS = 20_000
 """Virtual machine steps between two looks at the deadline: about a millisecond of work."""
 
 
+LASTS = re.compile(r"\s*(?:PRAGMA|ATTACH|DETACH|CREATE\s+TEMP)", re.IGNORECASE)
+"""Statements that outlive their block: its connection is closed."""
+
+
 class Outage(sqlite3.OperationalError):
     """The outage file is there: this region is down."""
 
@@ -40,6 +45,22 @@ class Missing(sqlite3.OperationalError):
     """A copy's file is not there; SQLite would make an empty one."""
 
     sqlite_errorname = "SQLITE_CANTOPEN"
+
+
+class _Cursor(sqlite3.Cursor):
+    """A cursor of `Bounded`."""
+
+    def execute(self, *args: Any) -> Any:
+        self.connection.touched()  # type: ignore[attr-defined]  # ours
+        return super().execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        self.connection.touched()  # type: ignore[attr-defined]  # ours
+        return super().executemany(*args)
+
+    def executescript(self, *args: Any) -> Any:
+        self.connection.touched()  # type: ignore[attr-defined]  # ours
+        return super().executescript(*args)
 
 
 class Bounded(DriverState, sqlite3.Connection):
@@ -63,10 +84,14 @@ class Bounded(DriverState, sqlite3.Connection):
         """Whether a transaction is open on it."""
         return self.in_transaction
 
-    def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """A cursor, for whomever: SQLAlchemy, or the user on the driver's own."""
-        self.touched()
-        return super().cursor(*args, **kwargs)
+    def cursor(self, factory: Any = None) -> Any:
+        """A cursor that notes what is run on it."""
+        return super().cursor(factory or _Cursor)
+
+    def touched(self) -> None:
+        """Something is about to run, by whomever; what SQLAlchemy does not know of may outlive the block."""
+        super().touched()
+        self.dirty |= not self.announced
 
     def settle(self) -> None:
         """Close what is left of results: an open cursor pins its snapshot, and the next block would read the past."""
@@ -182,6 +207,10 @@ class _Dialect:
         driver.raised = self._raise_position(dbapi_connection, driver) if counts else None
 
     def _raise_position(self, dbapi_connection: Any, driver: Bounded) -> int | None:
+        with driver.own_statements():
+            return self._raised(dbapi_connection, driver)
+
+    def _raised(self, dbapi_connection: Any, driver: Bounded) -> int | None:
         cursor = dbapi_connection.cursor()
         try:
             cursor.execute(f"UPDATE {driver.position_table} SET value = value + 1 WHERE id = 1 RETURNING value")  # noqa: S608
@@ -220,8 +249,11 @@ class _Dialect:
         if driver.autocommitting and left is not None:
             driver.wait_for_locks(left)
         driver.sending()
-        run(cursor, *arguments)
-        driver.dirty |= driver.autocommitting and cursor.description is None  # PRAGMA and the like outlive the block
+        try:
+            run(cursor, *arguments)
+        finally:
+            driver.announced = False
+        driver.dirty |= (driver.autocommitting and cursor.description is None) or LASTS.match(arguments[0]) is not None
         if raw is cursor:
             driver.cursors.append(weakref.ref(raw))
 

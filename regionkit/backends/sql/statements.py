@@ -72,6 +72,7 @@ class Statements:
 
         for left in reversed(range(MOST_RUNS)):
             checkout = self._check_out(Kind.WRITE, deadline, deadline.require("connecting"))
+            checkout.driver.finishing = True  # its one transaction is all that it does
             try:
                 return drive(run, checkout.connection)
             except Exception as error:

@@ -71,6 +71,7 @@ class AsyncStatements:
 
         for left in reversed(range(MOST_RUNS)):
             checkout = await self._check_out(Kind.WRITE, deadline, deadline.require("connecting"))
+            checkout.driver.finishing = True  # its one transaction is all that it does
             try:
                 return await adrive(run, checkout.connection)
             except Exception as error:

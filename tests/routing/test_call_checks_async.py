@@ -1,0 +1,148 @@
+"""Mistakes in a call are told at the call, in words that say what to write; nothing is lost by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from function_forms import async_generator, coroutine, generator, plain
+from sqlalchemy import text
+
+from regionkit import (
+    BOUNDED,
+    STRONG,
+    AsyncRegionKit,
+    ConfigurationError,
+    Endpoint,
+    Nearest,
+    Region,
+    Role,
+    SqlStore,
+    Topology,
+    UsageError,
+)
+
+IS_ASYNC = True
+HERE = "eu-west-1"
+INSERT = text("INSERT INTO orders (id) VALUES (1)")
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[AsyncRegionKit]:
+    """A kit over one file."""
+    store = SqlStore("orders", endpoints=[Endpoint(HERE, Role.PRIMARY, f"sqlite:///{tmp_path}/orders.db")])
+    async with AsyncRegionKit(Topology(namespace="shop", regions=[Region(HERE)], stores=[store]), local=HERE) as kit:
+        await kit.create_tables()
+        async with kit.session() as s, s.write("orders") as db:
+            await db.execute(text("CREATE TABLE orders (id INTEGER)"))
+        yield kit
+
+
+async def count(kit: AsyncRegionKit) -> Any:
+    """Rows."""
+    async with kit.session() as s, s.read("orders", consistency=STRONG) as db:
+        return (await db.execute(text("SELECT count(*) FROM orders"))).scalar()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"consistency": "SESSION"}, "EVENTUAL, BOUNDED"),
+        ({"consistency": BOUNDED}, "BOUNDED\\(seconds\\)"),
+        ({"consistency": 0.5}, "no consistency level"),
+        ({"consistency": None}, "no consistency level"),
+        ({"prefer": "nearest"}, "Nearest\\(\\)"),
+        ({"prefer": Nearest}, "Nearest\\(\\)"),
+        ({"timeout": "1s"}, "seconds as a number"),
+        ({"timeout": True}, "seconds as a number"),
+        ({"timeout": float("nan")}, "seconds as a number"),
+        ({"timeout": float("inf")}, "seconds as a number"),
+    ],
+)
+async def test_a_value_of_another_kind(kit: AsyncRegionKit, options: dict[str, Any], message: str) -> None:
+    """In a block and in a function."""
+
+    async def work(db: Any) -> None:
+        pytest.fail("it ran")
+
+    async with kit.session() as s:
+        with pytest.raises(ConfigurationError, match=message):
+            async with s.read("orders", **options):
+                pytest.fail("it opened")
+        with pytest.raises(ConfigurationError, match=message):
+            await s.execute_read("orders", work, **options)
+
+
+async def test_no_store_no_topology_no_kind(kit: AsyncRegionKit) -> None:
+    """What is passed in its place is named."""
+    async with kit.session() as s:
+        for store in (SqlStore, 5, None):
+            with pytest.raises(ConfigurationError, match="is no store"):
+                s.read(store)  # type: ignore[call-overload]
+    with pytest.raises(ConfigurationError, match="from_toml"):
+        AsyncRegionKit("regionkit.toml", local=HERE)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="did you mean 'read'"):
+        kit.explain("orders", "raed")  # type: ignore[arg-type]
+
+
+async def test_a_block_is_opened_once(kit: AsyncRegionKit) -> None:
+    """The inner one would take the outer one's transaction away: rows were lost without an error."""
+    async with kit.session() as s:
+        block = s.write("orders")
+        with pytest.raises(UsageError, match="opened twice"):
+            async with block as db:
+                await db.execute(INSERT)
+                async with block:
+                    pytest.fail("it opened")
+        assert await count(kit) == 0
+        with pytest.raises(UsageError, match="opened twice"):
+            async with block:
+                pytest.fail("it opened")
+
+
+async def test_a_write_inside_the_sessions_own_write(kit: AsyncRegionKit) -> None:
+    """It would wait for itself until the deadline."""
+    async with kit.session() as s:
+        with pytest.raises(UsageError, match="a write of 'orders' inside"):
+            async with s.write("orders") as db:
+                await db.execute(INSERT)
+                async with s.write("orders"):
+                    pytest.fail("it opened")
+    assert await count(kit) == 0
+
+
+@pytest.mark.parametrize("key", [None, "k1"])
+async def test_a_function_of_the_other_form(kit: AsyncRegionKit, key: str | None) -> None:
+    """It is refused before the block commits, with its marker, so the right one takes effect under the same key."""
+
+    async def right(db: Any) -> None:
+        await db.execute(INSERT)
+
+    wrong = plain if IS_ASYNC else coroutine
+    async with kit.session() as s:
+        for given in (wrong, generator, async_generator):
+            with pytest.raises(UsageError, match="function"):
+                await s.execute_write("orders", given, idempotency_key=key)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="None is no function"):
+            await s.execute_write("orders", None, idempotency_key=key)  # type: ignore[arg-type]
+        assert await count(kit) == 0
+        await s.execute_write("orders", right, idempotency_key=key)
+    assert await count(kit) == 1
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\x00"])
+async def test_half_a_character_is_no_text(kit: AsyncRegionKit, text: str) -> None:
+    """Servers take none: told early, in one way."""
+
+    async def work(db: Any) -> None:
+        pytest.fail("it ran")
+
+    async with kit.session() as s:
+        with pytest.raises(ConfigurationError, match="idempotency key"):
+            await s.execute_write("orders", work, idempotency_key=text)
+        with pytest.raises(ConfigurationError, match="fingerprint"):
+            await s.execute_write("orders", work, idempotency_key="k", fingerprint=text)
+    with pytest.raises(ConfigurationError, match="key"):
+        kit.session(key=text)
