@@ -118,6 +118,10 @@ class Acquisition:
         """Decide on what is known now."""
         return self.store.state.decide(request)
 
+    def met(self, index: int) -> bool:
+        """Whether every endpoint but this one was asked since this process runs, and has answered or failed."""
+        return self.store.state.met(index)
+
     def own(self, request: Request) -> Request:
         """`request` with what only this call knows: that of a remembered decision lacks it."""
         if self._request is None:

@@ -100,6 +100,7 @@ class HomeDirectory:
 
     def place(self, key: str, home: str, deadline: Deadline) -> Placement:
         """Give `key` its first home, by compare-and-set on absence; the row that stands then, which may be another's."""
+        self.kept_in.meet(self.kept_in.state.snapshot.owner, deadline.remaining())
         owner = self.kept_in.state.snapshot.owner
         if owner < 0 and not self.kept_in.state.snapshot.leaderless:
             self.kept_in.refresh(deadline.remaining())

@@ -246,11 +246,17 @@ class RoutedStore:
         finally:
             refreshing.release()
 
+    def meet(self, index: int, within: float) -> None:
+        """Before something is written at an endpoint past a block: ask the others, where that was not done yet."""
+        if not self.state.met(index):
+            self.refresh(within)
+
     def probe(self, index: int, within: float = FOREVER) -> Observation | None:
         """Ask one endpoint where it stands, and remember; None when it does not say."""
         backend = self.backend(index)
         if within <= 0.0 or self.refused(index):
             return None
+        self.state.asking(index)
         try:
             timeout = min(self.profile.probe_timeout, within)
             observation = backend.probe(timeout, min(self._connecting(index), within))

@@ -30,6 +30,11 @@ from regionkit.topology import Profile, Role, Shard, Store
 __all__ = ["RequestClass", "StoreState"]
 
 
+NEVER = float("-inf")
+MISSED_ROUNDS = 3
+"""Rounds of the monitor, each with its time-out, after which a process that heard nothing counts as one that did not run."""
+
+
 class RequestClass:
     """A request that many calls share, and the decision last made for it."""
 
@@ -104,8 +109,9 @@ class StoreState:
         )
 
     def renew(self) -> None:
-        """A new lock: after a fork another thread of the parent may have held the old one."""
+        """A new lock: after a fork another thread of the parent may have held the old one. Nobody was asked by this process."""
         self._lock = threading.Lock()
+        self._asked_at = [NEVER] * len(self.shard.endpoints)
 
     def decide(self, request: Request) -> Decision:
         """Decide on what is known now."""
@@ -200,9 +206,26 @@ class StoreState:
         if event is not None:
             self._hooks.emit(event)
 
+    def met(self, but: int) -> bool:
+        """Whether every endpoint that may be asked, but one, has answered this process or failed, and is asked still.
+
+        A process that slept, or whose monitor could not run, has met nobody since.
+        """
+        if not self._breaks or self.store.leaderless:
+            return True
+        since = self._clock.monotonic() - MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout)
+        endpoints = self.snapshot.endpoints
+        return all(at >= since or i == but or not endpoints[i].allowed for i, at in enumerate(self._asked_at))
+
+    def asking(self, index: int) -> None:
+        """A probe leaves: the monitor runs. It says nothing of an endpoint that was not asked for long."""
+        now = self._clock.monotonic()
+        if now - self._asked_at[index] <= MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout):
+            self._asked_at[index] = now
+
     def probed(self, index: int, ok: bool, reason: str = "") -> None:
         """A probe came back, or did not. It speaks for both uses."""
-        now = self._clock.monotonic()
+        now = self._asked_at[index] = self._clock.monotonic()
         events = []
         with self._lock:
             e = self.snapshot.endpoints[index]

@@ -4,6 +4,7 @@
 |------------|-------------------------------------------------------------|------|
 | `Begun`    | the decision names an endpoint                              | `Connect` to it |
 |            | it refuses, and fresh answers may change that (once a walk) | `Refresh`: ask all endpoints |
+|            | a write or STRONG, and another endpoint was not met (once)  | `Refresh`: it may have replaced the owner |
 |            | it refuses                                                  | `Refuse` |
 | `Asked`    | of a `Refresh`: decide anew                                 | as `Begun` |
 | `Lost`     | nothing was sent: decide anew without that endpoint         | as `Begun`; `GiveUp` when there is none, or no time |
@@ -24,7 +25,9 @@
 1. An endpoint that was lost in a walk is not asked again in it, and one that was waited for is not waited for again: every
    walk ends.
 2. `Connect`, `Refresh`, `Refuse` and `GiveUp` let go of the connection in hand.
-3. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
+3. A process that has just started, woken up or been forked knows nothing: before it writes or reads STRONG, every other allowed
+   endpoint has answered, or failed a question, since then.
+4. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
 """
 
 from __future__ import annotations
@@ -81,6 +84,10 @@ class Known(Protocol):
 
     def decide(self, request: Request) -> Decision:
         """`decision.decide` on the snapshot."""
+        ...
+
+    def met(self, index: int) -> bool:
+        """Whether every endpoint but this one was asked since this process runs, and has answered or failed."""
         ...
 
     def own(self, request: Request) -> Request:
@@ -192,22 +199,22 @@ def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
     """What to do after `event`, by the table above."""
     match event:
         case Begun():
-            return _go(walk)
+            return _go(walk, known)
         case Connected(observation):
             return _connected(walk, observation, known)
         case Taken(some):
             if some:
                 walk = _anew(walk, known.with_entries(known.own(walk.request)), known)
-            return _arrive(walk)
+            return _arrive(walk, known)
         case Lost(error, late):
             request = known.own(walk.request)
             walk = _anew(walk, replace(request, excluded=request.excluded | {walk.held}), known)
             if walk.decision.outcome is Outcome.REFUSE or late:
                 return walk, GiveUp(error)
-            return _go(walk)
+            return _go(walk, known)
         case Asked() if walk.refreshing:
             walk = _anew(walk, replace(known.own(walk.request), fresh=frozenset()), known)
-            return _go(replace(walk, refreshing=False, refreshed=True))
+            return _go(replace(walk, refreshing=False, refreshed=True), known)
         case Asked():
             return _still_waiting(walk, known) if walk.waiting else _prove(walk, known)
 
@@ -216,13 +223,19 @@ def _anew(walk: Walk, request: Request, known: Known) -> Walk:
     return replace(walk, request=request, decision=known.decide(request))
 
 
-def _go(walk: Walk) -> tuple[Walk, Step]:
+def _go(walk: Walk, known: Known) -> tuple[Walk, Step]:
     decision = walk.decision
     if decision.outcome is not Outcome.REFUSE:
+        if not walk.refreshed and _means_the_owner(walk.request) and not known.met(decision.index):
+            return replace(walk, refreshing=True), _REFRESH
         return replace(walk, held=decision.index, waiting=False), Connect(decision.index)
     if walk.refreshed or not _worth_asking_anew(decision):
         return walk, _REFUSE
     return replace(walk, refreshing=True), _REFRESH
+
+
+def _means_the_owner(request: Request) -> bool:
+    return request.kind is Kind.WRITE or request.consistency.level is Level.STRONG
 
 
 def _worth_asking_anew(decision: Decision) -> bool:
@@ -247,7 +260,7 @@ def _prove(walk: Walk, known: Known) -> tuple[Walk, Step]:
     request = walk.request
     if request.kind is Kind.READ and request.consistency.level is Level.SESSION:
         return walk, _TAKE_POSITIONS
-    return _arrive(walk)
+    return _arrive(walk, known)
 
 
 def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
@@ -262,10 +275,10 @@ def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
     return not (same_run and same_owner and was.barred == now.barred and was.allowed is now.allowed)
 
 
-def _arrive(walk: Walk) -> tuple[Walk, Step]:
+def _arrive(walk: Walk, known: Known) -> tuple[Walk, Step]:
     decision = walk.decision
     if decision.index != walk.held:
-        return _go(walk)
+        return _go(walk, known)
     if decision.outcome is Outcome.USE:
         return walk, _USE
     request = replace(walk.request, wait_until=decision.until, fresh=walk.request.fresh | {walk.held})
@@ -276,9 +289,9 @@ def _still_waiting(walk: Walk, known: Known) -> tuple[Walk, Step]:
     walk = _anew(walk, walk.request, known)
     decision = walk.decision
     if decision.outcome is not Outcome.WAIT or decision.index != walk.held:
-        return _arrive(replace(walk, waiting=False))
+        return _arrive(replace(walk, waiting=False), known)
     left = walk.until - known.now()
     if left <= 0.0:
         request = replace(walk.request, waited=walk.request.waited | {walk.held})
-        return _arrive(_anew(replace(walk, waiting=False), request, known))
+        return _arrive(_anew(replace(walk, waiting=False), request, known), known)
     return replace(walk, poll=min(2.0 * walk.poll, LONGEST_POLL)), Pause(min(walk.poll, left))

@@ -68,9 +68,14 @@ class Servers:
         )
         self.wanted: tuple[Entry, ...] = chance.choice(((), (Entry("h1", 1, 40),), (Entry("h1", 1, 90),)))
         self.elsewhere = chance.random() < 0.3
+        self.asked: set[int] = set()
         for index in range(3):
             if chance.random() < 0.7:
                 self.take_in(index, self.answer(index))
+                self.asked |= {index} if chance.random() < 0.8 else set()  # or long ago: the process slept since
+
+    def met(self, index: int) -> bool:
+        return self.asked | {index} == {0, 1, 2}
 
     def answer(self, index: int) -> Observation:
         self.at += 0.001
@@ -124,6 +129,7 @@ def play(seed: int, request: Request) -> list[tuple[Walk, Step]]:
             case Refresh():
                 refreshes += 1
                 for index in range(3):
+                    servers.asked.add(index)  # it answers, or it fails
                     if not servers.dead[index]:
                         servers.take_in(index, servers.answer(index))
                 event = Asked()
@@ -142,7 +148,9 @@ def play(seed: int, request: Request) -> list[tuple[Walk, Step]]:
                     event = Asked()
             case Use():
                 assert told_by is not None and refreshes <= 1
-                assert walk.decision.outcome is Outcome.USE and walk.decision.index == walk.held, "rule 3"
+                assert walk.decision.outcome is Outcome.USE and walk.decision.index == walk.held, "rule 4"
+                if request.kind is Kind.WRITE or request.consistency is STRONG:
+                    assert servers.met(walk.held), "rule 3"
                 if request.consistency is SESSION and walk.held and walk.request.kind is Kind.READ:
                     known = servers.snapshot.endpoints[walk.held].observation
                     assert known is not None
@@ -178,7 +186,7 @@ def test_each_step_of_the_table_is_taken() -> None:
 
 def known(**changes: Any) -> Servers:
     servers = Servers(random.Random(0))
-    servers.dead, servers.wanted, servers.elsewhere = [False] * 3, (), False
+    servers.dead, servers.wanted, servers.elsewhere, servers.asked = [False] * 3, (), False, {0, 1, 2}
     for index in range(3):
         servers.take_in(index, servers.answer(index))
     for name, value in changes.items():
