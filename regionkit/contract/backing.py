@@ -75,7 +75,11 @@ class Backing(Protocol):
         covers: Stamp | None = None,
         deadline: Deadline,
     ) -> AbstractAsyncContextManager[Unit]:
-        """Reads on a copy that is proved to cover `covers`; with SESSION and none, on any allowed copy."""
+        """Reads at `consistency`. With `covers` only on a copy that is proved to have it; EVENTUAL is SESSION then.
+
+        Raises:
+            UsageError: `covers` with BOUNDED, which asks for another proof.
+        """
         ...
 
     def owner(self, key: str | None = None, *, deadline: Deadline) -> Owner:

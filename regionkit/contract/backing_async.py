@@ -74,7 +74,11 @@ class AsyncBacking(Protocol):
         covers: Stamp | None = None,
         deadline: Deadline,
     ) -> AbstractAsyncContextManager[AsyncUnit]:
-        """Reads on a copy that is proved to cover `covers`; with SESSION and none, on any allowed copy."""
+        """Reads at `consistency`. With `covers` only on a copy that is proved to have it; EVENTUAL is SESSION then.
+
+        Raises:
+            UsageError: `covers` with BOUNDED, which asks for another proof.
+        """
         ...
 
     async def owner(self, key: str | None = None, *, deadline: Deadline) -> Owner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from regionkit.core.deadline import FOREVER
 from regionkit.facts.position import Position
 
 __all__ = ["NOTHING", "BlockProgress", "Progress"]
@@ -43,6 +44,16 @@ class Progress(Protocol):
         ...
 
     @property
+    def had(self) -> float:
+        """Seconds that the server had for the last answer that was waited for, at most; FOREVER where nobody counts."""
+        ...
+
+    @property
+    def undone(self) -> bool:
+        """Its transaction was rolled back, by the block itself or by the server, so that what was done before is not there."""
+        ...
+
+    @property
     def warning(self) -> str:
         """What the server warned of at the commit; "" for nothing."""
         ...
@@ -51,7 +62,7 @@ class Progress(Protocol):
 class BlockProgress:
     """A `Progress` for handles that count themselves. Not shared between threads or tasks."""
 
-    __slots__ = ("commits", "expired", "implicit", "position", "unknown", "used", "warning")
+    __slots__ = ("commits", "expired", "had", "implicit", "position", "undone", "unknown", "used", "warning")
 
     def __init__(self) -> None:
         self.used = False
@@ -60,6 +71,8 @@ class BlockProgress:
         self.implicit = False
         self.expired = False
         self.unknown = False
+        self.undone = False
+        self.had = FOREVER
         self.warning = ""
 
 

@@ -64,5 +64,5 @@ class AsyncUnit(Protocol):
         ...
 
     def on_outcome(self, hear: Callable[[Committed], None]) -> None:
-        """Call `hear` once, with what became of the unit."""
+        """Call `hear` once, with what became of the unit; at once where it has ended. A unit that did not open is a "no"."""
         ...

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Flag", "Lock", "Slots", "Task", "caller", "gather", "owner", "sleep", "spawn"]
+__all__ = ["STOP_WAIT", "Flag", "Lock", "Slots", "Task", "caller", "gather", "owner", "sleep", "spawn", "stray"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,11 @@ def owner() -> object:
 def caller() -> object:
     """Where this code runs: the current thread."""
     return threading.get_ident()
+
+
+def stray(error: BaseException) -> bool:
+    """Whether a cancellation is not this thread's own: threads are not cancelled."""
+    return False
 
 
 def sleep(seconds: float) -> None:
@@ -114,10 +119,10 @@ class Task:
         if self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
-    def stop(self) -> None:
-        """Wait a moment until it has ended; the caller has told it to."""
+    def stop(self, seconds: float = STOP_WAIT) -> None:
+        """Wait at most `seconds` until it has ended; the caller has told it to."""
         if self._thread is not threading.current_thread():
-            self._thread.join(STOP_WAIT)
+            self._thread.join(seconds)
 
 
 def spawn(name: str, run: Callable[[], None]) -> Task:

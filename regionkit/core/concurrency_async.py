@@ -9,9 +9,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["AsyncFlag", "AsyncLock", "AsyncSlots", "AsyncTask", "acaller", "agather", "aowner", "asleep", "spawn_async"]
+__all__ = [
+    "STOP_WAIT",
+    "AsyncFlag",
+    "AsyncLock",
+    "AsyncSlots",
+    "AsyncTask",
+    "acaller",
+    "agather",
+    "aowner",
+    "asleep",
+    "astray",
+    "spawn_async",
+]
 
 T = TypeVar("T")
+
+STOP_WAIT = 0.2
+"""How long `AsyncTask.stop` waits for a task that was cancelled, seconds: one that goes on all the same is left behind."""
 
 AsyncLock = asyncio.Lock
 """A lock to hold over I/O."""
@@ -25,6 +40,14 @@ def aowner() -> object:
 def acaller() -> object:
     """Where this code runs: the current task."""
     return asyncio.current_task()
+
+
+def astray(error: BaseException) -> bool:
+    """Whether a cancellation is not this task's own: something that it waited for was cancelled."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
 
 
 async def asleep(seconds: float) -> None:
@@ -114,11 +137,11 @@ class AsyncTask:
         if self._task is not asyncio.current_task() and not self._task.done():
             await asyncio.wait({self._task}, timeout=seconds)
 
-    async def stop(self) -> None:
-        """Cancel and wait until it has ended."""
-        if self._task is not asyncio.current_task():
+    async def stop(self, seconds: float = STOP_WAIT) -> None:
+        """Cancel, and wait at most `seconds` until it has ended; one that holds on to its cancellation is left behind."""
+        if self._task is not asyncio.current_task() and not self._task.done():
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=seconds)
 
 
 def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:

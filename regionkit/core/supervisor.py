@@ -5,21 +5,25 @@
 2. A round that raises is told (`on_error`), and the next one follows after a back-off that doubles up to `LONGEST_BACK_OFF`;
    a round that goes well resets it.
 3. Pauses are jittered by a tenth either way, so that many processes do not come in one instant.
-4. `stop` lets a round that is under way end within its bound, and leaves one behind that does not. No job keeps the process
+4. A cancellation that strikes inside of a round, and is not the job's own, is an error of the round. One of `on_error` is logged.
+5. `stop` lets a round that is under way end within its bound, and leaves one behind that does not. No job keeps the process
    alive.
-5. After a fork the parent's jobs are forgotten, never stopped: they run in the parent.
+6. After a fork the parent's jobs are forgotten, never stopped: they run in the parent.
 """
 
 from __future__ import annotations
 
+import logging
 import random
+import threading
 from collections.abc import Callable
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency import Flag, Task, spawn
+from regionkit.core.concurrency import STOP_WAIT, Flag, Task, spawn, stray
 
 __all__ = ["FIRST_BACK_OFF", "LONGEST_BACK_OFF", "STOP_WITHIN", "Supervisor"]
 
+LOG = logging.getLogger("regionkit.jobs")
 FIRST_BACK_OFF = 0.5
 """Seconds after a first error of a job's own: long enough not to spin, short enough not to be missed."""
 LONGEST_BACK_OFF = 30.0
@@ -36,6 +40,7 @@ class Supervisor:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
+        self._starting = threading.Lock()
         self._stopping = Flag()
         self._tasks: dict[str, Task] = {}
 
@@ -48,41 +53,57 @@ class Supervisor:
         self,
         name: str,
         run: Round,
-        on_error: Callable[[Exception], None],
+        on_error: Callable[[BaseException], None],
         *,
         longest_back_off: float = LONGEST_BACK_OFF,
     ) -> None:
         """Run `run` again and again in the background. A job of that name that runs already stays."""
-        if name not in self._tasks:
-            stopping = self._stopping
-            self._tasks[name] = spawn(f"regionkit {name}", lambda: _job(run, on_error, stopping, longest_back_off))
+        with self._starting:
+            if name in self._tasks:
+                return
+            stopping, tasks = self._stopping, self._tasks
+
+            def job() -> None:
+                try:
+                    _job(run, on_error, stopping, longest_back_off)
+                finally:
+                    with self._starting:  # a job of that name may be started again
+                        tasks.pop(name, None)
+
+            tasks[name] = spawn(f"regionkit {name}", job)
 
     def stop(self, within: float = STOP_WITHIN) -> None:
         """End all jobs: those that are pausing at once, others when their round is over or `within` seconds are."""
-        self._stopping.set()
-        tasks, self._tasks = list(self._tasks.values()), {}
-        until = self._clock.monotonic() + within
-        for task in tasks:
-            task.ended(max(0.0, until - self._clock.monotonic()))
-        for task in tasks:
-            task.stop()
-        self._stopping = Flag()
+        with self._starting:  # a job that is started from here on is another set's
+            stopping, self._stopping = self._stopping, Flag()
+            tasks, self._tasks = list(self._tasks.values()), {}
+        stopping.set()
+        for seconds, end in ((within, Task.ended), (STOP_WAIT, Task.stop)):
+            until = self._clock.monotonic() + seconds
+            for task in tasks:
+                end(task, max(0.0, until - self._clock.monotonic()))
 
     def renew(self) -> None:
         """After a fork: the parent's jobs are not ours."""
+        self._starting = threading.Lock()
         self._tasks = {}
         self._stopping = Flag()
 
 
-def _job(run: Round, on_error: Callable[[Exception], None], stopping: Flag, longest: float) -> None:
+def _job(run: Round, on_error: Callable[[BaseException], None], stopping: Flag, longest: float) -> None:
     chance, first = random.Random(), min(FIRST_BACK_OFF, longest)
     back_off = first
     while not stopping.is_set():
         pause: float | None
         try:
             pause, back_off = run(), first
-        except Exception as error:
-            on_error(error)
+        except BaseException as error:
+            if not (isinstance(error, Exception) or stray(error)):
+                raise
+            try:
+                on_error(error)
+            except Exception:
+                LOG.exception("what is told of a failed round raised")
             pause, back_off = back_off, min(2.0 * back_off, longest)
         if pause is None:
             return

@@ -40,6 +40,7 @@ class Acquisition:
     """The part of a block that gets its connection; to a walk, what is known. See `Block`."""
 
     __slots__ = (
+        "_acquired_at",
         "_attempts",
         "_began",
         "_bookmark",
@@ -89,7 +90,7 @@ class Acquisition:
         self._handle: Handle | None = None
         self._request: Request | None = None
         self._counted = -1
-        self._began = self._started = 0.0
+        self._began = self._started = self._acquired_at = 0.0
         self.deadline: Deadline | None = None
         self.decision: Decision | None = None
 
@@ -169,6 +170,7 @@ class Acquisition:
         assert checkout is not None
         self.decision = walk.decision
         self._note(walk.held, self._try(), "ok", self._started)
+        self._acquired_at = self.now()
         self.store.state.began(walk.held)
         self._counted = walk.held
         self._keep_bounded(checkout, walk.decision, walk.held)
@@ -246,12 +248,13 @@ class Acquisition:
         state, index = self.store.state, walk.held
         self._note(index, self._try(), type(error).__name__, self._started)
         assert self.deadline is not None
-        patient = self.deadline.timeout >= self.store.profile.probe_timeout  # less says nothing about the server
-        if not isinstance(error, DeadlineExceeded) or (error.blames_endpoint and patient):
+        silent = isinstance(error, DeadlineExceeded)
+        if not isinstance(error, DeadlineExceeded) or error.blames_endpoint:
             state.began(index)  # a call of its window, though no block came of it
             state.ended(index)
             region = self.snapshot.endpoints[index].region
-            state.failed(index, self.kind, getattr(error, "cause", "") or f"{type(error).__name__} at {region}")
+            reason = getattr(error, "cause", "") or f"{type(error).__name__} at {region}"
+            state.failed(index, self.kind, reason, since=self._started, silent=silent)
             self.store.lost(index)
         return steps.Lost(error, self.deadline.remaining() <= 0.0)
 

@@ -24,9 +24,9 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.ids import uuid7
 from regionkit.core.tables import Table
-from regionkit.errors import RegionKitError, RegionUnavailable
+from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
-from regionkit.facts.consistency import ON_STALE, SESSION, Consistency
+from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.position import Position, as_position
 from regionkit.facts.record import Record
@@ -63,11 +63,19 @@ class StoreUnit:
         self._session = SessionState(EMPTY, signed=True)
         self._block: Block[Any] | None = None
         self._hearing: list[Callable[[Committed], None]] = []
+        self._outcome: Committed | None = None
         self._stamp: Stamp | None = None
         self.native: Any = None
         self.atomic = False
 
     def __enter__(self) -> StoreUnit:
+        try:
+            return self._entered()
+        except BaseException:
+            self._tell("no")
+            raise
+
+    def _entered(self) -> StoreUnit:
         store = self._backing.shard(self._key, self._deadline)
         if self._covers is not None:
             stamp = self._covers
@@ -77,7 +85,11 @@ class StoreUnit:
         block: Block[Any] = Block(self._session, store, request_class, left, self._options.mode, key=self._key or "")
         self._block = block
         self.native = block.__enter__()
-        block.connected()
+        try:
+            block.connected()
+        except BaseException as error:
+            block.__exit__(type(error), error, error.__traceback__)
+            raise
         handle = block.handle
         if handle is not None and handle.native is not None:
             self.native = handle.native
@@ -92,40 +104,61 @@ class StoreUnit:
         try:
             block.__exit__(kind, error, traceback)
         except BaseException as raised:
-            self._tell(self._committed(raised))
+            self._tell(self._committed(raised, own=raised is not error))
             raise
-        if written:
-            self._stamp_of_write(block)
-        self._tell("unknown" if block.progress.unknown else "yes")
+        undone = block.progress.undone and not block.progress.commits
+        try:
+            if written and not undone:
+                self._stamp_of_write(block)
+        finally:
+            self._tell("unknown" if block.progress.unknown else "no" if undone else "yes")
 
     def _stamp_of_write(self, block: Block[Any]) -> None:
         """The bookmark of the unit's session says where it wrote; a question to the same run of the owner at most."""
-        self._session.take_positions(block.store)
+        self._session.take_positions(block.store, within=max(0.0, self._deadline.remaining()))
         entries = self._session.entries(block.store)
         if len(entries) == 1 and entries[0].position is not None:
             entry = entries[0]
             assert entry.position is not None
             self._stamp = Stamp(entry.history, entry.epoch, entry.position)
 
-    def _committed(self, error: BaseException) -> Committed:
+    def _committed(self, error: BaseException, *, own: bool) -> Committed:
+        """`own`: the block's end raised it; one that passed through it may speak of something else."""
         progress = self._opened().progress
-        if progress.unknown or getattr(error, "committed", "no") == "unknown":
+        said = error.committed if own and isinstance(error, RegionKitError) else "no"
+        if progress.unknown or said == "unknown":
             return "unknown"
-        if isinstance(error, RegionKitError) and error.committed == "yes":
+        if said == "yes":
             return "yes"
         return "unknown" if progress.commits or progress.implicit else "no"
 
     def _tell(self, outcome: Committed) -> None:
+        self._outcome = outcome
         hearing, self._hearing = self._hearing, []
+        stop: BaseException | None = None
         for hear in hearing:
             try:
                 hear(outcome)
             except Exception:
                 LOG.exception("what listens to the outcome of a unit raised")
+            except BaseException as error:  # an exit: the others hear of it first
+                stop = error
+        if stop is not None:
+            raise stop
 
     def _opened(self) -> Block[Any]:
         assert self._block is not None, "a unit is used inside its `with`"
         return self._block
+
+    @property
+    def source(self) -> str:
+        """The store, or the part of it, that the unit is of."""
+        return self._opened().store.source
+
+    @property
+    def namespace(self) -> str:
+        """Of its backing."""
+        return self._backing.namespace
 
     @property
     def owner(self) -> Owner:
@@ -162,8 +195,10 @@ class StoreUnit:
         handle.hold(why)
 
     def on_outcome(self, hear: Callable[[Committed], None]) -> None:
-        """Call `hear` once, with what became of the unit. One that raises is logged."""
+        """Call `hear` once, with what became of the unit; at once where it has ended. One that raises is logged."""
         self._hearing.append(hear)
+        if self._outcome is not None:
+            self._tell(self._outcome)
 
 
 class StoreBacking:
@@ -202,7 +237,19 @@ class StoreBacking:
         deadline: Deadline,
         core: bool = False,
     ) -> StoreUnit:
-        """Reads on a copy that is proved to cover `covers`; with SESSION and none, on any allowed copy."""
+        """Reads at `consistency`. With `covers` only on a copy that is proved to have it; EVENTUAL is SESSION then.
+
+        Raises:
+            UsageError: `covers` with BOUNDED, which asks for another proof.
+        """
+        if covers is not None and consistency.level is Level.BOUNDED:
+            raise UsageError(
+                "a read asks for a stamp and for a bound at once.",
+                why="a copy is proved by the position that it has reached, or by its age.",
+                fix="leave consistency= out: what the stamp covers is seen.",
+            )
+        if covers is not None and consistency.level is Level.EVENTUAL:
+            consistency = SESSION
         options = CallOptions(Kind.READ, BlockMode(core=core, consistency=consistency), ON_STALE)
         return StoreUnit(self, options, key, covers, deadline)
 
@@ -284,7 +331,16 @@ class _OwnersRecords:
         self, deadline: Deadline, record: Record, *, expected: int, lasts: float | None = None, within: Any = None
     ) -> Record | None:
         """Put `record` where the version is `expected`; the record that stands then. `within`: an open unit."""
-        native = within.native if isinstance(within, StoreUnit) else within
+        native = within
+        if isinstance(within, StoreUnit):
+            native = within.native
+            store = self._backing.shard(self._key, deadline)
+            if within.source != store.source or within.namespace != self._backing.namespace:
+                raise UsageError(
+                    f"a record of {store.source!r} within a unit of {within.source!r}.",
+                    why="they would not commit together: the unit's transaction is another database's, or another namespace's.",
+                    fix="use the backing that the unit was taken from.",
+                )
         records = self._records(deadline)
         return records.put(deadline, record, expected=expected, lasts=lasts, within=native)
 

@@ -136,7 +136,11 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
                 raise
         if self._blames(translated):
             assert self.decision is not None
-            self.store.state.failed(self.decision.index, self.kind, type(translated).__name__)
+            silent = isinstance(translated, DeadlineExceeded)
+            reason, had = type(translated).__name__, self.progress.had
+            self.store.state.failed(
+                self.decision.index, self.kind, reason, since=self._acquired_at, silent=silent, had=had
+            )
             self.store.lost(self.decision.index)
         if partially_committed and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
             translated = self._unknown(error, "it failed after a part of it had been committed (db.commit(), or DDL).")
@@ -148,11 +152,11 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         raise error
 
     def _blames(self, error: BaseException) -> bool:
-        """Whether an error speaks against the endpoint: it was lost, or silent for as long as a probe may take."""
+        """Whether an error is of the endpoint: it was lost, or silent until the deadline."""
         if self._checkout is None or self.deadline is None:
             return False
         if isinstance(error, DeadlineExceeded):
-            return self.progress.expired and self.deadline.timeout >= self.store.profile.probe_timeout
+            return self.progress.expired
         return isinstance(error, RegionUnavailable)
 
     def _of_server(self, error: BaseException) -> bool:

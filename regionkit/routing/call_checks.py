@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from regionkit.core.deadline import LONGEST_TIMEOUT
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.consistency import Consistency
 from regionkit.facts.request import Kind
@@ -23,9 +24,6 @@ __all__ = [
     "check_timeout",
     "check_work",
 ]
-
-LONGEST_TIMEOUT = 86_400.0
-"""Longest timeout of a call, seconds: a day; what runs longer is a batch of calls."""
 
 
 def check_consistency(consistency: object) -> None:

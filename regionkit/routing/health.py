@@ -11,6 +11,16 @@
 | HALF_OPEN | probe failed                             | OPEN, twice as long, at most `open_longest` |
 | any       | application error                        | unchanged: it says nothing about the endpoint |
 
+Whose fault a failure is (`speaks_against`):
+
+| what happened                                        | the server had               | counts |
+|------------------------------------------------------|------------------------------|--------|
+| it broke or refused a connection                     | any time                     | yes    |
+| it was silent until the call's deadline              | its budget of time, or more  | yes    |
+|                                                      | less: the call came too late | no     |
+| either, on a connection older than the last failure that counted | any time         | no: it is the same event |
+| a wait for a permit, a look-up elsewhere             | was not asked                | no     |
+
 OPEN and HALF_OPEN admit no traffic, only probes. Lengths are jittered by a tenth either way, by the caller's random
 number in [0, 1), so that many processes do not come back in one instant.
 """
@@ -23,7 +33,7 @@ import msgspec
 
 from regionkit.topology import Profile
 
-__all__ = ["Breaker", "BreakerState", "after_probe", "failed", "succeeded"]
+__all__ = ["Breaker", "BreakerState", "after_probe", "failed", "speaks_against", "succeeded"]
 
 
 class BreakerState(StrEnum):
@@ -52,6 +62,19 @@ class Breaker(msgspec.Struct, frozen=True, gc=False):
     def admits(self) -> bool:
         """Whether traffic may pass."""
         return self.state is BreakerState.CLOSED
+
+
+def speaks_against(*, silent: bool, had: float, budget: float, since: float, counted_at: float) -> bool:
+    """Whether a failure speaks against the endpoint, by the table above.
+
+    Args:
+        silent: it did not answer; else it broke or refused the connection.
+        had: seconds that it had for the answer.
+        budget: seconds that it may take.
+        since: when the connection was taken, or began to be made.
+        counted_at: when a failure of this endpoint counted last.
+    """
+    return since > counted_at and (not silent or had >= budget)
 
 
 def succeeded(breaker: Breaker) -> Breaker:

@@ -76,7 +76,7 @@ class _Watch:
         await self._sweep(observation)
         return self._store.profile.sample_every
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """A round raised something unexpected."""
         region = self._store.state.snapshot.endpoints[self._index].region
         self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))

@@ -4,7 +4,7 @@
 Not shared between threads or tasks. Its bookmark carries it to other processes.
 
 Reads are monotonic: the session stays on the replica that it read, as long as that is the same run of the server; before
-it moves, and before it gives out its bookmark, it takes that replica's position (memory_async.py).
+it moves, and before it gives out its bookmark, it takes that replica's position (session_state_async.py).
 """
 
 from __future__ import annotations

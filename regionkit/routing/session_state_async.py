@@ -16,7 +16,7 @@ import msgspec
 
 from regionkit.core.concurrency_async import acaller
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.errors import UsageError
+from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
 from regionkit.facts.request import Kind
 from regionkit.routing.decision import Decision
@@ -190,7 +190,7 @@ async def _entry_of(store: AsyncRoutedStore, index: int, read: _UntakenRead, wit
     known = store.state.snapshot.endpoints[index].observation
     later = store.state.snapshot.leaderless or (known is not None and known.sent_at > read.at)
     if known is None or known.incarnation != read.incarnation or not later:
-        deadline = Deadline(store.clock, min(store.profile.probe_timeout, within))
+        deadline, began = Deadline(store.clock, min(store.profile.probe_timeout, within)), store.clock.monotonic()
         try:
             checkout = await store.backend(index).check_out(Kind.READ, deadline, deadline.timeout)
             try:
@@ -198,7 +198,9 @@ async def _entry_of(store: AsyncRoutedStore, index: int, read: _UntakenRead, wit
             finally:
                 await checkout.release()
         except Exception as error:
-            store.state.failed(index, Kind.READ, f"{type(error).__name__} while taking a position")
+            silent = isinstance(error, DeadlineExceeded)
+            reason = f"{type(error).__name__} while taking a position"
+            store.state.failed(index, Kind.READ, reason, since=began, silent=silent)
             return OWNER_ONLY
         if known.incarnation != read.incarnation:
             store.take_in(index, known)

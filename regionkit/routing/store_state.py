@@ -22,7 +22,7 @@ from regionkit.facts.position import Position, as_position, extended, reaches
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import Decision, decide
 from regionkit.routing.events import BreakerChanged, RoleChanged
-from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, succeeded
+from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, speaks_against, succeeded
 from regionkit.routing.snapshot import EndpointState, Snapshot, adopted, observe, replaced
 from regionkit.routing.staleness import Ring, Sample
 from regionkit.topology import Profile, Role, Shard, Store
@@ -88,6 +88,7 @@ class StoreState:
             (i, use): 0 for i in range(count) for use in Kind
         }  # calls when the window of a breaker began
         self._breakers = {(i, use): Breaker() for i in range(count) for use in Kind}
+        self._counted_at = {(i, use): NEVER for i in range(count) for use in Kind}
         self.snapshot = Snapshot(
             store=store.name,
             local=local,
@@ -190,12 +191,27 @@ class StoreState:
             with self._lock:
                 self._breakers[index, use] = succeeded(self._breakers[index, use])
 
-    def failed(self, index: int, use: Kind, reason: str) -> None:
-        """A connection failed or a deadline passed on an endpoint; never an application's error."""
+    def failed(self, index: int, use: Kind, reason: str, *, since: float, silent: bool, had: float = FOREVER) -> None:
+        """A connection failed or a deadline passed on an endpoint; never an application's error.
+
+        Args:
+            index: of the endpoint.
+            use: reads or writes.
+            reason: in a few words.
+            since: when the call took its connection, or began to make it.
+            silent: the server did not answer in time; else it broke or refused the connection.
+            had: seconds that it had for that answer, where that is known better than by `since`.
+        """
         if not self._breaks:
             return
         now = self._clock.monotonic()
         with self._lock:
+            rtt = self.snapshot.endpoints[index].rtt or 0.0
+            budget, counted_at = self.profile.probe_timeout + rtt, self._counted_at[index, use]
+            had = min(had, now - since)
+            if not speaks_against(silent=silent, had=had, budget=budget, since=since, counted_at=counted_at):
+                return
+            self._counted_at[index, use] = now
             breaker = self._breakers[index, use]
             if now - breaker.window_start > self.profile.trip_window:
                 self._calls_before[index, use] = self._calls[index] - 1

@@ -17,8 +17,15 @@ from regionkit.core import concurrency, concurrency_async
 from regionkit.core.concurrency import Flag, Slots, Task
 from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, AsyncTask
 
-NAMES = {"AsyncFlag": "Flag", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
-NAMES |= {"agather": "gather", "aowner": "owner", "acaller": "caller", "asleep": "sleep", "spawn_async": "spawn"}
+NAMES = {"STOP_WAIT": "STOP_WAIT", "AsyncFlag": "Flag", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
+NAMES |= {
+    "agather": "gather",
+    "aowner": "owner",
+    "acaller": "caller",
+    "asleep": "sleep",
+    "astray": "stray",
+    "spawn_async": "spawn",
+}
 
 SYNC = {
     "Flag": Flag,

@@ -155,3 +155,44 @@ def test_it_starts_again_after_its_end_and_after_a_fork() -> None:
     parents.set()
     for task in tasks.values():
         task.stop()
+
+
+def test_what_is_told_of_an_error_may_raise_itself() -> None:
+    """It is logged, and the job goes on."""
+    jobs, job = Supervisor(), Job(ValueError("a round"), 0.001)
+
+    def raises(error: BaseException) -> None:
+        raise LookupError("who listens")
+
+    jobs.start("job", job.round, raises, longest_back_off=0.01)
+    reached(job, 5)
+    jobs.stop()
+
+
+def test_a_job_that_is_done_may_be_started_again() -> None:
+    """Its name is free."""
+    jobs, once, often = Supervisor(), Job(None), Job(0.001)
+    jobs.start("job", once.round, once.errors.append)
+    end = time.monotonic() + PATIENCE
+    while jobs.running:
+        assert time.monotonic() < end
+        sleep(0.002)
+    jobs.start("job", often.round, often.errors.append)
+    reached(often, 3)
+    jobs.stop()
+
+
+def test_stopping_many_that_hang_takes_no_longer_than_one() -> None:
+    """The bound is the call's, not each job's."""
+    jobs, hangs = Supervisor(), Flag()
+
+    def hang() -> None:
+        hangs.wait(PATIENCE)
+
+    for number in range(8):
+        jobs.start(str(number), hang, lambda error: None)  # type: ignore[arg-type]
+    sleep(0.05)
+    began = time.monotonic()
+    jobs.stop(within=0.1)
+    assert time.monotonic() - began < 8 * 0.2
+    hangs.set()

@@ -154,3 +154,44 @@ async def test_it_starts_again_after_its_end_and_after_a_fork() -> None:
     parents.set()
     for task in tasks.values():
         await task.stop()
+
+
+async def test_what_is_told_of_an_error_may_raise_itself() -> None:
+    """It is logged, and the job goes on."""
+    jobs, job = AsyncSupervisor(), Job(ValueError("a round"), 0.001)
+
+    def raises(error: BaseException) -> None:
+        raise LookupError("who listens")
+
+    jobs.start("job", job.round, raises, longest_back_off=0.01)
+    await reached(job, 5)
+    await jobs.stop()
+
+
+async def test_a_job_that_is_done_may_be_started_again() -> None:
+    """Its name is free."""
+    jobs, once, often = AsyncSupervisor(), Job(None), Job(0.001)
+    jobs.start("job", once.round, once.errors.append)
+    end = time.monotonic() + PATIENCE
+    while jobs.running:
+        assert time.monotonic() < end
+        await asleep(0.002)
+    jobs.start("job", often.round, often.errors.append)
+    await reached(often, 3)
+    await jobs.stop()
+
+
+async def test_stopping_many_that_hang_takes_no_longer_than_one() -> None:
+    """The bound is the call's, not each job's."""
+    jobs, hangs = AsyncSupervisor(), AsyncFlag()
+
+    async def hang() -> None:
+        await hangs.wait(PATIENCE)
+
+    for number in range(8):
+        jobs.start(str(number), hang, lambda error: None)  # type: ignore[arg-type]
+    await asleep(0.05)
+    began = time.monotonic()
+    await jobs.stop(within=0.1)
+    assert time.monotonic() - began < 8 * 0.2
+    hangs.set()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, succeeded
+from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, speaks_against, succeeded
 from regionkit.topology import PROFILES
 
 PROFILE = replace(PROFILES["balanced"], half_open_probes=2)
@@ -126,3 +127,20 @@ def test_a_slow_leak_of_failures_trips_by_share() -> None:
         assert breaker.state is CLOSED
     assert failed(breaker, PROFILE, 101.1, 11, "slow", 0.5).state is OPEN
     assert failed(breaker, PROFILE, 106.0, 11, "slow", 0.5).state is CLOSED, "the window is over"
+
+
+@pytest.mark.parametrize(
+    ("silent", "had", "since", "counts"),
+    [
+        (False, 0.0, 10.0, True),  # it broke the connection at once
+        (True, 0.5, 10.0, True),  # its whole budget, and not a word
+        (True, 0.49, 10.0, False),  # the call came too late for an answer
+        (False, 9.0, 5.0, False),  # seven others felt the same reset
+        (True, 9.0, 4.0, False),
+    ],
+)
+def test_a_failure_counts_for_what_the_server_did_in_the_time_that_it_had(
+    silent: bool, had: float, since: float, counts: bool
+) -> None:
+    """The table of whose fault it is; the last failure that counted was at 5."""
+    assert speaks_against(silent=silent, had=had, budget=0.5, since=since, counted_at=5.0) is counts

@@ -25,6 +25,9 @@ from regionkit.topology import PROFILES
 
 from .worlds import PRIMARY, REPLICA, chain, store_of, told
 
+LATER = FOREVER
+"""A connection that was taken after every failure before it."""
+
 H1, H12 = chain("h1"), chain("h1", "h2")
 
 
@@ -86,7 +89,7 @@ def test_the_memo_never_differs_from_a_new_decision() -> None:
             role = PRIMARY if i == 0 else REPLICA
             store.observe(i, told(role, H1, random.randint(40, 60), at=clock.monotonic(), rtt=random.random() / 10))
         elif step == 1:
-            store.failed(i, random.choice(list(Kind)), "broken")
+            store.failed(i, random.choice(list(Kind)), "broken", since=LATER, silent=False)
         elif step == 2:
             store.probed(i, random.random() < 0.8, "no answer")
         else:
@@ -178,18 +181,18 @@ def test_failures_are_weighed_against_calls_of_the_same_window() -> None:
             store.ended(0)
 
     calls(1)
-    store.failed(0, Kind.READ, "x")  # the window of reads begins
+    store.failed(0, Kind.READ, "x", since=LATER, silent=False)  # the window of reads begins
     clock.advance(3.0)
     for _ in range(4):  # the window of writes begins: 4 of 40 fail
         calls(10)
-        store.failed(0, Kind.WRITE, "x")
+        store.failed(0, Kind.WRITE, "x", since=LATER, silent=False)
     clock.advance(2.1)
-    store.failed(0, Kind.READ, "x")  # a new window of reads
+    store.failed(0, Kind.READ, "x", since=LATER, silent=False)  # a new window of reads
     calls(9)
-    store.failed(0, Kind.WRITE, "x")  # 5 of 49 failed, by no means half
+    store.failed(0, Kind.WRITE, "x", since=LATER, silent=False)  # 5 of 49 failed, by no means half
     assert store.breaker(0, Kind.WRITE).state is BreakerState.CLOSED
     for _ in range(50):
-        store.failed(0, Kind.WRITE, "x")
+        store.failed(0, Kind.WRITE, "x", since=LATER, silent=False)
     assert store.breaker(0, Kind.WRITE).state is BreakerState.OPEN
 
 
@@ -244,7 +247,7 @@ def test_threads() -> None:
                 i = random.randrange(3)
                 store.observe(i, told(PRIMARY if i == 0 else REPLICA, H1, n, at=2000.0 + n))
                 store.probed(i, True)
-                store.failed(i, Kind.READ, "x")
+                store.failed(i, Kind.READ, "x", since=LATER, silent=False)
                 store.succeeded(i, Kind.READ)
                 assert store.route(shared).snapshot.store == "orders"
         except BaseException as error:
@@ -274,3 +277,15 @@ def test_adopt_forgets_samples() -> None:
     clock.advance(0.1)
     store.observe(1, told(REPLICA, H1, 50, at=clock.monotonic()))
     assert store.snapshot.lineage == H12 and store.snapshot.endpoints[1].fresh_at is None
+
+
+def test_one_reset_that_many_calls_felt_is_one_failure() -> None:
+    """Their connections were older than the failure that counted; a new connection that breaks counts again."""
+    store, clock, _ = store_of()
+    before = clock.monotonic() - 1.0
+    for _ in range(8):
+        store.failed(0, Kind.READ, "reset", since=before, silent=False)
+    assert store.breaker(0, Kind.READ).errors == 1
+    for _ in range(PROFILES["balanced"].trip_errors):
+        store.failed(0, Kind.READ, "reset", since=LATER, silent=False)
+    assert store.breaker(0, Kind.READ).state is BreakerState.OPEN

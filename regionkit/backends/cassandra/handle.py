@@ -27,6 +27,7 @@ from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
+from regionkit.core.deadline import FOREVER
 from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.consistency import Level
 from regionkit.facts.position import Levels, LevelsReached
@@ -74,8 +75,10 @@ class CassandraHandle:
         "_stamp",
         "commits",
         "expired",
+        "had",
         "implicit",
         "native",
+        "undone",
         "unknown",
         "warning",
     )
@@ -100,7 +103,8 @@ class CassandraHandle:
         self.commits = 0
         self.unknown = False
         self.expired = False
-        self.implicit = False
+        self.implicit = self.undone = False
+        self.had = FOREVER
         self.warning = ""
         self.native: Any = CassandraSession(self)
 

@@ -26,6 +26,7 @@ from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
+from regionkit.core.deadline import FOREVER
 from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.consistency import Level
 from regionkit.facts.position import Levels, LevelsReached
@@ -73,8 +74,10 @@ class AsyncCassandraHandle:
         "_stamp",
         "commits",
         "expired",
+        "had",
         "implicit",
         "native",
+        "undone",
         "unknown",
         "warning",
     )
@@ -99,7 +102,8 @@ class AsyncCassandraHandle:
         self.commits = 0
         self.unknown = False
         self.expired = False
-        self.implicit = False
+        self.implicit = self.undone = False
+        self.had = FOREVER
         self.warning = ""
         self.native: Any = AsyncCassandraSession(self)
 

@@ -52,6 +52,11 @@ class MemoryMapping(MutableMapping[str, Any]):
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
+    @property
+    def transaction(self) -> Transaction:
+        """What it types into."""
+        return self._transaction
+
     def __getitem__(self, key: str) -> Any:
         return copied(self._transaction.find(key))
 

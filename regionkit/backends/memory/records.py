@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from regionkit.backends.memory.client import MemoryMapping
 from regionkit.backends.memory.world import ABSENT, Meta, NotPrimary
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.record_checks import check_name_of_record, check_record
@@ -66,10 +67,11 @@ class MemoryRecords:
         self._require_tables()
         name = self._record_key(kind, key)
         if within is not None:
-            stands = self._living(within.kept(name))
+            transaction: Any = within.transaction if isinstance(within, MemoryMapping) else within
+            stands = self._living(transaction.kept(name))
             if expected != _version(stands):
                 return stands
-            within.keep(name, wanted)
+            transaction.keep(name, wanted)
             return wanted.record
 
         def changed(stands: _KeptRecord | None) -> _KeptRecord | None:
@@ -112,8 +114,8 @@ class MemoryRecords:
         with self._endpoint.world.lock:
             rows = list(self._endpoint.node.meta.items())
         old = [key for key, row in rows if key[:2] == head and row.written_at < before][:most]
-        for key in old:
-            self._put(deadline, key, lambda stands: ABSENT)
+        for key in old:  # it may have been put anew meanwhile
+            self._put(deadline, key, lambda stands: ABSENT if stands and stands.written_at < before else None)
         return len(old)
 
     def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:

@@ -5,7 +5,7 @@
 2. A region that is down, frozen or held applies nothing; while the owner is down or frozen nothing arrives anywhere.
 3. A promotion keeps what the promoted region has: the log ends there. Whoever went past it starts again as a copy of the
    new owner: a former owner that can hear of it at once, one that cannot when it is back.
-4. Values are never changed in place: they are copied where they come in and where they go out (transaction.py). Regions
+4. Values are never changed in place: they are copied where they come in and where they go out (handle_async.py). Regions
    share them.
 """
 

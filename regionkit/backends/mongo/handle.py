@@ -41,6 +41,7 @@ from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import Progress
 from regionkit.core.concurrency import Lock
+from regionkit.core.deadline import FOREVER
 from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.consistency import Level
 from regionkit.facts.position import Position
@@ -81,7 +82,8 @@ class MongoHandle:
         self.used = False
         self.expired = False
         self.commits = 0
-        self.implicit = False
+        self.implicit = self.undone = False
+        self.had = FOREVER
         self.warning = ""
         client: Any = view_of(member, self)
         self.session: BlockSession = client._session

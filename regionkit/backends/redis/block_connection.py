@@ -20,7 +20,7 @@ from regionkit.backends.redis.observation import StoredRow, info_of, observation
 from regionkit.backends.redis.stream import Stream
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.observation import Observation
 
@@ -62,6 +62,16 @@ class RedisProgress:
     def unknown(self) -> bool:
         """Whether a write was sent and its answer never came."""
         return self.sent > 0
+
+    @property
+    def had(self) -> float:
+        """Nobody counts."""
+        return FOREVER
+
+    @property
+    def undone(self) -> bool:
+        """Never: nothing is rolled back."""
+        return False
 
     @property
     def implicit(self) -> bool:

@@ -19,7 +19,7 @@ from regionkit.backends.redis.observation import StoredRow, info_of, observation
 from regionkit.backends.redis.stream_async import AsyncStream
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.observation import Observation
 
@@ -61,6 +61,16 @@ class RedisProgress:
     def unknown(self) -> bool:
         """Whether a write was sent and its answer never came."""
         return self.sent > 0
+
+    @property
+    def had(self) -> float:
+        """Nobody counts."""
+        return FOREVER
+
+    @property
+    def undone(self) -> bool:
+        """Never: nothing is rolled back."""
+        return False
 
     @property
     def implicit(self) -> bool:

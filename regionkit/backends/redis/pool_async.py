@@ -189,6 +189,9 @@ class AsyncRedisPool:
             except BaseException:
                 self._drop_monitor()
                 raise
+            finally:
+                if self._closed:  # meanwhile
+                    self._drop_monitor()
             return observation
 
     def _drop_monitor(self) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, TransactionRolledBack, UsageError
 from regionkit.facts.position import Position
@@ -47,6 +47,8 @@ class DriverState:
     finishing: bool = False
     ended: bool = False
     dirty: bool = False
+    had: float = FOREVER
+    """Seconds that the server had at most for the last statement."""
     announced: bool = False
     """Whether SQLAlchemy runs a statement just now: what is sent otherwise comes from the driver's own cursor."""
     restored: bool = False
@@ -63,6 +65,22 @@ class DriverState:
     def unknown(self) -> bool:
         """Whether a COMMIT was sent and its answer never came."""
         return self.commit_state == "sent"
+
+    @property
+    def undone(self) -> bool:
+        """Whether the transaction was rolled back before the block's end."""
+        return self.ended
+
+    def require_held(self) -> None:
+        """At the block's end: a transaction that is held is still open, so that no text and no driver's call has ended it.
+
+        Raises:
+            UsageError: it is not. Nobody knows how it ended.
+        """
+        if self.held and self.used and (self.ended or not self.busy):
+            if not self.ended:
+                self.commit_state = "sent"  # by somebody else, or it was rolled back
+            raise self._held_error()
 
     def sending(self) -> None:
         """A statement of the block's is about to be sent, through SQLAlchemy."""
@@ -169,7 +187,8 @@ class DriverState:
         if self.deadline is None:
             return None
         try:
-            return self.deadline.require(doing)
+            self.had = self.deadline.require(doing)
+            return self.had
         except DeadlineExceeded:
             self.expired = True
             raise

@@ -16,6 +16,7 @@ from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.handle import SqlHandle
 from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombstone, read_marker, save_result, take
 from regionkit.backends.sql.pool import SqlPool
+from regionkit.backends.sql.record_rows import forget_ended
 from regionkit.backends.sql.records import SqlRecords
 from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlContext, encode_fork
@@ -97,9 +98,14 @@ class SqlRows(abc.ABC):
         return found
 
     def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
-        """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        before, table = self._context.clock.wall() - older_than, self._tables["marker"]
-        count: int = self._statements.change(deadline, "markers", lambda c: forget(c, table, before, most))
+        """Forget at most `most` markers older than `older_than` seconds and `most` records that ended; the larger number."""
+        before, tables = self._context.clock.wall() - older_than, self._tables
+
+        def work(connection: sqlalchemy.Connection) -> int:
+            ended = forget_ended(connection, tables["record"], most)
+            return max(ended, forget(connection, tables["marker"], before, most))
+
+        count: int = self._statements.change(deadline, "markers", work)
         return count
 
     def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Watch", "commits_by_itself"]
 
 State = Literal["open", "none", "failed", ""]
 
-_BLANK = r"^(?:\s|--[^\n]*\n|/\*.*?\*/|;|\()*"
+_BLANK = r"^(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*+\*/|;|\()*+"  # each way to skip is the only one: no backtracking
 _ENDS = re.compile(
     _BLANK + r"(COMMIT\b|END\b|ABORT\b|ROLLBACK\b(?!\s+(WORK\s+|TRANSACTION\s+)?TO\b)|PREPARE\s+TRANSACTION\b)",
     re.I | re.S,

@@ -106,6 +106,7 @@ class AsyncSqlHandle:
             )
         if self._checkout is not None:
             self._checkout.driver.finishing = True
+            self._checkout.driver.require_held()
         if self._kind is Kind.READ:
             if self.pending:
                 raise UsageError(

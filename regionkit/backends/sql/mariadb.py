@@ -38,7 +38,7 @@ class _Dialect:
         if driver.busy:
             driver.rolling_back()
             dbapi_connection.rollback()
-            driver.begun = driver.undone = False
+            driver.begun = driver.lost_all = False
 
     def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
         """Set it; its SET and COMMIT are not the block's."""

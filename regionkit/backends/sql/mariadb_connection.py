@@ -35,6 +35,7 @@ LASTS = re.compile(rb"get_lock|:=|lock\s+table", re.IGNORECASE)
 """What outlives its block and is told by no answer; the connection is closed then, as after a change that is told."""
 UNDOES_ALL = ((1213,), (1020,))
 """Errors that roll back the whole transaction, not the statement: ER_LOCK_DEADLOCK, ER_CHECKREAD."""
+ENDS_TEXT = re.compile(rb"\s*(?:COMMIT|ROLLBACK)\b(?!\s+(?:WORK\s+)?TO\b)", re.IGNORECASE)
 ENDS = ("COMMIT", "ROLLBACK")
 """What the drivers send for an end. It reads the rest of a stream that the block left; the drivers warn and do the same."""
 QUIT = b"\x01\x00\x00\x00\x01"
@@ -89,7 +90,7 @@ class _Shared(DriverState):
     server_status: int
     server_capabilities: int
     _result: Any
-    undone: bool = False
+    lost_all: bool = False
     """Whether the server rolled the open transaction back by itself: what follows would commit without what went before."""
     begun: bool = False
     """Whether a statement went out since the last COMMIT or ROLLBACK. The status does not tell: drivers take it from
@@ -108,7 +109,7 @@ class _Shared(DriverState):
     def start(self, holder: object, deadline: Deadline) -> None:
         """A block takes the connection: what an earlier one left is over."""
         super().start(holder, deadline)
-        self.undone = self.begun = False
+        self.lost_all = self.begun = False
 
     @contextlib.contextmanager
     def own_statements(self) -> Iterator[None]:
@@ -129,11 +130,17 @@ class _Shared(DriverState):
     def refused(self, error: Exception) -> None:
         """A statement failed."""
         if error.args[:1] in UNDOES_ALL:
-            self.undone = self.ended = True
+            self.lost_all = self.ended = True
+
+    def require_held(self) -> None:
+        """At the block's end: what ended a held transaction may have been a deadlock, which has an error of its own."""
+        if self.lost_all:
+            self.require_own_end()
+        super().require_held()
 
     def require_own_end(self) -> None:
         """Before COMMIT: what would be committed must not be only what came after a deadlock."""
-        if self.undone:
+        if self.lost_all:
             raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
         super().require_own_end()
 
@@ -151,6 +158,8 @@ class _Shared(DriverState):
         """A command is about to be sent, by whomever: SQLAlchemy, or the driver's own cursor in the user's hands."""
         if command == COMMAND.COM_QUERY:
             self.touched()
+            if self.commit_state != "sent" and not isinstance(sql, str) and ENDS_TEXT.match(sql):
+                self.ended = True  # a text of the user's: our own ends are the driver's calls
             self.dirty |= not isinstance(sql, str) and LASTS.search(sql) is not None  # a text is the driver's own
             self.begun = not self.get_autocommit()  # type: ignore[attr-defined]  # the driver's own
 

@@ -32,13 +32,13 @@ class BlockState(DriverState):
     Attributes:
         until: the block's deadline.
         failed: a statement of the open transaction failed.
-        undone: the server rolled the open transaction back by itself.
+        lost_all: the server rolled the open transaction back by itself.
         bypassed: the driver's connection was given out, so statements may have been sent that nobody here saw.
     """
 
     until: Deadline | None = None
     failed: bool = False
-    undone: bool = False
+    lost_all: bool = False
     bypassed: bool = False
 
     @property
@@ -233,7 +233,7 @@ class OwnEngineConnection(BlockConnection):
             driver.rolling_back()
         with self.unwatched():
             super()._rollback_impl()
-        self.begun = driver.failed = driver.undone = driver.bypassed = False
+        self.begun = driver.failed = driver.lost_all = driver.bypassed = False
 
     def close(self) -> None:
         """Give it back to the application's pool as it came; what cannot be put back is closed."""

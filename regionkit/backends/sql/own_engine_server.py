@@ -171,10 +171,10 @@ class OwnEngineMaria(OwnEngineServer):
         c.driver.implicit |= first not in KEEPS or (first == "SET" and "AUTOCOMMIT" in statement.upper())
 
     def failed(self, c: OwnEngineConnection, code: object) -> None:
-        c.driver.undone |= code in UNDOES_ALL
+        c.driver.lost_all |= code in UNDOES_ALL
 
     def before_commit(self, c: OwnEngineConnection) -> None:
-        if c.driver.undone:
+        if c.driver.lost_all:
             raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
 
 

@@ -31,7 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from regionkit.backends.sql.marker import MYSQL, insert_unless_there, sent_bytes
 from regionkit.facts.record import Record
 
-__all__ = ["delete_record", "put_record", "read_record"]
+__all__ = ["delete_record", "forget_ended", "put_record", "read_record"]
 
 
 def read_record(connection: Connection, table: Table, kind: str, key: str, *, current: bool = False) -> Record | None:
@@ -74,6 +74,15 @@ def delete_record(connection: Connection, table: Table, kind: str, key: str, exp
     return _changed(connection, table.delete().where(live))
 
 
+def forget_ended(connection: Connection, table: Table, most: int) -> int:
+    """Delete at most `most` records that have ended; how many were."""
+    over = _over(connection, table)
+    rows = connection.execute(select(table.c.kind, table.c.key).where(over).limit(most)).all()
+    for kind, key in rows:
+        connection.execute(table.delete().where(_is(table, kind, key), over))
+    return len(rows)
+
+
 def _changed(connection: Connection, statement: Any) -> bool:
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
@@ -95,11 +104,3 @@ def _now(connection: Connection) -> ColumnElement[float]:
     if name == "sqlite":
         return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double)
     return literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)", Double)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

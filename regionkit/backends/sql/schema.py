@@ -5,7 +5,7 @@ has at most one child: two observers of one promotion write one row.
 marker: one row per idempotency key (marker.py).
 record: small versioned rows (record_rows.py).
 position: SQLite only; one row, raised by one in each write block's own transaction.
-tables: the version of each of these (tables_async.py).
+tables: the version of each of these (table_making.py).
 
 Texts in keys are `Bytewise`: on no server are two of them equal that differ in a blank, in case or in an accent. Those of
 histories are hex digits of regionkit's own, and MariaDB's JSON functions refuse a row that mixes collations.
@@ -136,5 +136,7 @@ def metadata(namespace: str, pillars: Sequence[str] = ("routing",)) -> MetaData:
     meta = MetaData()
     tables(meta, kept.table_name(namespace, kept.TABLES))
     for table in tables_of(pillars):
-        table.definition("sql")(meta, kept.table_name(namespace, table.name))
+        define = table.definition("sql")
+        if define is not None:  # else it is kept on other servers only
+            define(meta, kept.table_name(namespace, table.name))
     return meta

@@ -7,7 +7,7 @@ threads, inside a greenlet for asyncio.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -77,8 +77,3 @@ def encode_fork(fork: Position | None) -> str:
 def decode_fork(text: str) -> Position | None:
     """The fork position in that text."""
     return None if not text else msgspec.json.decode(text, type=int | tuple[tuple[int, int, int], ...])
-
-
-def first_row(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
-    """The only row of an answer that always has one."""
-    return rows[0]

@@ -31,6 +31,8 @@ STEPS_BETWEEN_CHECKS = 20_000
 """Virtual machine steps between two looks at the deadline: about a millisecond of work."""
 
 
+MOST_CURSORS = 64
+"""Cursors of a block that are remembered before those that are gone are looked for."""
 LASTS = re.compile(r"\s*(?:PRAGMA|ATTACH|DETACH|CREATE\s+TEMP)", re.IGNORECASE)
 """Statements that outlive their block: its connection is closed."""
 
@@ -78,6 +80,7 @@ class Bounded(DriverState, sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cursors: list[weakref.ref[sqlite3.Cursor]] = []
+        self.most_cursors = MOST_CURSORS
 
     @property
     def busy(self) -> bool:
@@ -92,6 +95,13 @@ class Bounded(DriverState, sqlite3.Connection):
         """Something is about to run, by whomever; what SQLAlchemy does not know of may outlive the block."""
         super().touched()
         self.dirty |= not self.announced
+
+    def note(self, cursor: sqlite3.Cursor) -> None:
+        """Remember a cursor; those that are gone are forgotten now and then."""
+        if len(self.cursors) >= self.most_cursors:
+            self.cursors = [reference for reference in self.cursors if reference() is not None]
+            self.most_cursors = max(MOST_CURSORS, 2 * len(self.cursors))
+        self.cursors.append(weakref.ref(cursor))
 
     def settle(self) -> None:
         """Close what is left of results: an open cursor pins its snapshot, and the next block would read the past."""
@@ -255,7 +265,7 @@ class _Dialect:
             driver.announced = False
         driver.dirty |= (driver.autocommitting and cursor.description is None) or LASTS.match(arguments[0]) is not None
         if raw is cursor:
-            driver.cursors.append(weakref.ref(raw))
+            driver.note(raw)
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""
