@@ -29,8 +29,12 @@ from regionkit.topology.preferences import check_regions
 
 __all__ = ["RoutedStore", "servers_supporting"]
 
-CONNECT_ROUND_TRIPS = 8
-"""Round trips of a new connection at most: TCP, TLS, SCRAM, and the first question."""
+PROBE_ROUND_TRIPS = 2.0
+"""Round trips of one question to an endpoint: MongoDB takes two."""
+MOST_PATIENCE = 4.0
+"""How many times the usual time the making of a connection gets at most: with the usual 2 s, a round trip of 0.7 s is reached."""
+CONNECT_ROUND_TRIPS = 12
+"""Round trips of a new connection at most: TCP, TLS, SCRAM, settings and the first question; eleven were counted."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
 _SQL = ("postgresql", "mariadb", "sqlite")
@@ -57,10 +61,11 @@ def servers_supporting(capability: str) -> str:
 class _State:
     """What changes of a store, shared by its views."""
 
-    __slots__ = ("closed", "refreshed_at", "refreshing")
+    __slots__ = ("closed", "patience", "refreshed_at", "refreshing")
 
     def __init__(self) -> None:
         self.closed = False
+        self.patience: dict[int, float] = {}
         self.refreshed_at = float("-inf")
         self.refreshing = Slots(1)
 
@@ -258,25 +263,37 @@ class RoutedStore:
             return None
         self.state.asking(index)
         try:
-            timeout = min(self.profile.probe_timeout, within)
+            timeout = min(self._probing(index), within)
             observation = backend.probe(timeout, min(self._connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
                 self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
                 raise
+            if failure is Failure.DEADLINE:
+                self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
             self.lost(index)
             self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
             return None
+        self._state.patience.pop(index, None)
         self.take_in(index, observation)
         self.state.probed(index, ok=True)
         return observation
 
+    def _probing(self, index: int) -> float:
+        """Seconds that an answer may take on a connection that is there: the profile's, and the distance on top."""
+        return self.profile.probe_timeout + PROBE_ROUND_TRIPS * (self.state.snapshot.endpoints[index].rtt or 0.0)
+
     def _connecting(self, index: int) -> float:
-        """Seconds that making a connection may take: TLS and authentication are up to eight round trips."""
+        """Seconds that making a connection may take.
+
+        Of an endpoint that has never answered nobody knows how far it is: each question that came to nothing is followed
+        by one that gets twice the time, so that it is reached wherever it is.
+        """
         rtt = self.state.snapshot.endpoints[index].rtt
         timeout = self.profile.probe_timeout
-        return timeout * 4.0 if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
+        usual = timeout * 4.0 if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
+        return usual * self._state.patience.get(index, 1.0)
 
     def take_in(self, index: int, observation: Observation) -> None:
         """A server answered; where it is another run or has another role than before, its pooled connections go."""

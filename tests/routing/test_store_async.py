@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from regionkit import BOUNDED, EVENTUAL, AsyncRegionKit, ConfigurationError, Residency, ResidencyViolation, Topology
+from regionkit.embedded import MemoryRegions
 from regionkit.facts.consistency import ON_STALE
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.topology import MemoryStore, Nearest
@@ -114,3 +117,22 @@ async def test_deadlines_are_the_profiles_and_a_closed_store_says_so() -> None:
         await near.store.close()
         assert near.store.closed
         assert view.closed
+
+
+async def test_a_question_gets_the_profiles_time_and_the_distance_on_top() -> None:
+    """A far member that never answered gets twice the time after each question that came to nothing, up to a bound."""
+    with MemoryRegions(store="orders", primary="us", replicas=["eu"], rtt={"eu": 0.3}) as regions:
+        async with AsyncRegionKit(regions.topology, local="us") as kit:
+            store: Any = kit._store("orders")
+            await kit.create_tables()
+            far, timeout = store.state.snapshot.index("eu"), store.profile.probe_timeout
+            assert store._probing(far) >= timeout + 2 * 0.3
+            assert store._connecting(far) >= timeout + 11 * 0.3
+            usual = store._connecting(far)
+            regions.freeze("eu")
+            for _ in range(5):
+                await store.probe(far, 0.02)
+            assert usual < store._connecting(far) <= 4 * usual
+            regions.thaw("eu")
+            assert await store.probe(far) is not None
+            assert store._connecting(far) == usual
