@@ -176,10 +176,12 @@ class Block(Acquisition, Generic[H]):
         finally:
             session.closed(self)
             if checkout is not None:
-                self._release()
                 assert decision is not None
-                if self._counted >= 0:
-                    self.store.state.ended(self._counted)
+                try:
+                    self._release()
+                finally:
+                    if self._counted >= 0:
+                        self.store.state.ended(self._counted)
                 if error is None:
                     self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()

@@ -175,10 +175,12 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         finally:
             session.closed(self)
             if checkout is not None:
-                await self._release()
                 assert decision is not None
-                if self._counted >= 0:
-                    self.store.state.ended(self._counted)
+                try:
+                    await self._release()
+                finally:
+                    if self._counted >= 0:
+                        self.store.state.ended(self._counted)
                 if error is None:
                     self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()

@@ -78,7 +78,6 @@ _READ: Mapping[str, frozenset[str]] = MappingProxyType(
         "postgresql": frozenset({"prepare_threshold"}),
         "mariadb": frozenset(
             [
-                "collation",
                 "ssl",
                 "ssl-mode",
                 "ssl_ca",

@@ -77,7 +77,12 @@ class SqlCheckout:
         try:
             if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
                 driver.settle()
-                self._restore()
+                try:
+                    self._restore()
+                except BaseException:
+                    driver.dirty = True
+                    drive(self._give_back)
+                    raise
                 if not self._kept():
                     drive(self._give_back)
                 elif self._endpoint.closed:

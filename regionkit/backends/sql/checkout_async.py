@@ -76,7 +76,12 @@ class AsyncSqlCheckout:
         try:
             if driver.holder is self and not self.connection.closed:  # else the user gave it back himself
                 driver.settle()
-                await self._restore()
+                try:
+                    await self._restore()
+                except BaseException:
+                    driver.dirty = True
+                    await adrive(self._give_back)
+                    raise
                 if not self._kept():
                     await adrive(self._give_back)
                 elif self._endpoint.closed:
