@@ -10,6 +10,7 @@ from regionkit.facts.record import LARGEST_RECORD, Record
 from regionkit.topology.validation import shown
 
 __all__ = [
+    "LARGEST_VERSION",
     "LONGEST_KEY",
     "LONGEST_KIND",
     "LONGEST_LASTS",
@@ -23,6 +24,8 @@ LONGEST_KIND = 120
 """Longest kind, characters: kinds are written in the source of a pillar."""
 LONGEST_KEY = 512
 """Longest key, characters: with its kind it is part of a unique index on every server."""
+LARGEST_VERSION = 2**63 - 1
+"""Largest version: what a signed column of 64 bits keeps."""
 LONGEST_LASTS = 366 * 86_400.0
 """Longest time that a record may last, seconds: a year is within what every server can count to; a longer one stays."""
 
@@ -72,6 +75,13 @@ def check_record(record: Record, expected: int, lasts: float | None) -> None:
             why=f"at most {LARGEST_RECORD} fit a record.",
             fix="keep it in a table of its own, and its key in the record.",
         )
+    for word, number in (("version", record.version), ("expected", expected)):
+        if type(number) is not int or not 0 <= number <= LARGEST_VERSION:
+            raise ConfigurationError(
+                f"{word}={shown(number)} of record {record.kind}/{record.key[:40]} is not usable.",
+                why="versions are compared on the server, in a column of 64 bits.",
+                fix=f"give a whole number from 0 to {LARGEST_VERSION}.",
+            )
     if record.version <= expected:
         raise ConfigurationError(
             f"record {record.kind}/{record.key[:40]} would go from version {expected} to {record.version}.",

@@ -2,7 +2,7 @@
 """Background jobs that go on: run again after an error of their own, stopped within a bound, and new after a fork.
 
 1. A job is a function that does one round and says after how many seconds the next follows; None ends the job.
-2. A round that raises is told (`on_error`), and the next one follows after a back-off that doubles up to `LONGEST_BACK_OFF`;
+2. A round that raises is reported (`on_error`), and the next one follows after a back-off that doubles up to `LONGEST_BACK_OFF`;
    a round that goes well resets it.
 3. Pauses are jittered by a tenth either way, so that many processes do not come in one instant.
 4. A cancellation that strikes inside of a round, and is not the job's own, is an error of the round. One of `on_error` is logged.
@@ -103,7 +103,7 @@ def _job(run: Round, on_error: Callable[[BaseException], None], stopping: Flag, 
             try:
                 on_error(error)
             except Exception:
-                LOG.exception("what is told of a failed round raised")
+                LOG.exception("the error handler of a job failed")
             pause, back_off = back_off, min(2.0 * back_off, longest)
         if pause is None:
             return

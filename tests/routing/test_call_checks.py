@@ -1,5 +1,5 @@
 # Generated from test_call_checks_async.py by scripts/twins.py. Do not edit.
-"""Mistakes in a call are told at the call, in words that say what to write; nothing is lost by one."""
+"""A mistake in a call raises at the call. The message says what to write, and no data is lost."""
 
 from __future__ import annotations
 

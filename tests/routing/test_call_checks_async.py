@@ -1,4 +1,4 @@
-"""Mistakes in a call are told at the call, in words that say what to write; nothing is lost by one."""
+"""A mistake in a call raises at the call. The message says what to write, and no data is lost."""
 
 from __future__ import annotations
 

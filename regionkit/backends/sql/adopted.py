@@ -49,7 +49,9 @@ def adopt_mariadb(connection: Any, init_command: str) -> Any:
 
     driver, ours = as_driver(connection), mariadb.Bounded
     if not isinstance(driver, pymysql.connections.Connection):
-        ours = mariadb.async_bounded()
+        from regionkit.backends.sql.aiomysql_connection import AsyncBounded
+
+        ours = AsyncBounded
     _require_known(driver, {ours.__bases__[-1]})
     connection.rollback()
     driver.__class__ = ours

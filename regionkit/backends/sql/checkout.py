@@ -115,7 +115,7 @@ class SqlCheckout:
         """Whether the next block could notice this one: an answer still to come, a transaction or a setting left behind."""
         driver = self.driver
         deadline_error = driver.expired or self._deadline.remaining() <= 0.0
-        left_behind = driver.dirty or driver.unread or (self._kind is Kind.READ and driver.busy)
+        left_behind = driver.dirty or driver.unread or driver.altered or (self._kind is Kind.READ and driver.busy)
         return deadline_error or left_behind or self._endpoint.closed
 
     def begin_snapshot(self) -> None:

@@ -49,6 +49,8 @@ class DriverState:
     dirty: bool = False
     had: float = FOREVER
     """Seconds that the server had at most for the last statement."""
+    fresh: bool = False
+    """Whether the user's own end opened a transaction at once, and nothing was done in it: its COMMIT does nothing."""
     announced: bool = False
     """Whether SQLAlchemy runs a statement just now: what is sent otherwise comes from the driver's own cursor."""
     restored: bool = False
@@ -59,7 +61,7 @@ class DriverState:
         self.holder, self.deadline, self.position, self.commits = holder, deadline, None, 0
         self.commit_state, self.used, self.implicit, self.warning = "none", False, False, ""
         self.guard, self.held, self.finishing, self.ended, self.dirty = None, "", False, False, False
-        self.announced = self.restored = False
+        self.announced = self.restored = self.fresh = False
 
     @property
     def unknown(self) -> bool:
@@ -77,29 +79,38 @@ class DriverState:
         Raises:
             UsageError: it is not. Nobody knows how it ended.
         """
-        if self.held and self.used and (self.ended or not self.busy):
+        if self.held and self.used and (self.ended or self.implicit or not self.busy):
             if not self.ended:
                 self.commit_state = "sent"  # by somebody else, or it was rolled back
             raise self._held_error()
 
     def sending(self) -> None:
         """A statement of the block's is about to be sent, through SQLAlchemy."""
-        self.used = self.announced = True
+        self.used, self.announced, self.fresh = True, True, False
         if self.guard is not None:
             self.guard()
 
     def touched(self) -> None:
         """The driver is about to send something, by whomever: a statement of SQLAlchemy's, or one on its own cursor."""
-        self.used = True
+        self.used, self.fresh = True, False
 
     @contextlib.contextmanager
     def own_statements(self) -> Iterator[None]:
         """What is sent inside is regionkit's own: it counts for nothing."""
-        used, dirty = self.used, self.dirty
+        before = self.used, self.dirty, self.ended, self.fresh
         try:
             yield
         finally:
-            self.used, self.dirty = used, dirty
+            self.used, self.dirty, self.ended, self.fresh = before
+
+    def ended_by(self, end: str) -> None:
+        """Something of the user's ended the transaction, past SQLAlchemy: `end` is "COMMIT" or "ROLLBACK"."""
+        if end == "COMMIT":
+            self.commits += 1
+            self.implicit, self.position = True, None
+        else:
+            self.ended = True
+        self.fresh = True
 
     def refused(self, error: Exception) -> None:
         """A statement failed."""
@@ -162,8 +173,12 @@ class DriverState:
                 self.commit_state = "answered"
             raise
         crash_point("write.commit_sent")
+        self.committed()
+
+    def committed(self) -> None:
+        """COMMIT was answered."""
         self.commit_state = "answered"
-        self.commits += self.counts
+        self.commits += 0 if self.fresh else self.counts
 
     @property
     def busy(self) -> bool:
@@ -173,6 +188,11 @@ class DriverState:
     @property
     def unread(self) -> bool:
         """Whether a part of an answer is still to be read: the next statement would have to read it first."""
+        return False
+
+    @property
+    def altered(self) -> bool:
+        """Whether the user changed how the driver's connection object itself works: the next block would notice."""
         return False
 
     def settle(self) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.mysql.aiomysql import MySQLDialect_aiomysql
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, as_driver
-from regionkit.backends.sql.mariadb_connection import SESSION_TRACK, Bounded, WaitExpired, async_bounded
+from regionkit.backends.sql.mariadb_connection import SESSION_TRACK, Bounded, WaitExpired
 from regionkit.backends.sql.message_pymysql import answered
 
 __all__ = ["AsyncMariaDialect", "MariaDialect"]
@@ -99,7 +99,9 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
 
     async def _create(self, *args: Any, **kwargs: Any) -> Any:
         deadline = CONNECT_DEADLINE.get()
-        connection = async_bounded()(*args, **kwargs)
+        from regionkit.backends.sql.aiomysql_connection import AsyncBounded
+
+        connection = AsyncBounded(*args, **kwargs)
         left = None if deadline is None else deadline.require("connecting")
         if left is not None:
             left = min(left, kwargs.get("connect_timeout") or left)

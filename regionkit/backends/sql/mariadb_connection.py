@@ -7,11 +7,9 @@ Source: MariaDB Knowledge Base, "OK_Packet" and "Session Tracking"; MySQL Intern
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pymysql
@@ -22,7 +20,7 @@ from regionkit.backends.sql.observation import gtids
 from regionkit.core.deadline import Deadline
 from regionkit.facts.position import later
 
-__all__ = ["SESSION_TRACK", "Bounded", "WaitExpired", "async_bounded", "changes"]
+__all__ = ["SESSION_TRACK", "Bounded", "BoundedState", "WaitExpired", "changes"]
 
 RESOLUTION = 0.02
 """How exactly the wait for one packet ends at the deadline, seconds: setting a socket's limit costs a call."""
@@ -32,14 +30,16 @@ SESSION_STATE_CHANGED = 0x4000
 IN_TRANSACTION = 0x0001
 TRACK_SYSTEM_VARIABLES, TRACK_STATE_CHANGE = 0, 2
 LASTS = re.compile(rb"get_lock|:=|lock\s+table", re.IGNORECASE)
-"""What outlives its block and is told by no answer; the connection is closed then, as after a change that is told."""
+"""State that outlives its block and that no answer reports. The connection is closed then, as after a reported change."""
 UNDOES_ALL = ((1213,), (1020,))
 """Errors that roll back the whole transaction, not the statement: ER_LOCK_DEADLOCK, ER_CHECKREAD."""
-ENDS_TEXT = re.compile(rb"\s*(?:COMMIT|ROLLBACK)\b(?!\s+(?:WORK\s+)?TO\b)", re.IGNORECASE)
+_BLANK = rb"(?:\s|--[^\n]*\n|#[^\n]*\n|/\*(?:[^*]|\*(?!/))*+\*/)*+"
+ENDS_TEXT = re.compile(
+    _BLANK + rb"(?:COMMIT|ROLLBACK|BEGIN|START\s+TRANSACTION)\b(?!\s+(?:WORK\s+)?TO\b)", re.IGNORECASE
+)
+"""Texts of the user's that end a transaction. A procedure that rolls back goes unnoticed; one that commits shows by its gtid."""
 ENDS = ("COMMIT", "ROLLBACK")
 """What the drivers send for an end. It reads the rest of a stream that the block left; the drivers warn and do the same."""
-QUIT = b"\x01\x00\x00\x00\x01"
-"""The packet that tells the server goodbye: COM_QUIT, of length 1."""
 
 
 class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore[misc]  # PyMySQL ships no types
@@ -83,7 +83,7 @@ def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
     return data[start : start + length], data[start + length :]
 
 
-class _Shared(DriverState):
+class BoundedState(DriverState):
     """What both forms of the connection do without waiting."""
 
     counts = 0
@@ -105,6 +105,11 @@ class _Shared(DriverState):
     def unread(self) -> bool:
         """Whether a part of an answer is still to be read: the next statement would have to read it first."""
         return self._result is not None and bool(self._result.unbuffered_active)
+
+    @property
+    def altered(self) -> bool:
+        """Whether its cursors give something else than tuples."""
+        return "Dict" in self.cursorclass.__name__  # type: ignore[attr-defined]  # the driver's own
 
     def start(self, holder: object, deadline: Deadline) -> None:
         """A block takes the connection: what an earlier one left is over."""
@@ -144,22 +149,17 @@ class _Shared(DriverState):
             raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
         super().require_own_end()
 
-    def send_commit(
-        self,
-        send: Callable[[], object],
-        answered: Callable[[Exception], bool],
-        last: Callable[[], None] | None = None,
-    ) -> None:
-        """Commit; no transaction is open then."""
-        super().send_commit(send, answered, last)
+    def committed(self) -> None:
+        """COMMIT was answered: no transaction is open."""
+        super().committed()
         self.begun = False
 
     def _spoken(self, command: int, sql: str | bytes) -> None:
         """A command is about to be sent, by whomever: SQLAlchemy, or the driver's own cursor in the user's hands."""
         if command == COMMAND.COM_QUERY:
             self.touched()
-            if self.commit_state != "sent" and not isinstance(sql, str) and ENDS_TEXT.match(sql):
-                self.ended = True  # a text of the user's: our own ends are the driver's calls
+            if self.commit_state != "sent" and (sql in ENDS if isinstance(sql, str) else ENDS_TEXT.match(sql)):
+                self.ended = True  # the user's: our own COMMIT is under way as "sent", and counts by its gtid
             self.dirty |= not isinstance(sql, str) and LASTS.search(sql) is not None  # a text is the driver's own
             self.begun = not self.get_autocommit()  # type: ignore[attr-defined]  # the driver's own
 
@@ -181,7 +181,7 @@ class _Shared(DriverState):
                 self.implicit = True
 
 
-class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]  # PyMySQL ships no types
+class Bounded(BoundedState, pymysql.connections.Connection):  # type: ignore[misc]  # PyMySQL ships no types
     """A PyMySQL connection whose waits end at the deadline."""
 
     def _get_server_information(self) -> None:
@@ -233,83 +233,3 @@ class Bounded(_Shared, pymysql.connections.Connection):  # type: ignore[misc]  #
         ok = super()._read_ok_packet()
         self._track(ok.message, ok.server_status)
         return ok
-
-
-@functools.cache
-def async_bounded() -> Any:
-    """The aiomysql form; aiomysql is imported only where it is used."""
-    import aiomysql.connection as driver
-
-    class AsyncBounded(_Shared, driver.Connection):  # type: ignore[misc]  # aiomysql ships no types
-        """An aiomysql connection that a timer aborts at the deadline: aiomysql itself waits for ever."""
-
-        _timer: asyncio.TimerHandle | None = None
-        _deadline: Deadline | None = None
-
-        @property
-        def deadline(self) -> Deadline | None:
-            return self._deadline
-
-        @deadline.setter
-        def deadline(self, deadline: Deadline | None) -> None:
-            self._deadline = deadline
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if deadline is not None:
-                self._timer = self._loop.call_later(max(0.0, deadline.remaining()), self._abort)
-
-        def escape(self, obj: Any) -> Any:
-            """As PyMySQL does it: aiomysql takes a function for bytes that PyMySQL 1.2 no longer has."""
-            return f"X'{obj.hex()}'" if isinstance(obj, bytes | bytearray) else super().escape(obj)
-
-        def _abort(self) -> None:
-            self.expired = True
-            if self._writer is not None:
-                self._writer.transport.abort()
-
-        def close(self) -> None:
-            """Say goodbye and close, without a wait: `ensure_closed` waits for a server that may be gone, and raises."""
-            self.deadline = None
-            self._forget_rest()
-            if self._writer is not None and not self._writer.is_closing():
-                self._writer.write(QUIT)
-            super().close()
-
-        async def _get_server_information(self) -> None:
-            await super()._get_server_information()
-            self.require_tls(self._ssl_context)
-
-        async def _execute_command(self, command: Any, sql: Any) -> None:
-            self.left("a statement")
-            self._spoken(command, sql)
-            if sql in ENDS and self.unread:
-                await self._result._finish_unbuffered_query()
-            await super()._execute_command(command, sql)
-
-        async def _read_bytes(self, num_bytes: int) -> Any:
-            try:
-                return await super()._read_bytes(num_bytes)
-            except pymysql.err.OperationalError:
-                if self.expired:
-                    raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while waiting for the server") from None
-                raise
-
-        async def _read_query_result(self, unbuffered: bool = False) -> None:
-            try:
-                await super()._read_query_result(unbuffered)
-            except pymysql.err.Error as error:
-                self.refused(error)
-                raise
-            self._track(getattr(self._result, "message", None), self._result.server_status)
-
-        async def _read_ok_packet(self) -> Any:
-            packet = await self._read_packet()
-            if not packet.is_ok_packet():
-                raise pymysql.err.OperationalError(2014, "Command Out of Sync")
-            ok = driver.OKPacketWrapper(packet)
-            self.server_status = ok.server_status
-            self._track(ok.message, ok.server_status)
-            return True
-
-    return AsyncBounded

@@ -198,13 +198,14 @@ class SqlPool:
         record.info["recycle_at"] = self._context.clock.monotonic() + self._context.store.options.pool_recycle
         record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
         driver = as_driver(dbapi_connection)
-        driver.deadline = CONNECT_DEADLINE.get()
+        driver.deadline = (
+            CONNECT_DEADLINE.get()
+        )  # until whoever asked for it sets its own: SQLAlchemy asks on the first one, too
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)
         except BaseException:
             self.server.drop(dbapi_connection)
             raise
-        driver.deadline = None
 
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""

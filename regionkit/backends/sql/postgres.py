@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, waiting
 from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
 
@@ -106,6 +107,18 @@ class _Shared(DriverState):
         if idle and not begun and not self._autocommit:
             yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
 
+    def _exec_command(self, command: Any, *arguments: Any, **options: Any) -> Generator[Any, Any, Any]:
+        """psycopg's way to send what is no query of a cursor; its own commit() and rollback() are the user's."""
+        result = yield from super()._exec_command(command, *arguments, **options)  # type: ignore[misc]  # psycopg's
+        if command in (b"COMMIT", b"ROLLBACK"):
+            self.ended_by(command.decode())
+        return result
+
+    @property
+    def altered(self) -> bool:
+        """Whether its rows are no tuples, or its transactions have another mode."""
+        return self.row_factory is not tuple_row or self._read_only is not None  # type: ignore[attr-defined]  # psycopg's
+
     @property
     def busy(self) -> bool:
         """Whether the server holds a transaction open on it."""
@@ -171,6 +184,20 @@ class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
             if not isinstance(error, Exception):
                 self.pgconn.finish()
             raise
+
+
+TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
+"""ROLLBACK TO has the tag of a ROLLBACK, and ends nothing."""
+
+
+def _note_end(driver: Any, cursor: Any, statement: str) -> None:
+    """The tags of the answers say whether a text of the user's ended the transaction, also where it opened another one."""
+    raw = getattr(cursor, "_cursor", cursor)
+    results = raw._results if several(statement) else [raw.pgresult]
+    for result in results:
+        tag = b"" if result is None else result.command_status
+        if tag == b"COMMIT" or (tag == b"ROLLBACK" and not TO_SAVEPOINT.search(statement)):
+            driver.ended_by(tag.decode())
 
 
 def several(statement: str) -> bool:
@@ -243,11 +270,14 @@ class _Dialect:
             if not (starts or autocommit):
                 raise PlanChanged(*error.args) from error
             if starts:
-                getattr(cursor, "_adapt_connection", driver).rollback()
+                with driver.own_statements():
+                    getattr(cursor, "_adapt_connection", driver).rollback()
             run(driver, cursor, statement, parameters)
         finally:
             driver.announced = False
-        if autocommit:  # SET and the like give no columns, and outlive the block
+        if not autocommit:
+            _note_end(driver, cursor, statement)
+        else:  # SET and the like give no columns, and outlive the block
             result = getattr(cursor, "_cursor", cursor).pgresult
             driver.dirty |= result is None or result.nfields == 0 or LASTS.search(statement) is not None
 

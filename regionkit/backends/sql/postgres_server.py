@@ -36,7 +36,7 @@ LIMIT_MARGIN = 2.0
 KEEPALIVE = MappingProxyType(
     {"keepalives": "1", "keepalives_idle": "5", "keepalives_interval": "5", "keepalives_count": "3"}
 )
-"""What libpq is told where the URL says nothing: a connection whose other side is gone ends within 20 s."""
+"""Used where the URL sets none: a connection whose peer is gone ends within 20 s."""
 
 
 class PostgresServer:

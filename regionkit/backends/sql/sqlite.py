@@ -31,6 +31,8 @@ STEPS_BETWEEN_CHECKS = 20_000
 """Virtual machine steps between two looks at the deadline: about a millisecond of work."""
 
 
+ENDS_BY_COMMIT = re.compile(r"\s*(?:--[^\n]*\n|/\*(?:[^*]|\*(?!/))*+\*/|\s)*+(?:COMMIT|END)\b", re.IGNORECASE)
+ENDS_IN_SCRIPT = re.compile(r"\b(?:COMMIT|END|ROLLBACK)\b", re.IGNORECASE)
 MOST_CURSORS = 64
 """Cursors of a block that are remembered before those that are gone are looked for."""
 LASTS = re.compile(r"\s*(?:PRAGMA|ATTACH|DETACH|CREATE\s+TEMP)", re.IGNORECASE)
@@ -52,17 +54,28 @@ class Missing(sqlite3.OperationalError):
 class _Cursor(sqlite3.Cursor):
     """A cursor of `Bounded`."""
 
+    connection: Bounded
+
     def execute(self, *args: Any) -> Any:
-        self.connection.touched()  # type: ignore[attr-defined]  # ours
-        return super().execute(*args)
+        connection = self.connection
+        connection.touched()
+        within = connection.in_transaction
+        found = super().execute(*args)
+        if within and not connection.in_transaction:
+            connection.left_transaction(str(args[0]))
+        return found
 
     def executemany(self, *args: Any) -> Any:
-        self.connection.touched()  # type: ignore[attr-defined]  # ours
+        self.connection.touched()
         return super().executemany(*args)
 
     def executescript(self, *args: Any) -> Any:
-        self.connection.touched()  # type: ignore[attr-defined]  # ours
-        return super().executescript(*args)
+        self.connection.touched()
+        within = self.connection.in_transaction
+        found = super().executescript(*args)
+        for end in ENDS_IN_SCRIPT.findall(str(args[0])) if within else ():
+            self.connection.left_transaction(end)
+        return found
 
 
 class Bounded(DriverState, sqlite3.Connection):
@@ -76,6 +89,7 @@ class Bounded(DriverState, sqlite3.Connection):
     position_table = ""
     busy_timeout = 0.0
     raised: int | None = None
+    ending = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -96,6 +110,31 @@ class Bounded(DriverState, sqlite3.Connection):
         super().touched()
         self.dirty |= not self.announced
 
+    @property
+    def altered(self) -> bool:
+        """Whether its rows are no tuples, or its texts no strings."""
+        return self.row_factory is not None or self.text_factory is not str
+
+    def left_transaction(self, statement: str) -> None:
+        """A statement of the user's ended the transaction; regionkit's own COMMIT and ROLLBACK have said so before."""
+        if self.commit_state == "sent" or self.ending:
+            return
+        self.ended_by("COMMIT" if ENDS_BY_COMMIT.match(statement) else "ROLLBACK")
+
+    def commit(self) -> None:
+        """The driver's own, by the user."""
+        within = self.in_transaction
+        super().commit()
+        if within:
+            self.left_transaction("COMMIT")
+
+    def rollback(self) -> None:
+        """The driver's own, by the user."""
+        within = self.in_transaction
+        super().rollback()
+        if within:
+            self.left_transaction("ROLLBACK")
+
     def note(self, cursor: sqlite3.Cursor) -> None:
         """Remember a cursor; those that are gone are forgotten now and then."""
         if len(self.cursors) >= self.most_cursors:
@@ -111,15 +150,9 @@ class Bounded(DriverState, sqlite3.Connection):
             if cursor is not None:
                 cursor.close()
 
-    def send_commit(
-        self,
-        send: Callable[[], object],
-        answered: Callable[[Exception], bool],
-        last: Callable[[], None] | None = None,
-    ) -> None:
-        """Commit, and with it the position that was raised."""
-        self.raised = None
-        super().send_commit(send, answered, last)
+    def committed(self) -> None:
+        """COMMIT was answered, and with it the position that was raised."""
+        super().committed()
         self.position = self.raised
 
     def wait_for_locks(self, seconds: float) -> None:
@@ -272,10 +305,15 @@ class _Dialect:
         return isinstance(error, Outage) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
 
     def _run(self, dbapi_connection: Any, statement: str) -> None:
-        with self.bounded(dbapi_connection).own_statements():
-            cursor = dbapi_connection.cursor()
-            cursor.execute(statement)
-            cursor.close()
+        driver = self.bounded(dbapi_connection)
+        with driver.own_statements():
+            driver.ending = True
+            try:
+                cursor = dbapi_connection.cursor()
+                cursor.execute(statement)
+                cursor.close()
+            finally:
+                driver.ending = False
 
 
 def stop(connection: Any) -> None:

@@ -48,7 +48,7 @@ def asked(kit: RegionKit, kind: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["read", "snapshot", "write"])
 def test_the_first_statement_of_a_block_is_run_again(postgresql_rig: Rig, kind: str) -> None:
-    """Nothing of the block is lost by it, so nobody is told."""
+    """The block loses nothing, so no error is raised."""
     with RegionKit(postgresql_rig.topology(), local=HERE) as kit:
         prepared(kit, kind)
         migrate(postgresql_rig)

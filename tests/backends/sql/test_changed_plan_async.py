@@ -47,7 +47,7 @@ async def asked(kit: AsyncRegionKit, kind: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["read", "snapshot", "write"])
 async def test_the_first_statement_of_a_block_is_run_again(postgresql_rig: Rig, kind: str) -> None:
-    """Nothing of the block is lost by it, so nobody is told."""
+    """The block loses nothing, so no error is raised."""
     async with AsyncRegionKit(postgresql_rig.topology(), local=HERE) as kit:
         await prepared(kit, kind)
         await migrate(postgresql_rig)

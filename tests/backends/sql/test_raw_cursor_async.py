@@ -12,12 +12,15 @@ from typing import Any
 
 import psycopg
 import pymysql
+import pymysql.cursors
 import pytest
 from fix_rigs import Rig
+from psycopg.rows import dict_row
 from sqlalchemy import text
 
 from regionkit import EVENTUAL, STRONG, AsyncRegionKit, TransactionRolledBack
 from regionkit.backends.sql.bridge_async import adrive
+from regionkit.backends.sql.driver import as_driver
 
 from .test_own_engine_async import HERE, KEY, engine_of, ready, topology_of
 
@@ -120,3 +123,27 @@ async def test_an_error_of_the_drivers_cursor_that_was_swallowed_is_told(kit: As
         async with kit.session() as s, s.write("orders") as db:
             await run(db, fail)
     assert rig.count("id = 931") == (0 if loses else 1)
+
+
+FACTORIES = {
+    "postgresql": ("row_factory", dict_row),
+    "mariadb": ("cursorclass", None),
+    "sqlite": ("row_factory", sqlite3.Row),
+}
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_how_rows_look_is_not_the_next_blocks(rig: Rig, kind: str) -> None:
+    """An attribute of the driver's connection object ends with the block, too."""
+    name, value = FACTORIES[rig.server]
+
+    def change(db: Any) -> None:
+        under = as_driver(db.connection().connection)
+        setattr(under, name, value or pymysql.cursors.DictCursor)
+
+    async with AsyncRegionKit(rig.topology(options={"pool_size": 1, "max_overflow": 0}), local="us-east-1") as kit:
+        async with kit.session() as s:
+            for _ in range(2):
+                async with getattr(s, kind)("orders") as db:
+                    assert tuple((await db.execute(text("SELECT 1 AS a, 2 AS b"))).one()) == (1, 2)
+                    await run(db, change)

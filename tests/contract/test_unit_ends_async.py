@@ -1,0 +1,105 @@
+"""Whoever ends a unit's transaction inside of it, and however: what is told of it is true, and under `hold` it raises.
+
+"yes" is told only of a row that is there, "no" only of one that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fix_rigs import Rig
+from sqlalchemy import text
+
+from regionkit import AsyncRegionKit, RegionKitError
+from regionkit.backends.sql.bridge_async import adrive
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+
+ROW = text("INSERT INTO orders (id, item) VALUES (71, 'tea')")
+OTHER = text("INSERT INTO orders (id, item) VALUES (72, 'tea')")
+TEXTS = {
+    "postgresql": (
+        "ROLLBACK",
+        "COMMIT",
+        "ROLLBACK AND CHAIN",
+        "COMMIT AND CHAIN",
+        "/* x */ ROLLBACK",
+        "ROLLBACK; BEGIN",
+    ),
+    "mariadb": (
+        "ROLLBACK",
+        "COMMIT",
+        "ROLLBACK AND CHAIN",
+        "COMMIT AND CHAIN",
+        "/* x */ ROLLBACK",
+        "# x\nCOMMIT AND CHAIN",
+    ),
+    "sqlite": ("ROLLBACK", "COMMIT", "/* x */ ROLLBACK", "-- x\nEND"),
+}
+SERVERS = tuple(TEXTS)
+ENDS = [(server, f"text {end}") for server, all_ in TEXTS.items() for end in all_]
+ENDS += [(server, end) for server in SERVERS for end in ("session.rollback", "session.commit")]
+ENDS += [(server, end) for server in SERVERS for end in ("driver.rollback", "driver.commit")]
+
+
+@pytest.fixture
+async def kit(request: pytest.FixtureRequest) -> AsyncIterator[AsyncRegionKit]:
+    """On the server of the test."""
+    rig: Rig = request.getfixturevalue(f"{request.node.callspec.params['server']}_rig")
+    async with AsyncRegionKit(rig.topology(), local="us-east-1") as kit:
+        await kit.create_tables()
+        yield kit
+
+
+def end_on_driver(session: Any, name: str) -> None:
+    """By the driver's own method."""
+    getattr(session.connection().connection, name)()
+
+
+async def carry_out(u: Any, end: str) -> None:
+    """End the transaction of a unit."""
+    how, _, what = end.partition(" ")
+    if how == "text":
+        await u.native.execute(text(what))
+    elif how.startswith("session"):
+        await getattr(u.native, how.removeprefix("session."))()
+    else:
+        await adrive(end_on_driver, getattr(u.native, "sync_session", u.native), how.removeprefix("driver."))
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(("server", "end"), ENDS)
+async def test_what_is_told_is_true(
+    kit: AsyncRegionKit, server: str, end: str, held: bool, raises: bool, goes_on: bool, request: pytest.FixtureRequest
+) -> None:
+    """With and without more work behind it, and with an error of the application's at last."""
+    rig: Rig = request.getfixturevalue(f"{server}_rig")
+    heard: list[str] = []
+    failed: BaseException | None = None
+    try:
+        async with kit.backing("orders").write(deadline=Deadline(SYSTEM_CLOCK, 20)) as u:
+            u.on_outcome(heard.append)
+            if held:
+                u.hold("a marker stands in it.")
+            await u.native.execute(ROW)
+            await carry_out(u, end)
+            if goes_on:
+                await u.native.execute(OTHER)
+            if raises:
+                raise ZeroDivisionError
+    except (RegionKitError, ZeroDivisionError) as error:
+        failed = error
+    there = rig.count("id = 71") == 1
+    assert len(heard) == 1
+    assert not (heard == ["no"] and there), f"it is there: {failed!r}"
+    if heard == ["yes"] and not there:
+        assert goes_on and not held, f"it is not there: {failed!r}"  # the rest of the unit is, as its user ordered
+        assert rig.count("id = 72") == 1
+    if held or raises:
+        assert failed is not None
+    if held and not raises:
+        assert isinstance(failed, RegionKitError)
