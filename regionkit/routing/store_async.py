@@ -30,8 +30,10 @@ __all__ = ["AsyncRoutedStore", "servers_supporting"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
+UNKNOWN_DISTANCE = 6.0
+"""Time-outs that a first connection gets, where the distance is not known yet: 3 s of "balanced" are 12 round trips of 250 ms."""
 MOST_PATIENCE = 4.0
-"""How many times the usual time the making of a connection gets at most: with the usual 2 s, a round trip of 0.7 s is reached."""
+"""How many times the usual time a connection gets at most: with 3 s, a round trip of 1 s is reached."""
 CONNECT_ROUND_TRIPS = 12
 """Round trips of a new connection at most: TCP, TLS, SCRAM, settings and the first question; eleven were counted."""
 MOST_CLASSES = 256
@@ -291,7 +293,7 @@ class AsyncRoutedStore:
         """
         rtt = self.state.snapshot.endpoints[index].rtt
         timeout = self.profile.probe_timeout
-        usual = timeout * 4.0 if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
+        usual = timeout * UNKNOWN_DISTANCE if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
         return usual * self._state.patience.get(index, 1.0)
 
     def take_in(self, index: int, observation: Observation) -> None:

@@ -26,6 +26,7 @@ class AsyncBounded(BoundedState, driver.Connection):  # type: ignore[misc]  # ai
 
     @property
     def deadline(self) -> Deadline | None:
+        """When its waits end; None for never. Setting it sets the timer."""
         return self._deadline
 
     @deadline.setter

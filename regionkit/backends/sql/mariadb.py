@@ -80,7 +80,10 @@ class MariaDialect(_Dialect, MySQLDialect_pymysql):
             left = deadline.require("connecting")
             within = min(left, kwargs.get("connect_timeout") or left)
             kwargs.update(connect_timeout=within, read_timeout=left, write_timeout=left)
-        return Bounded(*args, **kwargs)
+        connection = Bounded(*args, **kwargs, defer_connect=True)
+        connection.deadline = deadline  # PyMySQL's limit is one of each read, and a handshake has several
+        connection.connect()
+        return connection
 
 
 class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
@@ -111,4 +114,5 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
         except TimeoutError:
             connection.close()
             raise WaitExpired(CR.CR_CONN_HOST_ERROR, "the deadline passed while connecting") from None
+        connection.deadline = deadline  # SQLAlchemy asks on the first connection before anybody has it
         return connection

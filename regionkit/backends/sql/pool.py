@@ -198,9 +198,7 @@ class SqlPool:
         record.info["recycle_at"] = self._context.clock.monotonic() + self._context.store.options.pool_recycle
         record.info["limit"] = max(profile.read_deadline, profile.write_deadline)
         driver = as_driver(dbapi_connection)
-        driver.deadline = (
-            CONNECT_DEADLINE.get()
-        )  # until whoever asked for it sets its own: SQLAlchemy asks on the first one, too
+        driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)
         except BaseException:

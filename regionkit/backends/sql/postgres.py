@@ -328,6 +328,7 @@ class PostgresDialect(_Dialect, PGDialect_psycopg):
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
         connection = Bounded.connect(*args, **kwargs)
+        connection.deadline = CONNECT_DEADLINE.get()  # SQLAlchemy asks on the first connection before anybody has it
         connection.add_notice_handler(connection._noticed)
         return connection
 
@@ -348,6 +349,7 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
         connection = self.loaded_dbapi.connect(*args, async_creator_fn=AsyncBounded.connect, **kwargs)
+        connection._connection.deadline = CONNECT_DEADLINE.get()  # as above
         connection.add_notice_handler(connection._connection._noticed)
         return connection
 
