@@ -44,6 +44,13 @@ ENDS = [(server, f"text {end}") for server, all_ in TEXTS.items() for end in all
 ENDS += [(server, end) for server in SERVERS for end in ("session.rollback", "session.commit")]
 ENDS += [(server, end) for server in SERVERS for end in ("driver.rollback", "driver.commit")]
 
+CASES = [  # each pair of values once
+    (False, False, False),
+    (False, True, True),
+    (True, False, True),
+    (True, True, False),
+]
+
 
 @pytest.fixture
 def kit(request: pytest.FixtureRequest) -> Iterator[RegionKit]:
@@ -70,9 +77,7 @@ def carry_out(u: Any, end: str) -> None:
         drive(end_on_driver, getattr(u.native, "sync_session", u.native), how.removeprefix("driver."))
 
 
-@pytest.mark.parametrize("goes_on", [False, True])
-@pytest.mark.parametrize("raises", [False, True])
-@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(("held", "raises", "goes_on"), CASES)
 @pytest.mark.parametrize(("server", "end"), ENDS)
 def test_what_is_told_is_true(
     kit: RegionKit, server: str, end: str, held: bool, raises: bool, goes_on: bool, request: pytest.FixtureRequest

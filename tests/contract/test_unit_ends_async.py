@@ -43,6 +43,13 @@ ENDS = [(server, f"text {end}") for server, all_ in TEXTS.items() for end in all
 ENDS += [(server, end) for server in SERVERS for end in ("session.rollback", "session.commit")]
 ENDS += [(server, end) for server in SERVERS for end in ("driver.rollback", "driver.commit")]
 
+CASES = [  # each pair of values once
+    (False, False, False),
+    (False, True, True),
+    (True, False, True),
+    (True, True, False),
+]
+
 
 @pytest.fixture
 async def kit(request: pytest.FixtureRequest) -> AsyncIterator[AsyncRegionKit]:
@@ -69,9 +76,7 @@ async def carry_out(u: Any, end: str) -> None:
         await adrive(end_on_driver, getattr(u.native, "sync_session", u.native), how.removeprefix("driver."))
 
 
-@pytest.mark.parametrize("goes_on", [False, True])
-@pytest.mark.parametrize("raises", [False, True])
-@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(("held", "raises", "goes_on"), CASES)
 @pytest.mark.parametrize(("server", "end"), ENDS)
 async def test_what_is_told_is_true(
     kit: AsyncRegionKit, server: str, end: str, held: bool, raises: bool, goes_on: bool, request: pytest.FixtureRequest
