@@ -13,7 +13,8 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
-from regionkit.facts.history import HistoryRow
+from regionkit.facts.history import HistoryRow, adoption_id
+from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
 from regionkit.facts.position import as_position
 from regionkit.kit_stores import Stores
@@ -46,13 +47,9 @@ class Operations:
         """Make what regionkit keeps beside the data, on the owner of every store."""
         for store in stores.by_name.values():
             for shard in store.shards:
-                index = self._owner_of(shard)
                 deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
-
-                def root(origin: str) -> HistoryRow:
-                    return HistoryRow(uuid7().hex, None, None, 1, origin)
-
-                shard.backend(index).create_tables(deadline, root)
+                index = self._owner_of(shard, deadline)
+                shard.backend(index).create_tables(deadline, _root)
                 self._ask_all(shard)
                 if isinstance(store, PartitionedStore):
                     store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
@@ -61,9 +58,12 @@ class Operations:
         indexes = [i for i in range(len(store.backends)) if not store.refused(i)]
         gather([lambda i=i: store.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
 
-    def _owner_of(self, store: RoutedStore) -> int:
+    def _owner_of(self, store: RoutedStore, deadline: Deadline) -> int:
         self._ask_all(store)
         index = store.state.snapshot.owner
+        while index < 0 and store.silent() and deadline.remaining() > 0.0:  # far or slow: each question gets more time
+            gather([lambda i=i: store.probe(i, deadline.remaining()) for i in store.silent()])  # type: ignore[misc]  # as above
+            index = store.state.snapshot.owner
         if index < 0 and store.state.snapshot.leaderless:
             index = next(iter(store.nearest()), -1)
         if index < 0:
@@ -81,10 +81,38 @@ class Operations:
         for shard in found.shards if len(found.shards) > 1 else ():
             self._ask_all(shard)
         routed, index = _to_adopt(found, region)
-        observation = routed.probe(index)
+        observation = self._primary(routed, index, region)
+        if observation.lineage is None:  # it lost its data, or never had tables
+            deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
+            routed.backend(index).create_tables(deadline, _root)
+            observation = self._primary(routed, index, region)
+        lineage = observation.lineage
+        if lineage is None:
+            raise ConfigurationError(f"{region!r} has no history rows, and they could not be made.")
+        parent, counts = lineage.current, observation.recorded and routed.state.snapshot.owner == index
+        if not (counts and parent.history == lineage.adoption):
+            fork = None if observation.reached is None else as_position(observation.reached)
+            history = adoption_id(uuid7().hex)
+            row = HistoryRow(history, parent.history, fork, parent.epoch + 1, observation.origin)
+            routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
+            event = HistoryWritten(
+                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
+            )
+            self._hooks.emit(event)
+            observation = self._primary(routed, index, region)
+        routed.state.adopt(observation.lineage)
+
+    def _primary(self, store: RoutedStore, index: int, region: str) -> Observation:
+        """What an endpoint says that is to be adopted.
+
+        Raises:
+            RegionUnavailable: nothing.
+            ConfigurationError: it is no primary.
+        """
+        observation = store.probe(index)
         if observation is None:
             raise RegionUnavailable(
-                f"{region!r} does not answer.", fix="see kit.status().", store=routed.name, region=region
+                f"{region!r} does not answer.", fix="see kit.status().", store=store.name, region=region
             )
         if observation.role is not None and observation.role.value != "primary":
             raise ConfigurationError(
@@ -92,21 +120,7 @@ class Operations:
                 why="only a primary can own the data.",
                 fix="promote it on the server first.",
             )
-        if observation.lineage is None:
-            raise ConfigurationError(
-                f"{region!r} has no history rows.", fix="call kit.create_tables() once it is primary."
-            )
-        parent = observation.lineage.current
-        if not observation.recorded:
-            fork = None if observation.reached is None else as_position(observation.reached)
-            row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
-            routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
-            event = HistoryWritten(
-                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
-            )
-            self._hooks.emit(event)
-            observation = routed.probe(index)
-        routed.state.adopt(None if observation is None else observation.lineage)
+        return observation
 
     def resolve(
         self, find: Callable[[str], RoutedStore | PartitionedStore], error: OutcomeUnknown
@@ -126,8 +140,9 @@ class Operations:
             return "unknown"  # the topology was replaced, and the partition is gone
         claim = Claim(error.idempotency_key, "", uuid7().hex)
         try:
-            index = self._owner_of(routed)
-            marker = routed.backend(index).settle(Deadline(self._clock, self._profile.write_deadline), claim)
+            deadline = Deadline(self._clock, self._profile.write_deadline)
+            index = self._owner_of(routed, deadline)
+            marker = routed.backend(index).settle(deadline, claim)
         except RegionKitError:
             return "unknown"
         return "yes" if marker.applied else "no"
@@ -137,6 +152,11 @@ class Operations:
         if not isinstance(found, PartitionedStore):
             raise not_partitioned(found.name)
         return found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))
+
+
+def _root(origin: str) -> HistoryRow:
+    """The first history of a store."""
+    return HistoryRow(uuid7().hex, None, None, 1, origin)
 
 
 def _to_adopt(store: RoutedStore | PartitionedStore, region: str) -> tuple[RoutedStore, int]:

@@ -12,7 +12,8 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
-from regionkit.facts.history import HistoryRow
+from regionkit.facts.history import HistoryRow, adoption_id
+from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
 from regionkit.facts.position import as_position
 from regionkit.kit_stores_async import AsyncStores
@@ -45,13 +46,9 @@ class AsyncOperations:
         """Make what regionkit keeps beside the data, on the owner of every store."""
         for store in stores.by_name.values():
             for shard in store.shards:
-                index = await self._owner_of(shard)
                 deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
-
-                def root(origin: str) -> HistoryRow:
-                    return HistoryRow(uuid7().hex, None, None, 1, origin)
-
-                await shard.backend(index).create_tables(deadline, root)
+                index = await self._owner_of(shard, deadline)
+                await shard.backend(index).create_tables(deadline, _root)
                 await self._ask_all(shard)
                 if isinstance(store, AsyncPartitionedStore):
                     await store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
@@ -60,9 +57,12 @@ class AsyncOperations:
         indexes = [i for i in range(len(store.backends)) if not store.refused(i)]
         await agather([lambda i=i: store.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
 
-    async def _owner_of(self, store: AsyncRoutedStore) -> int:
+    async def _owner_of(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
         await self._ask_all(store)
         index = store.state.snapshot.owner
+        while index < 0 and store.silent() and deadline.remaining() > 0.0:  # far or slow: each question gets more time
+            await agather([lambda i=i: store.probe(i, deadline.remaining()) for i in store.silent()])  # type: ignore[misc]  # as above
+            index = store.state.snapshot.owner
         if index < 0 and store.state.snapshot.leaderless:
             index = next(iter(store.nearest()), -1)
         if index < 0:
@@ -80,10 +80,38 @@ class AsyncOperations:
         for shard in found.shards if len(found.shards) > 1 else ():
             await self._ask_all(shard)
         routed, index = _to_adopt(found, region)
-        observation = await routed.probe(index)
+        observation = await self._primary(routed, index, region)
+        if observation.lineage is None:  # it lost its data, or never had tables
+            deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
+            await routed.backend(index).create_tables(deadline, _root)
+            observation = await self._primary(routed, index, region)
+        lineage = observation.lineage
+        if lineage is None:
+            raise ConfigurationError(f"{region!r} has no history rows, and they could not be made.")
+        parent, counts = lineage.current, observation.recorded and routed.state.snapshot.owner == index
+        if not (counts and parent.history == lineage.adoption):
+            fork = None if observation.reached is None else as_position(observation.reached)
+            history = adoption_id(uuid7().hex)
+            row = HistoryRow(history, parent.history, fork, parent.epoch + 1, observation.origin)
+            await routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
+            event = HistoryWritten(
+                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
+            )
+            self._hooks.emit(event)
+            observation = await self._primary(routed, index, region)
+        routed.state.adopt(observation.lineage)
+
+    async def _primary(self, store: AsyncRoutedStore, index: int, region: str) -> Observation:
+        """What an endpoint says that is to be adopted.
+
+        Raises:
+            RegionUnavailable: nothing.
+            ConfigurationError: it is no primary.
+        """
+        observation = await store.probe(index)
         if observation is None:
             raise RegionUnavailable(
-                f"{region!r} does not answer.", fix="see kit.status().", store=routed.name, region=region
+                f"{region!r} does not answer.", fix="see kit.status().", store=store.name, region=region
             )
         if observation.role is not None and observation.role.value != "primary":
             raise ConfigurationError(
@@ -91,21 +119,7 @@ class AsyncOperations:
                 why="only a primary can own the data.",
                 fix="promote it on the server first.",
             )
-        if observation.lineage is None:
-            raise ConfigurationError(
-                f"{region!r} has no history rows.", fix="call kit.create_tables() once it is primary."
-            )
-        parent = observation.lineage.current
-        if not observation.recorded:
-            fork = None if observation.reached is None else as_position(observation.reached)
-            row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
-            await routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
-            event = HistoryWritten(
-                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
-            )
-            self._hooks.emit(event)
-            observation = await routed.probe(index)
-        routed.state.adopt(None if observation is None else observation.lineage)
+        return observation
 
     async def resolve(
         self, find: Callable[[str], AsyncRoutedStore | AsyncPartitionedStore], error: OutcomeUnknown
@@ -125,8 +139,9 @@ class AsyncOperations:
             return "unknown"  # the topology was replaced, and the partition is gone
         claim = Claim(error.idempotency_key, "", uuid7().hex)
         try:
-            index = await self._owner_of(routed)
-            marker = await routed.backend(index).settle(Deadline(self._clock, self._profile.write_deadline), claim)
+            deadline = Deadline(self._clock, self._profile.write_deadline)
+            index = await self._owner_of(routed, deadline)
+            marker = await routed.backend(index).settle(deadline, claim)
         except RegionKitError:
             return "unknown"
         return "yes" if marker.applied else "no"
@@ -136,6 +151,11 @@ class AsyncOperations:
         if not isinstance(found, AsyncPartitionedStore):
             raise not_partitioned(found.name)
         return await found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))
+
+
+def _root(origin: str) -> HistoryRow:
+    """The first history of a store."""
+    return HistoryRow(uuid7().hex, None, None, 1, origin)
 
 
 def _to_adopt(store: AsyncRoutedStore | AsyncPartitionedStore, region: str) -> tuple[AsyncRoutedStore, int]:

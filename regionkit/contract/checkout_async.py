@@ -25,7 +25,11 @@ class AsyncCheckout(Protocol):
         ...
 
     def keep(self, guard: Guard) -> None:
-        """Before each statement that finds the guard due, ask the server anew."""
+        """Before each statement that finds the guard due, ask the server anew.
+
+        Where a server may exchange its data under a connection, each answer is checked to be of the data known now; else the
+        guard is renewed, and may raise.
+        """
         ...
 
     async def release(self) -> None:

@@ -7,6 +7,9 @@
 3. A position of an ancestor survives iff it lies at or before the fork where the lineage left that ancestor.
 4. An owner follows another only by descent: the newer lineage contains the older one's newest id. Two lineages of which
    neither contains the other were promoted apart; neither may be written.
+5. An operator's word goes over descent: an adoption is a row too, and its id says so, and when it was made. Of two lineages
+   apart, the one with the later adoption is the newer. It is in the data, so it reaches every process and outlives them;
+   what a lineage that was adopted does not know of was given up with the adoption.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ import msgspec
 
 from regionkit.facts.position import Position, within
 
-__all__ = ["LONGEST_LINEAGE", "Descent", "HistoryRow", "Lineage", "Survival", "lineage_of"]
+__all__ = ["LONGEST_LINEAGE", "Descent", "HistoryRow", "Lineage", "Survival", "adoption_id", "lineage_of"]
 
 LONGEST_LINEAGE = 64
 """Rows kept in mind per store: 63 promotions back. A bookmark older than that names an unknown history."""
+_ADOPTED = "op-"
+"""Begins the id of an operator's row. What follows is ordered by time."""
 
 
 class HistoryRow(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +36,11 @@ class HistoryRow(msgspec.Struct, frozen=True, gc=False):
     fork: Position | None
     epoch: int
     origin: str
+
+
+def adoption_id(unique: str) -> str:
+    """The id of the history that an operator's word begins; of `unique` ids a later one is greater."""
+    return f"{_ADOPTED}{unique}"
 
 
 class Survival(Enum):
@@ -49,8 +59,8 @@ class Descent(Enum):
     """How one lineage stands to another."""
 
     SAME = "same"
-    NEWER = "descends from it"
-    OLDER = "is its ancestor"
+    NEWER = "descends from it, or was adopted in its place"
+    OLDER = "is its ancestor, or was given up for it"
     APART = "promoted apart"
 
 
@@ -63,6 +73,11 @@ class Lineage(msgspec.Struct, frozen=True, gc=False):
     def current(self) -> HistoryRow:
         """The newest row: the history that is written now."""
         return self.rows[-1]
+
+    @property
+    def adoption(self) -> str:
+        """The id of its last adoption; "" when it has none. A later one is greater."""
+        return max((row.history for row in self.rows if row.history.startswith(_ADOPTED)), default="")
 
     def survival(self, history: str, position: Position | None) -> Survival:
         """What became of `position` of `history`; of a position of None, what became of its history's end."""
@@ -85,7 +100,9 @@ class Lineage(msgspec.Struct, frozen=True, gc=False):
             return Descent.NEWER
         if any(row.history == mine for row in other.rows):
             return Descent.OLDER
-        return Descent.APART
+        if self.adoption == other.adoption:
+            return Descent.APART
+        return Descent.NEWER if self.adoption > other.adoption else Descent.OLDER
 
 
 def lineage_of(rows: list[HistoryRow]) -> Lineage | None:

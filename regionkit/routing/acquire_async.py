@@ -2,12 +2,14 @@
 
 1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
 2. Where other endpoints could serve too, connecting and each question get half of the time that is left.
-3. A bounded read looks again before a statement that begins after its proof ran out.
+3. A bounded read looks again before a statement that begins after its proof ran out. A session read that asked for something
+   is of the data of which that was proved, where a server may exchange them under its connections.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
@@ -17,7 +19,7 @@ from regionkit.contract.handle_async import AsyncHandle
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency_async import asleep
-from regionkit.core.deadline import Deadline
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
@@ -172,7 +174,7 @@ class AsyncAcquisition:
         self._acquired_at = self.now()
         self.store.state.began(walk.held)
         self._counted = walk.held
-        self._keep_bounded(checkout, walk.decision, walk.held)
+        self._keep_proved(checkout, walk, walk.held)
         return checkout
 
     async def _carry_out(self, walk: steps.Walk, step: steps.Step) -> steps.Event:
@@ -257,28 +259,45 @@ class AsyncAcquisition:
             self.store.lost(index)
         return steps.Lost(error, self.deadline.remaining() <= 0.0)
 
-    def _keep_bounded(self, checkout: AsyncCheckout, decision: Decision, index: int) -> None:
-        """BOUNDED holds at the start of each statement, not of the block."""
-        bound = decision.request.consistency.max_staleness
-        if decision.request.consistency.level is not Level.BOUNDED or self._mode.snapshot or "served" in decision.proof:
+    def _keep_proved(self, checkout: AsyncCheckout, walk: steps.Walk, index: int) -> None:
+        """What was proved holds for the data that it was proved of; BOUNDED at the start of each statement, not of the block."""
+        decision, store = walk.decision, self.store
+        level, bound = decision.request.consistency.level, decision.request.consistency.max_staleness
+        if "served" in decision.proof or self.kind is Kind.WRITE:
             return
-        if index == self.snapshot.owner:
+        if level is Level.SESSION and walk.request.entries:
+            checkout.keep(Guard(FOREVER, partial(self._check_data, checkout.observation.incarnation, index, decision)))
+            return
+        if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:
             return
 
         def recheck(observation: Observation) -> float:
-            self.store.take_in(index, observation)
+            store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
             if fresh_at is None or self.now() - fresh_at > bound:
                 raise StaleRead(
-                    f"{self.store.name!r} fell behind its bound of {bound:g} s during a read block.",
+                    f"{store.name!r} fell behind its bound of {bound:g} s during a read block.",
                     why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
                     fix="read in a new block; shorter blocks are proved more often.",
-                    store=self.store.name,
+                    store=store.name,
                     decision=decision,
                 )
             return fresh_at + bound
 
         checkout.keep(Guard(decision.valid_until, recheck))
+
+    def _check_data(self, incarnation: str, index: int, decision: Decision, observation: Observation) -> float:
+        """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""
+        self.store.take_in(index, observation)
+        if observation.incarnation != incarnation:
+            raise StaleRead(
+                f"{self.store.name!r}: the data at {decision.snapshot.endpoints[index].id!r} were exchanged during a read block.",
+                why="the copy began to follow another history of its primary; what was proved was proved of the data before.",
+                fix="read in a new block.",
+                store=self.store.name,
+                decision=decision,
+            )
+        return FOREVER
 
     def _translated(self, error: BaseException, index: int) -> BaseException:
         """An error that means "connection gone" as ours; any other as it is."""

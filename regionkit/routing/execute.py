@@ -36,6 +36,7 @@ from regionkit.errors import (
     PayloadMismatch,
     RegionKitError,
     RegionUnavailable,
+    StaleRead,
     TransactionRolledBack,
 )
 from regionkit.facts.bookmark import Entry
@@ -72,7 +73,7 @@ class Execution:
         self._excluded: frozenset[int] = frozenset()
         self._block: Block[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
-        self._lost: RegionUnavailable | DeadlineExceeded | None = None
+        self._lost: RegionUnavailable | DeadlineExceeded | StaleRead | None = None
         self._runs = 0
 
     def read(self, work: Callable[[Any], T], asked: CallOptions) -> T:
@@ -232,11 +233,15 @@ class Execution:
         return retrying(again)
 
     def _may_read_again(self, error: BaseException) -> bool:
-        lost = isinstance(error, RegionUnavailable | DeadlineExceeded)
-        if isinstance(error, RegionUnavailable | DeadlineExceeded):
+        block, lost = self._block, isinstance(error, RegionUnavailable | DeadlineExceeded)
+        if isinstance(
+            error, StaleRead
+        ):  # its proof ended in the middle of the function; a refusal at its beginning stands
+            lost = error.retryable and block is not None and block.progress.used
+        if isinstance(error, RegionUnavailable | DeadlineExceeded | StaleRead) and lost:
             self._lost = error
-            if self._block is not None and self._block.index >= 0:
-                self._excluded |= {self._block.index}
+            if block is not None and block.index >= 0:
+                self._excluded |= {block.index}
         return (lost or self._failure(error) is Failure.ROLLED_BACK) and self._store.budget.spend()
 
     def _may_write_again(self, error: BaseException) -> bool:

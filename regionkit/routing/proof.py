@@ -4,8 +4,8 @@
 2. BOUNDED: its measured staleness is within the bound.
 3. The owner satisfies both, unless an entry lies past a fork, is refuted by the owner's own log, or is ahead of it.
 4. Where there is no owner, an entry without a position is satisfied where every acknowledged write is shown, whoever took it.
-5. A position that the owner does not know is not waited for: one fresh question to the owner, then it is lost (signed) or
-   invalid (unsigned).
+5. A position or history that the owner does not know is not waited for: one fresh question to the owner, then it is lost
+   where the bookmark is signed or an operator adopted the owner's history, else it is invalid.
 """
 
 from __future__ import annotations
@@ -96,13 +96,17 @@ def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
             if entry.history and not fresh:
                 return _unproved(Standing.UNSETTLED, "the owner must be asked for its history")
             if entry.history:
-                return _unproved(Standing.INVALID, "the bookmark names a history, the owner has none")
+                gone = Standing.LOST if request.signed else Standing.INVALID
+                return _unproved(gone, "the bookmark names a history, the owner has none")
             continue
         survival = lineage.survival(entry.history, entry.position)
         if survival is _UNKNOWN:
             if not fresh:
                 return _unproved(Standing.UNSETTLED, "the owner must be asked whether it knows the bookmark's history")
-            return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
+            if lineage.adoption:
+                return _unproved(Standing.LOST, "an operator adopted another history in the place of the bookmark's")
+            gone = Standing.LOST if request.signed else Standing.INVALID
+            return _unproved(gone, "nobody knows the bookmark's history")
         if survival is _LOST or _never_came(e, survival, entry):
             return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
         if survival is _CURRENT and entry.position is not None and not reaches(e.observation.reached, entry.position):

@@ -362,7 +362,7 @@ class RegionSession:
         routed.refresh()
         snapshot = routed.state.snapshot
         observation = None if snapshot.owner < 0 else routed.probe(snapshot.owner)
-        if observation is None or observation.lineage is None:
+        if observation is None:
             return
         before = self._state.entries(routed)
         kept = tuple(e for e in before if not e.history or _survived(observation, e))
@@ -385,7 +385,8 @@ class RegionSession:
 
 
 def _survived(owner: Observation, entry: Entry) -> bool:
-    assert owner.lineage is not None
+    if owner.lineage is None:
+        return False
     survival = owner.lineage.survival(entry.history, entry.position)
     if survival is Survival.CURRENT and entry.position is not None:
         return reaches(owner.reached, entry.position)

@@ -236,6 +236,8 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     if known is None:
         return "it and another primary were promoted apart; neither descends from the other"
     descent = observation.lineage.descent(known)
+    if descent is Descent.OLDER and known.survival(observation.lineage.current.history, None) is Survival.UNKNOWN:
+        return "an operator adopted another history in its place"
     if descent is Descent.OLDER:
         epoch = observation.lineage.current.epoch
         return f"it is at epoch {epoch}, the store at {known.current.epoch}: it was replaced as primary"
@@ -262,6 +264,8 @@ def _barred_replica(endpoint: EndpointState, known: Lineage | None) -> str:
         return ""
     if lineage.descent(known) is Descent.APART:
         return "it follows a history that was promoted apart from ours"
+    if known.survival(lineage.current.history, None) is Survival.UNKNOWN and lineage.descent(known) is Descent.OLDER:
+        return "it follows a history in whose place an operator adopted another"
     if observation.reached is None or not _lags_behind(endpoint, known):
         return ""
     if known.survival(lineage.current.history, as_position(observation.reached)) is Survival.LOST:

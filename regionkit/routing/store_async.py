@@ -273,6 +273,8 @@ class AsyncRoutedStore:
                 raise
             if failure is Failure.DEADLINE:
                 self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
+            else:
+                self._state.patience.pop(index, None)  # it was reached, or nothing is there
             self.lost(index)
             self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
             return None
@@ -280,6 +282,10 @@ class AsyncRoutedStore:
         self.take_in(index, observation)
         self.state.probed(index, ok=True)
         return observation
+
+    def silent(self) -> list[int]:
+        """Endpoints that did not answer the last question in time, and gave no other error."""
+        return sorted(self._state.patience)
 
     def _probing(self, index: int) -> float:
         """Seconds that an answer may take on a connection that is there: the profile's, and the distance on top."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routing.worlds import chain
 
-from regionkit.facts.history import LONGEST_LINEAGE, Descent, HistoryRow, Lineage, Survival, lineage_of
+from regionkit.facts.history import LONGEST_LINEAGE, Descent, HistoryRow, Lineage, Survival, adoption_id, lineage_of
 
 
 @st.composite
@@ -59,6 +59,37 @@ def test_a_position_survives_iff_every_fork_on_the_way_lies_after_it(
     else:
         child = line[names.index(history) + 1]
         assert got is (Survival.SURVIVED if position <= child.fork else Survival.LOST)  # type: ignore[operator]
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> dict[str, HistoryRow]:
+    """Several roots, as after a loss of all data; some rows are adoptions. Later rows have greater ids."""
+    rows: dict[str, HistoryRow] = {}
+    for i in range(draw(st.integers(1, 8))):
+        name = adoption_id(f"{i}") if draw(st.booleans()) else f"h{i}"
+        parent = draw(st.sampled_from([None, *rows]))
+        epoch = 1 if parent is None else rows[parent].epoch + 1
+        rows[name] = HistoryRow(name, parent, None, epoch, "o")
+    return rows
+
+
+@given(forests(), st.data())
+def test_of_two_lineages_apart_the_later_adoption_counts(rows: dict[str, HistoryRow], data: st.DataObject) -> None:
+    """Both see it the same way round; without an adoption, or with the same one above both, nobody decides."""
+    names = st.sampled_from(sorted(rows))
+    of_a, of_b = path(rows, data.draw(names)), path(rows, data.draw(names))
+    a, b = Lineage(tuple(of_a)), Lineage(tuple(of_b))
+    got = a.descent(b)
+    there = {Descent.NEWER: Descent.OLDER, Descent.OLDER: Descent.NEWER}
+    assert b.descent(a) is there.get(got, got)
+    if of_a[-1] in of_b or of_b[-1] in of_a:
+        return  # descent, as above
+    last_a = max((row.history for row in of_a if row.history.startswith("op-")), default="")
+    last_b = max((row.history for row in of_b if row.history.startswith("op-")), default="")
+    if last_a == last_b:
+        assert got is Descent.APART
+    else:
+        assert got is (Descent.NEWER if last_a > last_b else Descent.OLDER)
 
 
 @given(trees(), st.randoms(use_true_random=False), st.data())

@@ -16,7 +16,6 @@ from regionkit import (
     ConfigurationError,
     Endpoint,
     Fenced,
-    InvalidBookmark,
     NoEligibleEndpoint,
     Region,
     RegionKit,
@@ -143,13 +142,21 @@ def test_two_replicas_promoted_apart_are_both_fenced(trio: Any) -> None:
     trio.replicas[1].promote()
     with kit_of([urls[0], urls[2]], local=A) as only_c:
         wait_until(lambda: writable(only_c, 4), 20)
-        with pytest.raises(InvalidBookmark):
+        with pytest.raises(StaleRead) as nobody_knows:
             sees(only_c, 3, of_b)
+        assert nobody_knows.value.lost
     with kit_of(urls) as kit, kit.session():
         wait_until(lambda: sum(e.state.startswith("fenced") for e in kit.status().endpoints) == 2, 20)
         with pytest.raises(Fenced) as caught:
             place(kit, 9)
         assert caught.value.committed == "no"
+        with kit_of(urls) as operator:
+            operator.adopt("orders", C)
+        wait_until(lambda: writable(kit, 9), 20)  # the word stands in the data
+        assert sum(e.state.startswith("fenced") for e in kit.status().endpoints) == 1
+        with pytest.raises(StaleRead) as gone:
+            sees(kit, 3, of_b)
+        assert gone.value.lost
 
 
 def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:

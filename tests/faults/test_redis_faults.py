@@ -560,6 +560,42 @@ def test_an_empty_restart_is_another_store(own_redis: Any) -> None:
             read_back(kit, bookmark)
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_adoption_after_a_loss_of_all_data_reaches_every_process(own_redis: Any, signed: bool) -> None:
+    """One operator's word, twice over: running processes and new ones write again, and old bookmarks say that it is lost."""
+    servers = own_redis(1)
+    keys = [KEY] if signed else []
+
+    def kit(local: str) -> RegionKit:
+        return RegionKit(regions(*(n.url for n in servers.nodes)), local=local, profile=QUICK, bookmark_keys=keys)
+
+    with kit(REGIONS[0]) as one, kit(REGIONS[1]) as other:
+        one.create_tables()
+        written(other, "0")
+        for number in ("1", "2"):
+            bookmark = written(one, number)
+            servers.wait_for_replicas()
+            servers.primary.kill()
+            servers.primary.start()
+            for running in (one, other):
+                wait_until(lambda k=running: "history rows are gone" in str(k.explain("orders", "write")), 30)  # type: ignore[misc]
+                with pytest.raises((Fenced, NoEligibleEndpoint, RegionUnavailable)):
+                    written(running, "no")
+            with kit(REGIONS[0]) as operator:
+                operator.adopt("orders", REGIONS[0])
+            for running in (one, other):
+                wait_until(lambda k=running: owner_is(k, REGIONS[0]), 30)  # type: ignore[misc]
+                with pytest.raises(StaleRead) as caught:
+                    read_back(running, bookmark)
+                assert caught.value.lost and not caught.value.retryable
+                assert read_back(running, written(running, "new")) == b"new"
+            with kit(REGIONS[1]) as started_later:
+                with pytest.raises(StaleRead) as caught:
+                    read_back(started_later, bookmark)
+                assert caught.value.lost
+                assert read_back(started_later, written(started_later, "new")) == b"new"
+
+
 def test_a_killed_replica_is_left_for_another_copy(own_redis: Any) -> None:
     """Reads go on elsewhere; a block that had begun on it fails for sure."""
     servers = own_redis(1)

@@ -66,8 +66,18 @@ def test_the_owner_is_asked_afresh_before_anything_is_called_lost() -> None:
     assert standing(world(), OWNER, ahead, fresh=asked, signed=False) is Standing.INVALID
     assert standing(world(), OWNER, Entry("h1", 1, 101)) is Standing.LOST
     assert standing(world(), OWNER, Entry("h9", 9, 1)) is Standing.UNSETTLED
-    assert standing(world(), OWNER, Entry("h9", 9, 1), fresh=asked) is Standing.INVALID
+    assert standing(world(), OWNER, Entry("h9", 9, 1), fresh=asked) is Standing.LOST
+    assert standing(world(), OWNER, Entry("h9", 9, 1), fresh=asked, signed=False) is Standing.INVALID
     assert standing(world(), OWNER, OWNER_ONLY) is Standing.PROVED
+
+
+def test_what_stood_before_an_adoption_is_lost() -> None:
+    """Signed or not: an operator gave it up."""
+    adopted = chain("h5", "op-1")
+    entry, asked = Entry("h2", 2, 40), frozenset({OWNER})
+    for signed in (True, False):
+        snapshot = world(owner=told(PRIMARY, adopted, 10))
+        assert standing(snapshot, OWNER, entry, fresh=asked, signed=signed) is Standing.LOST
 
 
 def test_what_a_copy_showed_may_still_wait_on_a_synchronous_owner() -> None:

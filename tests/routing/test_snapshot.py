@@ -219,3 +219,16 @@ def test_round_trips_are_smoothed_and_never_above_the_newest() -> None:
     assert slow.endpoints[0].rtt is not None and abs(slow.endpoints[0].rtt - 0.2) < 1e-9
     assert after(slow, (0, told(PRIMARY, H1, rtt=0.01, at=12.0))).endpoints[0].rtt == 0.01
     assert replace(snapshot).index("r0") == 0
+
+
+def test_an_adoption_counts_wherever_it_is_seen() -> None:
+    """A process that knew another history takes it, and bars what follows the old one."""
+    old, new = chain("h1", "h2"), chain("h7", "op-1")
+    snapshot = after(fresh("PRP"), (0, told(PRIMARY, old)), (1, told(REPLICA, old)), (2, told(PRIMARY, new)))
+    assert (snapshot.owner, snapshot.lineage) == (2, new)
+    assert snapshot.endpoints[0].barred == "an operator adopted another history in its place"
+    assert snapshot.endpoints[1].barred == "it follows a history in whose place an operator adopted another"
+    later = chain("h9", "op-2")
+    assert after(snapshot, (0, told(PRIMARY, later, at=11.0))).owner == 0
+    same = chain("h9", "op-1")  # which cannot be: nobody counts
+    assert after(snapshot, (0, told(PRIMARY, same, at=11.0))).owner == -1

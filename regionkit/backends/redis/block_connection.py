@@ -5,6 +5,9 @@
 2. `pending` counts the answers that are still to come. A connection on which one may come is closed, never reused.
 3. Where a round trip costs more than the question, a write is followed by INFO in the same message: its answer says where
    the write lies. It stands behind EXEC or EVAL, as inside of them INFO tells the offset before their effects.
+4. A replica that begins anew keeps its run and its clients, with other data. So where something was proved, INFO follows each
+   message, and what was answered under another replication id is not given out. It stands behind the commands: while the
+   data are exchanged the server answers none, and the id changes with them.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream import Stream
+from regionkit.contract.guard import Guard
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import FOREVER, Deadline
@@ -43,9 +47,21 @@ class RedisProgress:
         changed: the connection is another one than it was: it serves no further block.
         opened: a transaction or a watch is open on it.
         queuing: the server queues commands, after MULTI.
+        checked_by: told when the data are not those that were proved; None where nothing was.
     """
 
-    __slots__ = ("changed", "commits", "expired", "opened", "position", "queuing", "reading", "sent", "used")
+    __slots__ = (
+        "changed",
+        "checked_by",
+        "commits",
+        "expired",
+        "opened",
+        "position",
+        "queuing",
+        "reading",
+        "sent",
+        "used",
+    )
 
     def __init__(self, *, reading: bool) -> None:
         self.reading = reading
@@ -57,6 +73,7 @@ class RedisProgress:
         self.changed = False
         self.opened = False
         self.queuing = False
+        self.checked_by: Guard | None = None
 
     @property
     def unknown(self) -> bool:
@@ -106,6 +123,7 @@ class RedisConnection(Stream):
         self._good = False
         self._partial = False
         self._carrying = False
+        self._checking = False
 
     def introduce(self, deadline: Deadline) -> None:
         """Connect, and learn which run of the server this is and where it stands.
@@ -206,8 +224,11 @@ class RedisConnection(Stream):
         packed = self.pack(args)  # first: what the driver refuses to pack was not sent
         if args[0] in READS:
             progress.used = True
+            packed = self._checked(progress, packed)
         elif self._admit(progress, args):
             packed = self._followed(packed)
+        else:
+            packed = self._checked(progress, packed)
         self.pending += 1
         self.write(packed)
 
@@ -219,7 +240,7 @@ class RedisConnection(Stream):
         parts = [part for args in commands for part in self.pack(tuple(args))]  # first, as above
         writes = [self._admit(progress, args) for args in commands]
         self.pending += len(commands)
-        return self._followed(parts) if any(writes) else [b"".join(parts)]
+        return self._followed(parts) if any(writes) else [b"".join(self._checked(progress, parts))]
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Send what `pack_commands` made."""
@@ -233,6 +254,13 @@ class RedisConnection(Stream):
         """A message with writes in it, with the question for the position behind them."""
         self._carrying = self.carries
         return [b"".join([*parts, *self._questions] if self._carrying else parts)]
+
+    def _checked(self, progress: RedisProgress, parts: list[bytes]) -> list[bytes]:
+        """A message that only reads; where something was proved, with the question of which data it was answered."""
+        if progress.checked_by is None or self._checking:
+            return parts
+        self._checking = True
+        return [*parts, *self._questions]
 
     def _admit(self, progress: RedisProgress, args: Any) -> bool:
         """Whether a command writes.
@@ -273,6 +301,7 @@ class RedisConnection(Stream):
             self.pending -= 1
             if self.pending == 0:
                 self._answered(progress, error)
+                self._check(progress)
             raise
         except REFUSALS:
             progress.sent = 0
@@ -283,9 +312,27 @@ class RedisConnection(Stream):
             raise
         self.pending -= 1
         self._good = True
-        if self.pending == 0 and progress.sent:
-            self._answered(progress, None)
+        if self.pending == 0:
+            if progress.sent:
+                self._answered(progress, None)
+            self._check(progress)
         return reply
+
+    def _check(self, progress: RedisProgress) -> None:
+        """Whether all that was answered is of the data that were proved.
+
+        Raises:
+            RoutingError: it is not.
+        """
+        if not self._checking:
+            return
+        self._checking = False
+        [text] = self.exchange(b"", 1)
+        proved = f"master_replid:{self.observation.origin}".encode()
+        if proved not in text:
+            assert progress.checked_by is not None
+            progress.changed = True
+            progress.checked_by.renew(self.observe())
 
     def _answered(self, progress: RedisProgress, error: Exception | None) -> None:
         """All was answered: the writes are acknowledged, unless it is sure that none was done."""

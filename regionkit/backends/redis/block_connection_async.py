@@ -4,6 +4,9 @@
 2. `pending` counts the answers that are still to come. A connection on which one may come is closed, never reused.
 3. Where a round trip costs more than the question, a write is followed by INFO in the same message: its answer says where
    the write lies. It stands behind EXEC or EVAL, as inside of them INFO tells the offset before their effects.
+4. A replica that begins anew keeps its run and its clients, with other data. So where something was proved, INFO follows each
+   message, and what was answered under another replication id is not given out. It stands behind the commands: while the
+   data are exchanged the server answers none, and the id changes with them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream_async import AsyncStream
+from regionkit.contract.guard import Guard
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import FOREVER, Deadline
@@ -42,9 +46,21 @@ class RedisProgress:
         changed: the connection is another one than it was: it serves no further block.
         opened: a transaction or a watch is open on it.
         queuing: the server queues commands, after MULTI.
+        checked_by: told when the data are not those that were proved; None where nothing was.
     """
 
-    __slots__ = ("changed", "commits", "expired", "opened", "position", "queuing", "reading", "sent", "used")
+    __slots__ = (
+        "changed",
+        "checked_by",
+        "commits",
+        "expired",
+        "opened",
+        "position",
+        "queuing",
+        "reading",
+        "sent",
+        "used",
+    )
 
     def __init__(self, *, reading: bool) -> None:
         self.reading = reading
@@ -56,6 +72,7 @@ class RedisProgress:
         self.changed = False
         self.opened = False
         self.queuing = False
+        self.checked_by: Guard | None = None
 
     @property
     def unknown(self) -> bool:
@@ -105,6 +122,7 @@ class AsyncRedisConnection(AsyncStream):
         self._good = False
         self._partial = False
         self._carrying = False
+        self._checking = False
 
     async def introduce(self, deadline: Deadline) -> None:
         """Connect, and learn which run of the server this is and where it stands.
@@ -205,8 +223,11 @@ class AsyncRedisConnection(AsyncStream):
         packed = self.pack(args)  # first: what the driver refuses to pack was not sent
         if args[0] in READS:
             progress.used = True
+            packed = self._checked(progress, packed)
         elif self._admit(progress, args):
             packed = self._followed(packed)
+        else:
+            packed = self._checked(progress, packed)
         self.pending += 1
         await self.write(packed)
 
@@ -218,7 +239,7 @@ class AsyncRedisConnection(AsyncStream):
         parts = [part for args in commands for part in self.pack(tuple(args))]  # first, as above
         writes = [self._admit(progress, args) for args in commands]
         self.pending += len(commands)
-        return self._followed(parts) if any(writes) else [b"".join(parts)]
+        return self._followed(parts) if any(writes) else [b"".join(self._checked(progress, parts))]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Send what `pack_commands` made."""
@@ -232,6 +253,13 @@ class AsyncRedisConnection(AsyncStream):
         """A message with writes in it, with the question for the position behind them."""
         self._carrying = self.carries
         return [b"".join([*parts, *self._questions] if self._carrying else parts)]
+
+    def _checked(self, progress: RedisProgress, parts: list[bytes]) -> list[bytes]:
+        """A message that only reads; where something was proved, with the question of which data it was answered."""
+        if progress.checked_by is None or self._checking:
+            return parts
+        self._checking = True
+        return [*parts, *self._questions]
 
     def _admit(self, progress: RedisProgress, args: Any) -> bool:
         """Whether a command writes.
@@ -272,6 +300,7 @@ class AsyncRedisConnection(AsyncStream):
             self.pending -= 1
             if self.pending == 0:
                 await self._answered(progress, error)
+                await self._check(progress)
             raise
         except REFUSALS:
             progress.sent = 0
@@ -282,9 +311,27 @@ class AsyncRedisConnection(AsyncStream):
             raise
         self.pending -= 1
         self._good = True
-        if self.pending == 0 and progress.sent:
-            await self._answered(progress, None)
+        if self.pending == 0:
+            if progress.sent:
+                await self._answered(progress, None)
+            await self._check(progress)
         return reply
+
+    async def _check(self, progress: RedisProgress) -> None:
+        """Whether all that was answered is of the data that were proved.
+
+        Raises:
+            RoutingError: it is not.
+        """
+        if not self._checking:
+            return
+        self._checking = False
+        [text] = await self.exchange(b"", 1)
+        proved = f"master_replid:{self.observation.origin}".encode()
+        if proved not in text:
+            assert progress.checked_by is not None
+            progress.changed = True
+            progress.checked_by.renew(await self.observe())
 
     async def _answered(self, progress: RedisProgress, error: Exception | None) -> None:
         """All was answered: the writes are acknowledged, unless it is sure that none was done."""

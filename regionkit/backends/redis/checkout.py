@@ -62,8 +62,9 @@ class RedisCheckout:
         return observation
 
     def keep(self, guard: Guard) -> None:
-        """Before each command that finds the guard due, ask the server anew."""
+        """Before each command that finds the guard due, ask the server anew; each answer is of the data known now."""
         self.guarded, self._guard = True, guard
+        self.progress.checked_by = guard
 
     def recheck(self) -> None:
         """Ask now, where the time has come."""

@@ -61,8 +61,9 @@ class AsyncRedisCheckout:
         return observation
 
     def keep(self, guard: Guard) -> None:
-        """Before each command that finds the guard due, ask the server anew."""
+        """Before each command that finds the guard due, ask the server anew; each answer is of the data known now."""
         self.guarded, self._guard = True, guard
+        self.progress.checked_by = guard
 
     async def recheck(self) -> None:
         """Ask now, where the time has come."""
