@@ -365,8 +365,11 @@ async def test_without_tables_reads_and_writes_work(store_rig: StoreRig) -> None
                 assert bookmark != ""
                 assert await read(other.session(bookmark=bookmark)) == owner
                 if holds(store_rig):
-                    async with other.session() as s, s.read("orders", consistency=EVENTUAL) as db:
-                        assert await do.get(db, "a") == "old"
+                    async with other.session() as s:
+                        async with s.read("orders", consistency=EVENTUAL) as db:
+                            found = await do.get(db, "a")
+                        assert s.last_route is not None
+                        assert found == ("old" if s.last_route.region == HERE else "new")
             await arrived(other, store_rig, "new")
             for one in (kit, other):
                 assert await read(one.session(bookmark=bookmark)) == owner

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -559,6 +560,14 @@ def test_another_clock_than_the_regions_in_memory_is_refused(memory_store_rig: S
         RegionKit(memory_store_rig.topology(), local=KR, clock=Skewed(1.0))
 
 
+def listens(url: str) -> bool:
+    """Whether something takes connections there."""
+    parts = urlsplit(url)
+    with contextlib.suppress(OSError), socket.create_connection((parts.hostname, parts.port), 1.0):
+        return True
+    return False
+
+
 @pytest.fixture
 def recovering(own_pg: Any) -> Iterator[tuple[Any, list[str]]]:
     """A PostgreSQL primary, and a replica that is up and lets nobody in: hot standby is off."""
@@ -567,7 +576,7 @@ def recovering(own_pg: Any) -> Iterator[tuple[Any, list[str]]]:
     replica.stop()
     replica._extra["hot_standby"] = "off"
     replica._configure()
-    replica._lifecycle.start(lambda: True)
+    replica._lifecycle.start(lambda: listens(replica.url))  # and not: serves
     yield servers, [node.app_url for node in servers.nodes]
     replica.kill()
 

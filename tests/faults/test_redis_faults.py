@@ -573,6 +573,8 @@ def test_an_adoption_after_a_loss_of_all_data_reaches_every_process(own_redis: A
         one.create_tables()
         written(other, "0")
         for number in ("1", "2"):
+            servers.wait_for_replicas()  # attaching changes the replication id: until it is recorded, positions are not told
+            wait_until(lambda: all(e["lag"] is not None for e in one.status().to_dict()["endpoints"]), 30)
             bookmark = written(one, number)
             servers.wait_for_replicas()
             servers.primary.kill()
@@ -589,6 +591,7 @@ def test_an_adoption_after_a_loss_of_all_data_reaches_every_process(own_redis: A
                     read_back(running, bookmark)
                 assert caught.value.lost and not caught.value.retryable
                 assert read_back(running, written(running, "new")) == b"new"
+            servers.wait_for_replicas()  # before, the replica has all that the bookmark asks for
             with kit(REGIONS[1]) as started_later:
                 with pytest.raises(StaleRead) as caught:
                     read_back(started_later, bookmark)

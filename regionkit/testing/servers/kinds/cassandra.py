@@ -43,6 +43,7 @@ _MOST_NODES = 16  # 400 MB each, and 127.0.0.1 to 127.0.0.16
 _STORAGE_PORT_TAKEN = "is in use by another process"
 _DDL_TIMEOUT = 30.0
 _AGREEMENT_TIMEOUT = 60.0
+_PATIENCE = 20.0  # the driver's own 2 to 5 s end while a busy machine starts
 _SEEN = re.compile(r"/([\d.]+):\d+ (?:(?P<up>is now UP|has restarted, now UP)|is now DOWN)")
 
 
@@ -94,7 +95,8 @@ class CassandraNode(Node):
         from cassandra.policies import FallthroughRetryPolicy, WhiteListRoundRobinPolicy
 
         profile = ExecutionProfile(WhiteListRoundRobinPolicy([self.host]), retry_policy=FallthroughRetryPolicy())
-        options = {"execution_profiles": {EXEC_PROFILE_DEFAULT: profile}, "protocol_version": 5, **options}
+        patience = {"connect_timeout": _PATIENCE, "control_connection_timeout": _PATIENCE}
+        options = {"execution_profiles": {EXEC_PROFILE_DEFAULT: profile}, "protocol_version": 5, **patience, **options}
         with Cluster([self.host], self.port, **options) as cluster:
             yield cluster.connect(keyspace)
 
