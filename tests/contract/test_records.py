@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fix_records import HOME, RecordRig
+from fix_rig_cassandra import CassandraStoreRig
 
 from regionkit import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionKit, RegionUnavailable
 from regionkit.contract.records import Records
@@ -255,7 +256,8 @@ def test_a_store_without_tables_says_what_to_call(record_rig: RecordRig) -> None
     """A table that is missing is a ConfigurationError that names create_tables."""
     if record_rig.server == "memory":
         pytest.skip("memory has no tables")
-    with RegionKit(record_rig.topology(), local=HOME) as kit:
+    rig = record_rig.bare() if isinstance(record_rig, CassandraStoreRig) else record_rig
+    with RegionKit(rig.topology(), local=HOME) as kit:
         records = records_of(kit)
         with pytest.raises(ConfigurationError, match="create_tables"):
             records.get(soon(), KIND, "c9")

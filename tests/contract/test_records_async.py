@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fix_records import HOME, RecordRig
+from fix_rig_cassandra import CassandraStoreRig
 
 from regionkit import AsyncRegionKit, ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionUnavailable
 from regionkit.contract.records_async import AsyncRecords
@@ -254,7 +255,8 @@ async def test_a_store_without_tables_says_what_to_call(record_rig: RecordRig) -
     """A table that is missing is a ConfigurationError that names create_tables."""
     if record_rig.server == "memory":
         pytest.skip("memory has no tables")
-    async with AsyncRegionKit(record_rig.topology(), local=HOME) as kit:
+    rig = record_rig.bare() if isinstance(record_rig, CassandraStoreRig) else record_rig
+    async with AsyncRegionKit(rig.topology(), local=HOME) as kit:
         records = records_of(kit)
         with pytest.raises(ConfigurationError, match="create_tables"):
             await records.get(soon(), KIND, "c9")

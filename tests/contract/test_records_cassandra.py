@@ -152,14 +152,15 @@ def test_a_frozen_cluster_costs_the_deadline_and_no_more(
 
 def test_tables_are_made_by_one_at_a_time_and_told_by_version(cassandra_store_rig: CassandraStoreRig) -> None:
     """By four at once in both data centres; without them a record is refused; another version is never taken for ours."""
-    endpoints = [endpoint_of(cassandra_store_rig, name) for name in ("us-east-1", "eu-west-1") * 2]
+    rig = cassandra_store_rig.bare()
+    endpoints = [endpoint_of(rig, name) for name in ("us-east-1", "eu-west-1") * 2]
     with pytest.raises(ConfigurationError, match="does not have regionkit's tables"):
         endpoints[0].records.get(soon(), "home", "k")
     for error in gather([_made(endpoint) for endpoint in endpoints]):
         if error is not None:
             raise error
-    node = cassandra_store_rig.cluster.node("us-east-1")
-    rows = node.cql(f'SELECT name, version, holder FROM "{NAMESPACE}_rk_tables"', keyspace=cassandra_store_rig.keyspace)
+    node = rig.cluster.node("us-east-1")
+    rows = node.cql(f'SELECT name, version, holder FROM "{NAMESPACE}_rk_tables"', keyspace=rig.keyspace)
     assert {row[0]: row[1] for row in rows if row[1] is not None} == {"history": 1, "record": 1}
     assert [row for row in rows if row[2] is not None] == []
     record = Record("home", "k", b"one", 1)

@@ -593,10 +593,11 @@ def test_an_adoption_after_a_loss_of_all_data_reaches_every_process(own_redis: A
                 assert read_back(running, written(running, "new")) == b"new"
             with servers.replicas[0].client() as replica:  # until it begins anew, it has all that the bookmark asks for
                 wait_until(lambda r=replica: r.get("a") == b"new", 30)  # type: ignore[misc]
+            wait_until(lambda: all(e["lag"] is not None for e in one.status().to_dict()["endpoints"]), 30)
             with kit(REGIONS[1]) as started_later:
                 with pytest.raises(StaleRead) as caught:
                     read_back(started_later, bookmark)
-                assert caught.value.lost
+                assert caught.value.lost, str(caught.value)
                 assert read_back(started_later, written(started_later, "new")) == b"new"
 
 

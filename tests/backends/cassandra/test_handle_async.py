@@ -72,9 +72,9 @@ def _write_with_a_fast_clock(topology: Topology, ahead: float) -> str:
 
 
 @pytest.fixture
-def rig(cassandra_store_rig: CassandraStoreRig) -> CassandraStoreRig:
+def rig(cassandra: Any) -> CassandraStoreRig:
     """A keyspace of its own."""
-    return cassandra_store_rig
+    return CassandraStoreRig(cassandra)  # a process remembers which tables it writes with conditions
 
 
 async def test_every_request_goes_to_the_endpoints_own_data_centre(rig: CassandraStoreRig) -> None:

@@ -44,9 +44,9 @@ GET = "SELECT value FROM things WHERE name = %s"
 
 
 @pytest.fixture
-def rig(cassandra_store_rig: CassandraStoreRig) -> CassandraStoreRig:
+def rig(cassandra: Any) -> CassandraStoreRig:
     """A keyspace of its own."""
-    return cassandra_store_rig
+    return CassandraStoreRig(cassandra)  # a process remembers which tables it writes with conditions
 
 
 def kit_of(rig: CassandraStoreRig, home: Any, local: str = HERE, **options: Any) -> AsyncRegionKit:
