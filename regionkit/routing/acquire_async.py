@@ -1,7 +1,8 @@
 """How a block gets its connection: carries out the steps of the walk (walk.py), one endpoint after the other.
 
 1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
-2. Where other endpoints could serve too, connecting and each question get half of the time that is left.
+2. Where other endpoints could serve too, each question gets half of the time that is left, and connecting no more than the
+   distance asks for. A wait ends when it is not worth more, plus its last round trip, whatever the copy does.
 3. A bounded read looks again before a statement that begins after its proof ran out. A session read that asked for something
    is of the data of which that was proved, where a server may exchange them under its connections.
 """
@@ -31,8 +32,9 @@ from regionkit.routing.refusal import error_of
 from regionkit.routing.route import Attempt
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.snapshot import Snapshot
-from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.routing.store_async import CONNECT_ROUND_TRIPS, PROBE_ROUND_TRIPS, AsyncRoutedStore
 from regionkit.routing.store_state import RequestClass
+from regionkit.routing.verdict import Outcome
 
 __all__ = ["AsyncAcquisition"]
 
@@ -214,7 +216,8 @@ class AsyncAcquisition:
         self._started = self.now()
         self.deadline.require("connecting", store=self.store.name)
         try:
-            checkout = await self.store.backend(index).check_out(self.kind, self.deadline, self._patience(walk))
+            within = self._patience_to_connect(walk, index)
+            checkout = await self.store.backend(index).check_out(self.kind, self.deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
             return self._lost(walk, error)
         self._checkout = checkout
@@ -234,15 +237,36 @@ class AsyncAcquisition:
             case _:
                 if isinstance(step, steps.Pause):
                     await asleep(step.seconds)
-                store.take_in(index, await checkout.observe(self._patience(walk)))
+                within = self._patience(walk)
+                if walk.waiting:
+                    within = min(within, self._worth(walk.until) + store.round_trips(index, PROBE_ROUND_TRIPS))
+                store.take_in(index, await checkout.observe(within))
         return steps.Asked()
 
     def _patience(self, walk: steps.Walk) -> float:
         """Seconds that one endpoint gets: half of what is left where others could serve too."""
         assert self.deadline is not None
-        left, request = self.deadline.remaining(), walk.request
-        roams = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
-        return left / 2.0 if roams and len(self.store.backends) - len(request.excluded) > 1 else left
+        left = self.deadline.remaining()
+        return left / 2.0 if self._roams(walk) else left
+
+    def _patience_to_connect(self, walk: steps.Walk, index: int) -> float:
+        """The same for a connection: where others could serve too, no longer than its distance and the wait are worth."""
+        within = self._patience(walk)
+        if not self._roams(walk):
+            return within
+        within = min(within, self.store.connecting(index))
+        if walk.decision.outcome is not Outcome.WAIT:
+            return within
+        return min(within, self._worth(walk.decision.until) + self.store.round_trips(index, CONNECT_ROUND_TRIPS))
+
+    def _roams(self, walk: steps.Walk) -> bool:
+        request = walk.request
+        may = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
+        return may and len(self.store.backends) - len(request.excluded) > 1
+
+    def _worth(self, until: float) -> float:
+        """Seconds that a wait is still worth."""
+        return max(0.0, until - self.now())
 
     def _lost(self, walk: steps.Walk, error: RegionKitError) -> steps.Lost:
         """An endpoint gave no connection, and nothing was sent: it may count against it."""

@@ -5,6 +5,8 @@
    one known here comes from a copy that lags: the owner is asked.
 2. When nobody answers, the row as last seen serves, from memory or from the copy on disk: a lost directory does not stop
    known keys. A key that was never seen is an error then.
+   A question about a known key has a budget of its own, smaller than the call's. A copy that the monitor finds silent is not
+   asked; after a question in vain none is, until the monitor has had the time to find out. It is what asks meanwhile.
 3. A row that a bookmark makes doubtful is asked of the owner.
 4. Each new row is appended to the copy on disk, when there is one; beyond twice `max_entries` lines it is written anew. Several
    processes may share it. A copy that cannot be written is told once, and stops nothing.
@@ -67,10 +69,14 @@ class HomeDirectory:
             UnknownHome: the owner of the directory has none.
             RegionUnavailable: nobody answers, and the key is not known here.
         """
-        lost: RegionKitError | None = None
-        for index in self._order(doubtful=self._rows.below_floor(key) and self._rows.known(key) is not None):
+        known, lost = self._rows.known(key), None
+        order = self._order(doubtful=known is not None and self._rows.below_floor(key))
+        if known is not None:
+            order = [] if self._rows.quiet(self._clock.monotonic()) else [i for i in order if self._speaks(i)]
+        for place, index in enumerate(order, 1):
             try:
-                record = self.kept_in.backend(index).records.get(deadline, placement_kind(self.store), key)
+                within = self._budget(index, deadline, known is not None, place == len(order))
+                record = self.kept_in.backend(index).records.get(within, placement_kind(self.store), key)
             except RegionKitError as error:
                 lost = error
                 continue
@@ -90,6 +96,9 @@ class HomeDirectory:
                 )
         known = self._rows.known(key)
         if known is not None:
+            if lost is not None:
+                profile = self.kept_in.profile
+                self._rows.in_vain(self._clock.monotonic() + profile.probe_every + profile.probe_timeout)
             return known
         raise RegionUnavailable(
             f"the directory of {self.store!r} does not answer, and key {shown(key)} is not known here.",
@@ -97,6 +106,18 @@ class HomeDirectory:
             fix="see kit.status(); keys that were looked up before go on.",
             store=self.kept_in.name,
         )
+
+    def _speaks(self, index: int) -> bool:
+        """Whether an endpoint answers, as far as the monitor knows."""
+        e = self.kept_in.state.snapshot.endpoints[index]
+        return not (e.trouble or e.read_open)
+
+    def _budget(self, index: int, deadline: Deadline, known: bool, last: bool) -> Deadline:
+        """The time that one copy has: a call with a known key needs its time for the key's home."""
+        left = deadline.require("looking up a key's home", store=self.kept_in.name)
+        if known:
+            return Deadline(self._clock, min(left / 2.0, self.kept_in.connecting(index)))
+        return deadline if last else Deadline(self._clock, left / 2.0)
 
     def place(self, key: str, home: str, deadline: Deadline) -> Placement:
         """Give `key` its first home, by compare-and-set on absence; the row that stands then, which may be another's."""

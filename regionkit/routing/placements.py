@@ -6,6 +6,7 @@
 4. A row is replaced by a newer version only.
 5. A version that a bookmark has seen and this process has not is a floor: every row of an older version is asked for once
    more, since any of them may be the one that moved.
+6. A question that was asked in vain is not asked again for a while: rows that are known serve as they are until then.
 """
 
 from __future__ import annotations
@@ -20,14 +21,22 @@ __all__ = ["Placements"]
 class Placements:
     """Rows of one store that a process remembers, the least recently used forgotten first."""
 
-    __slots__ = ("_floor", "_floor_at", "_max_age", "_most", "_rows")
+    __slots__ = ("_floor", "_floor_at", "_max_age", "_most", "_quiet_until", "_rows")
 
     def __init__(self, max_age: float, most: int) -> None:
         self._max_age = max_age
         self._most = most
         self._rows: OrderedDict[str, tuple[Placement, float]] = OrderedDict()
         self._floor = 1
-        self._floor_at = float("-inf")
+        self._floor_at = self._quiet_until = float("-inf")
+
+    def in_vain(self, until: float) -> None:
+        """Nobody answered: what is known serves until the instant `until`."""
+        self._quiet_until = until
+
+    def quiet(self, now: float) -> bool:
+        """Whether what is known serves as it is."""
+        return now < self._quiet_until
 
     def fresh(self, key: str, now: float) -> Placement | None:
         """The row, when it may be used without a question."""

@@ -27,7 +27,7 @@ from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["RoutedStore", "servers_supporting"]
+__all__ = ["CONNECT_ROUND_TRIPS", "PROBE_ROUND_TRIPS", "RoutedStore", "servers_supporting"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
@@ -37,6 +37,8 @@ MOST_PATIENCE = 4.0
 """How many times the usual time a connection gets at most: with 3 s, a round trip of 1 s is reached."""
 CONNECT_ROUND_TRIPS = 12
 """Round trips of a new connection at most: TCP, TLS, SCRAM, settings and the first question; eleven were counted."""
+AT_ONCE = 0.05
+"""Seconds in which a server that is well answers, beside the distance: a busy machine hands out its CPU in such slices."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
 _SQL = ("postgresql", "mariadb", "sqlite")
@@ -266,7 +268,7 @@ class RoutedStore:
         self.state.asking(index)
         try:
             timeout = min(self._probing(index), within)
-            observation = backend.probe(timeout, min(self._connecting(index), within))
+            observation = backend.probe(timeout, min(self.connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
@@ -288,11 +290,16 @@ class RoutedStore:
         """Endpoints that did not answer the last question in time, and gave no other error."""
         return sorted(self._state.patience)
 
+    def round_trips(self, index: int, count: float) -> float:
+        """Seconds that `count` round trips to an endpoint take while it is well; a probe's time-out where that is not known."""
+        rtt = self.state.snapshot.endpoints[index].rtt
+        return self.profile.probe_timeout if rtt is None else count * rtt + AT_ONCE
+
     def _probing(self, index: int) -> float:
         """Seconds that an answer may take on a connection that is there: the profile's, and the distance on top."""
         return self.profile.probe_timeout + PROBE_ROUND_TRIPS * (self.state.snapshot.endpoints[index].rtt or 0.0)
 
-    def _connecting(self, index: int) -> float:
+    def connecting(self, index: int) -> float:
         """Seconds that making a connection may take.
 
         Of an endpoint that has never answered nobody knows how far it is: each question that came to nothing is followed

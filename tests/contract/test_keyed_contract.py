@@ -16,7 +16,9 @@ from fix_store_rigs import BACKENDS, StoreRig
 from waiting import arrived
 
 from regionkit import EVENTUAL, AlreadyApplied, PayloadMismatch, RegionKit, TransactionRolledBack
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather, sleep
+from regionkit.core.deadline import Deadline
 
 HERE = "ap-northeast-2"
 LARGEST = "x" * 4093
@@ -75,6 +77,48 @@ def test_a_key_gives_the_stored_result_and_the_effect(kit: RegionKit, store_rig:
         assert s.execute_write("orders", place, idempotency_key="k2") == placed
     assert place.calls > ran
     assert store_rig.value("a") == str(place.calls)
+
+
+class Ahead:
+    """A wall clock that was set wrong by 25 hours."""
+
+    monotonic = staticmethod(SYSTEM_CLOCK.monotonic)
+
+    def __init__(self, hours: float) -> None:
+        self.seconds = 3600.0 * hours
+
+    def wall(self) -> float:
+        """Seconds since 1970, as this machine believes."""
+        return SYSTEM_CLOCK.wall() + self.seconds
+
+
+@pytest.mark.parametrize("hours", [25, -25])
+def test_a_process_with_a_wrong_clock_forgets_nobodys_marker(kit: RegionKit, store_rig: StoreRig, hours: float) -> None:
+    """Nor does it keep its own for longer: the age of a marker is told by the clock of its server."""
+    place = Putting(store_rig, "a", 1)
+    clock = SYSTEM_CLOCK if store_rig.server == "memory" else Ahead(hours)  # with another one its regions are refused
+
+    def swept(by: RegionKit, older_than: float) -> None:
+        shard = by._store("orders").shards[0]
+        shard.backend(shard.state.snapshot.owner).sweep(Deadline(SYSTEM_CLOCK, 10.0), older_than, 100)
+
+    with RegionKit(store_rig.topology(), local=HERE, clock=clock) as wrong:
+        wrong.create_tables()
+        for mine, other in ((kit, wrong), (wrong, kit)):
+            with mine.session() as s:
+                s.execute_write("orders", place, idempotency_key=f"k{id(mine)}")
+            ran = place.calls
+            swept(wrong, 86_400.0)
+            swept(kit, 86_400.0)
+            with other.session() as s:
+                s.execute_write("orders", place, idempotency_key=f"k{id(mine)}")
+            assert place.calls == ran
+        if store_rig.server != "redis":  # where the server itself forgets
+            sleep(0.05)
+            swept(kit, 0.01)
+            with kit.session() as s:
+                s.execute_write("orders", place, idempotency_key=f"k{id(wrong)}")
+            assert place.calls > ran
 
 
 def test_a_result_that_is_not_stored_is_told(kit: RegionKit, store_rig: StoreRig) -> None:

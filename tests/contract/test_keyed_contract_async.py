@@ -15,7 +15,9 @@ from fix_store_rigs import BACKENDS, StoreRig
 from waiting_async import arrived
 
 from regionkit import EVENTUAL, AlreadyApplied, AsyncRegionKit, PayloadMismatch, TransactionRolledBack
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.deadline import Deadline
 
 HERE = "ap-northeast-2"
 LARGEST = "x" * 4093
@@ -74,6 +76,50 @@ async def test_a_key_gives_the_stored_result_and_the_effect(kit: AsyncRegionKit,
         assert await s.execute_write("orders", place, idempotency_key="k2") == placed
     assert place.calls > ran
     assert store_rig.value("a") == str(place.calls)
+
+
+class Ahead:
+    """A wall clock that was set wrong by 25 hours."""
+
+    monotonic = staticmethod(SYSTEM_CLOCK.monotonic)
+
+    def __init__(self, hours: float) -> None:
+        self.seconds = 3600.0 * hours
+
+    def wall(self) -> float:
+        """Seconds since 1970, as this machine believes."""
+        return SYSTEM_CLOCK.wall() + self.seconds
+
+
+@pytest.mark.parametrize("hours", [25, -25])
+async def test_a_process_with_a_wrong_clock_forgets_nobodys_marker(
+    kit: AsyncRegionKit, store_rig: StoreRig, hours: float
+) -> None:
+    """Nor does it keep its own for longer: the age of a marker is told by the clock of its server."""
+    place = Putting(store_rig, "a", 1)
+    clock = SYSTEM_CLOCK if store_rig.server == "memory" else Ahead(hours)  # with another one its regions are refused
+
+    async def swept(by: AsyncRegionKit, older_than: float) -> None:
+        shard = by._store("orders").shards[0]
+        await shard.backend(shard.state.snapshot.owner).sweep(Deadline(SYSTEM_CLOCK, 10.0), older_than, 100)
+
+    async with AsyncRegionKit(store_rig.topology(), local=HERE, clock=clock) as wrong:
+        await wrong.create_tables()
+        for mine, other in ((kit, wrong), (wrong, kit)):
+            async with mine.session() as s:
+                await s.execute_write("orders", place, idempotency_key=f"k{id(mine)}")
+            ran = place.calls
+            await swept(wrong, 86_400.0)
+            await swept(kit, 86_400.0)
+            async with other.session() as s:
+                await s.execute_write("orders", place, idempotency_key=f"k{id(mine)}")
+            assert place.calls == ran
+        if store_rig.server != "redis":  # where the server itself forgets
+            await asleep(0.05)
+            await swept(kit, 0.01)
+            async with kit.session() as s:
+                await s.execute_write("orders", place, idempotency_key=f"k{id(wrong)}")
+            assert place.calls > ran
 
 
 async def test_a_result_that_is_not_stored_is_told(kit: AsyncRegionKit, store_rig: StoreRig) -> None:

@@ -18,6 +18,7 @@ from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT
 from regionkit.contract.outcomes import Failure
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
@@ -72,6 +73,10 @@ class MemoryEndpoint:
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> MemoryHandle:
         """What the user types with: a mapping."""
         return MemoryHandle(self, kind, source, mode)
+
+    def wall(self) -> float:
+        """Seconds since 1970 by the clock of what keeps the data: kits of one world tell the same."""
+        return (self.world.clock or SYSTEM_CLOCK).wall()
 
     def probe(self, timeout: float, connecting: float) -> Observation:
         """Where the region stands. It moves no clock: it is asked in the background."""

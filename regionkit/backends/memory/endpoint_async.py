@@ -17,6 +17,7 @@ from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT
 from regionkit.contract.outcomes import Failure
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
@@ -73,6 +74,10 @@ class AsyncMemoryEndpoint:
     ) -> AsyncMemoryHandle:
         """What the user types with: a mapping."""
         return AsyncMemoryHandle(self, kind, source, mode)
+
+    def wall(self) -> float:
+        """Seconds since 1970 by the clock of what keeps the data: kits of one world tell the same."""
+        return (self.world.clock or SYSTEM_CLOCK).wall()
 
     async def probe(self, timeout: float, connecting: float) -> Observation:
         """Where the region stands. It moves no clock: it is asked in the background."""

@@ -53,7 +53,7 @@ class AsyncMemoryRecords:
     ) -> Record | None:
         """Put `record` where the version is `expected`; the record that stands then."""
         check_record(record, expected, lasts)
-        ends_at = FOREVER if lasts is None else self._endpoint.clock.wall() + lasts
+        ends_at = FOREVER if lasts is None else self._endpoint.wall() + lasts
         return await self._change(
             deadline, record.kind, record.key, expected, _KeptRecord(record, ends_at), within=within
         )
@@ -81,7 +81,7 @@ class AsyncMemoryRecords:
         return self._living(await self._put(deadline, name, changed))
 
     def _living(self, kept: _KeptRecord | None) -> Record | None:
-        return None if kept is None or kept.ends_at <= self._endpoint.clock.wall() else kept.record
+        return None if kept is None or kept.ends_at <= self._endpoint.wall() else kept.record
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First step of a keyed attempt: None when the key is ours now, else what stands there."""
@@ -95,7 +95,7 @@ class AsyncMemoryRecords:
     def mark(self, handle: Any, claim: Claim, result: bytes | None) -> None:
         """Put the marker of an attempt, in its transaction."""
         marker = Marker(applied=True, fingerprint=claim.fingerprint, result=result)
-        handle.keep(self._marker_key(claim.key), _KeptMarker(marker, self._endpoint.clock.wall()))
+        handle.keep(self._marker_key(claim.key), _KeptMarker(marker, self._endpoint.wall()))
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then.
@@ -103,7 +103,7 @@ class AsyncMemoryRecords:
         An attempt that is open found the key free, so it cannot commit once the tombstone is there.
         """
         marker = Marker(applied=False, fingerprint=claim.fingerprint, result=None)
-        tombstone = _KeptMarker(marker, self._endpoint.clock.wall())
+        tombstone = _KeptMarker(marker, self._endpoint.wall())
         found: _KeptMarker = await self._put(
             deadline, self._marker_key(claim.key), lambda stands: tombstone if stands is None else None
         )
@@ -111,7 +111,7 @@ class AsyncMemoryRecords:
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        before, head = self._endpoint.clock.wall() - older_than, ("marker", self._namespace)
+        before, head = self._endpoint.wall() - older_than, ("marker", self._namespace)
         with self._endpoint.world.lock:
             rows = list(self._endpoint.node.meta.items())
         old = [key for key, row in rows if key[:2] == head and row.written_at < before][:most]

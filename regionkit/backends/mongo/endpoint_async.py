@@ -167,7 +167,7 @@ class AsyncMongoEndpoint:
 
     async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds; how many were."""
-        return await self._kept(self._parts().kept.sweep, deadline, self._context.clock.wall() - older_than, most)
+        return await self._kept(self._parts().kept.sweep, deadline, older_than, most)
 
     async def make_tables(self, deadline: Deadline, tables: Sequence[Table]) -> None:
         """Make the collections that are not there yet. Many processes may call it at the same time.

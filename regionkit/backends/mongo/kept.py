@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError, OperationFailure
@@ -41,6 +42,13 @@ def marker_of(document: dict[str, Any]) -> Marker:
     """A document of the marker collection."""
     result = document.get("result")
     return Marker(bool(document["applied"]), str(document["fingerprint"]), None if result is None else bytes(result))
+
+
+def _marker(claim: Claim, *, applied: bool) -> list[dict[str, Any]]:
+    """What stands under a key from now on, by the clock of the server."""
+    values = {"applied": applied, "attempt": claim.attempt, "fingerprint": claim.fingerprint, "partition": ""}
+    written_at = {"$divide": [{"$toLong": "$$NOW"}, 1000.0]}
+    return [{"$set": {**{name: {"$literal": value} for name, value in values.items()}, "written_at": written_at}}]
 
 
 class MongoKept:
@@ -117,15 +125,9 @@ class MongoKept:
 
         A tombstone gives way: no one held the key. What is applied refuses the insert, and with it the transaction.
         """
-        values = {
-            "applied": True,
-            "attempt": claim.attempt,
-            "fingerprint": claim.fingerprint,
-            "partition": "",
-            "written_at": self._context.clock.wall(),
-        }
+        asked = {"_id": claim.key, "applied": False}
         try:
-            database[self.markers].update_one({"_id": claim.key, "applied": False}, {"$set": values}, upsert=True)
+            database[self.markers].update_one(asked, _marker(claim, applied=True), upsert=True)
         except DuplicateKeyError:
             return False
         return True
@@ -141,25 +143,21 @@ class MongoKept:
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        document = {
-            "_id": claim.key,
-            "applied": False,
-            "attempt": claim.attempt,
-            "fingerprint": claim.fingerprint,
-            "partition": "",
-            "written_at": self._context.clock.wall(),
-        }
+        nothing = {"_id": claim.key, "applied": {"$exists": False}}  # a marker that is there refuses the insert
         with limited(deadline.require("settling a key")):
             try:
-                self._collection(self.markers).insert_one(document)
+                self._collection(self.markers).update_one(nothing, _marker(claim, applied=False), upsert=True)
             except DuplicateKeyError:
                 return self.standing(self._collection(self.markers).database, claim.key)
         return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
 
-    def sweep(self, deadline: Deadline, before: float, most: int) -> int:
-        """Delete at most `most` markers written before `before` (wall-clock seconds); how many were."""
+    def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
+        """Delete at most `most` markers older than `older_than` seconds; how many were."""
         collection = self._collection(self.markers)
         with limited(deadline.require("sweeping markers")):
+            said: Any = collection.database.command("hello")
+            local: datetime = said["localTime"]
+            before = local.replace(tzinfo=local.tzinfo or UTC).timestamp() - older_than
             old = collection.find({"written_at": {"$lt": before}}, {"_id": 1}).limit(most).to_list()
             if not old:
                 return 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError, OperationFailure
@@ -40,6 +41,13 @@ def marker_of(document: dict[str, Any]) -> Marker:
     """A document of the marker collection."""
     result = document.get("result")
     return Marker(bool(document["applied"]), str(document["fingerprint"]), None if result is None else bytes(result))
+
+
+def _marker(claim: Claim, *, applied: bool) -> list[dict[str, Any]]:
+    """What stands under a key from now on, by the clock of the server."""
+    values = {"applied": applied, "attempt": claim.attempt, "fingerprint": claim.fingerprint, "partition": ""}
+    written_at = {"$divide": [{"$toLong": "$$NOW"}, 1000.0]}
+    return [{"$set": {**{name: {"$literal": value} for name, value in values.items()}, "written_at": written_at}}]
 
 
 class AsyncMongoKept:
@@ -116,15 +124,9 @@ class AsyncMongoKept:
 
         A tombstone gives way: no one held the key. What is applied refuses the insert, and with it the transaction.
         """
-        values = {
-            "applied": True,
-            "attempt": claim.attempt,
-            "fingerprint": claim.fingerprint,
-            "partition": "",
-            "written_at": self._context.clock.wall(),
-        }
+        asked = {"_id": claim.key, "applied": False}
         try:
-            await database[self.markers].update_one({"_id": claim.key, "applied": False}, {"$set": values}, upsert=True)
+            await database[self.markers].update_one(asked, _marker(claim, applied=True), upsert=True)
         except DuplicateKeyError:
             return False
         return True
@@ -140,25 +142,21 @@ class AsyncMongoKept:
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        document = {
-            "_id": claim.key,
-            "applied": False,
-            "attempt": claim.attempt,
-            "fingerprint": claim.fingerprint,
-            "partition": "",
-            "written_at": self._context.clock.wall(),
-        }
+        nothing = {"_id": claim.key, "applied": {"$exists": False}}  # a marker that is there refuses the insert
         with limited(deadline.require("settling a key")):
             try:
-                await self._collection(self.markers).insert_one(document)
+                await self._collection(self.markers).update_one(nothing, _marker(claim, applied=False), upsert=True)
             except DuplicateKeyError:
                 return await self.standing(self._collection(self.markers).database, claim.key)
         return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
 
-    async def sweep(self, deadline: Deadline, before: float, most: int) -> int:
-        """Delete at most `most` markers written before `before` (wall-clock seconds); how many were."""
+    async def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
+        """Delete at most `most` markers older than `older_than` seconds; how many were."""
         collection = self._collection(self.markers)
         with limited(deadline.require("sweeping markers")):
+            said: Any = await collection.database.command("hello")
+            local: datetime = said["localTime"]
+            before = local.replace(tzinfo=local.tzinfo or UTC).timestamp() - older_than
             old = await collection.find({"written_at": {"$lt": before}}, {"_id": 1}).limit(most).to_list()
             if not old:
                 return 0

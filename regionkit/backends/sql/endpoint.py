@@ -78,8 +78,7 @@ class SqlRows(abc.ABC):
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
-        wall = self._context.clock.wall()
-        found = drive(lambda: take(handle.connection(), self._tables["marker"], claim, wall))
+        found = drive(lambda: take(handle.connection(), self._tables["marker"], claim))
         if found is None:
             handle.hold(MARKED)
         return found
@@ -90,8 +89,8 @@ class SqlRows(abc.ABC):
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
-        wall, table = self._context.clock.wall(), self._tables["marker"]
-        if self._statements.change(deadline, "markers", lambda c: put_tombstone(c, table, claim, wall)):
+        table = self._tables["marker"]
+        if self._statements.change(deadline, "markers", lambda c: put_tombstone(c, table, claim)):
             return Marker(applied=False, fingerprint=claim.fingerprint, result=None)
         found: Marker | None = self._statements.change(deadline, "markers", lambda c: read_marker(c, table, claim.key))
         assert found is not None, "what refused the tombstone stands there"
@@ -99,11 +98,11 @@ class SqlRows(abc.ABC):
 
     def sweep(self, deadline: Deadline, older_than: float, most: int) -> int:
         """Forget at most `most` markers older than `older_than` seconds and `most` records that ended; the larger number."""
-        before, tables = self._context.clock.wall() - older_than, self._tables
+        tables = self._tables
 
         def work(connection: sqlalchemy.Connection) -> int:
             ended = forget_ended(connection, tables["record"], most)
-            return max(ended, forget(connection, tables["marker"], before, most))
+            return max(ended, forget(connection, tables["marker"], older_than, most))
 
         count: int = self._statements.change(deadline, "markers", work)
         return count

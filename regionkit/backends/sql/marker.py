@@ -8,6 +8,8 @@
 The insert of a second attempt waits in the server for the first one's transaction to end, so whoever finds nothing there
 knows that no earlier attempt can still commit. What it finds is read with a lock: a plain read shows what stood there when
 the transaction's snapshot was taken, and that may be nothing. Nothing found is never taken for ours.
+
+Its age is told by the server's clock alone: a process a day ahead would sweep everybody's fresh markers.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from regionkit.backends.sql.server_time import server_now
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.errors import TransactionRolledBack
 
@@ -36,12 +39,12 @@ MYSQL = ("mysql", "mariadb")
 """SQLAlchemy's names of MariaDB's dialect."""
 
 
-def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Marker | None:
+def take(connection: Connection, table: Table, claim: Claim) -> Marker | None:
     """Claim a key as the first statement of the transaction: None when it is ours, else what stands there.
 
     After anything but None the transaction is only good for rolling back.
     """
-    if insert_unless_there(connection, table, _row(claim, wall, applied=1)):
+    if insert_unless_there(connection, table, _row(connection, claim, applied=1)):
         return None
     found = read_marker(connection, table, claim.key, current=True)
     if found is not None and found.applied:
@@ -49,7 +52,7 @@ def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Mar
     revived = connection.execute(
         update(table)
         .where(table.c.key == claim.key, table.c.applied == 0)
-        .values(applied=1, attempt=claim.attempt, fingerprint=claim.fingerprint, written_at=wall)
+        .values(applied=1, attempt=claim.attempt, fingerprint=claim.fingerprint, written_at=server_now(connection))
     )
     if revived.rowcount == 1:
         return None
@@ -63,9 +66,9 @@ def take(connection: Connection, table: Table, claim: Claim, wall: float) -> Mar
     return found
 
 
-def put_tombstone(connection: Connection, table: Table, claim: Claim, wall: float) -> bool:
+def put_tombstone(connection: Connection, table: Table, claim: Claim) -> bool:
     """Keep an attempt from ever committing: True when the tombstone is ours, False when something stands there."""
-    return insert_unless_there(connection, table, _row(claim, wall, applied=0))
+    return insert_unless_there(connection, table, _row(connection, claim, applied=0))
 
 
 def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
@@ -102,20 +105,21 @@ def sent_bytes(connection: Connection, value: bytes) -> Any:
     return value
 
 
-def forget(connection: Connection, table: Table, before: float, most: int) -> int:
-    """Delete at most `most` markers written before `before` (wall-clock seconds)."""
+def forget(connection: Connection, table: Table, older_than: float, most: int) -> int:
+    """Delete at most `most` markers older than `older_than` seconds."""
+    before = connection.execute(select(server_now(connection))).scalar_one() - older_than
     keys = [row[0] for row in connection.execute(select(table.c.key).where(table.c.written_at < before).limit(most))]
     if keys:
         connection.execute(table.delete().where(table.c.key.in_(keys), table.c.written_at < before))
     return len(keys)
 
 
-def _row(claim: Claim, wall: float, applied: int) -> dict[str, object]:
+def _row(connection: Connection, claim: Claim, applied: int) -> dict[str, object]:
     return {
         "key": claim.key,
         "partition": "",
         "fingerprint": claim.fingerprint,
         "attempt": claim.attempt,
         "applied": applied,
-        "written_at": wall,
+        "written_at": server_now(connection),
     }

@@ -13,22 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Double,
-    Table,
-    and_,
-    cast,
-    extract,
-    func,
-    literal_column,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from regionkit.backends.sql.marker import MYSQL, insert_unless_there, sent_bytes
+from regionkit.backends.sql.server_time import server_now
 from regionkit.facts.record import Record
 
 __all__ = ["delete_record", "forget_ended", "put_record", "read_record"]
@@ -46,7 +35,7 @@ def put_record(connection: Connection, table: Table, record: Record, expected: i
     values = {
         "value": sent_bytes(connection, record.value),
         "version": record.version,
-        "ends_at": None if lasts is None else _now(connection) + lasts,
+        "ends_at": None if lasts is None else server_now(connection) + lasts,
     }
     row = {"kind": record.kind, "key": record.key, **values}
     over = _over(connection, table)
@@ -93,14 +82,4 @@ def _is(table: Table, kind: str, key: str) -> ColumnElement[bool]:
 
 def _over(connection: Connection, table: Table) -> ColumnElement[bool]:
     """The record ended. Never NULL, so that it can be negated."""
-    return and_(table.c.ends_at.is_not(None), table.c.ends_at <= _now(connection))
-
-
-def _now(connection: Connection) -> ColumnElement[float]:
-    """Seconds since 1970 by the server's clock. Of this moment, not of the transaction's begin: a unit may have been long."""
-    name = connection.dialect.name
-    if name == "postgresql":
-        return cast(extract("epoch", func.clock_timestamp()), Double)
-    if name == "sqlite":
-        return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double)
-    return literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)", Double)
+    return and_(table.c.ends_at.is_not(None), table.c.ends_at <= server_now(connection))
