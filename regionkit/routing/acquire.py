@@ -20,6 +20,7 @@ from regionkit.contract.guard import Guard
 from regionkit.contract.handle import Handle
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
+from regionkit.core.clock import Clock
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
@@ -33,9 +34,8 @@ from regionkit.routing.refusal import error_of
 from regionkit.routing.route import Attempt
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.snapshot import Snapshot
-from regionkit.routing.store import CONNECT_ROUND_TRIPS, PROBE_ROUND_TRIPS, RoutedStore
+from regionkit.routing.store import PROBE_ROUND_TRIPS, RoutedStore
 from regionkit.routing.store_state import RequestClass
-from regionkit.routing.verdict import Outcome
 
 __all__ = ["Acquisition"]
 
@@ -161,7 +161,7 @@ class Acquisition:
             request = self._request = self._own_request()  # the session wrote since the block was opened
             decision = self.decide(request)
         walk, step = steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
-        waiting_since = 0.0
+        waiting_since = self.now()
         while not isinstance(step, steps.Use):
             event = self._carry_out(walk, step)
             before = walk
@@ -195,6 +195,9 @@ class Acquisition:
                 self._release()
                 self.store.refresh(self.deadline.remaining())
                 return steps.Asked()
+            case steps.Look() | steps.Pause():
+                self._release()
+                return self._looked(walk, step)
             case steps.Refuse():
                 self._release()
                 self.decision = walk.decision
@@ -236,13 +239,31 @@ class Acquisition:
                 keep = (index, checkout.observation.incarnation)
                 return steps.Taken(self._session.take_positions(store, keep=keep, within=half))
             case _:
-                if isinstance(step, steps.Pause):
-                    sleep(step.seconds)
-                within = self._patience(walk)
-                if walk.waiting:
-                    within = min(within, self._worth(walk.until) + store.round_trips(index, PROBE_ROUND_TRIPS))
-                store.take_in(index, checkout.observe(within))
+                store.take_in(index, checkout.observe(self._patience(walk)))
         return steps.Asked()
+
+    def _looked(self, walk: steps.Walk, step: steps.Look | steps.Pause) -> steps.Event:
+        """Where the endpoint that is waited for stands, asked once for all who wait; no longer than the wait is worth."""
+        store, index = self.store, walk.held
+        if isinstance(step, steps.Pause):
+            _pause(store.clock, step.seconds)
+            step = step.look
+        self._started = self.now()
+        worth = max(0.0, walk.until - self._started)
+        within = min(self._patience(walk), worth + store.round_trips(index, PROBE_ROUND_TRIPS))
+        if store.probe(index, within, step.since) is not None:
+            return steps.Asked()
+        assert self.deadline is not None
+        self._note(index, "wait", "silent", self._started)
+        e = self.snapshot.endpoints[index]
+        error = RegionUnavailable(
+            f"{e.id!r} of {store.name!r} did not say in time where it stands.",
+            why=e.trouble,
+            fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+            store=store.name,
+            region=e.region,
+        )
+        return steps.Lost(error, self.deadline.remaining() <= 0.0)
 
     def _patience(self, walk: steps.Walk) -> float:
         """Seconds that one endpoint gets: half of what is left where others could serve too."""
@@ -251,23 +272,14 @@ class Acquisition:
         return left / 2.0 if self._roams(walk) else left
 
     def _patience_to_connect(self, walk: steps.Walk, index: int) -> float:
-        """The same for a connection: where others could serve too, no longer than its distance and the wait are worth."""
+        """The same for a connection: where others could serve too, no longer than its distance asks for."""
         within = self._patience(walk)
-        if not self._roams(walk):
-            return within
-        within = min(within, self.store.connecting(index))
-        if walk.decision.outcome is not Outcome.WAIT:
-            return within
-        return min(within, self._worth(walk.decision.until) + self.store.round_trips(index, CONNECT_ROUND_TRIPS))
+        return min(within, self.store.connecting(index)) if self._roams(walk) else within
 
     def _roams(self, walk: steps.Walk) -> bool:
         request = walk.request
         may = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
         return may and len(self.store.backends) - len(request.excluded) > 1
-
-    def _worth(self, until: float) -> float:
-        """Seconds that a wait is still worth."""
-        return max(0.0, until - self.now())
 
     def _lost(self, walk: steps.Walk, error: RegionKitError) -> steps.Lost:
         """An endpoint gave no connection, and nothing was sent: it may count against it."""
@@ -361,3 +373,12 @@ class Acquisition:
     def _note(self, index: int, kind: str, outcome: str, since: float) -> None:
         region = self.snapshot.endpoints[index].region
         self._attempts.append(Attempt(region, kind, outcome, self.now() - since))
+
+
+def _pause(clock: Clock, seconds: float) -> None:
+    """Let `seconds` of the kit's clock pass: one that can be advanced is."""
+    advance = getattr(clock, "advance", None)
+    if advance is None:
+        sleep(seconds)
+    else:
+        advance(seconds)

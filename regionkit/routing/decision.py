@@ -14,7 +14,8 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
    Endpoints that have just recovered come last until their hold-down is over.
 5. The first in order is used if it is proved. Else `on_stale` is walked:
    wait: for the first in order, at most as long as the best proved one would cost in extra round trip, and never past
-   `wait_until`; once per call. next: the first proved one. primary: the owner. serve: the first, as it is. raise: refuse.
+   `wait_until`; once per call. Where it is the only step: until then. next: the first proved one. primary: the owner. serve: the
+   first, as it is. raise: refuse.
    Where both wait and next are among the steps, every other copy that may still prove itself is asked before the refusal.
 6. A position that the owner itself does not know is not waited for: one fresh question to the owner, then it is lost
    (signed) or invalid (unsigned). Where there is no owner, it is invalid once every endpoint was asked.
@@ -139,7 +140,9 @@ def decide(
         return _refuse(snapshot, request, verdicts, gone, now)
     for step in request.on_stale:
         if step == "wait" and verdicts[first].standing in _WAITABLE and first not in request.waited:
-            until = min(request.wait_until, now + _worth(snapshot, first, proved, owner, eligible))
+            only = request.on_stale == ("wait",)
+            worth = FOREVER if only else _worth(snapshot, first, proved, owner, eligible)
+            until = min(request.wait_until, now + worth)
             if until > now:
                 return _wait(snapshot, request, verdicts, first, now, until)
         elif step == "next" and proved:

@@ -27,7 +27,7 @@ from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["CONNECT_ROUND_TRIPS", "PROBE_ROUND_TRIPS", "RoutedStore", "servers_supporting"]
+__all__ = ["PROBE_ROUND_TRIPS", "RoutedStore", "servers_supporting"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
@@ -65,13 +65,14 @@ def servers_supporting(capability: str) -> str:
 class _State:
     """What changes of a store, shared by its views."""
 
-    __slots__ = ("closed", "patience", "refreshed_at", "refreshing")
+    __slots__ = ("closed", "patience", "refreshed_at", "refreshing", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: int) -> None:
         self.closed = False
         self.patience: dict[int, float] = {}
         self.refreshed_at = float("-inf")
         self.refreshing = Slots(1)
+        self.turns = [Slots(1) for _ in range(endpoints)]
 
 
 class RoutedStore:
@@ -105,7 +106,7 @@ class RoutedStore:
         self.prefer = self.store.prefer
         self._classes: dict[object, RequestClass] = {}
         self.write_class = RequestClass(Request(kind=Kind.WRITE))
-        self._state = _State()
+        self._state = _State(len(self.backends))
 
     def at_home(self, region: str) -> RoutedStore:
         """This store, for keys whose home is `region`, where there is no owner: their writes go there."""
@@ -213,6 +214,7 @@ class RoutedStore:
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
         self._state.refreshing = Slots(1)
+        self._state.turns = [Slots(1) for _ in self.backends]
         self.state.renew()
         for backend in self.backends:
             if backend is not None:
@@ -260,20 +262,41 @@ class RoutedStore:
         if not self.state.met(index):
             self.refresh(within)
 
-    def probe(self, index: int, within: float = FOREVER) -> Observation | None:
-        """Ask one endpoint where it stands, and remember; None when it does not say."""
+    def probe(self, index: int, within: float = FOREVER, since: float | None = None) -> Observation | None:
+        """Ask one endpoint where it stands, and remember; None when it does not say within `within` seconds.
+
+        Whoever asks at the same time shares one question: an answer to one that was sent after the instant `since` will do,
+        else to one sent from now on.
+        """
+        began = self.clock.monotonic()
+        turn, since = self._state.turns[index], began if since is None else since
+        if within <= 0.0 or self.refused(index):
+            return None
+        if not turn.try_acquire() and not turn.acquire(min(within, LONGEST_TIMEOUT)):
+            return None
+        try:
+            known = self.state.snapshot.endpoints[index].observation
+            if known is not None and known.incarnation and known.sent_at > since:
+                return known
+            return self._ask(index, within - (self.clock.monotonic() - began))
+        finally:
+            turn.release()
+
+    def _ask(self, index: int, within: float) -> Observation | None:
         backend = self.backend(index)
         if within <= 0.0 or self.refused(index):
             return None
+        budget = self._probing(index)
         self.state.asking(index)
         try:
-            timeout = min(self._probing(index), within)
-            observation = backend.probe(timeout, min(self.connecting(index), within))
+            observation = backend.probe(min(budget, within), min(self.connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
                 self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
                 raise
+            if failure is Failure.DEADLINE and within < budget:
+                return None  # who asked had no patience: that says nothing of the server
             if failure is Failure.DEADLINE:
                 self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
             else:

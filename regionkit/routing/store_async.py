@@ -26,7 +26,7 @@ from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["CONNECT_ROUND_TRIPS", "PROBE_ROUND_TRIPS", "AsyncRoutedStore", "servers_supporting"]
+__all__ = ["PROBE_ROUND_TRIPS", "AsyncRoutedStore", "servers_supporting"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
@@ -64,13 +64,14 @@ def servers_supporting(capability: str) -> str:
 class _State:
     """What changes of a store, shared by its views."""
 
-    __slots__ = ("closed", "patience", "refreshed_at", "refreshing")
+    __slots__ = ("closed", "patience", "refreshed_at", "refreshing", "turns")
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: int) -> None:
         self.closed = False
         self.patience: dict[int, float] = {}
         self.refreshed_at = float("-inf")
         self.refreshing = AsyncSlots(1)
+        self.turns = [AsyncSlots(1) for _ in range(endpoints)]
 
 
 class AsyncRoutedStore:
@@ -104,7 +105,7 @@ class AsyncRoutedStore:
         self.prefer = self.store.prefer
         self._classes: dict[object, RequestClass] = {}
         self.write_class = RequestClass(Request(kind=Kind.WRITE))
-        self._state = _State()
+        self._state = _State(len(self.backends))
 
     def at_home(self, region: str) -> AsyncRoutedStore:
         """This store, for keys whose home is `region`, where there is no owner: their writes go there."""
@@ -212,6 +213,7 @@ class AsyncRoutedStore:
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
         self._state.refreshing = AsyncSlots(1)
+        self._state.turns = [AsyncSlots(1) for _ in self.backends]
         self.state.renew()
         for backend in self.backends:
             if backend is not None:
@@ -259,20 +261,41 @@ class AsyncRoutedStore:
         if not self.state.met(index):
             await self.refresh(within)
 
-    async def probe(self, index: int, within: float = FOREVER) -> Observation | None:
-        """Ask one endpoint where it stands, and remember; None when it does not say."""
+    async def probe(self, index: int, within: float = FOREVER, since: float | None = None) -> Observation | None:
+        """Ask one endpoint where it stands, and remember; None when it does not say within `within` seconds.
+
+        Whoever asks at the same time shares one question: an answer to one that was sent after the instant `since` will do,
+        else to one sent from now on.
+        """
+        began = self.clock.monotonic()
+        turn, since = self._state.turns[index], began if since is None else since
+        if within <= 0.0 or self.refused(index):
+            return None
+        if not turn.try_acquire() and not await turn.acquire(min(within, LONGEST_TIMEOUT)):
+            return None
+        try:
+            known = self.state.snapshot.endpoints[index].observation
+            if known is not None and known.incarnation and known.sent_at > since:
+                return known
+            return await self._ask(index, within - (self.clock.monotonic() - began))
+        finally:
+            turn.release()
+
+    async def _ask(self, index: int, within: float) -> Observation | None:
         backend = self.backend(index)
         if within <= 0.0 or self.refused(index):
             return None
+        budget = self._probing(index)
         self.state.asking(index)
         try:
-            timeout = min(self._probing(index), within)
-            observation = await backend.probe(timeout, min(self.connecting(index), within))
+            observation = await backend.probe(min(budget, within), min(self.connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
                 self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
                 raise
+            if failure is Failure.DEADLINE and within < budget:
+                return None  # who asked had no patience: that says nothing of the server
             if failure is Failure.DEADLINE:
                 self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
             else:

@@ -3,6 +3,7 @@
 | event      | what is known then                                          | step |
 |------------|-------------------------------------------------------------|------|
 | `Begun`    | the decision names an endpoint                              | `Connect` to it |
+|            | it says to wait for one                                     | `Look`, until proved or not worth more |
 |            | it refuses, and fresh answers may change that (once a walk) | `Refresh`: ask all endpoints |
 |            | a write or STRONG, and another endpoint was not met (once)  | `Refresh`: it may have replaced the owner |
 |            | it refuses                                                  | `Refuse` |
@@ -17,14 +18,14 @@
 |            | any other                                                   | arrive |
 | `Taken`    | positions are part of the request now: decide anew          | arrive |
 | arrive     | use this endpoint                                           | `Use` |
-|            | wait for this endpoint                                      | `Ask`, until proved or not worth more |
-|            | another endpoint, or none                                   | as `Begun` |
-| `Asked`    | while waiting: decided otherwise, or time is over           | arrive |
-|            | while waiting: not proved yet                               | `Pause`, then `Ask` |
+|            | wait, another endpoint, or none                             | as `Begun` |
+| `Asked`    | of a `Look`: decided otherwise, or time is over             | as `Begun` |
+|            | not proved yet                                              | `Pause`, then `Look` |
 
 1. An endpoint that was lost in a walk is not asked again in it, and one that was waited for is not waited for again: every
    walk ends.
-2. `Connect`, `Refresh`, `Refuse` and `GiveUp` let go of the connection in hand.
+2. All steps but `TakeIn`, `Ask`, `TakePositions` and `Use` let go of the connection in hand: who waits holds none. Those who wait
+   for one endpoint share each answer to a question that began late enough for them.
 3. A process that has just started, woken up or been forked knows nothing: before it writes or reads STRONG, every other allowed
    endpoint has answered, or failed a question, since then.
 4. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
@@ -42,7 +43,7 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import Decision
 from regionkit.routing.snapshot import Snapshot
-from regionkit.routing.verdict import Outcome, Refusal
+from regionkit.routing.verdict import Outcome, Refusal, Standing
 
 __all__ = [
     "FIRST_POLL",
@@ -53,6 +54,7 @@ __all__ = [
     "Connected",
     "GiveUp",
     "Known",
+    "Look",
     "Lost",
     "Pause",
     "Refuse",
@@ -100,9 +102,10 @@ class Known(Protocol):
 
 
 class Walk(msgspec.Struct, frozen=True, gc=False):
-    """Where a walk stands. `held`: the endpoint whose connection is in hand or asked for, -1 for none.
+    """Where a walk stands. `held`: the endpoint whose connection is in hand or asked for, or that is waited for; -1 for none.
 
-    `waiting`: for that endpoint, until the instant `until`; it is asked again after `poll` seconds.
+    `waiting`: for that endpoint, until the instant `until`; it is asked again after `poll` seconds. `connected`: its connection
+    is in hand.
     """
 
     request: Request
@@ -111,6 +114,7 @@ class Walk(msgspec.Struct, frozen=True, gc=False):
     refreshed: bool = False
     refreshing: bool = False
     waiting: bool = False
+    connected: bool = False
     until: float = 0.0
     poll: float = FIRST_POLL
 
@@ -162,10 +166,18 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     """Ask on the connection in hand, and remember; then `Asked` or `Lost`."""
 
 
+class Look(msgspec.Struct, frozen=True, gc=False):
+    """Learn what this endpoint answers to a question that began after the instant `since`; then `Asked` or `Lost`."""
+
+    index: int
+    since: float
+
+
 class Pause(msgspec.Struct, frozen=True, gc=False):
-    """Let `seconds` pass, then `Ask`."""
+    """Let `seconds` pass, then `look`."""
 
     seconds: float
+    look: Look
 
 
 class TakePositions(msgspec.Struct, frozen=True, gc=False):
@@ -187,7 +199,7 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
 
 
 Event = Begun | Connected | Asked | Taken | Lost
-Step = Connect | Refresh | TakeIn | Ask | Pause | TakePositions | Use | Refuse | GiveUp
+Step = Connect | Refresh | TakeIn | Ask | Look | Pause | TakePositions | Use | Refuse | GiveUp
 
 _REFRESH, _ASK, _TAKE_POSITIONS, _USE, _REFUSE = Refresh(), Ask(), TakePositions(), Use(), Refuse()
 replace = msgspec.structs.replace
@@ -208,6 +220,7 @@ def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
             return _arrive(walk, known)
         case Lost(error, late):
             request = known.own(walk.request)
+            walk = replace(walk, connected=False, waiting=False)
             walk = _anew(walk, replace(request, excluded=request.excluded | {walk.held}), known)
             if walk.decision.outcome is Outcome.REFUSE or late:
                 return walk, GiveUp(error)
@@ -224,11 +237,13 @@ def _anew(walk: Walk, request: Request, known: Known) -> Walk:
 
 
 def _go(walk: Walk, known: Known) -> tuple[Walk, Step]:
-    decision = walk.decision
+    decision, walk = walk.decision, replace(walk, connected=False, waiting=False)
+    if decision.outcome is Outcome.WAIT:
+        return _wait(walk, known)
     if decision.outcome is not Outcome.REFUSE:
         if not walk.refreshed and _means_the_owner(walk.request) and not known.met(decision.index):
             return replace(walk, refreshing=True), _REFRESH
-        return replace(walk, held=decision.index, waiting=False), Connect(decision.index)
+        return replace(walk, held=decision.index), Connect(decision.index)
     if walk.refreshed or not _worth_asking_anew(decision):
         return walk, _REFUSE
     return replace(walk, refreshing=True), _REFRESH
@@ -245,7 +260,17 @@ def _worth_asking_anew(decision: Decision) -> bool:
     return decision.refusal in _WORTH_ASKING_ANEW or ownerless or any(not e.region for e in snapshot.endpoints)
 
 
+def _wait(walk: Walk, known: Known) -> tuple[Walk, Step]:
+    decision, index, now = walk.decision, walk.decision.index, known.now()
+    # "asked afresh" means after this call began; of a copy that is behind, the last answer will do if it is not old
+    since = now if decision.verdicts[index].standing is Standing.UNSETTLED else now - FIRST_POLL
+    request = replace(walk.request, wait_until=decision.until, fresh=walk.request.fresh | {index})
+    walk = replace(walk, request=request, held=index, waiting=True, until=decision.until, poll=FIRST_POLL)
+    return walk, Look(index, since)
+
+
 def _connected(walk: Walk, observation: Observation, known: Known) -> tuple[Walk, Step]:
+    walk = replace(walk, connected=True)
     before = known.snapshot.endpoints[walk.held].observation
     if before is not None and before.incarnation == observation.incarnation:
         return _prove(walk, known)
@@ -277,21 +302,18 @@ def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
 
 def _arrive(walk: Walk, known: Known) -> tuple[Walk, Step]:
     decision = walk.decision
-    if decision.index != walk.held:
-        return _go(walk, known)
-    if decision.outcome is Outcome.USE:
+    if walk.connected and decision.index == walk.held and decision.outcome is Outcome.USE:
         return walk, _USE
-    request = replace(walk.request, wait_until=decision.until, fresh=walk.request.fresh | {walk.held})
-    return replace(walk, request=request, waiting=True, until=decision.until, poll=FIRST_POLL), _ASK
+    return _go(walk, known)
 
 
 def _still_waiting(walk: Walk, known: Known) -> tuple[Walk, Step]:
     walk = _anew(walk, walk.request, known)
-    decision = walk.decision
+    decision, now = walk.decision, known.now()
     if decision.outcome is not Outcome.WAIT or decision.index != walk.held:
-        return _arrive(replace(walk, waiting=False), known)
-    left = walk.until - known.now()
+        return _go(walk, known)
+    left = walk.until - now
     if left <= 0.0:
         request = replace(walk.request, waited=walk.request.waited | {walk.held})
-        return _arrive(_anew(replace(walk, waiting=False), request, known), known)
-    return replace(walk, poll=min(2.0 * walk.poll, LONGEST_POLL)), Pause(min(walk.poll, left))
+        return _go(_anew(walk, request, known), known)
+    return replace(walk, poll=min(2.0 * walk.poll, LONGEST_POLL)), Pause(min(walk.poll, left), Look(walk.held, now))

@@ -134,7 +134,7 @@ async def test_a_read_that_waits_moves_the_clock_to_the_arrival(
     bookmark = await put(kit, "a")
     began = clock.monotonic()
     assert await seen(kit, bookmark, on_stale="wait") == ({"a"}, "kr")
-    assert clock.monotonic() - began == pytest.approx(0.2)
+    assert clock.monotonic() - began == pytest.approx(0.2, abs=0.02)
     regions.lag = 0.8
     bookmark = await put(kit, "b")
     began = clock.monotonic()

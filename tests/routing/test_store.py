@@ -122,18 +122,20 @@ def test_deadlines_are_the_profiles_and_a_closed_store_says_so() -> None:
 
 def test_a_question_gets_the_profiles_time_and_the_distance_on_top() -> None:
     """A far member that never answered gets twice the time after each question that came to nothing, up to a bound."""
-    with MemoryRegions(store="orders", primary="us", replicas=["eu"], rtt={"eu": 0.3}) as regions:
-        with RegionKit(regions.topology, local="us") as kit:
+    with MemoryRegions(store="orders", primary="us", replicas=["eu"], rtt={"eu": 0.03}) as regions:
+        with RegionKit(regions.topology, local="us", profile={"base": "balanced", "probe_timeout": 0.02}) as kit:
             store: Any = kit._store("orders")
             kit.create_tables()
             far, timeout = store.state.snapshot.index("eu"), store.profile.probe_timeout
-            assert store._probing(far) >= timeout + 2 * 0.3
-            assert store._connecting(far) >= timeout + 11 * 0.3
-            usual = store._connecting(far)
+            assert store._probing(far) >= timeout + 2 * 0.03
+            assert store.connecting(far) >= timeout + 11 * 0.03
+            usual = store.connecting(far)
             regions.freeze("eu")
+            assert store.probe(far, 0.01) is None
+            assert usual == store.connecting(far), "who had no patience learns nothing"
             for _ in range(5):
-                store.probe(far, 0.02)
-            assert usual < store._connecting(far) <= 4 * usual
+                store.probe(far)
+            assert usual < store.connecting(far) <= 4 * usual
             regions.thaw("eu")
             assert store.probe(far) is not None
-            assert store._connecting(far) == usual
+            assert store.connecting(far) == usual

@@ -25,6 +25,7 @@ from regionkit.routing.walk import (
     Connected,
     Event,
     GiveUp,
+    Look,
     Lost,
     Pause,
     Refresh,
@@ -69,6 +70,7 @@ class Servers:
         self.wanted: tuple[Entry, ...] = chance.choice(((), (Entry("h1", 1, 40),), (Entry("h1", 1, 90),)))
         self.elsewhere = chance.random() < 0.3
         self.asked: set[int] = set()
+        self.before: dict[int, Observation] = {}
         for index in range(3):
             if chance.random() < 0.7:
                 self.take_in(index, self.answer(index))
@@ -80,7 +82,9 @@ class Servers:
     def answer(self, index: int) -> Observation:
         self.at += 0.001
         role = Role.PRIMARY if index == 0 else Role.REPLICA
-        return told(role, f"run {self.runs[index]}", self.reached[index], self.at)
+        answer = told(role, f"run {self.runs[index]}", self.reached[index], self.at)
+        self.before.setdefault(index, answer)
+        return answer
 
     def take_in(self, index: int, answer: Observation) -> None:
         self.snapshot = observe(self.snapshot, index, answer, None)
@@ -124,7 +128,8 @@ def play(seed: int, request: Request) -> list[tuple[Walk, Step]]:
         match step:
             case Connect(index):
                 assert index not in lost, "rule 1: a lost endpoint is not asked again"
-                told_by = None if servers.dead[index] else servers.answer(index)
+                old = servers.before.get(index) if servers.chance.random() < 0.3 else None  # a connection of the pool
+                told_by = None if servers.dead[index] else old or servers.answer(index)
                 event = Lost(RegionUnavailable("gone"), False) if told_by is None else Connected(told_by)
             case Refresh():
                 refreshes += 1
@@ -138,8 +143,20 @@ def play(seed: int, request: Request) -> list[tuple[Walk, Step]]:
             case TakeIn(observation):
                 servers.take_in(walk.held, observation)
                 event = Asked()
-            case Ask() | Pause():
+            case Look() | Pause():
                 servers.at += step.seconds if isinstance(step, Pause) else 0.0
+                look, told_by = step.look if isinstance(step, Pause) else step, None
+                assert look.index == walk.held and not walk.connected, "rule 2"
+                known = servers.snapshot.endpoints[look.index].observation
+                if known is not None and known.sent_at > look.since:
+                    event = Asked()  # another one has asked
+                elif servers.dead[look.index]:
+                    event = Lost(RegionUnavailable("gone"), False)
+                else:
+                    servers.take_in(look.index, servers.answer(look.index))
+                    event = Asked()
+            case Ask():
+                assert walk.connected
                 if servers.dead[walk.held]:
                     event = Lost(RegionUnavailable("gone"), False)
                 else:
@@ -181,7 +198,7 @@ def test_every_walk_ends_and_uses_what_it_proved(request_: Request) -> None:
 def test_each_step_of_the_table_is_taken() -> None:
     """A model that never waits or never asks would prove little."""
     taken = {type(step) for seed in range(3000) for _, step in play(seed, Request())}
-    assert taken == {Connect, Refresh, TakeIn, Ask, Pause, TakePositions, Use, Refuse, GiveUp}
+    assert taken == {Connect, Refresh, TakeIn, Ask, Look, Pause, TakePositions, Use, Refuse, GiveUp}
 
 
 def known(**changes: Any) -> Servers:
@@ -242,3 +259,29 @@ def test_a_lost_endpoint_is_left_out_and_late_is_given_up() -> None:
     walk, step = next_step(walk, Lost(error, False), servers)
     assert isinstance(step, Connect) and step.index != 1 and walk.request.excluded == {1}
     assert next_step(walk, Lost(error, True), servers)[1] == GiveUp(error)
+
+
+def test_who_waits_holds_no_connection_and_shares_answers() -> None:
+    """Of a copy that is behind a recent answer will do; the owner is asked afresh. The wait ends with its worth."""
+    servers = known(reached=[50, 10, 10], wanted=(Entry("h1", 1, 50),))
+    for index in range(3):
+        servers.take_in(index, servers.answer(index))
+    others = frozenset({0, 2})  # with them a wait would be worth a round trip only
+    request = Request(entries=servers.wanted, on_stale=("wait",), wait_until=servers.at + 0.004, excluded=others)
+    walk, step = begun(servers, request)
+    assert step == Look(1, servers.at - 0.001) and not walk.connected
+    walk, step = next_step(walk, Asked(), servers)
+    assert step == Pause(0.001, Look(1, servers.at))
+    servers.at += 0.001
+    walk, step = next_step(walk, Asked(), servers)
+    assert step == Pause(0.002, Look(1, servers.at))
+    servers.at += 0.002
+    walk, step = next_step(walk, Asked(), servers)
+    assert isinstance(step, Pause) and step.seconds == pytest.approx(0.001)
+    servers.at += 0.0011
+    assert next_step(walk, Asked(), servers)[1] == Refuse()
+    owner = known(wanted=(Entry("h1", 1, 90),))
+    walk, step = begun(
+        owner, Request(entries=owner.wanted, on_stale=("primary",), signed=True, wait_until=owner.at + 1)
+    )
+    assert step == Look(0, owner.at)

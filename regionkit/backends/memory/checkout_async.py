@@ -24,10 +24,8 @@ class AsyncMemoryCheckout:
     """A connection to one region, for one block. Not shared between threads or tasks."""
 
     __slots__ = (
-        "_asked_at",
         "_guard",
         "_run",
-        "_wait_ends",
         "deadline",
         "endpoint",
         "observation",
@@ -40,21 +38,11 @@ class AsyncMemoryCheckout:
         self.progress = BlockProgress()
         self.observation = endpoint.look()
         self._run = endpoint.node.run
-        self._asked_at: float | None = None
-        self._wait_ends = min(self.observation.sent_at + endpoint.longest_wait, deadline.at)
         self._guard: Guard | None = None
 
     async def observe(self, within: float = FOREVER) -> Observation:
-        """Where the region stands now. Asked again at one instant of a clock that can be advanced, it moves the clock."""
+        """Where the region stands now."""
         self._require_answer(within)
-        advance = self.endpoint.advance
-        if advance is not None and not self.endpoint.node.leads:
-            now = self.endpoint.clock.monotonic()
-            if now == self._asked_at:
-                arrival = self.endpoint.world.next_arrival(self.endpoint.node)
-                to = self._wait_ends if arrival is None else min(arrival, self._wait_ends)
-                advance(max(0.0, to - now))
-            self._asked_at = self.endpoint.clock.monotonic()
         return self.endpoint.look()
 
     def keep(self, guard: Guard) -> None:
