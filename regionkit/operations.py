@@ -8,8 +8,8 @@ from typing import Literal
 
 from regionkit.contract.idempotency import Claim
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency import gather
-from regionkit.core.deadline import Deadline
+from regionkit.core.concurrency import gather, sleep
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
@@ -33,6 +33,9 @@ RESOLVE_WITHIN = 43_200.0
 TABLES_WITHIN = 15.0
 """Seconds that making the tables of a shard may take: a change of the schema of a whole cluster takes some."""
 
+ELECTION_POLL = 0.1
+"""Seconds between two questions while members elect a primary, which takes them some."""
+
 
 class Operations:
     """Keeps the stores of one kit in order. The kit's methods of the same names say what is promised."""
@@ -54,15 +57,17 @@ class Operations:
                 if isinstance(store, PartitionedStore):
                     store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
 
-    def _ask_all(self, store: RoutedStore) -> None:
+    def _ask_all(self, store: RoutedStore, within: float = FOREVER) -> None:
         indexes = [i for i in range(len(store.backends)) if not store.refused(i)]
-        gather([lambda i=i: store.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
+        gather([lambda i=i: store.probe(i, within) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
 
     def _owner_of(self, store: RoutedStore, deadline: Deadline) -> int:
         self._ask_all(store)
         index = store.state.snapshot.owner
-        while index < 0 and store.silent() and deadline.remaining() > 0.0:  # far or slow: each question gets more time
-            gather([lambda i=i: store.probe(i, deadline.remaining()) for i in store.silent()])  # type: ignore[misc]  # as above
+        while index < 0 and deadline.remaining() > 0.0 and (store.silent() or _elects(store)):
+            if not store.silent():
+                sleep(ELECTION_POLL)
+            self._ask_all(store, deadline.remaining())  # one that is far or slow gets more time each time
             index = store.state.snapshot.owner
         if index < 0 and store.state.snapshot.leaderless:
             index = next(iter(store.nearest()), -1)
@@ -152,6 +157,11 @@ class Operations:
         if not isinstance(found, PartitionedStore):
             raise not_partitioned(found.name)
         return found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))
+
+
+def _elects(store: RoutedStore) -> bool:
+    """Whether its members elect a primary by themselves: there will be one in a moment."""
+    return any(e.observation is not None and e.observation.term for e in store.state.snapshot.endpoints)
 
 
 def _root(origin: str) -> HistoryRow:

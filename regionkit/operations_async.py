@@ -7,8 +7,8 @@ from typing import Literal
 
 from regionkit.contract.idempotency import Claim
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import agather
-from regionkit.core.deadline import Deadline
+from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
@@ -32,6 +32,9 @@ RESOLVE_WITHIN = 43_200.0
 TABLES_WITHIN = 15.0
 """Seconds that making the tables of a shard may take: a change of the schema of a whole cluster takes some."""
 
+ELECTION_POLL = 0.1
+"""Seconds between two questions while members elect a primary, which takes them some."""
+
 
 class AsyncOperations:
     """Keeps the stores of one kit in order. The kit's methods of the same names say what is promised."""
@@ -53,15 +56,17 @@ class AsyncOperations:
                 if isinstance(store, AsyncPartitionedStore):
                     await store.store_table(shard, index, Deadline(self._clock, self._profile.write_deadline))
 
-    async def _ask_all(self, store: AsyncRoutedStore) -> None:
+    async def _ask_all(self, store: AsyncRoutedStore, within: float = FOREVER) -> None:
         indexes = [i for i in range(len(store.backends)) if not store.refused(i)]
-        await agather([lambda i=i: store.probe(i) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
+        await agather([lambda i=i: store.probe(i, within) for i in indexes])  # type: ignore[misc]  # a default binds the loop's value
 
     async def _owner_of(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
         await self._ask_all(store)
         index = store.state.snapshot.owner
-        while index < 0 and store.silent() and deadline.remaining() > 0.0:  # far or slow: each question gets more time
-            await agather([lambda i=i: store.probe(i, deadline.remaining()) for i in store.silent()])  # type: ignore[misc]  # as above
+        while index < 0 and deadline.remaining() > 0.0 and (store.silent() or _elects(store)):
+            if not store.silent():
+                await asleep(ELECTION_POLL)
+            await self._ask_all(store, deadline.remaining())  # one that is far or slow gets more time each time
             index = store.state.snapshot.owner
         if index < 0 and store.state.snapshot.leaderless:
             index = next(iter(store.nearest()), -1)
@@ -151,6 +156,11 @@ class AsyncOperations:
         if not isinstance(found, AsyncPartitionedStore):
             raise not_partitioned(found.name)
         return await found.place(check_key(key), home, Deadline(self._clock, self._profile.write_deadline))
+
+
+def _elects(store: AsyncRoutedStore) -> bool:
+    """Whether its members elect a primary by themselves: there will be one in a moment."""
+    return any(e.observation is not None and e.observation.term for e in store.state.snapshot.endpoints)
 
 
 def _root(origin: str) -> HistoryRow:

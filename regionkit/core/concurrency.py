@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -86,24 +87,80 @@ class Flag:
 
 
 class Slots:
-    """A bounded number of permits, with a wait that ends."""
+    """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_semaphore",)
+    __slots__ = ("_inner",)
 
     def __init__(self, count: int) -> None:
-        self._semaphore = threading.Semaphore(count)
+        self._inner = _Queue(count)
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""
-        return self._semaphore.acquire(blocking=False)
+        return self._inner.take()
 
     def acquire(self, seconds: float) -> bool:
         """Take a permit, waiting at most `seconds`; False when none came free."""
-        return self._semaphore.acquire(timeout=max(0.0, seconds))
+        queue = self._inner
+        waiter = queue.enter()
+        if waiter is None:
+            return True
+        try:
+            if waiter.acquire(timeout=max(0.0, seconds)):
+                return True
+        except BaseException:
+            if not queue.leave(waiter):
+                queue.give()
+            raise
+        return not queue.leave(waiter)  # it was called up in this very moment
 
     def release(self) -> None:
         """Give a permit back."""
-        self._semaphore.release()
+        self._inner.give()
+
+
+class _Queue:
+    """Permits and who waits for one; a waiter is a lock that is released when its turn has come."""
+
+    __slots__ = ("_free", "_lock", "_waiting")
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+
+    def take(self) -> bool:
+        with self._lock:
+            if not self._free:
+                return False
+            self._free -= 1
+            return True
+
+    def enter(self) -> threading.Lock | None:
+        """None where a permit was free, else the lock to wait for."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return None
+            waiter = threading.Lock()
+            waiter.acquire()
+            self._waiting.append(waiter)
+            return waiter
+
+    def leave(self, waiter: threading.Lock) -> bool:
+        """Wait no more; False when the permit was given already."""
+        with self._lock:
+            try:
+                self._waiting.remove(waiter)
+            except ValueError:
+                return False
+            return True
+
+    def give(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
 
 
 class Task:

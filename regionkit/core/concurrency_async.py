@@ -97,7 +97,7 @@ class AsyncFlag:
 
 
 class AsyncSlots:
-    """A bounded number of permits, with a wait that ends."""
+    """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
     __slots__ = ("_semaphore",)
 

@@ -127,10 +127,12 @@ class AsyncAcquisition:
         return self.store.state.met(index)
 
     def own(self, request: Request) -> Request:
-        """`request` with what only this call knows: that of a remembered decision lacks it."""
-        if self._request is None:
-            request = self._request = self._own_request()
-        return request
+        """`request` with what only this call knows: that of a remembered decision lacks it. What the walk learned stays in it."""
+        mine = self._request
+        if mine is None:
+            mine = self._request = self._own_request()
+        excluded = request.excluded | mine.excluded
+        return msgspec.structs.replace(mine, excluded=excluded, fresh=request.fresh, waited=request.waited)
 
     def with_entries(self, request: Request) -> Request:
         """`request` with all that the session asks of this store now."""
@@ -268,17 +270,12 @@ class AsyncAcquisition:
         """Seconds that one endpoint gets: half of what is left where others could serve too."""
         assert self.deadline is not None
         left = self.deadline.remaining()
-        return left / 2.0 if self._roams(walk) else left
+        return left / 2.0 if steps.roams(walk) else left
 
     def _patience_to_connect(self, walk: steps.Walk, index: int) -> float:
         """The same for a connection: where others could serve too, no longer than its distance asks for."""
         within = self._patience(walk)
-        return min(within, self.store.connecting(index)) if self._roams(walk) else within
-
-    def _roams(self, walk: steps.Walk) -> bool:
-        request = walk.request
-        may = request.kind is Kind.READ and request.consistency.level is not Level.STRONG
-        return may and len(self.store.backends) - len(request.excluded) > 1
+        return min(within, self.store.connecting(index)) if steps.roams(walk) else within
 
     def _lost(self, walk: steps.Walk, error: RegionKitError) -> steps.Lost:
         """An endpoint gave no connection, and nothing was sent: it may count against it."""

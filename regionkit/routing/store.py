@@ -37,7 +37,7 @@ MOST_PATIENCE = 4.0
 """How many times the usual time a connection gets at most: with 3 s, a round trip of 1 s is reached."""
 CONNECT_ROUND_TRIPS = 12
 """Round trips of a new connection at most: TCP, TLS, SCRAM, settings and the first question; eleven were counted."""
-AT_ONCE = 0.05
+AT_ONCE = 0.02
 """Seconds in which a server that is well answers, beside the distance: a busy machine hands out its CPU in such slices."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""

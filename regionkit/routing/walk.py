@@ -6,7 +6,7 @@
 |            | it says to wait for one                                     | `Look`, until proved or not worth more |
 |            | it refuses, and fresh answers may change that (once a walk) | `Refresh`: ask all endpoints |
 |            | a write or STRONG, and another endpoint was not met (once)  | `Refresh`: it may have replaced the owner |
-|            | it refuses                                                  | `Refuse` |
+|            | it refuses                                                  | `Refuse`; `GiveUp` where one was lost on the way |
 | `Asked`    | of a `Refresh`: decide anew                                 | as `Begun` |
 | `Lost`     | nothing was sent: decide anew without that endpoint         | as `Begun`; `GiveUp` when there is none, or no time |
 | `Connected`| the connection speaks to the run that is known              | prove it |
@@ -65,6 +65,7 @@ __all__ = [
     "Use",
     "Walk",
     "next_step",
+    "roams",
 ]
 
 FIRST_POLL = 0.001
@@ -105,7 +106,7 @@ class Walk(msgspec.Struct, frozen=True, gc=False):
     """Where a walk stands. `held`: the endpoint whose connection is in hand or asked for, or that is waited for; -1 for none.
 
     `waiting`: for that endpoint, until the instant `until`; it is asked again after `poll` seconds. `connected`: its connection
-    is in hand.
+    is in hand. `lost`: why an endpoint that had been decided for gave no connection.
     """
 
     request: Request
@@ -117,6 +118,7 @@ class Walk(msgspec.Struct, frozen=True, gc=False):
     connected: bool = False
     until: float = 0.0
     poll: float = FIRST_POLL
+    lost: RegionKitError | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, gc=False):
@@ -205,6 +207,8 @@ _REFRESH, _ASK, _TAKE_POSITIONS, _USE, _REFUSE = Refresh(), Ask(), TakePositions
 replace = msgspec.structs.replace
 _WORTH_ASKING_ANEW = (Refusal.INVALID, Refusal.LOST, Refusal.FENCED)
 """Refusals that rest on who the owner is: another one may have taken over a moment ago."""
+_WANTING = (Refusal.STALE, Refusal.NO_ENDPOINT)
+_MAY_COME = (Standing.BEHIND, Standing.UNSETTLED)
 
 
 def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
@@ -220,7 +224,8 @@ def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
             return _arrive(walk, known)
         case Lost(error, late):
             request = known.own(walk.request)
-            walk = replace(walk, connected=False, waiting=False)
+            cause = walk.lost if walk.waiting else error
+            walk = replace(walk, connected=False, waiting=False, lost=cause)
             walk = _anew(walk, replace(request, excluded=request.excluded | {walk.held}), known)
             if walk.decision.outcome is Outcome.REFUSE or late:
                 return walk, GiveUp(error)
@@ -230,6 +235,17 @@ def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
             return _go(replace(walk, refreshing=False, refreshed=True), known)
         case Asked():
             return _still_waiting(walk, known) if walk.waiting else _prove(walk, known)
+
+
+def roams(walk: Walk) -> bool:
+    """Whether another endpoint could serve, or might after a wait, where the one at hand says nothing."""
+    request = walk.request
+    if _means_the_owner(request):
+        return False
+    return any(
+        i != walk.held and (v.refused_by is None or (v.standing in _MAY_COME and i not in request.waited))
+        for i, v in enumerate(walk.decision.verdicts)
+    )
 
 
 def _anew(walk: Walk, request: Request, known: Known) -> Walk:
@@ -245,6 +261,8 @@ def _go(walk: Walk, known: Known) -> tuple[Walk, Step]:
             return replace(walk, refreshing=True), _REFRESH
         return replace(walk, held=decision.index), Connect(decision.index)
     if walk.refreshed or not _worth_asking_anew(decision):
+        if walk.lost is not None and decision.refusal in _WANTING:
+            return walk, GiveUp(walk.lost)  # that is why others were looked at
         return walk, _REFUSE
     return replace(walk, refreshing=True), _REFRESH
 
@@ -308,12 +326,13 @@ def _arrive(walk: Walk, known: Known) -> tuple[Walk, Step]:
 
 
 def _still_waiting(walk: Walk, known: Known) -> tuple[Walk, Step]:
-    walk = _anew(walk, walk.request, known)
-    decision, now = walk.decision, known.now()
-    if decision.outcome is not Outcome.WAIT or decision.index != walk.held:
-        return _go(walk, known)
-    left = walk.until - now
-    if left <= 0.0:
+    now = known.now()
+    if walk.until - now <= 0.0:  # it is not waited for again, whatever comes
         request = replace(walk.request, waited=walk.request.waited | {walk.held})
         return _go(_anew(walk, request, known), known)
-    return replace(walk, poll=min(2.0 * walk.poll, LONGEST_POLL)), Pause(min(walk.poll, left), Look(walk.held, now))
+    walk = _anew(walk, walk.request, known)
+    decision = walk.decision
+    if decision.outcome is not Outcome.WAIT or decision.index != walk.held:
+        return _go(walk, known)
+    poll, left = walk.poll, walk.until - now
+    return replace(walk, poll=min(2.0 * poll, LONGEST_POLL)), Pause(min(poll, left), Look(walk.held, now))

@@ -147,6 +147,41 @@ async def test_slots_are_bounded(form: dict[str, Any]) -> None:
     assert not slots.try_acquire()
 
 
+@both
+async def test_who_came_first_is_served_first(form: dict[str, Any]) -> None:
+    """Nobody overtakes: neither one who comes while others wait, nor one who gives a permit back and wants it again."""
+    slots, order = form["Slots"](1), list[int]()
+    assert slots.try_acquire()
+
+    async def wait(number: int) -> None:
+        assert await slots.acquire(10.0)
+        order.append(number)
+        slots.release()
+
+    if form is ASYNC:
+        tasks = []
+        for number in range(20):
+            tasks.append(asyncio.create_task(wait(number)))
+            await asyncio.sleep(0)
+        slots.release()
+        assert not slots.try_acquire()
+        await asyncio.gather(*tasks)
+    else:
+        threads = []
+        for number in range(20):
+            threads.append(
+                threading.Thread(target=lambda n=number: (slots.acquire(10.0), order.append(n), slots.release()))
+            )
+            threads[-1].start()
+            while len(slots._inner._waiting) < number + 1:
+                time.sleep(0.001)
+        slots.release()
+        assert not slots.try_acquire() or len(order) == 20
+        for thread in threads:
+            thread.join(10.0)
+    assert order == list(range(20))
+
+
 async def test_a_cancelled_waiter_takes_no_permit() -> None:
     """Cancelled while it waits, or in the very step in which it was given one."""
     slots = AsyncSlots(1)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionUnavailable, StaleRead
@@ -69,6 +71,26 @@ def test_a_read_that_waits_takes_the_copy_at_the_instant_of_the_arrival() -> Non
         assert s.last_route.role == "replica"
         assert "wait" in [a.kind for a in s.last_route.attempts]
         assert near.clock.monotonic() - began == pytest.approx(LAG, abs=0.05)
+
+
+def test_each_endpoint_is_asked_for_a_connection_once_in_a_walk() -> None:
+    """Whatever else was tried meanwhile: a walk that came back to the first would go to and fro until the deadline."""
+    with Near() as near, near.kit.session() as s:
+        for region in (OWNER, NEAR, FAR):
+            near.regions.kill(region)
+        asked: list[int] = []
+        for index, backend in enumerate(near.store.backends):
+            given: Any = backend
+
+            def counted(*arguments: Any, i: int = index, give: Any = given.check_out) -> Any:
+                asked.append(i)
+                return give(*arguments)
+
+            given.check_out = counted
+        with pytest.raises(RegionUnavailable):
+            with s.read("orders", consistency=EVENTUAL) as db:
+                set(db)
+        assert sorted(asked) == [0, 1, 2]
 
 
 def test_every_endpoint_down_is_told_and_not_waited_for() -> None:

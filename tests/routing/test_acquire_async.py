@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionUnavailable, StaleRead
@@ -68,6 +70,26 @@ async def test_a_read_that_waits_takes_the_copy_at_the_instant_of_the_arrival() 
         assert s.last_route.role == "replica"
         assert "wait" in [a.kind for a in s.last_route.attempts]
         assert near.clock.monotonic() - began == pytest.approx(LAG, abs=0.05)
+
+
+async def test_each_endpoint_is_asked_for_a_connection_once_in_a_walk() -> None:
+    """Whatever else was tried meanwhile: a walk that came back to the first would go to and fro until the deadline."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        for region in (OWNER, NEAR, FAR):
+            await near.regions.kill(region)
+        asked: list[int] = []
+        for index, backend in enumerate(near.store.backends):
+            given: Any = backend
+
+            async def counted(*arguments: Any, i: int = index, give: Any = given.check_out) -> Any:
+                asked.append(i)
+                return await give(*arguments)
+
+            given.check_out = counted
+        with pytest.raises(RegionUnavailable):
+            async with s.read("orders", consistency=EVENTUAL) as db:
+                set(db)
+        assert sorted(asked) == [0, 1, 2]
 
 
 async def test_every_endpoint_down_is_told_and_not_waited_for() -> None:
