@@ -281,16 +281,48 @@ def test_nothing_listens_where_the_url_points(rig: CassandraStoreRig) -> None:
     assert "s3cr3t" not in str(caught.value) + repr(caught.value) + repr(rig.topology(url=dead))
 
 
-def test_only_an_idempotent_statement_goes_on_to_another_node() -> None:
-    """Of two nodes of one data centre one is lost with statements of two blocks: the ones that may run twice are served."""
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Any]:
+    """A data centre of two nodes, each with all data. The last test kills one."""
     with contextlib.ExitStack() as stack:
-        cluster = entered(stack, servers.cassandra({"us-east-1": 2}, replication={"us-east-1": 2}))
-        rig = CassandraStoreRig(cluster)
-        store = CassandraStore("orders", url=rig.url, options={"write_level": "ONE", "read_level": "ALL"})
-        topology = Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
-        kit = stack.enter_context(RegionKit(topology, local="us-east-1", profile=PATIENT))
+        yield entered(stack, servers.cassandra({"us-east-1": 2}, replication={"us-east-1": 2}))
+
+
+def _kit_of_pair(pair: Any, **profile: Any) -> tuple[CassandraStoreRig, RegionKit]:
+    rig = CassandraStoreRig(pair)
+    store = CassandraStore("orders", url=rig.url, options={"write_level": "ONE", "read_level": "ALL"})
+    topology = Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
+    return rig, RegionKit(topology, local="us-east-1", profile=profile or PATIENT)
+
+
+def test_one_node_that_hangs_closes_no_data_centre(pair: Any) -> None:
+    """It costs the calls that were on it, and one a while; then the other node serves, and nothing is refused."""
+    _, made = _kit_of_pair(pair, base="balanced")
+    with made as kit:
         wait_until(lambda: len(_addresses(kit)) == 2, 60.0)
-        lost = cluster.nodes[1]
+        pair.nodes[1].freeze()
+        try:
+            failed, end = [], time.monotonic() + 8.0
+            while time.monotonic() < end:
+                try:
+                    with kit.session() as s, s.write("orders", timeout=1.0) as cql:
+                        do.put(cql, "a", "tea")
+                except OutcomeUnknown as error:
+                    failed.append(error)
+                assert all(e.read_breaker == e.write_breaker == "closed" for e in kit.status().endpoints)
+                time.sleep(0.01)
+            assert 1 <= len(failed) <= 4
+        finally:
+            pair.nodes[1].thaw()
+            pair.wait_until_up()
+
+
+def test_only_an_idempotent_statement_goes_on_to_another_node(pair: Any) -> None:
+    """Of two nodes of one data centre one is lost with statements of two blocks: the ones that may run twice are served."""
+    rig, made = _kit_of_pair(pair)
+    with made as kit:
+        wait_until(lambda: len(_addresses(kit)) == 2, 60.0)
+        lost = pair.nodes[1]
         with kit.session() as s, kit.session() as other:
             with s.write("orders") as again:
                 do.put(again, "b", "tea")
@@ -302,7 +334,7 @@ def test_only_an_idempotent_statement_goes_on_to_another_node() -> None:
                         once.execute_async(SimpleStatement(PUT), (f"b{number}", "tea"))
                     time.sleep(0.2)
                     lost.kill()
-        found = {name for name, _ in cluster.nodes[0].cql("SELECT name, value FROM things", keyspace=rig.keyspace)}
+        found = {name for name, _ in pair.nodes[0].cql("SELECT name, value FROM things", keyspace=rig.keyspace)}
         assert found >= {f"a{number}" for number in range(4)}
         assert len(found & {f"b{number}" for number in range(4)}) == 2  # what the lost node had is nowhere
 

@@ -63,7 +63,7 @@ def test_frozen_while_a_session_read_waits_for_it(servers: Rig) -> None:
         began = time.monotonic()
         with s.read("orders", timeout=4.0) as db:
             assert db.get(Order, 2) is not None
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 1.5, "it was waited for longer than that was worth: half of the deadline"
         assert s.last_route is not None
         assert s.last_route.region == FAR
         assert [a.region for a in s.last_route.attempts] == [HERE, FAR]

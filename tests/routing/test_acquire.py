@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionUnavailable, StaleRead
+from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionKit, RegionUnavailable, StaleRead
+from regionkit.core.concurrency import gather
+from regionkit.embedded import MemoryRegions
 
 from .near import FAR, LAG, NEAR, OWNER, Near
 
@@ -115,3 +117,37 @@ def test_a_bounded_read_looks_again_when_its_proof_has_run_out() -> None:
                 near.regions.kill(OWNER)
                 near.clock.advance(10.0)
                 set(db)
+
+
+def test_those_who_wait_for_one_copy_share_its_answers() -> None:
+    """Thirty wait as one would, and hold no connection meanwhile; each is told for itself."""
+    with MemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:
+        with RegionKit(regions.topology, local=NEAR, profile={"base": "balanced", "sample_every": 60.0}) as kit:
+            kit.create_tables()
+            regions.tell(kit)
+            store: Any = kit._store("orders").shards[0]
+            near = next(i for i, e in enumerate(store.state.snapshot.endpoints) if e.region == NEAR)
+            regions.pause(NEAR)
+            with kit.session() as s:
+                with s.write("orders") as db:
+                    db["a"] = 1
+                bookmark = s.bookmark()
+            questions, loads, backend = [], [], store.backends[near]
+
+            def counted(*arguments: Any, probe: Any = backend.probe) -> Any:
+                questions.append(arguments)
+                loads.append(store.state.loads[near])
+                return probe(*arguments)
+
+            backend.probe = counted
+
+            def wait() -> str:
+                try:
+                    with kit.session(bookmark=bookmark) as s, s.read("orders", on_stale="wait"):
+                        return "read"
+                except StaleRead:
+                    return "stale"
+
+            assert gather([wait] * 30) == ["stale"] * 30
+            assert 10 <= len(questions) < 100, "one waiter alone asks some twenty times"
+            assert set(loads) == {0}

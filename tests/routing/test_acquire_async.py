@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionUnavailable, StaleRead
+from regionkit import BOUNDED, EVENTUAL, AsyncRegionKit, DeadlineExceeded, RegionUnavailable, StaleRead
+from regionkit.core.concurrency_async import agather
+from regionkit.embedded import AsyncMemoryRegions
 
 from .near_async import FAR, LAG, NEAR, OWNER, AsyncNear
 
@@ -114,3 +116,39 @@ async def test_a_bounded_read_looks_again_when_its_proof_has_run_out() -> None:
                 await near.regions.kill(OWNER)
                 near.clock.advance(10.0)
                 set(db)
+
+
+async def test_those_who_wait_for_one_copy_share_its_answers() -> None:
+    """Thirty wait as one would, and hold no connection meanwhile; each is told for itself."""
+    async with AsyncMemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:
+        async with AsyncRegionKit(
+            regions.topology, local=NEAR, profile={"base": "balanced", "sample_every": 60.0}
+        ) as kit:
+            await kit.create_tables()
+            await regions.tell(kit)
+            store: Any = kit._store("orders").shards[0]
+            near = next(i for i, e in enumerate(store.state.snapshot.endpoints) if e.region == NEAR)
+            await regions.pause(NEAR)
+            async with kit.session() as s:
+                async with s.write("orders") as db:
+                    db["a"] = 1
+                bookmark = await s.bookmark()
+            questions, loads, backend = [], [], store.backends[near]
+
+            async def counted(*arguments: Any, probe: Any = backend.probe) -> Any:
+                questions.append(arguments)
+                loads.append(store.state.loads[near])
+                return await probe(*arguments)
+
+            backend.probe = counted
+
+            async def wait() -> str:
+                try:
+                    async with kit.session(bookmark=bookmark) as s, s.read("orders", on_stale="wait"):
+                        return "read"
+                except StaleRead:
+                    return "stale"
+
+            assert await agather([wait] * 30) == ["stale"] * 30
+            assert 10 <= len(questions) < 100, "one waiter alone asks some twenty times"
+            assert set(loads) == {0}

@@ -13,7 +13,7 @@ from fix_rig_partitions import HOMES, PartitionRig
 from placing import find_placement, set_placement
 from waiting import seen
 
-from regionkit import ConfigurationError, Directory, RegionKit, UnknownHome
+from regionkit import ConfigurationError, Directory, RegionKit, RegionUnavailable, UnknownHome
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement
@@ -141,3 +141,32 @@ def test_the_copy_on_disk_is_bounded_and_shared(sqlite_partition_rig: PartitionR
     with kit_of(rig, **options) as kit:
         assert kit._store("carts").directory._rows.known("theirs").home == KR
         assert kit._store("carts").directory._rows.known("c").version == 500
+
+
+def test_a_directory_that_hangs_costs_known_keys_one_question(sqlite_partition_rig: PartitionRig) -> None:
+    """It has a budget of its own; then what is known serves, and only the monitor asks. A new key is told what is the matter."""
+    with seen(kit_of(sqlite_partition_rig, max_age=0.05)) as kit:
+        kit.place("carts", key="c9", home=US)
+        assert written_at(kit) == US
+        sleep(0.1)
+        kept_in, asked = kit._store("carts").directory.kept_in, []
+
+        def hangs(deadline: Deadline, kind: str, key: str) -> None:
+            asked.append(key)
+            sleep(min(deadline.remaining(), 5.0))
+            deadline.require("an answer")
+
+        for backend in kept_in.backends:
+            backend.records.get = hangs
+        began = time.monotonic()
+        assert written_at(kit) == US
+        assert time.monotonic() - began < kept_in.profile.write_deadline * 0.8, "the key's home had no time left"
+        first = len(asked)
+        assert 1 <= first <= 2
+        for _ in range(5):
+            assert written_at(kit) == US
+        assert len(asked) == first
+        assert all(e.write_breaker == "closed" for e in kit.status().endpoints)
+        with pytest.raises(RegionUnavailable, match="does not answer, and key 'new' is not known here"):
+            with kit.session() as s, s.write("carts", key="new", timeout=0.5):
+                pass

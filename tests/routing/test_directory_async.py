@@ -12,7 +12,7 @@ from fix_rig_partitions import HOMES, PartitionRig
 from placing_async import find_placement, set_placement
 from waiting_async import seen
 
-from regionkit import AsyncRegionKit, ConfigurationError, Directory, UnknownHome
+from regionkit import AsyncRegionKit, ConfigurationError, Directory, RegionUnavailable, UnknownHome
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement
@@ -140,3 +140,32 @@ async def test_the_copy_on_disk_is_bounded_and_shared(sqlite_partition_rig: Part
     async with kit_of(rig, **options) as kit:
         assert kit._store("carts").directory._rows.known("theirs").home == KR
         assert kit._store("carts").directory._rows.known("c").version == 500
+
+
+async def test_a_directory_that_hangs_costs_known_keys_one_question(sqlite_partition_rig: PartitionRig) -> None:
+    """It has a budget of its own; then what is known serves, and only the monitor asks. A new key is told what is the matter."""
+    async with await seen(kit_of(sqlite_partition_rig, max_age=0.05)) as kit:
+        await kit.place("carts", key="c9", home=US)
+        assert await written_at(kit) == US
+        await asleep(0.1)
+        kept_in, asked = kit._store("carts").directory.kept_in, []
+
+        async def hangs(deadline: Deadline, kind: str, key: str) -> None:
+            asked.append(key)
+            await asleep(min(deadline.remaining(), 5.0))
+            deadline.require("an answer")
+
+        for backend in kept_in.backends:
+            backend.records.get = hangs
+        began = time.monotonic()
+        assert await written_at(kit) == US
+        assert time.monotonic() - began < kept_in.profile.write_deadline * 0.8, "the key's home had no time left"
+        first = len(asked)
+        assert 1 <= first <= 2
+        for _ in range(5):
+            assert await written_at(kit) == US
+        assert len(asked) == first
+        assert all(e.write_breaker == "closed" for e in kit.status().endpoints)
+        with pytest.raises(RegionUnavailable, match="does not answer, and key 'new' is not known here"):
+            async with kit.session() as s, s.write("carts", key="new", timeout=0.5):
+                pass

@@ -31,7 +31,6 @@ from cassandra.policies import (
     ConstantReconnectionPolicy,
     DCAwareRoundRobinPolicy,
     FallthroughRetryPolicy,
-    TokenAwarePolicy,
 )
 from cassandra.protocol import QueryMessage
 from cassandra.query import tuple_factory
@@ -40,6 +39,7 @@ from regionkit.backends.cassandra.classify import refused
 from regionkit.backends.cassandra.cql import facts_of
 from regionkit.backends.cassandra.keyspace_state import KeyspaceState, LentSlot, StampSlot, keyspace_state_of
 from regionkit.backends.cassandra.observation import replication_of
+from regionkit.backends.cassandra.silent_nodes import SilentNodes, SpeakersFirst
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import RegionUnavailable
 from regionkit.topology import CassandraOptions, CassandraStore
@@ -83,13 +83,13 @@ class _OnlyIdempotent(FallthroughRetryPolicy):  # type: ignore[misc]  # it ships
         return self.RETHROW, None
 
 
-def profiles_of(options: CassandraOptions, datacenter: str) -> dict[str, ExecutionProfile]:
+def profiles_of(options: CassandraOptions, datacenter: str, silent: SilentNodes) -> dict[str, ExecutionProfile]:
     """By what a statement is for; the level is set here, and nowhere else. "own": the library's own statements."""
     level = ConsistencyLevel.name_to_value
 
     def profile(name: str, **more: Any) -> ExecutionProfile:
         return ExecutionProfile(
-            load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(datacenter)),
+            load_balancing_policy=SpeakersFirst(DCAwareRoundRobinPolicy(datacenter), silent),
             retry_policy=_OnlyIdempotent(),
             consistency_level=level[name],
             serial_consistency_level=ConsistencyLevel.SERIAL,
@@ -109,7 +109,19 @@ class Opened:
     """Connections to the nodes of one data centre, and the statements prepared there. Thread-safe."""
 
     __slots__ = (
-        *("_lock", "_most", "_prepared", "cluster", "facts", "keyspace_state", "name", "profiles", "session", "slot"),
+        *(
+            "_lock",
+            "_most",
+            "_prepared",
+            "cluster",
+            "facts",
+            "keyspace_state",
+            "name",
+            "profiles",
+            "session",
+            "silent",
+            "slot",
+        ),
     )
 
     def __init__(
@@ -121,6 +133,7 @@ class Opened:
         name: str,
         most: int,
         profiles: Mapping[str, str],
+        silent: SilentNodes,
     ) -> None:
         self.cluster = cluster
         self.session = session
@@ -128,6 +141,7 @@ class Opened:
         self.keyspace_state = state
         self.name = name
         self.profiles = profiles
+        self.silent = silent
         self.facts = lru_cache(most)(facts_of)
         self._most = most
         self._prepared: OrderedDict[str, Future[Any]] = OrderedDict()
@@ -136,6 +150,10 @@ class Opened:
     def has_node(self) -> bool:
         """Whether a node of the data centre is connected, as far as the driver knows."""
         return any(not pool.is_shutdown for pool in tuple(self.session.get_pools()))
+
+    def nodes(self) -> int:
+        """How many nodes are connected."""
+        return sum(not pool.is_shutdown for pool in tuple(self.session.get_pools()))
 
     def node(self) -> Any:
         """The connected one that every process would choose first, for changes of the schema; None when there is none."""
@@ -170,6 +188,7 @@ class Opener:
         self._points = list(url.hosts)
         self._inherited: list[Any] = []
         self._state: KeyspaceState | None = None
+        self._silent = SilentNodes()
         self._closed = False
         self._renew()
 
@@ -230,8 +249,8 @@ class Opener:
             raise
         session.default_fetch_size = options.page_size
         self._keyspace_state = keyspace_state_of(name, str(self._url.database))  # held here: connections come and go
-        names = {purpose: purpose for purpose in profiles_of(options, self._datacenter)}
-        opened = Opened(cluster, session, slot, self._keyspace_state, name, options.statements, names)
+        names = {purpose: purpose for purpose in profiles_of(options, self._datacenter, self._silent)}
+        opened = Opened(cluster, session, slot, self._keyspace_state, name, options.statements, names, self._silent)
         with self._lock:
             if not self._closed:
                 self.opened = opened
@@ -241,7 +260,7 @@ class Opener:
 
     def _cluster(self, nodes: list[tuple[str, int]], **more: Any) -> Cluster:
         url, patience = self._url, self._context.profile.read_deadline
-        profiles = profiles_of(self._context.store.options, self._datacenter)
+        profiles = profiles_of(self._context.store.options, self._datacenter, self._silent)
         account = None
         if url.username is not None:
             account = PlainTextAuthProvider(url.username, url.password or "")

@@ -85,6 +85,7 @@ class Datacenter:
         except InvalidRequest as error:
             raise no_records(self.context, str(error)) from error
         except Exception as error:
+            opened.silent.note(error)
             raise self.translated(error) from error
 
     def send(

@@ -84,6 +84,7 @@ class AsyncDatacenter:
         except InvalidRequest as error:
             raise no_records(self.context, str(error)) from error
         except Exception as error:
+            opened.silent.note(error)
             raise self.translated(error) from error
 
     async def send(

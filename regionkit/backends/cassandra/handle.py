@@ -227,6 +227,7 @@ class CassandraHandle:
         return CassandraRows(page, next_page)
 
     def _failed(self, error: BaseException, facts: Facts) -> None:
+        self._checkout.opened.silent.note(error)
         if isinstance(error, OperationTimedOut) and self._checkout.deadline.remaining() <= _HAIR:
             self.expired = True
         if is_certain(error, conditional=facts.conditional):

@@ -16,6 +16,7 @@ from cassandra.policies import DCAwareRoundRobinPolicy
 
 from regionkit.backends.cassandra.cluster import Opened, in_thread, profiles_of
 from regionkit.backends.cassandra.keyspace_state import LentSlot, keyspace_state_of
+from regionkit.backends.cassandra.silent_nodes import SilentNodes
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.topology import CassandraStore
@@ -69,14 +70,17 @@ class LentSession:
         session, options = self._session, self._context.store.options
         cluster, patience = session.cluster, self._context.profile.read_deadline
         names = {}
-        for purpose, profile in profiles_of(options, self.datacenter).items():
+        for purpose, profile in profiles_of(options, self.datacenter, SilentNodes()).items():
             names[purpose] = f"regionkit {self.datacenter} {options.write_level} {options.read_level} {purpose}"
             with _ADDING:
                 if names[purpose] not in cluster.profile_manager.profiles:
                     cluster.add_execution_profile(names[purpose], profile, pool_wait_timeout=patience)
+        silent = cluster.profile_manager.profiles[
+            names["own"]
+        ].load_balancing_policy.silent  # another endpoint's, perhaps
         name = str(cluster.metadata.cluster_name)
         state = keyspace_state_of(name, self.keyspace)
-        opened = Opened(cluster, session, self._slot, state, name, options.statements, names)
+        opened = Opened(cluster, session, self._slot, state, name, options.statements, names, silent)
         with self._lock:
             if self._closed:
                 raise RegionUnavailable(f"store {self._context.store.name!r} was closed while it connected.")

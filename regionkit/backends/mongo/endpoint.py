@@ -126,7 +126,7 @@ class MongoEndpoint:
         """Ask the member where it stands, for the monitor; making a connection may take `connecting` seconds."""
         members = self._parts().members
         try:
-            with limited(timeout if members.is_warm else connecting):
+            with limited(timeout if members.is_watched else connecting):
                 observation = members.observe(history=True)
                 self._observation = observation
                 members.member.tidy()

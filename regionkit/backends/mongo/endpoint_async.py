@@ -127,7 +127,7 @@ class AsyncMongoEndpoint:
         """Ask the member where it stands, for the monitor; making a connection may take `connecting` seconds."""
         members = self._parts().members
         try:
-            with limited(timeout if members.is_warm else connecting):
+            with limited(timeout if members.is_watched else connecting):
                 observation = await members.observe(history=True)
                 self._observation = observation
                 await members.member.tidy()

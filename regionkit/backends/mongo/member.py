@@ -4,7 +4,8 @@
 1. The client is pymongo's own, made for one member, with its retries off and without its monitor: routing asks where the member
    stands, and a second observer would only wait, for half a minute, where a dead member is to be an error at once.
 2. A new connection asks for the run of the server. A command is sent only on a connection of the run that was proved.
-3. Commands of blocks take a permit, one fewer than the pool's connections each: the monitor's question never waits for them.
+3. Commands of blocks take a permit, one fewer than the pool's connections each: proofs and given-up cursors never wait for them.
+   The monitor asks on a connection of its own, so that its time is not spent on making one.
 4. Every wait, connecting included, ends at the deadline that `pymongo.timeout` carries.
 """
 
@@ -34,7 +35,7 @@ from regionkit.topology import MongoStore
 __all__ = ["Member", "MemberClient", "limited"]
 
 RESERVED = 4
-"""Connections beyond `pool_size`, for the monitor's question, proofs, and cursors that are given up."""
+"""Connections beyond `pool_size`, for proofs and cursors that are given up."""
 MOST_ABANDONED = 1000
 """Transactions kept in mind to be aborted: those of a member that has been silent for long are ended by the server itself."""
 _NEEDED = ("_retry_internal", "_select_server", "_tmp_session", "_ensure_session", "_checkout", "_kill_cursors")
@@ -128,26 +129,15 @@ def _made(dial: Dial, address: Address, connections: int) -> MemberClient:
     )
 
 
-class Member:
-    """A member of a replica set. Connects at first use."""
+class _Line:
+    """A client of one member, opened at first use."""
 
-    def __init__(self, context: EndpointContext[MongoStore], dial: Dial, address: Address) -> None:
-        self.context = context
-        self.address = address
-        self.database = dial.database
-        self.codec_options = dial.codec_options
-        self.peers: tuple[Address, ...] = ()
-        """The members that it named when it was asked last, the primary first."""
-        self.suspect = False
-        """It said that it is not the primary, and was not asked since."""
-        self._set_name = dial.set_name
-        size = context.store.options.pool_size
-        self.slots = Slots(size)
-        self.client = _made(dial, address, size + RESERVED)
-        self.abandoned: list[dict[str, Any]] = []
+    __slots__ = ("_opening", "_pool", "client")
+
+    def __init__(self, client: MemberClient) -> None:
+        self.client = client
         self._opening = Lock()
         self._pool: Any = None
-        self._lineage: tuple[str, Lineage | None] = ("", None)
 
     def open(self) -> None:
         """Make the client ready; sends nothing."""
@@ -179,15 +169,60 @@ class Member:
         if self._pool is not None:
             self._pool.gen.inc(None)
 
+    def close(self) -> None:
+        """Close every connection. May be called twice."""
+        if self._pool is not None:
+            self.client.close()
+
+
+class Member:
+    """A member of a replica set. Connects at first use."""
+
+    def __init__(self, context: EndpointContext[MongoStore], dial: Dial, address: Address) -> None:
+        self.context = context
+        self.address = address
+        self.database = dial.database
+        self.codec_options = dial.codec_options
+        self.peers: tuple[Address, ...] = ()
+        """The members that it named when it was asked last, the primary first."""
+        self.suspect = False
+        """It said that it is not the primary, and was not asked since."""
+        self._set_name = dial.set_name
+        size = context.store.options.pool_size
+        self.slots = Slots(size)
+        self._blocks, self._monitor = (_Line(_made(dial, address, count)) for count in (size + RESERVED, 1))
+        self.client = self._blocks.client
+        self.abandoned: list[dict[str, Any]] = []
+        self._lineage: tuple[str, Lineage | None] = ("", None)
+
+    def open(self) -> None:
+        """Make the client ready; sends nothing."""
+        self._blocks.open()
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a connection for blocks is there, as far as can be told without a round trip."""
+        return self._blocks.is_warm
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the monitor's connection is there."""
+        return self._monitor.is_warm
+
+    def evict(self) -> None:
+        """Connections made before this are closed when they are next touched."""
+        self._blocks.evict()
+
     def observe(self, *, history: bool) -> Observation:
-        """Ask the member where it stands; `history`: and its history rows, even if they are known.
+        """Ask the member where it stands; `history`: for the monitor, and its history rows, even if they are known.
 
         Raises:
             ConfigurationError: it is not what the topology says.
             RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked.
         """
-        self.open()
-        client, clock = self.client, self.context.clock
+        line = self._monitor if history else self._blocks
+        line.open()
+        client, clock = line.client, self.context.clock
         server = client._select_server(None, None, "hello")
         with client._checkout(server, None) as conn:
             connection: Any = conn
@@ -198,11 +233,11 @@ class Member:
             run = run_of(hello)
             known, lineage = self._lineage
             if history or lineage is None or known != run:
-                lineage = self._history(connection)
+                lineage = self._history(client, connection)
                 self._lineage = (run, lineage)
         return observation(self.context, hello, lineage, sent_at, rtt, set_name=self._set_name)
 
-    def _history(self, connection: Any) -> Lineage | None:
+    def _history(self, client: Any, connection: Any) -> Lineage | None:
         command = {
             "find": self.context.history_table,
             "sort": {"epoch": -1},
@@ -211,7 +246,7 @@ class Member:
             "readConcern": {"level": "majority"},
         }
         anywhere = ReadPreference.PRIMARY_PREFERRED
-        found: Any = connection.command(self.database, command, anywhere, client=self.client)
+        found: Any = connection.command(self.database, command, anywhere, client=client)
         return lineage_in(found["cursor"]["firstBatch"])
 
     def tidy(self) -> None:
@@ -233,6 +268,6 @@ class Member:
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
-        if self._pool is not None:
-            with limited(self.context.profile.probe_timeout):
-                self.client.close()
+        with limited(self.context.profile.probe_timeout):
+            for line in (self._blocks, self._monitor):
+                line.close()

@@ -41,6 +41,11 @@ class Members:
         """Whether the member has a connection, and is believed to be the one to use."""
         return self.member.is_warm and not (self._dial.follows and self.member.suspect)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the monitor has a connection to it, and it is believed to be the one to use."""
+        return self.member.is_watched and not (self._dial.follows and self.member.suspect)
+
     def ready(self) -> None:
         """Before a command of regionkit's own: the member to use is known, within the limit of `limited`."""
         if self._dial.follows and not self.is_warm:
