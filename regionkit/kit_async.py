@@ -220,8 +220,11 @@ class AsyncRegionKit:
     async def adopt(self, store: str | Store, region: str) -> None:
         """Say which primary counts from now on, after a promotion that the servers cannot prove.
 
-        Writes a history row there: its parent is the newest one found, its fork the primary's position now. Bookmarks of
-        writes that were lost with the old primary cannot be told from others, unless their position lies past the fork.
+        Writes a history row there: its parent is the newest one found, its fork the primary's position now; a primary that
+        lost its data gets its tables first. The row stands in the data, and every process takes it with its next probe: of
+        primaries whose histories lie apart the one that was adopted last counts. Bookmarks of a history that was given up are
+        `StaleRead` with `lost`. Those of writes that were lost with an old primary cannot be told from others, unless their
+        position lies past the fork.
 
         Raises:
             ConfigurationError: no such endpoint, or it does not report to be primary.

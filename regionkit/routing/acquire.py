@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -55,6 +56,7 @@ class Acquisition:
         "_handle",
         "_locate",
         "_mode",
+        "_process",
         "_request",
         "_session",
         "_share",
@@ -84,6 +86,7 @@ class Acquisition:
         self._class = request_class
         self._timeout = timeout
         self._mode = mode
+        self._process = os.getpid()
         self._locate = locate
         self._share = share
         self.key = key

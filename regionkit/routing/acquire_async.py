@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -54,6 +55,7 @@ class AsyncAcquisition:
         "_handle",
         "_locate",
         "_mode",
+        "_process",
         "_request",
         "_session",
         "_share",
@@ -83,6 +85,7 @@ class AsyncAcquisition:
         self._class = request_class
         self._timeout = timeout
         self._mode = mode
+        self._process = os.getpid()
         self._locate = locate
         self._share = share
         self.key = key

@@ -6,17 +6,20 @@
 3. The connection's run of the server is the one that the decision knew, or the server is asked on this very connection
    and the decision taken again.
 4. At the end errors that mean "the connection is gone" are translated; the application's own pass as they are.
-5. A read is remembered by endpoint and run; its position is taken when the session moves or gives out a bookmark.
+5. A block that a forked child finds itself in is the parent's: the child sends nothing on it and ends nothing.
+6. A read is remembered by endpoint and run; its position is taken when the session moves or gives out a bookmark.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from regionkit.contract.handle_async import AsyncHandle
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.processes import inherited
 from regionkit.core.deadline import Deadline
 from regionkit.errors import (
     DeadlineExceeded,
@@ -37,6 +40,9 @@ from regionkit.topology import Role
 
 __all__ = ["AsyncBlock"]
 
+
+_OF_PARENTS: list[object] = []
+"""What a child process found in blocks of its parent. Nothing of it is closed here: closing says goodbye to the server."""
 
 H = TypeVar("H")
 """What the user types with: for a SQL store a Session or a Connection; for a store given by name, not known."""
@@ -93,6 +99,12 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         return native
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if self._process != os.getpid():
+            _OF_PARENTS.append((self._handle, self._checkout))
+            self._session.closed(self)
+            if error is None:
+                raise inherited()
+            return
         if error is None:
             try:
                 assert self._handle is not None

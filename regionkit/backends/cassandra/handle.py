@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows import CassandraRows
 from regionkit.contract.checkout import Checkout, TakeCheckout
 from regionkit.contract.message import Answer, Statement, no_messages
+from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
@@ -67,6 +69,7 @@ class CassandraHandle:
         "_level",
         "_over",
         "_pending",
+        "_process",
         "_profile",
         "_read",
         "_sent",
@@ -96,6 +99,7 @@ class CassandraHandle:
         self._connecting = Lock()
         self._pending: list[Pending[CassandraRows]] = []
         self._over = False
+        self._process = os.getpid()
         self._floor = 0
         self._stamp = 0
         self._sent = 0
@@ -182,6 +186,7 @@ class CassandraHandle:
                 why="where the next statement may go, the next block decides.",
                 fix="run statements inside the block; fetch the pages you need there.",
             )
+        require_process(self._process)
 
     def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         """Hand a statement to the driver; nothing waits here."""

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
 from regionkit.contract.message import Answer, Statement, no_messages
+from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
@@ -66,6 +68,7 @@ class AsyncCassandraHandle:
         "_level",
         "_over",
         "_pending",
+        "_process",
         "_profile",
         "_read",
         "_sent",
@@ -95,6 +98,7 @@ class AsyncCassandraHandle:
         self._connecting = AsyncLock()
         self._pending: list[AsyncPending[AsyncCassandraRows]] = []
         self._over = False
+        self._process = os.getpid()
         self._floor = 0
         self._stamp = 0
         self._sent = 0
@@ -181,6 +185,7 @@ class AsyncCassandraHandle:
                 why="where the next statement may go, the next block decides.",
                 fix="run statements inside the block; fetch the pages you need there.",
             )
+        require_process(self._process)
 
     def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         """Hand a statement to the driver; nothing waits here."""

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -39,6 +40,7 @@ from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint_errors import commit_unanswered, in_use
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import FOREVER
@@ -70,6 +72,7 @@ class MongoHandle:
         self._taking = Lock()
         self._counting = threading.Lock()
         self._over = False
+        self._process = os.getpid()
         self._ended = False
         self._below = False
         self._open_commit = False
@@ -123,6 +126,7 @@ class MongoHandle:
                 why="its member was chosen for that block, and proved for it.",
                 fix="do the work inside the block; list(cursor) takes results out of it.",
             )
+        require_process(self._process)
         if self._checkout is None:
             with self._taking:
                 if self._checkout is None:

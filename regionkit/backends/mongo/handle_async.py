@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,7 @@ from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.endpoint_errors import commit_unanswered, in_use
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import FOREVER
@@ -69,6 +71,7 @@ class AsyncMongoHandle:
         self._taking = AsyncLock()
         self._counting = threading.Lock()
         self._over = False
+        self._process = os.getpid()
         self._ended = False
         self._below = False
         self._open_commit = False
@@ -122,6 +125,7 @@ class AsyncMongoHandle:
                 why="its member was chosen for that block, and proved for it.",
                 fix="do the work inside the block; list(cursor) takes results out of it.",
             )
+        require_process(self._process)
         if self._checkout is None:
             async with self._taking:
                 if self._checkout is None:

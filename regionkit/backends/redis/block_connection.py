@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +23,7 @@ from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judg
 from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream import Stream
 from regionkit.contract.guard import Guard
+from regionkit.contract.processes import require_process
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import FOREVER, Deadline
@@ -47,6 +49,7 @@ class RedisProgress:
         changed: the connection is another one than it was: it serves no further block.
         opened: a transaction or a watch is open on it.
         queuing: the server queues commands, after MULTI.
+        process: that opened the block.
         checked_by: told when the data are not those that were proved; None where nothing was.
     """
 
@@ -57,6 +60,7 @@ class RedisProgress:
         "expired",
         "opened",
         "position",
+        "process",
         "queuing",
         "reading",
         "sent",
@@ -73,6 +77,7 @@ class RedisProgress:
         self.changed = False
         self.opened = False
         self.queuing = False
+        self.process = os.getpid()
         self.checked_by: Guard | None = None
 
     @property
@@ -221,6 +226,7 @@ class RedisConnection(Stream):
             driver: Any = super()  # the driver is typed in parts
             driver.send_command(*args, **options)
             return
+        require_process(progress.process)
         packed = self.pack(args)  # first: what the driver refuses to pack was not sent
         if args[0] in READS:
             progress.used = True
@@ -236,6 +242,7 @@ class RedisConnection(Stream):
         """The bytes of a pipeline of the block, once it is known that the block may."""
         progress = self.progress
         assert progress is not None
+        require_process(progress.process)
         commands = list(commands)
         parts = [part for args in commands for part in self.pack(tuple(args))]  # first, as above
         writes = [self._admit(progress, args) for args in commands]

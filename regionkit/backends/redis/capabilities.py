@@ -21,7 +21,8 @@ CAPABILITIES = Capabilities(
         "A keyed write types with a pipeline that runs as one script; a command that fails ends it, and what ran stays.",
         "Markers, history and records are keys: an eviction policy can take them.",
         "A restart that keeps no replication id in its snapshot is no proved successor: an operator adopts it.",
-        "A replica that is told to follow another server is noticed by the next probe, not before.",
+        "A replica that begins anew is noticed by the next command of a read that was proved, "
+        "by any other read with the next probe.",
         "Cluster mode is refused: keys move there by themselves, and there is no one position.",
     ),
 )

@@ -12,11 +12,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from regionkit.contract.processes import require_process
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import DeadlineExceeded, TransactionRolledBack, UsageError
@@ -53,6 +55,8 @@ class DriverState:
     """Whether the user's own end opened a transaction at once, and nothing was done in it: its COMMIT does nothing."""
     announced: bool = False
     """Whether SQLAlchemy runs a statement just now: what is sent otherwise comes from the driver's own cursor."""
+    process: int = 0
+    """That opened the block."""
     restored: bool = False
     """Whether the end of the transaction put back what the block had set."""
 
@@ -62,6 +66,7 @@ class DriverState:
         self.commit_state, self.used, self.implicit, self.warning = "none", False, False, ""
         self.guard, self.held, self.finishing, self.ended, self.dirty = None, "", False, False, False
         self.announced = self.restored = self.fresh = False
+        self.process = os.getpid()
 
     @property
     def unknown(self) -> bool:
@@ -203,9 +208,12 @@ class DriverState:
 
         Raises:
             DeadlineExceeded: none are left. Nothing was sent.
+            UsageError: this is a child of the process that opened the block. Nothing was sent.
         """
         if self.deadline is None:
             return None
+        if self.process:  # else it is being made
+            require_process(self.process)
         try:
             self.had = self.deadline.require(doing)
             return self.had
