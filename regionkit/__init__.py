@@ -54,6 +54,16 @@ from regionkit.topology import (
 if TYPE_CHECKING:
     from regionkit.backends.sql import tables
     from regionkit.kit_async import AsyncRegionKit
+    from regionkit.routing.events import (
+        BreakerChanged,
+        HistoryWritten,
+        LossAccepted,
+        MonitorFailed,
+        ReadRouted,
+        ReplicationUnknown,
+        RoleChanged,
+        WriteRouted,
+    )
     from regionkit.routing.session_async import AsyncRegionSession
     from regionkit.topology import CassandraStore, MemoryStore, MongoStore, RedisStore
 
@@ -115,6 +125,15 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
     "TransactionRolledBack",
     "UnknownHome",
     "UsageError",
+    # events
+    "BreakerChanged",
+    "HistoryWritten",
+    "LossAccepted",
+    "MonitorFailed",
+    "ReadRouted",
+    "ReplicationUnknown",
+    "RoleChanged",
+    "WriteRouted",
     # migrations
     "tables",
 ]
@@ -125,10 +144,18 @@ __getattr__, __dir__ = lazy_names(
     {
         "AsyncRegionKit": "kit_async",
         "AsyncRegionSession": "routing.session_async",
+        "BreakerChanged": "routing.events",
         "CassandraStore": "topology",
+        "HistoryWritten": "routing.events",
+        "LossAccepted": "routing.events",
         "MemoryStore": "topology",
         "MongoStore": "topology",
+        "MonitorFailed": "routing.events",
+        "ReadRouted": "routing.events",
         "RedisStore": "topology",
+        "ReplicationUnknown": "routing.events",
+        "RoleChanged": "routing.events",
+        "WriteRouted": "routing.events",
         "tables": "backends.sql",
     },
 )

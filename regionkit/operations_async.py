@@ -99,8 +99,9 @@ class AsyncOperations:
             history = adoption_id(uuid7().hex)
             row = HistoryRow(history, parent.history, fork, parent.epoch + 1, observation.origin)
             await routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)
+            e = routed.state.snapshot.endpoints[index]
             event = HistoryWritten(
-                routed.name, region, row.history, parent.history, row.epoch, "adopted by an operator"
+                routed.name, e.region, e.id, row.history, parent.history, row.epoch, "adopted by an operator"
             )
             self._hooks.emit(event)
             observation = await self._primary(routed, index, region)

@@ -35,6 +35,7 @@ from regionkit.facts.request import Kind, Request
 from regionkit.routing.acquire_async import AsyncAcquisition
 from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
 from regionkit.routing.route import Route
+from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
@@ -197,11 +198,22 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
                     self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()
         if not self.store.hooks.quiet and decision is not None and decision.index >= 0:
-            event = WriteRouted if self.kind is Kind.WRITE else ReadRouted
-            region = decision.snapshot.endpoints[decision.index].region
-            seconds = self.store.clock.monotonic() - self._began
-            outcome = "ok" if error is None else type(error).__name__
-            self.store.hooks.emit(event(self.store.name, region, self.kind.value, outcome, seconds))
+            self.store.hooks.emit(self._routed(decision.snapshot.endpoints[decision.index], error))
+
+    def _routed(self, e: EndpointState, error: BaseException | None) -> ReadRouted | WriteRouted:
+        """What the hooks are told of the block."""
+        is_write = self.kind is Kind.WRITE
+        return (WriteRouted if is_write else ReadRouted)(
+            store=self.store.name,
+            region=e.region,
+            endpoint=e.id,
+            kind=self.kind.value,
+            outcome="ok" if error is None else type(error).__name__,
+            seconds=self.store.clock.monotonic() - self._began,
+            consistency="" if is_write else str(self._class.request.consistency),
+            waited=sum(a.seconds for a in self._attempts if a.kind == "wait"),
+            attempts=sum(a.kind != "wait" for a in self._attempts),
+        )
 
     def _remember(self, error: BaseException | None) -> None:
         """What the session has to know of this block before it goes on."""
@@ -227,8 +239,8 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             error.key = error.key or self.key or None
             error.partition = self.store.partition
         if progress.warning:
-            region = decision.snapshot.endpoints[decision.index].region
-            self.store.hooks.emit(ReplicationUnknown(self.store.name, region, progress.warning))
+            e = decision.snapshot.endpoints[decision.index]
+            self.store.hooks.emit(ReplicationUnknown(self.store.name, e.region, e.id, progress.warning))
 
     def _served(self) -> Request:
         """What the decision that serves this block was asked; of a write, with what the session saw before it."""

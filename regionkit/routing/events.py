@@ -26,10 +26,12 @@ class RoutingEvent(Event, frozen=True, gc=False):
     Attributes:
         store: the store it happened in.
         region: the region of the endpoint concerned.
+        endpoint: its id, as `kit.status()` shows it: a region may hold several.
     """
 
     store: str
     region: str
+    endpoint: str
 
     @property
     def subject(self) -> str:
@@ -38,13 +40,25 @@ class RoutingEvent(Event, frozen=True, gc=False):
 
 
 class ReadRouted(RoutingEvent, frozen=True, gc=False):
-    """A read block ended. `seconds`: how long it was open; `outcome`: "ok" or the error's class name."""
+    """A read block ended.
+
+    Attributes:
+        kind: "read" or "write".
+        outcome: "ok", or the error's class name.
+        seconds: how long it was open.
+        consistency: the level that was asked for, as `str()` shows it; of a write "".
+        waited: seconds that it waited for a copy to catch up.
+        attempts: endpoints that were asked for a connection.
+    """
 
     level: ClassVar[int] = logging.DEBUG
 
     kind: str
     outcome: str
     seconds: float
+    consistency: str
+    waited: float
+    attempts: int
 
 
 class WriteRouted(RoutingEvent, frozen=True, gc=False):
@@ -55,6 +69,9 @@ class WriteRouted(RoutingEvent, frozen=True, gc=False):
     kind: str
     outcome: str
     seconds: float
+    consistency: str
+    waited: float
+    attempts: int
 
 
 class BreakerChanged(RoutingEvent, frozen=True, gc=False):

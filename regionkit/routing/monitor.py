@@ -79,8 +79,8 @@ class _Watch:
 
     def failed(self, error: BaseException) -> None:
         """A round raised something unexpected."""
-        region = self._store.state.snapshot.endpoints[self._index].region
-        self._store.hooks.emit(MonitorFailed(self._store.name, region, f"{type(error).__name__}: {error}"))
+        e = self._store.state.snapshot.endpoints[self._index]
+        self._store.hooks.emit(MonitorFailed(self._store.name, e.region, e.id, f"{type(error).__name__}: {error}"))
 
     def _record_promotion(self, observation: Observation) -> None:
         """Write the history row of a promotion that the server proves."""
@@ -100,8 +100,8 @@ class _Watch:
         row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)
         if self._backend.write_history(deadline, row):
-            region = self._store.state.snapshot.endpoints[self._index].region
-            event = HistoryWritten(self._store.name, region, row.history, parent.history, row.epoch, "timeline history")
+            e, proof = self._store.state.snapshot.endpoints[self._index], "timeline history"
+            event = HistoryWritten(self._store.name, e.region, e.id, row.history, parent.history, row.epoch, proof)
             self._store.hooks.emit(event)
         self._store.probe(self._index)
 

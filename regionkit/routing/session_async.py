@@ -360,9 +360,8 @@ class AsyncRegionSession:
 
         Asks the owner of each store concerned. Entries that survived stay.
         """
-        names = {source.partition("/")[0] for source in self._state.bookmark.sources}
-        for found in [self._stores(name) for name in names]:
-            for routed in found.shards:
+        for name in {source.partition("/")[0] for source in self._state.bookmark.sources}:
+            for routed in self._stores(name).shards:
                 await self._accept_loss_of(routed)
 
     async def _accept_loss_of(self, routed: AsyncRoutedStore) -> None:
@@ -376,7 +375,8 @@ class AsyncRegionSession:
         if kept != before:
             now = routed.entry_of(snapshot.owner, observation)
             self._state.rebase(routed, (*kept, now))
-            routed.hooks.emit(LossAccepted(routed.name, snapshot.endpoints[snapshot.owner].region))
+            e = snapshot.endpoints[snapshot.owner]
+            routed.hooks.emit(LossAccepted(routed.name, e.region, e.id))
 
     @property
     def last_route(self) -> Route | None:

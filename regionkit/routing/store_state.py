@@ -275,7 +275,7 @@ class StoreState:
         self.snapshot = replaced(self.snapshot, index, e)
         if breaker.state is BreakerState.HALF_OPEN:
             return None
-        return BreakerChanged(self.store.name, e.region, use.value, breaker.state.value, breaker.reason)
+        return BreakerChanged(self.store.name, e.region, e.id, use.value, breaker.state.value, breaker.reason)
 
     def _tell_changes(self, index: int, before: EndpointState, after: EndpointState) -> None:
         if before.observation is None or after.observation is None or before.observation is after.observation:
@@ -286,7 +286,7 @@ class StoreState:
             before.observation.lineage is None and after.observation.lineage is not None
         )  # its tables were made: no news
         if _stand(before) != _stand(after) and not (first and before.role is after.role):
-            event = RoleChanged(self.store.name, after.region, _stand(after), _stand(before))
+            event = RoleChanged(self.store.name, after.region, after.id, _stand(after), _stand(before))
             self._hooks.emit(event)
 
 

@@ -12,7 +12,7 @@ from regionkit.core.events import Event, EventHooks, crash_point, set_crash_hook
 from regionkit.routing import events
 from regionkit.routing.events import BreakerChanged, MonitorFailed, ReadRouted
 
-READ = ReadRouted("orders", "kr", "read", "ok", 0.01)
+READ = ReadRouted("orders", "kr", "kr", "read", "ok", 0.01, "SESSION", 0.0, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +98,8 @@ def test_levels_and_details_of_the_log(caplog: pytest.LogCaptureFixture) -> None
     """Routed blocks at DEBUG, changes at WARNING, a broken monitor at ERROR; the details object rides along."""
     caplog.set_level(logging.DEBUG, "regionkit")
     hooks = EventHooks()
-    changed = BreakerChanged("orders", "kr", "read", "open", "gone")
-    for event in (READ, changed, MonitorFailed("", "kr", "x")):
+    changed = BreakerChanged("orders", "kr", "kr", "read", "open", "gone")
+    for event in (READ, changed, MonitorFailed("", "kr", "kr", "x")):
         hooks.emit(event)
     assert [(r.name, r.levelname) for r in caplog.records] == [
         ("regionkit.orders", "DEBUG"),

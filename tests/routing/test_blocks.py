@@ -12,7 +12,7 @@ from regionkit.core.events import Event
 from regionkit.facts.bookmark import OWNER_ONLY
 from regionkit.routing.events import ReadRouted, WriteRouted
 
-from .near import NEAR, OWNER, Near
+from .near import LAG, NEAR, OWNER, Near
 
 
 def test_the_applications_error_passes_as_it_is_and_blames_nobody() -> None:
@@ -87,6 +87,28 @@ def test_hooks_hear_where_a_block_went_how_it_ended_and_how_long_it_was_open() -
             (WriteRouted, OWNER, "write", "LookupError"),
         ]
         assert told[0].seconds == pytest.approx(0.25)
+        assert [(e.endpoint, e.consistency, e.waited, e.attempts) for e in told] == [
+            (NEAR, "EVENTUAL", 0.0, 1),
+            (OWNER, "", 0.0, 1),
+            (OWNER, "", 0.0, 1),
+        ]
+
+
+def test_hooks_hear_that_a_read_waited_and_what_else_was_tried() -> None:
+    """Behind its own write it waits; with its copy dead, another one is the second attempt."""
+    with Near(longest_wait=2.0) as near, near.kit.session() as s:
+        heard: list[Event] = []
+        with s.write("orders") as db:
+            db["a"] = 1
+        near.kit.subscribe(lambda e: heard.append(e) if isinstance(e, ReadRouted) else None)
+        with s.read("orders", on_stale="wait") as db:
+            assert db["a"] == 1
+        near.regions.kill(NEAR)
+        with s.read("orders", consistency=EVENTUAL) as db:
+            assert db["a"] == 1
+        told: list[Any] = heard
+        assert told[0].waited == pytest.approx(LAG, abs=0.1)
+        assert [e.attempts for e in told] == [1, 2]
 
 
 def test_a_block_that_changed_nothing_asks_for_nothing_new() -> None:

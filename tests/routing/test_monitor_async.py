@@ -75,7 +75,7 @@ async def test_an_error_of_its_own_is_told_with_the_region() -> None:
         heard: list[Event] = []
         near.kit.subscribe(heard.append)
         watch(near, FAR).failed(ZeroDivisionError("why"))
-        assert heard == [MonitorFailed("orders", FAR, "ZeroDivisionError: why")]
+        assert heard == [MonitorFailed("orders", FAR, FAR, "ZeroDivisionError: why")]
 
 
 async def test_each_endpoint_has_a_job_and_one_that_residency_refuses_has_none() -> None:
