@@ -224,10 +224,11 @@ def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
             return _arrive(walk, known)
         case Lost(error, late):
             request = known.own(walk.request)
-            cause = walk.lost if walk.waiting else error
-            walk = replace(walk, connected=False, waiting=False, lost=cause)
+            waited = walk.waiting  # then no connection was asked for: the decision says why nobody serves
+            walk = replace(walk, connected=False, waiting=False, lost=walk.lost if waited else error)
             walk = _anew(walk, replace(request, excluded=request.excluded | {walk.held}), known)
-            if walk.decision.outcome is Outcome.REFUSE or late:
+            refused = walk.decision.outcome is Outcome.REFUSE
+            if late or (refused and not waited):
                 return walk, GiveUp(error)
             return _go(walk, known)
         case Asked() if walk.refreshing:
@@ -326,12 +327,11 @@ def _arrive(walk: Walk, known: Known) -> tuple[Walk, Step]:
 
 
 def _still_waiting(walk: Walk, known: Known) -> tuple[Walk, Step]:
-    now = known.now()
-    if walk.until - now <= 0.0:  # it is not waited for again, whatever comes
+    now, walk = known.now(), _anew(walk, walk.request, known)
+    decision = walk.decision
+    if walk.until - now <= 0.0 and decision.verdicts[walk.held].standing in _MAY_COME:  # it is not waited for again
         request = replace(walk.request, waited=walk.request.waited | {walk.held})
         return _go(_anew(walk, request, known), known)
-    walk = _anew(walk, walk.request, known)
-    decision = walk.decision
     if decision.outcome is not Outcome.WAIT or decision.index != walk.held:
         return _go(walk, known)
     poll, left = walk.poll, walk.until - now
