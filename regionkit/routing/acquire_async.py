@@ -36,6 +36,7 @@ from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.snapshot import Snapshot
 from regionkit.routing.store_async import PROBE_ROUND_TRIPS, AsyncRoutedStore
 from regionkit.routing.store_state import RequestClass
+from regionkit.routing.verdict import Standing
 
 __all__ = ["AsyncAcquisition"]
 
@@ -247,14 +248,19 @@ class AsyncAcquisition:
         return steps.Asked()
 
     async def _looked(self, walk: steps.Walk, step: steps.Look | steps.Pause) -> steps.Event:
-        """Where the endpoint that is waited for stands, asked once for all who wait; no longer than the wait is worth."""
+        """Where the endpoint that is waited for stands, asked once for all who wait.
+
+        A copy that is behind gets no more time than the wait is worth. What an owner says decides: it gets its time.
+        """
         store, index = self.store, walk.held
         if isinstance(step, steps.Pause):
             await _pause(store.clock, step.seconds)
             step = step.look
         self._started = self.now()
-        worth = max(0.0, walk.until - self._started)
-        within = min(self._patience(walk), worth + store.round_trips(index, PROBE_ROUND_TRIPS))
+        within = self._patience(walk)
+        if walk.decision.verdicts[index].standing is Standing.BEHIND:
+            worth = max(0.0, walk.until - self._started)
+            within = min(within, worth + store.round_trips(index, PROBE_ROUND_TRIPS))
         if await store.probe(index, within, step.since) is not None:
             return steps.Asked()
         assert self.deadline is not None
