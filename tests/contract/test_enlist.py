@@ -358,6 +358,47 @@ def test_an_end_past_sqlalchemy_is_unknown(engine: sqlalchemy.Engine, way: str, 
     assert names(engine) == ([] if way == "text rollback" else ["item 1"]) + left
 
 
+HIDDEN = {
+    "postgresql": ("INSERT INTO items VALUES (2, 'item 2'); COMMIT; BEGIN", "ROLLBACK; BEGIN"),
+    "mysql": ("# a comment\nCOMMIT AND CHAIN", "# a comment\n# and another\nROLLBACK AND CHAIN"),
+}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_end_in_a_text_of_several_statements_or_behind_a_comment_is_unknown(
+    engine: sqlalchemy.Engine, number: int
+) -> None:
+    """The next transaction is open at once, so the server's state tells nothing."""
+    if engine.dialect.name not in HIDDEN or engine.dialect.driver == "pg8000":
+        pytest.skip("not possible with this driver")
+    seen: list[str] = []
+    with engine.connect() as connection:
+        connection.execute(insert(1))
+        enlist(connection).on_outcome(seen.append)
+        connection.execute(text(HIDDEN[engine.dialect.name][number]))
+        with pytest.raises(UsageError, match="past SQLAlchemy"):
+            connection.commit()
+    assert seen == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        "INSERT INTO items (id, name) VALUES (2, '; COMMIT; ')",
+        "INSERT INTO items (id, name) VALUES (2, 'it''s; COMMIT; ')",
+        "/* one; COMMIT; */ INSERT INTO items (id, name) VALUES (2, '; ROLLBACK')",
+        "INSERT INTO items (id, name) VALUES (2, 'x') -- ; COMMIT;\n",
+    ],
+)
+def test_what_is_quoted_or_commented_ends_nothing(engine: sqlalchemy.Engine, quiet: str) -> None:
+    """Whatever it looks like."""
+    seen: list[str] = []
+    with engine.begin() as connection:
+        enlist(connection).on_outcome(seen.append)
+        connection.exec_driver_sql(quiet)
+    assert seen == ["yes"] and len(names(engine)) == 1
+
+
 def test_an_end_past_sqlalchemy_and_a_rollback_is_unknown(engine: sqlalchemy.Engine) -> None:
     """Somebody who rolls back is not told "no" either."""
     seen: list[str] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import sqlalchemy
@@ -23,8 +24,9 @@ _ENDS = re.compile(
     _BLANK + r"(COMMIT\b|END\b|ABORT\b|ROLLBACK\b(?!\s+(WORK\s+|TRANSACTION\s+)?TO\b)|PREPARE\s+TRANSACTION\b)",
     re.I | re.S,
 )
+_BLANK_MARIADB = _BLANK.replace(r"|;|", r"|\#[^\n]*\n|;|")
 _ENDS_MARIADB = re.compile(
-    _BLANK + r"(COMMIT\b|ROLLBACK\b(?!\s+(WORK\s+)?TO\b)|BEGIN\s*(WORK\s*)?;?\s*$|START\s+TRANSACTION\b|XA\s"
+    _BLANK_MARIADB + r"(COMMIT\b|ROLLBACK\b(?!\s+(WORK\s+)?TO\b)|BEGIN\s*(WORK\s*)?;?\s*$|START\s+TRANSACTION\b|XA\s"
     r"|(CREATE|DROP)\b(?!\s+(OR\s+REPLACE\s+)?TEMPORARY)|ALTER\b|TRUNCATE\b|RENAME\b|GRANT\b|REVOKE\b|LOCK\s+TABLES?\b"
     r"|(ANALYZE|OPTIMIZE|REPAIR|CHECK)\s+((LOCAL|NO_WRITE_TO_BINLOG)\s+)?TABLES?\b|FLUSH\b"
     r"|SET\s+(SESSION\s+|@@(SESSION\.)?)?AUTOCOMMIT\s*=\s*(1|ON)\b)",
@@ -33,6 +35,10 @@ _ENDS_MARIADB = re.compile(
 """Statements that end the transaction, also where the next one is open at once, or the driver does not tell."""
 _WRITES = re.compile(_BLANK + r"(INSERT|UPDATE|DELETE|REPLACE|LOAD)\b", re.I | re.S)
 """Statements after which a transaction is open, where the driver does not tell."""
+_INERT = re.compile(
+    r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/", re.S
+)
+"""What holds no statement: quoted texts and comments."""
 _PG8000 = {b"I": "none", b"T": "open", b"E": "failed"}
 _LIBPQ = {0: "none", 1: "open", 2: "open", 3: "failed"}  # what is left is a lost connection
 _SERVER_STATUS_IN_TRANS = 1
@@ -118,7 +124,7 @@ class Watch:
     def _answered(self, connection: Any, statement: str) -> None:
         ends = _ENDS_MARIADB if _mariadb(connection) else _ENDS
         silent = not _said(_driver(connection))
-        if ends.match(statement) and (self._seen or silent):
+        if (self._seen or silent) and any(ends.match(part) for part in _statements(statement)):
             self.ended = True
         self._seen |= silent and _WRITES.match(statement) is not None
         self.look(connection)
@@ -145,6 +151,14 @@ class Watch:
         if self._doubt and state != "failed" and connection.dialect.name == "postgresql":
             state = _asked(connection)
         return state == "failed"
+
+
+def _statements(text: str) -> Iterator[str]:
+    """The statements of a text; of several, without what is quoted and commented."""
+    if text.partition(";")[2].strip():
+        yield from _INERT.sub(" ", text).split(";")
+    else:
+        yield text
 
 
 def _asked(connection: Any) -> State:
