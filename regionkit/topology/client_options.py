@@ -10,6 +10,9 @@ from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["CassandraOptions", "MongoOptions", "RedisOptions"]
 
+UUID_REPRESENTATIONS = ("csharpLegacy", "javaLegacy", "pythonLegacy", "standard", "unspecified")
+"""PyMongo's."""
+
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
@@ -40,15 +43,26 @@ class MongoOptions:
 
     Attributes:
         pool_size: connections at most to a member, in each process.
+        uuid_representation: how `uuid.UUID` is kept in BSON: "standard", "pythonLegacy", "javaLegacy", "csharpLegacy", or
+            "unspecified", which refuses it, as in PyMongo.
+        tz_aware: dates that are read have a time zone, UTC.
 
     Raises:
         ConfigurationError: a value of another type or out of bounds, naming the option.
     """
 
     pool_size: int = 50
+    uuid_representation: str = "unspecified"
+    tz_aware: bool = False
 
     def __post_init__(self) -> None:
         check_number("pool_size", self.pool_size, 1, 10_000)
+        if self.uuid_representation not in UUID_REPRESENTATIONS:
+            raise ConfigurationError(
+                f"uuid_representation is {shown(self.uuid_representation)}.",
+                fix=did_you_mean(self.uuid_representation, UUID_REPRESENTATIONS),
+            )
+        check_flag("tz_aware", self.tz_aware)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """URLs of servers that are no SQL servers: Redis, MongoDB, Cassandra, and the named stores in memory.
 
-One URL may name several hosts of one cluster. Parameters are few and typed: time-outs, retries and consistency are set by
-the library, and what weakens TLS is refused. Off loopback TLS is required unless the endpoint says `tls="off"`. Pure.
+One URL may name several hosts of one cluster. What its parameters may say: `server_parameters`. Off loopback TLS is required
+unless the endpoint says `tls="off"`. Pure.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from regionkit.errors import ConfigurationError
+from regionkit.topology.server_parameters import server_parameter
 from regionkit.topology.url_parts import mask_url, split_url
 from regionkit.topology.urls import Tls
 from regionkit.topology.validation import did_you_mean, shown
@@ -24,31 +25,15 @@ __all__ = ["ServerUrl", "server_url"]
 class _Kind(NamedTuple):
     schemes: frozenset[str]
     port: int
-    parameters: frozenset[str]
     several: bool
 
 
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
-        "redis": _Kind(
-            frozenset({"redis", "rediss", "valkey", "valkeys"}),
-            6379,
-            frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}),
-            several=False,
-        ),
-        "mongo": _Kind(
-            frozenset({"mongodb"}),
-            27017,
-            frozenset(
-                {"replicaSet", "authSource", "authMechanism", "directConnection", "tls", "tlsCAFile"}
-                | {"tlsCertificateKeyFile"}
-            ),
-            several=True,
-        ),
-        "cassandra": _Kind(
-            frozenset({"cassandra"}), 9042, frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}), several=True
-        ),
-        "memory": _Kind(frozenset({"memory"}), 0, frozenset(), several=False),
+        "redis": _Kind(frozenset({"redis", "rediss", "valkey", "valkeys"}), 6379, several=False),
+        "mongo": _Kind(frozenset({"mongodb"}), 27017, several=True),
+        "cassandra": _Kind(frozenset({"cassandra"}), 9042, several=True),
+        "memory": _Kind(frozenset({"memory"}), 0, several=False),
     }
 )
 _HOST = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|(\w[\w.-]{0,254})(?::(\d{1,5}))?")
@@ -138,15 +123,17 @@ def server_url(backend: str, url: object) -> ServerUrl:
             f"{mask_url(url)} names a host twice, or more than {MOST_HOSTS}.", fix="name each once."
         )
     query: dict[str, str] = {}
-    for name, value in parts.query:
-        if name not in kind.parameters or name in query or value is None:
+    for given, text in parts.query:
+        found = server_parameter(backend, given, text, mask_url(url))
+        if found is None:
+            continue
+        name, value = found
+        if name in query:
             raise ConfigurationError(
-                f"{mask_url(url)}: parameter {shown(name)} is not taken.",
-                why="time-outs, retries, consistency and the strictness of TLS are not the URL's to set.",
-                fix=did_you_mean(name, sorted(kind.parameters)),
+                f"{mask_url(url)}: parameter {shown(given)} is not taken.",
+                why="it is there twice.",
+                fix="write it once.",
             )
-        if name in ("tls", "directConnection") and value not in ("true", "false"):
-            raise ConfigurationError(f"{mask_url(url)}: {name} is {shown(value)}.", fix="write true or false.")
         if name == "tls" and value == "false" and not all(_is_loopback(host) for host, _ in hosts):
             raise ConfigurationError(
                 f"{mask_url(url)} takes TLS away.",

@@ -341,7 +341,7 @@ def test_stores_of_every_backend_are_read():
         ("/shop?replicaSet=rs0", "/?replicaSet=rs0", r"stores\.profiles: .*names no database"),
         ("mongodb://m1.us", "mongodb+srv://m1.us", r"a mongodb\+srv URL is not taken"),
         ("replicaSet=rs0", "tls=false", "takes TLS away"),
-        ("replicaSet=rs0", "w=1", "parameter 'w' is not taken"),
+        ("replicaSet=rs0", "w=1", "w is '1'"),
         ('us-east-1 = "dc1"', 'us-east-9 = "dc1"', "it names region 'us-east-9'"),
         ('KR = "ap-northeast-2"', 'KR = "ap-northeast-9"', "prefer names region 'ap-northeast-9'"),
         ("memory://tests", "memory://", "is no host"),

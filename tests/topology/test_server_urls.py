@@ -38,7 +38,7 @@ def test_hosts_ports_and_database_are_found(backend: str, url: str, hosts: objec
         ("mongo", "mongodb://a.example,a.example/shop", "names a host twice"),
         ("mongo", "mongodb://a.example/shop?tls=maybe", "tls is 'maybe'"),
         ("mongo", "mongodb://a.example/shop?tls=false", "takes TLS away"),
-        ("mongo", "mongodb://a.example/shop?w=1", "'w' is not taken"),
+        ("mongo", "mongodb://a.example/shop?w=1", "w is '1'.*write majority"),
         ("mongo", "mongodb://a.example/shop?replicaSet=a&replicaSet=b", "'replicaSet' is not taken"),
         ("cassandra", "cassandra://" + ",".join(f"h{i}" for i in range(MOST_HOSTS + 1)) + "/shop", "more than 64"),
         ("redis", 7, "must be a text"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 
 from regionkit.contract.endpoint_context import EndpointContext
@@ -14,6 +15,15 @@ __all__ = ["Address", "Dial", "dial_of_url"]
 
 Address = tuple[str, int]
 """Host and port."""
+
+
+UUID_REPRESENTATIONS = {
+    "csharpLegacy": UuidRepresentation.CSHARP_LEGACY,
+    "javaLegacy": UuidRepresentation.JAVA_LEGACY,
+    "pythonLegacy": UuidRepresentation.PYTHON_LEGACY,
+    "standard": UuidRepresentation.STANDARD,
+    "unspecified": UuidRepresentation.UNSPECIFIED,
+}
 
 
 class Dial(NamedTuple):
@@ -51,4 +61,11 @@ def dial_of_url(context: EndpointContext[MongoStore]) -> Dial:
             options["authSource"] = query["authSource"]
     if url.tls(context.endpoint.tls) == "require":
         options |= {n: query[n] for n in ("tlsCAFile", "tlsCertificateKeyFile") if n in query} | {"tls": True}
-    return Dial((url.hosts[0],), url.database or "", query.get("replicaSet"), options)
+    for name, given in (("appName", "appname"), ("compressors", "compressors"), ("zlibCompressionLevel",) * 2):
+        if name in query:
+            options[given] = query[name]
+    asked = context.store.options
+    codec_options: CodecOptions[Any] = CodecOptions(
+        tz_aware=asked.tz_aware, uuid_representation=UUID_REPRESENTATIONS[asked.uuid_representation]
+    )
+    return Dial((url.hosts[0],), url.database or "", query.get("replicaSet"), options, codec_options)

@@ -122,10 +122,9 @@ def _made(dial: Dial, address: Address, connections: int) -> MemberClient:
         retryWrites=False,
         retryReads=False,
         maxPoolSize=connections,
-        appname="regionkit",
         _pool_class=_Pool,
         _monitor_class=_NoMonitor,
-        **dial.options,
+        **{"appname": "regionkit", **dial.options},
     )
 
 

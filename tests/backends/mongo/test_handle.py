@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
@@ -59,6 +61,27 @@ def kit(mongo_store_rig: MongoRig) -> Iterator[RegionKit]:
             assert time.monotonic() < end, f"members do not catch up:\n{kit.status()}"
             sleep(0.02)
         yield kit
+
+
+def test_uuids_dates_and_the_name_of_the_application_are_as_asked(mongo_store_rig: MongoRig) -> None:
+    """Options of the store, and what the URL passes on; without them a UUID is refused and a date is naive, as in PyMongo."""
+    rig, made, now = mongo_store_rig, uuid.uuid4(), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    options = {"uuid_representation": "standard", "tz_aware": True}
+    rig.url = f"{rig.url}&appName=shop&retryWrites=true&w=majority"
+    with RegionKit(rig.topology(options=options), local="us-east-1") as kit, kit.session() as s:
+        kit.create_tables()
+        with s.write("orders") as db:
+            db.people.insert_one({"_id": made, "at": now})
+        with s.read("orders", consistency=STRONG) as db:
+            assert db.people.find_one() == {"_id": made, "at": now}
+        with rig.servers.primary.client() as client:
+            names = {op.get("appName") for op in client.admin.aggregate([{"$currentOp": {"idleConnections": True}}])}
+            assert "shop" in names
+    with RegionKit(rig.topology(), local="us-east-1") as kit, kit.session() as s:
+        with s.write("orders") as db:
+            with pytest.raises(ValueError, match="UuidRepresentation"):
+                db.people.insert_one({"_id": uuid.uuid4()})
+            assert (db.people.find_one({}, {"_id": 0}))["at"].tzinfo is None
 
 
 def profiled(rig: MongoRig, region: str) -> list[dict[str, Any]]:
