@@ -4,7 +4,8 @@
    when every entry of the source is satisfied there.
 2. An entry without a position says "read from the owner": the position could not be had, or did not fit.
 3. A source without an entry, while its store has others, is read from the owner: nothing is known, so nothing is assumed.
-4. Merging takes, per source and history, the later position; "read from the owner" wins over any position.
+4. Merging takes, per source and history, the later position; "read from the owner" wins over any position, also where only rule 3
+   says so: the whole asks for all that each part asks for.
 5. What leaves the process is signed (HMAC-SHA256 cut to 16 bytes, over namespace and content) and at most 2 KiB long.
    What does not fit collapses to "read from the owner"; nothing is dropped.
 6. Verifying does no I/O and waits for nothing: a forged bookmark costs the server some microseconds.
@@ -18,7 +19,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -36,6 +37,8 @@ MOST_MERGED = 64
 SHORTEST_KEY = 16
 """Shortest signing key taken, characters: a shorter one can be guessed."""
 
+_LEAST_STORE = 8
+"""Bytes of a store of which nothing is left but "read from the owner": a name of one letter, its slash, an entry."""
 _MAC = 16
 _KEY_ID = 4
 
@@ -110,13 +113,24 @@ def merge(bookmarks: Iterable[Bookmark]) -> Bookmark:
     sources: dict[str, tuple[Entry, ...]] = {}
     placements: dict[str, int] = {}
     everything = False
-    for bookmark in bookmarks:
+    parts = list(bookmarks)
+    for bookmark in parts:
         everything |= bookmark.everything
         for name, entries in bookmark.sources.items():
             sources[name] = _joined((*sources.get(name, ()), *entries)) if name in sources else entries
         for store, version in bookmark.placements.items():
             placements[store] = max(version, placements.get(store, 0))
+    if len(parts) > 1:
+        for bookmark in parts:
+            known = {_store_of(name) for name in bookmark.sources}
+            for name in sources.keys() - bookmark.sources.keys():
+                if _store_of(name) in known:
+                    sources[name] = _joined((OWNER_ONLY, *sources[name]))
     return Bookmark(sources, placements, everything)
+
+
+def _store_of(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _joined(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -173,7 +187,8 @@ class Signer:
         """The bookmark as text of at most 2 KiB; "" when it asks for nothing."""
         if bookmark == EMPTY:
             return ""
-        for smaller in _ever_smaller(bookmark):
+        most = (LARGEST_BOOKMARK - len("rk1.")) * 3 // 4 - (_KEY_ID + _MAC if self.signs else 0)
+        for smaller in _ever_smaller(bookmark, most):
             text = self._text(smaller)
             if len(text) <= LARGEST_BOOKMARK:
                 return text
@@ -235,18 +250,30 @@ class Signer:
             ) from None
 
 
-def _ever_smaller(bookmark: Bookmark) -> Iterable[Bookmark]:
-    """The bookmark, then with ever more of its stores read from the owner, the bulkiest first."""
-    yield bookmark
-    sizes: dict[str, int] = {}
+def _ever_smaller(bookmark: Bookmark, most: int) -> Iterable[Bookmark]:
+    """The bookmark, then with ever more of its stores read from the owner, the bulkiest first: those that may fit `most` bytes.
+
+    Nothing is encoded that cannot fit: a bookmark of any size costs less than two milliseconds.
+    """
+    encode = msgspec.msgpack.encode
+    stores: dict[str, dict[str, tuple[Entry, ...]]] = {}
     for name, entries in bookmark.sources.items():
-        store = name.partition("/")[0]
-        sizes[store] = sizes.get(store, 0) + len(msgspec.msgpack.encode((name, entries)))
-    sources: Mapping[str, tuple[Entry, ...]] = bookmark.sources
-    for store in sorted(sizes, key=sizes.__getitem__, reverse=True):
-        kept = {name: entries for name, entries in sources.items() if name.partition("/")[0] != store}
-        sources = {**kept, source(store): (OWNER_ONLY,)}
-        yield Bookmark(dict(sources), bookmark.placements)
+        stores.setdefault(_store_of(name), {})[name] = entries
+    if len(stores) * _LEAST_STORE > most:
+        return  # they do not fit, whatever is left of each
+    sizes = {  # but for the head of the map
+        store: least if (least := len(sources) * _LEAST_STORE) > most else len(encode(sources)) - 1
+        for store, sources in stores.items()
+    }
+    size = sum(sizes.values()) + len(encode(bookmark.placements))
+    bulky = sorted(sizes, key=sizes.__getitem__, reverse=True)
+    for count, store in enumerate(["", *bulky]):
+        if store:
+            stores[store] = {source(store): (OWNER_ONLY,)}
+            size += len(encode(stores[store])) - 1 - sizes[store]
+        if size <= most or count == len(bulky):
+            kept = {name: entries for sources in stores.values() for name, entries in sources.items()}
+            yield Bookmark(kept, bookmark.placements, bookmark.everything)
 
 
 def _invalid(what: str, why: str) -> InvalidBookmark:

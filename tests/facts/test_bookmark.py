@@ -24,7 +24,7 @@ from regionkit.facts.bookmark import (
     merge,
     source,
 )
-from regionkit.facts.position import GtidsReached, Position, reaches
+from regionkit.facts.position import GtidsReached, Position, later, reaches
 
 KEY, OLD = "k" * 32, "o" * 32
 SIGNER = Signer("shop", [KEY])
@@ -105,6 +105,45 @@ def test_a_copy_serves_a_merge_only_if_it_serves_each_part(a: list, b: list, his
         assert truly
     if truly:
         assert satisfied(both, f"h{history}", have), "nor is anything added"
+
+
+def demands(found: tuple[Entry, ...], wanted: Entry) -> bool:
+    """Whether entries ask for all that one asks for."""
+    if wanted.position is None and not wanted.history:
+        return OWNER_ONLY in found
+    same = [e for e in found if e.history == wanted.history]
+    if not same:  # of too many histories the oldest became the owner's
+        return OWNER_ONLY in found
+    if same[0].position is None or wanted.position is None:
+        return same[0].position is None
+    return (
+        type(same[0].position) is type(wanted.position) and later(same[0].position, wanted.position) == same[0].position
+    )
+
+
+@settings(max_examples=300)
+@given(st.lists(bookmarks, min_size=1, max_size=4))
+def test_a_merge_asks_for_all_that_each_part_asks_for(parts: list[Bookmark]) -> None:
+    """Also of partitions that a part says nothing of: then it says to read them from the owner."""
+    whole = asks(merge(parts))
+    for part in parts:
+        for name, wanted in asks(part).items():
+            assert all(demands(tuple(whole[name]), entry) for entry in wanted), (name, wanted, whole[name])
+
+
+def test_what_does_not_fit_is_not_encoded_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five hundred stores with eight partitions each: a handful of encodings, and none of the whole."""
+    many = Bookmark({source(f"store{i}", f"p{j}"): (Entry("0" * 32, 3, 9),) for i in range(500) for j in range(8)})
+    made: list[Bookmark] = []
+    text = Signer._text
+    monkeypatch.setattr(Signer, "_text", lambda self, bookmark: made.append(bookmark) or text(self, bookmark))
+    assert SIGNER.decode(SIGNER.encode(many)).everything
+    some = Bookmark({name: many.sources[name] for name in list(many.sources)[: 60 * 8]})
+    found = SIGNER.decode(SIGNER.encode(some))
+    assert not found.everything and {name.partition("/")[0] for name in found.sources} == {
+        f"store{i}" for i in range(60)
+    }
+    assert len(made) <= 6 and all(len(bookmark.sources) < 500 for bookmark in made)
 
 
 def test_too_many_histories_keep_the_newest_and_the_owner() -> None:
