@@ -9,8 +9,8 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
 3. SESSION asks that every entry of the bookmark is satisfied by what this incarnation of the endpoint has reached;
    BOUNDED that its measured staleness is within the bound. The owner satisfies both, unless an entry lies past a fork.
 4. Preference orders what is left: the regions that the request names, the local region, then by round trip; among those
-   equal so far the replica that this session read last comes first. With weights: that replica, then the fewest calls for
-   its weight.
+   equal so far the replica that this session read last comes first, then those that are proved: the latency window is laid around
+   the nearest of them. With weights: that replica, then the fewest calls for its weight.
    Endpoints that have just recovered come last until their hold-down is over.
 5. The first in order is used if it is proved. Else `on_stale` is walked:
    wait: for the first in order, at most as long as the best proved one would cost in extra round trip, and never past
@@ -108,7 +108,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 def decide(
-    snapshot: Snapshot, request: Request, now: float, loads: Sequence[int], calls: Sequence[int] = ()
+    snapshot: Snapshot,
+    request: Request,
+    now: float,
+    loads: Sequence[int],
+    calls: Sequence[int] = (),
+    starts: Sequence[float] = (),
 ) -> Decision:
     """The only place that picks an endpoint.
 
@@ -118,15 +123,17 @@ def decide(
         now: monotonic seconds.
         loads: operations in flight, per endpoint; chooses among equals only.
         calls: operations so far, per endpoint; for weights.
+        starts: a number in (0, 1] per endpoint, of each process its own: which of equals it takes first, so that many processes
+            spread from their first calls on.
     """
     verdicts = tuple([_filter(snapshot, request, index, now) for index in range(len(snapshot.endpoints))])
     eligible = [i for i, v in enumerate(verdicts) if v.refused_by in _LEFT]
     if not eligible:
         return _refuse(snapshot, request, verdicts, _kind_of_refusal(verdicts), now)
     if request.weights:
-        order, equals = _spread(snapshot, request, eligible, now, calls or loads), True
+        order, equals = _spread(snapshot, request, eligible, now, calls or loads, starts), True
     else:
-        order, equals = _ordered(snapshot, request, eligible, now, loads)
+        order, equals = _ordered(snapshot, request, eligible, now, loads, verdicts, starts)
     first = order[0]
     valid_until = now if equals else FOREVER
     if verdicts[first].refused_by is None:
@@ -207,7 +214,13 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
 
 
 def _ordered(
-    snapshot: Snapshot, request: Request, eligible: list[int], now: float, loads: Sequence[int]
+    snapshot: Snapshot,
+    request: Request,
+    eligible: list[int],
+    now: float,
+    loads: Sequence[int],
+    verdicts: tuple[Verdict, ...],
+    starts: Sequence[float],
 ) -> tuple[list[int], bool]:
     """Eligible endpoints by preference, and whether load chose the first among equals."""
     if len(eligible) == 1:
@@ -223,22 +236,34 @@ def _ordered(
     ranks.sort()
     order = [rank[4] for rank in ranks]
     first, second = ranks[0], ranks[1]
-    window = first[3] + request.latency_window
-    if not first[2] or second[:3] != first[:3] or second[3] > window:
+    if not first[2] or second[:3] != first[:3]:
         return order, False
-    equals = [rank[4] for rank in ranks if rank[:3] == first[:3] and rank[3] <= window]
-    equals.sort(key=lambda i: loads[i])
-    return equals + order[len(equals) :], True
+    group = [rank for rank in ranks if rank[:3] == first[:3]]
+    proved = [rank for rank in group if verdicts[rank[4]].refused_by is None] or group
+    window = proved[0][3] + request.latency_window
+    equals = [rank[4] for rank in proved if rank[3] <= window]
+    if len(equals) > 1:
+        equals.sort(key=lambda i: (loads[i], starts[i] if starts else 0.0))
+    elif equals == order[:1]:
+        return order, False
+    return equals + [i for i in order if i not in equals], len(equals) > 1
 
 
-def _spread(snapshot: Snapshot, request: Request, eligible: list[int], now: float, calls: Sequence[int]) -> list[int]:
+def _spread(
+    snapshot: Snapshot,
+    request: Request,
+    eligible: list[int],
+    now: float,
+    calls: Sequence[int],
+    starts: Sequence[float],
+) -> list[int]:
     """Eligible endpoints by weight: the fewest calls for its weight first; those without weight last, nearest first."""
     endpoints, weights = snapshot.endpoints, dict(request.weights)
 
     def rank(i: int) -> tuple[bool, bool, float, float, int]:
         e = endpoints[i]
         weight = weights.get(e.region)
-        share = FOREVER if weight is None else (calls[i] + 1) / weight
+        share = FOREVER if weight is None else (calls[i] + (starts[i] if starts else 1.0)) / weight
         return (e.held_until > now, i != request.pin, share, FOREVER if e.rtt is None else e.rtt, i)
 
     return sorted(eligible, key=rank)

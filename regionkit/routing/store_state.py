@@ -84,6 +84,7 @@ class StoreState:
         count = len(shard.endpoints)
         self.loads = [0] * count
         self._calls = [0] * count
+        self._starts = [1.0 - self._random.random() for _ in range(count)]
         self._calls_before = {
             (i, use): 0 for i in range(count) for use in Kind
         }  # calls when the window of a breaker began
@@ -116,7 +117,7 @@ class StoreState:
 
     def decide(self, request: Request) -> Decision:
         """Decide on what is known now."""
-        return decide(self.snapshot, request, self._clock.monotonic(), self.loads, self._calls)
+        return decide(self.snapshot, request, self._clock.monotonic(), self.loads, self._calls, self._starts)
 
     def route(self, request_class: RequestClass) -> Decision:
         """The decision for a request class: the last one while it holds."""
@@ -126,7 +127,7 @@ class StoreState:
             if until == FOREVER or self._clock.monotonic() < until:
                 return decision
         decision = request_class.decision = decide(
-            self.snapshot, request_class.request, self._clock.monotonic(), self.loads, self._calls
+            self.snapshot, request_class.request, self._clock.monotonic(), self.loads, self._calls, self._starts
         )
         return decision
 

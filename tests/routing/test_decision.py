@@ -367,3 +367,38 @@ def test_validity_of_bounded_ends_with_its_proof() -> None:
     assert read(snapshot, consistency=BOUNDED(2)).valid_until == NOW + 1.5
     assert read(snapshot).valid_until == FOREVER
     assert read(snapshot, consistency=BOUNDED(0.1), on_stale=("serve",)).valid_until <= NOW
+
+
+def around(*copies: tuple[float, int]) -> Snapshot:
+    """An owner far away, and copies in the local region: (round trip, position)."""
+    snapshot = fresh("P" + "R" * len(copies), "r1")
+    here = [replace(e, region="r1") if i else e for i, e in enumerate(snapshot.endpoints)]
+    snapshot = replace(snapshot, endpoints=tuple(here))
+    snapshot = after(snapshot, (0, told(PRIMARY, H1, 50, rtt=0.2)))
+    for index, (rtt, reached) in enumerate(copies, 1):
+        snapshot = after(snapshot, (index, told(REPLICA, H1, reached, rtt=rtt)))
+    return snapshot
+
+
+def test_the_latency_window_is_laid_around_what_is_proved() -> None:
+    """The nearest copy lags: the others of its region are chosen among by load, as if it were not there."""
+    snapshot = around((0.001, 10), (0.010, 50), (0.020, 50), (0.040, 50))
+    request = Request(kind=Kind.READ, entries=(Entry("h1", 1, 40),), latency_window=0.015, wait_until=NOW + 9)
+    for loads, chosen in (((0, 0, 2, 1, 0), 3), ((0, 0, 1, 2, 0), 2), ((0, 0, 9, 9, 0), 2)):
+        found = decide(snapshot, request, NOW, loads)
+        assert (found.outcome, found.index) == (Outcome.USE, chosen)
+    assert decide(around((0.001, 10), (0.010, 10)), request, NOW, (0, 0, 0)).outcome is Outcome.WAIT
+
+
+def test_many_processes_with_one_call_each_spread() -> None:
+    """Among equals evenly, among weights with the heavier first as a rule, from the first call on."""
+    random = Random(7)
+    snapshot = around((0.001, 50), (0.001, 50), (0.001, 50))
+    equal, weighted = [0] * 4, [0] * 4
+    for _ in range(3000):
+        starts = [1.0 - random.random() for _ in range(4)]
+        equal[decide(snapshot, Request(latency_window=0.015), NOW, (0,) * 4, (0,) * 4, starts).index] += 1
+        weights = (("r0", 1.0), ("r1", 3.0))
+        weighted[decide(around((0.001, 50)), Request(weights=weights), NOW, (0, 0), (0, 0), starts).index] += 1
+    assert equal[0] == 0 and min(equal[1:]) > 800
+    assert 350 < weighted[0] < 650  # of a quarter of all calls; later ones make up for it
