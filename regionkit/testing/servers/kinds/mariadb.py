@@ -125,9 +125,9 @@ class MariadbNode(Node):
         self._held = False
 
     def promote(self) -> None:
-        """Make a replica a primary; first it applies all that it has received, unless it is held."""
+        """Make a replica a primary; first it applies all that it has received, unless it is held or was told to stop."""
         self.sql("STOP SLAVE IO_THREAD")
-        if not self._held:
+        if not self._held and self._status().get("Slave_SQL_Running") == "Yes":
             wait_until(self._has_applied_what_it_received, f"{self.name} has applied what it received")
         self.sql("STOP SLAVE")
         self.sql("RESET SLAVE ALL")
