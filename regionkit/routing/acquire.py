@@ -209,6 +209,7 @@ class Acquisition:
                 self.decision = walk.decision
                 raise error_of(walk.decision)
             case steps.GiveUp(error):
+                self._release()
                 self.decision = walk.decision
                 raise error
         try:

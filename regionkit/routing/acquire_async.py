@@ -208,6 +208,7 @@ class AsyncAcquisition:
                 self.decision = walk.decision
                 raise error_of(walk.decision)
             case steps.GiveUp(error):
+                await self._release()
                 self.decision = walk.decision
                 raise error
         try:
