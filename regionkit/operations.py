@@ -64,8 +64,8 @@ class Operations:
     def _owner_of(self, store: RoutedStore, deadline: Deadline) -> int:
         self._ask_all(store)
         index = store.state.snapshot.owner
-        while index < 0 and deadline.remaining() > 0.0 and (store.silent() or _elects(store)):
-            if not store.silent():
+        while index < 0 and deadline.remaining() > 0.0 and (store.silent or _elects(store)):
+            if not store.silent:
                 sleep(ELECTION_POLL)
             self._ask_all(store, deadline.remaining())  # one that is far or slow gets more time each time
             index = store.state.snapshot.owner

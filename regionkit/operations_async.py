@@ -63,8 +63,8 @@ class AsyncOperations:
     async def _owner_of(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
         await self._ask_all(store)
         index = store.state.snapshot.owner
-        while index < 0 and deadline.remaining() > 0.0 and (store.silent() or _elects(store)):
-            if not store.silent():
+        while index < 0 and deadline.remaining() > 0.0 and (store.silent or _elects(store)):
+            if not store.silent:
                 await asleep(ELECTION_POLL)
             await self._ask_all(store, deadline.remaining())  # one that is far or slow gets more time each time
             index = store.state.snapshot.owner

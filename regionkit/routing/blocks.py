@@ -202,7 +202,7 @@ class Block(Acquisition, Generic[H]):
             self.store.hooks.emit(self._routed(decision.snapshot.endpoints[decision.index], error))
 
     def _routed(self, e: EndpointState, error: BaseException | None) -> ReadRouted | WriteRouted:
-        """What the hooks are told of the block."""
+        """The event of the block's end."""
         is_write = self.kind is Kind.WRITE
         return (WriteRouted if is_write else ReadRouted)(
             store=self.store.name,

@@ -147,9 +147,7 @@ def decide(
         return _refuse(snapshot, request, verdicts, gone, now)
     for step in request.on_stale:
         if step == "wait" and verdicts[first].standing in _WAITABLE and first not in request.waited:
-            only = request.on_stale == ("wait",)
-            worth = FOREVER if only else _worth(snapshot, first, proved, owner, eligible)
-            until = min(request.wait_until, now + worth)
+            until = min(request.wait_until, now + _worth(snapshot, request, first, proved, eligible))
             if until > now:
                 return _wait(snapshot, request, verdicts, first, now, until)
         elif step == "next" and proved:
@@ -242,10 +240,7 @@ def _ordered(
     proved = [rank for rank in group if verdicts[rank[4]].refused_by is None] or group
     window = proved[0][3] + request.latency_window
     equals = [rank[4] for rank in proved if rank[3] <= window]
-    if len(equals) > 1:
-        equals.sort(key=lambda i: (loads[i], starts[i] if starts else 0.0))
-    elif equals == order[:1]:
-        return order, False
+    equals.sort(key=lambda i: (loads[i], starts[i] if starts else 0.0))
     return equals + [i for i in order if i not in equals], len(equals) > 1
 
 
@@ -269,8 +264,11 @@ def _spread(
     return sorted(eligible, key=rank)
 
 
-def _worth(snapshot: Snapshot, first: int, proved: list[int], owner: int, eligible: list[int]) -> float:
+def _worth(snapshot: Snapshot, request: Request, first: int, proved: list[int], eligible: list[int]) -> float:
     """Seconds that waiting for `first` may cost: the extra round trip of the best proved one, else without a bound here."""
+    if request.on_stale == ("wait",):
+        return FOREVER
+    owner = snapshot.owner
     best = proved[0] if proved else owner if owner in eligible and owner != first else -1
     if best < 0:
         return FOREVER

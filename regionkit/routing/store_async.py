@@ -308,9 +308,10 @@ class AsyncRoutedStore:
         self.state.probed(index, ok=True)
         return observation
 
-    def silent(self) -> list[int]:
-        """Endpoints that did not answer the last question in time, and gave no other error."""
-        return sorted(self._state.patience)
+    @property
+    def silent(self) -> bool:
+        """Whether an endpoint did not answer the last question in time, and gave no other error."""
+        return bool(self._state.patience)
 
     def round_trips(self, index: int, count: float) -> float:
         """Seconds that `count` round trips to an endpoint take while it is well; a probe's time-out where that is not known."""

@@ -80,7 +80,7 @@ def test_a_key_gives_the_stored_result_and_the_effect(kit: RegionKit, store_rig:
 
 
 class Ahead:
-    """A wall clock that was set wrong by 25 hours."""
+    """A wall clock that is wrong by some hours."""
 
     monotonic = staticmethod(SYSTEM_CLOCK.monotonic)
 
@@ -94,7 +94,7 @@ class Ahead:
 
 @pytest.mark.parametrize("hours", [25, -25])
 def test_a_process_with_a_wrong_clock_forgets_nobodys_marker(kit: RegionKit, store_rig: StoreRig, hours: float) -> None:
-    """Nor does it keep its own for longer: the age of a marker is told by the clock of its server."""
+    """Nor does it keep its own for longer: the server's clock measures the age of a marker."""
     place = Putting(store_rig, "a", 1)
     clock = SYSTEM_CLOCK if store_rig.server == "memory" else Ahead(hours)  # with another one its regions are refused
 

@@ -1,7 +1,7 @@
 # Generated from test_unit_ends_async.py by scripts/twins.py. Do not edit.
-"""Whoever ends a unit's transaction inside of it, and however: what is told of it is true, and under `hold` it raises.
+"""A unit's transaction may be ended inside the unit, in any way: the outcome is true, and under `hold` the unit raises.
 
-"yes" is told only of a row that is there, "no" only of one that is not.
+The outcome is "yes" only if the row is there, and "no" only if it is not.
 """
 
 from __future__ import annotations

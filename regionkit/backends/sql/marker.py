@@ -9,7 +9,7 @@ The insert of a second attempt waits in the server for the first one's transacti
 knows that no earlier attempt can still commit. What it finds is read with a lock: a plain read shows what stood there when
 the transaction's snapshot was taken, and that may be nothing. Nothing found is never taken for ours.
 
-Its age is told by the server's clock alone: a process a day ahead would sweep everybody's fresh markers.
+The server's clock measures its age: a process whose own clock is a day ahead would delete fresh markers.
 """
 
 from __future__ import annotations
