@@ -24,6 +24,7 @@ class Capabilities:
         leaderless: any allowed region takes writes; there is no owner.
         modes: which of "core", "snapshot" and "transaction" a block may ask for.
         eager: a block takes its connection when it opens: its handle cannot wait for one at the first command.
+        exchanges_data: a server may show other data on an open connection, so each answer is checked against what was proved.
         notes: limits, in words.
     """
 
@@ -38,4 +39,5 @@ class Capabilities:
     leaderless: bool = False
     modes: frozenset[str] = frozenset()
     eager: bool = False
+    exchanges_data: bool = False
     notes: tuple[str, ...] = ()

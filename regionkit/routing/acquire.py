@@ -309,7 +309,8 @@ class Acquisition:
         level, bound = decision.request.consistency.level, decision.request.consistency.max_staleness
         if "served" in decision.proof or self.kind is Kind.WRITE:
             return
-        if level is Level.SESSION and walk.request.entries:
+        can = store.capabilities
+        if level is Level.SESSION and walk.request.entries and can is not None and can.exchanges_data:
             checkout.keep(Guard(FOREVER, partial(self._check_data, checkout.observation.incarnation, index, decision)))
             return
         if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:

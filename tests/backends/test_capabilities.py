@@ -31,15 +31,16 @@ EXPECTED = (
         "leaderless",
         "modes",
         "eager",
+        "exchanges_data",
     ),
     {
-        "postgresql": (True, True, OWNER, "server", True, True, True, False, SQL_MODES, False),
-        "mariadb": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False),
-        "sqlite": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False),
-        "redis": (True, True, OWNER, "client", False, True, True, False, set(), False),
-        "mongodb": (True, True, LINEARIZABLE, "client", False, True, True, False, {"transaction"}, False),
-        "cassandra": (True, False, SERIAL, "client", False, False, False, True, set(), False),
-        "memory": (True, True, OWNER, "client", True, True, False, False, {"snapshot", "transaction"}, True),
+        "postgresql": (True, True, OWNER, "server", True, True, True, False, SQL_MODES, False, False),
+        "mariadb": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False),
+        "sqlite": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False),
+        "redis": (True, True, OWNER, "client", False, True, True, False, set(), False, True),
+        "mongodb": (True, True, LINEARIZABLE, "client", False, True, True, False, {"transaction"}, False, False),
+        "cassandra": (True, False, SERIAL, "client", False, False, False, True, set(), False, False),
+        "memory": (True, True, OWNER, "client", True, True, False, False, {"snapshot", "transaction"}, True, False),
     },
 )
 HOMES = {

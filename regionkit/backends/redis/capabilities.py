@@ -13,6 +13,7 @@ CAPABILITIES = Capabilities(
     transactions=False,
     markers=True,
     detects_promotion=True,
+    exchanges_data=True,
     notes=(
         "Replication is asynchronous: a failover loses acknowledged writes that had not arrived. Their bookmarks say so.",
         "There is nothing to roll back: each command is done once it is answered, also in a block that raises.",

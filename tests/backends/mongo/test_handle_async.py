@@ -83,6 +83,28 @@ async def test_uuids_dates_and_the_name_of_the_application_are_as_asked(mongo_st
             assert (await db.people.find_one({}, {"_id": 0}))["at"].tzinfo is None
 
 
+async def test_the_monitor_has_a_connection_of_its_own(mongo_store_rig: MongoRig) -> None:
+    """What blocks do to their connections costs its question nothing: it has no time to make one, and need not."""
+    rig = mongo_store_rig
+    with FaultProxy(rig.servers.primary.url) as proxy:
+        address = proxy.url.split("//")[1].split("/")[0]
+        url = f"mongodb://{address}/{rig.database}?{rig.url.split('?')[1]}"
+        store = MongoStore("orders", url=url)
+        regions = [Region(region) for region in REGIONS]
+        async with AsyncRegionKit(
+            Topology(namespace=NAMESPACE, regions=regions, stores=[store]), local=REGIONS[0]
+        ) as kit:
+            await kit.create_tables()
+            await kit._monitor.stop()
+            backend: Any = kit._store("orders").shards[0].backends[0]
+            async with kit.session() as s, s.read("orders", consistency=STRONG) as db:
+                await db.people.find_one()
+            proxy.latency(0.2)
+            backend.evict()
+            assert backend._parts().members.is_watched and not backend._parts().members.is_warm
+            await backend.probe(1.0, 1.0)  # two round trips of 0.4 s; a new connection takes three more
+
+
 def profiled(rig: MongoRig, region: str) -> list[dict[str, Any]]:
     """Commands that a member has run in the rig's database, as its own profiler saw them."""
     with rig.servers.node(region).client() as client:
