@@ -6,7 +6,6 @@ An error passes only where no endpoint is eligible, and always inside the deadli
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -240,18 +239,3 @@ def test_an_unreachable_pool_of_dead_connections_is_not_used(pair: Any) -> None:
         for _ in range(20):
             with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
                 assert db.get(Order, 1) is not None
-
-
-def test_tables_are_made_on_a_server_that_is_slow_to_speak(pg: Any) -> None:
-    """It is asked again, each time with more patience, until `create_tables` has no time left itself."""
-    with FaultProxy(pg.primary.url_for(pg.database())) as proxy:
-        store = SqlStore("orders", endpoints=[Endpoint("us-east-1", Role.PRIMARY, proxy.url)])
-        topology = Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
-        with RegionKit(topology, local="us-east-1", profile="aggressive") as kit:
-            proxy.freeze()
-            healing = threading.Timer(2.0, proxy.heal)  # the first question gets 1.5 s
-            healing.start()
-            kit.create_tables()
-            healing.join()
-            with kit.session() as s, s.write("orders", core=True) as db:
-                db.execute(text("SELECT 1"))

@@ -56,7 +56,8 @@ def _read(kit: RegionKit, bookmark: str) -> str:
 
 def test_frozen_while_a_session_read_waits_for_it(servers: Rig) -> None:
     """The replica lacks the write, so the read waits for it, and it freezes just then: the owner answers in time."""
-    with far_and_here(servers) as (kit, here), kit.session() as s, servers.held():
+    # with a patient monitor nothing but the worth of the wait ends it
+    with far_and_here(servers, probe_timeout=4.0) as (kit, here), kit.session() as s, servers.held():
         s.execute_write("orders", lambda db: db.add(Order(id=2, item="coffee")))
         freezing = threading.Timer(0.02, here.freeze)
         freezing.start()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionKit, RegionUnavailable, StaleRead
-from regionkit.core.concurrency import gather
+from regionkit.core.concurrency import gather, sleep
 from regionkit.embedded import MemoryRegions
+from regionkit.routing.walk import GiveUp, Walk
 
 from .near import FAR, LAG, NEAR, OWNER, Near
 
@@ -151,3 +152,40 @@ def test_those_who_wait_for_one_copy_share_its_answers() -> None:
             assert gather([wait] * 30) == ["stale"] * 30
             assert 10 <= len(questions) < 100, "one waiter alone asks some twenty times"
             assert set(loads) == {0}
+
+
+def test_an_owner_that_is_asked_afresh_gets_its_time() -> None:
+    """Its answer decides the read: a wait that is worth little does not cut it short."""
+    with MemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:
+        with RegionKit(regions.topology, local=OWNER, profile={"base": "balanced", "longest_wait": 0.0}) as kit:
+            kit.create_tables()
+            kit._monitor.stop()
+            store: Any = kit._store("orders").shards[0]
+            with RegionKit(regions.topology, local=OWNER) as other, other.session() as s:
+                with s.write("orders") as db:
+                    db["a"] = 1
+                bookmark = s.bookmark()
+            owner = store.state.snapshot.owner
+
+            def late(timeout: float, connecting: float, owner: Any = store.backends[owner]) -> Any:
+                sleep(min(timeout, 0.2))
+                if timeout < 0.2:
+                    raise owner.late()
+                return owner.look()
+
+            store.backends[owner].probe = late
+            with kit.session(bookmark=bookmark) as s, s.read("orders", on_stale="primary") as db:
+                assert db["a"] == 1
+
+
+def test_giving_up_lets_go_of_the_connection_in_hand() -> None:
+    """Else its endpoint would be blamed for what happened elsewhere."""
+    with Near() as near, near.kit.session() as s:
+        block: Any = s.read("orders", consistency=EVENTUAL)
+        with block as db:
+            set(db)
+            error = RegionUnavailable("another one gave no connection")
+            walk = Walk(block._request or block.decision.request, block.decision)
+            with pytest.raises(RegionUnavailable, match="another one"):
+                block._carry_out(walk, GiveUp(error))
+            assert block._checkout is None

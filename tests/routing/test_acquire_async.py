@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from regionkit import BOUNDED, EVENTUAL, AsyncRegionKit, DeadlineExceeded, RegionUnavailable, StaleRead
-from regionkit.core.concurrency_async import agather
+from regionkit.core.concurrency_async import agather, asleep
 from regionkit.embedded import AsyncMemoryRegions
+from regionkit.routing.walk import GiveUp, Walk
 
 from .near_async import FAR, LAG, NEAR, OWNER, AsyncNear
 
@@ -152,3 +153,42 @@ async def test_those_who_wait_for_one_copy_share_its_answers() -> None:
             assert await agather([wait] * 30) == ["stale"] * 30
             assert 10 <= len(questions) < 100, "one waiter alone asks some twenty times"
             assert set(loads) == {0}
+
+
+async def test_an_owner_that_is_asked_afresh_gets_its_time() -> None:
+    """Its answer decides the read: a wait that is worth little does not cut it short."""
+    async with AsyncMemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:
+        async with AsyncRegionKit(
+            regions.topology, local=OWNER, profile={"base": "balanced", "longest_wait": 0.0}
+        ) as kit:
+            await kit.create_tables()
+            await kit._monitor.stop()
+            store: Any = kit._store("orders").shards[0]
+            async with AsyncRegionKit(regions.topology, local=OWNER) as other, other.session() as s:
+                async with s.write("orders") as db:
+                    db["a"] = 1
+                bookmark = await s.bookmark()
+            owner = store.state.snapshot.owner
+
+            async def late(timeout: float, connecting: float, owner: Any = store.backends[owner]) -> Any:
+                await asleep(min(timeout, 0.2))
+                if timeout < 0.2:
+                    raise owner.late()
+                return owner.look()
+
+            store.backends[owner].probe = late
+            async with kit.session(bookmark=bookmark) as s, s.read("orders", on_stale="primary") as db:
+                assert db["a"] == 1
+
+
+async def test_giving_up_lets_go_of_the_connection_in_hand() -> None:
+    """Else its endpoint would be blamed for what happened elsewhere."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        block: Any = s.read("orders", consistency=EVENTUAL)
+        async with block as db:
+            set(db)
+            error = RegionUnavailable("another one gave no connection")
+            walk = Walk(block._request or block.decision.request, block.decision)
+            with pytest.raises(RegionUnavailable, match="another one"):
+                await block._carry_out(walk, GiveUp(error))
+            assert block._checkout is None

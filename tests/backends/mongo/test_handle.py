@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency import gather, sleep
 from regionkit.errors import ConfigurationError, NoEligibleEndpoint, ResidencyViolation
 from regionkit.facts.bookmark import OWNER_ONLY
+from regionkit.routing.monitor import Monitor
 from regionkit.testing import FaultProxy
 from regionkit.topology import profile
 
@@ -84,20 +86,36 @@ def test_uuids_dates_and_the_name_of_the_application_are_as_asked(mongo_store_ri
             assert (db.people.find_one({}, {"_id": 0}))["at"].tzinfo is None
 
 
+def primary_behind(proxy: FaultProxy, rig: MongoRig) -> Topology:
+    """The primary alone, reached through a proxy."""
+    address = proxy.url.split("//")[1].split("/")[0]
+    store = MongoStore("orders", url=f"mongodb://{address}/{rig.database}?{rig.url.split('?')[1]}")
+    return Topology(namespace=NAMESPACE, regions=[Region(region) for region in REGIONS], stores=[store])
+
+
+def test_tables_are_made_on_a_member_that_is_slow_to_speak(mongo_store_rig: MongoRig) -> None:
+    """Until it speaks there is no primary; it is asked again, each time with more patience, within the call's own time."""
+    with FaultProxy(mongo_store_rig.servers.primary.url) as proxy:
+        topology = primary_behind(proxy, mongo_store_rig)
+        with RegionKit(topology, local=REGIONS[0], profile="aggressive") as kit:
+            kit._monitor = Monitor([])  # which would ask beside it
+            proxy.freeze()
+            healing = threading.Timer(2.0, proxy.heal)  # the first question gets 1.5 s
+            healing.start()
+            kit.create_tables()
+            healing.join()
+
+
 def test_the_monitor_has_a_connection_of_its_own(mongo_store_rig: MongoRig) -> None:
     """What blocks do to their connections costs its question nothing: it has no time to make one, and need not."""
-    rig = mongo_store_rig
-    with FaultProxy(rig.servers.primary.url) as proxy:
-        address = proxy.url.split("//")[1].split("/")[0]
-        url = f"mongodb://{address}/{rig.database}?{rig.url.split('?')[1]}"
-        store = MongoStore("orders", url=url)
-        regions = [Region(region) for region in REGIONS]
-        with RegionKit(Topology(namespace=NAMESPACE, regions=regions, stores=[store]), local=REGIONS[0]) as kit:
+    with FaultProxy(mongo_store_rig.servers.primary.url) as proxy:
+        with RegionKit(primary_behind(proxy, mongo_store_rig), local=REGIONS[0]) as kit:
             kit.create_tables()
             kit._monitor.stop()
             backend: Any = kit._store("orders").shards[0].backends[0]
             with kit.session() as s, s.read("orders", consistency=STRONG) as db:
                 db.people.find_one()
+            backend.probe(5.0, 5.0)  # the monitor's last round may have been cut short with its connection
             proxy.latency(0.2)
             backend.evict()
             assert backend._parts().members.is_watched and not backend._parts().members.is_warm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -42,6 +43,7 @@ from regionkit.core.clock import SystemClock
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.errors import ConfigurationError, NoEligibleEndpoint, ResidencyViolation
 from regionkit.facts.bookmark import OWNER_ONLY
+from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.testing import FaultProxy
 from regionkit.topology import profile
 
@@ -83,22 +85,36 @@ async def test_uuids_dates_and_the_name_of_the_application_are_as_asked(mongo_st
             assert (await db.people.find_one({}, {"_id": 0}))["at"].tzinfo is None
 
 
+def primary_behind(proxy: FaultProxy, rig: MongoRig) -> Topology:
+    """The primary alone, reached through a proxy."""
+    address = proxy.url.split("//")[1].split("/")[0]
+    store = MongoStore("orders", url=f"mongodb://{address}/{rig.database}?{rig.url.split('?')[1]}")
+    return Topology(namespace=NAMESPACE, regions=[Region(region) for region in REGIONS], stores=[store])
+
+
+async def test_tables_are_made_on_a_member_that_is_slow_to_speak(mongo_store_rig: MongoRig) -> None:
+    """Until it speaks there is no primary; it is asked again, each time with more patience, within the call's own time."""
+    with FaultProxy(mongo_store_rig.servers.primary.url) as proxy:
+        topology = primary_behind(proxy, mongo_store_rig)
+        async with AsyncRegionKit(topology, local=REGIONS[0], profile="aggressive") as kit:
+            kit._monitor = AsyncMonitor([])  # which would ask beside it
+            proxy.freeze()
+            healing = threading.Timer(2.0, proxy.heal)  # the first question gets 1.5 s
+            healing.start()
+            await kit.create_tables()
+            healing.join()
+
+
 async def test_the_monitor_has_a_connection_of_its_own(mongo_store_rig: MongoRig) -> None:
     """What blocks do to their connections costs its question nothing: it has no time to make one, and need not."""
-    rig = mongo_store_rig
-    with FaultProxy(rig.servers.primary.url) as proxy:
-        address = proxy.url.split("//")[1].split("/")[0]
-        url = f"mongodb://{address}/{rig.database}?{rig.url.split('?')[1]}"
-        store = MongoStore("orders", url=url)
-        regions = [Region(region) for region in REGIONS]
-        async with AsyncRegionKit(
-            Topology(namespace=NAMESPACE, regions=regions, stores=[store]), local=REGIONS[0]
-        ) as kit:
+    with FaultProxy(mongo_store_rig.servers.primary.url) as proxy:
+        async with AsyncRegionKit(primary_behind(proxy, mongo_store_rig), local=REGIONS[0]) as kit:
             await kit.create_tables()
             await kit._monitor.stop()
             backend: Any = kit._store("orders").shards[0].backends[0]
             async with kit.session() as s, s.read("orders", consistency=STRONG) as db:
                 await db.people.find_one()
+            await backend.probe(5.0, 5.0)  # the monitor's last round may have been cut short with its connection
             proxy.latency(0.2)
             backend.evict()
             assert backend._parts().members.is_watched and not backend._parts().members.is_warm
