@@ -251,7 +251,8 @@ class AsyncAcquisition:
     async def _looked(self, walk: steps.Walk, step: steps.Look | steps.Pause) -> steps.Event:
         """Where the endpoint that is waited for stands, asked once for all who wait.
 
-        A copy that is behind gets no more time than the wait is worth. What an owner says decides: it gets its time.
+        A copy that is behind gets no more time than the wait is worth. What an owner says decides: it gets its time. So does an
+        endpoint that was never reached: nobody knows yet how far it is.
         """
         store, index = self.store, walk.held
         if isinstance(step, steps.Pause):
@@ -259,7 +260,8 @@ class AsyncAcquisition:
             step = step.look
         self._started = self.now()
         within = self._patience(walk)
-        if walk.decision.verdicts[index].standing is Standing.BEHIND:
+        reached_before = self.snapshot.endpoints[index].rtt is not None
+        if reached_before and walk.decision.verdicts[index].standing is Standing.BEHIND:
             worth = max(0.0, walk.until - self._started)
             within = min(within, worth + store.round_trips(index, PROBE_ROUND_TRIPS))
         if await store.probe(index, within, step.since) is not None:

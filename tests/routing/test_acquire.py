@@ -10,6 +10,7 @@ import pytest
 from regionkit import BOUNDED, EVENTUAL, DeadlineExceeded, RegionKit, RegionUnavailable, StaleRead
 from regionkit.core.concurrency import gather, sleep
 from regionkit.embedded import MemoryRegions
+from regionkit.routing.monitor import Monitor
 from regionkit.routing.walk import GiveUp, Walk
 
 from .near import FAR, LAG, NEAR, OWNER, Near
@@ -189,3 +190,31 @@ def test_giving_up_lets_go_of_the_connection_in_hand() -> None:
             with pytest.raises(RegionUnavailable, match="another one"):
                 block._carry_out(walk, GiveUp(error))
             assert block._checkout is None
+
+
+def test_an_endpoint_that_was_never_reached_gets_its_time_too() -> None:
+    """A process that starts with a bookmark does not leave a far copy for want of patience."""
+    with MemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:
+        with RegionKit(regions.topology, local=OWNER) as other, other.session() as s:
+            other.create_tables()
+            with s.write("orders") as db:
+                db["a"] = 1
+            bookmark = s.bookmark()
+        with RegionKit(regions.topology, local=NEAR, profile={"base": "balanced", "probe_timeout": 0.1}) as kit:
+            kit._monitor = Monitor([])  # which would ask beside it
+            store: Any = kit._store("orders").shards[0]
+            near: Any = store.backends[
+                next(i for i, e in enumerate(store.state.snapshot.endpoints) if e.region == NEAR)
+            ]
+
+            def far(timeout: float, connecting: float) -> Any:
+                sleep(min(connecting, 0.5))
+                if connecting < 0.5:
+                    raise near.late()
+                return near.look()
+
+            near.probe = far
+            with kit.session(bookmark=bookmark) as s:
+                with s.read("orders", on_stale="wait", timeout=3.0) as db:
+                    assert db["a"] == 1
+                assert s.last_route is not None and s.last_route.region == NEAR

@@ -9,6 +9,7 @@ import pytest
 from regionkit import BOUNDED, EVENTUAL, AsyncRegionKit, DeadlineExceeded, RegionUnavailable, StaleRead
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.embedded import AsyncMemoryRegions
+from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.routing.walk import GiveUp, Walk
 
 from .near_async import FAR, LAG, NEAR, OWNER, AsyncNear
@@ -192,3 +193,33 @@ async def test_giving_up_lets_go_of_the_connection_in_hand() -> None:
             with pytest.raises(RegionUnavailable, match="another one"):
                 await block._carry_out(walk, GiveUp(error))
             assert block._checkout is None
+
+
+async def test_an_endpoint_that_was_never_reached_gets_its_time_too() -> None:
+    """A process that starts with a bookmark does not leave a far copy for want of patience."""
+    async with AsyncMemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:
+        async with AsyncRegionKit(regions.topology, local=OWNER) as other, other.session() as s:
+            await other.create_tables()
+            async with s.write("orders") as db:
+                db["a"] = 1
+            bookmark = await s.bookmark()
+        async with AsyncRegionKit(
+            regions.topology, local=NEAR, profile={"base": "balanced", "probe_timeout": 0.1}
+        ) as kit:
+            kit._monitor = AsyncMonitor([])  # which would ask beside it
+            store: Any = kit._store("orders").shards[0]
+            near: Any = store.backends[
+                next(i for i, e in enumerate(store.state.snapshot.endpoints) if e.region == NEAR)
+            ]
+
+            async def far(timeout: float, connecting: float) -> Any:
+                await asleep(min(connecting, 0.5))
+                if connecting < 0.5:
+                    raise near.late()
+                return near.look()
+
+            near.probe = far
+            async with kit.session(bookmark=bookmark) as s:
+                async with s.read("orders", on_stale="wait", timeout=3.0) as db:
+                    assert db["a"] == 1
+                assert s.last_route is not None and s.last_route.region == NEAR
