@@ -26,15 +26,24 @@ class Campaign:
         regions: one kit in each; a session goes on in any of them with its bookmark.
         actions: put(db, key, value) and get(db, key).
         bounded: whether BOUNDED reads are possible.
+        remembers: whether a session remembers what an EVENTUAL read showed it; on Cassandra none does.
     """
 
     def __init__(
-        self, topology: Topology, regions: Sequence[str], actions: Any, *, bounded: bool, profile: Any = "aggressive"
+        self,
+        topology: Topology,
+        regions: Sequence[str],
+        actions: Any,
+        *,
+        bounded: bool,
+        remembers: bool = True,
+        profile: Any = "aggressive",
     ) -> None:
         self.topology = topology
         self.regions = regions
         self.actions = actions
         self.bounded = bounded
+        self.remembers = remembers
         self.profile = profile
         self.recorder = Recorder("campaign")
         self.errors: Counter[str] = Counter()
@@ -111,6 +120,8 @@ class Campaign:
 
     def _read(self, rng: random.Random, s: Any, log: Any, key: str) -> None:
         level = rng.choice([SESSION, SESSION, SESSION, EVENTUAL, BOUNDED(0.3) if self.bounded else SESSION])
+        if level is EVENTUAL and not self.remembers:
+            log = self.recorder.session()  # one of its own: it promises nothing to this one
         with log.read(key, level) as seen, s.read("orders", consistency=level) as db:
             found = self.actions.get(db, key)
             seen.version = None if found is None else int(found)

@@ -5,7 +5,9 @@
     enlisted.on_outcome(print)
     session.commit()  # runs the INSERT just before its COMMIT, then prints "yes"
 
-Only the end of the outermost transaction counts. When in doubt the outcome is "unknown", never "yes" and never "no".
+Only the end of the outermost transaction counts. When in doubt the outcome is "unknown", never "yes" and never "no". One
+thing nobody is told of: a single statement on the driver's own cursor, or a procedure, that ends the transaction and begins
+another one.
 """
 
 from __future__ import annotations

@@ -69,6 +69,8 @@ class StoreUnit:
         self.atomic = False
 
     def __enter__(self) -> StoreUnit:
+        if self._block is not None or self._outcome is not None:
+            raise UsageError("a unit was opened twice.", fix="ask the backing for another one.")
         try:
             return self._entered()
         except BaseException:
@@ -147,7 +149,11 @@ class StoreUnit:
             raise stop
 
     def _opened(self) -> Block[Any]:
-        assert self._block is not None, "a unit is used inside its `with`"
+        if self._block is None:
+            raise UsageError(
+                "a unit was used before it was opened.",
+                fix="use it inside its `with` (`with`): there it has a connection.",
+            )
         return self._block
 
     @property
@@ -284,6 +290,7 @@ class StoreBacking:
 
     def owner_index(self, store: RoutedStore, deadline: Deadline) -> int:
         """The endpoint that takes writes, once it has said where it stands."""
+        deadline.require("asking for the owner", store=store.name)
         store.meet(store.state.snapshot.owner, deadline.remaining())
         snapshot = store.state.snapshot
         if snapshot.owner < 0 or snapshot.endpoints[snapshot.owner].observation is None:

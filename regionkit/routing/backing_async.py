@@ -68,6 +68,8 @@ class AsyncStoreUnit:
         self.atomic = False
 
     async def __aenter__(self) -> AsyncStoreUnit:
+        if self._block is not None or self._outcome is not None:
+            raise UsageError("a unit was opened twice.", fix="ask the backing for another one.")
         try:
             return await self._entered()
         except BaseException:
@@ -148,7 +150,11 @@ class AsyncStoreUnit:
             raise stop
 
     def _opened(self) -> AsyncBlock[Any]:
-        assert self._block is not None, "a unit is used inside its `with`"
+        if self._block is None:
+            raise UsageError(
+                "a unit was used before it was opened.",
+                fix="use it inside its `with` (`async with`): there it has a connection.",
+            )
         return self._block
 
     @property
@@ -285,6 +291,7 @@ class AsyncStoreBacking:
 
     async def owner_index(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
         """The endpoint that takes writes, once it has said where it stands."""
+        deadline.require("asking for the owner", store=store.name)
         await store.meet(store.state.snapshot.owner, deadline.remaining())
         snapshot = store.state.snapshot
         if snapshot.owner < 0 or snapshot.endpoints[snapshot.owner].observation is None:

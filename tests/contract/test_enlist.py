@@ -612,6 +612,23 @@ def test_who_hears_may_fail(engine: sqlalchemy.Engine, caplog: pytest.LogCapture
     assert names(engine) == ["item 1"]
 
 
+def test_who_hears_may_leave(engine: sqlalchemy.Engine) -> None:
+    """An exit in one that hears is raised when all have heard."""
+
+    def leave(_: object) -> None:
+        raise SystemExit(3)
+
+    seen: list[str] = []
+    with orm.Session(engine) as session:
+        joined = enlist(session)
+        joined.on_outcome(leave)
+        joined.on_outcome(seen.append)
+        session.execute(insert(1))
+        with pytest.raises(SystemExit):
+            session.commit()
+    assert seen == ["yes"] and names(engine) == ["item 1"]
+
+
 def test_a_call_may_not_end_the_transaction(engine: sqlalchemy.Engine) -> None:
     """Neither commit it nor roll it back."""
     for end in ("commit", "rollback"):

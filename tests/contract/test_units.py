@@ -151,6 +151,20 @@ def test_a_deadline_that_passed_is_an_error_and_a_no(backing: Backing, store_rig
     assert value(store_rig, backing, "6") is None
 
 
+def test_a_unit_is_opened_once_and_used_inside(backing: Backing) -> None:
+    """Before its `with`, and a second `with`: misuse, which says what to do."""
+    unit = backing.write(deadline=within())
+    with pytest.raises(UsageError, match="before it was opened"):
+        unit.position()  # type: ignore[attr-defined]  # what it yields is itself
+    with unit:
+        with pytest.raises(UsageError, match="opened twice"):
+            with unit:
+                pass
+    with pytest.raises(UsageError, match="opened twice"):
+        with unit:
+            pass
+
+
 def test_tables_are_made_once_and_their_versions_kept(backing: Backing) -> None:
     """Again is nothing; another version is an error that names it."""
     backing.create_tables([NOTES_TABLE], within())
@@ -162,6 +176,8 @@ def test_the_owner_is_told(backing: Backing) -> None:
     """Region, endpoint, history and epoch, as configured or by descent."""
     owner = backing.owner(deadline=within())
     assert owner.endpoint and owner.history and owner.epoch >= 0
+    with pytest.raises(DeadlineExceeded):
+        backing.owner(deadline=within(-1.0))
 
 
 def test_records_of_the_owner(backing: Backing) -> None:

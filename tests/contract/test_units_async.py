@@ -150,6 +150,20 @@ async def test_a_deadline_that_passed_is_an_error_and_a_no(backing: AsyncBacking
     assert await value(store_rig, backing, "6") is None
 
 
+async def test_a_unit_is_opened_once_and_used_inside(backing: AsyncBacking) -> None:
+    """Before its `with`, and a second `with`: misuse, which says what to do."""
+    unit = backing.write(deadline=within())
+    with pytest.raises(UsageError, match="before it was opened"):
+        await unit.position()  # type: ignore[attr-defined]  # what it yields is itself
+    async with unit:
+        with pytest.raises(UsageError, match="opened twice"):
+            async with unit:
+                pass
+    with pytest.raises(UsageError, match="opened twice"):
+        async with unit:
+            pass
+
+
 async def test_tables_are_made_once_and_their_versions_kept(backing: AsyncBacking) -> None:
     """Again is nothing; another version is an error that names it."""
     await backing.create_tables([NOTES_TABLE], within())
@@ -161,6 +175,8 @@ async def test_the_owner_is_told(backing: AsyncBacking) -> None:
     """Region, endpoint, history and epoch, as configured or by descent."""
     owner = await backing.owner(deadline=within())
     assert owner.endpoint and owner.history and owner.epoch >= 0
+    with pytest.raises(DeadlineExceeded):
+        await backing.owner(deadline=within(-1.0))
 
 
 async def test_records_of_the_owner(backing: AsyncBacking) -> None:

@@ -14,7 +14,8 @@
 | 7  | A COMMIT without an answer is "unknown"; one that the server refused, or that was never sent, is "no" and rolled back. |
 | 8  | close, invalidate, a forgotten session: "no", when SQLAlchemy or the garbage collector gives the transaction up. |
 | 9  | One object per transaction; the next one starts anew. Nothing is kept in engines, classes or modules. |
-| 10 | An error of who hears the outcome is logged, and the next one hears it too. |
+| 10 | An error of who hears the outcome is logged, and the next one hears it too; an exit leaves after the last one heard. |
+| 11 | Not seen: one transaction ended and another begun in a single statement on the driver's own cursor, or in a procedure. |
 
 How: the transaction's own object gets a class whose COMMIT and ROLLBACK tell (its fields stay as they are). It lives as long
 as the transaction, so nothing has to be taken back, and all that subclasses of Connection do at COMMIT happens inside of it.

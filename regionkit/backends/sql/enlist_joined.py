@@ -333,11 +333,16 @@ def _forgotten(me: weakref.ref[SqlEnlisted]) -> None:
 
 
 def _tell(told: list[Callable[[Committed], object]], outcome: Committed) -> None:
+    stop: BaseException | None = None
     for hear in told:
         try:
             hear(outcome)
         except Exception:
             LOG.exception("who was to hear the outcome %r of a transaction failed", outcome)
+        except BaseException as error:  # an exit: the others hear of it first
+            stop = error
+    if stop is not None:
+        raise stop
 
 
 def _dirty(session: orm.Session) -> bool:

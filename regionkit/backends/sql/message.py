@@ -58,6 +58,8 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
             f"several statements in one message cannot be sent through {name}.",
             fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
         )
+    if any("\0" in statement.text for statement in statements):
+        raise UsageError("a statement holds a NUL.", why="its text would end there.", fix="send the value as hex.")
     adapter: Any = import_module(f"regionkit.backends.sql.message_{_ADAPTERS[name]}")
     texts = [_significant(statement.text, connection.dialect.name) for statement in statements]
     sent = [Statement(text, said.tag) for text, said in zip(texts, statements, strict=True) if text]

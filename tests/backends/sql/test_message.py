@@ -100,6 +100,13 @@ def test_a_text_of_several_statements_is_refused(rig: Rig) -> None:
         assert (sent(checkout, Statement("SELECT 4")))[0].rows == ((4,),)
 
 
+def test_a_text_with_a_nul_is_refused(rig: Rig) -> None:
+    """PostgreSQL would take it for the end, and do what stands before it."""
+    with Opened(rig.urls[0]) as checkout:
+        with pytest.raises(UsageError, match="NUL"):
+            sent(checkout, Statement("SELECT 1 \0 + 1"))
+
+
 def test_nobody_elses_text_is_several_statements(mariadb_rig: Rig) -> None:
     """The switch was for the message: a statement with another one behind it is an error before it and after."""
     if IS_ASYNC:

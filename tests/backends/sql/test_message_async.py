@@ -99,6 +99,13 @@ async def test_a_text_of_several_statements_is_refused(rig: Rig) -> None:
         assert (await sent(checkout, Statement("SELECT 4")))[0].rows == ((4,),)
 
 
+async def test_a_text_with_a_nul_is_refused(rig: Rig) -> None:
+    """PostgreSQL would take it for the end, and do what stands before it."""
+    async with AsyncOpened(rig.urls[0]) as checkout:
+        with pytest.raises(UsageError, match="NUL"):
+            await sent(checkout, Statement("SELECT 1 \0 + 1"))
+
+
 async def test_nobody_elses_text_is_several_statements(mariadb_rig: Rig) -> None:
     """The switch was for the message: a statement with another one behind it is an error before it and after."""
     if IS_ASYNC:
