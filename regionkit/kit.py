@@ -20,13 +20,14 @@ from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.facts.request import BlockMode, Kind
-from regionkit.kit_stores import Stores
+from regionkit.kit_stores import Here, Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
 from regionkit.routing.call_checks import check_kind, check_store
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout import CONCURRENCY, BookmarkLater, FanOut
+from regionkit.routing.host_answers import own_folder
 from regionkit.routing.monitor import Monitor
 from regionkit.routing.partitions import CallOptions, PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
@@ -56,10 +57,13 @@ class RegionKit:
         profile: "gentle", "balanced" or "aggressive", a mapping that overrides fields, or a Profile.
         bookmark_keys: keys that sign bookmarks, the current one first. Without keys bookmarks are unsigned: for trusted
             callers only.
+        folder: of this host and account, where the newest history of each store outlives its processes: one that starts
+            does not write to a primary that was replaced, even while the new one cannot be reached. Processes of a host
+            tell each other there what servers answered, by default in a folder under the system's temporary one.
         clock: where time is read.
 
     Raises:
-        ConfigurationError: an unknown region, a bad profile, a short key.
+        ConfigurationError: an unknown region, a bad profile, a short key, a folder that others can write to.
         MissingDriver: a store needs a driver that is not installed.
     """
 
@@ -70,6 +74,7 @@ class RegionKit:
         local: str | None = None,
         profile: str | Mapping[str, Any] | Profile = "balanced",
         bookmark_keys: Sequence[str] = (),
+        folder: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not isinstance(topology, Topology):
@@ -95,7 +100,8 @@ class RegionKit:
         self._signer = Signer(topology.namespace, bookmark_keys)
         self._topology = topology
         topology.region(self._local)
-        self._all = Stores(topology, self._local, self._profile, clock, self._hooks)
+        here = Here(self._local, self._profile, clock, self._hooks, own_folder(folder))
+        self._all = Stores(topology, here)
         self._monitor = Monitor(list(self._all.shards()))
         self._operations = Operations(self._local, self._profile, clock, self._hooks)
 
@@ -105,6 +111,7 @@ class RegionKit:
         path: str | Path,
         *,
         local: str | None = None,
+        folder: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
         environ: Mapping[str, str] | None = None,
     ) -> RegionKit:
@@ -116,9 +123,8 @@ class RegionKit:
         from regionkit.topology.loading import load_toml  # not every application has a TOML file
 
         loaded = load_toml(path, environ=environ)
-        return cls(
-            loaded.topology, local=local, profile=loaded.profile, bookmark_keys=loaded.bookmark_keys, clock=clock
-        )
+        keys = loaded.bookmark_keys
+        return cls(loaded.topology, local=local, profile=loaded.profile, bookmark_keys=keys, folder=folder, clock=clock)
 
     def __enter__(self) -> RegionKit:
         return self

@@ -19,13 +19,14 @@ from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.facts.request import BlockMode, Kind
-from regionkit.kit_stores_async import AsyncStores
+from regionkit.kit_stores_async import AsyncStores, Here
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.call_checks import check_kind, check_store
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.fanout_async import CONCURRENCY, AsyncBookmarkLater, AsyncFanOut
+from regionkit.routing.host_answers import own_folder
 from regionkit.routing.monitor_async import AsyncMonitor
 from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, not_partitioned
 from regionkit.routing.session_async import AsyncRegionSession
@@ -55,10 +56,13 @@ class AsyncRegionKit:
         profile: "gentle", "balanced" or "aggressive", a mapping that overrides fields, or a Profile.
         bookmark_keys: keys that sign bookmarks, the current one first. Without keys bookmarks are unsigned: for trusted
             callers only.
+        folder: of this host and account, where the newest history of each store outlives its processes: one that starts
+            does not write to a primary that was replaced, even while the new one cannot be reached. Processes of a host
+            tell each other there what servers answered, by default in a folder under the system's temporary one.
         clock: where time is read.
 
     Raises:
-        ConfigurationError: an unknown region, a bad profile, a short key.
+        ConfigurationError: an unknown region, a bad profile, a short key, a folder that others can write to.
         MissingDriver: a store needs a driver that is not installed.
     """
 
@@ -69,6 +73,7 @@ class AsyncRegionKit:
         local: str | None = None,
         profile: str | Mapping[str, Any] | Profile = "balanced",
         bookmark_keys: Sequence[str] = (),
+        folder: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not isinstance(topology, Topology):
@@ -94,7 +99,8 @@ class AsyncRegionKit:
         self._signer = Signer(topology.namespace, bookmark_keys)
         self._topology = topology
         topology.region(self._local)
-        self._all = AsyncStores(topology, self._local, self._profile, clock, self._hooks)
+        here = Here(self._local, self._profile, clock, self._hooks, own_folder(folder))
+        self._all = AsyncStores(topology, here)
         self._monitor = AsyncMonitor(list(self._all.shards()))
         self._operations = AsyncOperations(self._local, self._profile, clock, self._hooks)
 
@@ -104,6 +110,7 @@ class AsyncRegionKit:
         path: str | Path,
         *,
         local: str | None = None,
+        folder: str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
         environ: Mapping[str, str] | None = None,
     ) -> AsyncRegionKit:
@@ -115,9 +122,8 @@ class AsyncRegionKit:
         from regionkit.topology.loading import load_toml  # not every application has a TOML file
 
         loaded = load_toml(path, environ=environ)
-        return cls(
-            loaded.topology, local=local, profile=loaded.profile, bookmark_keys=loaded.bookmark_keys, clock=clock
-        )
+        keys = loaded.bookmark_keys
+        return cls(loaded.topology, local=local, profile=loaded.profile, bookmark_keys=keys, folder=folder, clock=clock)
 
     async def __aenter__(self) -> AsyncRegionKit:
         return self

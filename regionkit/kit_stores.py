@@ -4,22 +4,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from regionkit.backends.factory import backend_of
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
 from regionkit.routing.directory import HomeDirectory
+from regionkit.routing.host_answers import EndpointAnswers, HostAnswers, host_answers
+from regionkit.routing.kept_history import KeptHistory
 from regionkit.routing.partitions import PartitionedStore
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import StoreState
-from regionkit.topology import Directory, Profile, Shard, Store, Topology, WritePartitioning
+from regionkit.topology import Directory, Endpoint, Profile, Shard, Store, Topology, WritePartitioning
 
-__all__ = ["Stores"]
+__all__ = ["Here", "Stores"]
 
 IS_ASYNC = False
 
 _Routed = RoutedStore | PartitionedStore
+_OWN_FILES = ("sqlite", "memory")
+"""Addresses of which each process asks itself: nothing is spared there."""
+
+
+class Here(NamedTuple):
+    """Where a kit runs: its region, its times, and what it has from its host. `folder`: None where none was given."""
+
+    local: str
+    profile: Profile
+    clock: Clock
+    hooks: EventHooks
+    folder: Path | None = None
 
 
 class Stores:
@@ -32,17 +48,12 @@ class Stores:
     def __init__(
         self,
         topology: Topology,
-        local: str,
-        profile: Profile,
-        clock: Clock,
-        hooks: EventHooks,
+        here: Here,
         before: Stores | None = None,
     ) -> None:
         self._topology = topology
-        self._local = local
-        self._profile = profile
-        self._clock = clock
-        self._hooks = hooks
+        self._here = here
+        self._answers: HostAnswers | None = None
         self.by_name: dict[str, _Routed] = {}
         for store in _directories_last(topology):
             kept = None if before is None else before._kept(topology, store, self.by_name)
@@ -67,7 +78,7 @@ class Stores:
 
     def replaced(self, topology: Topology) -> Stores:
         """The stores of another topology; those that did not change are kept as they are."""
-        return Stores(topology, self._local, self._profile, self._clock, self._hooks, self)
+        return Stores(topology, self._here, self)
 
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them under its feet."""
@@ -106,21 +117,43 @@ class Stores:
         return PartitionedStore(store, routed, directory)
 
     def _shard(self, store: Store, shard: Shard) -> RoutedStore:
-        state = StoreState(
-            store, shard, self._topology.allowed_regions(store), self._local, self._profile, self._clock, self._hooks
-        )
+        local, profile, clock, hooks, folder = self._here
+        topology = self._topology
+        state = StoreState(store, shard, topology.allowed_regions(store), local, profile, clock, hooks)
         backends = []
         for endpoint in shard.endpoints:
             context = EndpointContext(
-                namespace=self._topology.namespace,
+                namespace=topology.namespace,
                 store=store,
                 endpoint=endpoint,
-                profile=self._profile,
-                clock=self._clock,
+                profile=profile,
+                clock=clock,
                 is_async=IS_ASYNC,
             )
-            backends.append(backend_of(context) if self._topology.allowed(store, endpoint) else None)
-        return RoutedStore(state, backends, self._profile, self._clock, self._hooks)
+            backends.append(backend_of(context) if topology.allowed(store, endpoint) else None)
+        made = RoutedStore(state, backends, profile, clock, hooks)
+        made.answers = self._shared(store, shard)
+        if folder is not None and not store.leaderless:
+            made.kept = KeptHistory(folder, topology.namespace, made.source)
+            state.adopt(made.kept.load())
+        return made
+
+    def _shared(self, store: Store, shard: Shard) -> EndpointAnswers | None:
+        """What the processes of this host may tell each other of the endpoints."""
+        named = [
+            None if e.url is None or e.url.startswith(_OWN_FILES) else self._asked(store, shard, e)
+            for e in shard.endpoints
+        ]
+        if not any(named):
+            return None
+        self._answers = self._answers or host_answers(self._here.folder, self._here.clock)
+        return None if self._answers is None else EndpointAnswers(self._answers, named)
+
+    def _asked(self, store: Store, shard: Shard, endpoint: Endpoint) -> str:
+        """The name of the question that is put to an endpoint."""
+        e = endpoint
+        who = (self._topology.namespace, store.name, shard.name, type(store).__name__, getattr(store, "options", ""))
+        return HostAnswers.name((*who, e.id, e.region, e.role, e.url, e.read_url, e.tls))
 
 
 def _directories_last(topology: Topology) -> list[Store]:

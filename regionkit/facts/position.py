@@ -56,14 +56,14 @@ Position = int | Gtids | Levels
 """What a bookmark asks for."""
 
 
-class GtidsReached(msgspec.Struct, frozen=True, gc=False):
+class GtidsReached(msgspec.Struct, frozen=True, gc=False, tag="gtids"):
     """How far a MariaDB server has come: last applied per domain, and last known per (domain, server)."""
 
     applied: Gtids
     known: Gtids
 
 
-class LevelsReached(msgspec.Struct, frozen=True, gc=False):
+class LevelsReached(msgspec.Struct, frozen=True, gc=False, tag="levels"):
     """How a data centre of a Cassandra cluster is read, and how the store is written.
 
     `changed`: why its replicas may lack what was acknowledged, whatever the levels; "" where they may not.

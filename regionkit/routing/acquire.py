@@ -166,6 +166,8 @@ class Acquisition:
         if looks_back and self._session.bookmark is not self._bookmark:
             request = self._request = self._own_request()  # the session wrote since the block was opened
             decision = self.decide(request)
+        if request.consistency.level is Level.BOUNDED:
+            self.store.state.needs += 1
         walk, step = steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
         waiting_since = self.now()
         while not isinstance(step, steps.Use):
@@ -202,6 +204,7 @@ class Acquisition:
                 self.store.refresh(self.deadline.remaining())
                 return steps.Asked()
             case steps.Look() | steps.Pause():
+                self.store.state.needs += 1
                 self._release()
                 return self._looked(walk, step)
             case steps.Refuse():

@@ -165,6 +165,8 @@ class AsyncAcquisition:
         if looks_back and self._session.bookmark is not self._bookmark:
             request = self._request = self._own_request()  # the session wrote since the block was opened
             decision = self.decide(request)
+        if request.consistency.level is Level.BOUNDED:
+            self.store.state.needs += 1
         walk, step = steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
         waiting_since = self.now()
         while not isinstance(step, steps.Use):
@@ -201,6 +203,7 @@ class AsyncAcquisition:
                 await self.store.refresh(self.deadline.remaining())
                 return steps.Asked()
             case steps.Look() | steps.Pause():
+                self.store.state.needs += 1
                 await self._release()
                 return await self._looked(walk, step)
             case steps.Refuse():

@@ -44,9 +44,10 @@ from regionkit.facts.consistency import Level
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks import Block
 from regionkit.routing.call_checks import check_result, check_work
+from regionkit.routing.capability_checks import servers_supporting
 from regionkit.routing.partitions import CallOptions
 from regionkit.routing.session_state import SessionState
-from regionkit.routing.store import RoutedStore, servers_supporting
+from regionkit.routing.store import RoutedStore
 from regionkit.topology.validation import is_storable
 
 __all__ = ["Execution"]

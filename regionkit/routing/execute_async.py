@@ -43,9 +43,10 @@ from regionkit.facts.consistency import Level
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks_async import AsyncBlock
 from regionkit.routing.call_checks import check_result, check_work
+from regionkit.routing.capability_checks import servers_supporting
 from regionkit.routing.partitions_async import CallOptions
 from regionkit.routing.session_state_async import AsyncSessionState
-from regionkit.routing.store_async import AsyncRoutedStore, servers_supporting
+from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology.validation import is_storable
 
 __all__ = ["AsyncExecution"]

@@ -2,11 +2,12 @@
 """The monitor: one background loop per endpoint asks where it stands; it also records promotions and sweeps markers.
 
 1. Endpoints are asked apart, so that a frozen one delays no other. One that residency refuses is never connected to.
-2. A good answer is a position sample; the next follows after `sample_every`. After a failed one the next follows after
-   `probe_every`, and only these failures count towards the breaker.
+2. A good answer is a position sample. How often it is asked for says `pace`; what a block, a wait or another process of this
+   host was answered since the last round is not asked for again. Only failures of these rounds count towards the breaker.
 3. A primary that no history row tells of gets its row where the server proves the promotion (PostgreSQL's timeline
    history); the unique parent makes one of several observers the writer. Elsewhere an operator says `kit.adopt`.
-4. A round that raises something unexpected is told to the hooks, and the loop goes on.
+4. The newest history is kept in the kit's folder, where it has one.
+5. A round that raises something unexpected is told to the hooks, and the loop goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from regionkit.core.supervisor import Supervisor
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
+from regionkit.routing.host_answers import OWN_LOOK, TURNS
+from regionkit.routing.pace import Pace, paced
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Role
 
@@ -64,18 +67,77 @@ class _Watch:
         self._random = random.Random()
         self._sweep_at = store.clock.monotonic() + SWEEP_EVERY * self._random.random()
         self._prove_at = 0.0
+        self._pace = Pace()
+        self._uses, self._needs = store.state.uses, store.state.needs
+        self._last_sent = float("inf")
+        self._looks = 0
+        self._told = OWN_LOOK
 
     def round(self) -> float | None:
-        """Ask once; seconds until the next question."""
-        if self._store.refused(self._index):  # a member of a cluster that has said where it stands
+        """Ask once, unless that is known or nobody needs it; seconds until the next round."""
+        store, state = self._store, self._store.state
+        if store.refused(self._index):  # a member of a cluster that has said where it stands
             self._backend.close()
             return None
-        observation = self._store.probe(self._index)
-        if observation is None:
-            return self._store.profile.probe_every
+        uses, needs = state.uses, state.needs
+        peace = state.at_peace(self._index)
+        if self._looks == 0:
+            used, needed = uses > self._uses, needs > self._needs
+            self._pace = paced(self._pace, store.profile, used=used, needed=needed, troubled=not peace)
+            self._uses, self._needs = uses, needs
+        if not self._pace.asks:
+            return self._pace.pause
+        if peace and self._is_known():
+            return self._pace.pause if self._pace.rests else self._until_due()
+        return self._asked(self._pace.pause, peace)
+
+    def _is_known(self) -> bool:
+        """Whether an answer came since the last round: to a block, to one who waited, or to another process of this host."""
+        store, before = self._store, self._last_sent
+        known = store.state.snapshot.endpoints[self._index].observation
+        assert known is not None
+        since = store.clock.monotonic() - self._pace.interval
+        if known.sent_at <= max(before, since) or not known.incarnation:
+            answers = store.answers
+            told = None if answers is None or self._told >= OWN_LOOK else answers.told(self._index, since)
+            if told is None:
+                return False
+            if told.sent_at > known.sent_at:
+                store.take_in(self._index, told)
+                known = told
+                self._told += 1
+        self._last_sent, self._looks = known.sent_at, 0
+        store.state.asking(self._index)
+        return True
+
+    def _until_due(self) -> float:
+        every = self._pace.pause
+        return max(every / TURNS, self._last_sent + every - self._store.clock.monotonic())
+
+    def _asked(self, every: float, peace: bool) -> float:
+        """Ask, for all processes of this host; or leave it to one that is asking."""
+        store = self._store
+        answers, claim = store.answers, None
+        if answers is not None and peace:
+            claim = answers.claim(self._index)
+            if claim is None and self._looks < TURNS and self._told < OWN_LOOK:
+                self._looks += 1
+                return every / TURNS
+        self._looks = self._told = 0
+        try:
+            observation = store.probe(self._index)
+            if observation is None:
+                return store.profile.probe_every
+            self._last_sent = observation.sent_at
+            if answers is not None:
+                answers.tell(self._index, observation)
+        finally:
+            if claim is not None:
+                claim.release()
         self._record_promotion(observation)
         self._sweep(observation)
-        return self._store.profile.sample_every
+        store.keep_history()
+        return every
 
     def failed(self, error: BaseException) -> None:
         """A round raised something unexpected."""
@@ -114,3 +176,5 @@ class _Watch:
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)
         while self._backend.sweep(deadline, MARKERS_KEPT, SWEEP_MOST) == SWEEP_MOST:
             pass
+        if self._store.answers is not None:
+            self._store.answers.sweep()

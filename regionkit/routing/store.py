@@ -15,19 +15,22 @@ from regionkit.core.concurrency import Slots, gather
 from regionkit.core.deadline import FOREVER, LONGEST_TIMEOUT
 from regionkit.core.events import EventHooks
 from regionkit.core.retry import RetryBudget, RetryPolicy
-from regionkit.errors import ConfigurationError, ResidencyViolation
+from regionkit.errors import ResidencyViolation
 from regionkit.facts.bookmark import OWNER_ONLY, Entry, source
-from regionkit.facts.consistency import Consistency, Level, OnStale
+from regionkit.facts.consistency import Consistency, OnStale
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
+from regionkit.routing.capability_checks import check_level, check_mode
 from regionkit.routing.explain import Explanation
+from regionkit.routing.host_answers import EndpointAnswers
+from regionkit.routing.kept_history import KeptHistory
 from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["PROBE_ROUND_TRIPS", "RoutedStore", "servers_supporting"]
+__all__ = ["PROBE_ROUND_TRIPS", "RoutedStore"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
@@ -41,25 +44,6 @@ AT_ONCE = 0.02
 """Seconds in which a server that is well answers, beside the distance: a busy machine hands out its CPU in such slices."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
-_SQL = ("postgresql", "mariadb", "sqlite")
-_ALL_BUT_CASSANDRA = (*_SQL, "redis", "mongodb", "memory")
-_SUPPORTING: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "core": _SQL,
-        "snapshot": (*_SQL, "memory"),
-        "transaction": ("mongodb", "memory"),
-        "markers": _ALL_BUT_CASSANDRA,
-        "bounded": _ALL_BUT_CASSANDRA,
-        "strong": (*_ALL_BUT_CASSANDRA, "cassandra"),
-    }
-)
-"""Servers by what they declare. Written down here, as a refusal cannot load every backend to look."""
-
-
-def servers_supporting(capability: str) -> str:
-    """The servers that have a mode of blocks, "markers", "bounded" or "strong", for a refusal's advice."""
-    *others, last = _SUPPORTING[capability]
-    return f"{', '.join(others)} and {last}"
 
 
 class _State:
@@ -78,8 +62,12 @@ class _State:
 class RoutedStore:
     """One store, or one shard of a partitioned one: an owner and its copies. Shared by all sessions of a kit.
 
-    `backends` holds None for an endpoint that residency refuses: never connected to.
+    `backends` holds None for an endpoint that residency refuses: never connected to. `answers`: what other processes of this
+    host were told. `kept`: where the newest history outlives the process.
     """
+
+    answers: EndpointAnswers | None = None
+    kept: KeptHistory | None = None
 
     def __init__(
         self,
@@ -147,7 +135,7 @@ class RoutedStore:
             key = (consistency, on_stale, prefer, prefer.regions(attributes))
         found = self._classes.get(key)
         if found is None:
-            self._check_level(consistency.level)
+            check_level(self.name, self.capabilities, consistency.level)
             if prefer is not None:
                 check_regions(self.name, prefer, self.state.regions)
             if len(self._classes) >= MOST_CLASSES:
@@ -165,39 +153,13 @@ class RoutedStore:
             found = self._classes[key] = RequestClass(request)
         return found
 
-    def _check_level(self, level: Level) -> None:
-        can = self.capabilities
-        if can is None:
-            return
-        if level is Level.BOUNDED and not can.bounded:
-            raise ConfigurationError(
-                f"store {self.name!r}: BOUNDED reads are not possible on {can.server}.",
-                why="nothing there tells how far a copy has come.",
-                fix=f"ask for SESSION or EVENTUAL; {servers_supporting('bounded')} have BOUNDED.",
-            )
-        if level is Level.STRONG and not can.strong:
-            raise ConfigurationError(
-                f"store {self.name!r}: STRONG reads are not possible on {can.server}.",
-                why="no endpoint there is the one that has everything.",
-                fix=f"ask for SESSION; {servers_supporting('strong')} have STRONG.",
-            )
-
     def check_mode(self, mode: BlockMode) -> None:
         """Whether a block may be asked for like this.
 
         Raises:
             ConfigurationError: the store's backend has no such block.
         """
-        can = self.capabilities
-        for name in ("core", "snapshot", "transaction"):
-            if can is not None and getattr(mode, name) and name not in can.modes:
-                there = f"{can.server} has {', '.join(f'{mode}=' for mode in sorted(can.modes)) or 'no such mode'}."
-                always = name == "transaction" and can.transactions
-                raise ConfigurationError(
-                    f"store {self.name!r}: {name}=True is not possible on {can.server}.",
-                    why="a write block there is one transaction as it is." if always else there,
-                    fix=f"leave it out; {servers_supporting(name)} have {name}=.",
-                )
+        check_mode(self.name, self.capabilities, mode)
 
     @property
     def shards(self) -> tuple[RoutedStore, ...]:
@@ -343,6 +305,12 @@ class RoutedStore:
         other_run = before.incarnation not in ("", observation.incarnation)  # "": its connections died and are gone
         if other_run or before.role is not observation.role:
             self.backend(index).evict()
+
+    def keep_history(self) -> None:
+        """Keep the newest history on disk, where there is a folder for it and a primary was seen in it."""
+        snapshot = self.state.snapshot
+        if self.kept is not None and snapshot.settled and snapshot.lineage is not None:
+            self.kept.keep(snapshot.lineage)
 
     def lost(self, index: int) -> None:
         """A connection to an endpoint died: prove everything anew."""

@@ -57,6 +57,9 @@ class StoreState:
         clock: where time is read.
         hooks: told of what changes.
         breaks: its breakers open; where there is one endpoint and nobody who probes it, they must not.
+
+    Attributes:
+        needs: how often positions were needed: by a bounded read, or by one that waits for a copy. An unlocked count.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class StoreState:
         self.renew()
         count = len(shard.endpoints)
         self.loads = [0] * count
+        self.needs = 0
         self._calls = [0] * count
         self._starts = [1.0 - self._random.random() for _ in range(count)]
         self._calls_before = {
@@ -176,6 +180,20 @@ class StoreState:
             if not reaches(e.observation.reached, position):
                 observation = msgspec.structs.replace(e.observation, reached=extended(e.observation.reached, position))
                 self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, observation=observation))
+
+    @property
+    def uses(self) -> int:
+        """Blocks that began so far."""
+        return sum(self._calls)
+
+    def at_peace(self, index: int) -> bool:
+        """Whether nothing has to be found out of an endpoint in a hurry: it is well, and it is known who owns the store."""
+        snapshot = self.snapshot
+        e = snapshot.endpoints[index]
+        owned = snapshot.leaderless or snapshot.owner >= 0
+        well = e.observation is not None and not (e.trouble or e.barred or snapshot.unrecorded)
+        breakers = (self._breakers[index, use] for use in Kind)
+        return owned and well and all(breaker.admits and not breaker.errors for breaker in breakers)
 
     def began(self, index: int) -> None:
         """A block began on an endpoint. Unlocked counts: they choose among equals and weigh failures, no more."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from regionkit import AsyncRegionKit, Residency, Topology
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from regionkit import BOUNDED, AsyncRegionKit, Residency, Topology
 from regionkit.core.events import Event
 from regionkit.routing.events import MonitorFailed
+from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
 from regionkit.routing.monitor_async import MARKERS_KEPT, SWEEP_EVERY, AsyncMonitor, _Watch
+from regionkit.routing.pace import LATELY, REST
 from regionkit.topology import MemoryStore
 
 from .near_async import FAR, NEAR, OWNER, AsyncNear
@@ -17,16 +25,106 @@ def watch(near: AsyncNear, region: str) -> _Watch:
     return _Watch(near.store, index, near.store.backend(index))
 
 
-async def test_a_good_answer_is_followed_soon_and_a_failed_one_by_the_probes_of_the_breaker() -> None:
-    """`sample_every` and `probe_every`; only the failures count against the endpoint."""
+async def test_who_needs_positions_gets_samples_and_a_failed_question_is_asked_again_later() -> None:
+    """`probe_every`, `sample_every` while a bounded read or a wait asks for it; only failures count against the endpoint."""
     async with AsyncNear(trip_probes=2) as near:
-        job = watch(near, NEAR)
-        assert await job.round() == near.store.profile.sample_every
+        profile, job = near.store.profile, watch(near, NEAR)
+        assert await job.round() == profile.probe_every
+        async with near.kit.session() as s, s.read("orders", consistency=BOUNDED(60.0)) as db:
+            db.get("a")
+        assert await job.round() == profile.sample_every
         await near.regions.kill(NEAR)
         for _ in range(2):
-            assert await job.round() == near.store.profile.probe_every
+            assert await job.round() == profile.probe_every
         assert near.store.state.snapshot.endpoints[near.index(NEAR)].read_open
         assert not near.store.state.snapshot.endpoints[near.index(FAR)].read_open
+
+
+def questions(near: AsyncNear, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Indexes of the endpoints that are asked from now on."""
+    asked: list[int] = []
+    probe = near.store.probe
+
+    async def counted(index: int, *args: Any) -> Any:
+        asked.append(index)
+        return await probe(index, *args)
+
+    monkeypatch.setattr(near.store, "probe", counted)
+    return asked
+
+
+async def test_a_process_that_rests_asks_less_than_once_in_five_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a block is opened: then the next round asks."""
+    async with AsyncNear() as near:
+        asked, job = questions(near, monkeypatch), watch(near, NEAR)
+        for _ in range(int(LATELY) + 1):
+            assert await job.round() == near.store.profile.probe_every
+        asked.clear()
+        for _ in range(5 * REST):
+            assert await job.round() == near.store.profile.probe_every
+        assert len(asked) == 5
+        async with near.kit.session() as s, s.read("orders") as db:
+            db.get("a")
+        await job.round()
+        assert len(asked) == 6
+
+
+async def test_what_a_call_was_answered_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer is this round's; the next question follows an interval after it."""
+    async with AsyncNear() as near:
+        asked, job = questions(near, monkeypatch), watch(near, NEAR)
+        await job.round()
+        near.clock.advance(0.7)
+        await near.store.probe(job._index)  # somebody waited for it
+        near.clock.advance(0.3)
+        asked.clear()
+        assert await job.round() == pytest.approx(0.7) and asked == []
+        near.clock.advance(0.7)
+        assert await job.round() == near.store.profile.probe_every and asked == [job._index]
+
+
+async def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What another one was told counts; who finds it asking waits a little, and asks after an interval whatever happens."""
+    async with AsyncNear() as near:
+        index, profile = near.index(NEAR), near.store.profile
+        shared = HostAnswers(tmp_path, near.clock)
+        near.store.answers = EndpointAnswers(shared, ["a", "b", "c"])
+        asked, job = questions(near, monkeypatch), watch(near, NEAR)
+        await job.round()
+        assert asked == [index]  # at first each asks itself
+        near.clock.advance(1.0)
+        said = await near.store.backend(index).probe(1.0, 1.0)
+        with monkeypatch.context() as patched:
+            patched.setattr("os.getpid", lambda: -1)
+            shared.tell(["a", "b", "c"][index], said)
+        near.clock.advance(0.4)
+        assert await job.round() == pytest.approx(0.6) and asked == [index]
+        assert near.store.state.snapshot.endpoints[index].observation == said
+        near.clock.advance(1.0)
+        claim = near.store.answers.claim(index)
+        assert claim is not None
+        for _ in range(TURNS):
+            assert await job.round() == profile.probe_every / TURNS and asked == [index]
+        assert await job.round() == profile.probe_every and asked == [index, index]
+        claim.release()
+
+
+async def test_in_trouble_each_process_asks_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That another process reaches a server says nothing of this one's way there."""
+    async with AsyncNear() as near:
+        index = near.index(NEAR)
+        shared = HostAnswers(tmp_path, near.clock)
+        near.store.answers = EndpointAnswers(shared, ["a", "b", "c"])
+        job = watch(near, NEAR)
+        said = await near.store.backend(index).probe(1.0, 1.0)
+        await near.regions.kill(NEAR)
+        await job.round()
+        asked = questions(near, monkeypatch)
+        with monkeypatch.context() as patched:
+            patched.setattr("os.getpid", lambda: -1)
+            shared.tell(["a", "b", "c"][index], replace(said, sent_at=near.clock.monotonic()))
+        await job.round()
+        assert asked == [index] and near.store.state.snapshot.endpoints[index].trouble
 
 
 async def test_a_round_takes_in_what_the_endpoint_says() -> None:

@@ -1,0 +1,72 @@
+"""Whether a store's backend has the level or the kind of block that a call asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from regionkit.contract.capabilities import Capabilities
+from regionkit.errors import ConfigurationError
+from regionkit.facts.consistency import Level
+from regionkit.facts.request import BlockMode
+
+__all__ = ["check_level", "check_mode", "servers_supporting"]
+
+_SQL = ("postgresql", "mariadb", "sqlite")
+_ALL_BUT_CASSANDRA = (*_SQL, "redis", "mongodb", "memory")
+_SUPPORTING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "core": _SQL,
+        "snapshot": (*_SQL, "memory"),
+        "transaction": ("mongodb", "memory"),
+        "markers": _ALL_BUT_CASSANDRA,
+        "bounded": _ALL_BUT_CASSANDRA,
+        "strong": (*_ALL_BUT_CASSANDRA, "cassandra"),
+    }
+)
+"""Servers by what they declare. Written down here, as a refusal cannot load every backend to look."""
+
+
+def servers_supporting(capability: str) -> str:
+    """The servers that have a mode of blocks, "markers", "bounded" or "strong", for a refusal's advice."""
+    *others, last = _SUPPORTING[capability]
+    return f"{', '.join(others)} and {last}"
+
+
+def check_level(store: str, can: Capabilities | None, level: Level) -> None:
+    """Whether a read may ask for this level.
+
+    Raises:
+        ConfigurationError: the store's backend does not have it.
+    """
+    if can is None:
+        return
+    if level is Level.BOUNDED and not can.bounded:
+        raise ConfigurationError(
+            f"store {store!r}: BOUNDED reads are not possible on {can.server}.",
+            why="nothing there tells how far a copy has come.",
+            fix=f"ask for SESSION or EVENTUAL; {servers_supporting('bounded')} have BOUNDED.",
+        )
+    if level is Level.STRONG and not can.strong:
+        raise ConfigurationError(
+            f"store {store!r}: STRONG reads are not possible on {can.server}.",
+            why="no endpoint there is the one that has everything.",
+            fix=f"ask for SESSION; {servers_supporting('strong')} have STRONG.",
+        )
+
+
+def check_mode(store: str, can: Capabilities | None, mode: BlockMode) -> None:
+    """Whether a block may be asked for like this.
+
+    Raises:
+        ConfigurationError: the store's backend has no such block.
+    """
+    for name in ("core", "snapshot", "transaction"):
+        if can is not None and getattr(mode, name) and name not in can.modes:
+            there = f"{can.server} has {', '.join(f'{mode}=' for mode in sorted(can.modes)) or 'no such mode'}."
+            always = name == "transaction" and can.transactions
+            raise ConfigurationError(
+                f"store {store!r}: {name}=True is not possible on {can.server}.",
+                why="a write block there is one transaction as it is." if always else there,
+                fix=f"leave it out; {servers_supporting(name)} have {name}=.",
+            )

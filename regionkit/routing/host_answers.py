@@ -1,0 +1,220 @@
+"""What the processes of one host tell each other: the answers of servers, so that one of them asks for all.
+
+1. A file for each endpoint, in a folder that belongs to this account alone; without such a folder everybody asks. The name is a
+   digest of all that an answer depends on, the address and its account included: only processes that would ask the same share.
+2. An answer is taken while it is younger than the interval in which the reader would ask. Its instants are of the host's one
+   monotonic clock; one of another boot, or of a clock that is apart, is not read.
+3. Who asks holds the file's lock, which ends with its process. Who finds it held looks again a little later, and after
+   `TURNS` such looks asks itself: a process that hangs in its question delays nobody by more than one interval.
+4. Only answers are told. That a server gave none is each process's own experience, as are connections: each asks by itself
+   at first, in trouble, and once in `OWN_LOOK` rounds.
+5. An answer that this process told is not read by it: its kits ask apart, as kits of different hosts would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.errors import ConfigurationError
+from regionkit.facts.observation import Observation
+from regionkit.topology.validation import shown
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: everybody asks there
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["OWN_LOOK", "TURNS", "Claim", "EndpointAnswers", "HostAnswers", "host_answers", "own_folder"]
+
+LOG = logging.getLogger("regionkit.host")
+TURNS = 8
+"""Looks at an answer that another process has asked for, within one interval."""
+OWN_LOOK = 120
+"""Rounds after which a process asks although others tell: its own way to the server, and its connection, stay known."""
+LARGEST = 65_536
+"""Bytes of an answer that is told; a history that fills more is each process's own to read."""
+CLOCKS_APART = 1.0
+"""Seconds by which wall and monotonic clock may have moved against each other since an answer was told."""
+FORMAT = 1
+"""Of what is written; another one has other names."""
+KEPT = 86_400.0
+"""Seconds after which a file that nobody writes is taken away."""
+
+
+class _Told(msgspec.Struct, array_like=True):
+    process: int
+    offset: float
+    observation: Observation
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(_Told)
+
+
+class Claim:
+    """Who holds it asks for all. `release` may be called twice."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def release(self) -> None:
+        """Let others ask; also in a child that was forked meanwhile, which has a copy of the file."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
+
+
+class HostAnswers:
+    """The answers that one host's processes share. Safe to share between threads; small files, no waits."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+
+    @staticmethod
+    def name(parts: Sequence[object]) -> str:
+        """The name of what is asked: of all that its answer depends on."""
+        return hashlib.sha256("\0".join(map(str, (FORMAT, *parts))).encode()).hexdigest()[:32]
+
+    def told(self, name: str, since: float) -> Observation | None:
+        """What another process was answered to a question that left after the instant `since`; None."""
+        try:
+            said = (self._folder / name).read_bytes()
+            told = _DECODER.decode(said)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        sent_at = told.observation.sent_at
+        if told.process == os.getpid() or abs(told.offset - self._offset()) > CLOCKS_APART:
+            return None
+        return told.observation if since < sent_at <= self._clock.monotonic() else None
+
+    def tell(self, name: str, observation: Observation) -> None:
+        """Let others read an answer."""
+        said = _ENCODER.encode(_Told(os.getpid(), self._offset(), observation))
+        if len(said) > LARGEST:
+            return
+        made = self._folder / f"{name}.{os.getpid()}"
+        with contextlib.suppress(OSError):  # a full disk, a folder taken away: then everybody asks
+            made.write_bytes(said)
+            made.replace(self._folder / name)
+
+    def claim(self, name: str) -> Claim | None:
+        """The right to ask for all; None while another process has it. Where there are no locks everybody has it."""
+        try:
+            file = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return Claim(-1)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return None
+        except OSError:
+            os.close(file)
+            return Claim(-1)
+        return Claim(file)
+
+    def sweep(self) -> None:
+        """Take away what nobody has written for a day."""
+        before = self._clock.wall() - KEPT
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    def _offset(self) -> float:
+        return self._clock.wall() - self._clock.monotonic()
+
+
+class EndpointAnswers:
+    """Those of one store's endpoints, by their index; `names` has None for one of which nothing is shared."""
+
+    def __init__(self, answers: HostAnswers, names: Sequence[str | None]) -> None:
+        self._answers = answers
+        self._names = names
+
+    def told(self, index: int, since: float) -> Observation | None:
+        """What another process was answered to a question that left after `since`; None."""
+        name = self._names[index]
+        return None if name is None else self._answers.told(name, since)
+
+    def tell(self, index: int, observation: Observation) -> None:
+        """Let others read an answer."""
+        name = self._names[index]
+        if name is not None:
+            self._answers.tell(name, observation)
+
+    def sweep(self) -> None:
+        """Take away what nobody has written for a day."""
+        self._answers.sweep()
+
+    def claim(self, index: int) -> Claim | None:
+        """The right to ask for all; None while another process has it."""
+        name = self._names[index]
+        return Claim(-1) if name is None else self._answers.claim(name)
+
+
+def host_answers(folder: Path | None, clock: Clock) -> HostAnswers | None:
+    """Those of a folder, by default one of the account's own under the system's temporary folder; None where none can be had.
+
+    A clock of the application's is not the host's: what it says means nothing to others.
+    """
+    if fcntl is None or clock is not SYSTEM_CLOCK:
+        return None
+    if folder is None:
+        import tempfile  # it is slow to load, and not every kit has something to share
+
+        folder = Path(tempfile.gettempdir()) / f"regionkit-{os.getuid()}"
+        if trouble := _made_own(folder):
+            LOG.info("answers of servers are not shared with other processes: %s", trouble)
+            return None
+    return HostAnswers(folder, clock)
+
+
+def own_folder(given: object) -> Path | None:
+    """A folder that an application gave, made where it is not there; None for none.
+
+    Raises:
+        ConfigurationError: it is no path, cannot be made, or is not this account's alone.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, str | Path) or not str(given):
+        raise ConfigurationError(
+            f"folder={shown(given)} is no path.", fix="give the path of a folder, or leave it out."
+        )
+    folder = Path(given).expanduser().absolute()
+    if trouble := _made_own(folder):
+        raise ConfigurationError(
+            f"folder: {trouble}.",
+            why="what processes read there they believe.",
+            fix="give a folder that belongs to the account of the processes, and make it theirs alone: chmod 700.",
+        )
+    return folder
+
+
+def _made_own(folder: Path) -> str:
+    """Make it; why it cannot serve, "" where it can."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        return str(error)
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{folder} is no folder"
+    if fcntl is not None and (found.st_uid != os.getuid() or found.st_mode & 0o022):
+        return f"{folder} can be written by other accounts"
+    return ""
