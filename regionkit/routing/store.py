@@ -248,14 +248,15 @@ class RoutedStore:
         backend = self.backend(index)
         if within <= 0.0 or self.refused(index):
             return None
-        budget = self._probing(index)
+        budget, left_at = self._probing(index), self.clock.monotonic()
         self.state.asking(index)
         try:
             observation = backend.probe(min(budget, within), min(self.connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
             if failure is Failure.APPLICATION:
-                self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
+                reason = getattr(error, "what", type(error).__name__)
+                self.state.probed(index, ok=False, reason=f"probe: {reason}", left_at=left_at)
                 raise
             if failure is Failure.DEADLINE and within < budget:
                 return None  # who asked had no patience: that says nothing of the server
@@ -264,11 +265,12 @@ class RoutedStore:
             else:
                 self._state.patience.pop(index, None)  # it was reached, or nothing is there
             self.lost(index)
-            self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
+            reason = getattr(error, "cause", "") or failure.value
+            self.state.probed(index, ok=False, reason=f"probe: {reason}", left_at=left_at)
             return None
         self._state.patience.pop(index, None)
         self.take_in(index, observation)
-        self.state.probed(index, ok=True)
+        self.state.probed(index, ok=True, left_at=left_at)
         return observation
 
     @property

@@ -83,6 +83,7 @@ class StoreState:
         self._hooks = hooks
         self._random = random.Random()
         self._ring = Ring()
+        self._owner_run, self._doubted_at = "", NEVER
         self.renew()
         count = len(shard.endpoints)
         self.loads = [0] * count
@@ -118,6 +119,7 @@ class StoreState:
         """A new lock: after a fork another thread of the parent may have held the old one. Nobody was asked by this process."""
         self._lock = threading.Lock()
         self._asked_at = [NEVER] * len(self.shard.endpoints)
+        self._left_at = [NEVER] * len(self.shard.endpoints)
 
     def decide(self, request: Request) -> Decision:
         """Decide on what is known now."""
@@ -148,6 +150,12 @@ class StoreState:
             if fits and observation.reached is not None:
                 self._ring.add(e.id, history, Sample(observation.sent_at, as_position(observation.reached)))
             self.snapshot = after
+            if index == before.owner and observation.incarnation and after is not before:
+                if self._owner_run not in ("", observation.incarnation):
+                    self._doubted_at = observation.sent_at
+                self._owner_run = observation.incarnation
+            elif after.owner != before.owner:
+                self._owner_run = ""
         self._tell_changes(index, before.endpoints[index], after.endpoints[index])
 
     def adopt(self, lineage: Lineage | None) -> None:
@@ -244,13 +252,17 @@ class StoreState:
     def met(self, but: int) -> bool:
         """Whether every endpoint that may be asked, but one, has answered this process or failed, and is asked still.
 
-        A process that slept, or whose monitor could not run, has met nobody since.
+        A process that slept, or whose monitor could not run, has met nobody since. Nor has one whose owner is another run of its
+        server: while it was away, another one may have been made primary.
         """
         if not self._breaks or self.store.leaderless:
             return True
         since = self._clock.monotonic() - MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout)
-        endpoints = self.snapshot.endpoints
-        return all(at >= since or i == but or not endpoints[i].allowed for i, at in enumerate(self._asked_at))
+        endpoints, doubted_at = self.snapshot.endpoints, self._doubted_at
+        return all(
+            (at >= since and left_at >= doubted_at) or i == but or not endpoints[i].allowed
+            for i, (at, left_at) in enumerate(zip(self._asked_at, self._left_at, strict=True))
+        )
 
     def asking(self, index: int) -> None:
         """A probe leaves: the monitor runs. It says nothing of an endpoint that was not asked for long."""
@@ -258,9 +270,10 @@ class StoreState:
         if now - self._asked_at[index] <= MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout):
             self._asked_at[index] = now
 
-    def probed(self, index: int, ok: bool, reason: str = "") -> None:
-        """A probe came back, or did not. It speaks for both uses."""
+    def probed(self, index: int, ok: bool, reason: str = "", *, left_at: float) -> None:
+        """A probe that left at the instant `left_at` came back, or did not. It speaks for both uses."""
         now = self._asked_at[index] = self._clock.monotonic()
+        self._left_at[index] = left_at
         events = []
         with self._lock:
             e = self.snapshot.endpoints[index]

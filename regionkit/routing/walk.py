@@ -18,6 +18,7 @@
 |            | any other                                                   | arrive |
 | `Taken`    | positions are part of the request now: decide anew          | arrive |
 | arrive     | use this endpoint                                           | `Use` |
+|            | a write or STRONG, and it is another run of the owner (once)| `Refresh`: it may have been replaced |
 |            | wait, another endpoint, or none                             | as `Begun` |
 | `Asked`    | of a `Look`: decided otherwise, or time is over             | as `Begun` |
 |            | not proved yet                                              | `Pause`, then `Look` |
@@ -27,7 +28,7 @@
 2. All steps but `TakeIn`, `Ask`, `TakePositions` and `Use` let go of the connection in hand: who waits holds none. Those who wait
    for one endpoint share each answer to a question that began late enough for them.
 3. A process that has just started, woken up or been forked knows nothing: before it writes or reads STRONG, every other allowed
-   endpoint has answered, or failed a question, since then.
+   endpoint has answered, or failed a question, since then; and since the owner's server began anew.
 4. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
 """
 
@@ -258,7 +259,7 @@ def _go(walk: Walk, known: Known) -> tuple[Walk, Step]:
     if decision.outcome is Outcome.WAIT:
         return _wait(walk, known)
     if decision.outcome is not Outcome.REFUSE:
-        if not walk.refreshed and _means_the_owner(walk.request) and not known.met(decision.index):
+        if _has_to_meet(walk, known):
             return replace(walk, refreshing=True), _REFRESH
         return replace(walk, held=decision.index), Connect(decision.index)
     if walk.refreshed or not _worth_asking_anew(decision):
@@ -266,6 +267,11 @@ def _go(walk: Walk, known: Known) -> tuple[Walk, Step]:
             return walk, GiveUp(walk.lost)  # that is why others were looked at
         return walk, _REFUSE
     return replace(walk, refreshing=True), _REFRESH
+
+
+def _has_to_meet(walk: Walk, known: Known) -> bool:
+    """Whether the others have to say first that they have not replaced the owner."""
+    return not walk.refreshed and _means_the_owner(walk.request) and not known.met(walk.decision.index)
 
 
 def _means_the_owner(request: Request) -> bool:
@@ -322,6 +328,8 @@ def _rests_on_old(decision: Decision, snapshot: Snapshot, index: int) -> bool:
 def _arrive(walk: Walk, known: Known) -> tuple[Walk, Step]:
     decision = walk.decision
     if walk.connected and decision.index == walk.held and decision.outcome is Outcome.USE:
+        if _has_to_meet(walk, known):  # the connection told of another run of the owner
+            return replace(walk, connected=False, refreshing=True), _REFRESH
         return walk, _USE
     return _go(walk, known)
 

@@ -21,7 +21,7 @@ PATIENCE = 30.0
 
 @pytest.fixture(scope="module")
 def replaced(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """us was replaced by eu, which took a write; then us came back."""
+    """us was replaced by eu, which took a write; then us came back. With a kit that saw nothing of it."""
     from regionkit.testing import servers
 
     with servers.postgresql(replicas=1) as pg:
@@ -31,11 +31,15 @@ def replaced(request: pytest.FixtureRequest) -> Iterator[Any]:
             with kit.session() as s, s.write("orders") as db:
                 db.execute(text("CREATE TABLE t (id serial PRIMARY KEY, who text)"))
             pg.wait_for_replicas()
-            us.kill()
-            eu.promote()
-            until(kit, "eu")
-            us.start()
-        yield us, eu
+            with kit_of(us.url, eu.url) as busy:
+                until(busy, "us")
+                busy._monitor.stop()  # as if it had looked a moment ago
+                us.kill()
+                eu.promote()
+                until(kit, "eu")
+                us.start()
+                kit.close()
+                yield us, eu, busy
 
 
 pytestmark = pytest.mark.postgresql
@@ -71,10 +75,21 @@ def rows(url: str) -> int:
     return int(found[0])
 
 
+def test_a_process_that_worked_meanwhile_does_not_write_to_it(replaced: Any) -> None:
+    """It knows the owner, whose server began anew: the others are asked before its next write."""
+    us, _, busy = replaced
+    before = rows(us.url)
+    store: Any = busy._store("orders")
+    now = store.clock.monotonic()
+    store.state._asked_at = [now for _ in store.state._asked_at]  # its monitor did run, and saw nothing yet
+    until(busy, "eu")
+    assert rows(us.url) == before
+
+
 @pytest.mark.parametrize("rtt", [0.02, 0.2])
 def test_a_process_that_starts_does_not_write_to_it(replaced: Any, rtt: float) -> None:
     """Its first write and its first STRONG read wait until the far one has answered."""
-    us, eu = replaced
+    us, eu, _ = replaced
     before = rows(us.url)
     with FaultProxy(eu.url) as far:
         far.latency(rtt / 2)
@@ -90,7 +105,7 @@ def test_a_process_that_starts_does_not_write_to_it(replaced: Any, rtt: float) -
 
 def test_a_far_endpoint_that_is_dead_holds_a_write_up_once(replaced: Any) -> None:
     """It failed to answer: that is all that can be known. Nobody waits for it again."""
-    us, eu = replaced
+    us, eu, _ = replaced
     with FaultProxy(us.url) as dead, kit_of(dead.url, eu.url) as kit:
         dead.freeze()
         until(kit, "eu")
@@ -103,7 +118,7 @@ def test_a_far_endpoint_that_is_dead_holds_a_write_up_once(replaced: Any) -> Non
 @pytest.mark.parametrize("how", ["fork", "pause"])
 def test_a_process_that_knew_nothing_for_long_asks_anew(replaced: Any, how: str) -> None:
     """A child has its parent's knowledge, and a process that slept its own: both are old."""
-    us, eu = replaced
+    us, eu, _ = replaced
     with kit_of(us.url, eu.url) as kit:
         until(kit, "eu")
         store: Any = kit._store("orders")

@@ -91,7 +91,7 @@ def test_the_memo_never_differs_from_a_new_decision() -> None:
         elif step == 1:
             store.failed(i, random.choice(list(Kind)), "broken", since=LATER, silent=False)
         elif step == 2:
-            store.probed(i, random.random() < 0.8, "no answer")
+            store.probed(i, random.random() < 0.8, "no answer", left_at=clock.monotonic())
         else:
             clock.advance(random.choice([0.01, 0.3, 2.0, 70.0]))
         for shared in classes:
@@ -202,15 +202,39 @@ def test_breakers_follow_probes_and_open_endpoints_are_not_used() -> None:
     shared = RequestClass(Request(consistency=EVENTUAL))
     assert store.route(shared).index == 1
     for _ in range(2):
-        store.probed(1, False, "no answer")
+        store.probed(1, False, "no answer", left_at=clock.monotonic())
     assert store.route(shared).index != 1
     assert "no answer" in store.snapshot.endpoints[1].read_open and store.snapshot.endpoints[1].write_open
     clock.advance(6.0)
-    store.probed(1, True)
+    store.probed(1, True, left_at=clock.monotonic())
     assert store.snapshot.endpoints[1].held_until == clock.monotonic() + 60.0
     assert store.route(shared).index != 1
     clock.advance(60.0)
     assert store.route(shared).index == 1
+
+
+def test_another_run_of_the_owner_means_that_nobody_was_met_since() -> None:
+    """While it was away another one may have been made primary: each has to answer a question that left since then."""
+    store, clock = ready()
+    store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic()))
+    for i in (1, 2):
+        store.probed(i, True, left_at=clock.monotonic())
+    assert store.met(0)
+    store.forget(0)  # a connection died: that alone says nothing
+    clock.advance(0.1)
+    store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic()))
+    assert store.met(0)
+    clock.advance(0.1)
+    before = clock.monotonic()
+    clock.advance(0.1)
+    store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic(), run="run 2"))
+    assert not store.met(0)
+    store.asking(1)
+    store.probed(1, True, left_at=before)  # an answer to an older question
+    store.probed(2, False, "silent", left_at=clock.monotonic())
+    assert not store.met(0)
+    store.probed(1, True, left_at=clock.monotonic())
+    assert store.met(0)
 
 
 def test_events_come_outside_of_the_lock() -> None:
@@ -229,7 +253,7 @@ def test_events_come_outside_of_the_lock() -> None:
     store.observe(0, told(REPLICA, H1, 50, at=clock.monotonic()))
     store.observe(0, told(REPLICA, H12, 150, at=clock.monotonic(), run="run 2"))
     for _ in range(2):
-        store.probed(0, False, "gone")
+        store.probed(0, False, "gone", left_at=clock.monotonic())
     assert [type(event) for event in heard] == [RoleChanged, RoleChanged, BreakerChanged, BreakerChanged]
     assert isinstance(heard[1], RoleChanged) and "h2" in heard[1].role and "h1" in heard[1].was
 
@@ -246,7 +270,7 @@ def test_threads() -> None:
             for n in range(300):
                 i = random.randrange(3)
                 store.observe(i, told(PRIMARY if i == 0 else REPLICA, H1, n, at=2000.0 + n))
-                store.probed(i, True)
+                store.probed(i, True, left_at=2000.0 + n)
                 store.failed(i, Kind.READ, "x", since=LATER, silent=False)
                 store.succeeded(i, Kind.READ)
                 assert store.route(shared).snapshot.store == "orders"
