@@ -24,8 +24,7 @@ CAPABILITIES = Capabilities(
         "tables need read_repair = 'BLOCKING', Cassandra's default, for reads that do not go backwards",
         "write partitioning by conditional statements at SERIAL only: every data centre has a part in each write",
         "the keyspace's replication decides which data centres hold copies; requests go to the endpoint's own only",
-        "a changed replication is noticed by the next sample: until then, probe_every as a rule and longer at rest or while probes "
-        "fail, "
-        "SESSION goes by the old one",
+        "a changed replication is noticed by the next sample: until then, probe_every as a rule and longer at rest or "
+        "while probes fail, SESSION goes by the old one",
     ),
 )
