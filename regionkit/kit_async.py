@@ -295,7 +295,10 @@ class AsyncRegionKit:
             if isinstance(store, AsyncPartitionedStore)
             for partition, keys in store.hot.items()
         }
-        return status_of([shard.state for shard in self._all.shards()], self._local, self._clock.monotonic(), hot)
+        states = [shard.state for shard in self._all.shards()]
+        for state in states:
+            state.looks += 1  # who looks wants to see what is so now: at rest little is asked
+        return status_of(states, self._local, self._clock.monotonic(), hot)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""

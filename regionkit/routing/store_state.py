@@ -59,7 +59,8 @@ class StoreState:
         breaks: its breakers open; where there is one endpoint and nobody who probes it, they must not.
 
     Attributes:
-        needs: how often positions were needed: by a bounded read, or by one that waits for a copy. An unlocked count.
+        needs: how often positions were needed: by a bounded read, or by one that waits for a copy. An unlocked count, as is
+        looks: how often somebody looked at the status.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class StoreState:
         self.renew()
         count = len(shard.endpoints)
         self.loads = [0] * count
-        self.needs = 0
+        self.needs = self.looks = 0
         self._calls = [0] * count
         self._starts = [1.0 - self._random.random() for _ in range(count)]
         self._calls_before = {
@@ -191,8 +192,8 @@ class StoreState:
 
     @property
     def uses(self) -> int:
-        """Blocks that began so far."""
-        return sum(self._calls)
+        """Blocks that began so far, and looks at the status."""
+        return sum(self._calls) + self.looks
 
     def at_peace(self, index: int) -> bool:
         """Whether nothing has to be found out of an endpoint in a hurry: it is well, and it is known who owns the store."""

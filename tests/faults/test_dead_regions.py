@@ -63,7 +63,7 @@ def kit_of(servers: Any, **profile: Any) -> Iterator[RegionKit]:
         kit.create_tables()
         with kit.session() as s:
             s.execute_write("orders", lambda db: db.add(Order(id=1, item="tea")))
-        wait_until(lambda: all(e.lag is not None and e.lag < 0.5 for e in kit.status().endpoints))
+        wait_until(lambda: all(e.lag is not None and e.lag < 2.0 for e in kit.status().endpoints))
         wait_until(lambda: eventual(kit)[1] == HERE)
         yield kit
 

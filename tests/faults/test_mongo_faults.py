@@ -54,7 +54,7 @@ def kit_of(url: str) -> Iterator[RegionKit]:
         kit.create_tables()
         with kit.session() as s, s.write("orders", timeout=20) as db:
             db.things.replace_one({"_id": 1}, {"n": 0}, upsert=True)
-        wait_until(lambda: all(e.lag is not None and e.lag < 0.5 for e in kit.status().endpoints), 20)
+        wait_until(lambda: all(e.lag is not None and e.lag < 2.0 for e in kit.status().endpoints), 20)
         wait_until(lambda: eventual(kit)[1] == HERE, 20)
         yield kit
 
