@@ -17,6 +17,7 @@ JOBS = (
     "cassandra_reads",
     "checking",
     "decision",
+    "distance",
     "local_read",
     "mongo_reads",
     "memory",

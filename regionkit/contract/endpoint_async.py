@@ -75,6 +75,13 @@ class AsyncEndpointBackend(Protocol):
         """Ask the server where it stands, on the monitor's own connection; making one may take `connecting` seconds."""
         ...
 
+    async def keep_warm(self, timeout: float) -> None:
+        """Have one idle connection for reads, before it is needed; make it within `timeout` seconds where there is none.
+
+        Nothing where the driver keeps some itself. It may raise what `check_out` raises.
+        """
+        ...
+
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         ...

@@ -6,18 +6,21 @@
    host was answered since the last round is not asked for again. Only failures of these rounds count towards the breaker.
 3. A primary that no history row tells of gets its row where the server proves the promotion (PostgreSQL's timeline
    history); the unique parent makes one of several observers the writer. Elsewhere an operator says `kit.adopt`.
-4. The newest history is kept in the kit's folder, where it has one.
-5. A round that raises something unexpected is told to the hooks, and the loop goes on.
+4. Each endpoint that is well has one connection ready for a read, unless the process rests.
+5. The newest history is kept in the kit's folder, where it has one.
+6. A round that raises something unexpected is told to the hooks, and the loop goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 from regionkit.contract.endpoint import EndpointBackend
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
 from regionkit.core.supervisor import Supervisor
+from regionkit.errors import RegionKitError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
@@ -88,8 +91,11 @@ class _Watch:
         if not self._pace.asks:
             return self._pace.pause
         if peace and self._is_known():
-            return self._pace.pause if self._pace.rests else self._until_due()
-        return self._asked(self._pace.pause, peace)
+            seconds = self._pace.pause if self._pace.rests else self._until_due()
+        else:
+            seconds = self._asked(self._pace.pause, peace)
+        self._keep_warm()
+        return seconds
 
     def _is_known(self) -> bool:
         """Whether an answer came since the last round: to a block, to one who waited, or to another process of this host."""
@@ -138,6 +144,12 @@ class _Watch:
         self._sweep(observation)
         store.keep_history()
         return every
+
+    def _keep_warm(self) -> None:
+        """A far connection takes many round trips: the first read that comes here, as another copy died, does not wait for it."""
+        if not self._pace.rests and self._store.state.at_peace(self._index):
+            with contextlib.suppress(RegionKitError):  # the next probe says what is wrong
+                self._backend.keep_warm(self._store.connecting(self._index))
 
     def failed(self, error: BaseException) -> None:
         """A round raised something unexpected."""

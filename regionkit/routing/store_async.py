@@ -33,8 +33,8 @@ __all__ = ["PROBE_ROUND_TRIPS", "AsyncRoutedStore"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
-UNKNOWN_DISTANCE = 6.0
-"""Time-outs that a first connection gets, where the distance is not known yet: 3 s of "balanced" are 12 round trips of 250 ms."""
+UNKNOWN_DISTANCE = 9.0
+"""Time-outs that a first connection gets, where the distance is not known yet: "balanced" has 4.5 s, 12 round trips of 375 ms."""
 MOST_PATIENCE = 4.0
 """How many times the usual time a connection gets at most: with 3 s, a round trip of 1 s is reached."""
 CONNECT_ROUND_TRIPS = 12

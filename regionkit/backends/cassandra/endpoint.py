@@ -119,6 +119,9 @@ class CassandraEndpoint:
         opened = self._datacenter.opened(until)
         return self.ask(opened, until.require("asking where it stands"))
 
+    def keep_warm(self, timeout: float) -> None:
+        """Nothing: the driver keeps connections to every node."""
+
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)

@@ -118,6 +118,9 @@ class AsyncCassandraEndpoint:
         opened = await self._datacenter.opened(until)
         return await self.ask(opened, until.require("asking where it stands"))
 
+    async def keep_warm(self, timeout: float) -> None:
+        """Nothing: the driver keeps connections to every node."""
+
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)

@@ -129,6 +129,9 @@ class MemoryEndpoint:
             region=self.region,
         )
 
+    def keep_warm(self, timeout: float) -> None:
+        """Nothing: there are no connections."""
+
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)

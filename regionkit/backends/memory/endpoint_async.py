@@ -130,6 +130,9 @@ class AsyncMemoryEndpoint:
             region=self.region,
         )
 
+    async def keep_warm(self, timeout: float) -> None:
+        """Nothing: there are no connections."""
+
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)

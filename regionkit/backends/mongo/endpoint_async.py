@@ -136,6 +136,9 @@ class AsyncMongoEndpoint:
             raise translated(self._context, error) from error
         return observation
 
+    async def keep_warm(self, timeout: float) -> None:
+        """Nothing: a member's client keeps one."""
+
     def classify(self, error: BaseException) -> Failure:
         """What an error that left a block says."""
         return classify(error)

@@ -75,6 +75,17 @@ class RedisPool:
             raise
         return RedisCheckout(connection, kind, deadline, self.clock, self.give_back)
 
+    def keep_warm(self, timeout: float) -> None:
+        """Have one idle connection; where all permits are out there are enough."""
+        idle = self._idle[-1:]
+        if self._closed or (idle and idle[0].generation == self._generation and idle[0].silent()):
+            return
+        if not self.slots.try_acquire():
+            return
+        self.slots.release()
+        checkout = self.check_out(Kind.READ, Deadline(self.clock, timeout), timeout)
+        checkout.release()
+
     def _idle_one(self) -> RedisConnection | None:
         """The connection used last that is still good; others are closed."""
         while self._idle:

@@ -74,6 +74,17 @@ class AsyncRedisPool:
             raise
         return AsyncRedisCheckout(connection, kind, deadline, self.clock, self.give_back)
 
+    async def keep_warm(self, timeout: float) -> None:
+        """Have one idle connection; where all permits are out there are enough."""
+        idle = self._idle[-1:]
+        if self._closed or (idle and idle[0].generation == self._generation and idle[0].silent()):
+            return
+        if not self.slots.try_acquire():
+            return
+        self.slots.release()
+        checkout = await self.check_out(Kind.READ, Deadline(self.clock, timeout), timeout)
+        await checkout.release()
+
     def _idle_one(self) -> AsyncRedisConnection | None:
         """The connection used last that is still good; others are closed."""
         while self._idle:

@@ -51,6 +51,7 @@ class MariaServer:
         query = sql_parameters(url)
         arguments: dict[str, Any] = {
             "init_command": "SET " + ", ".join(settings),
+            "autocommit": kind is Kind.READ,
             "program_name": query.pop("program_name", f"regionkit {context.namespace}"),
         }
         query.pop("use_unicode", None)  # it is the default, and aiomysql's version of it has other values

@@ -99,6 +99,9 @@ class OwnEngineEndpoint(SqlRows):
         self._monitoring = Lock()
         self._inherited: list[object] = []
 
+    def keep_warm(self, timeout: float) -> None:
+        """Nothing: the pool is the application's."""
+
     def engine(self, kind: Kind) -> Engine:
         """The application's."""
         engine: Engine = self._context.endpoint.client

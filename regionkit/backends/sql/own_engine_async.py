@@ -98,6 +98,9 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         self._monitoring = AsyncLock()
         self._inherited: list[object] = []
 
+    async def keep_warm(self, timeout: float) -> None:
+        """Nothing: the pool is the application's."""
+
     def engine(self, kind: Kind) -> AsyncEngine:
         """The application's."""
         engine: AsyncEngine = self._context.endpoint.client

@@ -95,6 +95,16 @@ class SqlPool:
             raise
         return checkout
 
+    def keep_warm(self, timeout: float) -> None:
+        """Have one idle connection for reads; where all permits are out there are enough."""
+        if self._url.server == "sqlite" or self.closed or (self.kept and self._is_good(self.kept[-1].connection)):
+            return
+        if not self.slots[Kind.READ].try_acquire():
+            return
+        self.slots[Kind.READ].release()
+        checkout = self.check_out(Kind.READ, Deadline(self.clock, timeout), timeout)
+        checkout.release()
+
     def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""
         info = connection.connection.info

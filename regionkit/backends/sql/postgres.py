@@ -210,6 +210,24 @@ class _Dialect:
 
     first: Callable[[Any, Any, str, Any], None]  # runs the first statement of a transaction
 
+    def _get_server_version_info(self, connection: Any) -> Any:
+        """What libpq was told when it connected: a question less on the first connection of an engine, as the next two."""
+        return divmod(as_driver(connection.connection.dbapi_connection).info.server_version, 10000)
+
+    def _set_backslash_escapes(self, connection: Any) -> None:
+        told = as_driver(connection.connection.dbapi_connection).info.parameter_status("standard_conforming_strings")
+        self._backslash_escapes = told == "off"
+
+    def _get_default_schema_name(self, connection: Any) -> Any:
+        question = "SELECT current_schema(), current_setting('default_transaction_isolation')"
+        schema, level = connection.exec_driver_sql(question).one()
+        self._level: Any = level.upper()
+        return schema
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
+        """Of a new session."""
+        return self._level
+
     def do_commit(self, dbapi_connection: Any) -> None:
         """COMMIT, and its position, in one round trip.
 
