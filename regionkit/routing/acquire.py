@@ -322,6 +322,7 @@ class Acquisition:
             return
 
         def recheck(observation: Observation) -> float:
+            store.state.needs += 1
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
             if fresh_at is None or self.now() - fresh_at > bound:

@@ -24,8 +24,8 @@ from regionkit.errors import RegionKitError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
-from regionkit.routing.host_answers import OWN_LOOK, TURNS
-from regionkit.routing.pace import Pace, paced
+from regionkit.routing.host_answers import OWN_LOOK, TURNS, Claim
+from regionkit.routing.pace import Pace, answered, paced
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Role
 
@@ -88,22 +88,25 @@ class _Watch:
             used, needed = uses > self._uses, needs > self._needs
             self._pace = paced(self._pace, store.profile, used=used, needed=needed, troubled=not peace)
             self._uses, self._needs = uses, needs
-        if not self._pace.asks:
-            return self._pace.pause
-        if peace and self._is_known():
-            seconds = self._pace.pause if self._pace.rests else self._until_due()
-        else:
-            seconds = self._asked(self._pace.pause, peace)
+        pause = self._pace.pause
+        if self._pace.asks and not (peace and self._is_known()):
+            claim = None
+            if store.answers is not None and peace:
+                claim = store.answers.claim(self._index)
+                if claim is None and self._looks < TURNS and self._told < OWN_LOOK:
+                    self._looks += 1
+                    return min(pause, self._pace.interval / TURNS)
+            self._ask(claim)
         self._keep_warm()
-        return seconds
+        return pause
 
     def _is_known(self) -> bool:
-        """Whether an answer came since the last round: to a block, to one who waited, or to another process of this host."""
-        store, before = self._store, self._last_sent
-        known = store.state.snapshot.endpoints[self._index].observation
+        """Whether an answer came by itself: to a block, to one who waited, or to another process of this host."""
+        store = self._store
+        now, known = store.clock.monotonic(), store.state.snapshot.endpoints[self._index].observation
         assert known is not None
-        since = store.clock.monotonic() - self._pace.interval
-        if known.sent_at <= max(before, since) or not known.incarnation:
+        since = now - self._pace.interval
+        if known.sent_at <= max(self._last_sent, since) or not known.incarnation:
             answers = store.answers
             told = None if answers is None or self._told >= OWN_LOOK else answers.told(self._index, since)
             if told is None:
@@ -112,38 +115,29 @@ class _Watch:
                 store.take_in(self._index, told)
                 known = told
                 self._told += 1
-        self._last_sent, self._looks = known.sent_at, 0
         store.state.asking(self._index)
+        self._last_sent, self._looks = known.sent_at, 0
+        self._pace = answered(self._pace, now - known.sent_at)
         return True
 
-    def _until_due(self) -> float:
-        every = self._pace.pause
-        return max(every / TURNS, self._last_sent + every - self._store.clock.monotonic())
-
-    def _asked(self, every: float, peace: bool) -> float:
-        """Ask, for all processes of this host; or leave it to one that is asking."""
+    def _ask(self, claim: Claim | None) -> None:
+        """Ask, for all processes of this host."""
         store = self._store
-        answers, claim = store.answers, None
-        if answers is not None and peace:
-            claim = answers.claim(self._index)
-            if claim is None and self._looks < TURNS and self._told < OWN_LOOK:
-                self._looks += 1
-                return every / TURNS
         self._looks = self._told = 0
         try:
             observation = store.probe(self._index)
+            self._pace = answered(self._pace, 0.0)
             if observation is None:
-                return store.profile.probe_every
+                return
             self._last_sent = observation.sent_at
-            if answers is not None:
-                answers.tell(self._index, observation)
+            if store.answers is not None:
+                store.answers.tell(self._index, observation)
         finally:
             if claim is not None:
                 claim.release()
         self._record_promotion(observation)
         self._sweep(observation)
         store.keep_history()
-        return every
 
     def _keep_warm(self) -> None:
         """A far connection takes many round trips: the first read that comes here, as another copy died, does not wait for it."""
@@ -153,6 +147,7 @@ class _Watch:
 
     def failed(self, error: BaseException) -> None:
         """A round raised something unexpected."""
+        self._pace = answered(self._pace, 0.0)
         e = self._store.state.snapshot.endpoints[self._index]
         self._store.hooks.emit(MonitorFailed(self._store.name, e.region, e.id, f"{type(error).__name__}: {error}"))
 

@@ -1,13 +1,13 @@
 """How often a store's endpoints are asked where they stand, by what the store is used for. Pure.
 
-| what happened within the last `LATELY` probe intervals               | a round each   | asks in        |
-|----------------------------------------------------------------------|----------------|----------------|
-| somebody needed positions: a bounded read, a wait for a copy          | `sample_every` | each round     |
-| a block was opened; or the endpoint is in trouble, or nobody owns the store | `probe_every` | each round |
-| nothing: the process rests                                            | `probe_every`  | one round of `REST` |
+| what happened within the last `LATELY` probe intervals                      | asked every           |
+|-----------------------------------------------------------------------------|-----------------------|
+| somebody needed positions: a bounded read, a wait for a copy                | `sample_every`        |
+| a block was opened; or the endpoint is in trouble, or nobody owns the store | `probe_every`         |
+| nothing: the process rests                                                  | `REST` x `probe_every` |
 
-1. Rounds look before they ask: an answer that came on another way since the last round (to a block, to somebody who waited, to
-   another process of this host) is this round's.
+1. A round comes every `sample_every`, so that a need is noticed soon, and looks before it asks: an answer that came on another
+   way (to a block, to somebody who waited, to another process of this host) is as good as one that was asked for.
 2. Time is told by the rounds' own pauses, so that a clock that stands still or leaps changes nothing here.
 3. A process that starts counts as used. What was missed while it rested is asked for by the first write (`StoreState.met`).
 """
@@ -18,33 +18,34 @@ import msgspec
 
 from regionkit.topology import Profile
 
-__all__ = ["LATELY", "REST", "Pace", "paced"]
+__all__ = ["LATELY", "REST", "Pace", "answered", "paced"]
 
 LATELY = 10.0
 """Probe intervals for which a use counts: requests of a quiet service come every few seconds."""
-REST = 6
-"""Rounds of a process that rests, one of which asks: less than one question in five probe intervals, jitter included."""
+REST = 6.0
+"""Probe intervals between two questions of a process that rests: less than one in five, jitter included."""
 LONG_AGO = float("inf")
+_HAIR = 1e-6
 
 
 class Pace(msgspec.Struct, frozen=True, gc=False):
-    """What a job remembers between its rounds: seconds since a use and since a need, rounds without a question, its pause."""
+    """What a job remembers between its rounds, in seconds.
+
+    `unused`, `unneeded`: since the last use and need. `waited`: since the last answer, or question. `interval`: between two
+    questions. `pause`: between two rounds.
+    """
 
     unused: float = 0.0
     unneeded: float = LONG_AGO
-    rested: int = 0
+    waited: float = LONG_AGO
+    interval: float = 0.0
     pause: float = 0.0
     rests: bool = False
 
     @property
-    def interval(self) -> float:
-        """Seconds between two questions, about."""
-        return REST * self.pause if self.rests else self.pause
-
-    @property
     def asks(self) -> bool:
         """Whether this round asks."""
-        return self.rested == 0
+        return self.waited >= self.interval - _HAIR
 
 
 def paced(before: Pace, profile: Profile, *, used: bool, needed: bool, troubled: bool) -> Pace:
@@ -60,8 +61,14 @@ def paced(before: Pace, profile: Profile, *, used: bool, needed: bool, troubled:
     lately = LATELY * profile.probe_every
     unused = 0.0 if used or needed else before.unused + before.pause
     unneeded = 0.0 if needed else before.unneeded + before.pause
+    rests = unused >= lately and not troubled
+    interval = REST * profile.probe_every if rests else profile.probe_every
     if unneeded < lately and not troubled:
-        return Pace(unused, unneeded, 0, profile.sample_every)
-    if unused < lately or troubled:
-        return Pace(unused, unneeded, 0, profile.probe_every)
-    return Pace(unused, unneeded, (before.rested + 1) % REST, profile.probe_every, rests=True)
+        interval = profile.sample_every
+    pause = min(profile.sample_every, profile.probe_every)
+    return Pace(unused, unneeded, before.waited + before.pause, interval, pause, rests)
+
+
+def answered(pace: Pace, age: float) -> Pace:
+    """After an answer to a question that left `age` seconds ago; or after one in vain, with 0."""
+    return msgspec.structs.replace(pace, waited=min(max(age, 0.0), pace.interval))
