@@ -3,7 +3,8 @@
 1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
 2. Where other endpoints could serve too, each question gets half of the time that is left, and connecting no more than the
    distance asks for. A wait ends when it is not worth more, plus its last round trip, whatever the copy does.
-3. A bounded read looks again before a statement that begins after its proof ran out. A session read that asked for something
+3. A bounded read looks again before a statement that begins after its proof ran out: at what others have learned meanwhile, then
+   at the server. A session read that asked for something
    is of the data of which that was proved, where a server may exchange them under its connections.
 """
 
@@ -180,7 +181,7 @@ class AsyncAcquisition:
         self.decision = walk.decision
         self._note(walk.held, self._try(), "ok", self._started)
         self._acquired_at = self.now()
-        self.store.state.began(walk.held)
+        self.store.state.began(walk.held, walk.decision)
         self._counted = walk.held
         self._keep_proved(checkout, walk, walk.held)
         return checkout
@@ -317,6 +318,11 @@ class AsyncAcquisition:
         if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:
             return
 
+        def known() -> float:
+            e = self.snapshot.endpoints[index]
+            same_run = e.observation is not None and e.observation.incarnation == checkout.observation.incarnation
+            return e.fresh_at + bound if same_run and e.fresh_at is not None else 0.0
+
         def recheck(observation: Observation) -> float:
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
@@ -330,7 +336,7 @@ class AsyncAcquisition:
                 )
             return fresh_at + bound
 
-        checkout.keep(Guard(decision.valid_until, recheck))
+        checkout.keep(Guard(decision.proved_until, recheck, known))
 
     def _check_data(self, incarnation: str, index: int, decision: Decision, observation: Observation) -> float:
         """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""
