@@ -30,7 +30,7 @@ from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing import walk as steps
-from regionkit.routing.block_errors import block_error, unknown_outcome
+from regionkit.routing.block_errors import block_error, in_time, unknown_outcome
 from regionkit.routing.decision import Decision
 from regionkit.routing.refusal import error_of
 from regionkit.routing.route import Attempt
@@ -360,7 +360,7 @@ class Acquisition:
             what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
         store, backend = self.store, self.store.backend(index)
-        failure = backend.classify(error)
+        failure = in_time(backend.classify(error), FOREVER if self.deadline is None else self.deadline.remaining())
         if failure in (Failure.CONNECTION, Failure.DEADLINE) and self._stands_alone():
             return self._unknown(error, "a write was sent and not answered, and there is no transaction to roll back.")
         if failure in (Failure.READ_ONLY, Failure.ROLE) and self.kind is Kind.WRITE:
