@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import SimpleStatement
 from fix_certificates import certificate
 from fix_rig_cassandra import GET, PUT, REGIONS, CassandraActions, CassandraStoreRig
@@ -131,6 +132,19 @@ def test_a_frozen_node_costs_the_deadline_and_no_more(rig: CassandraStoreRig) ->
         wait_until(lambda: _writes(kit), 120.0)
         with s.read("orders") as cql:  # the session goes on: an unacknowledged write is promised to nobody
             assert do.get(cql, "a") == "milk"
+
+
+def test_what_the_drivers_helper_sent_without_an_answer_is_unknown(rig: CassandraStoreRig) -> None:
+    """Of many statements at once the first that fails leaves the block; the others may be there too."""
+    node = rig.cluster.node("us-east-1")
+    with kit_of(rig) as kit, kit.session() as s:
+        with s.write("orders") as cql:
+            execute_concurrent_with_args(cql, PUT, [("a", "tea"), ("b", "tea")])
+        with frozen(node):
+            with pytest.raises(OutcomeUnknown), s.write("orders", timeout=1.0) as cql:
+                execute_concurrent_with_args(cql, PUT, [("a", "milk"), ("b", "milk"), ("c", "milk")], concurrency=2)
+        rig.cluster.wait_until_up()
+        wait_until(lambda: _writes(kit), 120.0)
 
 
 def _read(s: Any, timeout: float) -> None:
