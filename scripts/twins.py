@@ -36,7 +36,7 @@ RULES = [
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
     (r"\bspawn_async\b", "spawn"),
     (r"\bcreate_async_engine\b", "create_engine"),
-    (r"\ba(sleep|stray|gather|owner|caller|drive|resume|bounded)\b", r"\1"),
+    (r"\ba(sleep|elapse|stray|gather|owner|caller|drive|resume|bounded)\b", r"\1"),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),
     (r"\bsqlalchemy\.ext\.asyncio import Connection\b", "sqlalchemy import Connection"),
     (r"\bpymongo\.asynchronous\b", "pymongo.synchronous"),

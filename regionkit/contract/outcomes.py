@@ -15,6 +15,9 @@ class Failure(Enum):
     APPLICATION = "the statement's own fault; says nothing about the endpoint"
     CONNECTION = "the connection is gone"
     DEADLINE = "the deadline passed while waiting for the server"
+    CANCELLED = (
+        "the server ended the statement: a limit, or somebody who may, that is none of ours unless our deadline is over"
+    )
     ROLE = "the server is no longer what it was taken for"
     READ_ONLY = "a write was tried in a read block"
     ROLLED_BACK = "the server proved that it rolled the transaction back; running it again may succeed"

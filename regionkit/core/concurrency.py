@@ -13,7 +13,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["STOP_WAIT", "Flag", "Lock", "Slots", "Task", "caller", "gather", "owner", "sleep", "spawn", "stray"]
+from regionkit.core.clock import Clock
+
+__all__ = [
+    "STOP_WAIT",
+    "Flag",
+    "Lock",
+    "Slots",
+    "Task",
+    "caller",
+    "elapse",
+    "gather",
+    "owner",
+    "sleep",
+    "spawn",
+    "stray",
+]
 
 T = TypeVar("T")
 
@@ -43,6 +58,15 @@ def stray(error: BaseException) -> bool:
 
 def sleep(seconds: float) -> None:
     """Let others run for `seconds`."""
+    time.sleep(seconds)
+
+
+def elapse(clock: Clock, seconds: float) -> None:
+    """Let `seconds` of a clock pass: one that only moves when it is told is moved by whoever waits."""
+    advance = getattr(clock, "advance", None)
+    if advance is not None:
+        advance(seconds)
+        seconds = 0.0
     time.sleep(seconds)
 
 

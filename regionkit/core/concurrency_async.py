@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from regionkit.core.clock import Clock
+
 __all__ = [
     "STOP_WAIT",
     "AsyncFlag",
@@ -16,6 +18,7 @@ __all__ = [
     "AsyncSlots",
     "AsyncTask",
     "acaller",
+    "aelapse",
     "agather",
     "aowner",
     "asleep",
@@ -52,6 +55,15 @@ def astray(error: BaseException) -> bool:
 
 async def asleep(seconds: float) -> None:
     """Let others run for `seconds`."""
+    await asyncio.sleep(seconds)
+
+
+async def aelapse(clock: Clock, seconds: float) -> None:
+    """Let `seconds` of a clock pass: one that only moves when it is told is moved by whoever waits."""
+    advance = getattr(clock, "advance", None)
+    if advance is not None:
+        advance(seconds)
+        seconds = 0.0
     await asyncio.sleep(seconds)
 
 

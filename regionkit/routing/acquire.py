@@ -4,8 +4,8 @@
 1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
 2. Where other endpoints could serve too, each question gets half of the time that is left, and connecting no more than the
    distance asks for. A wait ends when it is not worth more, plus its last round trip, whatever the copy does.
-3. A bounded read looks again before a statement that begins after its proof ran out. A session read that asked for something
-   is of the data of which that was proved, where a server may exchange them under its connections.
+3. A bounded read looks again before a statement that begins after its proof ran out: at what others have learned, then at the
+   server. A session read that asked for something is of the data of which that was proved, where they may be exchanged.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from regionkit.contract.guard import Guard
 from regionkit.contract.handle import Handle
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
-from regionkit.core.clock import Clock
-from regionkit.core.concurrency import sleep
+from regionkit.core.concurrency import elapse
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing import walk as steps
-from regionkit.routing.block_errors import block_error, unknown_outcome
+from regionkit.routing.block_errors import block_error, in_time, unknown_outcome
 from regionkit.routing.decision import Decision
 from regionkit.routing.refusal import error_of
 from regionkit.routing.route import Attempt
@@ -183,7 +182,7 @@ class Acquisition:
         self.decision = walk.decision
         self._note(walk.held, self._try(), "ok", self._started)
         self._acquired_at = self.now()
-        self.store.state.began(walk.held)
+        self.store.state.began(walk.held, walk.decision)
         self._counted = walk.held
         self._keep_proved(checkout, walk, walk.held)
         return checkout
@@ -260,7 +259,7 @@ class Acquisition:
         """
         store, index = self.store, walk.held
         if isinstance(step, steps.Pause):
-            _pause(store.clock, step.seconds)
+            elapse(store.clock, step.seconds)
             step = step.look
         self._started = self.now()
         within = self._patience(walk)
@@ -315,14 +314,20 @@ class Acquisition:
         if "served" in decision.proof or self.kind is Kind.WRITE:
             return
         can = store.capabilities
+        run = checkout.observation.incarnation
         if level is Level.SESSION and walk.request.entries and can is not None and can.exchanges_data:
-            checkout.keep(Guard(FOREVER, partial(self._check_data, checkout.observation.incarnation, index, decision)))
+            checkout.keep(Guard(FOREVER, partial(self._check_data, run, index, decision)))
             return
         if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:
             return
 
-        def recheck(observation: Observation) -> float:
+        def known() -> float:
             store.state.needs += 1
+            e = self.snapshot.endpoints[index]
+            same_run = e.observation is not None and e.observation.incarnation == run
+            return e.fresh_at + bound if same_run and e.fresh_at is not None else 0.0
+
+        def recheck(observation: Observation) -> float:
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
             if fresh_at is None or self.now() - fresh_at > bound:
@@ -335,7 +340,7 @@ class Acquisition:
                 )
             return fresh_at + bound
 
-        checkout.keep(Guard(decision.valid_until, recheck))
+        checkout.keep(Guard(decision.proved_until, recheck, known))
 
     def _check_data(self, incarnation: str, index: int, decision: Decision, observation: Observation) -> float:
         """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""
@@ -358,7 +363,7 @@ class Acquisition:
             what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
         store, backend = self.store, self.store.backend(index)
-        failure = backend.classify(error)
+        failure = in_time(backend.classify(error), FOREVER if self.deadline is None else self.deadline.remaining())
         if failure in (Failure.CONNECTION, Failure.DEADLINE) and self._stands_alone():
             return self._unknown(error, "a write was sent and not answered, and there is no transaction to roll back.")
         if failure in (Failure.READ_ONLY, Failure.ROLE) and self.kind is Kind.WRITE:
@@ -387,12 +392,3 @@ class Acquisition:
     def _note(self, index: int, kind: str, outcome: str, since: float) -> None:
         region = self.snapshot.endpoints[index].region
         self._attempts.append(Attempt(region, kind, outcome, self.now() - since))
-
-
-def _pause(clock: Clock, seconds: float) -> None:
-    """Let `seconds` of the kit's clock pass: one that can be advanced is."""
-    advance = getattr(clock, "advance", None)
-    if advance is None:
-        sleep(seconds)
-    else:
-        advance(seconds)

@@ -8,7 +8,18 @@ from regionkit.contract.outcomes import Failure
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.request import Kind
 
-__all__ = ["block_error", "unknown_outcome"]
+__all__ = ["block_error", "in_time", "unknown_outcome"]
+
+
+def in_time(failure: Failure, left: float) -> Failure:
+    """What a failure says of a block that had `left` seconds still.
+
+    Our limits at the server outlast the deadline, so a statement that the server ended before was ended by the application's
+    limit, or by an operator: that is the application's own error.
+    """
+    if failure is not Failure.CANCELLED:
+        return failure
+    return Failure.APPLICATION if left > 0.0 else Failure.DEADLINE
 
 
 def block_error(

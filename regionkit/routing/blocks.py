@@ -175,7 +175,7 @@ class Block(Acquisition, Generic[H]):
 
     def _of_server(self, error: BaseException) -> bool:
         """Whether an error is the server's or the connection's, not the application's."""
-        return self.store.backend(self.index).classify(error) is not Failure.APPLICATION
+        return self.store.backend(self.index).classify(error) not in (Failure.APPLICATION, Failure.CANCELLED)
 
     def _end(self, error: BaseException | None) -> None:
         """Close the handle, tell the session what was done, give the connection back, tell the hooks."""

@@ -13,9 +13,9 @@ Filters, in this order, each with its reason: residency, epoch, role, health, bo
    the nearest of them. With weights: that replica, then the fewest calls for its weight.
    Endpoints that have just recovered come last until their hold-down is over.
 5. The first in order is used if it is proved. Else `on_stale` is walked:
-   wait: for the first in order, at most as long as the best proved one would cost in extra round trip, and never past
-   `wait_until`; once per call. Where it is the only step: until then. next: the first proved one. primary: the owner. serve: the
-   first, as it is. raise: refuse.
+   wait: for the first in order, at most as long as the one that the later steps would take costs in extra round trip, and never
+   past `wait_until`; once per call. Where they would take none: until then. next: the first proved one. primary: the owner.
+   serve: the first, as it is. raise: refuse.
    Where both wait and next are among the steps, every other copy that may still prove itself is asked before the refusal.
 6. A position that the owner itself does not know is not waited for: one fresh question to the owner, then it is lost
    (signed) or invalid (unsigned). Where there is no owner, it is invalid once every endpoint was asked.
@@ -32,6 +32,7 @@ import msgspec
 from regionkit.core.deadline import FOREVER
 from regionkit.facts.consistency import Level
 from regionkit.facts.request import Kind, Request
+from regionkit.routing.order import ordered, spread
 from regionkit.routing.proof import PROVED, bounded_proof, session_proof
 from regionkit.routing.snapshot import EndpointState, Snapshot
 from regionkit.routing.verdict import Filter, Outcome, Refusal, Standing, Verdict
@@ -59,7 +60,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Use(endpoint), Wait(endpoint, until) or Refuse(reasons), and the verdict on every endpoint.
 
     `index` is the endpoint used or waited for, -1 when refused. `proof` says in words why it may serve. `at`: monotonic
-    seconds at which it was taken.
+    seconds at which it was taken. `valid_until`: when the same question may get another answer, which among equals is at once.
+    `proved_until`: when its proof ends, which is later there.
     """
 
     outcome: Outcome
@@ -72,6 +74,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     staleness: float | None = None
     until: float = 0.0
     valid_until: float = FOREVER
+    proved_until: float = FOREVER
     refusal: Refusal = Refusal.NONE
 
     @property
@@ -112,7 +115,7 @@ def decide(
     request: Request,
     now: float,
     loads: Sequence[int],
-    calls: Sequence[int] = (),
+    calls: Sequence[float] = (),
     starts: Sequence[float] = (),
 ) -> Decision:
     """The only place that picks an endpoint.
@@ -122,7 +125,7 @@ def decide(
         request: what is asked.
         now: monotonic seconds.
         loads: operations in flight, per endpoint; chooses among equals only.
-        calls: operations so far, per endpoint; for weights.
+        calls: calls of these weights so far, per endpoint, as `order.counted` counts them.
         starts: a number in (0, 1] per endpoint, of each process its own: which of equals it takes first, so that many processes
             spread from their first calls on.
     """
@@ -131,9 +134,9 @@ def decide(
     if not eligible:
         return _refuse(snapshot, request, verdicts, _kind_of_refusal(verdicts), now)
     if request.weights:
-        order, equals = _spread(snapshot, request, eligible, now, calls or loads, starts), True
+        order, equals = spread(snapshot, request, eligible, now, calls or loads, starts), True
     else:
-        order, equals = _ordered(snapshot, request, eligible, now, loads, verdicts, starts)
+        order, equals = ordered(snapshot, request, eligible, now, loads, verdicts, starts)
     first = order[0]
     valid_until = now if equals else FOREVER
     if verdicts[first].refused_by is None:
@@ -211,71 +214,32 @@ def _filter(snapshot: Snapshot, request: Request, index: int, now: float) -> Ver
     return bounded_proof(snapshot, request.consistency.max_staleness, index, now)
 
 
-def _ordered(
-    snapshot: Snapshot,
-    request: Request,
-    eligible: list[int],
-    now: float,
-    loads: Sequence[int],
-    verdicts: tuple[Verdict, ...],
-    starts: Sequence[float],
-) -> tuple[list[int], bool]:
-    """Eligible endpoints by preference, and whether load chose the first among equals."""
-    if len(eligible) == 1:
-        return eligible, False
-    endpoints, local, pin, regions = snapshot.endpoints, snapshot.local, request.pin, request.regions
-    ranks = []
-    for i in eligible:
-        e = endpoints[i]
-        near: int | bool = e.region != local
-        if regions:
-            near = regions.index(e.region) if e.region in regions else len(regions) + near
-        ranks.append((e.held_until > now, near, i != pin, FOREVER if e.rtt is None else e.rtt, i))
-    ranks.sort()
-    order = [rank[4] for rank in ranks]
-    first, second = ranks[0], ranks[1]
-    if not first[2] or second[:3] != first[:3]:
-        return order, False
-    group = [rank for rank in ranks if rank[:3] == first[:3]]
-    proved = [rank for rank in group if verdicts[rank[4]].refused_by is None] or group
-    window = proved[0][3] + request.latency_window
-    equals = [rank[4] for rank in proved if rank[3] <= window]
-    equals.sort(key=lambda i: (loads[i], starts[i] if starts else 0.0))
-    return equals + [i for i in order if i not in equals], len(equals) > 1
-
-
-def _spread(
-    snapshot: Snapshot,
-    request: Request,
-    eligible: list[int],
-    now: float,
-    calls: Sequence[int],
-    starts: Sequence[float],
-) -> list[int]:
-    """Eligible endpoints by weight: the fewest calls for its weight first; those without weight last, nearest first."""
-    endpoints, weights = snapshot.endpoints, dict(request.weights)
-
-    def rank(i: int) -> tuple[bool, bool, float, float, int]:
-        e = endpoints[i]
-        weight = weights.get(e.region)
-        share = FOREVER if weight is None else (calls[i] + (starts[i] if starts else 1.0)) / weight
-        return (e.held_until > now, i != request.pin, share, FOREVER if e.rtt is None else e.rtt, i)
-
-    return sorted(eligible, key=rank)
-
-
 def _worth(snapshot: Snapshot, request: Request, first: int, proved: list[int], eligible: list[int]) -> float:
-    """Seconds that waiting for `first` may cost: the extra round trip of the best proved one, else without a bound here."""
-    if request.on_stale == ("wait",):
-        return FOREVER
-    owner = snapshot.owner
-    best = proved[0] if proved else owner if owner in eligible and owner != first else -1
-    if best < 0:
+    """Seconds that waiting for `first` may cost: the extra round trip of the one that the later steps would take, else without
+    a bound here.
+    """
+    best = _instead(request, proved, snapshot.owner if snapshot.owner in eligible else -1)
+    if best < 0 or best == first:
         return FOREVER
     far, near = snapshot.endpoints[best].rtt, snapshot.endpoints[first].rtt
     if far is None:
         return FOREVER
     return max(0.0, far - (near or 0.0))
+
+
+def _instead(request: Request, proved: list[int], owner: int) -> int:
+    """The endpoint that the steps behind "wait" lead to; -1 where they lead to none.
+
+    One that no later step may take says nothing of what waiting is worth, and its proof may end before the decision does.
+    """
+    for step in request.on_stale[request.on_stale.index("wait") + 1 :]:
+        if step == "next" and proved:
+            return proved[0]
+        if step in ("next", "primary") and owner >= 0:
+            return owner
+        if step in ("raise", "serve"):
+            break
+    return -1
 
 
 def _staleness(snapshot: Snapshot, index: int, now: float) -> float | None:
@@ -304,8 +268,10 @@ def _use(
         proof = _proof(snapshot, request, index)
     elif level is not Level.EVENTUAL:
         valid_until = now
+    proved_until = FOREVER
     if level is _BOUNDED and index != snapshot.owner and e.fresh_at is not None:
-        valid_until = min(valid_until, e.fresh_at + request.consistency.max_staleness)
+        proved_until = e.fresh_at + request.consistency.max_staleness
+        valid_until = min(valid_until, proved_until)
     for x in snapshot.endpoints:
         if now < x.held_until < valid_until:
             valid_until = x.held_until
@@ -319,6 +285,7 @@ def _use(
         proof=proof,
         staleness=_staleness(snapshot, index, now),
         valid_until=valid_until,
+        proved_until=proved_until,
     )
 
 

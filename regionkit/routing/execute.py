@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.codec import PLAIN, is_plain
-from regionkit.core.concurrency import sleep
+from regionkit.core.concurrency import elapse
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
 from regionkit.core.retry import RetryPolicy
@@ -214,11 +214,7 @@ class Execution:
         from tenacity import Retrying, retry_if_exception
 
         def pause(seconds: float) -> None:
-            wait = max(0.0, min(seconds, deadline.remaining()))
-            advance = getattr(self._store.clock, "advance", None)
-            if advance is not None:  # a clock that only moves when it is told: whoever waits moves it
-                advance(wait)
-            sleep(0.0 if advance is not None else wait)
+            elapse(self._store.clock, max(0.0, min(seconds, deadline.remaining())))
 
         def again() -> T:
             self._runs += 1

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.codec import PLAIN, is_plain
-from regionkit.core.concurrency_async import asleep
+from regionkit.core.concurrency_async import aelapse
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
 from regionkit.core.retry import RetryPolicy
@@ -217,11 +217,7 @@ class AsyncExecution:
         from tenacity import AsyncRetrying, retry_if_exception
 
         async def pause(seconds: float) -> None:
-            wait = max(0.0, min(seconds, deadline.remaining()))
-            advance = getattr(self._store.clock, "advance", None)
-            if advance is not None:  # a clock that only moves when it is told: whoever waits moves it
-                advance(wait)
-            await asleep(0.0 if advance is not None else wait)
+            await aelapse(self._store.clock, max(0.0, min(seconds, deadline.remaining())))
 
         async def again() -> T:
             self._runs += 1

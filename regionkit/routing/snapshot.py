@@ -22,11 +22,18 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.position import as_position
 from regionkit.topology import Role
 
-__all__ = ["EndpointState", "Snapshot", "adopted", "observe", "replaced"]
+__all__ = ["NEVER", "EndpointState", "Snapshot", "adopted", "observe", "replaced"]
+
+
+NEVER = float("-inf")
 
 
 class EndpointState(msgspec.Struct, frozen=True, gc=False):
-    """All that a decision knows of one endpoint. `trouble`: why its last probe failed; "" when it was answered."""
+    """All that a decision knows of one endpoint. `trouble`: why its last probe failed; "" when it was answered.
+
+    `forgotten_at`: when a connection to it died last, monotonic seconds; what was asked before may have been answered by a run
+    that is gone, also where that answer would be the first.
+    """
 
     id: str
     region: str
@@ -41,6 +48,13 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     write_open: str = ""
     held_until: float = 0.0
     trouble: str = ""
+    forgotten_at: float = NEVER
+
+    @property
+    def asked_at(self) -> float:
+        """Only an answer to a question that left after this instant says something new."""
+        known = self.observation
+        return self.forgotten_at if known is None else max(self.forgotten_at, known.sent_at)
 
     @property
     def lineage(self) -> Lineage | None:
@@ -75,17 +89,16 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 def observe(snapshot: Snapshot, index: int, observation: Observation, fresh_at: float | None) -> Snapshot:
     """The snapshot after an answer of endpoint `index`; `fresh_at` is what the ring of samples proves of it."""
     old = snapshot.endpoints[index]
-    if old.observation is not None:
-        if observation.sent_at < old.observation.sent_at:
-            return snapshot
-        if old.observation.incarnation == observation.incarnation:
-            observation = _still_standing(old.observation, observation)
-            if (
-                old.fresh_at is not None
-                and (fresh_at is None or fresh_at < old.fresh_at)
-                and _same_history(old.observation, observation)
-            ):
-                fresh_at = old.fresh_at
+    if observation.sent_at < old.asked_at:
+        return snapshot
+    if old.observation is not None and old.observation.incarnation == observation.incarnation:
+        observation = _still_standing(old.observation, observation)
+        if (
+            old.fresh_at is not None
+            and (fresh_at is None or fresh_at < old.fresh_at)
+            and _same_history(old.observation, observation)
+        ):
+            fresh_at = old.fresh_at
     if not observation.recorded:
         fresh_at = None  # its positions are of a history that has no name yet
     rtt = observation.rtt if old.rtt is None else min(observation.rtt, 0.8 * old.rtt + 0.2 * observation.rtt)

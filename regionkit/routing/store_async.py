@@ -257,8 +257,10 @@ class AsyncRoutedStore:
                 reason = getattr(error, "what", type(error).__name__)
                 self.state.probed(index, ok=False, reason=f"probe: {reason}", left_at=left_at)
                 raise
-            if failure is Failure.DEADLINE and within < budget:
-                return None  # who asked had no patience: that says nothing of the server
+            if failure is Failure.CANCELLED or (failure is Failure.DEADLINE and within < budget):
+                return (
+                    None  # who asked had no patience, or somebody ended the question: that says nothing of the server
+                )
             if failure is Failure.DEADLINE:
                 self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
             else:

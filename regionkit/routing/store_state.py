@@ -23,14 +23,16 @@ from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import Decision, decide
 from regionkit.routing.events import BreakerChanged, RoleChanged
 from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, speaks_against, succeeded
-from regionkit.routing.snapshot import EndpointState, Snapshot, adopted, observe, replaced
+from regionkit.routing.order import counted
+from regionkit.routing.snapshot import NEVER, EndpointState, Snapshot, adopted, observe, replaced
 from regionkit.routing.staleness import Ring, Sample
 from regionkit.topology import Profile, Role, Shard, Store
 
 __all__ = ["RequestClass", "StoreState"]
 
 
-NEVER = float("-inf")
+MOST_SHARES = 64
+"""Different weights whose calls are counted; beyond them all begin anew. An application has a few, and does not compute them."""
 MISSED_ROUNDS = 3
 """Rounds of the monitor, each with its time-out, after which a process that heard nothing counts as one that did not run."""
 
@@ -90,6 +92,8 @@ class StoreState:
         self.loads = [0] * count
         self.needs = self.looks = 0
         self._calls = [0] * count
+        self._uncalled: list[float] = [0.0] * count
+        self._shares: dict[tuple[tuple[str, float], ...], list[float]] = {}
         self._starts = [1.0 - self._random.random() for _ in range(count)]
         self._calls_before = {
             (i, use): 0 for i in range(count) for use in Kind
@@ -124,7 +128,8 @@ class StoreState:
 
     def decide(self, request: Request) -> Decision:
         """Decide on what is known now."""
-        return decide(self.snapshot, request, self._clock.monotonic(), self.loads, self._calls, self._starts)
+        calls = self._shares.get(request.weights, self._uncalled)
+        return decide(self.snapshot, request, self._clock.monotonic(), self.loads, calls, self._starts)
 
     def route(self, request_class: RequestClass) -> Decision:
         """The decision for a request class: the last one while it holds."""
@@ -133,9 +138,7 @@ class StoreState:
             until = decision.valid_until
             if until == FOREVER or self._clock.monotonic() < until:
                 return decision
-        decision = request_class.decision = decide(
-            self.snapshot, request_class.request, self._clock.monotonic(), self.loads, self._calls, self._starts
-        )
+        decision = request_class.decision = self.decide(request_class.request)
         return decision
 
     def observe(self, index: int, observation: Observation) -> None:
@@ -166,17 +169,17 @@ class StoreState:
             self._ring.clear()
 
     def forget(self, index: int) -> None:
-        """Its connections died: prove everything anew, whichever run of the server answers next, to a question sent later."""
+        """A connection to it died: prove everything anew, whichever run of the server answers next, to a question sent later."""
         if self.snapshot.leaderless:
             return  # what levels prove rests on no connection
         with self._lock:
             e = self.snapshot.endpoints[index]
-            if e.observation is not None and (e.observation.incarnation or e.observation.reached is not None):
-                sent_at = max(e.observation.sent_at, self._clock.monotonic())
-                observation = msgspec.structs.replace(e.observation, reached=None, incarnation="", sent_at=sent_at)
-                self.snapshot = replaced(
-                    self.snapshot, index, msgspec.structs.replace(e, observation=observation, fresh_at=None)
-                )
+            known = e.observation
+            if known is not None:
+                known = msgspec.structs.replace(known, reached=None, incarnation="")
+            forgotten_at = max(e.asked_at, self._clock.monotonic())
+            e = msgspec.structs.replace(e, observation=known, fresh_at=None, forgotten_at=forgotten_at)
+            self.snapshot = replaced(self.snapshot, index, e)
 
     def reached(self, index: int, incarnation: str, position: Position | None) -> None:
         """A commit on this run of the endpoint gave `position`: it is known to be there."""
@@ -204,10 +207,18 @@ class StoreState:
         breakers = (self._breakers[index, use] for use in Kind)
         return owned and well and all(breaker.admits and not breaker.errors for breaker in breakers)
 
-    def began(self, index: int) -> None:
-        """A block began on an endpoint. Unlocked counts: they choose among equals and weigh failures, no more."""
+    def began(self, index: int, decision: Decision | None = None) -> None:
+        """A block began on an endpoint, as `decision` says. Unlocked counts: they choose among equals and weigh failures, no
+        more.
+        """
         self.loads[index] += 1
         self._calls[index] += 1
+        if decision is not None and (weights := decision.request.weights):
+            if len(self._shares) >= MOST_SHARES:
+                self._shares.clear()
+            known = self._shares.get(weights, self._uncalled)
+            now = self._clock.monotonic()
+            self._shares[weights] = counted(known, decision.snapshot, decision.request, decision.verdicts, index, now)
 
     def ended(self, index: int) -> None:
         """A block on an endpoint ended."""

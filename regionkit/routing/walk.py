@@ -296,10 +296,11 @@ def _wait(walk: Walk, known: Known) -> tuple[Walk, Step]:
 
 def _connected(walk: Walk, observation: Observation, known: Known) -> tuple[Walk, Step]:
     walk = replace(walk, connected=True)
-    before = known.snapshot.endpoints[walk.held].observation
+    endpoint = known.snapshot.endpoints[walk.held]
+    before = endpoint.observation
     if before is not None and before.incarnation == observation.incarnation:
         return _prove(walk, known)
-    if before is None or observation.sent_at > before.sent_at:
+    if observation.sent_at > endpoint.asked_at:
         return walk, TakeIn(observation)
     return walk, _ASK
 

@@ -14,7 +14,13 @@ Consistent Replicated Data" (1994), by their names in Jepsen's map of consistenc
    STRONG those acknowledged before t.
 6. no lost writes: a final look shows at least the newest acknowledged version of each key.
 7. honest outcomes: no read saw a write that failed (Adya's G1a, aborted read), or one that began only after the read; no
-   version of a key was acknowledged to two writers (lost update).
+   version of a key was acknowledged to two writers, and none was made under one that was there already (lost update).
+
+   What an attempt of unknown outcome leaves open: whether it took effect, and when, from its start on. It may be what a
+   later attempt of the same version was acknowledged for: a keyed write that ran again. So each version that was seen or
+   acknowledged is made once, at or after the start of its first attempt that did not fail, and before the end of whatever
+   saw or acknowledged it or a newer one. Where these times contradict each other, an update was lost; else there is an
+   order of effects that explains every answer, and nothing is found.
 
 What this cannot say. 3 and 4 speak of the order inside each copy, which no client sees. Across keys, a finding proves that
 the four did not all hold, and is named after what the writer did with w1. They hold only where one order covers the keys:
@@ -138,25 +144,56 @@ def check_survival(history: History, final: Mapping[Key, int | None]) -> list[Vi
 def check_outcomes(history: History) -> list[Violation]:
     """Check that what writers were told is what readers saw; at most MOST_FINDINGS. Times count where they are of one clock."""
     found: list[Violation] = []
-    likeliest: dict[tuple[Key, int], Operation] = {}
+    sources: dict[tuple[Key, int], Operation] = {}
+    acknowledged: dict[tuple[Key, int], Operation] = {}
     for write in history:
         if write.kind == "read":
             continue
         at = write.key, write.version
-        known = likeliest.setdefault(at, write)
-        if known is write:
-            continue
-        if known.outcome == write.outcome == "ok":
-            found.append(Violation(Guarantee.HONEST_OUTCOMES, (known, write), "both were acknowledged"))
+        known = sources.setdefault(at, write)
         if (known.outcome == "failed", known.began) > (write.outcome == "failed", write.began):
-            likeliest[at] = write
+            sources[at] = write
+        if write.outcome == "ok" and (first := acknowledged.setdefault(at, write)) is not write:
+            found.append(Violation(Guarantee.HONEST_OUTCOMES, (first, write), "both were acknowledged"))
     has_one_clock = len(history.clocks) <= 1
+    shown: dict[tuple[Key, int], Operation] = {}
     for read in history:
-        seen = likeliest.get((read.key, read.version)) if read.kind == "read" and read.outcome == "ok" else None
-        if seen is None:
+        if read.kind == "write" or read.outcome != "ok" or read.version < 1:
             continue
-        if seen.outcome == "failed":
-            found.append(Violation(Guarantee.HONEST_OUTCOMES, (seen, read), "the write had failed"))
-        elif has_one_clock and seen.began > read.ended:
-            found.append(Violation(Guarantee.HONEST_OUTCOMES, (seen, read), "it was read before it was sent"))
+        at = read.key, read.version
+        earliest = shown.setdefault(at, read)
+        if read.ended < earliest.ended:
+            shown[at] = read
+        source = sources.get(at)
+        if source is None:
+            continue
+        if source.outcome == "failed":
+            found.append(Violation(Guarantee.HONEST_OUTCOMES, (source, read), "the write had failed"))
+        elif has_one_clock and source.began > read.ended:
+            found.append(Violation(Guarantee.HONEST_OUTCOMES, (source, read), "it was read before it was sent"))
+    if has_one_clock:
+        found += _made_under_a_newer(sources, acknowledged, shown)
     return found[:MOST_FINDINGS]
+
+
+def _made_under_a_newer(
+    sources: dict[tuple[Key, int], Operation],
+    acknowledged: dict[tuple[Key, int], Operation],
+    shown: dict[tuple[Key, int], Operation],
+) -> list[Violation]:
+    """Versions that are there though a newer one was there before any attempt to make them: versions only grow."""
+    versions: dict[Key, set[int]] = defaultdict(set)
+    for key, version in (*acknowledged, *shown):
+        versions[key].add(version)
+    found = []
+    for key, there in versions.items():
+        newer: Operation | None = None  # what proves earliest that a version above the one looked at was there
+        for version in sorted(there, reverse=True):
+            at = key, version
+            source, proofs = sources.get(at), [o for o in (acknowledged.get(at), shown.get(at)) if o is not None]
+            if newer is not None and source is not None and source.outcome != "failed" and source.began > newer.ended:
+                proof = (newer, source) if source is proofs[0] else (newer, source, proofs[0])
+                note = f"version {newer.version} was there before it was sent"
+                found.append(Violation(Guarantee.HONEST_OUTCOMES, proof, note))
+            newer = min((o for o in (newer, *proofs) if o is not None), key=_ended)
+    return found

@@ -26,10 +26,13 @@ from regionkit import (
     RegionKit,
     RegionSession,
     UsageError,
+    Weighted,
 )
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.guard import Guard
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
+from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
 from regionkit.routing.monitor import Monitor
 
@@ -225,6 +228,28 @@ def test_bounded_reads_are_measured_or_refused(kit: RegionKit, store_rig: StoreR
             sleep(1.2)
             with s.read("orders", consistency=BOUNDED(0.9)) as db:
                 assert do.get(db, "a") == "new"
+
+
+def test_what_was_proved_serves_the_next_bounded_blocks(
+    kit: RegionKit, store_rig: StoreRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where each block chooses anew among copies: it is the choice that ends with the block, not the proof."""
+    if not can(kit).bounded:
+        return
+    do, asked, renew = store_rig.Actions, [], Guard.renew
+
+    def counted(guard: Guard, observation: Observation) -> None:
+        asked.append(observation)
+        renew(guard, observation)
+
+    monkeypatch.setattr(Guard, "renew", counted)
+    here = Weighted({HERE: 1})
+    for _ in range(20):
+        with kit.session() as s, s.read("orders", consistency=BOUNDED(60.0), prefer=here) as db:
+            do.get(db, "a")
+            assert s.last_route is not None
+            assert s.last_route.region == HERE
+    assert asked == []
 
 
 def test_strong_reads_show_the_last_acknowledged_write(kit: RegionKit, store_rig: StoreRig) -> None:

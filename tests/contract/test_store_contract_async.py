@@ -25,10 +25,13 @@ from regionkit import (
     ConfigurationError,
     InvalidBookmark,
     UsageError,
+    Weighted,
 )
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.guard import Guard
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
+from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
 from regionkit.routing.monitor_async import AsyncMonitor
 
@@ -224,6 +227,28 @@ async def test_bounded_reads_are_measured_or_refused(kit: AsyncRegionKit, store_
             await asleep(1.2)
             async with s.read("orders", consistency=BOUNDED(0.9)) as db:
                 assert await do.get(db, "a") == "new"
+
+
+async def test_what_was_proved_serves_the_next_bounded_blocks(
+    kit: AsyncRegionKit, store_rig: StoreRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where each block chooses anew among copies: it is the choice that ends with the block, not the proof."""
+    if not can(kit).bounded:
+        return
+    do, asked, renew = store_rig.AsyncActions, [], Guard.renew
+
+    def counted(guard: Guard, observation: Observation) -> None:
+        asked.append(observation)
+        renew(guard, observation)
+
+    monkeypatch.setattr(Guard, "renew", counted)
+    here = Weighted({HERE: 1})
+    for _ in range(20):
+        async with kit.session() as s, s.read("orders", consistency=BOUNDED(60.0), prefer=here) as db:
+            await do.get(db, "a")
+            assert s.last_route is not None
+            assert s.last_route.region == HERE
+    assert asked == []
 
 
 async def test_strong_reads_show_the_last_acknowledged_write(kit: AsyncRegionKit, store_rig: StoreRig) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import SimpleStatement
 from fix_certificates import certificate
 from fix_rig_cassandra import GET, PUT, REGIONS, CassandraActions, CassandraStoreRig
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.cassandra  # clusters of its own: no fixture says so
 
 KEY = "a key of more than sixteen characters"
 HERE, THERE = "ap-northeast-2", "eu-west-1"
-PATIENT = {
+PATIENT: dict[str, Any] = {
     "base": "balanced",
     "read_deadline": 15.0,
     "write_deadline": 30.0,
@@ -131,6 +132,19 @@ def test_a_frozen_node_costs_the_deadline_and_no_more(rig: CassandraStoreRig) ->
         wait_until(lambda: _writes(kit), 120.0)
         with s.read("orders") as cql:  # the session goes on: an unacknowledged write is promised to nobody
             assert do.get(cql, "a") == "milk"
+
+
+def test_what_the_drivers_helper_sent_without_an_answer_is_unknown(rig: CassandraStoreRig) -> None:
+    """Of many statements at once the first that fails leaves the block; the others may be there too."""
+    node = rig.cluster.node("us-east-1")
+    with kit_of(rig) as kit, kit.session() as s:
+        with s.write("orders") as cql:
+            execute_concurrent_with_args(cql, PUT, [("a", "tea"), ("b", "tea")])
+        with frozen(node):
+            with pytest.raises(OutcomeUnknown), s.write("orders", timeout=1.0) as cql:
+                execute_concurrent_with_args(cql, PUT, [("a", "milk"), ("b", "milk"), ("c", "milk")], concurrency=2)
+        rig.cluster.wait_until_up()
+        wait_until(lambda: _writes(kit), 120.0)
 
 
 def _read(s: Any, timeout: float) -> None:
@@ -246,9 +260,12 @@ def test_too_few_replicas_is_a_sure_no(rig: CassandraStoreRig) -> None:
 async def test_a_cancelled_task_leaves_its_answer_to_nobody(rig: CassandraStoreRig) -> None:
     """The next statement on the shared connection gets its own answer; the session does not call its write made."""
     node = rig.cluster.node("us-east-1")
+    await asyncio.to_thread(rig.cluster.wait_until_up)  # the test before may have killed the other data centre
     async with AsyncRegionKit(rig.topology(), local=HERE, profile=PATIENT) as kit:
         async with kit.session() as s, s.write("orders") as cql:
             await cql.execute("INSERT INTO things (name, value) VALUES ('a', 'tea')")
+        assert await asyncio.to_thread(rig.value, "a") == "tea"  # every replica: wherever it is read, it is there
+        store: Any = kit._store("orders").shards[0]
 
         async def stuck() -> None:
             async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
@@ -256,12 +273,17 @@ async def test_a_cancelled_task_leaves_its_answer_to_nobody(rig: CassandraStoreR
 
         with frozen(node):
             tasks = [asyncio.ensure_future(stuck()) for _ in range(5)]
-            await asyncio.sleep(0.3)
+            end = time.monotonic() + PATIENT["read_deadline"] / 3.0
+            while store.state.loads[REGIONS.index(HERE)] < 5:  # each has sent its statement to the node that is silent
+                assert time.monotonic() < end
+                await asyncio.sleep(0.01)
             for task in tasks:
                 task.cancel()
             began = time.monotonic()
             gone = await asyncio.gather(*tasks, return_exceptions=True)
-            assert time.monotonic() - began < 3.0
+            assert (
+                time.monotonic() - began < PATIENT["read_deadline"] / 3.0
+            )  # nothing else ends while the node is silent
             assert all(isinstance(one, asyncio.CancelledError) for one in gone)
         await asyncio.to_thread(rig.cluster.wait_until_up)
         for _ in range(20):

@@ -7,7 +7,7 @@ import pytest
 from regionkit import DeadlineExceeded, RegionKitError, RegionUnavailable, UsageError
 from regionkit.contract.outcomes import Failure
 from regionkit.facts.request import Kind
-from regionkit.routing.block_errors import block_error, unknown_outcome
+from regionkit.routing.block_errors import block_error, in_time, unknown_outcome
 
 READ, WRITE = Kind.READ, Kind.WRITE
 
@@ -52,3 +52,11 @@ def test_an_unknown_outcome_says_where_to_look() -> None:
     found = unknown_outcome(OSError("lost"), "COMMIT was not answered.", store="carts", key="t42", partition="eu")
     assert (found.store, found.key, found.partition, found.committed) == ("carts", "t42", "eu", "unknown")
     assert unknown_outcome(OSError(), "it.", store="carts", key="", partition="").key is None
+
+
+def test_what_others_ended_is_ours_only_once_our_time_is_over() -> None:
+    """A limit of the application's, or an operator, ends a statement while there is time; after that it was the deadline."""
+    assert in_time(Failure.CANCELLED, 0.1) is Failure.APPLICATION
+    assert in_time(Failure.CANCELLED, 0.0) is Failure.DEADLINE
+    for failure in set(Failure) - {Failure.CANCELLED}:
+        assert in_time(failure, 0.1) is in_time(failure, 0.0) is failure

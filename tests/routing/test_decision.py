@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from regionkit.core.deadline import FOREVER
 from regionkit.facts.bookmark import OWNER_ONLY, Entry
-from regionkit.facts.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Level
+from regionkit.facts.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Level, OnStale
 from regionkit.facts.history import Survival
 from regionkit.facts.position import GtidsReached
 from regionkit.facts.request import Kind, Request
@@ -130,6 +130,50 @@ def test_the_same_question_has_the_same_answer(case: tuple[int, int]) -> None:
     assert [c.endpoint for c in first.candidates] == [e.id for e in snapshot.endpoints]
     assert [c.refused_by is None for c in first.candidates].count(True) == (first.outcome is not Outcome.REFUSE)
     assert all(c.reason for c in first.candidates if c.refused_by is not None)
+
+
+def test_a_decision_holds_until_its_validity_ends() -> None:
+    """Whatever it rests on: with the same snapshot it is taken again just before."""
+    held = 0
+    for seed in range(6000):
+        snapshot, request, loads = drawn((seed, 3 + seed % 4))
+        on_stale: tuple[OnStale, ...] = ("wait", *(step for step in request.on_stale if step != "wait"))
+        request = Request(consistency=BOUNDED(1.0), on_stale=on_stale, wait_until=FOREVER)
+        clean = (replace(e, allowed=True, barred="", read_open="") for e in snapshot.endpoints)
+        snapshot = replace(snapshot, endpoints=tuple(clean), unrecorded="")
+        made = decide(snapshot, request, NOW, loads)
+        if made.outcome is Outcome.USE and made.valid_until > NOW:
+            again = decide(snapshot, request, min(made.valid_until, NOW + 20.0) - 1e-6, loads)
+            assert (again.outcome, again.index) == (Outcome.USE, made.index)
+            held += 1
+    assert held > 2000
+
+
+@pytest.mark.parametrize(
+    ("on_stale", "outcome", "until"),
+    [
+        (("wait", "primary"), Outcome.WAIT, NOW + 0.1),  # the copy that is proved may not be taken
+        (("wait", "primary", "next"), Outcome.WAIT, NOW + 0.1),
+        (("wait", "next", "primary"), Outcome.USE, 0.0),  # it is as near: no wait is worth anything
+        (("wait", "next"), Outcome.USE, 0.0),
+        (("wait", "raise"), Outcome.WAIT, NOW + 9.0),  # nothing else serves
+        (("wait", "serve"), Outcome.WAIT, NOW + 9.0),
+        (("wait",), Outcome.WAIT, NOW + 9.0),
+    ],
+)
+def test_a_wait_is_worth_what_the_later_steps_would_cost(
+    on_stale: tuple[OnStale, ...], outcome: Outcome, until: float
+) -> None:
+    """The local copy lags, another region's is proved, the owner is far. Whose step does not come does not count: its proof
+    would end before a choice that rests on it does.
+    """
+    snapshot = fresh("PRR", "r1")
+    for index, rtt in ((0, 0.11), (1, 0.01), (2, 0.01)):
+        role = PRIMARY if index == 0 else REPLICA
+        snapshot = after(snapshot, (index, told(role, H1, 50, rtt=rtt)), fresh_at=NOW - (0.5 if index == 2 else 5.0))
+    made = read(snapshot, consistency=BOUNDED(1.0), on_stale=on_stale, wait_until=NOW + 9.0)
+    assert (made.outcome, made.until) == (outcome, pytest.approx(until))
+    assert made.index == (1 if outcome is Outcome.WAIT else 2)
 
 
 @settings(max_examples=800, deadline=None)
@@ -367,6 +411,15 @@ def test_validity_of_bounded_ends_with_its_proof() -> None:
     assert read(snapshot, consistency=BOUNDED(2)).valid_until == NOW + 1.5
     assert read(snapshot).valid_until == FOREVER
     assert read(snapshot, consistency=BOUNDED(0.1), on_stale=("serve",)).valid_until <= NOW
+
+
+def test_among_equals_the_choice_ends_at_once_and_the_proof_does_not() -> None:
+    """Load decides anew for the next call; what was proved of the one that was taken holds for its whole time."""
+    snapshot = after(around((0.001, 50), (0.001, 50)), fresh_at=NOW - 0.5)
+    copies = tuple(replace(e, fresh_at=NOW - 0.5) if i else e for i, e in enumerate(snapshot.endpoints))
+    made = read(replace(snapshot, endpoints=copies), consistency=BOUNDED(2.0), latency_window=0.015)
+    assert (made.valid_until, made.proved_until) == (NOW, NOW + 1.5)
+    assert read(snapshot, consistency=EVENTUAL).proved_until == FOREVER
 
 
 def around(*copies: tuple[float, int]) -> Snapshot:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from regionkit import BOUNDED, EVENTUAL, AsyncRegionKit, ConfigurationError, Residency, ResidencyViolation, Topology
+from regionkit.contract.outcomes import Failure
 from regionkit.embedded import MemoryRegions
 from regionkit.facts.consistency import ON_STALE
 from regionkit.facts.request import BlockMode, Kind
@@ -41,6 +42,20 @@ async def test_a_question_without_time_is_not_asked() -> None:
     async with AsyncNear() as near:
         before = near.store.state.snapshot
         assert await near.store.probe(near.index(NEAR), within=0.0) is None
+        assert near.store.state.snapshot is before
+
+
+async def test_a_question_that_somebody_ended_is_counted_against_nobody() -> None:
+    """An operator may cancel the monitor's statement too: the next one will tell."""
+    async with AsyncNear(trip_probes=1) as near:
+        before, backend = near.store.state.snapshot, near.store.backend(near.index(NEAR))
+
+        async def ended(*_: Any) -> Any:
+            raise InterruptedError
+
+        given: Any = backend
+        given.probe, given.classify = ended, lambda error: Failure.CANCELLED
+        assert await near.store.probe(near.index(NEAR)) is None
         assert near.store.state.snapshot is before
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace as replaced
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from regionkit.core.deadline import FOREVER
 from regionkit.core.events import Event
 from regionkit.facts.bookmark import Entry
 from regionkit.facts.consistency import BOUNDED, EVENTUAL, SESSION
 from regionkit.facts.request import Kind, Request
-from regionkit.routing.decision import decide
 from regionkit.routing.events import BreakerChanged, RoleChanged
 from regionkit.routing.health import BreakerState
-from regionkit.routing.store_state import RequestClass, StoreState
+from regionkit.routing.store_state import MOST_SHARES, RequestClass, StoreState
 from regionkit.routing.verdict import Outcome
 from regionkit.testing.clock import VirtualClock
 from regionkit.topology import PROFILES
@@ -82,6 +83,9 @@ def test_the_memo_never_differs_from_a_new_decision() -> None:
     random = Random(3)
     store, clock = ready()
     classes = [RequestClass(Request(consistency=c)) for c in (EVENTUAL, SESSION, BOUNDED(0.5), BOUNDED(3))]
+    for on_stale in (("wait", "primary"), ("wait", "next"), ("wait", "raise"), ("wait", "primary", "next")):
+        waits = Request(consistency=BOUNDED(1), on_stale=on_stale, wait_until=FOREVER)
+        classes += [RequestClass(waits), RequestClass(replace(waits, consistency=BOUNDED(3)))]
     classes.append(RequestClass(Request(kind=Kind.WRITE)))
     for _ in range(3000):
         step, i = random.randrange(5), random.randrange(3)
@@ -96,7 +100,7 @@ def test_the_memo_never_differs_from_a_new_decision() -> None:
             clock.advance(random.choice([0.01, 0.3, 2.0, 70.0]))
         for shared in classes:
             kept = store.route(shared)
-            new = decide(store.snapshot, shared.request, clock.monotonic(), store.loads, store._calls, store._starts)
+            new = store.decide(shared.request)
             assert (kept.outcome, kept.index, kept.refusal) == (new.outcome, new.index, new.refusal)
 
 
@@ -127,6 +131,73 @@ def test_forget_proves_nothing_until_a_later_answer() -> None:
     assert store.decide(request).index == 0
     store.observe(1, told(REPLICA, H1, 50, at=clock.monotonic()))
     assert store.decide(request).index == 1
+
+
+def test_forget_counts_before_the_first_answer_and_each_time() -> None:
+    """The first question is on its way when a connection dies: its answer may be of a run that is gone. So it may be of the
+    second question, when another one dies.
+    """
+    store, clock, _ = store_of("PRR", local="r1")
+    store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic()))
+    request = Request(entries=(Entry("h1", 1, 40),))
+    for _ in range(3):
+        asked_at = clock.monotonic()
+        clock.advance(1.0)
+        store.forget(1)
+        store.observe(1, told(REPLICA, H1, 50, at=asked_at))
+        assert store.decide(request).index == 0
+    store.observe(1, told(REPLICA, H1, 50, at=clock.monotonic()))
+    assert store.decide(request).index == 1
+
+
+def test_weights_count_the_calls_that_had_a_choice() -> None:
+    """Writes, and reads of other weights or none, change no share; what was away goes on from where the others stand."""
+    store, clock, _ = store_of("PRR")
+    for i in range(3):
+        store.observe(i, told(PRIMARY if i == 0 else REPLICA, H1, 50, at=clock.monotonic()))
+    weighted = RequestClass(Request(consistency=EVENTUAL, weights=(("r0", 8.0), ("r1", 1.0), ("r2", 1.0))))
+    others = [
+        RequestClass(Request(kind=Kind.WRITE)),
+        RequestClass(Request(consistency=EVENTUAL)),
+        RequestClass(Request(consistency=EVENTUAL, weights=(("r0", 1.0),))),
+    ]
+
+    def call(request_class: RequestClass) -> int:
+        decision = store.route(request_class)
+        store.began(decision.index, decision)
+        store.ended(decision.index)
+        return decision.index
+
+    def shares(calls: int) -> Counter[int]:
+        seen: Counter[int] = Counter()
+        for _ in range(calls):
+            for other in others:
+                call(other)
+            seen[call(weighted)] += 1
+        return seen
+
+    for index, expected in shares(100).items():
+        assert abs(expected - (80, 10, 10)[index]) <= 1
+    for _ in range(2):
+        store.probed(2, ok=False, reason="no answer", left_at=clock.monotonic())
+    assert shares(1000)[2] == 0
+    clock.advance(30.0)
+    store.probed(2, ok=True, left_at=clock.monotonic())
+    assert shares(1000)[2] == 0, "held down"
+    clock.advance(300.0)
+    store.observe(2, told(REPLICA, H1, 50, at=clock.monotonic()))
+    back = shares(100)
+    for index in range(3):
+        assert abs(back[index] - (80, 10, 10)[index]) <= 2
+
+
+def test_computed_weights_are_not_kept_for_ever() -> None:
+    """A mistake of the application's costs it its shares, not the process its memory."""
+    store, _ = ready()
+    for number in range(3 * MOST_SHARES):
+        decision = store.route(RequestClass(Request(consistency=EVENTUAL, weights=(("r0", 1.0 + number), ("r1", 1.0)))))
+        store.began(decision.index, decision)
+    assert len(store._shares) <= MOST_SHARES
 
 
 def test_a_commit_is_known_on_its_run_only() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from cassandra.cluster import ResultSet
 
-__all__ = ["AsyncPending", "answered", "ended"]
+from regionkit.errors import UsageError
+
+__all__ = ["AsyncPending", "answered", "check_helper", "ended"]
 
 T = TypeVar("T")
 
@@ -52,6 +54,19 @@ async def ended(future: Future[T], seconds: float) -> T:
     waiter.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to whoever still waits
     async with asyncio.timeout(max(0.0, seconds)):
         return await asyncio.shield(waiter)
+
+
+def check_helper(profile: Any) -> NoReturn:
+    """Refuse `cassandra.concurrent`, which always names an execution profile, before it sends anything.
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(
+        "an execution profile, or cassandra.concurrent, in an asynchronous block.",
+        why="level, data centre and time-out are those of the block; and that helper would block the event loop.",
+        fix="send with cql.execute_async(...) and await what it gives, as many at once as you like.",
+    )
 
 
 class AsyncPending(Generic[T]):

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from regionkit.backends.cassandra.bridge import Pending
+from regionkit.backends.cassandra.bridge import Pending, check_helper
+from regionkit.backends.cassandra.cluster import in_thread
 from regionkit.backends.cassandra.rows import CassandraRows
 from regionkit.topology.cassandra_client import CassandraRows as PromisedRows
 from regionkit.topology.cassandra_client import CassandraSession as PromisedSession
@@ -47,8 +50,16 @@ class CassandraSession:
     def execute(self, query: Any, parameters: Parameters = None, *, paging_state: bytes | None = None) -> CassandraRows:
         return self._statements.execute(query, parameters, paging_state)
 
-    def execute_async(self, query: Any, parameters: Parameters = None) -> Pending[CassandraRows]:
+    def execute_async(
+        self, query: Any, parameters: Parameters = None, *, execution_profile: Any = None
+    ) -> Pending[CassandraRows]:
+        if execution_profile is not None:
+            check_helper(execution_profile)
         return self._statements.execute_later(query, parameters)
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """What `cassandra.concurrent` asks of a session after a hundred refusals in a row: another thread goes on with them."""
+        in_thread(partial(work, *arguments), "regionkit cassandra concurrent")
 
     def prepare(self, query: str) -> Any:
         return self._statements.prepare(query)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from regionkit.backends.cassandra.bridge_async import AsyncPending
+from regionkit.backends.cassandra.bridge_async import AsyncPending, check_helper
+from regionkit.backends.cassandra.cluster import in_thread
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.topology.cassandra_client_async import AsyncCassandraRows as PromisedRows
 from regionkit.topology.cassandra_client_async import AsyncCassandraSession as PromisedSession
@@ -48,8 +51,16 @@ class AsyncCassandraSession:
     ) -> AsyncCassandraRows:
         return await self._statements.execute(query, parameters, paging_state)
 
-    def execute_async(self, query: Any, parameters: Parameters = None) -> AsyncPending[AsyncCassandraRows]:
+    def execute_async(
+        self, query: Any, parameters: Parameters = None, *, execution_profile: Any = None
+    ) -> AsyncPending[AsyncCassandraRows]:
+        if execution_profile is not None:
+            check_helper(execution_profile)
         return self._statements.execute_later(query, parameters)
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """What `cassandra.concurrent` asks of a session after a hundred refusals in a row: another thread goes on with them."""
+        in_thread(partial(work, *arguments), "regionkit cassandra concurrent")
 
     async def prepare(self, query: str) -> Any:
         return await self._statements.prepare(query)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -58,12 +59,13 @@ class Setting(NamedTuple):
 
 
 class CassandraHandle:
-    """Of one block. Not shared between threads or tasks."""
+    """Of one block. Not shared between threads or tasks, but for what `cassandra.concurrent` sends from the driver's thread."""
 
     __slots__ = (
         "_asked",
         "_checkout",
         "_connecting",
+        "_ending",
         "_floor",
         "_kind",
         "_level",
@@ -72,6 +74,7 @@ class CassandraHandle:
         "_process",
         "_profile",
         "_read",
+        "_sending",
         "_sent",
         "_set",
         "_source",
@@ -98,11 +101,10 @@ class CassandraHandle:
         self._checkout: Any = None
         self._connecting = Lock()
         self._pending: list[Pending[CassandraRows]] = []
-        self._over = False
+        self._sending = threading.Lock()
+        self._ending = self._over = False
         self._process = os.getpid()
-        self._floor = 0
-        self._stamp = 0
-        self._sent = 0
+        self._floor = self._stamp = self._sent = 0
         self._read = False
         self.commits = 0
         self.unknown = False
@@ -154,7 +156,7 @@ class CassandraHandle:
 
     def execute_later(self, query: Any, parameters: Any) -> Pending[CassandraRows]:
         """Send a statement; it is waited for by whoever wants it, or by the block's end."""
-        self._check_alive()
+        self._check_alive(ending=self._ending)
         pending = Pending(
             self.connect,
             lambda: self._send(query, parameters, None),
@@ -179,8 +181,8 @@ class CassandraHandle:
                 fix="pass a larger timeout=, or see kit.status().",
             ) from None
 
-    def _check_alive(self) -> None:
-        if self._over:
+    def _check_alive(self, *, ending: bool = False) -> None:
+        if self._over or ending:
             raise UsageError(
                 "a Cassandra session was used after its block had ended.",
                 why="where the next statement may go, the next block decides.",
@@ -190,6 +192,10 @@ class CassandraHandle:
 
     def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         """Hand a statement to the driver; nothing waits here."""
+        with self._sending:
+            return self._handed(query, parameters, paging_state)
+
+    def _handed(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         self._check_alive()
         checkout = self._checkout
         opened: Opened = checkout.opened
@@ -325,6 +331,7 @@ class CassandraHandle:
         Raises:
             Exception: the first error of those that nobody asked for.
         """
+        self._ending = True
         for pending in self._pending:
             error = pending.wait_for()
             if error is not None:
@@ -332,6 +339,7 @@ class CassandraHandle:
 
     def abort(self) -> None:
         """The block raised: there is nothing to roll back; what was sent is waited for, so that the bookmark knows it."""
+        self._ending = True
         for pending in self._pending:
             pending.wait_for()
 

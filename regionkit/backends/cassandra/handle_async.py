@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -57,12 +58,13 @@ class Setting(NamedTuple):
 
 
 class AsyncCassandraHandle:
-    """Of one block. Not shared between threads or tasks."""
+    """Of one block. Not shared between threads or tasks, but for what `cassandra.concurrent` sends from the driver's thread."""
 
     __slots__ = (
         "_asked",
         "_checkout",
         "_connecting",
+        "_ending",
         "_floor",
         "_kind",
         "_level",
@@ -71,6 +73,7 @@ class AsyncCassandraHandle:
         "_process",
         "_profile",
         "_read",
+        "_sending",
         "_sent",
         "_set",
         "_source",
@@ -97,11 +100,10 @@ class AsyncCassandraHandle:
         self._checkout: Any = None
         self._connecting = AsyncLock()
         self._pending: list[AsyncPending[AsyncCassandraRows]] = []
-        self._over = False
+        self._sending = threading.Lock()
+        self._ending = self._over = False
         self._process = os.getpid()
-        self._floor = 0
-        self._stamp = 0
-        self._sent = 0
+        self._floor = self._stamp = self._sent = 0
         self._read = False
         self.commits = 0
         self.unknown = False
@@ -153,7 +155,7 @@ class AsyncCassandraHandle:
 
     def execute_later(self, query: Any, parameters: Any) -> AsyncPending[AsyncCassandraRows]:
         """Send a statement; it is waited for by whoever wants it, or by the block's end."""
-        self._check_alive()
+        self._check_alive(ending=self._ending)
         pending = AsyncPending(
             self.connect,
             lambda: self._send(query, parameters, None),
@@ -178,8 +180,8 @@ class AsyncCassandraHandle:
                 fix="pass a larger timeout=, or see kit.status().",
             ) from None
 
-    def _check_alive(self) -> None:
-        if self._over:
+    def _check_alive(self, *, ending: bool = False) -> None:
+        if self._over or ending:
             raise UsageError(
                 "a Cassandra session was used after its block had ended.",
                 why="where the next statement may go, the next block decides.",
@@ -189,6 +191,10 @@ class AsyncCassandraHandle:
 
     def _send(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         """Hand a statement to the driver; nothing waits here."""
+        with self._sending:
+            return self._handed(query, parameters, paging_state)
+
+    def _handed(self, query: Any, parameters: Any, paging_state: bytes | None) -> tuple[Any, Facts]:
         self._check_alive()
         checkout = self._checkout
         opened: Opened = checkout.opened
@@ -324,6 +330,7 @@ class AsyncCassandraHandle:
         Raises:
             Exception: the first error of those that nobody asked for.
         """
+        self._ending = True
         for pending in self._pending:
             error = await pending.wait_for()
             if error is not None:
@@ -331,6 +338,7 @@ class AsyncCassandraHandle:
 
     async def abort(self) -> None:
         """The block raised: there is nothing to roll back; what was sent is waited for, so that the bookmark knows it."""
+        self._ending = True
         for pending in self._pending:
             await pending.wait_for()
 

@@ -26,14 +26,26 @@ from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 from regionkit.topology import MongoStore
 
-__all__ = ["classify", "is_unknown_commit", "reading", "refused", "text_of", "translated", "was_refused"]
+__all__ = [
+    "classify",
+    "ended_by_own_limit",
+    "is_unknown_commit",
+    "reading",
+    "refused",
+    "text_of",
+    "timed_out",
+    "translated",
+    "was_refused",
+]
 
 ROLE = frozenset({10107, 13435, 10058})
 """NotWritablePrimary, NotPrimaryNoSecondaryOk, LegacyNotPrimary: refused before anything was done."""
 INTERRUPTED = frozenset({11600, 11602, 91, 189, 13436, 6, 7, 89, 9001, 134})
 """InterruptedAtShutdown, InterruptedDueToReplStateChange, ShutdownInProgress, PrimarySteppedDown, NotPrimaryOrSecondary,
 HostUnreachable, HostNotFound, NetworkTimeout, SocketException, ReadConcernMajorityNotAvailableYet."""
-EXPIRED = frozenset({50, 64, 202, 262})
+EXPIRED_AT_SERVER = 50
+"""MaxTimeMSExpired."""
+EXPIRED = frozenset({EXPIRED_AT_SERVER, 64, 202, 262})
 """MaxTimeMSExpired, WriteConcernFailed (a wtimeout), NetworkInterfaceExceededTimeLimit, ExceededTimeLimit."""
 ROLLED_BACK = frozenset({112, 251, 225, 244})
 """WriteConflict, NoSuchTransaction, TransactionTooOld, TransactionAborted."""
@@ -41,6 +53,7 @@ ACCOUNT = frozenset({13, 18, 8000})
 """Unauthorized, AuthenticationFailed, AtlasError (which is what a hosted set says of an account)."""
 
 _READING = "_regionkit_reading"
+_OWN_LIMIT = "_regionkit_own_limit"
 
 
 def reading(error: BaseException) -> None:
@@ -48,8 +61,20 @@ def reading(error: BaseException) -> None:
     setattr(error, _READING, True)
 
 
+def ended_by_own_limit(error: BaseException) -> None:
+    """Note that a limit of the application's own was over, and that what it ended surely changed nothing outside of the block."""
+    setattr(error, _OWN_LIMIT, True)
+
+
+def timed_out(error: BaseException) -> bool:
+    """Whether the time of one command was over, at the member or here."""
+    return isinstance(error, NetworkTimeout | ExecutionTimeout) or getattr(error, "code", None) == EXPIRED_AT_SERVER
+
+
 def classify(error: BaseException) -> Failure:
     """What an error that left a block, or a probe, says of the member."""
+    if getattr(error, _OWN_LIMIT, False):
+        return Failure.CANCELLED
     match error:
         case DeadlineExceeded():
             return Failure.DEADLINE

@@ -9,6 +9,7 @@ place before it is sent.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -17,9 +18,10 @@ from bson import Timestamp
 from pymongo import _csot
 from pymongo.client_session_shared import SessionOptions, _EmptyServerSession
 from pymongo.errors import ConfigurationError as DriverConfigurationError
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 from pymongo.synchronous.client_session import ClientSession
 
+from regionkit.backends.mongo.classify import timed_out
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
 from regionkit.backends.mongo.member import Member, MemberClient, limited
 from regionkit.errors import DeadlineExceeded, UsageError
@@ -28,6 +30,26 @@ __all__ = ["Block", "BlockClient", "BlockSession", "view_of"]
 
 _SENT: ContextVar[MutableMapping[str, Any] | None] = ContextVar("regionkit_mongo_write", default=None)
 """The write that this thread or task has sent and that is not answered: its final form is known only at the answer."""
+
+
+_CHANGING: ContextVar[Mapping[str, Any] | None] = ContextVar("regionkit_mongo_changing", default=None)
+"""The write of the operation under way, answered or not."""
+_OWN_LIMIT: ContextVar[bool] = ContextVar("regionkit_mongo_own_limit", default=False)
+"""Whether the command that this thread or task has sent has a maxTimeMS of the application's, below ours."""
+
+
+def _limit(name: str, command: Mapping[str, Any]) -> None:
+    """Let a maxTimeMS of the application's stand where it is below ours, which pymongo would put in its place.
+
+    Of a getMore it says how long to wait for more, and is left to pymongo.
+    """
+    own, left = command.get("maxTimeMS"), _csot.remaining()
+    if name == "getMore" or left is None or not isinstance(own, int | float) or own <= 0:
+        return
+    margin = left - own / 1000.0
+    if margin > _csot.get_rtt():
+        _csot.set_rtt(margin)
+        _OWN_LIMIT.set(True)
 
 
 class Block(Protocol):
@@ -67,8 +89,8 @@ class Block(Protocol):
         """A write was answered."""
         ...
 
-    def failed(self, error: PyMongoError) -> None:
-        """A command failed."""
+    def failed(self, error: PyMongoError, *, own_limit: bool, command: Mapping[str, Any] | None) -> None:
+        """A command failed. `own_limit`: a time limit of the application's was over. `command`: the write that was sent."""
         ...
 
     def no_connection(self) -> DeadlineExceeded:
@@ -89,7 +111,10 @@ class BlockSession(ClientSession):
         handle.before(name, command, conn.run)
         if name in LEVELLED and not self.in_transaction:
             command.setdefault("readConcern", {"level": handle.level})
-        _SENT.set(command if not handle.is_read and writes(name, command) else None)
+        changing = command if not handle.is_read and writes(name, command) else None
+        _SENT.set(changing)
+        _CHANGING.set(changing)
+        _limit(name, command)
         super()._apply_to(command, is_retryable, read_preference, conn)
         handle.used = True
 
@@ -170,6 +195,9 @@ class BlockClient(MemberClient):
         """Every operation comes through here, and is run once; only the end of a transaction is safe to ask for twice."""
         handle = self._handle
         left = handle.ready()
+        ends, own_ends = time.monotonic() + left, _csot.get_deadline()
+        _CHANGING.set(None)
+        _OWN_LIMIT.set(False)
         slots = self._member.slots
         if not slots.try_acquire() and not slots.acquire(left):
             raise handle.no_connection()
@@ -187,7 +215,9 @@ class BlockClient(MemberClient):
         except PyMongoError as error:
             if isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
                 raise _unacknowledged() from error
-            handle.failed(error)
+            own = _OWN_LIMIT.get() and not isinstance(error, NetworkTimeout)
+            own = own or (own_ends < ends and (time.monotonic() >= own_ends or not isinstance(error, NetworkTimeout)))
+            handle.failed(error, own_limit=own and timed_out(error), command=_CHANGING.get())
             raise
         finally:
             slots.release()

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENDING", "LEVELLED", "acknowledged_below_majority", "is_below", "refusal", "took_effect", "writes"]
+__all__ = [
+    "ENDING",
+    "LEVELLED",
+    "acknowledged_below_majority",
+    "changes_one",
+    "is_below",
+    "refusal",
+    "took_effect",
+    "writes",
+]
 
 READING = frozenset(
     {
@@ -32,6 +41,16 @@ LEVELLED = frozenset({"find", "aggregate", "count", "distinct"})
 """Commands that take a read concern with a level."""
 ENDING = frozenset({"commitTransaction", "abortTransaction"})
 _STRENGTH = {"available": 0, "local": 1, "majority": 2, "snapshot": 3, "linearizable": 4}
+
+
+def changes_one(command: Mapping[str, Any]) -> bool:
+    """Whether a write is of one document: then an error of the member's means that it was not carried out."""
+    if "findAndModify" in command:
+        return True
+    changes = command.get("updates") or command.get("deletes") or command.get("documents")
+    if not isinstance(changes, list | tuple) or len(changes) != 1:
+        return False
+    return "insert" in command or ("update" in command and not changes[0].get("multi")) or changes[0].get("limit") == 1
 
 
 def _puts_out(command: Mapping[str, Any]) -> bool:

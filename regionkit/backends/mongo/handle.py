@@ -25,11 +25,19 @@ from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.database import Database
 from pymongo.write_concern import WriteConcern
 
-from regionkit.backends.mongo.classify import classify, is_unknown_commit, reading, text_of, was_refused
+from regionkit.backends.mongo.classify import (
+    classify,
+    ended_by_own_limit,
+    is_unknown_commit,
+    reading,
+    text_of,
+    was_refused,
+)
 from regionkit.backends.mongo.client import BlockSession, view_of
 from regionkit.backends.mongo.commands import (
     ENDING,
     acknowledged_below_majority,
+    changes_one,
     is_below,
     refusal,
     took_effect,
@@ -185,11 +193,14 @@ class MongoHandle:
             if at is not None:
                 self._position = max(position_of(at), self._position or 0)
 
-    def failed(self, error: PyMongoError) -> None:
-        """A command failed."""
+    def failed(self, error: PyMongoError, *, own_limit: bool, command: Mapping[str, Any] | None) -> None:
+        """A command failed. `own_limit`: a time limit of the application's was over. `command`: the write that was sent."""
         self._unheard = True
-        if isinstance(error, NetworkTimeout):
-            self.expired = True
+        heard = not isinstance(error, NetworkTimeout)
+        if not own_limit:
+            self.expired = self.expired or not heard
+        elif self.is_read or self.session.in_transaction or (heard and command is not None and changes_one(command)):
+            ended_by_own_limit(error)  # any other write may have changed something: its outcome is unknown
         if was_refused(error) and classify(error) is Failure.ROLE:
             self._member.suspect = True
         if self.is_read:

@@ -22,7 +22,7 @@ POSTGRES: dict[str, Failure] = {
     "57P03": Failure.CONNECTION,  # cannot_connect_now
     "57P05": Failure.CONNECTION,  # idle_session_timeout
     "25P03": Failure.DEADLINE,  # idle_in_transaction_session_timeout
-    "57014": Failure.DEADLINE,  # query_canceled: statement_timeout, which we set from the deadline
+    "57014": Failure.CANCELLED,  # query_canceled: a statement_timeout (ours outlasts the deadline), or pg_cancel_backend
     "53300": Failure.CONNECTION,  # too_many_connections
 }
 MYSQL: dict[int, Failure] = {
@@ -31,9 +31,9 @@ MYSQL: dict[int, Failure] = {
     1836: Failure.ROLE,  # ER_READ_ONLY_MODE
     1213: Failure.ROLLED_BACK,  # ER_LOCK_DEADLOCK: the whole transaction
     1020: Failure.ROLLED_BACK,  # ER_CHECKREAD under snapshot isolation
-    1969: Failure.DEADLINE,  # ER_STATEMENT_TIMEOUT
-    3024: Failure.DEADLINE,  # MySQL: max_execution_time
-    1317: Failure.DEADLINE,  # ER_QUERY_INTERRUPTED
+    1969: Failure.CANCELLED,  # ER_STATEMENT_TIMEOUT: a max_statement_time; ours outlasts the deadline
+    3024: Failure.CANCELLED,  # MySQL: max_execution_time
+    1317: Failure.CANCELLED,  # ER_QUERY_INTERRUPTED: KILL QUERY
     1053: Failure.CONNECTION,  # ER_SERVER_SHUTDOWN
     1040: Failure.CONNECTION,  # ER_CON_COUNT_ERROR
     1927: Failure.CONNECTION,  # ER_CONNECTION_KILLED
@@ -183,5 +183,5 @@ def _by_code(driver: Any) -> Failure | None:
 
 
 def is_unknown_at_commit(error: BaseException) -> bool:
-    """Whether an answer to COMMIT leaves its outcome open: MariaDB's errors during commit, shutdown and kill."""
-    return code_of(error) in (1180, 1053, 1317, 2006, 2013)
+    """Whether an answer to COMMIT leaves its outcome open: MariaDB's errors during commit, shutdown, time-out and kill."""
+    return code_of(error) in (1180, 1053, 1317, 1969, 2006, 2013, 3024)

@@ -25,6 +25,10 @@ def unreached(context: SqlContext, error: Exception) -> Exception:
     if hasattr(original, "_pgconn"):
         original._pgconn = None  # psycopg keeps the password there, and error reporters show attributes
     store, endpoint = context.store.name, context.endpoint
+    if failure is Failure.CANCELLED:
+        late = too_late(context, f"{endpoint.id!r} gave no answer while connecting.", why=first_line(error))
+        late.blames_endpoint = False  # somebody ended the question
+        return late
     if failure is Failure.DEADLINE:
         return too_late(context, f"{endpoint.id!r} did not answer in time while connecting.")
     if code_of(error) == UNKNOWN_VARIABLE:

@@ -179,7 +179,7 @@ class SqlEndpoint(SqlPool, SqlRows):
         try:
             return drive(self.server.prove_promotion, replication, parent, observation)
         except Exception as error:
-            if classify(error) in (Failure.CONNECTION, Failure.DEADLINE):
+            if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
                 return None  # an account without REPLICATION is refused like this
             raise
         finally:

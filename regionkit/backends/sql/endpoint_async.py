@@ -184,7 +184,7 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
         try:
             return await adrive(self.server.prove_promotion, replication, parent, observation)
         except Exception as error:
-            if classify(error) in (Failure.CONNECTION, Failure.DEADLINE):
+            if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
                 return None  # an account without REPLICATION is refused like this
             raise
         finally:

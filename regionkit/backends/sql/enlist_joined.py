@@ -28,6 +28,8 @@ MOST_FLUSHES = 100
 
 _STATES = frozenset({"22", "23", "25", "27", "2D", "38", "39", "40", "42", "44", "53", "54", "55", "P0"})
 """Classes of states that refuse a COMMIT for good; 40003 alone says that nobody knows."""
+CANCELED = "57014"
+"""query_canceled: PostgreSQL cancels a COMMIT before it is written, while deferred constraints are checked, or not at all."""
 _NUMBERS = frozenset({1020, 1205, 1213, 1402, 1613, 1614})
 """MariaDB's errors that roll back: changed meanwhile, lock wait, deadlock, and the same of XA."""
 
@@ -370,9 +372,11 @@ def _answered(error: BaseException) -> Committed:
         return "no"
     if not isinstance(error, sqlalchemy.exc.DBAPIError) or error.connection_invalidated or is_unknown_at_commit(error):
         return "unknown"
-    if classify(error) in (Failure.CONNECTION, Failure.DEADLINE):
-        return "unknown"
     code = code_of(error)
+    if code == CANCELED:
+        return "no"
+    if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
+        return "unknown"
     if isinstance(code, str):
         return "no" if code[:2] in _STATES and code != "40003" else "unknown"
     if isinstance(code, int):

@@ -96,6 +96,9 @@ class AsyncStatements:
                 why="its tables are missing, or were made by an earlier version.",
                 fix="call kit.create_tables() once.",
             ) from error
+        if failure is Failure.CANCELLED:
+            why = f"the server ended the statement ({first_line(error)}); nothing was changed."
+            raise too_late(context, f"{context.endpoint.id!r} gave no answer.", why=why) from error
         if failure is Failure.DEADLINE or code_of(error) in LOCK_WAITED:
             why = "the deadline passed before the answer; nothing was changed."
             raise too_late(context, f"{context.endpoint.id!r} did not answer in time.", why=why) from error

@@ -1,0 +1,134 @@
+# Generated from test_own_limits_async.py by scripts/twins.py. Do not edit.
+"""Limits of the application's own, and what an operator ends: the application's error, and nobody's fault."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from fix_rigs import Order, Rig
+from sqlalchemy import text
+
+from regionkit import RegionKit
+from regionkit.backends.sql.classify import code_of
+from regionkit.contract.enlist import enlist
+from regionkit.facts.request import Kind
+
+HERE = "us-east-1"
+SLOW = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60) FROM information_schema.ENGINES"}
+LIMITED = {
+    "postgresql": ["SET statement_timeout = 50", SLOW["postgresql"]],
+    "mariadb": ["SET STATEMENT max_statement_time=0.05 FOR " + SLOW["mariadb"]],
+}
+CODES = {"postgresql": {"57014"}, "mariadb": {1969, 1317}}
+RUNNING = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+    "mariadb": "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(60)%' AND ID <> CONNECTION_ID()",
+}
+ENDING = {"postgresql": "SELECT pg_cancel_backend({})", "mariadb": "KILL QUERY {}"}
+
+
+@pytest.fixture
+def kit(request: pytest.FixtureRequest) -> Iterator[RegionKit]:
+    """A kit at the owner, its tables made."""
+    rig: Rig = request.getfixturevalue(f"{request.node.callspec.params['server']}_rig")
+    with RegionKit(rig.topology(), local=HERE) as kit:
+        kit.create_tables()
+        yield kit
+
+
+@contextlib.contextmanager
+def operator(rig: Rig) -> Iterator[None]:
+    """Somebody who ends each slow statement."""
+    engine, over = sqlalchemy.create_engine(rig.urls[0], isolation_level="AUTOCOMMIT"), threading.Event()
+
+    def run() -> None:
+        with engine.connect() as connection:
+            while not over.wait(0.02):
+                for found in connection.execute(text(RUNNING[rig.server])).scalars().all():
+                    with contextlib.suppress(sqlalchemy.exc.DBAPIError):  # it has ended meanwhile
+                        connection.execute(text(ENDING[rig.server].format(found)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        engine.dispose()
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("who", ["application", "operator"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+def test_what_others_end_is_the_applications_error(
+    kit: RegionKit, request: pytest.FixtureRequest, server: str, who: str, keyed: bool
+) -> None:
+    """As the driver raised it, long before our deadline; run once, rolled back, and counted against nobody."""
+    rig: Rig = request.getfixturevalue(f"{server}_rig")
+    texts = LIMITED[server] if who == "application" else [SLOW[server]]
+    runs = []
+
+    def slow(db: Any) -> None:
+        runs.append(db)
+        for each in texts:
+            db.execute(text(each))
+
+    def write(db: Any) -> None:
+        db.add(Order(id=7, item="tea"))
+        db.flush()
+        slow(db)
+
+    with operator(rig) if who == "operator" else contextlib.nullcontext():
+        with kit.session() as s:
+            with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+                s.execute_write("orders", write, timeout=50.0, idempotency_key="k1" if keyed else None)
+            assert code_of(caught.value) in CODES[server]
+            if not keyed:
+                with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+                    s.execute_read("orders", slow, timeout=50.0)
+                assert code_of(caught.value) in CODES[server]
+    assert len(runs) == 2 - keyed
+    assert rig.count() == 0
+    store: Any = kit._store("orders").shards[0]
+    for index in range(len(store.backends)):
+        for use in Kind:
+            assert store.state.breaker(index, use).errors == 0
+    with kit.session() as s, s.write("orders") as db:
+        db.add(Order(id=8, item="tea"))
+    assert rig.count() == 1
+
+
+@pytest.mark.parametrize("server", ["postgresql"])
+def test_a_commit_that_was_cancelled_is_a_sure_no(kit: RegionKit, request: pytest.FixtureRequest, server: str) -> None:
+    """PostgreSQL looks at deferred constraints before it writes the commit; after that nothing cancels it."""
+    rig: Rig = request.getfixturevalue(f"{server}_rig")
+    engine = sqlalchemy.create_engine(rig.urls[0])
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$"
+            )
+        )
+        connection.execute(
+            text(
+                "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION slow()"
+            )
+        )
+    told: list[str] = []
+    with kit.session() as s:
+        with operator(rig), pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+            with s.write("orders", timeout=50.0) as db:
+                db.run_sync(lambda plain: enlist(plain).on_outcome(told.append))
+                db.add(Order(id=7, item="tea"))
+        assert code_of(caught.value) == "57014"
+    assert told == ["no"]
+    assert rig.count() == 0
+    engine.dispose()
