@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from regionkit.backends.factory import backend_of
@@ -18,6 +19,7 @@ from regionkit.topology import Directory, Profile, Shard, Store, Topology, Write
 __all__ = ["Stores"]
 
 IS_ASYNC = False
+LOG = logging.getLogger("regionkit.topology")
 
 _Routed = RoutedStore | PartitionedStore
 
@@ -93,6 +95,8 @@ class Stores:
         return known
 
     def _routed(self, store: Store) -> _Routed:
+        for caution in store.cautions:
+            LOG.warning("store %r: %s", store.name, caution)
         shards = store.shards([region.name for region in self._topology.regions])
         routed = tuple(self._shard(store, shard) for shard in shards)
         if not isinstance(store.strategy, WritePartitioning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from regionkit.backends.factory_async import async_backend_of
@@ -17,6 +18,7 @@ from regionkit.topology import Directory, Profile, Shard, Store, Topology, Write
 __all__ = ["AsyncStores"]
 
 IS_ASYNC = True
+LOG = logging.getLogger("regionkit.topology")
 
 _Routed = AsyncRoutedStore | AsyncPartitionedStore
 
@@ -92,6 +94,8 @@ class AsyncStores:
         return known
 
     def _routed(self, store: Store) -> _Routed:
+        for caution in store.cautions:
+            LOG.warning("store %r: %s", store.name, caution)
         shards = store.shards([region.name for region in self._topology.regions])
         routed = tuple(self._shard(store, shard) for shard in shards)
         if not isinstance(store.strategy, WritePartitioning):
