@@ -1,14 +1,14 @@
-"""What leaves a block: the errors of a backend as regionkit's, by what they say and by what had been sent. Pure."""
+"""The errors of a backend in regionkit's words, by what they say and by what had been sent: of a block, of a probe. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from regionkit.contract.outcomes import Failure
+from regionkit.contract.outcomes import Failure, Unreached
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.request import Kind
 
-__all__ = ["block_error", "unknown_outcome"]
+__all__ = ["block_error", "probe_error", "unknown_outcome"]
 
 
 def block_error(
@@ -30,6 +30,16 @@ def block_error(
             fix = "run the block again: the new primary is looked for."
             return RegionUnavailable(f"{region} is no longer the primary.", why=why, fix=fix, **where)
     return None
+
+
+def probe_error(error: Exception, failure: Failure) -> tuple[str, str]:
+    """Why a probe failed, in a few words, and what to do about it."""
+    said, advice = str(getattr(error, "cause", "")), str(getattr(error, "fix", ""))
+    if failure is Failure.APPLICATION or not getattr(error, "blames_endpoint", True):
+        said = str(getattr(error, "what", type(error).__name__))
+    elif failure is Failure.DEADLINE:
+        said, advice = Unreached.SILENT.cause, Unreached.SILENT.fix
+    return f"probe: {said or failure.value}", advice if said else ""
 
 
 def unknown_outcome(error: BaseException, what: str, *, store: str, key: str, partition: str) -> OutcomeUnknown:

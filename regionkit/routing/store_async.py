@@ -20,6 +20,7 @@ from regionkit.facts.consistency import Consistency, Level, OnStale
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
+from regionkit.routing.block_errors import probe_error
 from regionkit.routing.explain import Explanation
 from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store_state import RequestClass, StoreState
@@ -291,8 +292,9 @@ class AsyncRoutedStore:
             observation = await backend.probe(min(budget, within), min(self.connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
+            reason, advice = probe_error(error, failure)
             if failure is Failure.APPLICATION:
-                self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'what', type(error).__name__)}")
+                self.state.probed(index, ok=False, reason=reason, advice=advice)
                 raise
             if failure is Failure.DEADLINE and within < budget:
                 return None  # who asked had no patience: that says nothing of the server
@@ -301,7 +303,7 @@ class AsyncRoutedStore:
             else:
                 self._state.patience.pop(index, None)  # it was reached, or nothing is there
             self.lost(index)
-            self.state.probed(index, ok=False, reason=f"probe: {getattr(error, 'cause', '') or failure.value}")
+            self.state.probed(index, ok=False, reason=reason, advice=advice)
             return None
         self._state.patience.pop(index, None)
         self.take_in(index, observation)
@@ -391,7 +393,7 @@ class AsyncRoutedStore:
 
     def guarantees(self) -> tuple[str, ...]:
         """What the store's backend and state promise, in words."""
-        notes = [] if self.capabilities is None else list(self.capabilities.notes)
+        notes = [*(() if self.capabilities is None else self.capabilities.notes), *self.store.cautions]
         snapshot = self.state.snapshot
         if snapshot.lineage is None and any(e.observation is not None for e in snapshot.endpoints):
             notes.append("no history rows: bookmarks say 'owner only' until kit.create_tables() was called")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import struct
 
@@ -14,6 +15,7 @@ from cassandra import (
     RequestExecutionException,
     RequestValidationException,
     Timeout,
+    Unauthorized,
     Unavailable,
     UnresolvableContactPoints,
 )
@@ -26,7 +28,7 @@ from cassandra.protocol import RequestValidationException as RequestValidationEr
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 
-__all__ = ["classify", "is_certain", "refused", "unpacked"]
+__all__ = ["classify", "denied", "is_certain", "refused", "unpacked"]
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((DeadlineExceeded, OperationTimedOut, Timeout), Failure.DEADLINE),
@@ -41,6 +43,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 
 _PACKING = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 """What packing raises, UnicodeEncodeError among them. The driver tries each host, and each time it fails alike."""
+_DENIED = re.compile(r"User (?P<account>\S+) has no (?P<permission>\w+) permission on <(?P<resource>[^>]+)>")
 CONTENDED = 0x1700
 """CAS_WRITE_UNKNOWN (native protocol v5, section 9), which the driver has no class for: another conditional write came in
 between."""
@@ -68,6 +71,17 @@ def refused(error: BaseException) -> Refused | None:
     # the driver makes a plain OSError of what OpenSSL said while it connected; its words stay
     is_tls = isinstance(error, ssl.SSLError) or (isinstance(error, OSError) and "[SSL" in str(error))
     return Refused.TLS if is_tls else None
+
+
+def denied(error: BaseException) -> tuple[str, str] | None:
+    """The permission that the account lacks, and how it is granted; None where the error says something else."""
+    found = _DENIED.search(str(error)) if isinstance(error, Unauthorized) else None
+    if found is None:
+        return None
+    permission, resource = found["permission"], found["resource"]
+    kind, _, name = resource.partition(" ")
+    granted = f"TABLE {name}" if kind == "table" else resource.upper() if not name else f"{kind.upper()} {name}"
+    return f"{permission} on {resource}", f"GRANT {permission} ON {granted} TO {found['account']};"
 
 
 def is_certain(error: BaseException, *, conditional: bool) -> bool:
