@@ -67,7 +67,7 @@ def lacks_right(context: EndpointContext[Any], right: str, grant: str, why: str)
 def not_had(
     context: EndpointContext[Any],
     error: BaseException,
-    refused: Refused | None,
+    refused: Refused | Unreached | None,
     what: str,
     why: str,
     *,

@@ -251,7 +251,8 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     if observation.lineage is None:
         return _barred_without_history(endpoint, known, endpoints)
     if not observation.recorded:
-        return f"it was promoted, and no history row tells of it: {endpoint.unproved or _WAITING}"
+        why = f"{endpoint.unproved}; mend that, or adopt it" if endpoint.unproved else _WAITING
+        return f"it was promoted, and no history row tells of it: {why}"
     if known is None:
         return "it and another primary were promoted apart; neither descends from the other"
     descent = observation.lineage.descent(known)

@@ -25,7 +25,7 @@ from cassandra.protocol import ErrorMessage
 from cassandra.protocol import RequestExecutionException as RequestExecutionError
 from cassandra.protocol import RequestValidationException as RequestValidationError
 
-from regionkit.contract.outcomes import Failure, Refused
+from regionkit.contract.outcomes import Failure, Refused, Unreached
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 
 __all__ = ["classify", "denied", "is_certain", "refused", "unpacked"]
@@ -64,8 +64,10 @@ def unpacked(error: BaseException) -> BaseException | None:
     return next((each for each in inner if isinstance(each, _PACKING) and not isinstance(each, OSError)), None)
 
 
-def refused(error: BaseException) -> Refused | None:
-    """Why a node that answered cannot be used; None when it was lost, or never reached."""
+def refused(error: BaseException) -> Refused | Unreached | None:
+    """Why a node that answered cannot be used, or that none was found by name; None when it was lost, or never reached."""
+    if isinstance(error, UnresolvableContactPoints):
+        return Unreached.NAME  # the driver keeps nothing of what the name service said
     if isinstance(error, AuthenticationFailed):
         return Refused.ACCOUNT
     # the driver makes a plain OSError of what OpenSSL said while it connected; its words stay

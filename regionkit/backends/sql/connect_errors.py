@@ -11,7 +11,7 @@ from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.endpoint_errors import first_line, not_had, too_late
 from regionkit.contract.outcomes import Failure
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["unreached"]
 
@@ -38,7 +38,8 @@ def unreached(context: SqlContext, error: Exception) -> Exception:
     if right is not None:
         return right
     cause = refused(error)
-    if cause is not None or isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
+    is_drivers = isinstance(error, sqlalchemy.exc.DBAPIError | OSError) or failure is Failure.CONNECTION
+    if cause is not None or (is_drivers and not isinstance(error, RegionKitError)):
         what = f"no connection to {endpoint.id!r} of {store!r}."
         retryable = failure is not Failure.APPLICATION
         return not_had(context, error, cause, what, first_line(error), retryable=retryable)
