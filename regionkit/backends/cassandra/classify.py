@@ -82,7 +82,7 @@ def denied(error: BaseException) -> tuple[str, str] | None:
         return None
     permission, resource = found["permission"], found["resource"]
     kind, _, name = resource.partition(" ")
-    granted = f"TABLE {name}" if kind == "table" else resource.upper() if not name else f"{kind.upper()} {name}"
+    granted = resource.upper() if kind == "all" else f"{kind.upper()} {name}"
     return f"{permission} on {resource}", f"GRANT {permission} ON {granted} TO {found['account']};"
 
 

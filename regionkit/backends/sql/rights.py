@@ -20,7 +20,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 TABLE_DENIED = (1142, 1143)
 """ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR."""
 _POSTGRES = re.compile(r"(schema|table|relation|view|sequence|database) \"?([\w.-]+)\"?$")
-_MARIADB = re.compile(r"(\w[\w ]*?) command denied to user (\S+) for (?:table|column) (?:.* in table )?(\S+)")
+_MARIADB = re.compile(r"(\w[\w ]*?) command denied to user (\S+) for (?:table|column) (?:.* in table )?([`\w.$-]+)")
 _WALSENDER = ("start walsender", "start WAL sender", "REPLICATION attribute")
 _NO_LINE = "no pg_hba.conf entry for replication connection"
 
