@@ -92,6 +92,12 @@ class Operations:
         """Write a history row for the primary that counts from now on."""
         if key is not None or home is not None:
             found = self._part(found, key, home)
+        if found.shards[0].state.snapshot.leaderless:
+            raise ConfigurationError(
+                f"store {found.name!r} has no primary that could be adopted.",
+                why="any allowed region takes its writes.",
+                fix="see kit.status() for those that do not answer.",
+            )
         for shard in found.shards:
             if any(not e.region for e in shard.state.snapshot.endpoints):  # members that have not said where they stand
                 self._ask_all(shard)
@@ -146,7 +152,7 @@ class Operations:
             raise ConfigurationError(
                 f"{region!r} reports to be a {observation.role}.",
                 why="only a primary can own the data.",
-                fix="promote it on the server first.",
+                fix=store.advice.promote,
             )
         return observation
 

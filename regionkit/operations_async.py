@@ -91,6 +91,12 @@ class AsyncOperations:
         """Write a history row for the primary that counts from now on."""
         if key is not None or home is not None:
             found = await self._part(found, key, home)
+        if found.shards[0].state.snapshot.leaderless:
+            raise ConfigurationError(
+                f"store {found.name!r} has no primary that could be adopted.",
+                why="any allowed region takes its writes.",
+                fix="see kit.status() for those that do not answer.",
+            )
         for shard in found.shards:
             if any(not e.region for e in shard.state.snapshot.endpoints):  # members that have not said where they stand
                 await self._ask_all(shard)
@@ -147,7 +153,7 @@ class AsyncOperations:
             raise ConfigurationError(
                 f"{region!r} reports to be a {observation.role}.",
                 why="only a primary can own the data.",
-                fix="promote it on the server first.",
+                fix=store.advice.promote,
             )
         return observation
 

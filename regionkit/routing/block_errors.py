@@ -42,12 +42,14 @@ def probe_error(error: Exception, failure: Failure) -> tuple[str, str]:
     return f"probe: {said or failure.value}", advice if said else ""
 
 
-def unknown_outcome(error: BaseException, what: str, *, store: str, key: str, partition: str) -> OutcomeUnknown:
+def unknown_outcome(
+    error: BaseException, what: str, fix: str, *, store: str, key: str, partition: str
+) -> OutcomeUnknown:
     """The error of a block of which nobody knows whether it took effect."""
     return OutcomeUnknown(
         f"a block on {store!r} has an unknown outcome: {what}",
         why=_text(error),
-        fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+        fix=fix,
         store=store,
         key=key or None,
         partition=partition,

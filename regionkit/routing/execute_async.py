@@ -45,7 +45,8 @@ from regionkit.routing.blocks_async import AsyncBlock
 from regionkit.routing.call_checks import check_result, check_work
 from regionkit.routing.partitions_async import CallOptions
 from regionkit.routing.session_state_async import AsyncSessionState
-from regionkit.routing.store_async import AsyncRoutedStore, servers_supporting
+from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.routing.supporting import servers_supporting
 from regionkit.topology.validation import is_storable
 
 __all__ = ["AsyncExecution"]
@@ -147,7 +148,7 @@ class AsyncExecution:
             raise TransactionRolledBack(
                 f"the write on {self._store.name!r} was rolled back by the server, each time it ran.",
                 why=str(getattr(error, "orig", None) or error).strip(),
-                fix="run it again later; shorter transactions and a fixed lock order collide less.",
+                fix=self._store.advice.collisions,
                 store=self._store.name,
             ) from error
 

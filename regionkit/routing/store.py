@@ -7,6 +7,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from regionkit.contract.advice import NEUTRAL
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint import EndpointBackend
 from regionkit.contract.outcomes import Failure
@@ -25,10 +26,11 @@ from regionkit.routing.block_errors import probe_error
 from regionkit.routing.explain import Explanation
 from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store_state import RequestClass, StoreState
+from regionkit.routing.supporting import servers_supporting
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["PROBE_ROUND_TRIPS", "RoutedStore", "servers_supporting"]
+__all__ = ["PROBE_ROUND_TRIPS", "RoutedStore"]
 
 PROBE_ROUND_TRIPS = 2.0
 """Round trips of one question to an endpoint: MongoDB takes two."""
@@ -42,25 +44,6 @@ AT_ONCE = 0.02
 """Seconds in which a server that is well answers, beside the distance: a busy machine hands out its CPU in such slices."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
-_SQL = ("postgresql", "mariadb", "sqlite")
-_ALL_BUT_CASSANDRA = (*_SQL, "redis", "mongodb", "memory")
-_SUPPORTING: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "core": _SQL,
-        "snapshot": (*_SQL, "memory"),
-        "transaction": ("mongodb", "memory"),
-        "markers": _ALL_BUT_CASSANDRA,
-        "bounded": _ALL_BUT_CASSANDRA,
-        "strong": (*_ALL_BUT_CASSANDRA, "cassandra"),
-    }
-)
-"""Servers by what they declare. Written down here, as a refusal cannot load every backend to look."""
-
-
-def servers_supporting(capability: str) -> str:
-    """The servers that have a mode of blocks, "markers", "bounded" or "strong", for a refusal's advice."""
-    *others, last = _SUPPORTING[capability]
-    return f"{', '.join(others)} and {last}"
 
 
 class _State:
@@ -100,6 +83,7 @@ class RoutedStore:
         self.partition = state.shard.name
         self.source = source(self.name, self.partition)
         self.capabilities: Capabilities | None = next((b.capabilities for b in backends if b is not None), None)
+        self.advice = NEUTRAL if self.capabilities is None else self.capabilities.advice
         self.policy = RetryPolicy()
         # an unknown outcome costs the caller more than a wait, so a keyed write is more patient
         self.keyed_policy = RetryPolicy(attempts=6, base=0.1, cap=0.5)

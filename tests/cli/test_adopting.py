@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from regionkit import ConfigurationError, Role
+from regionkit import CassandraStore, ConfigurationError, Region, RegionKit, Role, Topology
 from regionkit.operations import _named, _to_adopt
 
 
@@ -64,3 +64,12 @@ def test_none() -> None:
     for region in ("krr", "eu"):
         with pytest.raises(ConfigurationError, match=f"no endpoint '{region}'"):
             chosen(region, part("us", "kr", "eu"))
+
+
+def test_a_store_without_owners_has_none_to_adopt() -> None:
+    """Said before anything is asked."""
+    store = CassandraStore("carts", url="cassandra://127.0.0.1:1/shop")
+    with RegionKit(Topology("shop", regions=[Region("us")], stores=[store]), local="us") as kit:
+        with pytest.raises(ConfigurationError, match="no primary that could be adopted") as caught:
+            kit.adopt("carts", "us")
+    assert caught.value.why and caught.value.fix
