@@ -214,7 +214,7 @@ class RegionUnavailable(BackendError, ConnectionError):
     """The connection to an endpoint failed or was lost; nothing was committed.
 
     Attributes:
-        cause: in a few words why a server that answers cannot be used, as `kit.status()` shows it; "" where it was lost.
+        cause: in a few words why a server cannot be reached or used, as `kit.status()` shows it; "" where it was lost.
     """
 
     code = "RK-3101"

@@ -223,7 +223,7 @@ class AsyncRegionKit:
         self._started()
         await self._operations.create_tables(self._all)
 
-    async def adopt(self, store: str | Store, region: str) -> None:
+    async def adopt(self, store: str | Store, region: str, *, key: str | None = None, home: str | None = None) -> None:
         """Say which primary counts from now on, after a promotion that the servers cannot prove.
 
         Writes a history row there: its parent is the newest one found, its fork the primary's position now; a primary that
@@ -232,12 +232,20 @@ class AsyncRegionKit:
         `StaleRead` with `lost`. Those of writes that were lost with an old primary cannot be told from others, unless their
         position lies past the fork.
 
+        Args:
+            store: name of a store, or its value.
+            region: where the primary stands, or its endpoint's id. Of several endpoints in a region the one is meant that
+                reports to be primary and is not taken for the owner.
+            key: of a partitioned store: only the part that holds this key is looked at.
+            home: the home of `key`, for stores whose homes are `Contextual`.
+
         Raises:
-            ConfigurationError: no such endpoint, or it does not report to be primary.
+            ConfigurationError: no such endpoint, several of them, or it does not report to be primary.
+            UsageError, UnknownHome: the store is not partitioned, or the key has no home.
             RegionUnavailable, DeadlineExceeded: it does not answer.
         """
         self._started()
-        await self._operations.adopt(self._store(store), region)
+        await self._operations.adopt(self._store(store), region, key, home)
 
     async def resolve(self, error: OutcomeUnknown) -> Literal["yes", "no", "unknown"]:
         """Whether the write of an OutcomeUnknown took effect.

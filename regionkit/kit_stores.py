@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from regionkit.topology import Directory, Endpoint, Profile, Shard, Store, Topol
 __all__ = ["Here", "Stores"]
 
 IS_ASYNC = False
+LOG = logging.getLogger("regionkit.topology")
 
 _Routed = RoutedStore | PartitionedStore
 _OWN_FILES = ("sqlite", "memory")
@@ -104,6 +106,8 @@ class Stores:
         return known
 
     def _routed(self, store: Store) -> _Routed:
+        for caution in store.cautions:
+            LOG.warning("store %r: %s", store.name, caution)
         shards = store.shards([region.name for region in self._topology.regions])
         routed = tuple(self._shard(store, shard) for shard in shards)
         if not isinstance(store.strategy, WritePartitioning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from regionkit.topology import Directory, Endpoint, Profile, Shard, Store, Topol
 __all__ = ["AsyncStores", "Here"]
 
 IS_ASYNC = True
+LOG = logging.getLogger("regionkit.topology")
 
 _Routed = AsyncRoutedStore | AsyncPartitionedStore
 _OWN_FILES = ("sqlite", "memory")
@@ -103,6 +105,8 @@ class AsyncStores:
         return known
 
     def _routed(self, store: Store) -> _Routed:
+        for caution in store.cautions:
+            LOG.warning("store %r: %s", store.name, caution)
         shards = store.shards([region.name for region in self._topology.regions])
         routed = tuple(self._shard(store, shard) for shard in shards)
         if not isinstance(store.strategy, WritePartitioning):

@@ -19,11 +19,12 @@ from regionkit.facts.placement import Placement
 from regionkit.facts.position import as_position
 from regionkit.kit_stores import Stores
 from regionkit.routing.events import HistoryWritten
-from regionkit.routing.partitions import PartitionedStore, not_partitioned
+from regionkit.routing.partitions import PartitionedStore, no_key, not_partitioned
 from regionkit.routing.status import status_of
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Profile, Role
 from regionkit.topology.homes import check_key
+from regionkit.topology.validation import did_you_mean, shown
 
 __all__ = ["RESOLVE_WITHIN", "TABLES_WITHIN", "Operations"]
 
@@ -81,11 +82,29 @@ class Operations:
             )
         return index
 
-    def adopt(self, found: RoutedStore | PartitionedStore, region: str) -> None:
+    def adopt(
+        self,
+        found: RoutedStore | PartitionedStore,
+        region: str,
+        key: str | None = None,
+        home: str | None = None,
+    ) -> None:
         """Write a history row for the primary that counts from now on."""
-        for shard in found.shards if len(found.shards) > 1 else ():
-            self._ask_all(shard)
-        routed, index = _to_adopt(found, region)
+        if key is not None or home is not None:
+            found = self._part(found, key, home)
+        if found.shards[0].state.snapshot.leaderless:
+            raise ConfigurationError(
+                f"store {found.name!r} has no primary that could be adopted.",
+                why="any allowed region takes its writes.",
+                fix="see kit.status() for those that do not answer.",
+            )
+        for shard in found.shards:
+            if any(not e.region for e in shard.state.snapshot.endpoints):  # members that have not said where they stand
+                self._ask_all(shard)
+        named = _named(found, region)
+        for shard in {id(shard): shard for shard, _ in named}.values() if len(named) > 1 else ():
+            self._ask_all(shard)  # which of them reports to be primary
+        routed, index = _to_adopt(found.name, region, named)
         observation = self._primary(routed, index, region)
         if observation.lineage is None:  # it lost its data, or never had tables
             deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
@@ -108,6 +127,15 @@ class Operations:
             observation = self._primary(routed, index, region)
         routed.state.adopt(observation.lineage)
 
+    def _part(self, found: RoutedStore | PartitionedStore, key: str | None, home: str | None) -> RoutedStore:
+        """The shard where a key has its home."""
+        if not isinstance(found, PartitionedStore):
+            raise not_partitioned(found.name)
+        if key is None:
+            raise no_key(found.name)
+        shard = found.home_without_io(check_key(key), home)
+        return shard or found.locate(key, Deadline(self._clock, self._profile.write_deadline))
+
     def _primary(self, store: RoutedStore, index: int, region: str) -> Observation:
         """What an endpoint says that is to be adopted.
 
@@ -124,7 +152,7 @@ class Operations:
             raise ConfigurationError(
                 f"{region!r} reports to be a {observation.role}.",
                 why="only a primary can own the data.",
-                fix="promote it on the server first.",
+                fix=store.advice.promote,
             )
         return observation
 
@@ -170,33 +198,50 @@ def _root(origin: str) -> HistoryRow:
     return HistoryRow(uuid7().hex, None, None, 1, origin)
 
 
-def _to_adopt(store: RoutedStore | PartitionedStore, region: str) -> tuple[RoutedStore, int]:
-    """The endpoint that an operator means by its id or its region: of several in a region, the one that says it is primary
-    and is not taken for the owner.
+def _named(store: RoutedStore | PartitionedStore, region: str) -> list[tuple[RoutedStore, int]]:
+    """The endpoints that an operator may mean by an id or a region.
 
     Raises:
-        ConfigurationError: none, or several.
+        ConfigurationError: none.
     """
-    named = [
-        (shard, index)
+    known = [
+        (shard, index, e)
         for shard in store.shards
         for index, e in enumerate(shard.state.snapshot.endpoints)
-        if region in (e.id, e.region) and not shard.refused(index)
+        if not shard.refused(index)
     ]
+    named = [(shard, index) for shard, index, e in known if region in (e.id, e.region)]
     if not named:
-        raise ConfigurationError(f"store {store.name!r} has no endpoint {region!r} that may be used.")
-    if len(named) == 1 or len(store.shards) == 1:
-        return named[0]
+        raise ConfigurationError(
+            f"store {store.name!r} has no endpoint {shown(region)} that may be used.",
+            fix=did_you_mean(region, (e.id for _, _, e in known)),
+        )
+    return named
+
+
+def _to_adopt(store: str, region: str, named: list[tuple[RoutedStore, int]]) -> tuple[RoutedStore, int]:
+    """Which of the endpoints that were named is meant: the one that says it is primary and is not taken for the owner.
+
+    The first endpoint of a region is called as the region is. In one shard it is meant where it claims, too.
+
+    Raises:
+        ConfigurationError: several.
+    """
     claims = [
         (shard, index)
         for shard, index in named
         if shard.state.snapshot.endpoints[index].role is Role.PRIMARY and shard.state.snapshot.owner != index
     ]
-    if len(claims) == 1:
-        return claims[0]
+    if len(named) == 1 or len(claims) == 1:
+        return (claims or named)[0]
+    if len({id(shard) for shard, _ in named}) == 1:
+        called = [(s, i) for s, i in claims or named if s.state.snapshot.endpoints[i].id == region]
+        owned = [(s, i) for s, i in named if s.state.snapshot.owner == i and not claims]
+        if called or owned:
+            return (owned or called)[0]
     raise ConfigurationError(
-        f"store {store.name!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them ask to be adopted.",
+        f"store {store!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them ask to be adopted.",
         why="each partition has a primary of its own.",
-        fix="see kit.status(); name the endpoint by its id: "
+        fix="see kit.status(); pass key= (at the shell --key) with a key of the part that is meant, or the endpoint's id: "
         + ", ".join(shard.state.snapshot.endpoints[index].id for shard, index in named),
     )

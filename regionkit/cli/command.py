@@ -69,15 +69,22 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("store", metavar="STORE")
     found.add_argument("kind", choices=["read", "write"])
     _where(found)
+    _part(found)
     found.set_defaults(run=explain)
 
     found = commands.add_parser("adopt", help="say which primary counts, after a promotion that servers cannot prove")
     found.add_argument("store", metavar="STORE")
-    found.add_argument("region", metavar="REGION")
+    found.add_argument("region", metavar="ENDPOINT", help="its id as status shows it, or its region")
     _where(found, json=False)
-    found.add_argument("--yes", action="store_true", help="do not ask for the region's name to be typed")
+    _part(found)
+    found.add_argument("--yes", action="store_true", help="do not ask for the endpoint's name to be typed")
     found.set_defaults(run=adopt)
     return parser
+
+
+def _part(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", metavar="KEY", help="of a partitioned store: the part where this key has its home")
+    parser.add_argument("--home", metavar="HOME", help="the home of the key, where the caller says it (Contextual)")
 
 
 def _where(parser: argparse.ArgumentParser, *, json: bool = True) -> None:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, UsageError
 from regionkit.kit import RegionKit
 from regionkit.routing.status import Status
 
@@ -35,35 +35,44 @@ def explain(options: argparse.Namespace) -> int:
     """The decision of a call made now. 1 when it would be refused."""
     with _kit(options) as kit:
         _seen(kit)
-        found = kit.explain(options.store, options.kind)
+        with kit.session() as s:  # which looks a key up where its home is a row
+            found = s.explain(options.store, options.kind, key=options.key, home=options.home)
     _print(options, found, found.to_dict())
     return int(found.decision.endpoint is None)
 
 
 def adopt(options: argparse.Namespace) -> int:
     """Write the history row that makes a primary count. 1 when the name was not typed."""
-    with _kit(options) as kit:
-        kit.explain(options.store, "write")  # an unknown store is told before anything is asked
-        if not options.yes and not _confirmed(options.store, options.region):
+    with _kit(options) as kit, kit.session() as s:
+        part = {"key": options.key, "home": options.home}
+        try:
+            s.explain(options.store, "write", **part)  # what cannot be meant is told before anything is asked
+        except UsageError:
+            if options.key is not None or options.home is not None:
+                raise  # else it is partitioned, and the endpoint's id says which part is meant
+        if not options.yes and not _confirmed(options):
             print("nothing was changed.", file=sys.stderr)
             return 1
-        kit.adopt(options.store, options.region)
+        kit.adopt(options.store, options.region, **part)
         print(_seen(kit))
     return 0
 
 
-def _confirmed(store: str, region: str) -> bool:
+def _confirmed(options: argparse.Namespace) -> bool:
     if not sys.stdin.isatty():
         raise ConfigurationError(
-            "adopt asks for the region's name to be typed, and there is no terminal.", fix="pass --yes if you are sure."
+            "adopt asks for the endpoint's name to be typed, and there is no terminal.",
+            fix="pass --yes if you are sure.",
         )
+    part = "" if options.key is None else f", for the part where {options.key!r} has its home"
     print(
-        f"From now on {region} is the primary of {store!r}. What only another primary\n"
+        f"From now on {options.region} is the primary of {options.store!r}{part}. What only another primary\n"
         "has is lost to readers, and that one is fenced.",
         file=sys.stderr,
     )
-    print("Type the region's name to go on: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() == region
+    print("Type the endpoint's name to go on: ", end="", file=sys.stderr, flush=True)
+    typed: str = sys.stdin.readline().strip()
+    return typed == str(options.region)
 
 
 def _kit(options: argparse.Namespace) -> RegionKit:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from regionkit.contract.advice import NEUTRAL, Advice
+
 __all__ = ["Capabilities"]
 
 
@@ -26,6 +28,7 @@ class Capabilities:
         eager: a block takes its connection when it opens: its handle cannot wait for one at the first command.
         exchanges_data: a server may show other data on an open connection, so each answer is checked against what was proved.
         notes: limits, in words.
+        advice: what errors advise, in this backend's words.
     """
 
     server: str
@@ -41,3 +44,4 @@ class Capabilities:
     eager: bool = False
     exchanges_data: bool = False
     notes: tuple[str, ...] = ()
+    advice: Advice = NEUTRAL

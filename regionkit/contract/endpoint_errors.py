@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.outcomes import Refused, Unreached
+from regionkit.contract.unreached import unreached
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable
 
-__all__ = ["commit_unanswered", "first_line", "in_use", "too_late", "unavailable"]
+__all__ = ["commit_unanswered", "first_line", "in_use", "lacks_right", "not_had", "too_late", "unavailable"]
 
 
 def first_line(error: BaseException) -> str:
@@ -17,7 +19,7 @@ def first_line(error: BaseException) -> str:
 
 
 def too_late(
-    context: EndpointContext[Any], what: str, *, why: str = "", fix: str = "see kit.status()."
+    context: EndpointContext[Any], what: str, *, why: str = "", fix: str = Unreached.SILENT.fix
 ) -> DeadlineExceeded:
     """The deadline passed before a connection was there, or before regionkit's own question was answered."""
     return DeadlineExceeded(
@@ -46,6 +48,48 @@ def unavailable(context: EndpointContext[Any], what: str, why: str, *, retryable
         region=context.endpoint.region,
         retryable=retryable,
     )
+
+
+def lacks_right(context: EndpointContext[Any], right: str, grant: str, why: str) -> RegionUnavailable:
+    """The account may not do what regionkit needs. Nothing was done. `right`: and on what; `grant`: how it is given."""
+    cause = f"the account lacks {right}"
+    return RegionUnavailable(
+        f"{context.endpoint.id!r} of {context.store.name!r} cannot be used: {cause}.",
+        why=why,
+        fix=grant,
+        retryable=False,
+        store=context.store.name,
+        region=context.endpoint.region,
+        cause=cause,
+    )
+
+
+def not_had(
+    context: EndpointContext[Any],
+    error: BaseException,
+    refused: Refused | Unreached | None,
+    what: str,
+    why: str,
+    *,
+    retryable: bool = True,
+    named: str = "",
+) -> RegionUnavailable:
+    """The error of a connection that was not had. Nothing was sent.
+
+    Args:
+        context: of the endpoint.
+        error: the driver's.
+        refused: what a server said that was reached.
+        what: what happened, where nothing more is known.
+        why: in the server's or the driver's own words.
+        retryable: whether another attempt may go well, where nothing more is known.
+        named: the endpoint, where it is not called by its id.
+    """
+    cause = refused or unreached(error)
+    if cause is None:
+        return unavailable(context, what, why, retryable=retryable)
+    endpoint = context.endpoint
+    return cause.error(named or endpoint.id, store=context.store.name, region=endpoint.region, why=why)
 
 
 def commit_unanswered(context: EndpointContext[Any], why: str, *, region: str = "") -> OutcomeUnknown:

@@ -1,4 +1,4 @@
-"""What an error says: of the endpoint, of what was sent, and why a server that answers cannot be used. Values only."""
+"""What an error says: of the endpoint, of what was sent, and why a server cannot be reached or used. Values only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 from regionkit.errors import RegionUnavailable
 
-__all__ = ["Failure", "Refused"]
+__all__ = ["Failure", "Refused", "Unreached"]
 
 
 class Failure(Enum):
@@ -23,7 +23,61 @@ class Failure(Enum):
     ROLLED_BACK = "the server proved that it rolled the transaction back; running it again may succeed"
 
 
-class Refused(Enum):
+class _Cause(Enum):
+    """A cause in a few words, as `kit.status()` shows it, and what to do."""
+
+    @property
+    def cause(self) -> str:
+        """In a few words."""
+        return str(self.value[0])
+
+    @property
+    def fix(self) -> str:
+        """What to do."""
+        return str(self.value[1])
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be over by itself."""
+        return True
+
+    def error(self, endpoint: str, *, store: str, region: str, why: str) -> RegionUnavailable:
+        """The error that says so. `why`: in the server's or the system's own words."""
+        return RegionUnavailable(
+            f"{endpoint!r} of {store!r} cannot be used: {self.cause}.",
+            why=why,
+            fix=self.fix,
+            retryable=self.passes,
+            store=store,
+            region=region,
+            cause=self.cause,
+        )
+
+
+class Unreached(_Cause):
+    """Why a server could not be reached."""
+
+    NAME = (
+        "its host name is not known (DNS)",
+        "look at the host in the URL, and at the name service that this machine asks.",
+    )
+    CLOSED = (
+        "connection refused, nothing listens at its address",
+        "the machine is there: start the server, or correct host and port in the URL.",
+    )
+    NO_WAY = (
+        "no network leads to its address",
+        "look at the host in the URL, and at the routes and firewalls between here and there.",
+    )
+    FILE = ("its file or socket is not there", "look at the path in the URL, and whether the server runs.")
+    SILENT = (
+        "timed out, it did not answer",
+        "it is down or frozen, a firewall drops what is sent, or it is of another kind or without the TLS that it is asked "
+        "for: look at the URL, at tls= and at the server; where it is only far, raise probe_timeout of the profile.",
+    )
+
+
+class Refused(_Cause):
     """Why a server that answers cannot be used: what `kit.status()` says of it, and what to do."""
 
     ACCOUNT = ("the server refused the account", "look at user name, password and rights of the account in the URL.")
@@ -44,16 +98,3 @@ class Refused(Enum):
     def passes(self) -> bool:
         """Whether it may be over by itself."""
         return self in (Refused.STARTING, Refused.OTHER)
-
-    def error(self, endpoint: str, *, store: str, region: str, why: str) -> RegionUnavailable:
-        """The error that says so. `why`: in the server's own words."""
-        cause, fix = self.value
-        return RegionUnavailable(
-            f"{endpoint!r} of {store!r} cannot be used: {cause}.",
-            why=why,
-            fix=fix,
-            retryable=self.passes,
-            store=store,
-            region=region,
-            cause=cause,
-        )

@@ -73,7 +73,7 @@ def check_record(record: Record, expected: int, lasts: float | None) -> None:
         raise ConfigurationError(
             f"the value of record {record.kind}/{record.key[:40]} has {len(record.value)} bytes.",
             why=f"at most {LARGEST_RECORD} fit a record.",
-            fix="keep it in a table of its own, and its key in the record.",
+            fix="keep it beside the record, and its name in the record.",
         )
     for word, number in (("version", record.version), ("expected", expected)):
         if type(number) is not int or not 0 <= number <= LARGEST_VERSION:

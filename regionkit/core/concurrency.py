@@ -11,9 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
-from regionkit.core.clock import Clock
+from typing import Any, TypeVar
 
 __all__ = [
     "STOP_WAIT",
@@ -61,7 +59,7 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def elapse(clock: Clock, seconds: float) -> None:
+def elapse(clock: Any, seconds: float) -> None:
     """Let `seconds` of a clock pass: one that only moves when it is told is moved by whoever waits."""
     advance = getattr(clock, "advance", None)
     if advance is not None:

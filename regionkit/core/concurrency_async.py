@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from regionkit.core.clock import Clock
-
 __all__ = [
     "STOP_WAIT",
     "AsyncFlag",
@@ -58,7 +56,7 @@ async def asleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def aelapse(clock: Clock, seconds: float) -> None:
+async def aelapse(clock: Any, seconds: float) -> None:
     """Let `seconds` of a clock pass: one that only moves when it is told is moved by whoever waits."""
     advance = getattr(clock, "advance", None)
     if advance is not None:

@@ -209,7 +209,7 @@ class Acquisition:
             case steps.Refuse():
                 self._release()
                 self.decision = walk.decision
-                raise error_of(walk.decision)
+                raise error_of(walk.decision, self.store.advice)
             case steps.GiveUp(error):
                 self._release()
                 self.decision = walk.decision
@@ -360,7 +360,7 @@ class Acquisition:
         if index < 0 or not isinstance(error, Exception) or isinstance(error, RegionKitError):
             return error
         if self.progress.unknown:
-            what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
+            what = "commit" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
         store, backend = self.store, self.store.backend(index)
         failure = in_time(backend.classify(error), FOREVER if self.deadline is None else self.deadline.remaining())
@@ -379,7 +379,8 @@ class Acquisition:
 
     def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
         store = self.store
-        return unknown_outcome(error, what, store=store.name, key=self.key, partition=store.partition)
+        fix = store.advice.unknown
+        return unknown_outcome(error, what, fix, store=store.name, key=self.key, partition=store.partition)
 
     def _release(self) -> None:
         checkout, self._checkout = self._checkout, None

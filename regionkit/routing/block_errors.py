@@ -1,14 +1,14 @@
-"""What leaves a block: the errors of a backend as regionkit's, by what they say and by what had been sent. Pure."""
+"""The errors of a backend in regionkit's words, by what they say and by what had been sent: of a block, of a probe. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from regionkit.contract.outcomes import Failure
+from regionkit.contract.outcomes import Failure, Unreached
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.request import Kind
 
-__all__ = ["block_error", "in_time", "unknown_outcome"]
+__all__ = ["block_error", "in_time", "probe_error", "unknown_outcome"]
 
 
 def in_time(failure: Failure, left: float) -> Failure:
@@ -43,12 +43,24 @@ def block_error(
     return None
 
 
-def unknown_outcome(error: BaseException, what: str, *, store: str, key: str, partition: str) -> OutcomeUnknown:
+def probe_error(error: Exception, failure: Failure) -> tuple[str, str]:
+    """Why a probe failed, in a few words, and what to do about it."""
+    said, advice = str(getattr(error, "cause", "")), str(getattr(error, "fix", ""))
+    if failure is Failure.APPLICATION or not getattr(error, "blames_endpoint", True):
+        said = str(getattr(error, "what", type(error).__name__))
+    elif failure is Failure.DEADLINE:
+        said, advice = Unreached.SILENT.cause, Unreached.SILENT.fix
+    return f"probe: {said or failure.value}", advice if said else ""
+
+
+def unknown_outcome(
+    error: BaseException, what: str, fix: str, *, store: str, key: str, partition: str
+) -> OutcomeUnknown:
     """The error of a block of which nobody knows whether it took effect."""
     return OutcomeUnknown(
         f"a block on {store!r} has an unknown outcome: {what}",
         why=_text(error),
-        fix="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+        fix=fix,
         store=store,
         key=key or None,
         partition=partition,

@@ -68,7 +68,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         if self.deadline is not None:
             raise UsageError(
                 "a block was opened twice.",
-                why="a block is one transaction with one end: what the inner `with` does could be lost at the outer one's.",
+                why="a block has one end: what the inner `with` does could be lost at the outer one's.",
                 fix="call s.read(...) or s.write(...) anew for each `with`.",
             )
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
@@ -156,9 +156,11 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             )
             self.store.lost(self.decision.index)
         if partially_committed and not isinstance(translated, OutcomeUnknown) and self._of_server(error):
-            translated = self._unknown(error, "it failed after a part of it had been committed (db.commit(), or DDL).")
+            translated = self._unknown(
+                error, f"it failed after a part of it had been committed ({self.store.advice.parts})."
+            )
         elif partially_committed:
-            error.add_note("a part of this block had been committed before (by db.commit(), or by DDL).")
+            error.add_note(f"a part of this block had been committed before ({self.store.advice.parts}).")
         await self._end(translated)
         if translated is not error:
             raise translated from error

@@ -44,10 +44,10 @@ from regionkit.facts.consistency import Level
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks import Block
 from regionkit.routing.call_checks import check_result, check_work
-from regionkit.routing.capability_checks import servers_supporting
 from regionkit.routing.partitions import CallOptions
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.store import RoutedStore
+from regionkit.routing.supporting import servers_supporting
 from regionkit.topology.validation import is_storable
 
 __all__ = ["Execution"]
@@ -145,7 +145,7 @@ class Execution:
             raise TransactionRolledBack(
                 f"the write on {self._store.name!r} was rolled back by the server, each time it ran.",
                 why=str(getattr(error, "orig", None) or error).strip(),
-                fix="run it again later; shorter transactions and a fixed lock order collide less.",
+                fix=self._store.advice.collisions,
                 store=self._store.name,
             ) from error
 

@@ -43,10 +43,10 @@ from regionkit.facts.consistency import Level
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.routing.blocks_async import AsyncBlock
 from regionkit.routing.call_checks import check_result, check_work
-from regionkit.routing.capability_checks import servers_supporting
 from regionkit.routing.partitions_async import CallOptions
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.routing.supporting import servers_supporting
 from regionkit.topology.validation import is_storable
 
 __all__ = ["AsyncExecution"]
@@ -148,7 +148,7 @@ class AsyncExecution:
             raise TransactionRolledBack(
                 f"the write on {self._store.name!r} was rolled back by the server, each time it ran.",
                 why=str(getattr(error, "orig", None) or error).strip(),
-                fix="run it again later; shorter transactions and a fixed lock order collide less.",
+                fix=self._store.advice.collisions,
                 store=self._store.name,
             ) from error
 

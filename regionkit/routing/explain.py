@@ -117,7 +117,7 @@ def _named(endpoint: str, region: str) -> str:
 def _plain(can: Capabilities) -> dict[str, Any]:
     """The capabilities as plain data; the notes are among the guarantees."""
     plain = asdict(can)
-    del plain["notes"]
+    del plain["notes"], plain["advice"]
     plain["modes"] = sorted(can.modes)
     return plain
 

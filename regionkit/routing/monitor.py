@@ -20,7 +20,7 @@ from regionkit.contract.endpoint import EndpointBackend
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
 from regionkit.core.supervisor import Supervisor
-from regionkit.errors import RegionKitError
+from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
@@ -162,9 +162,17 @@ class _Watch:
         ):
             return
         self._prove_at = now + self._store.profile.probe_every
-        parent = observation.lineage.current
+        try:
+            self._record(observation, observation.lineage.current)
+        except RegionUnavailable as error:
+            if not error.cause:
+                raise
+            self._store.state.unproved(self._index, error.cause, error.fix)
+
+    def _record(self, observation: Observation, parent: HistoryRow) -> None:
         fork = self._backend.prove_promotion(self._store.profile.probe_timeout, parent, observation)
         if fork is None:
+            self._store.state.unproved(self._index)
             return
         row = HistoryRow(uuid7().hex, parent.history, fork, parent.epoch + 1, observation.origin)
         deadline = Deadline(self._store.clock, self._store.profile.write_deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regionkit.contract.advice import Advice
 from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, RoutingError, StaleRead
 from regionkit.facts.request import Kind
 from regionkit.routing.decision import Decision
@@ -10,8 +11,11 @@ from regionkit.routing.verdict import Refusal
 __all__ = ["error_of"]
 
 
-def error_of(decision: Decision) -> RoutingError:
-    """The error of a refused decision; it carries the decision, and its text every endpoint's reason."""
+def error_of(decision: Decision, advice: Advice) -> RoutingError:
+    """The error of a refused decision; it carries the decision, and its text every endpoint's reason.
+
+    `advice`: of the store's backend.
+    """
     store = decision.snapshot.store
     verb = "write" if decision.request.kind is Kind.WRITE else f"{decision.request.consistency} read"
     why = (
@@ -23,16 +27,9 @@ def error_of(decision: Decision) -> RoutingError:
         case Refusal.RESIDENCY:
             return ResidencyViolation(what, why=why, fix="allow a region in the store's residency.", decision=decision)
         case Refusal.FENCED:
-            fix = "kit.adopt(store, region) names the primary that counts, once you know which one does."
-            return Fenced(what, why=why, fix=fix, decision=decision)
+            return Fenced(what, why=why, fix=advice.owner, decision=decision)
         case Refusal.STALE:
-            fix = "raise timeout=, ask for less, or allow another step in on_stale=; see kit.status()."
-            if decision.snapshot.leaderless:
-                fix = (
-                    "give the store levels that meet in every data centre (QUORUM to write and to read); what is written "
-                    "by conditional statements only can be read at STRONG."
-                )
-            return StaleRead(what, why=why, fix=fix, decision=decision, store=store)
+            return StaleRead(what, why=why, fix=advice.stale, decision=decision, store=store)
         case Refusal.LOST:
             what = f"what this session wrote or saw in {store!r} did not survive a change of primary."
             fix = "s.accept_loss() goes on from what did survive."

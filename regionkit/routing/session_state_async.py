@@ -98,9 +98,9 @@ class AsyncSessionState:
             reads = block.kind is Kind.READ
             raise UsageError(
                 f"a {block.kind.value} of {block.store.name!r} inside this session's own write of it.",
-                why="the read would not see what the open write block has not committed."
+                why="what the open block writes counts at its end, and the read could not be proved to see it."
                 if reads
-                else "it would be a transaction of its own, which waits for the open one's locks, and that one for it.",
+                else "each block has an end of its own: one could wait for the other, or stand without it.",
                 fix="use the handle of the write block that is open, or end it first.",
             )
         self._open.setdefault(source, []).append(block)

@@ -22,14 +22,15 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.position import as_position
 from regionkit.topology import Role
 
-__all__ = ["NEVER", "EndpointState", "Snapshot", "adopted", "observe", "replaced"]
+__all__ = ["NEVER", "EndpointState", "Snapshot", "adopted", "observe", "replaced", "unproved"]
 
 
 NEVER = float("-inf")
 
 
 class EndpointState(msgspec.Struct, frozen=True, gc=False):
-    """All that a decision knows of one endpoint. `trouble`: why its last probe failed; "" when it was answered.
+    """All that a decision knows of one endpoint. `trouble`: why its last probe failed, and `advice` what to do about it; "" when
+    it was answered. `unproved`: why its promotion could not be recorded, and `remedy` what to do about that.
 
     `forgotten_at`: when a connection to it died last, monotonic seconds; what was asked before may have been answered by a run
     that is gone, also where that answer would be the first.
@@ -48,6 +49,9 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     write_open: str = ""
     held_until: float = 0.0
     trouble: str = ""
+    advice: str = ""
+    unproved: str = ""
+    remedy: str = ""
     forgotten_at: float = NEVER
 
     @property
@@ -86,6 +90,9 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
         return next(i for i, e in enumerate(self.endpoints) if e.id == endpoint)
 
 
+_WAITING = "the monitor writes one where the server proves it, else adopt it"
+
+
 def observe(snapshot: Snapshot, index: int, observation: Observation, fresh_at: float | None) -> Snapshot:
     """The snapshot after an answer of endpoint `index`; `fresh_at` is what the ring of samples proves of it."""
     old = snapshot.endpoints[index]
@@ -104,6 +111,8 @@ def observe(snapshot: Snapshot, index: int, observation: Observation, fresh_at: 
     rtt = observation.rtt if old.rtt is None else min(observation.rtt, 0.8 * old.rtt + 0.2 * observation.rtt)
     role = observation.role or old.configured
     new = msgspec.structs.replace(old, observation=observation, role=role, fresh_at=fresh_at, rtt=rtt)
+    if observation.recorded or role is not Role.PRIMARY:
+        new = msgspec.structs.replace(new, unproved="", remedy="")
     if observation.region not in ("", old.region):
         new = msgspec.structs.replace(new, region=observation.region, allowed=observation.region in snapshot.regions)
     endpoints = (*snapshot.endpoints[:index], new, *snapshot.endpoints[index + 1 :])
@@ -122,6 +131,15 @@ def replaced(snapshot: Snapshot, index: int, endpoint: EndpointState) -> Snapsho
     return msgspec.structs.replace(
         snapshot, endpoints=(*snapshot.endpoints[:index], endpoint, *snapshot.endpoints[index + 1 :])
     )
+
+
+def unproved(snapshot: Snapshot, index: int, why: str, remedy: str) -> Snapshot:
+    """The snapshot after the monitor tried to record a promotion and could not. `why` "": it can, or may again."""
+    old = snapshot.endpoints[index]
+    if (old.unproved, old.remedy) == (why, remedy):
+        return snapshot
+    new = msgspec.structs.replace(old, unproved=why, remedy=remedy)
+    return _with_owner(snapshot, (*snapshot.endpoints[:index], new, *snapshot.endpoints[index + 1 :]))
 
 
 def adopted(snapshot: Snapshot, lineage: Lineage | None) -> Snapshot:
@@ -245,7 +263,8 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     if observation.lineage is None:
         return _barred_without_history(endpoint, known, endpoints)
     if not observation.recorded:
-        return "it was promoted, and no history row tells of it: the monitor writes one where the server proves it, else adopt it"
+        why = f"{endpoint.unproved}; mend that, or adopt it" if endpoint.unproved else _WAITING
+        return f"it was promoted, and no history row tells of it: {why}"
     if known is None:
         return "it and another primary were promoted apart; neither descends from the other"
     descent = observation.lineage.descent(known)

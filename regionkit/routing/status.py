@@ -21,7 +21,8 @@ REFUSED = "refused by residency"
 class EndpointStatus(msgspec.Struct, frozen=True):
     """One endpoint. `partition`: of the shard that it belongs to, "" where there is one.
 
-    `lag`: seconds it may be behind, None when not known; `rtt`: seconds; `state`: in words.
+    `lag`: seconds it may be behind, None when not known; `rtt`: seconds; `state`: in words; `advice`: what to do about an
+    endpoint that does not answer, "" where there is nothing to say.
     """
 
     store: str
@@ -36,6 +37,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     write_breaker: str
     in_flight: int
     partition: str = ""
+    advice: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -58,6 +60,9 @@ class Status(msgspec.Struct, frozen=True):
         rows = [heads, *(_row(e, self.local) for e in self.endpoints)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
         lines = ["  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        for advice in dict.fromkeys(e.advice for e in self.endpoints if e.advice):
+            ids = ", ".join(dict.fromkeys(f"{e.store} {e.endpoint}" for e in self.endpoints if e.advice == advice))
+            lines.append(f"{ids}: {advice}")
         for source, keys in self.hot_keys.items():
             lines += [f"hot in {source}: {k.key} has {k.share * 100:.0f} % of the calls" for k in keys]
         if len({e.store for e in self.endpoints}) > 1:
@@ -132,6 +137,7 @@ def status_of(
                     write_breaker=state.breaker(index, Kind.WRITE).state.value,
                     in_flight=state.loads[index],
                     partition=state.shard.name,
+                    advice=e.advice or e.remedy if e.allowed or not e.region else "",
                 )
             )
     return Status(local, tuple(rows), dict(hot_keys or {}))

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from regionkit.contract.advice import NEUTRAL
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_async import AsyncEndpointBackend
 from regionkit.contract.outcomes import Failure
@@ -20,6 +21,7 @@ from regionkit.facts.consistency import Consistency, OnStale
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
+from regionkit.routing.block_errors import probe_error
 from regionkit.routing.capability_checks import check_level, check_mode
 from regionkit.routing.explain import Explanation
 from regionkit.routing.host_answers import EndpointAnswers
@@ -86,6 +88,7 @@ class AsyncRoutedStore:
         self.partition = state.shard.name
         self.source = source(self.name, self.partition)
         self.capabilities: Capabilities | None = next((b.capabilities for b in backends if b is not None), None)
+        self.advice = NEUTRAL if self.capabilities is None else self.capabilities.advice
         self.policy = RetryPolicy()
         # an unknown outcome costs the caller more than a wait, so a keyed write is more patient
         self.keyed_policy = RetryPolicy(attempts=6, base=0.1, cap=0.5)
@@ -253,9 +256,9 @@ class AsyncRoutedStore:
             observation = await backend.probe(min(budget, within), min(self.connecting(index), within))
         except Exception as error:
             failure = backend.classify(error)
+            reason, advice = probe_error(error, failure)
             if failure is Failure.APPLICATION:
-                reason = getattr(error, "what", type(error).__name__)
-                self.state.probed(index, ok=False, reason=f"probe: {reason}", left_at=left_at)
+                self.state.probed(index, ok=False, reason=reason, advice=advice, left_at=left_at)
                 raise
             if failure is Failure.CANCELLED or (failure is Failure.DEADLINE and within < budget):
                 return (
@@ -266,8 +269,7 @@ class AsyncRoutedStore:
             else:
                 self._state.patience.pop(index, None)  # it was reached, or nothing is there
             self.lost(index)
-            reason = getattr(error, "cause", "") or failure.value
-            self.state.probed(index, ok=False, reason=f"probe: {reason}", left_at=left_at)
+            self.state.probed(index, ok=False, reason=reason, advice=advice, left_at=left_at)
             return None
         self._state.patience.pop(index, None)
         self.take_in(index, observation)
@@ -363,7 +365,7 @@ class AsyncRoutedStore:
 
     def guarantees(self) -> tuple[str, ...]:
         """What the store's backend and state promise, in words."""
-        notes = [] if self.capabilities is None else list(self.capabilities.notes)
+        notes = [*(() if self.capabilities is None else self.capabilities.notes), *self.store.cautions]
         snapshot = self.state.snapshot
         if snapshot.lineage is None and any(e.observation is not None for e in snapshot.endpoints):
             notes.append("no history rows: bookmarks say 'owner only' until kit.create_tables() was called")

@@ -24,7 +24,7 @@ from regionkit.routing.decision import Decision, decide
 from regionkit.routing.events import BreakerChanged, RoleChanged
 from regionkit.routing.health import Breaker, BreakerState, after_probe, failed, speaks_against, succeeded
 from regionkit.routing.order import counted
-from regionkit.routing.snapshot import NEVER, EndpointState, Snapshot, adopted, observe, replaced
+from regionkit.routing.snapshot import NEVER, EndpointState, Snapshot, adopted, observe, replaced, unproved
 from regionkit.routing.staleness import Ring, Sample
 from regionkit.topology import Profile, Role, Shard, Store
 
@@ -282,15 +282,18 @@ class StoreState:
         if now - self._asked_at[index] <= MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout):
             self._asked_at[index] = now
 
-    def probed(self, index: int, ok: bool, reason: str = "", *, left_at: float) -> None:
-        """A probe that left at the instant `left_at` came back, or did not. It speaks for both uses."""
+    def probed(self, index: int, ok: bool, reason: str = "", advice: str = "", *, left_at: float) -> None:
+        """A probe that left at the instant `left_at` came back, or did not. It speaks for both uses. `advice`: what to do about
+        `reason`.
+        """
         now = self._asked_at[index] = self._clock.monotonic()
         self._left_at[index] = left_at
         events = []
         with self._lock:
             e = self.snapshot.endpoints[index]
-            if e.trouble != reason:
-                self.snapshot = replaced(self.snapshot, index, msgspec.structs.replace(e, trouble=reason))
+            if (e.trouble, e.advice) != (reason, advice):
+                e = msgspec.structs.replace(e, trouble=reason, advice=advice)
+                self.snapshot = replaced(self.snapshot, index, e)
             for use in Kind:
                 breaker = self._breakers[index, use]
                 after = after_probe(breaker, self.profile, now, ok, reason, self._random.random())
@@ -299,6 +302,11 @@ class StoreState:
         for event in events:
             if event is not None:
                 self._hooks.emit(event)
+
+    def unproved(self, index: int, why: str = "", remedy: str = "") -> None:
+        """A promotion could not be recorded, and why."""
+        with self._lock:
+            self.snapshot = unproved(self.snapshot, index, why, remedy)
 
     def breaker(self, index: int, use: Kind) -> Breaker:
         """The breaker of an endpoint and use, as it is now."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from regionkit.errors import ConfigurationError
 from regionkit.topology.server_urls import ServerUrl, server_url
-from regionkit.topology.stores import Store
+from regionkit.topology.stores import Store, check_alone
 from regionkit.topology.urls import Tls
 from regionkit.topology.validation import located, shown
 
@@ -27,14 +27,8 @@ def check_endpoints(store: Store) -> None:
         if endpoint.url is None:
             raise ConfigurationError(f"{where}: a {store.backend} store takes a url=.", fix="leave client out.")
         parsed = located(where, lambda e=endpoint: _parsed(store.backend, e.url, e.tls))  # type: ignore[misc]  # a default binds the loop's value
-        address = (parsed.hosts, parsed.database)
-        if address in known:
-            raise ConfigurationError(
-                f"{where}: the same address as {known[address]!r}.",
-                why="two endpoints at one address would be measured and fenced as if they were two copies.",
-                fix="give each endpoint an address of its own.",
-            )
-        known[address] = endpoint.id
+        for host, port in parsed.hosts:
+            check_alone(where, known, (host.lower(), port, parsed.database), endpoint.id)
 
 
 def _parsed(backend: str, url: object, tls: Tls | None) -> ServerUrl:

@@ -267,7 +267,7 @@ class _Reader:
             if backend not in _BACKENDS:
                 raise ConfigurationError(
                     f"{self.name}: {path}.backend: {self.scrub(shown(backend))} is not in this version.",
-                    fix=did_you_mean(backend, _BACKENDS),
+                    fix=did_you_mean(backend, _BACKENDS, _SERVERS),
                 )
         else:
             backend = "sql"  # its shape says what is wrong with the key
@@ -320,6 +320,13 @@ _BACKENDS: Mapping[str, tuple[type[_Store], Callable[..., Store]]] = MappingProx
         "memory": (_MemoryStore, MemoryStore),
     }
 )
+
+
+_SERVERS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("postgres", "postgresql", "pg", "psql", "mysql", "mariadb", "sqlite", "sqlite3"), "sql")
+    | {"valkey": "redis", "mongodb": "mongo", "scylla": "cassandra", "scylladb": "cassandra"}
+)
+"""What a backend is called elsewhere, and its name here."""
 
 
 _TABLES: Mapping[tuple[type, str], type[msgspec.Struct]] = MappingProxyType(

@@ -93,6 +93,16 @@ class MongoStore(Store):
         """Whether this only refers to a store of the same name that the kit's topology describes."""
         return not self.endpoints and self.url is None
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """A URL of several hosts that does not say which replica set they are of."""
+        urls = [endpoint.url for endpoint in self.endpoints] if self.url is None else [self.url]
+        unnamed = [url for url in (server_url("mongo", text) for text in urls if text is not None) if _is_unnamed(url)]
+        return tuple(
+            f"{url.masked} has no replicaSet=: a host of another set would be taken for a member, and could take writes"
+            for url in unnamed
+        )
+
     def shards(self, regions: Iterable[str]) -> tuple[Shard, ...]:
         """The members of the replica set; those of each, with write partitioning."""
         if self.url is not None:
@@ -102,6 +112,10 @@ class MongoStore(Store):
         return tuple(
             shard._replace(endpoints=tuple(m for e in shard.endpoints for m in _members(e))) for shard in shards
         )
+
+
+def _is_unnamed(url: ServerUrl) -> bool:
+    return len(url.hosts) > 1 and "replicaSet" not in dict(url.query)
 
 
 def _members(endpoint: Endpoint) -> tuple[Endpoint, ...]:

@@ -33,6 +33,7 @@ _USED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         | {"ssl": "tls"},
         "cassandra": {name: name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")},
         "memory": {},
+        "unix": {"db": "db"},
     }
 )
 """By backend: a parameter, and the name under which it is known from then on."""
@@ -51,22 +52,31 @@ _HOLDS: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = MappingProxyTy
     }
 )
 """Parameters that say what holds anyway: the values that do, and why no other is taken."""
+_REDIS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "protocol": ("the version of RESP is an option of the store", "options = { protocol = 3 }"),
+        "decode_responses": (
+            "how replies are decoded is an option of the store",
+            "options = { decode_responses = true }",
+        ),
+        "max_connections": _POOL,
+        "client_name": ("connections bear no name", "take it out"),
+        "health_check_interval": ("an idle connection is looked at before each use", "take it out"),
+        **dict.fromkeys(("socket_timeout", "socket_connect_timeout", "retry_on_timeout", "timeout"), _LIMITS),
+        **dict.fromkeys(("ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"), _STRICT),
+    }
+)
+_ACCOUNT = "the account stands before the host"
 _REFUSED: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "redis": {
             "db": ("the number of the database is the path", "write redis://host/1"),
-            "username": ("the account stands before the host", "write redis://name:password@host"),
-            "password": ("the account stands before the host", "write redis://name:password@host"),
-            "protocol": ("the version of RESP is an option of the store", "options = { protocol = 3 }"),
-            "decode_responses": (
-                "how replies are decoded is an option of the store",
-                "options = { decode_responses = true }",
-            ),
-            "max_connections": _POOL,
-            "client_name": ("connections bear no name", "take it out"),
-            "health_check_interval": ("an idle connection is looked at before each use", "take it out"),
-            **dict.fromkeys(("socket_timeout", "socket_connect_timeout", "retry_on_timeout", "timeout"), _LIMITS),
-            **dict.fromkeys(("ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"), _STRICT),
+            **dict.fromkeys(("username", "password"), (_ACCOUNT, "write redis://name:password@host")),
+            **_REDIS,
+        },
+        "unix": {
+            **dict.fromkeys(("username", "password"), (_ACCOUNT, "write unix://name:password@/run/redis/redis.sock")),
+            **_REDIS,
         },
         "mongo": {
             "uuidRepresentation": ("it is an option of the store", 'options = { uuid_representation = "standard" }'),

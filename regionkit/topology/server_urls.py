@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from regionkit.errors import ConfigurationError
 from regionkit.topology.server_parameters import server_parameter
-from regionkit.topology.url_parts import mask_url, split_url
+from regionkit.topology.url_parts import UrlParts, mask_url, split_url
 from regionkit.topology.urls import Tls
 from regionkit.topology.validation import did_you_mean, shown
 
@@ -30,7 +30,7 @@ class _Kind(NamedTuple):
 
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
-        "redis": _Kind(frozenset({"redis", "rediss", "valkey", "valkeys"}), 6379, several=False),
+        "redis": _Kind(frozenset({"redis", "rediss", "valkey", "valkeys", "unix"}), 6379, several=False),
         "mongo": _Kind(frozenset({"mongodb"}), 27017, several=True),
         "cassandra": _Kind(frozenset({"cassandra"}), 9042, several=True),
         "memory": _Kind(frozenset({"memory"}), 0, several=False),
@@ -38,6 +38,8 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
 )
 _HOST = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|(\w[\w.-]{0,254})(?::(\d{1,5}))?")
 _TLS_SCHEMES = frozenset({"rediss", "valkeys"})
+SOCKET = "unix"
+"""Scheme of a Redis server's Unix socket, and the name under which its parameters are known."""
 MOST_HOSTS = 64
 """Hosts in one URL: contact points, or the members of one replica set (which has at most 50)."""
 
@@ -51,7 +53,7 @@ class ServerUrl:
         scheme: as written.
         username: None when the URL names none.
         password: decoded; None when the URL has none.
-        hosts: (name or address, port), at least one.
+        hosts: (name or address, port), at least one; of a Unix socket its path, which begins with "/", and 0.
         database: number, database or keyspace; None when there is none.
         query: parameters, each once.
         text: the URL as given; holds the password.
@@ -75,9 +77,14 @@ class ServerUrl:
         return f"ServerUrl({self.masked!r})"
 
     @property
+    def is_local(self) -> bool:
+        """Whether no network is used at all."""
+        return self.backend == "memory" or self.scheme == SOCKET
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the bytes never leave this machine."""
-        return self.backend == "memory" or all(_is_loopback(host) for host, _ in self.hosts)
+        return self.is_local or all(_is_loopback(host) for host, _ in self.hosts)
 
     def tls(self, asked: Tls | None) -> Tls:
         """The TLS that holds for an endpoint that asks for `asked`; None: "require" off loopback or where the URL says so.
@@ -90,8 +97,9 @@ class ServerUrl:
             raise ConfigurationError(
                 f"{self.masked} asks for TLS, and tls='off' takes it away.", fix="drop one of them."
             )
-        if asked == "require" and self.backend == "memory":
-            raise ConfigurationError("a store in memory has no connection to protect.", fix="leave tls out.")
+        if asked == "require" and self.is_local:
+            what = "a store in memory" if self.backend == "memory" else "a Unix socket"
+            raise ConfigurationError(f"{what} has no connection to protect.", fix="leave tls out.")
         return asked or ("require" if wanted or not self.is_loopback else "off")
 
 
@@ -116,31 +124,23 @@ def server_url(backend: str, url: object) -> ServerUrl:
         raise ConfigurationError(
             f"{scheme!r} is not the scheme of a {backend} URL.", fix=did_you_mean(scheme, sorted(kind.schemes))
         )
+    if parts.scheme == SOCKET:
+        return _of_socket(parts, url)
     address = parts.host if parts.port is None else f"{_bracketed(parts.host)}:{parts.port}"
     hosts = tuple(_host(text, kind.port, url) for text in (address.split(",") if kind.several else [address]))
     if len(hosts) > MOST_HOSTS or len(set(hosts)) != len(hosts):
         raise ConfigurationError(
             f"{mask_url(url)} names a host twice, or more than {MOST_HOSTS}.", fix="name each once."
         )
-    query: dict[str, str] = {}
-    for given, text in parts.query:
-        found = server_parameter(backend, given, text, mask_url(url))
-        if found is None:
-            continue
-        name, value = found
-        if name in query:
-            raise ConfigurationError(
-                f"{mask_url(url)}: parameter {shown(given)} is not taken.",
-                why="it is there twice.",
-                fix="write it once.",
-            )
-        if name == "tls" and value == "false" and not all(_is_loopback(host) for host, _ in hosts):
-            raise ConfigurationError(
-                f"{mask_url(url)} takes TLS away.",
-                why="off loopback it is required.",
-                fix='say tls="off" at the endpoint.',
-            )
-        query[name] = value
+    query = _parameters(backend, parts, url)
+    if query.get("tls") == "false" and not all(_is_loopback(host) for host, _ in hosts):
+        raise ConfigurationError(
+            f"{mask_url(url)} takes TLS away.",
+            why="off loopback it is required.",
+            fix='say tls="off" at the endpoint.',
+        )
+    if backend == "redis":
+        _check_number(parts.path or "0", url)
     return ServerUrl(
         backend=backend,
         scheme=parts.scheme,
@@ -151,6 +151,56 @@ def server_url(backend: str, url: object) -> ServerUrl:
         query=tuple(query.items()),
         text=url,
     )
+
+
+def _of_socket(parts: UrlParts, url: str) -> ServerUrl:
+    """`unix://account@/path/of/the.sock?db=1`: as redis-py writes it."""
+    if parts.host or parts.port is not None or not parts.path:
+        raise ConfigurationError(
+            f"{mask_url(url)} is no path of a socket.",
+            why="a host stands where the path begins." if parts.path else "it has no path.",
+            fix="write unix:///run/redis/redis.sock, and an account as unix://name:password@/run/redis/redis.sock.",
+        )
+    query = _parameters(SOCKET, parts, url)
+    database = query.pop("db", None)
+    _check_number(database or "0", url)
+    return ServerUrl(
+        backend="redis",
+        scheme=SOCKET,
+        username=parts.username,
+        password=parts.password,
+        hosts=((f"/{parts.path}", 0),),
+        database=database,
+        query=tuple(query.items()),
+        text=url,
+    )
+
+
+def _parameters(kind: str, parts: UrlParts, url: str) -> dict[str, str]:
+    """The parameters of a URL that are used, each once."""
+    query: dict[str, str] = {}
+    for given, text in parts.query:
+        found = server_parameter(kind, given, text, mask_url(url))
+        if found is None:
+            continue
+        name, value = found
+        if name in query:
+            raise ConfigurationError(
+                f"{mask_url(url)}: parameter {shown(given)} is not taken.",
+                why="it is there twice.",
+                fix="write it once.",
+            )
+        query[name] = value
+    return query
+
+
+def _check_number(database: str, url: str) -> None:
+    if not (database.isascii() and database.isdigit()):
+        raise ConfigurationError(
+            f"{mask_url(url)}: {shown(database)} is no database of a Redis server.",
+            why="there they are numbers.",
+            fix="write redis://host/1, or unix:///run/redis/redis.sock?db=1.",
+        )
 
 
 def _bracketed(host: str) -> str:

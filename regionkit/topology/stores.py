@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
-__all__ = ["AsyncYields", "SqlStore", "Store", "StoreArguments", "Yields"]
+__all__ = ["AsyncYields", "SqlStore", "Store", "StoreArguments", "Yields", "check_alone"]
 
 N_co = TypeVar("N_co", covariant=True)
 
@@ -131,6 +131,11 @@ class Store:
         """Whether this only refers to a store of the same name that the kit's topology describes."""
         return not self.endpoints
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What works and is not safe in how it is described: `explain` shows it, and a kit logs it when it is made."""
+        return ()
+
     def shards(self, regions: Iterable[str]) -> tuple[Shard, ...]:
         """Owners with their copies, as endpoints that can be asked. `regions`: all of the topology.
 
@@ -215,7 +220,7 @@ class SqlStore(Store):
 
         Raises:
             ConfigurationError: as `Store`; an unknown or bad option; a URL of another dialect or driver, one that
-                weakens TLS, a `read_url` to another address, or endpoints on different kinds of server.
+                weakens TLS, a `read_url` to another address, two endpoints at one address, or on different kinds of server.
         """
         Store.__init__(self, name, **common)
         where = f"store {name!r}"
@@ -224,10 +229,13 @@ class SqlStore(Store):
         object.__setattr__(self, "options", engine_options)
         object.__setattr__(self, "session", session_options)
         servers: dict[str, str] = {}
+        known: dict[object, str] = {}
         for endpoint in self.endpoints:
-            server = located(f"{where}, endpoint {endpoint.id!r}", partial(_checked_server, endpoint))
-            if server is not None:
-                servers[server] = endpoint.id
+            of_endpoint = f"{where}, endpoint {endpoint.id!r}"
+            url = located(of_endpoint, partial(_checked_url, endpoint))
+            if url is not None:
+                check_alone(of_endpoint, known, url.address, endpoint.id)
+                servers[url.server] = endpoint.id
         if len(servers) > 1:
             kinds = ", ".join(f"{identifier} is {server}" for server, identifier in servers.items())
             raise ConfigurationError(
@@ -237,7 +245,22 @@ class SqlStore(Store):
             )
 
 
-def _checked_server(endpoint: Endpoint) -> str | None:
+def check_alone(where: str, known: dict[object, str], address: object, endpoint: str) -> None:
+    """Refuses an address that another endpoint of the store has, and remembers it. `known`: endpoints by address.
+
+    Raises:
+        ConfigurationError: it is there already.
+    """
+    other = known.setdefault(address, endpoint)
+    if other != endpoint:
+        raise ConfigurationError(
+            f"{where}: the same address as {other!r}.",
+            why="two endpoints at one address would be measured and fenced as if they were two copies.",
+            fix="give each endpoint an address of its own; one that holds several partitions lists them in partitions=.",
+        )
+
+
+def _checked_url(endpoint: Endpoint) -> ParsedUrl | None:
     if endpoint.url is None:
         return None
     main = sql_url(endpoint.url, is_async=False)
@@ -246,7 +269,7 @@ def _checked_server(endpoint: Endpoint) -> str | None:
     if endpoint.read_url is not None:
         reads = located("read_url", lambda: _checked_read_url(endpoint.read_url or "", endpoint, main))
         assert reads.server == main.server
-    return main.server
+    return main
 
 
 def _checked_read_url(url: str, endpoint: Endpoint, main: ParsedUrl) -> ParsedUrl:

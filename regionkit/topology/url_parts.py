@@ -29,6 +29,7 @@ _SHOWN = frozenset(
         "cache",
         "charset",
         "connect_timeout",
+        "db",
         "dbname",
         "gssencmode",
         "host",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from regionkit.errors import ConfigurationError
@@ -39,14 +40,14 @@ def is_storable(text: str) -> bool:
         return False
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """A `fix` sentence: the nearest known word where one is near, and what is known."""
+def did_you_mean(word: object, known: Iterable[str], aliases: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A `fix` sentence: the nearest known word where one is near, and what is known. `aliases`: words for known ones."""
     import difflib  # here, because only a mistake needs it
 
     choices = sorted({str(choice) for choice in known})
     listed = ", ".join(choices[:_LISTED]) + (", ..." if len(choices) > _LISTED else "")
     if isinstance(word, str):
-        lowered = {choice.lower(): choice for choice in choices}
+        lowered = {**aliases, **{choice.lower(): choice for choice in choices}}
         near = difflib.get_close_matches(word.lower(), lowered, n=1)
         if near:
             return f"did you mean {lowered[near[0]]!r}? Known: {listed}."

@@ -66,12 +66,13 @@ def declared(server: str, *, is_async: bool = False) -> Capabilities:
 
 @pytest.mark.parametrize("server", HOMES)
 def test_a_backend_can_what_it_could(server: str) -> None:
-    """Every field of its declaration but the notes, which only have to be there."""
+    """Every field of its declaration but the notes and the advice, which only have to be there."""
     names, table = EXPECTED
     expected: dict[str, Any] = dict(zip(names, table[server], strict=True))
     found = asdict(declared(server))
     assert found.pop("server") == server
     assert found.pop("notes")
+    assert found.pop("advice")
     assert found == expected
 
 
@@ -84,7 +85,7 @@ def test_both_forms_declare_the_same(server: str) -> None:
 def test_the_table_names_every_field_and_every_backend() -> None:
     """A new capability, or a new class of stores, has to be put into it."""
     names, table = EXPECTED
-    assert {f.name for f in fields(Capabilities)} == {"server", "notes", *names}
+    assert {f.name for f in fields(Capabilities)} == {"server", "notes", "advice", *names}
     assert table.keys() == HOMES.keys()
     import_module("regionkit.topology.loading")
     assert {kind.backend for kind in Store.__subclasses__()} == {backend for backend, _, _ in HOMES.values()}

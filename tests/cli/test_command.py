@@ -110,6 +110,66 @@ def test_adopt_wants_the_name_typed(config: str, monkeypatch: pytest.MonkeyPatch
     assert main(["adopt", "orders", "us", "--config", config, "--local", "kr"]) == code
 
 
+@pytest.fixture
+def parted(tmp_path: Path) -> str:
+    """A partitioned store whose two parts stand in one region, and a copy elsewhere, as TOML; their tables are made."""
+    path = tmp_path / "parted.toml"
+    home = '{ name = "write-partitioning", home = "intrinsic", pattern = "^(?P<region>[a-z0-9]+):" }'
+    lines = ["[regions.us]", "[regions.kr]", "[stores.carts]", 'backend = "sql"', f"strategy = {home}"]
+    for region, role, part in (("us", "primary", "p0"), ("us", "primary", "p1"), ("kr", "primary", "p2")):
+        url = f"sqlite:///{tmp_path / part}.db"
+        lines += [
+            "[[stores.carts.endpoints]]",
+            f'region = "{region}"\nrole = "{role}"\nurl = "{url}"\npartitions = ["{part}"]',
+        ]
+    path.write_text("\n".join(["profile = 'aggressive'", *lines]))
+    with RegionKit.from_toml(path, local="us") as kit:
+        kit.create_tables()
+    return str(path)
+
+
+def epochs(config: str, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    """By endpoint."""
+    capsys.readouterr()
+    assert main(["status", "--config", config, "--local", "us", "--json"]) == 0
+    return {e["endpoint"]: e["epoch"] for e in json.loads(capsys.readouterr().out)["endpoints"]}
+
+
+def test_a_key_says_which_part_of_a_store_is_meant(parted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`explain` shows the part where the key has its home; without a key it says so; a key that has none is told."""
+    where = ["--config", parted, "--local", "kr", "--json"]
+    for key, endpoint in (("p0:7", "us"), ("p1:7", "us#2"), ("p2:7", "kr")):
+        assert main(["explain", "carts", "write", "--key", key, *where]) == 0
+        assert json.loads(capsys.readouterr().out)["endpoint"] == endpoint
+    assert main(["explain", "carts", "write", *where]) == 1
+    assert "the call has no key" in capsys.readouterr().err
+    assert main(["explain", "carts", "write", "--key", "p9:7", *where]) == 1
+    assert "none of its homes" in capsys.readouterr().err
+
+
+def test_of_several_endpoints_in_a_region_one_is_adopted(parted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its id, or by a key of its part; by the region alone nobody can tell which one is meant."""
+    where = ["--config", parted, "--local", "us", "--yes"]
+    assert main(["adopt", "carts", "us", *where]) == 2
+    assert "--key" in (said := capsys.readouterr().err) and "us#2" in said
+    assert epochs(parted, capsys) == {"us": 1, "us#2": 1, "kr": 1}
+    assert main(["adopt", "carts", "us#2", *where]) == 0
+    assert epochs(parted, capsys) == {"us": 1, "us#2": 2, "kr": 1}
+    assert main(["adopt", "carts", "us", "--key", "p0:7", *where]) == 0
+    assert epochs(parted, capsys) == {"us": 2, "us#2": 2, "kr": 1}
+    assert main(["adopt", "carts", "kr", "--key", "p0:7", *where]) == 2
+    assert "no endpoint 'kr'" in capsys.readouterr().err
+    assert main(["adopt", "carts", "us#3", *where]) == 2
+    assert "did you mean 'us#2'" in capsys.readouterr().err
+
+
+def test_a_key_for_a_store_without_parts_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is asked or changed."""
+    for command in (["explain", "orders", "read"], ["adopt", "orders", "us", "--yes"]):
+        assert main([*command, "--key", "a", "--config", config, "--local", "kr"]) == 1
+        assert "was given key=" in capsys.readouterr().err
+
+
 def test_adopt_without_a_terminal_is_refused(config: str) -> None:
     """A script says --yes, or does nothing."""
     command = [sys.executable, "-m", "regionkit.cli", "adopt", "orders", "us", "--config", config, "--local", "kr"]

@@ -23,6 +23,7 @@ NAMES |= {
     "aowner": "owner",
     "acaller": "caller",
     "asleep": "sleep",
+    "aelapse": "elapse",
     "astray": "stray",
     "spawn_async": "spawn",
 }

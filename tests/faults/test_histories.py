@@ -160,7 +160,10 @@ def test_two_replicas_promoted_apart_are_both_fenced(trio: Any) -> None:
 
 
 def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
-    """An ordinary account cannot read the timeline history: writes are fenced, SESSION reads closed, until adopt."""
+    """An ordinary account cannot read the timeline history: writes are fenced, SESSION reads closed, until adopt.
+
+    Which right it lacks is said by status, explain and the error, and how to grant it.
+    """
     with kit_of(urls_of(trio)) as kit:
         kit.create_tables()
         bookmark = place(kit, 1)
@@ -168,8 +171,14 @@ def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
         trio.primary.kill()
         trio.replicas[0].promote()
         wait_until(lambda: "promoted" in str(kit.status()), 20)
-        with pytest.raises((Fenced, NoEligibleEndpoint)):
+        lacked, grant = "the account lacks REPLICATION", 'ALTER ROLE "app" REPLICATION'
+        wait_until(lambda: lacked in kit.status().endpoints[1].state, 20)
+        assert grant in kit.status().endpoints[1].advice
+        assert grant in str(kit.status())
+        assert lacked in str(kit.explain("orders", "write").to_dict())
+        with pytest.raises((Fenced, NoEligibleEndpoint)) as caught:
             place(kit, 2)
+        assert lacked in caught.value.why
         with pytest.raises((StaleRead, Fenced, NoEligibleEndpoint, RegionUnavailable)):
             sees(kit, 1, bookmark)
         with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
@@ -177,6 +186,7 @@ def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
         with pytest.raises(ConfigurationError):
             kit.adopt("orders", C)
         kit.adopt("orders", B)
+        assert kit.status().endpoints[1].advice == ""
         place(kit, 2)
         assert sees(kit, 1, bookmark)
 

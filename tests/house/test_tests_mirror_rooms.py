@@ -17,6 +17,7 @@ ELSEWHERE = {
     "topology/redis_store": "topology/test_loading.py",
     "topology/mongo_store": "topology/test_loading.py",
     "topology/cassandra_store": "topology/test_loading.py",
+    "routing/supporting": "routing/test_capability_checks.py",
     "routing/backing": "contract/test_units.py",  # every backend passes it
     "routing/partitions": "contract/test_partitioning.py",  # every backend passes it
 }
@@ -61,7 +62,7 @@ def test_an_exception_is_of_something_that_is_there(module: str) -> None:
 def test_a_backends_tests_stand_in_its_folder() -> None:
     """Only what is about all of them stands above."""
     above = {path.name for path in (ROOT / "tests" / "backends").glob("test_*.py")}
-    assert above == {"test_capabilities.py"}
+    assert above == {"test_advice.py", "test_capabilities.py"}
     for folder in (ROOT / "tests" / "backends").iterdir():
         assert (
             not folder.is_dir()

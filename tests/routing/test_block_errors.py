@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from regionkit import DeadlineExceeded, RegionKitError, RegionUnavailable, UsageError
-from regionkit.contract.outcomes import Failure
+from regionkit import ConfigurationError, DeadlineExceeded, RegionKitError, RegionUnavailable, UsageError
+from regionkit.contract.outcomes import Failure, Unreached
 from regionkit.facts.request import Kind
-from regionkit.routing.block_errors import block_error, in_time, unknown_outcome
+from regionkit.routing.block_errors import block_error, in_time, probe_error, unknown_outcome
 
 READ, WRITE = Kind.READ, Kind.WRITE
 
@@ -49,9 +49,35 @@ def test_the_drivers_own_words_are_the_reason() -> None:
 
 def test_an_unknown_outcome_says_where_to_look() -> None:
     """Store, key and partition; no key where there is none."""
-    found = unknown_outcome(OSError("lost"), "COMMIT was not answered.", store="carts", key="t42", partition="eu")
+    found = unknown_outcome(
+        OSError("lost"), "COMMIT was not answered.", "look.", store="carts", key="t42", partition="eu"
+    )
     assert (found.store, found.key, found.partition, found.committed) == ("carts", "t42", "eu", "unknown")
-    assert unknown_outcome(OSError(), "it.", store="carts", key="", partition="").key is None
+    assert found.fix == "look."
+    assert unknown_outcome(OSError(), "it.", "look.", store="carts", key="", partition="").key is None
+
+
+@pytest.mark.parametrize(
+    ("error", "failure", "told"),
+    [
+        (RegionUnavailable("x", fix="a", cause="its name"), Failure.CONNECTION, ("probe: its name", "a")),
+        (
+            RegionUnavailable("x", fix="see kit.status()"),
+            Failure.CONNECTION,
+            (f"probe: {Failure.CONNECTION.value}", ""),
+        ),
+        (DeadlineExceeded("x", fix="a"), Failure.DEADLINE, (f"probe: {Unreached.SILENT.cause}", Unreached.SILENT.fix)),
+        (DeadlineExceeded("no permit", fix="a"), Failure.DEADLINE, ("probe: no permit", "a")),
+        (ConfigurationError("no tag", fix="a"), Failure.APPLICATION, ("probe: no tag", "a")),
+        (OSError("lost"), Failure.CONNECTION, (f"probe: {Failure.CONNECTION.value}", "")),
+        (KeyError("x"), Failure.APPLICATION, ("probe: KeyError", "")),
+    ],
+)
+def test_why_a_probe_failed_and_what_to_do(error: Exception, failure: Failure, told: tuple[str, str]) -> None:
+    """In the error's own words where it has some; a general "see kit.status()" is no advice in the status itself."""
+    if isinstance(error, DeadlineExceeded):
+        error.blames_endpoint = error.what == "x"
+    assert probe_error(error, failure) == told
 
 
 def test_what_others_ended_is_ours_only_once_our_time_is_over() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from regionkit import RegionKit
+from regionkit.contract.advice import NEUTRAL
 from regionkit.embedded import MemoryRegions
 from regionkit.errors import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, StaleRead
 from regionkit.facts.request import Kind, Request
@@ -90,7 +91,7 @@ def test_errors_of_refusals(seed: int) -> None:
         Refusal.INVALID: InvalidBookmark,
         Refusal.NO_ENDPOINT: NoEligibleEndpoint,
     }
-    error = error_of(made)
+    error = error_of(made, NEUTRAL)
     assert type(error) is kinds[made.refusal]
     assert error.decision is made  # type: ignore[attr-defined]
     assert getattr(error, "lost", False) == (made.refusal is Refusal.LOST)

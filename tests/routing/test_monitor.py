@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from regionkit import BOUNDED, RegionKit, Residency, Topology
+from regionkit import BOUNDED, RegionKit, RegionUnavailable, Residency, Role, Topology
 from regionkit.core.events import Event
 from regionkit.routing.events import MonitorFailed
 from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
@@ -182,6 +184,33 @@ def test_old_markers_are_swept_by_the_owners_job_alone_and_not_each_round() -> N
         swept = jobs[OWNER]._sweep_at
         jobs[OWNER].round()
         assert jobs[OWNER]._sweep_at == swept
+
+
+def test_a_promotion_that_cannot_be_recorded_says_why() -> None:
+    """An error that names its cause is told in the snapshot until the next try; one that does not is the round's own."""
+    with Near() as near:
+        job = watch(near, FAR)
+        job.round()
+        seen = near.store.state.snapshot.endpoints[near.index(FAR)].observation
+        assert seen is not None
+        promoted = msgspec.structs.replace(seen, role=Role.PRIMARY, origin="elsewhere", sent_at=seen.sent_at + 1.0)
+        near.store.state.observe(near.index(FAR), promoted)
+        told: list[RegionUnavailable | None] = [RegionUnavailable("no", cause="it lacks a right", fix="grant it.")]
+        told += [None, RegionUnavailable("lost")]
+
+        def prove(*_: Any) -> None:
+            error = told.pop(0)
+            if error is not None:
+                raise error
+
+        job._backend = SimpleNamespace(prove_promotion=prove)  # type: ignore[assignment]  # what the job asks it for
+        for reason in ("it lacks a right", ""):
+            job._record_promotion(promoted)
+            e = near.store.state.snapshot.endpoints[near.index(FAR)]
+            assert (e.unproved, e.remedy) == (reason, "grant it." if reason else "")
+            near.clock.advance(60.0)
+        with pytest.raises(RegionUnavailable):
+            job._record_promotion(promoted)
 
 
 def test_an_error_of_its_own_is_told_with_the_region() -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from regionkit import Fenced, InvalidBookmark, NoEligibleEndpoint, ResidencyViolation, RoutingError, StaleRead
+from regionkit.contract.advice import NEUTRAL, Advice
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import Decision, Refusal, decide
 from regionkit.routing.refusal import error_of
@@ -36,7 +37,7 @@ def refused(refusal: Refusal, **more: Any) -> Decision:
 def test_each_refusal_has_its_error(refusal: Refusal, error: type[RoutingError]) -> None:
     """It carries the very decision and says what to do; nothing was committed."""
     decision = refused(refusal)
-    found = error_of(decision)
+    found = error_of(decision, NEUTRAL)
     assert type(found) is error
     assert found.decision is decision
     assert found.fix
@@ -45,7 +46,7 @@ def test_each_refusal_has_its_error(refusal: Refusal, error: type[RoutingError])
 
 def test_a_lost_position_is_not_worth_another_try_and_a_stale_copy_is() -> None:
     """`accept_loss` is what helps."""
-    stale, lost = error_of(refused(Refusal.STALE)), error_of(refused(Refusal.LOST))
+    stale, lost = error_of(refused(Refusal.STALE), NEUTRAL), error_of(refused(Refusal.LOST), NEUTRAL)
     assert isinstance(stale, StaleRead)
     assert isinstance(lost, StaleRead)
     assert (stale.lost, stale.retryable) == (False, True)
@@ -53,20 +54,19 @@ def test_a_lost_position_is_not_worth_another_try_and_a_stale_copy_is() -> None:
     assert "accept_loss" in lost.fix
 
 
-def test_where_there_is_no_owner_the_levels_are_what_helps() -> None:
-    """Waiting does not."""
-    decision = refused(Refusal.STALE)
-    leaderless = msgspec.structs.replace(decision, snapshot=msgspec.structs.replace(decision.snapshot, leaderless=True))
-    assert "QUORUM" in error_of(leaderless).fix
-    assert "QUORUM" not in error_of(decision).fix
+def test_what_to_do_is_said_in_the_backends_words() -> None:
+    """Where there is no owner the levels are what helps; where members elect one, nobody adopts it."""
+    advice = Advice(owner="wait for an election.", stale="raise the levels.")
+    assert error_of(refused(Refusal.STALE), advice).fix == advice.stale
+    assert error_of(refused(Refusal.FENCED), advice).fix == advice.owner
 
 
 def test_the_text_names_the_call_and_why_each_endpoint_was_refused() -> None:
     """So that nobody has to reproduce it."""
     decision = refused(Refusal.STALE)
-    found = error_of(decision)
+    found = error_of(decision, NEUTRAL)
     assert "SESSION read" in found.what
     for candidate in decision.candidates:
         assert f"{candidate.endpoint}: " in found.why
     write = msgspec.structs.replace(decision, request=Request(kind=Kind.WRITE))
-    assert "serve this write" in error_of(write).what
+    assert "serve this write" in error_of(write, NEUTRAL).what

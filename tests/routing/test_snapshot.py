@@ -12,7 +12,7 @@ from regionkit.facts.history import Lineage
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import decide
-from regionkit.routing.snapshot import Snapshot, adopted
+from regionkit.routing.snapshot import Snapshot, adopted, unproved
 from regionkit.routing.verdict import Refusal
 
 from .worlds import PRIMARY, REPLICA, after, chain, fresh, told
@@ -186,6 +186,24 @@ def test_adoption_is_not_held_up_by_the_dead() -> None:
     assert writes(after(done, (2, told(PRIMARY, H13, at=12.0)))) == -1
     rogue = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, origin="at elsewhere")))
     assert rogue.unrecorded == "r1" and adopted(rogue, H1).unrecorded == ""
+
+
+def test_why_a_promotion_was_not_recorded_is_told_until_it_is() -> None:
+    """In the reason for which it is fenced, with both ways out; a row that tells of it, or another role, ends that."""
+    rogue = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, origin="at elsewhere")))
+    assert rogue.endpoints[1].barred.endswith("the monitor writes one where the server proves it, else adopt it")
+    tried = unproved(rogue, 1, "the account lacks it", "grant it.")
+    assert tried.endpoints[1].barred.endswith(": the account lacks it; mend that, or adopt it")
+    assert tried.endpoints[1].remedy == "grant it."
+    assert unproved(tried, 1, "the account lacks it", "grant it.") is tried
+    assert unproved(tried, 1, "", "").endpoints[1].barred == rogue.endpoints[1].barred
+    for answer in (told(PRIMARY, H12, at=12.0), told(REPLICA, H1, at=12.0)):
+        assert (after(tried, (1, answer)).endpoints[1].unproved, after(tried, (1, answer)).endpoints[1].remedy) == (
+            "",
+            "",
+        )
+    again = after(tried, (1, told(PRIMARY, H1, origin="at elsewhere", at=12.0)))
+    assert again.endpoints[1].barred == tried.endpoints[1].barred
 
 
 def test_replicas_promoted_apart_are_barred_and_older_ones_are_not() -> None:

@@ -75,3 +75,22 @@ def test_an_asymmetric_topology_is_drawn() -> None:
     assert "hot in carts/us: t42 has 40 % of the calls" in str(status)
     assert {e["partition"] for e in status.to_dict()["endpoints"]} == {"", "us", "kr"}
     assert msgspec.json.decode(msgspec.json.encode(status.to_dict())) == status.to_dict()
+
+
+def test_what_to_do_stands_below_the_table_once() -> None:
+    """Of all endpoints that have the same; none where an endpoint answers, or where residency refuses it."""
+    endpoints = [
+        at(region, role, region) for region, role in (("us", Role.PRIMARY), ("kr", Role.REPLICA), ("eu", Role.REPLICA))
+    ]
+    store = SqlStore("orders", endpoints=endpoints, residency=Residency(deny=["EU"]))
+    topology = Topology(regions=REGIONS, stores=[store])
+    states = states_of(store, topology)
+    for index in range(3):
+        states[0].probed(index, ok=False, reason="probe: gone", advice="look at it.", left_at=0.0)
+    found = status_of(states, "kr", SYSTEM_CLOCK.monotonic())
+    assert [e.advice for e in found.endpoints] == ["look at it.", "look at it.", ""]
+    assert "\norders us, orders kr: look at it." in str(found)
+    assert found.to_dict()["endpoints"][0]["advice"] == "look at it."
+    for index in range(3):
+        states[0].probed(index, ok=True, left_at=0.0)
+    assert "look at it" not in str(status_of(states, "kr", SYSTEM_CLOCK.monotonic()))

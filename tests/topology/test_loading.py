@@ -181,6 +181,11 @@ def test_a_whole_url_may_be_a_variable():
             'backend   = "sql"', 'backend = "dynamo"',
             r"stores\.orders\.backend: 'dynamo' is not in this version.*known: cassandra",
         ),
+        ('backend   = "sql"', 'backend = "postgres"', r"stores\.orders\.backend: 'postgres' is not.*did you mean 'sql'"),
+        ('backend   = "sql"', 'backend = "PostgreSQL"', r"'PostgreSQL' is not.*did you mean 'sql'"),
+        ('backend   = "sql"', 'backend = "mysql"', r"'mysql' is not.*did you mean 'sql'"),
+        ('backend   = "sql"', 'backend = "mongodb"', r"'mongodb' is not.*did you mean 'mongo'"),
+        ('backend   = "sql"', 'backend = "valkey"', r"'valkey' is not.*did you mean 'redis'"),
         ('backend   = "sql"', 'backend = "${WORD}"', r"stores\.orders\.backend: '\$\{WORD\}' is not in this version"),
         (
             '"local-read-global-write"', '"write-everywhere"',

@@ -6,15 +6,22 @@ import pytest
 
 from regionkit import ConfigurationError, Endpoint, MongoStore, RedisStore, Role
 from regionkit.topology.server_parameters import _FLAGS, _HOLDS, _REFUSED, _USED
-from regionkit.topology.server_urls import server_url
+from regionkit.topology.server_urls import ServerUrl
+from regionkit.topology.server_urls import server_url as url_of
 
 URLS = {
     "redis": "rediss://r.example/1",
     "mongo": "mongodb://m.example/shop",
     "cassandra": "cassandra://c.example/shop",
     "memory": "memory://orders",
+    "unix": "unix:///run/redis/redis.sock",
 }
 ATLAS = "retryWrites=true&w=majority&appName=Cluster0&ssl=true&authSource=admin&replicaSet=atlas-x-shard-0"
+
+
+def server_url(kind: str, url: str) -> ServerUrl:
+    """A Unix socket is one of Redis."""
+    return url_of("redis" if kind == "unix" else kind, url)
 
 
 def test_a_url_as_providers_hand_it_out_is_taken() -> None:
@@ -56,7 +63,7 @@ def test_unknown_and_double_ones_are_refused(backend: str) -> None:
     with pytest.raises(ConfigurationError, match="'nothing' is not taken"):
         server_url(backend, f"{URLS[backend]}?nothing=1")
     with pytest.raises(ConfigurationError, match="it is there twice"):
-        name = "ssl=true&tls" if backend == "mongo" else "ssl_ca_certs=a&ssl_ca_certs"
+        name = {"mongo": "ssl=true&tls", "unix": "db=1&db"}.get(backend, "ssl_ca_certs=a&ssl_ca_certs")
         server_url(backend, f"{URLS[backend]}?{name}=true")
 
 

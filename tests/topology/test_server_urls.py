@@ -15,6 +15,8 @@ from regionkit.topology.server_urls import MOST_HOSTS, server_url
     [
         ("redis", "redis://r.example", (("r.example", 6379),), None),
         ("redis", "valkeys://r.example:7000/3", (("r.example", 7000),), "3"),
+        ("redis", "unix:///run/redis/redis.sock", (("/run/redis/redis.sock", 0),), None),
+        ("redis", "unix://app:word@/run/re%20dis.sock?db=3", (("/run/re dis.sock", 0),), "3"),
         ("redis", "redis://[::1]:7000/0", (("::1", 7000),), "0"),
         ("mongo", "mongodb://a.example,b.example:27018/shop", (("a.example", 27017), ("b.example", 27018)), "shop"),
         ("cassandra", "cassandra://10.0.0.1,10.0.0.2/shop", (("10.0.0.1", 9042), ("10.0.0.2", 9042)), "shop"),
@@ -34,6 +36,13 @@ def test_hosts_ports_and_database_are_found(backend: str, url: str, hosts: objec
         ("redis", "redis://a.example,b.example", "is no host"),
         ("redis", "redis://r.example:70000", "port|host"),
         ("redis", "redis://r.example?socket_timeout=1", "'socket_timeout' is not taken"),
+        ("redis", "redis://r.example/shop", "'shop' is no database of a Redis server.*they are numbers"),
+        ("redis", "unix://r.example/run/redis.sock", "no path of a socket.*a host stands where the path begins"),
+        ("redis", "unix://", "no path of a socket"),
+        ("redis", "unix:///run/redis.sock?db=shop", "'shop' is no database"),
+        ("redis", "unix:///run/redis.sock?db=1&db=2", "there twice"),
+        ("redis", "unix:///run/redis.sock?password=word", "unix://name:password@"),
+        ("mongo", "unix:///run/redis.sock", "not the scheme of a mongo URL"),
         ("mongo", "mongodb+srv://a.example", "mongodb\\+srv URL is not taken"),
         ("mongo", "mongodb://a.example,a.example/shop", "names a host twice"),
         ("mongo", "mongodb://a.example/shop?tls=maybe", "tls is 'maybe'"),
@@ -60,8 +69,10 @@ def test_tls_is_required_off_loopback_and_may_be_asked_for_anywhere() -> None:
     assert server_url("mongo", "mongodb://localhost/shop?tls=true").tls(None) == "require"
     with pytest.raises(ConfigurationError, match="takes it away"):
         server_url("redis", "rediss://r.example").tls("off")
-    with pytest.raises(ConfigurationError, match="no connection to protect"):
-        server_url("memory", "memory://orders").tls("require")
+    assert server_url("redis", "unix:///run/redis.sock").tls(None) == "off"
+    for backend, url in (("memory", "memory://orders"), ("redis", "unix:///run/redis.sock")):
+        with pytest.raises(ConfigurationError, match="no connection to protect"):
+            server_url(backend, url).tls("require")
 
 
 @pytest.mark.parametrize("backend", ["redis", "mongo", "cassandra"])

@@ -9,7 +9,9 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology import (
     Endpoint,
     LocalReadGlobalWrite,
+    MongoStore,
     Nearest,
+    RedisStore,
     Residency,
     Role,
     SessionOptions,
@@ -41,14 +43,48 @@ def two(**options):
 
 
 def test_a_store_names_its_endpoints_in_order():
-    replica = Endpoint("us-east-1", Role.REPLICA, URL)
-    store = SqlStore("orders", endpoints=(endpoint for endpoint in (*two().endpoints, replica, replica)))
+    replica, other = (Endpoint("us-east-1", Role.REPLICA, URL.replace("us.", f"us{n}.")) for n in (2, 3))
+    store = SqlStore("orders", endpoints=(endpoint for endpoint in (*two().endpoints, replica, other)))
     assert [endpoint.id for endpoint in store.endpoints] == [
         "us-east-1", "ap-northeast-2", "us-east-1#2", "us-east-1#3",
     ]  # fmt: skip
     assert store.primary is store.endpoint("us-east-1")
-    assert store.endpoint("us-east-1#3") == replica
+    assert store.endpoint("us-east-1#3") == other
     refused("no endpoint 'us-east-2'.*did you mean 'us-east-1", lambda: store.endpoint("us-east-2"))
+
+
+@pytest.mark.parametrize(
+    ("store", "one", "other"),
+    [
+        (SqlStore, URL, "postgresql://other:word@US.example:5432/shop?application_name=x"),
+        (SqlStore, "mysql://us.example/shop", "mariadb://us.example:3306/shop"),
+        (SqlStore, "sqlite:////data/orders.db", "sqlite:////data/orders.db"),
+        (RedisStore, "redis://r.example", "rediss://app:word@R.example:6379"),
+        (RedisStore, "unix:///run/a.sock", "unix://:word@/run/a.sock"),
+        (MongoStore, "mongodb://a,b/shop", "mongodb://c,b:27017/shop"),
+    ],
+)
+def test_an_address_is_one_endpoint(store, one, other):
+    """Whatever else the URLs say; another database at the same server is another address."""
+    urls = [one, other]
+    endpoints = [Endpoint(region, role, url) for region, role, url in zip(("us", "kr"), Role, urls, strict=True)]
+    error = refused("endpoint 'kr': the same address as 'us'", lambda: store("orders", endpoints=endpoints))
+    assert "partitions=" in error.fix
+    if store is SqlStore and "sqlite" not in one:
+        urls[1] = f"{one}2"
+        endpoints = [Endpoint(region, role, url) for region, role, url in zip(("us", "kr"), Role, urls, strict=True)]
+        assert store("orders", endpoints=endpoints)
+
+
+def test_mongodb_hosts_without_the_name_of_their_set_are_a_caution():
+    """A host of another set would be taken for a member; one host, or a named set, is sure."""
+    assert "no replicaSet=" in MongoStore("orders", url="mongodb://app:CANARY@a,b/shop").cautions[0]
+    assert "CANARY" not in MongoStore("orders", url="mongodb://app:CANARY@a,b/shop").cautions[0]
+    endpoint = Endpoint("us", Role.PRIMARY, "mongodb://a,b/shop")
+    assert len(MongoStore("orders", endpoints=[endpoint]).cautions) == 1
+    assert MongoStore("orders", url="mongodb://a,b/shop?replicaSet=rs").cautions == ()
+    assert MongoStore("orders", url="mongodb://a/shop").cautions == ()
+    assert two().cautions == ()
 
 
 def test_a_store_has_defaults_and_is_a_frozen_value():

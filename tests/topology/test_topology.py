@@ -14,12 +14,12 @@ URL = "postgresql://app:CANARY@{}.example/shop"
 REGIONS = (Region("us-east-1", "US"), Region("ap-northeast-2", "KR"), Region("eu-west-1", "EU"), Region("lab"))
 
 
-def primary(region="us-east-1", **options):
-    return Endpoint(region, Role.PRIMARY, URL.format(region), **options)
+def primary(region="us-east-1", url=None, **options):
+    return Endpoint(region, Role.PRIMARY, url or URL.format(region), **options)
 
 
 def replica(region="ap-northeast-2", **options):
-    return Endpoint(region, Role.REPLICA, URL.format(region), **options)
+    return Endpoint(region, Role.REPLICA, URL.format(f"copy.{region}"), **options)
 
 
 def topology(*endpoints, residency=None, regions=REGIONS, **options):
@@ -80,7 +80,7 @@ def test_a_replica_outside_the_residency_is_kept_and_not_allowed():
         (lambda: topology(primary(), replica(of="us-east-2")), "is of region 'us-east-2', which.*'us-east-1'"),
         (lambda: topology(primary(), replica(of="eu-west-1")), "of 'eu-west-1', where no primary is"),
         (lambda: topology(primary(), primary("eu-west-1")), r"needs one primary, and has 2 \(us-east-1, eu-west-1\)"),
-        (lambda: topology(primary(), primary()), r"has 2 \(us-east-1, us-east-1#2\)"),
+        (lambda: topology(primary(), primary(url=URL.format("b"))), r"has 2 \(us-east-1, us-east-1#2\)"),
         (lambda: topology(replica()), r"needs one primary, and has 0 \(none\)"),
         (lambda: topology(primary(), replica(partitions=["p0"])), "has partitions, which no rule"),
         (lambda: topology(residency=Residency(allow=["KR"])), r"primary 'us-east-1' is in us-east-1 \(US\), outside"),

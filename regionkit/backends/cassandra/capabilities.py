@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
 __all__ = ["CAPABILITIES"]
@@ -26,5 +27,13 @@ CAPABILITIES = Capabilities(
         "the keyspace's replication decides which data centres hold copies; requests go to the endpoint's own only",
         "a changed replication is noticed by the next sample: until then, probe_every as a rule and longer at rest or "
         "while probes fail, SESSION goes by the old one",
+    ),
+    advice=Advice(
+        owner="any data centre of an allowed region takes writes; see kit.status().",
+        stale="give the store levels that meet in every data centre (QUORUM to write and to read); what is written by "
+        "conditional statements only can be read at STRONG.",
+        promote="any data centre takes writes: there is nothing to promote.",
+        parts="each statement stands once it is acknowledged",
+        collisions="run it again later; fewer conditional writes of one partition at a time collide less.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import struct
 
@@ -14,6 +15,7 @@ from cassandra import (
     RequestExecutionException,
     RequestValidationException,
     Timeout,
+    Unauthorized,
     Unavailable,
     UnresolvableContactPoints,
 )
@@ -23,10 +25,10 @@ from cassandra.protocol import ErrorMessage
 from cassandra.protocol import RequestExecutionException as RequestExecutionError
 from cassandra.protocol import RequestValidationException as RequestValidationError
 
-from regionkit.contract.outcomes import Failure, Refused
+from regionkit.contract.outcomes import Failure, Refused, Unreached
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 
-__all__ = ["classify", "is_certain", "refused", "unpacked"]
+__all__ = ["classify", "denied", "is_certain", "refused", "unpacked"]
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((DeadlineExceeded, OperationTimedOut, Timeout), Failure.DEADLINE),
@@ -41,6 +43,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 
 _PACKING = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 """What packing raises, UnicodeEncodeError among them. The driver tries each host, and each time it fails alike."""
+_DENIED = re.compile(r"User (?P<account>\S+) has no (?P<permission>\w+) permission on <(?P<resource>[^>]+)>")
 CONTENDED = 0x1700
 """CAS_WRITE_UNKNOWN (native protocol v5, section 9), which the driver has no class for: another conditional write came in
 between."""
@@ -61,13 +64,26 @@ def unpacked(error: BaseException) -> BaseException | None:
     return next((each for each in inner if isinstance(each, _PACKING) and not isinstance(each, OSError)), None)
 
 
-def refused(error: BaseException) -> Refused | None:
-    """Why a node that answered cannot be used; None when it was lost, or never reached."""
+def refused(error: BaseException) -> Refused | Unreached | None:
+    """Why a node that answered cannot be used, or that none was found by name; None when it was lost, or never reached."""
+    if isinstance(error, UnresolvableContactPoints):
+        return Unreached.NAME  # the driver keeps nothing of what the name service said
     if isinstance(error, AuthenticationFailed):
         return Refused.ACCOUNT
     # the driver makes a plain OSError of what OpenSSL said while it connected; its words stay
     is_tls = isinstance(error, ssl.SSLError) or (isinstance(error, OSError) and "[SSL" in str(error))
     return Refused.TLS if is_tls else None
+
+
+def denied(error: BaseException) -> tuple[str, str] | None:
+    """The permission that the account lacks, and how it is granted; None where the error says something else."""
+    found = _DENIED.search(str(error)) if isinstance(error, Unauthorized) else None
+    if found is None:
+        return None
+    permission, resource = found["permission"], found["resource"]
+    kind, _, name = resource.partition(" ")
+    granted = resource.upper() if kind == "all" else f"{kind.upper()} {name}"
+    return f"{permission} on {resource}", f"GRANT {permission} ON {granted} TO {found['account']};"
 
 
 def is_certain(error: BaseException, *, conditional: bool) -> bool:

@@ -10,15 +10,15 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.query import SimpleStatement
 
 from regionkit.backends.cassandra.bridge import answered, ended
-from regionkit.backends.cassandra.classify import classify, refused
+from regionkit.backends.cassandra.classify import classify, denied, refused
 from regionkit.backends.cassandra.cluster import Opened, Opener
 from regionkit.backends.cassandra.plain_session import LentSession
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.endpoint_errors import too_late, unavailable
+from regionkit.contract.endpoint_errors import lacks_right, not_had, too_late, unavailable
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.record_checks import no_records
 from regionkit.core.deadline import Deadline
-from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
+from regionkit.errors import DeadlineExceeded, RegionKitError
 from regionkit.topology import CassandraStore
 from regionkit.topology.server_urls import server_url
 
@@ -70,7 +70,7 @@ class Datacenter:
                 raise self.translated(error) from error
         if not opened.has_node():
             self._opener.lost(opened)
-            raise self._unavailable("no node of it is connected.")
+            raise unavailable(self.context, self._not_had, "no node of it is connected.")
         self._opener.check()
         return opened
 
@@ -115,22 +115,25 @@ class Datacenter:
             return error
         if classify(error) is Failure.DEADLINE:
             return self._late(str(error).strip())
+        right = denied(error)
+        if right is not None:
+            return lacks_right(self.context, *right, why=str(error))
         errors = error.errors.values() if isinstance(error, NoHostAvailable) else ()
-        for one in (error, *errors):
-            cause = refused(one)
-            if cause is not None:
-                return cause.error(
-                    f"data centre {self.name}",
-                    store=self.context.store.name,
-                    region=self.context.endpoint.region,
-                    why=str(one),
-                )
+        said = next((one for one in (error, *errors) if refused(one) is not None), None)
         why = "; ".join(str(e) or type(e).__name__ for e in errors) or str(error) or type(error).__name__
-        return self._unavailable(why, retryable=classify(error) is not Failure.APPLICATION)
+        return not_had(
+            self.context,
+            error,
+            None if said is None else refused(said),
+            self._not_had,
+            why if said is None else str(said),
+            retryable=classify(error) is not Failure.APPLICATION,
+            named=f"data centre {self.name}",
+        )
 
-    def _unavailable(self, why: str, *, retryable: bool = True) -> RegionUnavailable:
-        what = f"data centre {self.name!r} of {self.context.store.name!r} cannot be had."
-        return unavailable(self.context, what, why, retryable=retryable)
+    @property
+    def _not_had(self) -> str:
+        return f"data centre {self.name!r} of {self.context.store.name!r} cannot be had."
 
     def _late(self, why: str = "") -> DeadlineExceeded:
         what = f"data centre {self.name!r} of {self.context.store.name!r} did not answer in time."

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cassandra import InvalidRequest, OperationTimedOut
+from cassandra import InvalidRequest, OperationTimedOut, Unauthorized
 
 from regionkit.backends.cassandra.bridge import answered
 from regionkit.backends.cassandra.capabilities import CAPABILITIES
@@ -117,7 +117,10 @@ class CassandraEndpoint:
         """Ask the data centre where it stands; opening the connections may take `connecting` seconds."""
         until = Deadline(self._context.clock, timeout if self._datacenter.is_open else connecting)
         opened = self._datacenter.opened(until)
-        return self.ask(opened, until.require("asking where it stands"))
+        try:
+            return self.ask(opened, until.require("asking where it stands"))
+        except Unauthorized as error:
+            raise self._datacenter.translated(error) from error
 
     def keep_warm(self, timeout: float) -> None:
         """Nothing: the driver keeps connections to every node."""

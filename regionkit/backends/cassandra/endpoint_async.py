@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cassandra import InvalidRequest, OperationTimedOut
+from cassandra import InvalidRequest, OperationTimedOut, Unauthorized
 
 from regionkit.backends.cassandra.bridge_async import answered
 from regionkit.backends.cassandra.capabilities import CAPABILITIES
@@ -116,7 +116,10 @@ class AsyncCassandraEndpoint:
         """Ask the data centre where it stands; opening the connections may take `connecting` seconds."""
         until = Deadline(self._context.clock, timeout if self._datacenter.is_open else connecting)
         opened = await self._datacenter.opened(until)
-        return await self.ask(opened, until.require("asking where it stands"))
+        try:
+            return await self.ask(opened, until.require("asking where it stands"))
+        except Unauthorized as error:
+            raise self._datacenter.translated(error) from error
 
     async def keep_warm(self, timeout: float) -> None:
         """Nothing: the driver keeps connections to every node."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
 __all__ = ["CAPABILITIES"]
@@ -18,5 +19,10 @@ CAPABILITIES = Capabilities(
     notes=(
         "in this process only, and gone with it: for tests of applications",
         "a write block that rests on what another commit changed meanwhile is rolled back at its end",
+    ),
+    advice=Advice(
+        promote="promote it with MemoryRegions.promote(region).",
+        parts="by a commit of its own",
+        collisions="run it again later; shorter transactions collide less.",
     ),
 )

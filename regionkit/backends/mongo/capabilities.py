@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
 __all__ = ["CAPABILITIES"]
@@ -18,5 +19,11 @@ CAPABILITIES = Capabilities(
     notes=(
         "a write block is a transaction only with transaction=True or an idempotency key; else each write stands alone",
         "reads show what a majority has; a write below majority makes the bookmark 'read from the owner'",
+    ),
+    advice=Advice(
+        owner="wait: the members elect their primary by themselves; see rs.status() there.",
+        promote="the members elect their primary by themselves: rs.stepDown() and their priorities decide which one it is.",
+        parts="each write stands once a majority has it",
+        collisions="run it again later; shorter transactions that share fewer documents collide less.",
     ),
 )

@@ -6,6 +6,8 @@ middle of a write leaves open whether it was carried out: it counts as a lost co
 
 from __future__ import annotations
 
+import re
+
 from pymongo.errors import (
     BulkWriteError,
     ClientBulkWriteException,
@@ -21,10 +23,11 @@ from pymongo.errors import (
 from pymongo.pool_shared import _PoolClosedError
 
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.endpoint_errors import too_late, unavailable
+from regionkit.contract.endpoint_errors import lacks_right, not_had, too_late
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 from regionkit.topology import MongoStore
+from regionkit.topology.server_urls import server_url
 
 __all__ = [
     "classify",
@@ -49,8 +52,13 @@ EXPIRED = frozenset({EXPIRED_AT_SERVER, 64, 202, 262})
 """MaxTimeMSExpired, WriteConcernFailed (a wtimeout), NetworkInterfaceExceededTimeLimit, ExceededTimeLimit."""
 ROLLED_BACK = frozenset({112, 251, 225, 244})
 """WriteConflict, NoSuchTransaction, TransactionTooOld, TransactionAborted."""
-ACCOUNT = frozenset({13, 18, 8000})
+UNAUTHORIZED = 13
+ACCOUNT = frozenset({UNAUTHORIZED, 18, 8000})
 """Unauthorized, AuthenticationFailed, AtlasError (which is what a hosted set says of an account)."""
+_DENIED = re.compile(
+    r"not authorized on (?P<database>\S+) to execute command \{ (?P<command>\w+): \"?(?P<name>[^\",} ]+)"
+)
+"""What a member says of a command that the account may not give; behind it stand its values."""
 
 _READING = "_regionkit_reading"
 _OWN_LIMIT = "_regionkit_own_limit"
@@ -135,11 +143,23 @@ def translated(context: EndpointContext[MongoStore], error: PyMongoError) -> Exc
     if failure is Failure.DEADLINE:
         why = "the call's deadline passed before it said where it stands."
         return too_late(context, f"{endpoint.id!r} of {store.name!r} did not answer in time.", why=why)
-    cause = refused(error)
-    if cause is not None:
-        return cause.error(endpoint.id, store=store.name, region=endpoint.region, why=why)
+    denied = _DENIED.search(why) if getattr(error, "code", None) == UNAUTHORIZED else None
+    if denied is not None:
+        return _lacks(context, denied)
     what = f"{endpoint.id!r} of {store.name!r} cannot be used."
-    return unavailable(context, what, why, retryable=failure is not Failure.APPLICATION)
+    return not_had(context, error, refused(error), what, why, retryable=failure is not Failure.APPLICATION)
+
+
+def _lacks(context: EndpointContext[MongoStore], denied: re.Match[str]) -> Exception:
+    database, command, name = denied["database"], denied["command"], denied["name"]
+    account = None if context.endpoint.url is None else server_url("mongo", context.endpoint.url).username
+    role = f'{{ role: "readWrite", db: "{database}" }}'
+    return lacks_right(
+        context,
+        f"{command} on {database}.{name}",
+        f'db.grantRolesToUser("{account or "the account"}", [{role}]) in the database where the account is kept.',
+        denied.group(),
+    )
 
 
 def is_unknown_commit(error: PyMongoError) -> bool:

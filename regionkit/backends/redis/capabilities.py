@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
 __all__ = ["CAPABILITIES"]
@@ -25,5 +26,10 @@ CAPABILITIES = Capabilities(
         "A replica that begins anew is noticed by the next command of a read that was proved, "
         "by any other read with the next probe.",
         "Cluster mode is refused: keys move there by themselves, and there is no one position.",
+    ),
+    advice=Advice(
+        owner="wait: the monitor records a promotion that the server proves; else kit.adopt(store, region) names the primary "
+        "that counts, once you know which one does.",
+        promote="promote it on the server first: REPLICAOF NO ONE.",
     ),
 )

@@ -9,10 +9,13 @@ import redis
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
-__all__ = ["REFUSALS", "classify", "is_answer", "is_read_only", "refused"]
+__all__ = ["REFUSALS", "classify", "is_answer", "is_denied", "is_read_only", "missing_right", "refused"]
 
 _READ_ONLY_IN_SCRIPT = re.compile(r"@user_script: \d+: -READONLY ")
 """Before Redis 7 the error of a command in a script has no code of its own: it stands in the text of the script's error."""
+
+_DENIED_IN_SCRIPT = re.compile(r"NOPERM|The user executing the script can't")
+_DENIED_COMMAND = re.compile(r"permissions to run the '(?P<name>[\w|]+)' command")
 
 REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
 """Errors of the driver that break a connection, and yet are an answer: nothing was done."""
@@ -51,6 +54,23 @@ def is_answer(error: BaseException) -> bool:
     Of one command, or of a script of ours: its first write is refused, or none.
     """
     return isinstance(error, (redis.exceptions.ResponseError, *REFUSALS))
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether the account lacks a right (NOPERM), of its own or in a script."""
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return True
+    return isinstance(error, redis.exceptions.ResponseError) and bool(_DENIED_IN_SCRIPT.search(str(error)))
+
+
+def missing_right(error: BaseException, keys: str) -> tuple[str, str]:
+    """Of an account that was denied something: the right that it lacks, and the rule that grants it. `keys`: regionkit's own."""
+    said = str(error)
+    command = _DENIED_COMMAND.search(said)
+    if command is not None:
+        name = command["name"]
+        return f"the command {name.upper().replace('|', ' ')}", f"+{name}"
+    return f"the keys {keys}", f"~{keys}"
 
 
 def refused(error: BaseException) -> Refused | None:

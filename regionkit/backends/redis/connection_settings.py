@@ -43,11 +43,10 @@ def settings_of_url(context: EndpointContext[RedisStore]) -> ConnectionSettings:
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
         if "ssl_certfile" in query:
             tls.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
-    arguments = {
-        "host": host,
-        "port": port,
+    path = host if url.is_local else None
+    arguments = ({} if path else {"host": host, "port": port}) | {
         "db": int(url.database or 0),
         "protocol": options.protocol,
         "decode_responses": options.decode_responses,
     }
-    return ConnectionSettings(arguments, {"username": url.username or None, "password": url.password}, tls)
+    return ConnectionSettings(arguments, {"username": url.username or None, "password": url.password}, tls, path)

@@ -17,11 +17,19 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.checkout import RedisCheckout
-from regionkit.backends.redis.classify import classify, is_answer, refused
+from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.own_client import client_settings
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use, too_late, unavailable
+from regionkit.contract.endpoint_errors import (
+    commit_unanswered,
+    first_line,
+    in_use,
+    lacks_right,
+    not_had,
+    too_late,
+    unavailable,
+)
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
@@ -172,14 +180,16 @@ class RedisPool:
             return too_late(
                 context, f"{endpoint.id!r} did not answer a question of regionkit's in time.", why=f"{why}."
             )
+        if is_denied(error):
+            right, rule = missing_right(error, self.key("*"))
+            account = self.settings.account.get("username") or "default"
+            return lacks_right(context, right, f"ACL SETUSER {account} {rule}", why)
         name = f"{endpoint.id!r} of {context.store.name!r}"
         if failure is Failure.ROLE:
             return unavailable(context, f"{name} takes no writes: it is a replica.", why)
         if cause is Refused.OTHER and not connecting:
             return unavailable(context, f"{name} refused a question of regionkit's.", why)
-        if cause is not None:
-            return cause.error(endpoint.id, store=context.store.name, region=endpoint.region, why=why)
-        return unavailable(context, f"no connection to {name}.", why)
+        return not_had(context, error, cause, f"no connection to {name}.", why)
 
     def watched(self, timeout: float, connecting: float) -> tuple[RedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""
@@ -198,6 +208,9 @@ class RedisPool:
                 connection, fresh = self.watched(timeout, connecting)
                 observation = connection.observation if fresh else connection.observe()
                 connection.stop()
+            except redis.exceptions.RedisError as error:
+                self._drop_monitor()
+                raise self._translated(error) from error
             except BaseException:
                 self._drop_monitor()
                 raise

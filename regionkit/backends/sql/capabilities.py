@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
 __all__ = ["MARIADB", "POSTGRESQL", "SQLITE"]
 
 _MODES = frozenset({"core", "snapshot"})
 _OWNER = "STRONG and writes use the primary as configured or by descent; without a lease no more is proved"
+_COLLISIONS = "run it again later; shorter transactions and a fixed lock order collide less."
+_COMMITTED = "by db.commit()"
+_UNKNOWN = "look at the data; let OutcomeUnknown leave the block, and leave commits to its end."
 
 POSTGRESQL = Capabilities(
     server="postgresql",
@@ -21,6 +25,14 @@ POSTGRESQL = Capabilities(
         _OWNER,
         "a replica's timeline, and commits of other roles that wait for a synchronous replica, are seen only with"
         " pg_read_all_stats",
+    ),
+    advice=Advice(
+        owner="wait: the monitor records a promotion that the server proves; else kit.adopt(store, region) names the primary "
+        "that counts, once you know which one does.",
+        promote="promote it on the server first: SELECT pg_promote().",
+        parts=_COMMITTED,
+        unknown=_UNKNOWN,
+        collisions=_COLLISIONS,
     ),
 )
 MARIADB = Capabilities(
@@ -36,6 +48,12 @@ MARIADB = Capabilities(
         "a promotion by others is not proved by the server: an operator says kit.adopt",
         "replicas need log_slave_updates, so that the binary log knows what was applied",
     ),
+    advice=Advice(
+        promote="promote it on the server first: STOP SLAVE, RESET SLAVE ALL, SET GLOBAL read_only = 0.",
+        parts="by db.commit(), or by DDL",
+        unknown="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+        collisions=_COLLISIONS,
+    ),
 )
 SQLITE = Capabilities(
     server="sqlite",
@@ -49,5 +67,11 @@ SQLITE = Capabilities(
         "commits that no kit made do not move the position",
         "the role of a file is what its newest history row says",
         "a record that ends does so by the clock of the machine that looks at it",
+    ),
+    advice=Advice(
+        promote="a file owns what its newest history row gives it: promote it with SqliteRegions.promote(region).",
+        parts=_COMMITTED,
+        unknown=_UNKNOWN,
+        collisions="run it again later; shorter transactions collide less.",
     ),
 )

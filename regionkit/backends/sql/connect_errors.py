@@ -7,10 +7,11 @@ from typing import Any
 import sqlalchemy
 
 from regionkit.backends.sql.classify import classify, code_of, refused
+from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
-from regionkit.contract.endpoint_errors import first_line, too_late, unavailable
+from regionkit.contract.endpoint_errors import first_line, not_had, too_late
 from regionkit.contract.outcomes import Failure
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["unreached"]
 
@@ -37,10 +38,13 @@ def unreached(context: SqlContext, error: Exception) -> Exception:
             why="MySQL counts positions in another way, which this version does not read.",
             fix="use MariaDB 10.6 or later, or PostgreSQL.",
         )
+    right = lacking(context, error, context.history_table)
+    if right is not None:
+        return right
     cause = refused(error)
-    if cause is not None:
-        return cause.error(endpoint.id, store=store, region=endpoint.region, why=first_line(error))
-    if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
+    is_drivers = isinstance(error, sqlalchemy.exc.DBAPIError | OSError) or failure is Failure.CONNECTION
+    if cause is not None or (is_drivers and not isinstance(error, RegionKitError)):
         what = f"no connection to {endpoint.id!r} of {store!r}."
-        return unavailable(context, what, first_line(error), retryable=failure is not Failure.APPLICATION)
+        retryable = failure is not Failure.APPLICATION
+        return not_had(context, error, cause, what, first_line(error), retryable=retryable)
     return error

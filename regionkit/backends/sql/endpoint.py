@@ -18,6 +18,7 @@ from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombs
 from regionkit.backends.sql.pool import SqlPool
 from regionkit.backends.sql.record_rows import forget_ended
 from regionkit.backends.sql.records import SqlRecords
+from regionkit.backends.sql.rights import lacking, lacking_replication
 from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlContext, encode_fork
 from regionkit.backends.sql.statements import Statements
@@ -78,7 +79,13 @@ class SqlRows(abc.ABC):
 
     def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
-        found = drive(lambda: take(handle.connection(), self._tables["marker"], claim))
+        try:
+            found = drive(lambda: take(handle.connection(), self._tables["marker"], claim))
+        except Exception as error:
+            right = lacking(self._context, error)
+            if right is not None:
+                raise right from error
+            raise
         if found is None:
             handle.hold(MARKED)
         return found
@@ -164,7 +171,11 @@ class SqlEndpoint(SqlPool, SqlRows):
     """One endpoint of a SQL store. Safe to share between threads or tasks."""
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it cannot prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it.
+
+        Raises:
+            RegionUnavailable: the account may not read it; `cause` names the right.
+        """
         if not self.capabilities.detects_promotion:
             return None
         engine: Any = self.engine(Kind.WRITE)
@@ -179,8 +190,11 @@ class SqlEndpoint(SqlPool, SqlRows):
         try:
             return drive(self.server.prove_promotion, replication, parent, observation)
         except Exception as error:
+            right = lacking_replication(self._context, error)
+            if right is not None:
+                raise right from error
             if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
-                return None  # an account without REPLICATION is refused like this
+                return None
             raise
         finally:
             CONNECT_DEADLINE.reset(token)

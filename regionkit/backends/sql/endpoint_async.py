@@ -17,6 +17,7 @@ from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombs
 from regionkit.backends.sql.pool_async import AsyncSqlPool
 from regionkit.backends.sql.record_rows import forget_ended
 from regionkit.backends.sql.records_async import AsyncSqlRecords
+from regionkit.backends.sql.rights import lacking, lacking_replication
 from regionkit.backends.sql.schema import metadata
 from regionkit.backends.sql.server import SqlContext, encode_fork
 from regionkit.backends.sql.statements_async import AsyncStatements
@@ -79,7 +80,13 @@ class AsyncSqlRows(abc.ABC):
 
     async def claim(self, handle: Any, claim: Claim) -> Marker | None:
         """First statement of a keyed attempt: None when it is ours now, else what stands there."""
-        found = await adrive(lambda: take(handle.connection(), self._tables["marker"], claim))
+        try:
+            found = await adrive(lambda: take(handle.connection(), self._tables["marker"], claim))
+        except Exception as error:
+            right = lacking(self._context, error)
+            if right is not None:
+                raise right from error
+            raise
         if found is None:
             handle.hold(MARKED)
         return found
@@ -169,7 +176,11 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
     """One endpoint of a SQL store. Safe to share between threads or tasks."""
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
-        """Where the server itself says that it left `parent`; None when it cannot prove it."""
+        """Where the server itself says that it left `parent`; None when it cannot prove it.
+
+        Raises:
+            RegionUnavailable: the account may not read it; `cause` names the right.
+        """
         if not self.capabilities.detects_promotion:
             return None
         engine: Any = self.engine(Kind.WRITE)
@@ -184,8 +195,11 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
         try:
             return await adrive(self.server.prove_promotion, replication, parent, observation)
         except Exception as error:
+            right = lacking_replication(self._context, error)
+            if right is not None:
+                raise right from error
             if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
-                return None  # an account without REPLICATION is refused like this
+                return None
             raise
         finally:
             CONNECT_DEADLINE.reset(token)

@@ -22,6 +22,7 @@ from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.endpoint import SqlRows
 from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
+from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.endpoint_errors import in_use, too_late
 from regionkit.contract.guard import Guard
@@ -187,10 +188,15 @@ class OwnEngineEndpoint(SqlRows):
                     connection = self._monitor = bounded(connecting, self._watch)
                 except TimeoutError as error:
                     raise self._silent() from error
+                except Exception as error:
+                    raise unreached(self._context, error) from error
             try:
                 return self.asked(connection, connecting)
-            except BaseException:
+            except BaseException as error:
                 self._drop_monitor()
+                right = lacking(self._context, error, self._context.history_table)
+                if right is not None:
+                    raise right from error
                 raise
             finally:
                 if self._closed:

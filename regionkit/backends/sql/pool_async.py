@@ -26,6 +26,7 @@ from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
 from regionkit.backends.sql.own_engine_checks import declared
 from regionkit.backends.sql.registry import registered, server_of
+from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
@@ -225,8 +226,11 @@ class AsyncSqlPool:
                     return connection.connection.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.connection.dbapi_connection).deadline = deadline
                 return await adrive(self.server.observe, connection.connection.dbapi_connection)
-            except BaseException:
+            except BaseException as error:
                 await self._drop_monitor()
+                right = lacking(self._context, error, self._context.history_table)
+                if right is not None:  # it was taken away meanwhile
+                    raise right from error
                 raise
             finally:
                 if self.closed:

@@ -26,6 +26,7 @@ from sqlalchemy.util import await_only
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
+from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -149,7 +150,7 @@ def _bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         return done.value
 
 
-class Bounded(_Shared, psycopg.Connection[Any]):
+class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
     """A psycopg connection whose waits end at the deadline."""
 
     @classmethod
@@ -167,7 +168,7 @@ class Bounded(_Shared, psycopg.Connection[Any]):
             raise
 
 
-class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
+class AsyncBounded(_Shared, AsyncQuietPipelines, psycopg.AsyncConnection[Any]):
     """The same for asyncio. A cancelled wait closes the connection at once and waits for no server."""
 
     @classmethod

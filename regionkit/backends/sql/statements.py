@@ -16,6 +16,7 @@ import sqlalchemy
 
 from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.classify import classify, code_of, missing_table
+from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, too_late, unavailable
 from regionkit.contract.outcomes import Failure
@@ -91,6 +92,9 @@ class Statements:
         context, failure = self._context, classify(error)
         if isinstance(error, RegionKitError | sqlalchemy.exc.IntegrityError):
             raise error
+        right = lacking(context, error)
+        if right is not None:
+            raise right from error
         if missing_table(error):
             raise ConfigurationError(
                 f"store {context.store.name!r} keeps no {what}.",

@@ -15,6 +15,7 @@ import sqlalchemy
 
 from regionkit.backends.sql.bridge_async import adrive
 from regionkit.backends.sql.classify import classify, code_of, missing_table
+from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, too_late, unavailable
 from regionkit.contract.outcomes import Failure
@@ -90,6 +91,9 @@ class AsyncStatements:
         context, failure = self._context, classify(error)
         if isinstance(error, RegionKitError | sqlalchemy.exc.IntegrityError):
             raise error
+        right = lacking(context, error)
+        if right is not None:
+            raise right from error
         if missing_table(error):
             raise ConfigurationError(
                 f"store {context.store.name!r} keeps no {what}.",

@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 import pytest
-from cassandra import AuthenticationFailed
+from cassandra import AuthenticationFailed, UnresolvableContactPoints
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 from cassandra.query import SimpleStatement
@@ -15,7 +15,7 @@ from regionkit import CassandraStore, RegionUnavailable
 from regionkit.backends.cassandra.cluster import _OnlyIdempotent
 from regionkit.backends.cassandra.datacenter import Datacenter
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.contract.outcomes import Refused
+from regionkit.contract.outcomes import Refused, Unreached
 from regionkit.core.clock import SystemClock
 from regionkit.topology.profiles import profile
 
@@ -32,11 +32,13 @@ GONE = ConnectionRefusedError(111, "Connection refused")
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), Refused.TLS),
         (AS_THE_DRIVER_SAYS, Refused.TLS),
         (NoHostAvailable("", {"a": GONE, "b": AS_THE_DRIVER_SAYS}), Refused.TLS),
-        (GONE, None),
-        (NoHostAvailable("", {"a": GONE}), None),
+        (GONE, Unreached.CLOSED),
+        (NoHostAvailable("", {"a": GONE}), Unreached.CLOSED),
+        (UnresolvableContactPoints("contact points: a"), Unreached.NAME),
+        (ConnectionResetError(104, "Connection reset by peer"), None),
     ],
 )
-def test_a_refusal_by_cassandra_has_its_cause(error: Exception, cause: Refused | None) -> None:
+def test_a_refusal_by_cassandra_has_its_cause(error: Exception, cause: Refused | Unreached | None) -> None:
     """Alone, or as one node's of several; a node that is gone has refused nothing, and may be back."""
     store = CassandraStore("orders", url="cassandra://10.0.0.1/shop", tls="require")
     (endpoint,) = store.shards(["eu-west-1"])[0].endpoints
@@ -44,7 +46,7 @@ def test_a_refusal_by_cassandra_has_its_cause(error: Exception, cause: Refused |
     found = Datacenter(place).translated(error)
     assert isinstance(found, RegionUnavailable)
     assert found.cause == ("" if cause is None else cause.value[0])
-    assert found.retryable is (cause is None)
+    assert found.retryable is not isinstance(cause, Refused)
 
 
 @pytest.mark.parametrize(

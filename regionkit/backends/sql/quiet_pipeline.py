@@ -1,0 +1,113 @@
+"""psycopg's pipelines, whose end says nothing more once an error is on its way out.
+
+psycopg ends a pipeline also where its connection has just died, fails at that too, and writes a warning about the second
+error to the log: a region that goes down would fill it, and the first error is the one that callers get. The pipelines here
+keep that second error to themselves. This holds for psycopg's own use of them in `executemany`, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any
+
+from psycopg import AsyncPipeline, Pipeline
+
+__all__ = ["AsyncQuietPipelines", "QuietPipelines"]
+
+
+class _Quiet(Pipeline):
+    """A pipeline for threads."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(None, None, None)  # told of an error, it would log its own
+        except Exception:
+            if error is None:
+                raise
+
+
+class _AsyncQuiet(AsyncPipeline):
+    """A pipeline for asyncio."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await super().__aexit__(None, None, None)  # as above
+        except Exception:
+            if error is None:
+                raise
+
+
+class QuietPipelines:
+    """Mixed into a connection for threads."""
+
+    lock: Any
+    _pipeline: Any
+    _check_connection_ok: Any
+
+    @contextlib.contextmanager
+    def pipeline(self) -> Iterator[Pipeline]:
+        """The connection in pipeline mode. May be nested."""
+        with self.lock:
+            self._check_connection_ok()
+            if self._pipeline is None:
+                self._pipeline = _Quiet(self)  # type: ignore[arg-type]  # the connection that this is mixed into
+        with self._inside():
+            yield self._pipeline
+
+    @contextlib.contextmanager
+    def _pipeline_nolock(self) -> Iterator[Pipeline]:
+        """What psycopg's `executemany` uses: it holds the lock."""
+        self._pipeline = _Quiet(self, _no_lock=True)  # type: ignore[arg-type]  # as above
+        with self._inside():
+            yield self._pipeline
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        pipeline = self._pipeline
+        try:
+            with pipeline:
+                yield
+        finally:
+            if pipeline.level == 0:
+                self._pipeline = None
+
+
+class AsyncQuietPipelines:
+    """Mixed into a connection for asyncio."""
+
+    lock: Any
+    _pipeline: Any
+    _check_connection_ok: Any
+
+    @contextlib.asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[AsyncPipeline]:
+        """The connection in pipeline mode. May be nested."""
+        async with self.lock:
+            self._check_connection_ok()
+            if self._pipeline is None:
+                self._pipeline = _AsyncQuiet(self)  # type: ignore[arg-type]  # the connection that this is mixed into
+        async with self._inside():
+            yield self._pipeline
+
+    @contextlib.asynccontextmanager
+    async def _pipeline_nolock(self) -> AsyncIterator[AsyncPipeline]:
+        """What psycopg's `executemany` uses: it holds the lock."""
+        self._pipeline = _AsyncQuiet(self, _no_lock=True)  # type: ignore[arg-type]  # as above
+        async with self._inside():
+            yield self._pipeline
+
+    @contextlib.asynccontextmanager
+    async def _inside(self) -> AsyncIterator[None]:
+        pipeline = self._pipeline
+        try:
+            async with pipeline:
+                yield
+        finally:
+            if pipeline.level == 0:
+                self._pipeline = None
