@@ -19,6 +19,7 @@ import msgspec
 from regionkit.contract.checkout import Checkout
 from regionkit.contract.guard import Guard
 from regionkit.contract.handle import Handle
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.clock import Clock
@@ -217,9 +218,11 @@ class Acquisition:
         except BaseException as error:
             self._release()
             translated = self._translated(error, walk.held)
-            if not isinstance(translated, RegionUnavailable | DeadlineExceeded):
-                raise
-            return self._lost(walk, translated)
+            if isinstance(translated, RegionUnavailable | DeadlineExceeded):
+                return self._lost(walk, translated)
+            if translated is interruption(error):
+                raise translated  # noqa: B904  # the driver's error came of it
+            raise
 
     def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
         self._release()
@@ -230,6 +233,8 @@ class Acquisition:
             within = self._patience_to_connect(walk, index)
             checkout = self.store.backend(index).check_out(self.kind, self.deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
+            if (own := interruption(error)) is not None:
+                raise own  # noqa: B904  # the driver's error came of it
             return self._lost(walk, error)
         self._checkout = checkout
         return steps.Connected(checkout.observation)
@@ -350,6 +355,8 @@ class Acquisition:
         """An error that means "connection gone" as ours; any other as it is."""
         if index < 0 or not isinstance(error, Exception) or isinstance(error, RegionKitError):
             return error
+        if (own := interruption(error)) is not None:
+            return own
         if self.progress.unknown:
             what = "COMMIT" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")

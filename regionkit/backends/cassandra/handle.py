@@ -24,6 +24,7 @@ from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows import CassandraRows
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
@@ -171,7 +172,9 @@ class CassandraHandle:
         left = self._checkout.deadline.require("preparing a statement")
         try:
             return ended(self._checkout.opened.prepared(text), left)
-        except TimeoutError:
+        except TimeoutError as error:
+            if interruption(error) is not None:
+                raise
             self.expired = True
             raise DeadlineExceeded(
                 f"{self.datacenter} prepared no statement within {left:.3g} s.",

@@ -23,6 +23,7 @@ from regionkit.backends.cassandra.cluster import Opened
 from regionkit.backends.cassandra.cql import Facts, joined
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
@@ -170,7 +171,9 @@ class AsyncCassandraHandle:
         left = self._checkout.deadline.require("preparing a statement")
         try:
             return await ended(self._checkout.opened.prepared(text), left)
-        except TimeoutError:
+        except TimeoutError as error:
+            if interruption(error) is not None:
+                raise
             self.expired = True
             raise DeadlineExceeded(
                 f"{self.datacenter} prepared no statement within {left:.3g} s.",

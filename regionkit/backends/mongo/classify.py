@@ -22,6 +22,7 @@ from pymongo.pool_shared import _PoolClosedError
 
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import too_late, unavailable
+from regionkit.contract.interrupted import is_drivers
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 from regionkit.topology import MongoStore
@@ -67,7 +68,9 @@ def classify(error: BaseException) -> Failure:
             return Failure.DEADLINE
         case NotPrimaryError() | OperationFailure():
             return _by_code(error)
-        case ConnectionFailure() | ConnectionError() | _PoolClosedError():
+        case ConnectionFailure() | _PoolClosedError():
+            return Failure.CONNECTION
+        case ConnectionError() if is_drivers(error):
             return Failure.CONNECTION
     return Failure.APPLICATION
 

@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
 from regionkit.backends.mongo.member_async import AsyncMember, AsyncMemberClient, limited
+from regionkit.contract.interrupted import interruption
 from regionkit.errors import DeadlineExceeded, UsageError
 
 __all__ = ["AsyncBlock", "AsyncBlockClient", "AsyncBlockSession", "view_of"]
@@ -68,6 +69,10 @@ class AsyncBlock(Protocol):
 
     def failed(self, error: PyMongoError) -> None:
         """A command failed."""
+        ...
+
+    def stopped(self, *, written: bool) -> None:
+        """A cancellation, or an exception of the application's, ended the wait for an answer."""
         ...
 
     def no_connection(self) -> DeadlineExceeded:
@@ -169,6 +174,7 @@ class AsyncBlockClient(AsyncMemberClient):
         """Every operation comes through here, and is run once; only the end of a transaction is safe to ask for twice."""
         handle = self._handle
         left = await handle.ready()
+        _SENT.set(None)
         slots = self._member.slots
         if not slots.try_acquire() and not await slots.acquire(left):
             raise handle.no_connection()
@@ -183,10 +189,16 @@ class AsyncBlockClient(AsyncMemberClient):
                         return await func(session, server, conn, preference)
                 async with self._checkout(server, session) as conn:
                     return await func(session, conn, False)
-        except PyMongoError as error:
-            if isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
+        except BaseException as error:
+            own = interruption(error)
+            if own is not None or not isinstance(error, Exception):
+                handle.stopped(written=_SENT.get() is not None)
+                if own is not None and own is not error:
+                    raise own  # noqa: B904  # the driver's error came of it
+            elif isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
                 raise _unacknowledged() from error
-            handle.failed(error)
+            elif isinstance(error, PyMongoError):
+                handle.failed(error)
             raise
         finally:
             slots.release()

@@ -29,6 +29,7 @@ from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
+from regionkit.contract.interrupted import interruption
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError
@@ -106,6 +107,8 @@ class AsyncSqlPool:
         try:
             return await adrive(self._connect, engine)
         except Exception as error:
+            if interruption(error) is error:
+                raise
             raise unreached(self._context, error) from error
         finally:
             CONNECT_DEADLINE.reset(token)
@@ -184,6 +187,10 @@ class AsyncSqlPool:
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
         driver = as_driver(connection.connection.dbapi_connection)
+        if interruption(error) is not None:
+            driver.stopped = context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+            return None
         if driver.commit_state != "sent":
             return None
         if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):

@@ -26,6 +26,7 @@ from sqlalchemy.util import await_only
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
+from regionkit.contract.interrupted import interruption, keep_own
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -130,6 +131,15 @@ class _Shared(DriverState):
         assert self.deadline is not None
         return WaitExpired(f"the deadline of {self.deadline.timeout:g} s passed while waiting for the server")
 
+    def _stop(self, error: BaseException) -> None:
+        """The wait ended by something else than the server's answer: the next one would get that."""
+        own = interruption(error) is not None
+        if own or not isinstance(error, Exception):
+            self.stopped = own
+            if own:
+                keep_own(error)  # the end of a pipeline takes the traceback off
+            self.pgconn.finish()
+
     def _noticed(self, diagnostic: Any) -> None:
         if "synchronous replication" in (diagnostic.message_primary or ""):
             self.warning = diagnostic.message_primary
@@ -162,8 +172,8 @@ class Bounded(_Shared, psycopg.Connection[Any]):
             return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
         except errors._WaitTimeout:
             raise self._expire() from None
-        except (KeyboardInterrupt, SystemExit):
-            self.pgconn.finish()
+        except BaseException as error:
+            self._stop(error)
             raise
 
 
@@ -181,8 +191,7 @@ class AsyncBounded(_Shared, psycopg.AsyncConnection[Any]):
         except errors._WaitTimeout:
             raise self._expire() from None
         except BaseException as error:
-            if not isinstance(error, Exception):
-                self.pgconn.finish()
+            self._stop(error)
             raise
 
 
