@@ -20,6 +20,7 @@ from redis.connection import Connection as TcpConnection
 from redis.connection import SSLConnection as TlsConnection
 from redis.connection import UnixDomainSocketConnection as UnixConnection
 
+from regionkit.backends.redis.classify import LAST_WORDS, last_words
 from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
 from regionkit.errors import UsageError
@@ -206,9 +207,18 @@ class Stream(Connection):
         except BaseException as error:
             self.stopped = interruption(error) is not None
             if isinstance(error, OSError) and not self.stopped:
-                raise self.gone() from None
+                raise last_words(self._unread()) or self.gone() from None
             self.tear()
             raise
+
+    def _unread(self) -> bytes:
+        """What has come and nobody has read."""
+        bounded: Any = self._sock
+        try:
+            bounded._socket.settimeout(0.0)
+            return bytes(bounded._socket.recv(LAST_WORDS))
+        except (OSError, AttributeError):  # nothing, or torn meanwhile
+            return b""
 
     def gone(self) -> redis.exceptions.RedisError | UsageError:
         """Why nothing can be sent on it, after it was closed."""

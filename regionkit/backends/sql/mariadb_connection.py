@@ -159,7 +159,7 @@ class BoundedState(DriverState):
 
     def _spoken(self, command: int, sql: str | bytes) -> None:
         """A command is about to be sent, by whomever: SQLAlchemy, or the driver's own cursor in the user's hands."""
-        if 0 < self.largest <= len(sql):
+        if 0 < self.largest <= len(sql) + 1:  # and the command's own byte
             raise pymysql.err.OperationalError(
                 ER.NET_PACKET_TOO_LARGE,
                 f"a statement of {len(sql)} bytes is larger than the server's max_allowed_packet, {self.largest}; "
