@@ -288,6 +288,7 @@ class Opener:
             return None
         query = dict(self._url.query)
         context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if "ssl_certfile" in query:
             context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
         return context

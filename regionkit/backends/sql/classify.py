@@ -5,6 +5,7 @@ Sources: PostgreSQL manual appendix A; MariaDB and MySQL error references; SQLit
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from regionkit.backends.sql.driver import DeadlinePassed, Undone
@@ -97,7 +98,7 @@ def refused(error: BaseException) -> Refused | None:
     driver: Any = getattr(error, "orig", None) or error
     code = driver.args[0] if getattr(driver, "args", ()) else None
     if isinstance(code, int):
-        return REFUSED.get(code)
+        return Refused.TLS if isinstance(driver.__context__, ssl.SSLError) else REFUSED.get(code)
     if type(driver).__module__.partition(".")[0] == "psycopg":
         said = str(driver).rpartition(" failed: ")[2]  # without the address, whose names are anybody's
         return next((cause for words, cause in WORDS if words in said), None)

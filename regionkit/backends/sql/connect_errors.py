@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import sqlalchemy
@@ -35,7 +36,9 @@ def unreached(context: SqlContext, error: Exception) -> Exception:
         )
     cause = refused(error)
     if cause is not None:
-        return cause.error(endpoint.id, store=store, region=endpoint.region, why=first_line(error))
+        below = getattr(original, "__context__", None)  # aiomysql does not say what OpenSSL said
+        why = first_line(below if isinstance(below, ssl.SSLError) else error)
+        return cause.error(endpoint.id, store=store, region=endpoint.region, why=why)
     if isinstance(error, sqlalchemy.exc.DBAPIError | OSError):
         what = f"no connection to {endpoint.id!r} of {store!r}."
         return unavailable(context, what, first_line(error), retryable=failure is not Failure.APPLICATION)
