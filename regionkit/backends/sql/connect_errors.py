@@ -19,6 +19,10 @@ UNKNOWN_VARIABLE = 1193
 """ER_UNKNOWN_SYSTEM_VARIABLE: a MySQL was asked for what only MariaDB has."""
 
 
+NO_OPTIONS = "unsupported startup parameter"
+"""PgBouncer's words; PostgreSQL's own are others."""
+
+
 def unreached(context: SqlContext, error: Exception) -> Exception:
     """The error of a connection that was not made; one that does not speak of the server as it is."""
     failure = classify(error)
@@ -33,6 +37,13 @@ def unreached(context: SqlContext, error: Exception) -> Exception:
             f"the server of {endpoint.id!r} is no MariaDB.",
             why="MySQL counts positions in another way, which this version does not read.",
             fix="use MariaDB 10.6 or later, or PostgreSQL.",
+        )
+    if original is not None and NO_OPTIONS in str(original):
+        return ConfigurationError(
+            f"what stands in front of the server of {endpoint.id!r} refuses the parameters that a connection begins with.",
+            why=first_line(error),
+            fix="PgBouncer: set ignore_startup_parameters = options, and give the endpoint a read_url whose account has "
+            "default_transaction_read_only = on.",
         )
     cause = refused(error)
     if cause is not None:

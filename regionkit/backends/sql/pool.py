@@ -89,12 +89,21 @@ class SqlPool:
                 connection = self._connected_within(self.engine(kind), within)
             checkout = SqlCheckout(self, kind, connection, deadline)
             self._widen(connection, deadline)
+            if getattr(checkout.driver, "pooled", False):
+                self._look_again(checkout)
         except BaseException:
             if connection is not None:
                 drive(connection.discard)
             slots.release()
             raise
         return checkout
+
+    def _look_again(self, checkout: SqlCheckout) -> None:
+        """A pooler leads an old connection to a new run of the server, or to another server: what it said is over."""
+        try:
+            checkout.observe()
+        except Exception as error:
+            raise unreached(self._context, error) from error
 
     def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""
@@ -108,9 +117,10 @@ class SqlPool:
         try:
             return drive(self._connect, engine)
         except Exception as error:
-            if interruption(error) is error:
+            told = error if interruption(error) is error else unreached(self._context, error)
+            if told is error:
                 raise
-            raise unreached(self._context, error) from error
+            raise told from error
         finally:
             CONNECT_DEADLINE.reset(token)
 

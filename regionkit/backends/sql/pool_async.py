@@ -88,12 +88,21 @@ class AsyncSqlPool:
                 connection = await self._connected_within(self.engine(kind), within)
             checkout = AsyncSqlCheckout(self, kind, connection, deadline)
             await self._widen(connection, deadline)
+            if getattr(checkout.driver, "pooled", False):
+                await self._look_again(checkout)
         except BaseException:
             if connection is not None:
                 await adrive(connection.discard)
             slots.release()
             raise
         return checkout
+
+    async def _look_again(self, checkout: AsyncSqlCheckout) -> None:
+        """A pooler leads an old connection to a new run of the server, or to another server: what it said is over."""
+        try:
+            await checkout.observe()
+        except Exception as error:
+            raise unreached(self._context, error) from error
 
     async def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""
@@ -107,9 +116,10 @@ class AsyncSqlPool:
         try:
             return await adrive(self._connect, engine)
         except Exception as error:
-            if interruption(error) is error:
+            told = error if interruption(error) is error else unreached(self._context, error)
+            if told is error:
                 raise
-            raise unreached(self._context, error) from error
+            raise told from error
         finally:
             CONNECT_DEADLINE.reset(token)
 

@@ -62,6 +62,7 @@ class _Shared(DriverState):
 
     Attributes:
         streams: cursors that the server keeps, held here until the block's end.
+        pooled: whether a pooler (PgBouncer) stands in front; None where that was not asked. Its server connections are shared.
         settings: what the session began with and the server does not know as its beginning; name and value.
     """
 
@@ -73,6 +74,7 @@ class _Shared(DriverState):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.streams = []
+        self.pooled: bool | None = None
         self.settings: dict[str, str] = {}
 
     @property
