@@ -8,6 +8,7 @@ server. Such an exception is the application's. Where it is an OSError, as Timeo
 | a driver's, or the standard library's | yes | the driver's |
 | the application's | yes | the application's, and it stopped the driver |
 | any | no | the application's |
+| that of asyncio.timeout, entered by the application | no | the application's, and it stopped the driver |
 """
 
 from __future__ import annotations
@@ -68,9 +69,21 @@ def _stopped_driver(error: BaseException) -> bool:
     trace = error.__traceback__
     if getattr(error, _OWN, False):
         return True
-    if trace is None or isinstance(error, _OF_LOOPS) or not _passes(trace, _OURS):
+    if trace is None or isinstance(error, _OF_LOOPS):
         return False
+    if not _passes(trace, _OURS):
+        return _is_limit(error, trace)
     return _begins_above(trace) or not isinstance(error, Exception)
+
+
+def _is_limit(error: BaseException, trace: TracebackType) -> bool:
+    """Whether an asyncio.timeout of the application's raised it: it had cancelled what was waited for."""
+    if not (isinstance(error, TimeoutError) and isinstance(error.__cause__, asyncio.CancelledError)):
+        return False
+    before = trace
+    while trace.tb_next is not None:
+        before, trace = trace, trace.tb_next
+    return _module(trace) == "asyncio.timeouts" and not _is_below(before)
 
 
 def _passes(trace: TracebackType, ours: tuple[str, ...]) -> bool:

@@ -13,30 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from fix_rigs import NAMESPACE
-from fix_store_rigs import StoreRig
+from fix_lines import HOME, PATIENT, Line, line_of
 
-from regionkit import (
-    EVENTUAL,
-    Endpoint,
-    MongoStore,
-    RedisStore,
-    Region,
-    RegionKit,
-    Role,
-    SqlStore,
-    Topology,
-    UsageError,
-)
-from regionkit.testing import FaultProxy
+from regionkit import EVENTUAL, RegionKit, UsageError
 
-HOME = "us-east-1"
 WAITS = frozenset({"wait", "recv_into", "recv", "readinto", "receive_data", "_read_bytes", "select"})
 """Functions in which the drivers wait for an answer, as the innermost Python frame."""
-PATIENT = {"base": "gentle", "read_deadline": 30.0, "write_deadline": 30.0}
 
 
 class Late(TimeoutError):
@@ -54,14 +38,14 @@ class Over(BaseException):
 KINDS = (TimeoutError, Late, ConnectionResetError, Limit, Over)
 
 
-class Line:
-    """A kit whose only endpoint stands behind a proxy."""
+class Stopping:
+    """A kit whose only endpoint stands behind a proxy, and the signal that comes when nothing is answered."""
 
-    def __init__(self, server: str, kit: RegionKit, proxy: FaultProxy, actions: Any) -> None:
-        self.server = server
+    def __init__(self, line: Line, kit: RegionKit) -> None:
+        self.server = line.server
         self.kit = kit
-        self.proxy = proxy
-        self.do = actions
+        self.proxy = line.proxy
+        self.do = line.actions
 
     def counted(self) -> int:
         """Failures of calls that count against the endpoint."""
@@ -111,31 +95,17 @@ def signal_once_waiting() -> None:
 
 
 @pytest.fixture(params=["postgresql", "mariadb", "redis", "mongo"])
-def line(request: pytest.FixtureRequest) -> Iterator[Line]:
-    """The rig's owner, alone, behind a proxy."""
-    rig: StoreRig = request.getfixturevalue(f"{request.param}_store_rig")
-    if request.param == "mongo":
-        given: Any = rig
-        url = given.servers.node(HOME).url
-    else:
-        url = str(rig.topology().stores[0].endpoints[0].url)
-    with FaultProxy(url) as proxy:
-        kind = {"redis": RedisStore, "mongo": MongoStore}.get(request.param, SqlStore)
-        if request.param == "mongo":
-            there = urlsplit(given.url)
-            where = f"mongodb://127.0.0.1:{proxy.port}{there.path}?{there.query}"
-        else:
-            where = proxy.url
-        store = kind("orders", endpoints=[Endpoint(HOME, Role.PRIMARY, where)])
-        made = Topology(namespace=NAMESPACE, regions=[Region(HOME)], stores=[store])
-        with RegionKit(made, local=HOME, profile=PATIENT) as kit:
+def line(request: pytest.FixtureRequest) -> Iterator[Stopping]:
+    """The rig's owner, alone, behind a proxy, and a kit there."""
+    for made in line_of(request):
+        with RegionKit(made.topology, local=HOME, profile=PATIENT) as kit:
             kit.create_tables()
             with kit.session() as s, s.write("orders") as db:
-                rig.Actions.put(db, "a", "tea")
-            yield Line(request.param, kit, proxy, rig.Actions)
+                made.actions.put(db, "a", "tea")
+            yield Stopping(made, kit)
 
 
-def test_in_a_read(line: Line) -> None:
+def test_in_a_read(line: Stopping) -> None:
     """The next read is served, on another connection."""
     for kind in KINDS:
         with line.kit.session() as s:
@@ -146,7 +116,7 @@ def test_in_a_read(line: Line) -> None:
     assert line.counted() == 0
 
 
-def test_while_connecting(line: Line) -> None:
+def test_while_connecting(line: Stopping) -> None:
     """Nothing was sent; the next block connects."""
     for kind in (Limit,) if line.server == "mongo" else KINDS:  # PyMongo goes on after a TimeoutError in its handshake
         line.backend.evict()
@@ -158,7 +128,7 @@ def test_while_connecting(line: Line) -> None:
     assert line.counted() == 0
 
 
-def test_in_a_write(line: Line) -> None:
+def test_in_a_write(line: Stopping) -> None:
     """A transaction is rolled back; where there is none, a note says that nobody knows. Nothing of it is done twice."""
     for kind in KINDS:
         raised = kind("out of time")
@@ -174,7 +144,7 @@ def test_in_a_write(line: Line) -> None:
     assert line.counted() == 0
 
 
-def test_after_commit_was_sent(line: Line) -> None:
+def test_after_commit_was_sent(line: Stopping) -> None:
     """The note says that nobody knows; the session reads at the owner from then on."""
     if line.server == "redis":
         return  # nothing is committed at its end
@@ -192,7 +162,7 @@ def test_after_commit_was_sent(line: Line) -> None:
     assert line.counted() == 0
 
 
-def test_a_block_that_goes_on_is_told(line: Line) -> None:
+def test_a_block_that_goes_on_is_told(line: Stopping) -> None:
     """The connection was closed by what the application did: that is no fault of the server's."""
     if line.server == "mongo":
         return  # each command takes a connection of its own
