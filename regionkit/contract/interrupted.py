@@ -27,7 +27,24 @@ _DRIVERS = frozenset(
         *("redis", "hiredis", "pymongo", "bson", "cassandra"),
     }
 )
-_BELOW = sys.stdlib_module_names | _DRIVERS | {"sqlalchemy", "greenlet", "gevent", "eventlet", "tenacity", "regionkit"}
+_UNDER = frozenset(
+    {
+        *(
+            "sqlalchemy",
+            "regionkit",
+            "tenacity",
+            "greenlet",
+            "gevent",
+            "eventlet",
+            "uvloop",
+            "winloop",
+            "anyio",
+            "trio",
+        ),
+        *("OpenSSL", "service_identity", "cryptography", "dns", "socks", "pymongocrypt"),
+    }
+)
+_BELOW = sys.stdlib_module_names | _DRIVERS | _UNDER
 """What drivers stand on, and what stands between them and the application: no exception of the application's begins there."""
 _OF_LOOPS = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
 """What loops and generators end a wait with: time-outs of regionkit's own are made of it."""
