@@ -34,6 +34,8 @@ LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
 
+FIRST_LIMIT = "statement_timeout"
+"""The first of what we ask a connection to begin with; what stands before it is the URL's."""
 READ_ONLY = "default_transaction_read_only=on"
 """What a connection for reads begins with."""
 MEET = b"SELECT pg_backend_pid(), current_setting('transaction_read_only');"
@@ -58,7 +60,7 @@ class PostgresServer:
         context = self._context
         longest = int(1000 * (max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN))
         settings = {
-            "statement_timeout": longest,
+            FIRST_LIMIT: longest,
             "idle_in_transaction_session_timeout": longest,
             "lock_timeout": longest,
         }
@@ -127,13 +129,19 @@ class PostgresServer:
         """What a new connection is, told by the server: a pooler gives out numbers of its own, and may drop our settings.
 
         Raises:
-            ConfigurationError: reads would be able to write.
+            ConfigurationError: reads would be able to write, or the URL asks for what does not happen.
         """
         driver.pooled = process != str(driver.pgconn.backend_pid)
         if driver.pooled:
             driver.prepare_threshold = None  # the next statement may go to another server connection
+        endpoint = self._context.endpoint
+        if driver.pooled and not driver.info.options.startswith(f"-c {FIRST_LIMIT}="):
+            raise ConfigurationError(
+                f"the options= in the URL of {endpoint.id!r} do not reach the server.",
+                why="what stands in front of it, PgBouncer say, drops them.",
+                fix="take them out, and give them to the account: ALTER ROLE name SET ...",
+            )
         if READ_ONLY in driver.info.options and read_only != "on":
-            endpoint = self._context.endpoint
             raise ConfigurationError(
                 f"a connection for reads to {endpoint.id!r} of {self._context.store.name!r} is not read-only.",
                 why="what stands in front of the server, PgBouncer say, has dropped what regionkit sets when it connects.",
@@ -156,7 +164,7 @@ class PostgresServer:
         if as_driver(dbapi_connection).pooled:
             return  # it would reach whoever gets that server connection next
         longest = int(1000 * (seconds + LIMIT_MARGIN))
-        names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
+        names = (FIRST_LIMIT, "idle_in_transaction_session_timeout", "lock_timeout")
         as_driver(dbapi_connection).settings |= dict.fromkeys(names, str(longest))
         ask(dbapi_connection, ";".join(f"SET {name}={longest}" for name in names).encode())
 

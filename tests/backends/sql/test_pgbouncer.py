@@ -197,6 +197,16 @@ def test_a_primary_whose_reads_could_write_is_refused(bouncers: tuple[Bouncer, B
                 db.execute(text("SELECT 1"))
 
 
+def test_options_of_the_url_are_refused(bouncers: tuple[Bouncer, Bouncer], database: str) -> None:
+    """They would be dropped in silence."""
+    url = f"{bouncers[0].url_for(database)}?options=-c%20work_mem%3D2MB"
+    primary = Endpoint(HOME, Role.PRIMARY, url)
+    with RegionKit(topology(primary), local=HOME) as kit, kit.session() as s:
+        with pytest.raises(ConfigurationError, match="do not reach the server"):
+            with s.write("orders", core=True) as db:
+                db.execute(text("SELECT 1"))
+
+
 def test_a_bouncer_that_takes_no_options_is_refused(pg: Any, bouncer_of: Callable[..., Bouncer], database: str) -> None:
     """The error says which setting it lacks."""
     strict = bouncer_of(pg.primary, ignore_startup_parameters="extra_float_digits")

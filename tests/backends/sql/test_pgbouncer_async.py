@@ -198,6 +198,16 @@ async def test_a_primary_whose_reads_could_write_is_refused(bouncers: tuple[Boun
                 await db.execute(text("SELECT 1"))
 
 
+async def test_options_of_the_url_are_refused(bouncers: tuple[Bouncer, Bouncer], database: str) -> None:
+    """They would be dropped in silence."""
+    url = f"{bouncers[0].url_for(database)}?options=-c%20work_mem%3D2MB"
+    primary = Endpoint(HOME, Role.PRIMARY, url)
+    async with AsyncRegionKit(topology(primary), local=HOME) as kit, kit.session() as s:
+        with pytest.raises(ConfigurationError, match="do not reach the server"):
+            async with s.write("orders", core=True) as db:
+                await db.execute(text("SELECT 1"))
+
+
 async def test_a_bouncer_that_takes_no_options_is_refused(
     pg: Any, bouncer_of: Callable[..., Bouncer], database: str
 ) -> None:
