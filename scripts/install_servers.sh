@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests start: PostgreSQL, MariaDB, Redis, on Debian and Ubuntu, without starting a service,
+# Installs the servers that the tests start: PostgreSQL with PgBouncer, MariaDB, Redis, on Debian and Ubuntu, without starting a service,
 # and the libraries of MongoDB's, which is a wheel. Then fetches Cassandra, once, which needs Java 17 and Maven.
 # Does nothing when all are there. Without root and sudo it says what is missing: an error when CI=true, a note otherwise.
 set -eu
@@ -12,6 +12,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 { command -v mariadbd && command -v mariadb-install-db; } >/dev/null || missing+=(mariadb-server-core)
 command -v mariadb >/dev/null || missing+=(mariadb-client-core)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v pgbouncer >/dev/null || missing+=(pgbouncer) # stands in front of PostgreSQL
 command -v openssl >/dev/null || missing+=(openssl) # certificates of the tests
 command -v gdb >/dev/null || missing+=(gdb) # stops a server between two steps
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then

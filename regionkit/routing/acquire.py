@@ -19,6 +19,7 @@ import msgspec
 from regionkit.contract.checkout import Checkout
 from regionkit.contract.guard import Guard
 from regionkit.contract.handle import Handle
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency import elapse
@@ -146,14 +147,13 @@ class Acquisition:
         """This call's own request: the class, what the session saw, and what failed already."""
         session, store = self._session, self.store
         assert self.deadline is not None
-        opened_at = self.deadline.at - self.deadline.timeout
         return msgspec.structs.replace(
             self._class.request,
             entries=session.entries(store),
             signed=session.signed,
             pin=session.pin(store),
             excluded=self._excluded,
-            wait_until=min(opened_at + store.profile.longest_wait, self.deadline.at),
+            wait_until=min(self.deadline.at - self.deadline.timeout + store.profile.longest_wait, self.deadline.at),
         )
 
     def _acquire(self) -> Checkout:
@@ -219,9 +219,11 @@ class Acquisition:
         except BaseException as error:
             self._release()
             translated = self._translated(error, walk.held)
-            if not isinstance(translated, RegionUnavailable | DeadlineExceeded):
-                raise
-            return self._lost(walk, translated)
+            if isinstance(translated, RegionUnavailable | DeadlineExceeded):
+                return self._lost(walk, translated)
+            if translated is interruption(error):
+                raise translated  # noqa: B904  # the driver's error came of it
+            raise
 
     def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
         self._release()
@@ -232,6 +234,8 @@ class Acquisition:
             within = self._patience_to_connect(walk, index)
             checkout = self.store.backend(index).check_out(self.kind, self.deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
+            if (own := interruption(error)) is not None:
+                raise own  # noqa: B904  # the driver's error came of it
             return self._lost(walk, error)
         self._checkout = checkout
         return steps.Connected(checkout.observation)
@@ -359,6 +363,8 @@ class Acquisition:
         """An error that means "connection gone" as ours; any other as it is."""
         if index < 0 or not isinstance(error, Exception) or isinstance(error, RegionKitError):
             return error
+        if (own := interruption(error)) is not None:
+            return own
         if self.progress.unknown:
             what = "commit" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")

@@ -18,6 +18,7 @@ import msgspec
 from regionkit.contract.checkout_async import AsyncCheckout
 from regionkit.contract.guard import Guard
 from regionkit.contract.handle_async import AsyncHandle
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency_async import aelapse
@@ -145,14 +146,13 @@ class AsyncAcquisition:
         """This call's own request: the class, what the session saw, and what failed already."""
         session, store = self._session, self.store
         assert self.deadline is not None
-        opened_at = self.deadline.at - self.deadline.timeout
         return msgspec.structs.replace(
             self._class.request,
             entries=session.entries(store),
             signed=session.signed,
             pin=session.pin(store),
             excluded=self._excluded,
-            wait_until=min(opened_at + store.profile.longest_wait, self.deadline.at),
+            wait_until=min(self.deadline.at - self.deadline.timeout + store.profile.longest_wait, self.deadline.at),
         )
 
     async def _acquire(self) -> AsyncCheckout:
@@ -218,9 +218,11 @@ class AsyncAcquisition:
         except BaseException as error:
             await self._release()
             translated = self._translated(error, walk.held)
-            if not isinstance(translated, RegionUnavailable | DeadlineExceeded):
-                raise
-            return self._lost(walk, translated)
+            if isinstance(translated, RegionUnavailable | DeadlineExceeded):
+                return self._lost(walk, translated)
+            if translated is interruption(error):
+                raise translated  # noqa: B904  # the driver's error came of it
+            raise
 
     async def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
         await self._release()
@@ -231,6 +233,8 @@ class AsyncAcquisition:
             within = self._patience_to_connect(walk, index)
             checkout = await self.store.backend(index).check_out(self.kind, self.deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
+            if (own := interruption(error)) is not None:
+                raise own  # noqa: B904  # the driver's error came of it
             return self._lost(walk, error)
         self._checkout = checkout
         return steps.Connected(checkout.observation)
@@ -358,6 +362,8 @@ class AsyncAcquisition:
         """An error that means "connection gone" as ours; any other as it is."""
         if index < 0 or not isinstance(error, Exception) or isinstance(error, RegionKitError):
             return error
+        if (own := interruption(error)) is not None:
+            return own
         if self.progress.unknown:
             what = "commit" if self.store.capabilities is None or self.store.capabilities.transactions else "write"
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")

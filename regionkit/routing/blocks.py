@@ -23,9 +23,11 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.processes import inherited
 from regionkit.core.deadline import Deadline
 from regionkit.errors import (
+    BackendError,
     DeadlineExceeded,
     Fenced,
     OutcomeUnknown,
+    RegionKitError,
     RegionUnavailable,
     UsageError,
 )
@@ -140,6 +142,8 @@ class Block(Acquisition, Generic[H]):
         handle = self._handle
         partially_committed = self.partially_committed
         translated = self._translated(error, self.index)
+        if self.progress.unknown and not isinstance(translated, RegionKitError):
+            translated.add_note("what this block sent last was not answered: whether it took effect is not known.")
         if isinstance(error, Exception) and handle is not None:
             try:
                 handle.abort()
@@ -173,11 +177,17 @@ class Block(Acquisition, Generic[H]):
             return False
         if isinstance(error, DeadlineExceeded):
             return self.progress.expired
-        return isinstance(error, RegionUnavailable)
+        return isinstance(error, RegionUnavailable) and not self._of_another(error)
 
     def _of_server(self, error: BaseException) -> bool:
         """Whether an error is the server's or the connection's, not the application's."""
+        if self._of_another(error):
+            return False
         return self.store.backend(self.index).classify(error) not in (Failure.APPLICATION, Failure.CANCELLED)
+
+    def _of_another(self, error: BaseException) -> bool:
+        """Whether an error is of another store's block, opened inside this one."""
+        return isinstance(error, BackendError) and error.store not in ("", self.store.name)
 
     def _end(self, error: BaseException | None) -> None:
         """Close the handle, tell the session what was done, give the connection back, tell the hooks."""

@@ -35,7 +35,7 @@ class SqlOptions:
             firewalls and proxies on the way.
         query_cache_size: compiled statements kept; raise it when there are more distinct queries, 0 turns it off.
         prepare: let PostgreSQL keep a plan of each statement that runs often (psycopg's `prepare_threshold`, which a URL may
-            give). Off behind PgBouncer in transaction mode. No argument of the engine; the other servers prepare nothing.
+            give). Behind PgBouncer nothing is prepared anyway. No argument of the engine; the other servers prepare nothing.
         echo: log every statement; parameters are never logged.
 
     Raises:

@@ -105,7 +105,7 @@ _REFUSED: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "command_timeout": _OTHER_DRIVER,
             "context": "it is a Python object",
             "cursor_factory": "it is a Python object",
-            "pgbouncer": f"{_OTHER_DRIVER}; behind PgBouncer in transaction mode set options.prepare = false",
+            "pgbouncer": f"{_OTHER_DRIVER}; regionkit notices PgBouncer by itself and prepares nothing there",
             "prepared_statement_cache_size": f"{_OTHER_DRIVER}; options.prepare = false turns preparing off",
             "replication": "connections are for statements",
             "row_factory": "it is a Python object",

@@ -25,8 +25,9 @@ from cassandra.protocol import ErrorMessage
 from cassandra.protocol import RequestExecutionException as RequestExecutionError
 from cassandra.protocol import RequestValidationException as RequestValidationError
 
+from regionkit.contract.interrupted import is_drivers
 from regionkit.contract.outcomes import Failure, Refused, Unreached
-from regionkit.errors import DeadlineExceeded, RegionUnavailable
+from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
 
 __all__ = ["classify", "denied", "is_certain", "refused", "unpacked"]
 
@@ -55,6 +56,8 @@ def classify(error: BaseException) -> Failure:
         return (
             Failure.ROLLED_BACK
         )  # of a read, which may run again; of a write the handle knows that its outcome is open
+    if isinstance(error, OSError) and not isinstance(error, RegionKitError) and not is_drivers(error):
+        return Failure.APPLICATION
     return next((failure for kinds, failure in _KINDS if isinstance(error, kinds)), Failure.APPLICATION)
 
 

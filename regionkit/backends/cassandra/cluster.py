@@ -33,19 +33,19 @@ from cassandra.policies import (
     FallthroughRetryPolicy,
 )
 from cassandra.protocol import QueryMessage
-from cassandra.query import tuple_factory
+from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement, tuple_factory
 
 from regionkit.backends.cassandra.classify import refused
-from regionkit.backends.cassandra.cql import facts_of
+from regionkit.backends.cassandra.cql import Facts, facts_of, joined
 from regionkit.backends.cassandra.keyspace_state import KeyspaceState, LentSlot, StampSlot, keyspace_state_of
 from regionkit.backends.cassandra.observation import replication_of
 from regionkit.backends.cassandra.silent_nodes import SilentNodes, SpeakersFirst
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.errors import RegionUnavailable
+from regionkit.errors import RegionUnavailable, UsageError
 from regionkit.topology import CassandraOptions, CassandraStore
 from regionkit.topology.server_urls import ServerUrl
 
-__all__ = ["Opened", "Opener", "in_thread", "profiles_of"]
+__all__ = ["Opened", "Opener", "in_thread", "profiles_of", "statement_facts"]
 
 T = TypeVar("T")
 
@@ -288,6 +288,7 @@ class Opener:
             return None
         query = dict(self._url.query)
         context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if "ssl_certfile" in query:
             context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
         return context
@@ -353,3 +354,25 @@ def _members(asking: Cluster, point: tuple[str, int], keyspace: str) -> tuple[li
     datacenter, name = local.parsed_rows[0]
     others = [(str(host), int(port), str(where)) for host, port, where in peers.parsed_rows if host and where]
     return [(*point, datacenter), *others], name, dict(keyspaces.parsed_rows).get(keyspace)
+
+
+def statement_facts(query: Any, opened: Opened) -> Facts:
+    """Of any statement that the driver takes."""
+    if isinstance(query, str):
+        return opened.facts(query)
+    if isinstance(query, PreparedStatement):
+        return opened.facts(query.query_string)
+    if isinstance(query, BoundStatement):
+        return opened.facts(query.prepared_statement.query_string)
+    if isinstance(query, SimpleStatement):
+        return opened.facts(query.query_string)
+    if isinstance(query, BatchStatement):
+        texts = [opened.text_of(q) if prepared else q for prepared, q, _ in query._statements_and_parameters]
+        if None in texts:
+            raise UsageError(
+                "a batch holds a statement that was prepared elsewhere.",
+                why="what it does cannot be told from its id.",
+                fix="prepare it with cql.prepare(...) in the same block.",
+            )
+        return joined([opened.facts(text) for text in texts if text is not None])
+    raise UsageError(f"{type(query).__name__} is no statement.", fix="pass a text, or a statement of the driver's.")

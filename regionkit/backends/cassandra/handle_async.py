@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cassandra import ConsistencyLevel, OperationTimedOut
-from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement
 
 from regionkit.backends.cassandra.bridge_async import AsyncPending, answered, ended
 from regionkit.backends.cassandra.classify import is_certain, unpacked
 from regionkit.backends.cassandra.client_async import AsyncCassandraSession
-from regionkit.backends.cassandra.cluster import Opened
-from regionkit.backends.cassandra.cql import Facts, joined
+from regionkit.backends.cassandra.cluster import Opened, statement_facts
+from regionkit.backends.cassandra.cql import Facts
 from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
@@ -172,7 +172,9 @@ class AsyncCassandraHandle:
         left = self._checkout.deadline.require("preparing a statement")
         try:
             return await ended(self._checkout.opened.prepared(text), left)
-        except TimeoutError:
+        except TimeoutError as error:
+            if interruption(error) is not None:
+                raise
             self.expired = True
             raise DeadlineExceeded(
                 f"{self.datacenter} prepared no statement within {left:.3g} s.",
@@ -247,7 +249,7 @@ class AsyncCassandraHandle:
 
     def _checked(self, query: Any, opened: Opened) -> Facts:
         """What a statement does; refused where the block or the store does not allow it."""
-        facts = _facts(query, opened)
+        facts = statement_facts(query, opened)
         if not isinstance(query, str):
             self._check_own(query, facts)
         state, keyspace = opened.keyspace_state, self._set.keyspace
@@ -376,25 +378,3 @@ class AsyncCassandraHandle:
     def outcome(self, result: Any) -> Any:
         """What `execute_write` gives back."""
         return result
-
-
-def _facts(query: Any, opened: Opened) -> Facts:
-    """Of any statement that the driver takes."""
-    if isinstance(query, str):
-        return opened.facts(query)
-    if isinstance(query, PreparedStatement):
-        return opened.facts(query.query_string)
-    if isinstance(query, BoundStatement):
-        return opened.facts(query.prepared_statement.query_string)
-    if isinstance(query, SimpleStatement):
-        return opened.facts(query.query_string)
-    if isinstance(query, BatchStatement):
-        texts = [opened.text_of(q) if prepared else q for prepared, q, _ in query._statements_and_parameters]
-        if None in texts:
-            raise UsageError(
-                "a batch holds a statement that was prepared elsewhere.",
-                why="what it does cannot be told from its id.",
-                fix="prepare it with cql.prepare(...) in the same block.",
-            )
-        return joined([opened.facts(text) for text in texts if text is not None])
-    raise UsageError(f"{type(query).__name__} is no statement.", fix="pass a text, or a statement of the driver's.")

@@ -24,6 +24,7 @@ from pymongo.pool_shared import _PoolClosedError
 
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import lacks_right, not_had, too_late
+from regionkit.contract.interrupted import is_drivers
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 from regionkit.topology import MongoStore
@@ -100,7 +101,9 @@ def classify(error: BaseException) -> Failure:
             return Failure.DEADLINE
         case NotPrimaryError() | OperationFailure():
             return _by_code(error)
-        case ConnectionFailure() | ConnectionError() | _PoolClosedError():
+        case ConnectionFailure() | _PoolClosedError():
+            return Failure.CONNECTION
+        case ConnectionError() if is_drivers(error):
             return Failure.CONNECTION
     return Failure.APPLICATION
 

@@ -24,6 +24,7 @@ from pymongo.synchronous.client_session import ClientSession
 from regionkit.backends.mongo.classify import timed_out
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
 from regionkit.backends.mongo.member import Member, MemberClient, limited
+from regionkit.contract.interrupted import interruption
 from regionkit.errors import DeadlineExceeded, UsageError
 
 __all__ = ["Block", "BlockClient", "BlockSession", "view_of"]
@@ -91,6 +92,10 @@ class Block(Protocol):
 
     def failed(self, error: PyMongoError, *, own_limit: bool, command: Mapping[str, Any] | None) -> None:
         """A command failed. `own_limit`: a time limit of the application's was over. `command`: the write that was sent."""
+        ...
+
+    def stopped(self, *, written: bool) -> None:
+        """A cancellation, or an exception of the application's, ended the wait for an answer."""
         ...
 
     def no_connection(self) -> DeadlineExceeded:
@@ -198,6 +203,7 @@ class BlockClient(MemberClient):
         ends, own_ends = time.monotonic() + left, _csot.get_deadline()
         _CHANGING.set(None)
         _OWN_LIMIT.set(False)
+        _SENT.set(None)
         slots = self._member.slots
         if not slots.try_acquire() and not slots.acquire(left):
             raise handle.no_connection()
@@ -212,12 +218,19 @@ class BlockClient(MemberClient):
                         return func(session, server, conn, preference)
                 with self._checkout(server, session) as conn:
                     return func(session, conn, False)
-        except PyMongoError as error:
-            if isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
+        except BaseException as error:
+            own = interruption(error)
+            if own is not None or not isinstance(error, Exception):
+                handle.stopped(written=_SENT.get() is not None)
+                if own is not None and own is not error:
+                    raise own  # noqa: B904  # the driver's error came of it
+            elif isinstance(error, DriverConfigurationError) and "unacknowledged" in str(error):
                 raise _unacknowledged() from error
-            own = _OWN_LIMIT.get() and not isinstance(error, NetworkTimeout)
-            own = own or (own_ends < ends and (time.monotonic() >= own_ends or not isinstance(error, NetworkTimeout)))
-            handle.failed(error, own_limit=own and timed_out(error), command=_CHANGING.get())
+            elif isinstance(error, PyMongoError):
+                limited = _OWN_LIMIT.get() and not isinstance(error, NetworkTimeout)
+                over = time.monotonic() >= own_ends or not isinstance(error, NetworkTimeout)
+                limited = limited or (own_ends < ends and over)
+                handle.failed(error, own_limit=limited and timed_out(error), command=_CHANGING.get())
             raise
         finally:
             slots.release()

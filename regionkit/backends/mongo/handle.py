@@ -83,7 +83,7 @@ class MongoHandle:
         self._process = os.getpid()
         self._ended = False
         self._below = False
-        self._open_commit = False
+        self._unanswered = False
         self._unheard = False
         self._position: int | None = None
         self.is_read = kind is Kind.READ
@@ -206,6 +206,11 @@ class MongoHandle:
         if self.is_read:
             reading(error)
 
+    def stopped(self, *, written: bool) -> None:
+        """A cancellation, or an exception of the application's, ended the wait for an answer. `written`: to a write."""
+        self._unheard = True
+        self._unanswered |= written and not self.session.in_transaction
+
     def no_connection(self) -> DeadlineExceeded:
         """Every connection was in use until the deadline."""
         context = self._member.context
@@ -226,10 +231,15 @@ class MongoHandle:
         except PyMongoError as error:
             if not is_unknown_commit(error):
                 raise
-            self._open_commit = True
+            self._unanswered = True
             self._leave_behind()  # if the commit never came, its locks go; if it did, this changes nothing
             region = self._checkout.observation.region
             raise commit_unanswered(self._member.context, text_of(error), region=region) from error
+        except BaseException:  # cancelled, or stopped by a signal handler
+            if not starting:
+                self._unanswered = True
+                self._leave_behind()
+            raise
         if not starting and self.session.operation_time is not None:
             self.commits += 1
             self._position = position_of(self.session.operation_time)
@@ -285,8 +295,8 @@ class MongoHandle:
 
     @property
     def unknown(self) -> bool:
-        """Whether a commit is unconfirmed, or, once the block has ended, a write was taken below a majority."""
-        return self._open_commit or (self._ended and self._below)
+        """Whether a commit or a write was sent and not answered; once the block has ended, also: a write is below a majority."""
+        return self._unanswered or (self._ended and self._below)
 
     def message(self, statements: Sequence[Statement]) -> list[Answer]:
         """Refused: MongoDB is no SQL server."""

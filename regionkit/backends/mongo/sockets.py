@@ -10,14 +10,36 @@ import select
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pymongo.network_layer import NetworkingInterface
+
+from regionkit.contract.interrupted import interruption
+
 __all__ = ["bounded", "is_gone"]
 
 T = TypeVar("T")
 
 
+class _Stopped(Exception):
+    """In place of an OSError that a signal handler raised: the driver waits on after a TimeoutError of its socket's."""
+
+
+class _Watched(NetworkingInterface):
+    """The driver's socket; what the application raises in the midst of a wait ends the wait."""
+
+    def recv_into(self, buffer: Any) -> int:
+        try:
+            return super().recv_into(buffer)
+        except OSError as error:
+            if interruption(error) is None:
+                raise
+            raise _Stopped from error
+
+
 def bounded(connect: Callable[[], T], seconds: float | None) -> T:
     """What `connect` makes: a thread's socket keeps its limit throughout."""
-    return connect()
+    made: Any = connect()
+    made.conn = _Watched(made.conn.get_conn)
+    return made  # type: ignore[no-any-return]
 
 
 def is_gone(connection: Any) -> bool:

@@ -236,7 +236,11 @@ class RedisConnection(Stream):
         else:
             packed = self._checked(progress, packed)
         self.pending += 1
-        self.write(packed)
+        try:
+            self.write(packed)
+        except redis.exceptions.ResponseError:  # the server would not even hear all of it
+            progress.sent = 0
+            raise
 
     def pack_commands(self, commands: Iterable[Any]) -> list[bytes]:
         """The bytes of a pipeline of the block, once it is known that the block may."""

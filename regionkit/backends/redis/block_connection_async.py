@@ -235,7 +235,11 @@ class AsyncRedisConnection(AsyncStream):
         else:
             packed = self._checked(progress, packed)
         self.pending += 1
-        await self.write(packed)
+        try:
+            await self.write(packed)
+        except redis.exceptions.ResponseError:  # the server would not even hear all of it
+            progress.sent = 0
+            raise
 
     def pack_commands(self, commands: Iterable[Any]) -> list[bytes]:
         """The bytes of a pipeline of the block, once it is known that the block may."""

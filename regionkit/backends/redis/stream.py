@@ -20,7 +20,10 @@ from redis.connection import Connection as TcpConnection
 from redis.connection import SSLConnection as TlsConnection
 from redis.connection import UnixDomainSocketConnection as UnixConnection
 
+from regionkit.backends.redis.classify import LAST_WORDS, last_words
+from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
+from regionkit.errors import UsageError
 
 __all__ = [
     "BlockingConnectionPool",
@@ -54,8 +57,8 @@ class _Bounded:
         self._arm()
         try:
             return self._socket.recv_into(*args)  # type: ignore[no-any-return]
-        except TimeoutError:
-            self._stream.expired = True
+        except TimeoutError as error:
+            self._stream.timed_out(error)
             raise
 
     def recv(self, *args: Any) -> bytes:
@@ -63,8 +66,8 @@ class _Bounded:
         self._arm()
         try:
             return self._socket.recv(*args)  # type: ignore[no-any-return]
-        except TimeoutError:
-            self._stream.expired = True
+        except TimeoutError as error:
+            self._stream.timed_out(error)
             raise
 
     def sendall(self, data: bytes) -> None:
@@ -72,8 +75,8 @@ class _Bounded:
         self._arm()
         try:
             self._socket.sendall(data)
-        except TimeoutError:
-            self._stream.expired = True
+        except TimeoutError as error:
+            self._stream.timed_out(error)
             raise
 
     def _arm(self) -> None:
@@ -95,6 +98,7 @@ class Stream(Connection):
         self._path = path
         self.deadline: Deadline | None = None
         self.expired = False
+        self.stopped = False
 
     def _connect(self) -> Any:
         driver: Any = super()
@@ -148,6 +152,23 @@ class Stream(Connection):
         """The deadline is over."""
         self.deadline = None
 
+    def timed_out(self, error: TimeoutError) -> None:
+        """The socket's time is over; or a signal handler raised this."""
+        self.expired = interruption(error) is None
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """The next answer; an exception of the application's leaves as itself, also where the driver makes another of it."""
+        driver: Any = super()
+        try:
+            return driver.read_response(*args, **options)
+        except BaseException as error:
+            own = interruption(error)
+            if own is None or own is error:
+                self.stopped = own is not None
+                raise
+            self.stopped = True
+            raise own  # noqa: B904  # the driver's error came of it
+
     def tear(self) -> None:
         """Close it without a wait, whatever is still to come on it."""
         self.stop()
@@ -183,15 +204,31 @@ class Stream(Connection):
         try:
             for part in data:
                 socket.sendall(part)
-        except OSError:
-            raise self.gone() from None
-        except BaseException:
+        except BaseException as error:
+            self.stopped = interruption(error) is not None
+            if isinstance(error, OSError) and not self.stopped:
+                raise last_words(self._unread()) or self.gone() from None
             self.tear()
             raise
 
-    def gone(self) -> redis.exceptions.RedisError:
+    def _unread(self) -> bytes:
+        """What has come and nobody has read."""
+        bounded: Any = self._sock
+        try:
+            bounded._socket.settimeout(0.0)
+            return bytes(bounded._socket.recv(LAST_WORDS))
+        except (OSError, AttributeError):  # nothing, or torn meanwhile
+            return b""
+
+    def gone(self) -> redis.exceptions.RedisError | UsageError:
         """Why nothing can be sent on it, after it was closed."""
         self.tear()
+        if self.stopped:
+            return UsageError(
+                "the block's connection was closed when an exception of the application's stopped a wait on it.",
+                why="the answer may still come, and would be taken for the next command's; the block went on.",
+                fix="let that exception leave the block.",
+            )
         if self.expired:
             return redis.exceptions.TimeoutError("the block's deadline passed")
         return redis.exceptions.ConnectionError("the block's connection was lost, and a block does not change it")

@@ -23,6 +23,7 @@ from redis.asyncio.connection import SSLConnection as AsyncTlsConnection
 from redis.asyncio.connection import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.connection import DefaultParser, HiredisRespSerializer
 
+from regionkit.backends.redis.classify import last_words
 from regionkit.core.deadline import Deadline
 
 __all__ = [
@@ -136,7 +137,7 @@ class AsyncStream(Connection):
         try:
             await writer.drain()
         except OSError:
-            raise self.gone() from None
+            raise last_words(bytes(getattr(self._reader, "_buffer", b""))) or self.gone() from None
         except BaseException:
             self.tear()
             raise

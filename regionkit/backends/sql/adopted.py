@@ -21,11 +21,17 @@ def adopt_postgres(connection: Any, options: str) -> Any:
     from psycopg.pq import ExecStatus
 
     from regionkit.backends.sql import postgres
-    from regionkit.backends.sql.message_psycopg import ask, error_of
+    from regionkit.backends.sql.message_psycopg import ask, error_of, rows
 
     driver = as_driver(connection)
     _require_known(driver, {psycopg.Connection, psycopg.AsyncConnection})
     connection.rollback()
+    if rows(ask(connection, b"SELECT pg_backend_pid()")[-1])[0][0] != str(driver.pgconn.backend_pid):
+        raise ConfigurationError(
+            "the engine's connections go through a pooler (PgBouncer).",
+            why="what regionkit sets on them would reach others, or be lost between two transactions.",
+            fix="give an engine that connects to the server itself, or a kit's store: its URL may lead to a pooler.",
+        )
     made: Any = (postgres.Bounded if type(driver) is psycopg.Connection else postgres.AsyncBounded)(driver.pgconn)
     del driver.pgconn  # it is ours now: the other object must neither use it nor complain of it
     made.add_notice_handler(made._noticed)

@@ -5,9 +5,11 @@ Sources: PostgreSQL manual appendix A; MariaDB and MySQL error references; SQLit
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from regionkit.backends.sql.driver import DeadlinePassed, Undone
+from regionkit.contract.interrupted import is_drivers
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
@@ -26,6 +28,7 @@ POSTGRES: dict[str, Failure] = {
     "53300": Failure.CONNECTION,  # too_many_connections
 }
 MYSQL: dict[int, Failure] = {
+    1153: Failure.APPLICATION,  # ER_NET_PACKET_TOO_LARGE: the statement is too large, though the server closes then
     1792: Failure.READ_ONLY,  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
     1290: Failure.ROLE,  # ER_OPTION_PREVENTS_STATEMENT: --read-only
     1836: Failure.ROLE,  # ER_READ_ONLY_MODE
@@ -95,7 +98,7 @@ def refused(error: BaseException) -> Refused | None:
     driver: Any = getattr(error, "orig", None) or error
     code = driver.args[0] if getattr(driver, "args", ()) else None
     if isinstance(code, int):
-        return REFUSED.get(code)
+        return Refused.TLS if isinstance(driver.__context__, ssl.SSLError) else REFUSED.get(code)
     if type(driver).__module__.partition(".")[0] == "psycopg":
         said = str(driver).rpartition(" failed: ")[2]  # without the address, whose names are anybody's
         return next((cause for words, cause in WORDS if words in said), None)
@@ -122,7 +125,7 @@ def classify(error: BaseException) -> Failure:
     found = _by_code(driver)
     if found is not None:
         return found
-    if getattr(error, "connection_invalidated", False) or isinstance(driver, ConnectionError):
+    if getattr(error, "connection_invalidated", False) or (isinstance(driver, ConnectionError) and is_drivers(driver)):
         return Failure.CONNECTION
     return Failure.APPLICATION
 

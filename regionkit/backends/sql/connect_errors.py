@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import sqlalchemy
@@ -17,6 +18,10 @@ __all__ = ["unreached"]
 
 UNKNOWN_VARIABLE = 1193
 """ER_UNKNOWN_SYSTEM_VARIABLE: a MySQL was asked for what only MariaDB has."""
+
+
+NO_OPTIONS = "unsupported startup parameter"
+"""PgBouncer's words; PostgreSQL's own are others."""
 
 
 def unreached(context: SqlContext, error: Exception) -> Exception:
@@ -38,13 +43,22 @@ def unreached(context: SqlContext, error: Exception) -> Exception:
             why="MySQL counts positions in another way, which this version does not read.",
             fix="use MariaDB 10.6 or later, or PostgreSQL.",
         )
+    if original is not None and NO_OPTIONS in str(original):
+        return ConfigurationError(
+            f"what stands in front of the server of {endpoint.id!r} refuses the parameters that a connection begins with.",
+            why=first_line(error),
+            fix="PgBouncer: set ignore_startup_parameters = options, and give the endpoint a read_url whose account has "
+            "default_transaction_read_only = on.",
+        )
     right = lacking(context, error, context.history_table)
     if right is not None:
         return right
     cause = refused(error)
     is_drivers = isinstance(error, sqlalchemy.exc.DBAPIError | OSError) or failure is Failure.CONNECTION
     if cause is not None or (is_drivers and not isinstance(error, RegionKitError)):
+        below = getattr(original, "__context__", None)  # aiomysql does not say what OpenSSL said
+        why = first_line(below if isinstance(below, ssl.SSLError) else error)
         what = f"no connection to {endpoint.id!r} of {store!r}."
         retryable = failure is not Failure.APPLICATION
-        return not_had(context, error, cause, what, first_line(error), retryable=retryable)
+        return not_had(context, error, cause, what, why, retryable=retryable)
     return error

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy
 
-from regionkit.errors import OutcomeUnknown, RegionKitError, RegionUnavailable
+from regionkit.errors import OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 
 __all__ = ["BlockConnection"]
 
@@ -27,6 +27,12 @@ class BlockConnection(sqlalchemy.Connection):
                 "the block's connection was lost while its COMMIT was under way, and the block went on.",
                 why="the answer never came, and nothing more is done on another connection.",
                 fix="let OutcomeUnknown leave the block; look at the data before you run it again.",
+            )
+        if self.driver is not None and self.driver.stopped:
+            return UsageError(
+                "the block's connection was closed when an exception of the application's stopped a wait on it.",
+                why="the answer may still come, and would be taken for the next statement's; the block went on.",
+                fix="let that exception leave the block.",
             )
         return RegionUnavailable(
             "the block's connection was lost, and a block does not change it.",

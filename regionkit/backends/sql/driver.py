@@ -38,6 +38,8 @@ class DriverState:
     commits: int = 0
     commit_state: str = "none"
     expired: bool = False
+    stopped: bool = False
+    """Whether an exception of the application's stopped a wait on it: it is closed, and no server is to blame."""
     warning: str = ""
     used: bool = False
     implicit: bool = False

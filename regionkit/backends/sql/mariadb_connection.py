@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pymysql
-from pymysql.constants import CLIENT, COMMAND, CR
+from pymysql.constants import CLIENT, COMMAND, CR, ER
 
 from regionkit.backends.sql.driver import DeadlinePassed, DriverState, swallowed
 from regionkit.backends.sql.observation import gtids
+from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
 from regionkit.facts.position import later
 
@@ -90,6 +91,8 @@ class BoundedState(DriverState):
     server_status: int
     server_capabilities: int
     _result: Any
+    largest: int = 0
+    """Bytes of the largest message that the server takes (max_allowed_packet); 0 where it was not asked."""
     lost_all: bool = False
     """Whether the server rolled the open transaction back by itself: what follows would commit without what went before."""
     begun: bool = False
@@ -156,6 +159,12 @@ class BoundedState(DriverState):
 
     def _spoken(self, command: int, sql: str | bytes) -> None:
         """A command is about to be sent, by whomever: SQLAlchemy, or the driver's own cursor in the user's hands."""
+        if 0 < self.largest <= len(sql) + 1:  # and the command's own byte
+            raise pymysql.err.OperationalError(
+                ER.NET_PACKET_TOO_LARGE,
+                f"a statement of {len(sql)} bytes is larger than the server's max_allowed_packet, {self.largest}; "
+                "it was not sent",  # the server would break the connection in the midst of it
+            )
         if command == COMMAND.COM_QUERY:
             self.touched()
             if self.commit_state != "sent" and (sql in ENDS if isinstance(sql, str) else ENDS_TEXT.match(sql)):
@@ -215,10 +224,25 @@ class Bounded(BoundedState, pymysql.connections.Connection):  # type: ignore[mis
         try:
             return super()._read_bytes(num_bytes)
         except pymysql.err.OperationalError as error:
+            self._raise_own(error)
             if isinstance(error.__context__, TimeoutError):
                 self.expired = True
                 raise WaitExpired(CR.CR_SERVER_LOST, "the deadline passed while waiting for the server") from None
             raise
+
+    def _write_bytes(self, data: Any) -> None:
+        try:
+            super()._write_bytes(data)
+        except pymysql.err.OperationalError as error:
+            self._raise_own(error)
+            raise
+
+    def _raise_own(self, error: Exception) -> None:
+        """Raise what the driver took for its socket's error where it is the application's."""
+        own = interruption(error)
+        if own is not None:
+            self.stopped = True
+            raise own
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
         try:

@@ -85,6 +85,7 @@ class MariaServer:
         known: str | None = getattr(driver, "run", None)
         if known is None:
             known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))
+            driver.largest = int(answer[-1])
         return maria_observation(answer, known, sent_at, rtt)
 
     def _observed(self, dbapi_connection: Any) -> tuple[Any, float, float]:

@@ -72,7 +72,7 @@ _SHOWN = f"""CASE WHEN pg_is_in_recovery() THEN COALESCE(
  CASE WHEN current_setting('restore_command') = '' THEN {_RECEIVED} END) - '0/0'::pg_lsn END"""
 _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
  @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows},
- @@global.log_bin, @@global.log_slave_updates
+ @@global.log_bin, @@global.log_slave_updates, @@max_allowed_packet
  FROM (SELECT MAX(IF(VARIABLE_NAME = 'UPTIME', VARIABLE_VALUE, NULL)) + 0 AS uptime,
  MAX(IF(VARIABLE_NAME = 'SLAVES_RUNNING', VARIABLE_VALUE, NULL)) + 0 AS slaves,
  MAX(IF(VARIABLE_NAME = 'RPL_SEMI_SYNC_MASTER_STATUS', VARIABLE_VALUE, NULL)) AS semi,
@@ -154,7 +154,7 @@ def maria_questions(history: str) -> tuple[str, str]:
 
 def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
     """Its answer; `run` is told by its third and fourth column, once for a connection."""
-    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, logs, logs_applied = answer
+    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, logs, logs_applied, _ = answer
     replica = bool(read_only) or bool(slaves)
     position = gtids(applied) if replica else later(gtids(applied), gtids(written))
     return Observation(

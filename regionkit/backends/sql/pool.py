@@ -31,6 +31,7 @@ from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
+from regionkit.contract.interrupted import interruption
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError
@@ -89,12 +90,21 @@ class SqlPool:
                 connection = self._connected_within(self.engine(kind), within)
             checkout = SqlCheckout(self, kind, connection, deadline)
             self._widen(connection, deadline)
+            if getattr(checkout.driver, "pooled", False):
+                self._look_again(checkout)
         except BaseException:
             if connection is not None:
                 drive(connection.discard)
             slots.release()
             raise
         return checkout
+
+    def _look_again(self, checkout: SqlCheckout) -> None:
+        """A pooler leads an old connection to a new run of the server, or to another server: what it said is over."""
+        try:
+            checkout.observe()
+        except Exception as error:
+            raise unreached(self._context, error) from error
 
     def keep_warm(self, timeout: float) -> None:
         """Have one idle connection for reads; where all permits are out there are enough."""
@@ -118,7 +128,10 @@ class SqlPool:
         try:
             return drive(self._connect, engine)
         except Exception as error:
-            raise unreached(self._context, error) from error
+            told = error if interruption(error) is error else unreached(self._context, error)
+            if told is error:
+                raise
+            raise told from error
         finally:
             CONNECT_DEADLINE.reset(token)
 
@@ -196,6 +209,10 @@ class SqlPool:
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
         driver = as_driver(connection.connection.dbapi_connection)
+        if interruption(error) is not None:
+            driver.stopped = context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+            return None
         if driver.commit_state != "sent":
             return None
         if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):

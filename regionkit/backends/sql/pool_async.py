@@ -30,6 +30,7 @@ from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
+from regionkit.contract.interrupted import interruption
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError
@@ -88,12 +89,21 @@ class AsyncSqlPool:
                 connection = await self._connected_within(self.engine(kind), within)
             checkout = AsyncSqlCheckout(self, kind, connection, deadline)
             await self._widen(connection, deadline)
+            if getattr(checkout.driver, "pooled", False):
+                await self._look_again(checkout)
         except BaseException:
             if connection is not None:
                 await adrive(connection.discard)
             slots.release()
             raise
         return checkout
+
+    async def _look_again(self, checkout: AsyncSqlCheckout) -> None:
+        """A pooler leads an old connection to a new run of the server, or to another server: what it said is over."""
+        try:
+            await checkout.observe()
+        except Exception as error:
+            raise unreached(self._context, error) from error
 
     async def keep_warm(self, timeout: float) -> None:
         """Have one idle connection for reads; where all permits are out there are enough."""
@@ -117,7 +127,10 @@ class AsyncSqlPool:
         try:
             return await adrive(self._connect, engine)
         except Exception as error:
-            raise unreached(self._context, error) from error
+            told = error if interruption(error) is error else unreached(self._context, error)
+            if told is error:
+                raise
+            raise told from error
         finally:
             CONNECT_DEADLINE.reset(token)
 
@@ -195,6 +208,10 @@ class AsyncSqlPool:
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
         driver = as_driver(connection.connection.dbapi_connection)
+        if interruption(error) is not None:
+            driver.stopped = context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+            return None
         if driver.commit_state != "sent":
             return None
         if not (context.is_disconnect or isinstance(error, OSError) or is_unknown_at_commit(error)):

@@ -27,6 +27,7 @@ from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, Driv
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
+from regionkit.contract.interrupted import interruption, keep_own
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -62,6 +63,7 @@ class _Shared(DriverState):
 
     Attributes:
         streams: cursors that the server keeps, held here until the block's end.
+        pooled: whether a pooler (PgBouncer) stands in front; None where that was not asked. Its server connections are shared.
         settings: what the session began with and the server does not know as its beginning; name and value.
     """
 
@@ -73,6 +75,7 @@ class _Shared(DriverState):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.streams = []
+        self.pooled: bool | None = None
         self.settings: dict[str, str] = {}
 
     @property
@@ -131,6 +134,15 @@ class _Shared(DriverState):
         assert self.deadline is not None
         return WaitExpired(f"the deadline of {self.deadline.timeout:g} s passed while waiting for the server")
 
+    def _stop(self, error: BaseException) -> None:
+        """The wait ended by something else than the server's answer: the next one would get that."""
+        own = interruption(error) is not None
+        if own or not isinstance(error, Exception):
+            self.stopped = own
+            if own:
+                keep_own(error)  # the end of a pipeline takes the traceback off
+            self.pgconn.finish()
+
     def _noticed(self, diagnostic: Any) -> None:
         if "synchronous replication" in (diagnostic.message_primary or ""):
             self.warning = diagnostic.message_primary
@@ -163,8 +175,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
             return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
         except errors._WaitTimeout:
             raise self._expire() from None
-        except (KeyboardInterrupt, SystemExit):
-            self.pgconn.finish()
+        except BaseException as error:
+            self._stop(error)
             raise
 
 
@@ -182,8 +194,7 @@ class AsyncBounded(_Shared, AsyncQuietPipelines, psycopg.AsyncConnection[Any]):
         except errors._WaitTimeout:
             raise self._expire() from None
         except BaseException as error:
-            if not isinstance(error, Exception):
-                self.pgconn.finish()
+            self._stop(error)
             raise
 
 

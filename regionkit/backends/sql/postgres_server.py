@@ -19,6 +19,7 @@ from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.message_psycopg import ask, error_of, rows
 from regionkit.backends.sql.observation import postgres_observation, postgres_questions
 from regionkit.backends.sql.server import SqlContext
+from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -33,6 +34,12 @@ LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
 
+FIRST_LIMIT = "statement_timeout"
+"""The first of what we ask a connection to begin with; what stands before it is the URL's."""
+READ_ONLY = "default_transaction_read_only=on"
+"""What a connection for reads begins with."""
+MEET = b"SELECT pg_backend_pid(), current_setting('transaction_read_only');"
+"""Asked in the first message of a connection."""
 KEEPALIVE = MappingProxyType(
     {"keepalives": "1", "keepalives_idle": "5", "keepalives_interval": "5", "keepalives_count": "3"}
 )
@@ -53,13 +60,13 @@ class PostgresServer:
         context = self._context
         longest = int(1000 * (max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN))
         settings = {
-            "statement_timeout": longest,
+            FIRST_LIMIT: longest,
             "idle_in_transaction_session_timeout": longest,
             "lock_timeout": longest,
         }
         options = [f"-c {name}={value}" for name, value in settings.items()]
         if kind is Kind.READ:
-            options.append("-c default_transaction_read_only=on")
+            options.append(f"-c {READ_ONLY}")
         query = sql_parameters(url)
         asked = query.pop("options", "")
         arguments: dict[str, Any] = {
@@ -91,9 +98,12 @@ class PostgresServer:
 
     def observe(self, dbapi_connection: Any) -> Observation:
         clock, looks = self._context.clock, self._has_history
+        met = as_driver(dbapi_connection).pooled is not None
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
-            answer = self._ask(dbapi_connection, self._with if looks else self._without)
+            command = self._with if looks else self._without
+            answer = self._ask(dbapi_connection, command if met else MEET + command)
+            met = True
             rtt = clock.monotonic() - sent_at
             there = answer is not None and answer[8] == "t"
             if answer is not None and (looks or not there):
@@ -104,13 +114,40 @@ class PostgresServer:
         return postgres_observation(answer, sent_at, rtt)
 
     def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
-        result = ask(dbapi_connection, command)[-1]
+        results = ask(dbapi_connection, command)
+        result = results[-1]
+        if command.startswith(MEET) and len(results) > 1:
+            self._meet(as_driver(dbapi_connection), *rows(results[0])[0])
         if result.status == ExecStatus.FATAL_ERROR:
             error = error_of(as_driver(dbapi_connection), result)
             if error.sqlstate == "42P01":
                 return None
             raise error
         return rows(result)[0]
+
+    def _meet(self, driver: Any, process: str | None, read_only: str | None) -> None:
+        """What a new connection is, told by the server: a pooler gives out numbers of its own, and may drop our settings.
+
+        Raises:
+            ConfigurationError: reads would be able to write, or the URL asks for what does not happen.
+        """
+        driver.pooled = process != str(driver.pgconn.backend_pid)
+        if driver.pooled:
+            driver.prepare_threshold = None  # the next statement may go to another server connection
+        endpoint = self._context.endpoint
+        if driver.pooled and not driver.info.options.startswith(f"-c {FIRST_LIMIT}="):
+            raise ConfigurationError(
+                f"the options= in the URL of {endpoint.id!r} do not reach the server.",
+                why="what stands in front of it, PgBouncer say, drops them.",
+                fix="take them out, and give them to the account: ALTER ROLE name SET ...",
+            )
+        if READ_ONLY in driver.info.options and read_only != "on":
+            raise ConfigurationError(
+                f"a connection for reads to {endpoint.id!r} of {self._context.store.name!r} is not read-only.",
+                why="what stands in front of the server, PgBouncer say, has dropped what regionkit sets when it connects.",
+                fix="give the endpoint a read_url whose account has default_transaction_read_only: "
+                "ALTER ROLE name SET default_transaction_read_only = on.",
+            )
 
     def alive(self, dbapi_connection: Any) -> bool:
         driver = as_driver(dbapi_connection)
@@ -124,8 +161,10 @@ class PostgresServer:
         as_driver(dbapi_connection).pgconn.finish()
 
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
+        if as_driver(dbapi_connection).pooled:
+            return  # it would reach whoever gets that server connection next
         longest = int(1000 * (seconds + LIMIT_MARGIN))
-        names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
+        names = (FIRST_LIMIT, "idle_in_transaction_session_timeout", "lock_timeout")
         as_driver(dbapi_connection).settings |= dict.fromkeys(names, str(longest))
         ask(dbapi_connection, ";".join(f"SET {name}={longest}" for name in names).encode())
 

@@ -1,0 +1,27 @@
+"""An application's engine through a pooler: what regionkit sets on its connections would reach others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy
+from fix_pgbouncer import Bouncer
+
+from regionkit import ConfigurationError
+from regionkit.contract.backing import backing_of
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+
+pytestmark = pytest.mark.postgresql
+
+
+def test_it_keeps_no_rows(pg: Any, bouncers: tuple[Bouncer, Bouncer]) -> None:
+    """Refused at its first connection, before anything is set."""
+    engine = sqlalchemy.create_engine(bouncers[0].url_for("shop"))
+    backing = backing_of(engine, namespace="shop")
+    with pytest.raises(ConfigurationError, match="go through a pooler"):
+        with backing.write(deadline=Deadline(SYSTEM_CLOCK, 20.0)) as u:
+            u.native.execute(sqlalchemy.text("SELECT 1"))
+    backing.close()
+    engine.dispose()

@@ -1,0 +1,66 @@
+"""An application's own exceptions, raised in a block: they leave as themselves, and no server is blamed for them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fix_store_rigs import StoreRig
+
+from regionkit import EVENTUAL, AsyncRegionKit, RegionUnavailable
+
+TIMES = 4
+"""More than the failures in a row that would bar an endpoint."""
+
+
+class Late(TimeoutError):
+    """A time limit of the application's."""
+
+
+class Over(BaseException):
+    """What a time-out of greenlets is."""
+
+
+OWN = (
+    FileNotFoundError("no such order"),
+    ConnectionRefusedError("another service's"),
+    TimeoutError("the request took too long"),
+    Late("the request took too long"),
+    Over("the request took too long"),
+    RegionUnavailable("a block of another store, inside of this one", store="another", region="us-east-1"),
+)
+
+
+@pytest.fixture
+async def kit(store_rig: StoreRig) -> AsyncIterator[AsyncRegionKit]:
+    """A kit with its tables."""
+    async with AsyncRegionKit(store_rig.topology(), local="ap-northeast-2") as kit:
+        await kit.create_tables()
+        yield kit
+
+
+def counted(kit: AsyncRegionKit) -> int:
+    """Failures that count against an endpoint."""
+    breakers = kit._store("orders").state._breakers.values()
+    return sum(breaker.errors + breaker.window_failed for breaker in breakers)
+
+
+async def test_they_leave_as_themselves(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
+    """Out of reads and writes that have sent something; the next calls are served."""
+    do = store_rig.AsyncActions
+    async with kit.session() as s:
+        for own in OWN * TIMES:
+            with pytest.raises(type(own)) as caught:
+                async with s.read("orders", consistency=EVENTUAL) as db:
+                    await do.get(db, "a")
+                    raise own
+            assert caught.value is own
+            with pytest.raises(type(own)) as caught:
+                async with s.write("orders") as db:
+                    await do.put(db, "a", "tea")
+                    raise own
+            assert caught.value is own
+        assert counted(kit) == 0
+        async with s.write("orders") as db:
+            await do.put(db, "a", "milk")
+    assert store_rig.value("a") == "milk"

@@ -1,0 +1,96 @@
+# Generated from test_too_large_async.py by scripts/twins.py. Do not edit.
+"""What a server will not take, as it is too large, is the application's error: it says so, and no server is blamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymysql
+import pytest
+import redis
+import sqlalchemy
+from fix_rigs import NAMESPACE, Rig
+from pymongo.errors import DocumentTooLarge, WriteError
+from sqlalchemy import text
+
+from regionkit import EVENTUAL, Endpoint, RedisStore, Region, RegionKit, Role, Topology
+
+HOME = "us-east-1"
+TIMES = 4
+"""More than the failures in a row that would bar an endpoint."""
+INSERT = text("INSERT INTO orders (id, item) VALUES (1, :item)")
+
+
+def counted(kit: RegionKit) -> int:
+    """Failures that count against an endpoint."""
+    breakers = kit._store("orders").state._breakers.values()
+    return sum(breaker.errors + breaker.window_failed for breaker in breakers)
+
+
+def test_a_statement_for_mariadb(mariadb_rig: Rig) -> None:
+    """Above max_allowed_packet the server hangs up in the midst of it: it is not sent, and the connection stands."""
+    limit = 1 << 24
+    with RegionKit(mariadb_rig.topology(), local=HOME) as kit, kit.session() as s:
+        kit.create_tables()
+        for size in (limit - 10, limit, 2 * limit):
+            with pytest.raises(sqlalchemy.exc.OperationalError, match="max_allowed_packet") as caught:
+                with s.write("orders", core=True) as db:
+                    db.execute(text("DELETE FROM orders"))
+                    db.execute(INSERT, {"item": "x" * size})
+            assert isinstance(caught.value.orig, pymysql.err.OperationalError)
+            assert caught.value.orig.args[0] == 1153
+            with pytest.raises(sqlalchemy.exc.OperationalError, match="max_allowed_packet"):
+                with s.read("orders", core=True, consistency=EVENTUAL) as db:
+                    db.execute(text("SELECT length(:item)"), {"item": "x" * size})
+        assert counted(kit) == 0
+        with s.write("orders", core=True) as db:
+            with pytest.raises(sqlalchemy.exc.OperationalError, match="not sent"):
+                db.execute(INSERT, {"item": "x" * limit})
+            db.execute(INSERT, {"item": "tea"})
+    assert mariadb_rig.count() == 1
+
+
+def test_a_value_for_postgresql(postgresql_rig: Rig) -> None:
+    """The server answers, and stays."""
+    with RegionKit(postgresql_rig.topology(), local=HOME) as kit, kit.session() as s:
+        for _ in range(TIMES):
+            with pytest.raises(sqlalchemy.exc.OperationalError, match="too large"):
+                with s.read("orders", core=True, consistency=EVENTUAL) as db:
+                    db.execute(text("SELECT length(repeat('x', 2000000000))"))
+        assert counted(kit) == 0
+
+
+def test_a_value_for_redis(own_redis: Any) -> None:
+    """Above proto-max-bulk-len the server answers at its first bytes, and hangs up: that answer is told, and nothing was done."""
+    servers = own_redis(0, settings=["--proto-max-bulk-len", "1mb"])
+    store = RedisStore("orders", endpoints=[Endpoint(HOME, Role.PRIMARY, servers.primary.url)])
+    made = Topology(namespace=NAMESPACE, regions=[Region(HOME)], stores=[store])
+    with RegionKit(made, local=HOME) as kit, kit.session() as s:
+        kit.create_tables()
+        for size in (1 << 20, 3 << 20, 30 << 20):
+            value = b"x" * (size + 1)
+            with pytest.raises(redis.exceptions.ResponseError, match="invalid bulk length"):
+                with s.write("orders") as client:
+                    client.set("a", value)
+            with pytest.raises(redis.exceptions.ResponseError, match="invalid bulk length"):
+                with s.read("orders") as client:
+                    client.get(value)
+        assert counted(kit) == 0
+        with s.write("orders") as client:
+            assert client.get("a") is None
+
+
+def test_a_document_for_mongodb(mongo_store_rig: Any) -> None:
+    """PyMongo does not send it, or the server answers; a bulk of several messages is split."""
+    with RegionKit(mongo_store_rig.topology(), local=HOME) as kit, kit.session() as s:
+        kit.create_tables()
+        for size in (1 << 24, 20_000_000, 60_000_000):
+            with pytest.raises((DocumentTooLarge, WriteError)):
+                with s.write("orders") as db:
+                    db.things.insert_one({"_id": "a", "value": "x" * size})
+            with pytest.raises(DocumentTooLarge):
+                with s.read("orders", consistency=EVENTUAL) as db:
+                    db.things.find_one({"value": "x" * size})
+        assert counted(kit) == 0
+        with s.write("orders") as db:
+            assert db.things.find_one({"_id": "a"}) is None
