@@ -16,7 +16,6 @@ from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionKitError,
 from regionkit.facts.history import HistoryRow, adoption_id
 from regionkit.facts.observation import Observation
 from regionkit.facts.placement import Placement
-from regionkit.facts.position import as_position
 from regionkit.kit_stores import Stores
 from regionkit.routing.events import HistoryWritten
 from regionkit.routing.partitions import PartitionedStore, no_key, not_partitioned
@@ -115,7 +114,7 @@ class Operations:
             raise ConfigurationError(f"{region!r} has no history rows, and they could not be made.")
         parent, counts = lineage.current, observation.recorded and routed.state.snapshot.owner == index
         if not (counts and parent.history == lineage.adoption):
-            fork = None if observation.reached is None else as_position(observation.reached)
+            fork = routed.backend(index).survived(self._profile.write_deadline, parent, observation)
             history = adoption_id(uuid7().hex)
             row = HistoryRow(history, parent.history, fork, parent.epoch + 1, observation.origin)
             routed.backend(index).write_history(Deadline(self._clock, self._profile.write_deadline), row)

@@ -126,6 +126,17 @@ class AsyncEndpointBackend(Protocol):
         """Add a history row; False when its parent has a child already."""
         ...
 
+    async def mark(self, timeout: float, observation: Observation) -> None:
+        """Write into the data how far they have come, where nothing else would tell it after a restart; else nothing.
+
+        Called now and then, after an answer of the owner. A mark that cannot be written is none: nobody depends on it.
+        """
+        ...
+
+    async def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """Up to where the history of `parent` is in this server's data as far as is known; for the row of an adoption."""
+        ...
+
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it cannot prove it."""
         ...

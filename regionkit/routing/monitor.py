@@ -136,6 +136,8 @@ class _Watch:
             if claim is not None:
                 claim.release()
         self._record_promotion(observation)
+        if store.state.snapshot.owner == self._index:
+            self._backend.mark(store.profile.probe_timeout + store.round_trips(self._index, 1.0), observation)
         self._sweep(observation)
         store.keep_history()
 

@@ -135,6 +135,8 @@ class _Watch:
             if claim is not None:
                 claim.release()
         await self._record_promotion(observation)
+        if store.state.snapshot.owner == self._index:
+            await self._backend.mark(store.profile.probe_timeout + store.round_trips(self._index, 1.0), observation)
         await self._sweep(observation)
         store.keep_history()
 

@@ -29,7 +29,7 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import LevelsReached, Position
+from regionkit.facts.position import LevelsReached, Position, as_position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraStore, WritePartitioning
 
@@ -187,6 +187,13 @@ class CassandraEndpoint:
     def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Never: a cluster without a primary has one history."""
         return False
+
+    def mark(self, timeout: float, observation: Observation) -> None:
+        """Nothing: there are no positions."""
+
+    def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """What the server has."""
+        return None if observation.reached is None else as_position(observation.reached)
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """There are no promotions."""

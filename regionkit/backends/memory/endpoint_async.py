@@ -24,7 +24,7 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError, DeadlineExceeded, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position
+from regionkit.facts.position import Position, as_position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import Endpoint, MemoryStore, Role
 from regionkit.topology.server_urls import server_url
@@ -165,6 +165,13 @@ class AsyncMemoryEndpoint:
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""
         return await self.records.write_history(deadline, row)
+
+    async def mark(self, timeout: float, observation: Observation) -> None:
+        """Nothing: positions are kept with the data."""
+
+    async def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """What the server has."""
+        return None if observation.reached is None else as_position(observation.reached)
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """No promotion goes without its row: `MemoryRegions.promote` writes it."""

@@ -32,7 +32,7 @@ from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position
+from regionkit.facts.position import Position, as_position
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import MongoStore
 
@@ -198,6 +198,13 @@ class AsyncMongoEndpoint:
         except PyMongoError as error:
             self._parts().members.member.suspect |= classify(error) is Failure.ROLE
             raise translated(self._context, error) from error
+
+    async def mark(self, timeout: float, observation: Observation) -> None:
+        """Nothing: positions are the servers' own."""
+
+    async def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """What the server has."""
+        return None if observation.reached is None else as_position(observation.reached)
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """None: an election leaves no history."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from regionkit.backends.redis.classify import classify
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.handle import RedisHandle
 from regionkit.backends.redis.keyed import Keyed, find_marker, put_tombstone
-from regionkit.backends.redis.observation import fork_of, stored
+from regionkit.backends.redis.observation import NO_ID, fork_of, marked_in, position_in, stored
 from regionkit.backends.redis.pool import RedisPool
 from regionkit.backends.redis.records import RedisRecords
 from regionkit.backends.redis.script import Script
@@ -22,6 +23,7 @@ from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import TABLES, Table, check_versions
+from regionkit.errors import RegionKitError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -32,6 +34,9 @@ __all__ = ["RedisEndpoint"]
 
 WRITE_HISTORY = Script("write_history")
 MAKE_TABLES = Script("make_tables")
+MARK = Script("mark")
+MARK_EVERY = 900
+"""Milliseconds between two marks at least, whoever makes them: what the last second wrote is told as lost after a restart."""
 
 
 class RedisEndpoint(RedisPool):
@@ -44,6 +49,7 @@ class RedisEndpoint(RedisPool):
         self._client_settings = ClientSettings(repr(context.endpoint.id), self.settings.arguments)
         self.records = RedisRecords(self)
         self._demoted: set[str] = set()
+        self._marked: tuple[str, int] | None = None
 
     def handle(self, kind: Kind, source: TakeCheckout, mode: BlockMode, asked: Callable[[], Request]) -> RedisHandle:
         """What the user types with: a client of redis-py."""
@@ -124,6 +130,33 @@ class RedisEndpoint(RedisPool):
             return bool(WRITE_HISTORY.run(connection, [self.key("history")], words))
 
         return self.ask(Kind.WRITE, deadline, written)
+
+    def mark(self, timeout: float, observation: Observation) -> None:
+        """Write the offset into the data: they may come back from an append-only file, and the replication id does not."""
+        origin, at = observation.origin, observation.reached
+        if not isinstance(at, int) or not observation.recorded or self._marked == (origin, at):
+            return
+
+        def marked(connection: RedisConnection) -> int:
+            found: int = MARK.run(connection, [self.key("mark")], [origin, MARK_EVERY])
+            return found
+
+        with contextlib.suppress(RegionKitError):  # out of memory, no right, a replica by now
+            self.ask(Kind.WRITE, Deadline(self.clock, timeout), marked)
+        self._marked = (origin, at)
+
+    def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """Where the server proves it, or counts on from what its parent counted; after a restart, what its data say of it."""
+
+        def asked(connection: RedisConnection) -> int | None:
+            info, rows = connection.ask()
+            found = next((row for row in rows if row.history == parent.history), None)
+            fork = None if found is None else fork_of(info, connection.run, found)
+            if fork is not None or info.get("master_replid2", NO_ID) != NO_ID:
+                return position_in(info) if fork is None else fork
+            return marked_in(connection.ask_one("GET", self.key("mark")), parent.origin)
+
+        return self.ask(Kind.WRITE, Deadline(self.clock, timeout), asked)
 
     def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it cannot prove it."""

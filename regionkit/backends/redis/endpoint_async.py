@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from regionkit.backends.redis.classify import classify
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.handle_async import AsyncRedisHandle
 from regionkit.backends.redis.keyed_async import AsyncKeyed, find_marker, put_tombstone
-from regionkit.backends.redis.observation import fork_of, stored
+from regionkit.backends.redis.observation import NO_ID, fork_of, marked_in, position_in, stored
 from regionkit.backends.redis.pool_async import AsyncRedisPool
 from regionkit.backends.redis.records_async import AsyncRedisRecords
 from regionkit.backends.redis.script_async import AsyncScript
@@ -21,6 +22,7 @@ from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import TABLES, Table, check_versions
+from regionkit.errors import RegionKitError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -31,6 +33,9 @@ __all__ = ["AsyncRedisEndpoint"]
 
 WRITE_HISTORY = AsyncScript("write_history")
 MAKE_TABLES = AsyncScript("make_tables")
+MARK = AsyncScript("mark")
+MARK_EVERY = 900
+"""Milliseconds between two marks at least, whoever makes them: what the last second wrote is told as lost after a restart."""
 
 
 class AsyncRedisEndpoint(AsyncRedisPool):
@@ -43,6 +48,7 @@ class AsyncRedisEndpoint(AsyncRedisPool):
         self._client_settings = ClientSettings(repr(context.endpoint.id), self.settings.arguments)
         self.records = AsyncRedisRecords(self)
         self._demoted: set[str] = set()
+        self._marked: tuple[str, int] | None = None
 
     def handle(
         self, kind: Kind, source: AsyncTakeCheckout, mode: BlockMode, asked: Callable[[], Request]
@@ -125,6 +131,33 @@ class AsyncRedisEndpoint(AsyncRedisPool):
             return bool(await WRITE_HISTORY.run(connection, [self.key("history")], words))
 
         return await self.ask(Kind.WRITE, deadline, written)
+
+    async def mark(self, timeout: float, observation: Observation) -> None:
+        """Write the offset into the data: they may come back from an append-only file, and the replication id does not."""
+        origin, at = observation.origin, observation.reached
+        if not isinstance(at, int) or not observation.recorded or self._marked == (origin, at):
+            return
+
+        async def marked(connection: AsyncRedisConnection) -> int:
+            found: int = await MARK.run(connection, [self.key("mark")], [origin, MARK_EVERY])
+            return found
+
+        with contextlib.suppress(RegionKitError):  # out of memory, no right, a replica by now
+            await self.ask(Kind.WRITE, Deadline(self.clock, timeout), marked)
+        self._marked = (origin, at)
+
+    async def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """Where the server proves it, or counts on from what its parent counted; after a restart, what its data say of it."""
+
+        async def asked(connection: AsyncRedisConnection) -> int | None:
+            info, rows = await connection.ask()
+            found = next((row for row in rows if row.history == parent.history), None)
+            fork = None if found is None else fork_of(info, connection.run, found)
+            if fork is not None or info.get("master_replid2", NO_ID) != NO_ID:
+                return position_in(info) if fork is None else fork
+            return marked_in(await connection.ask_one("GET", self.key("mark")), parent.origin)
+
+        return await self.ask(Kind.WRITE, Deadline(self.clock, timeout), asked)
 
     async def prove_promotion(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
         """Where the server itself says that it left `parent`; None when it cannot prove it."""

@@ -8,6 +8,8 @@
    `second_repl_offset` is the first offset that is not shared, so the fork is one less.
 4. An id also changes without a promotion: when the first replica is attached, and when all were away for
    `repl-backlog-ttl`. Then there is no second id. The same run as that of the parent row lost nothing.
+5. After a restart from an append-only file there is no second id, another run, and offsets count from the beginning. Up to the
+   last mark in the data nothing is missing; of what came behind it nobody knows.
 """
 
 from __future__ import annotations
@@ -21,7 +23,18 @@ from regionkit.facts.history import HistoryRow, lineage_of
 from regionkit.facts.observation import Observation
 from regionkit.topology import Role
 
-__all__ = ["StoredRow", "fork_of", "info_of", "observation_of", "position_in", "row_of", "rows_of", "stored"]
+__all__ = [
+    "NO_ID",
+    "StoredRow",
+    "fork_of",
+    "info_of",
+    "marked_in",
+    "observation_of",
+    "position_in",
+    "row_of",
+    "rows_of",
+    "stored",
+]
 
 NO_ID = "0" * 40
 """What a server says for a second replication id that it does not have."""
@@ -95,3 +108,9 @@ def fork_of(info: dict[str, Any], run: str, parent: StoredRow) -> int | None:
     if second == NO_ID and run == parent.run:
         return position_in(info) or 0
     return None
+
+
+def marked_in(mark: bytes | None, origin: str) -> int:
+    """Up to which offset of a replication id the data are whole, by the mark in them; 0 where it says nothing of that id."""
+    words = (mark or b"").decode("ascii", "replace").split()
+    return int(words[1]) if len(words) == 4 and words[0] == origin and words[1].isdigit() else 0

@@ -31,7 +31,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table, table_name
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position
+from regionkit.facts.position import Position, as_position
 from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
@@ -153,6 +153,13 @@ class AsyncSqlRows(abc.ABC):
             return observation
         finally:
             await checkout.release()
+
+    async def mark(self, timeout: float, observation: Observation) -> None:  # noqa: B027
+        """Nothing: positions survive a restart with the data."""
+
+    async def survived(self, timeout: float, parent: HistoryRow, observation: Observation) -> Position | None:
+        """What the server has."""
+        return None if observation.reached is None else as_position(observation.reached)
 
     async def write_history(self, deadline: Deadline, row: HistoryRow) -> bool:
         """Add a history row; False when its parent has a child already."""

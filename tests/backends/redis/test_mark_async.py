@@ -1,0 +1,112 @@
+"""The mark in the data: what a Redis that comes back from its append-only file, under another replication id, surely has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from waiting_async import PATIENCE
+
+from regionkit import AsyncRegionKit, Endpoint, RedisStore, Region, RegionKitError, Role, StaleRead, Topology
+from regionkit.backends.redis.observation import marked_in
+from regionkit.core.concurrency_async import asleep
+
+pytestmark = pytest.mark.redis
+NAMESPACE = "marks"
+
+
+@pytest.fixture
+def lasting(own_redis: Callable[..., Any]) -> Any:
+    """A primary whose data come back, and a replica."""
+    return own_redis(1, settings=["--appendonly", "yes", "--appendfsync", "always"])
+
+
+def kit_of(found: Any) -> AsyncRegionKit:
+    """In the primary's region."""
+    near, far = found.nodes
+    endpoints = [Endpoint("us", Role.PRIMARY, near.url), Endpoint("kr", Role.REPLICA, far.url)]
+    store = RedisStore("carts", endpoints=endpoints, options={"decode_responses": True})
+    return AsyncRegionKit(
+        Topology(namespace=NAMESPACE, regions=[Region("us"), Region("kr")], stores=[store]), local="us"
+    )
+
+
+async def put(kit: AsyncRegionKit, value: str) -> str:
+    """Write; the bookmark."""
+    async with kit.session() as s:
+        async with s.write("carts") as r:
+            await r.set("k", value)
+        return await s.bookmark()
+
+
+async def mark(kit: AsyncRegionKit) -> None:
+    """As the monitor does after an answer of the owner."""
+    store = kit._store("carts").shards[0]
+    observation = await store.probe(0)
+    assert observation is not None
+    await store.backend(0).mark(5.0, observation)
+
+
+async def test_what_the_mark_covers_survived_and_what_came_behind_it_is_told_as_lost(lasting: Any) -> None:
+    """Though it is there, too: nothing proves it. Until an operator says which primary counts, nobody writes."""
+    async with kit_of(lasting) as kit:
+        await kit.create_tables()
+        await put(kit, "0")
+        await kit._monitor.stop()
+        first = await put(kit, "1")
+        await asleep(1.0)  # two marks of one moment are one
+        await mark(kit)
+        second = await put(kit, "2")
+        lasting.primary.kill()
+        lasting.primary.start()
+    async with kit_of(lasting) as kit:
+        with pytest.raises(RegionKitError):
+            await put(kit, "3")
+        await kit.adopt("carts", "us")
+        async with kit.session(bookmark=first) as s, s.read("carts") as r:
+            assert await r.get("k") == "2"
+        with pytest.raises(StaleRead) as caught:
+            async with kit.session(bookmark=second) as s, s.read("carts") as r:
+                await r.get("k")
+        assert caught.value.lost
+
+
+async def test_the_monitor_marks_what_was_written_and_rests_then(lasting: Any) -> None:
+    """A write is covered soon; where nothing is written nothing is marked."""
+    import redis
+
+    with redis.Redis.from_url(lasting.primary.url) as plain:
+        async with kit_of(lasting) as kit:
+            await kit.create_tables()
+            await put(kit, "1")
+            written = plain.info("replication")["master_repl_offset"]
+            origin = plain.info("replication")["master_replid"]
+            key = f"{NAMESPACE}:rk:mark"
+            end = time.monotonic() + PATIENCE
+            while marked_in(plain.get(key), origin) < written:
+                assert time.monotonic() < end, "what was written is not covered"
+                await asleep(0.05)
+            await kit._monitor.stop()
+            await asleep(1.0)  # two marks of one moment are one
+            before = plain.get(key)
+            await mark(kit)
+            await mark(kit)
+            moved = plain.info("replication")["master_repl_offset"]
+            if plain.get(key) != before:  # the primary's own PING to its replica came between
+                assert moved - written < 1000
+            await put(kit, "2")
+            await mark(kit)
+            after = plain.get(key)
+            assert after != before
+            await put(kit, "3")
+            await mark(kit)
+            assert plain.get(key) == after, "two marks in a moment"
+
+
+def test_a_mark_speaks_of_one_replication_id() -> None:
+    """Of another one, or where it is none, nothing is known."""
+    assert marked_in(b"abc 17 1700000000000 150", "abc") == 17
+    for mark in (None, b"", b"abc", b"abc x 1 150", b"\xff\xfe", b"def 17 1700000000000 150"):
+        assert marked_in(mark, "abc") == 0
