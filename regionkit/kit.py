@@ -95,6 +95,7 @@ class RegionKit:
         self._clock = clock
         self._hooks = EventHooks()
         self._owner: object = None
+        self._made_in = os.getpid()
         self._starting = threading.Lock()
         self._closed = False
         self._signer = Signer(topology.namespace, bookmark_keys)
@@ -197,6 +198,8 @@ class RegionKit:
                 return
             if self._owner is not None:
                 self._renew()
+            elif self._made_in != os.getpid():  # forked before its first use
+                self._all.renew()
             self._owner = here
             self._monitor.start()
 
@@ -306,7 +309,7 @@ class RegionKit:
         }
         states = [shard.state for shard in self._all.shards()]
         for state in states:
-            state.looks += 1  # who looks wants to see what is so now: at rest little is asked
+            state.touches += 1  # who looks wants to see what is so now: at rest little is asked
         return status_of(states, self._local, self._clock.monotonic(), hot)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:

@@ -155,7 +155,8 @@ class AsyncStores:
     def _asked(self, store: Store, shard: Shard, endpoint: Endpoint) -> str:
         """The name of the question that is put to an endpoint."""
         e = endpoint
-        who = (self._topology.namespace, store.name, shard.name, type(store).__name__, getattr(store, "options", ""))
+        told = [getattr(store, name, "") for name in ("options", "datacenters", "strategy")]
+        who = (self._topology.namespace, store.name, shard.name, type(store).__name__, *told)
         return HostAnswers.name((*who, e.id, e.region, e.role, e.url, e.read_url, e.tls))
 
 

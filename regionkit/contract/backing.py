@@ -63,8 +63,10 @@ class Backing(Protocol):
         """Records on the current owner (of the key's partition, where the store is partitioned)."""
         ...
 
-    def write(self, *, key: str | None = None, deadline: Deadline) -> AbstractAsyncContextManager[Unit]:
-        """A unit on the current owner (of the key's partition, where the store is partitioned)."""
+    def write(
+        self, *, key: str | None = None, deadline: Deadline, core: bool = False
+    ) -> AbstractAsyncContextManager[Unit]:
+        """A unit on the current owner (of the key's partition, where the store is partitioned). `core`: SQL, a Connection."""
         ...
 
     def read(
@@ -74,6 +76,7 @@ class Backing(Protocol):
         consistency: Consistency = SESSION,
         covers: Stamp | None = None,
         deadline: Deadline,
+        core: bool = False,
     ) -> AbstractAsyncContextManager[Unit]:
         """Reads at `consistency`. With `covers` only on a copy that is proved to have it; EVENTUAL is SESSION then.
 

@@ -62,8 +62,10 @@ class AsyncBacking(Protocol):
         """Records on the current owner (of the key's partition, where the store is partitioned)."""
         ...
 
-    def write(self, *, key: str | None = None, deadline: Deadline) -> AbstractAsyncContextManager[AsyncUnit]:
-        """A unit on the current owner (of the key's partition, where the store is partitioned)."""
+    def write(
+        self, *, key: str | None = None, deadline: Deadline, core: bool = False
+    ) -> AbstractAsyncContextManager[AsyncUnit]:
+        """A unit on the current owner (of the key's partition, where the store is partitioned). `core`: SQL, a Connection."""
         ...
 
     def read(
@@ -73,6 +75,7 @@ class AsyncBacking(Protocol):
         consistency: Consistency = SESSION,
         covers: Stamp | None = None,
         deadline: Deadline,
+        core: bool = False,
     ) -> AbstractAsyncContextManager[AsyncUnit]:
         """Reads at `consistency`. With `covers` only on a copy that is proved to have it; EVENTUAL is SESSION then.
 

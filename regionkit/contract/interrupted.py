@@ -1,4 +1,4 @@
-"""Whose an exception is that came up in the midst of a driver's wait, told by its traceback. Pure.
+"""Whose an exception is that came up in the midst of a driver's wait, told by its traceback. No I/O.
 
 A signal handler that raises (SIGALRM, a worker's time limit) raises inside of whatever runs: mostly a driver that waits for its
 server. Such an exception is the application's. Where it is an OSError, as TimeoutError is, drivers take it for their socket's.

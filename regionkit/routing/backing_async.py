@@ -292,6 +292,7 @@ class AsyncStoreBacking:
     async def owner_index(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
         """The endpoint that takes writes, once it has said where it stands."""
         deadline.require("asking for the owner", store=store.name)
+        store.state.touches += 1
         await store.meet(store.state.snapshot.owner, deadline.remaining())
         snapshot = store.state.snapshot
         if snapshot.owner < 0 or snapshot.endpoints[snapshot.owner].observation is None:

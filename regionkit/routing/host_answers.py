@@ -2,21 +2,26 @@
 
 1. A file for each endpoint, in a folder that belongs to this account alone; without such a folder everybody asks. The name is a
    digest of all that an answer depends on, the address and its account included: only processes that would ask the same share.
+   The host's boot and its network are part of it: another host, or another container, that sees the folder shares nothing.
 2. An answer is taken while it is younger than the interval in which the reader would ask. Its instants are of the host's one
-   monotonic clock; one of another boot, or of a clock that is apart, is not read.
+   monotonic clock; one of a clock that is apart is not read. What tells of another run than is known is each one's own to see.
 3. Who asks holds the file's lock, which ends with its process. Who finds it held looks again a little later, and after
    `TURNS` such looks asks itself: a process that hangs in its question delays nobody by more than one interval.
 4. Only answers are told. That a server gave none is each process's own experience, as are connections: each asks by itself
-   at first, in trouble, and once in `OWN_LOOK` rounds.
+   at first, in trouble, and every `OWN_LOOK` seconds.
 5. An answer that this process told is not read by it: its kits ask apart, as kits of different hosts would.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import itertools
 import logging
 import os
+import re
+import secrets
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,34 +38,65 @@ try:
 except ImportError:  # not on Windows: everybody asks there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["OWN_LOOK", "TURNS", "Claim", "EndpointAnswers", "HostAnswers", "host_answers", "own_folder"]
+__all__ = ["OWN_LOOK", "TURNS", "EndpointAnswers", "HostAnswers", "HostTurn", "host_answers", "own_folder"]
 
 LOG = logging.getLogger("regionkit.host")
 TURNS = 8
 """Looks at an answer that another process has asked for, within one interval."""
-OWN_LOOK = 120
-"""Rounds after which a process asks although others tell: its own way to the server, and its connection, stay known."""
+OWN_LOOK = 120.0
+"""Seconds after which a process asks although others tell: its own way to the server stays known, and its connection open."""
 LARGEST = 65_536
 """Bytes of an answer that is told; a history that fills more is each process's own to read."""
 CLOCKS_APART = 1.0
 """Seconds by which wall and monotonic clock may have moved against each other since an answer was told."""
-FORMAT = 1
-"""Of what is written; another one has other names."""
+FORMAT = "1"
+"""Of what is written, beside the shape of an answer; another one has other names."""
 KEPT = 86_400.0
 """Seconds after which a file that nobody writes is taken away."""
 
 
 class _Told(msgspec.Struct, array_like=True):
-    process: int
+    process: str
     offset: float
     observation: Observation
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Told)
+_OURS = re.compile(r"[0-9a-f]{32}(\.lock|\.[0-9a-f]{32}-\d+)?")
+"""Names of what is written here: nothing else is taken away."""
 
 
-class Claim:
+class _Process:
+    """A name of this process that no other one has, in no container: a number is used again. A fork has another one."""
+
+    def __init__(self) -> None:
+        self._of, self._name = 0, ""
+        self._numbers = itertools.count()
+
+    def name(self) -> str:
+        if self._of != os.getpid():
+            self._of, self._name = os.getpid(), secrets.token_hex(16)
+        return self._name
+
+    def file(self) -> str:
+        return f"{self.name()}-{next(self._numbers)}"
+
+
+PROCESS = _Process()
+
+
+@functools.cache
+def _host() -> str:
+    """This boot of this host, and its network as this process sees it; "" where the system does not tell."""
+    words = []
+    with contextlib.suppress(OSError):
+        words.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        words.append(str(Path("/proc/self/ns/net").stat().st_ino))
+    return " ".join(words)
+
+
+class HostTurn:
     """Who holds it asks for all. `release` may be called twice."""
 
     __slots__ = ("_file",)
@@ -87,36 +123,43 @@ class HostAnswers:
     @staticmethod
     def name(parts: Sequence[object]) -> str:
         """The name of what is asked: of all that its answer depends on."""
-        return hashlib.sha256("\0".join(map(str, (FORMAT, *parts))).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            "\0".join(map(str, (FORMAT, Observation.__struct_fields__, _host(), *parts))).encode()
+        ).hexdigest()[:32]
 
     def told(self, name: str, since: float) -> Observation | None:
         """What another process was answered to a question that left after the instant `since`; None."""
+        if _trouble(self._folder):
+            return None
         try:
-            said = (self._folder / name).read_bytes()
-            told = _DECODER.decode(said)
+            told = _DECODER.decode((self._folder / name).read_bytes())
         except (OSError, msgspec.MsgspecError):
             return None
         sent_at = told.observation.sent_at
-        if told.process == os.getpid() or abs(told.offset - self._offset()) > CLOCKS_APART:
+        if told.process == PROCESS.name() or abs(told.offset - self._offset()) > CLOCKS_APART:
             return None
         return told.observation if since < sent_at <= self._clock.monotonic() else None
 
     def tell(self, name: str, observation: Observation) -> None:
         """Let others read an answer."""
-        said = _ENCODER.encode(_Told(os.getpid(), self._offset(), observation))
-        if len(said) > LARGEST:
+        said = _ENCODER.encode(_Told(PROCESS.name(), self._offset(), observation))
+        if len(said) > LARGEST or _made_own(self._folder):
             return
-        made = self._folder / f"{name}.{os.getpid()}"
-        with contextlib.suppress(OSError):  # a full disk, a folder taken away: then everybody asks
-            made.write_bytes(said)
-            made.replace(self._folder / name)
+        made = self._folder / f"{name}.{PROCESS.file()}"
+        with contextlib.suppress(OSError):  # a full disk: then everybody asks
+            try:
+                with made.open("xb") as file:
+                    file.write(said)
+                made.replace(self._folder / name)
+            finally:
+                made.unlink(missing_ok=True)
 
-    def claim(self, name: str) -> Claim | None:
+    def claim(self, name: str) -> HostTurn | None:
         """The right to ask for all; None while another process has it. Where there are no locks everybody has it."""
         try:
-            file = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
-            return Claim(-1)
+            return HostTurn(-1)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,15 +167,15 @@ class HostAnswers:
             return None
         except OSError:
             os.close(file)
-            return Claim(-1)
-        return Claim(file)
+            return HostTurn(-1)
+        return HostTurn(file)
 
     def sweep(self) -> None:
         """Take away what nobody has written for a day."""
         before = self._clock.wall() - KEPT
         with contextlib.suppress(OSError):
             for path in self._folder.iterdir():
-                if path.stat().st_mtime < before:
+                if _OURS.fullmatch(path.name) and path.stat().st_mtime < before:
                     path.unlink()
 
     def _offset(self) -> float:
@@ -161,14 +204,15 @@ class EndpointAnswers:
         """Take away what nobody has written for a day."""
         self._answers.sweep()
 
-    def claim(self, index: int) -> Claim | None:
+    def claim(self, index: int) -> HostTurn | None:
         """The right to ask for all; None while another process has it."""
         name = self._names[index]
-        return Claim(-1) if name is None else self._answers.claim(name)
+        return HostTurn(-1) if name is None else self._answers.claim(name)
 
 
 def host_answers(folder: Path | None, clock: Clock) -> HostAnswers | None:
-    """Those of a folder, by default one of the account's own under the system's temporary folder; None where none can be had.
+    """Those of a kit's folder, by default of one of the account's own under the system's temporary folder; None where none can
+    be had.
 
     A clock of the application's is not the host's: what it says means nothing to others.
     """
@@ -177,10 +221,15 @@ def host_answers(folder: Path | None, clock: Clock) -> HostAnswers | None:
     if folder is None:
         import tempfile  # it is slow to load, and not every kit has something to share
 
-        folder = Path(tempfile.gettempdir()) / f"regionkit-{os.getuid()}"
-        if trouble := _made_own(folder):
-            LOG.info("answers of servers are not shared with other processes: %s", trouble)
+        try:
+            folder = Path(tempfile.gettempdir()) / f"regionkit-{os.geteuid()}"
+        except OSError as error:
+            LOG.info("answers of servers are not shared with other processes: %s", error)
             return None
+    folder = folder / "answers"
+    if trouble := _made_own(folder):
+        LOG.info("answers of servers are not shared with other processes: %s", trouble)
+        return None
     return HostAnswers(folder, clock)
 
 
@@ -207,14 +256,25 @@ def own_folder(given: object) -> Path | None:
 
 
 def _made_own(folder: Path) -> str:
-    """Make it; why it cannot serve, "" where it can."""
+    """Make it, and what it stands in; why it cannot serve, "" where it can."""
+    if not _trouble(folder):
+        return ""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (folder.parent, folder):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return str(error)
+    return _trouble(folder)
+
+
+def _trouble(folder: Path) -> str:
+    """Why a folder is not this account's alone; "" where it is. Looked at each time: a cleaner may have taken it away."""
+    try:
         found = folder.lstat()
     except OSError as error:
         return str(error)
     if not stat.S_ISDIR(found.st_mode):
         return f"{folder} is no folder"
-    if fcntl is not None and (found.st_uid != os.getuid() or found.st_mode & 0o022):
+    if fcntl is not None and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
         return f"{folder} can be written by other accounts"
     return ""

@@ -1,6 +1,7 @@
 """The newest history of a store that this host has seen, on disk: a process that starts bars an older one from its first instant.
 
-1. A file for each part of each store, replaced whole. Several processes may keep it; none replaces a newer history by an older.
+1. A file for each part of each store, replaced whole. Several processes may keep it, one after the other; none replaces a history
+   by one that does not descend from it.
 2. A file that cannot be read is as none, and one that cannot be written is told once: the kit knows what it sees itself.
 3. Data that were made anew, under a history that descends from nothing known, are barred as in a running process: an operator
    says `kit.adopt`.
@@ -8,13 +9,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from regionkit.facts.history import Descent, Lineage
+
+try:
+    import fcntl
+except ImportError:  # on Windows the last one to keep it wins
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["KeptHistory"]
 
@@ -42,24 +50,49 @@ class KeptHistory:
         return self._last if self._last.rows else None
 
     def keep(self, lineage: Lineage) -> None:
-        """Keep it, unless it is kept or a newer one is. It is on the disk when this returns, where that can be had."""
+        """Keep it where it descends from what is kept. It is on the disk when this returns, where that can be had."""
         if lineage == self._last:
             return
-        kept = self.load()
-        if kept is not None and kept.descent(lineage) is Descent.NEWER:
-            return
-        made = self._path.with_suffix(f".{os.getpid()}")
         try:
-            with made.open("wb") as file:
-                file.write(msgspec.json.encode(lineage))
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(self._path)
+            with self._alone():
+                kept = self.load()
+                descent = Descent.NEWER if kept is None else lineage.descent(kept)
+                if descent is Descent.NEWER:
+                    self._write(lineage)
         except OSError as error:
-            if not self._told:
-                LOG.warning(
-                    "%s cannot be written; a process that starts knows nothing of this history: %s", made, error
-                )
-            self._told = True
+            self._warn("%s cannot be written; a process that starts knows nothing of this history: %s", error)
             return
         self._last = lineage
+        if descent is Descent.APART:
+            self._warn(
+                "%s holds a history that is apart from this one, and is left as it is: %s", lineage.current.history
+            )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process keeps one meanwhile; it takes the time of a small write."""
+        file = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def _write(self, lineage: Lineage) -> None:
+        made = self._path.with_suffix(".new")
+        with made.open("wb") as file:
+            file.write(msgspec.json.encode(lineage))
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _warn(self, text: str, why: object) -> None:
+        if not self._told:
+            LOG.warning(text, self._path, why)
+        self._told = True

@@ -2,7 +2,7 @@
 
 1. Endpoints are asked apart, so that a frozen one delays no other. One that residency refuses is never connected to.
 2. A good answer is a position sample. How often it is asked for says `pace`; what a block, a wait or another process of this
-   host was answered since the last round is not asked for again. Only failures of these rounds count towards the breaker.
+   host was answered since the last round is not asked for again.
 3. A primary that no history row tells of gets its row where the server proves the promotion (PostgreSQL's timeline
    history); the unique parent makes one of several observers the writer. Elsewhere an operator says `kit.adopt`.
 4. Each endpoint that is well has one connection ready for a read, unless the process rests.
@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 
 from regionkit.contract.endpoint_async import AsyncEndpointBackend
@@ -23,7 +22,7 @@ from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
-from regionkit.routing.host_answers import OWN_LOOK, TURNS, Claim
+from regionkit.routing.host_answers import OWN_LOOK, TURNS
 from regionkit.routing.pace import Pace, answered, paced
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Role
@@ -34,6 +33,8 @@ SWEEP_EVERY = 600.0
 """Seconds between two sweeps of old markers by one process: a day's markers are many sweeps long."""
 SWEEP_MOST = 1000
 """Markers deleted in one transaction: short enough to disturb nobody."""
+LONGEST_COLD = 60.0
+"""Seconds after which a connection that could not be kept ready is tried again, at most."""
 MARKERS_KEPT = 86_400.0
 """Seconds that an idempotency marker is kept; a key used again later is not covered."""
 
@@ -72,8 +73,9 @@ class _Watch:
         self._pace = Pace()
         self._uses, self._needs = store.state.uses, store.state.needs
         self._last_sent = float("inf")
-        self._looks = 0
-        self._told = OWN_LOOK
+        self._waited = 0
+        self._asks_itself_at = float("-inf")
+        self._warm_at, self._cold_for = float("-inf"), 0.0
 
     async def round(self) -> float | None:
         """Ask once, unless that is known or nobody needs it; seconds until the next round."""
@@ -83,57 +85,68 @@ class _Watch:
             return None
         uses, needs = state.uses, state.needs
         peace = state.at_peace(self._index)
-        if self._looks == 0:
+        if self._waited == 0:
             used, needed = uses > self._uses, needs > self._needs
             self._pace = paced(self._pace, store.profile, used=used, needed=needed, troubled=not peace)
             self._uses, self._needs = uses, needs
         pause = self._pace.pause
-        if self._pace.asks and not (peace and self._is_known()):
-            claim = None
-            if store.answers is not None and peace:
-                claim = store.answers.claim(self._index)
-                if claim is None and self._looks < TURNS and self._told < OWN_LOOK:
-                    self._looks += 1
-                    return min(pause, self._pace.interval / TURNS)
-            await self._ask(claim)
+        if not self._pace.asks:
+            return pause
+        if not (peace and self._is_known()):
+            turn = store.answers.claim(self._index) if store.answers is not None and peace else None
+            if (
+                turn is None
+                and store.answers is not None
+                and peace
+                and self._waited < TURNS
+                and not self._asks_itself()
+            ):
+                self._waited += 1
+                return min(pause, self._pace.interval / TURNS)
+            try:
+                if turn is None or not self._is_known():  # told while the turn was taken
+                    await self._ask()
+            finally:
+                if turn is not None:
+                    turn.release()
         await self._keep_warm()
         return pause
+
+    def _asks_itself(self) -> bool:
+        """Whether it is time to go one's own way to the server."""
+        return self._store.clock.monotonic() >= self._asks_itself_at
 
     def _is_known(self) -> bool:
         """Whether an answer came by itself: to a block, to one who waited, or to another process of this host."""
         store = self._store
         now, known = store.clock.monotonic(), store.state.snapshot.endpoints[self._index].observation
-        assert known is not None
         since = now - self._pace.interval
-        if known.sent_at <= max(self._last_sent, since) or not known.incarnation:
+        if known is None or not known.incarnation:
+            return False
+        if known.sent_at <= max(self._last_sent, since):
             answers = store.answers
-            told = None if answers is None or self._told >= OWN_LOOK else answers.told(self._index, since)
-            if told is None:
+            told = None if answers is None or self._asks_itself() else answers.told(self._index, since)
+            if told is None or told.incarnation != known.incarnation or told.role is not known.role:
                 return False
             if told.sent_at > known.sent_at:
                 store.take_in(self._index, told)
                 known = told
-                self._told += 1
         store.state.asking(self._index)
-        self._last_sent, self._looks = known.sent_at, 0
+        self._last_sent, self._waited = known.sent_at, 0
         self._pace = answered(self._pace, now - known.sent_at)
         return True
 
-    async def _ask(self, claim: Claim | None) -> None:
+    async def _ask(self) -> None:
         """Ask, for all processes of this host."""
         store = self._store
-        self._looks = self._told = 0
-        try:
-            observation = await store.probe(self._index)
-            self._pace = answered(self._pace, 0.0)
-            if observation is None:
-                return
-            self._last_sent = observation.sent_at
-            if store.answers is not None:
-                store.answers.tell(self._index, observation)
-        finally:
-            if claim is not None:
-                claim.release()
+        self._waited, self._asks_itself_at = 0, store.clock.monotonic() + OWN_LOOK
+        observation = await store.probe(self._index)
+        self._pace = answered(self._pace, 0.0)
+        if observation is None:
+            return
+        self._last_sent = observation.sent_at
+        if store.answers is not None:
+            store.answers.tell(self._index, observation)
         await self._record_promotion(observation)
         if store.state.snapshot.owner == self._index:
             await self._backend.mark(store.profile.probe_timeout + store.round_trips(self._index, 1.0), observation)
@@ -142,9 +155,15 @@ class _Watch:
 
     async def _keep_warm(self) -> None:
         """A far connection takes many round trips: the first read that comes here, as another copy died, does not wait for it."""
-        if not self._pace.rests and self._store.state.at_peace(self._index):
-            with contextlib.suppress(RegionKitError):  # the next probe says what is wrong
-                await self._backend.keep_warm(self._store.connecting(self._index))
+        now = self._store.clock.monotonic()
+        if self._pace.rests or now < self._warm_at or not self._store.state.at_peace(self._index):
+            return
+        try:
+            await self._backend.keep_warm(self._store.connecting(self._index))
+            self._cold_for = 0.0
+        except RegionKitError:  # the next probe says what is wrong; a server with too many connections is not pressed
+            self._cold_for = min(max(2.0 * self._cold_for, self._store.profile.probe_every), LONGEST_COLD)
+            self._warm_at = now + self._cold_for
 
     def failed(self, error: BaseException) -> None:
         """A round raised something unexpected."""

@@ -177,7 +177,7 @@ class AsyncRoutedStore:
 
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
-        self._state.refreshing = AsyncSlots(1)
+        self._state.refreshing, self._state.refreshed_at = AsyncSlots(1), float("-inf")
         self._state.turns = [AsyncSlots(1) for _ in self.backends]
         self.state.renew()
         for backend in self.backends:
@@ -202,7 +202,8 @@ class AsyncRoutedStore:
     async def refresh(self, within: float = FOREVER) -> bool:
         """Ask every allowed endpoint, or join the call that is doing so; False when that was done a moment ago, or in vain.
 
-        Answers that are all in count for `sample_every`. A call that ran out of its own time counts for nobody else.
+        Answers that are all in count for `sample_every`, unless the owner was away since. A call that ran
+        out of its own time counts for nobody else.
         """
         began = self.clock.monotonic()
         state, refreshing = self._state, self._state.refreshing
@@ -210,7 +211,7 @@ class AsyncRoutedStore:
             return False
         try:
             now = self.clock.monotonic()
-            if now - state.refreshed_at < self.profile.sample_every:
+            if now - state.refreshed_at < self.profile.sample_every and self.state.met(self.state.snapshot.owner):
                 return False
             left = within - (now - began)
             indexes = [i for i, backend in enumerate(self.backends) if backend is not None]

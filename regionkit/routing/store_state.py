@@ -62,7 +62,7 @@ class StoreState:
 
     Attributes:
         needs: how often positions were needed: by a bounded read, or by one that waits for a copy. An unlocked count, as is
-        looks: how often somebody looked at the status.
+        touches: how often the store was used past a block: for records, for homes, or to look at the status.
     """
 
     def __init__(
@@ -84,17 +84,14 @@ class StoreState:
         self._breaks = breaks
         self._clock = clock
         self._hooks = hooks
-        self._random = random.Random()
         self._ring = Ring()
-        self._owner_run, self._doubted_at = "", NEVER
-        self.renew()
         count = len(shard.endpoints)
-        self.loads = [0] * count
-        self.needs = self.looks = 0
+        self._runs, self._began_at = [""] * count, [NEVER] * count
+        self.renew()
+        self.needs = self.touches = 0
         self._calls = [0] * count
         self._uncalled: list[float] = [0.0] * count
         self._shares: dict[tuple[tuple[str, float], ...], list[float]] = {}
-        self._starts = [1.0 - self._random.random() for _ in range(count)]
         self._calls_before = {
             (i, use): 0 for i in range(count) for use in Kind
         }  # calls when the window of a breaker began
@@ -121,8 +118,13 @@ class StoreState:
         )
 
     def renew(self) -> None:
-        """A new lock: after a fork another thread of the parent may have held the old one. Nobody was asked by this process."""
+        """After a fork: another thread of the parent may have held the lock; nobody was asked by this process, which holds no
+        block of the parent's and draws chances of its own.
+        """
         self._lock = threading.Lock()
+        self._random = random.Random()
+        self.loads = [0] * len(self.shard.endpoints)
+        self._starts = [1.0 - self._random.random() for _ in self.shard.endpoints]
         self._asked_at = [NEVER] * len(self.shard.endpoints)
         self._left_at = [NEVER] * len(self.shard.endpoints)
 
@@ -154,12 +156,10 @@ class StoreState:
             if fits and observation.reached is not None:
                 self._ring.add(e.id, history, Sample(observation.sent_at, as_position(observation.reached)))
             self.snapshot = after
-            if index == before.owner and observation.incarnation and after is not before:
-                if self._owner_run not in ("", observation.incarnation):
-                    self._doubted_at = observation.sent_at
-                self._owner_run = observation.incarnation
-            elif after.owner != before.owner:
-                self._owner_run = ""
+            if observation.incarnation and after is not before:
+                if self._runs[index] not in ("", observation.incarnation) or before.endpoints[index].trouble:
+                    self._began_at[index] = observation.sent_at  # it was away
+                self._runs[index] = observation.incarnation
         self._tell_changes(index, before.endpoints[index], after.endpoints[index])
 
     def adopt(self, lineage: Lineage | None) -> None:
@@ -195,8 +195,8 @@ class StoreState:
 
     @property
     def uses(self) -> int:
-        """Blocks that began so far, and looks at the status."""
-        return sum(self._calls) + self.looks
+        """Blocks that began so far, and other uses."""
+        return sum(self._calls) + self.touches
 
     def at_peace(self, index: int) -> bool:
         """Whether nothing has to be found out of an endpoint in a hurry: it is well, and it is known who owns the store."""
@@ -204,8 +204,9 @@ class StoreState:
         e = snapshot.endpoints[index]
         owned = snapshot.leaderless or snapshot.owner >= 0
         well = e.observation is not None and not (e.trouble or e.barred or snapshot.unrecorded)
+        lately = self._clock.monotonic() - self.profile.trip_window
         breakers = (self._breakers[index, use] for use in Kind)
-        return owned and well and all(breaker.admits and not breaker.errors for breaker in breakers)
+        return owned and well and all(b.admits and (not b.errors or b.window_start < lately) for b in breakers)
 
     def began(self, index: int, decision: Decision | None = None) -> None:
         """A block began on an endpoint, as `decision` says. Unlocked counts: they choose among equals and weigh failures, no
@@ -221,8 +222,8 @@ class StoreState:
             self._shares[weights] = counted(known, decision.snapshot, decision.request, decision.verdicts, index, now)
 
     def ended(self, index: int) -> None:
-        """A block on an endpoint ended."""
-        self.loads[index] -= 1
+        """A block on an endpoint ended; one of the parent's does not count in its child."""
+        self.loads[index] = max(0, self.loads[index] - 1)
 
     def succeeded(self, index: int, use: Kind) -> None:
         """A block went well."""
@@ -264,23 +265,27 @@ class StoreState:
     def met(self, but: int) -> bool:
         """Whether every endpoint that may be asked, but one, has answered this process or failed, and is asked still.
 
-        A process that slept, or whose monitor could not run, has met nobody since. Nor has one whose owner is another run of its
-        server: while it was away, another one may have been made primary.
+        A process that slept, or whose monitor could not run, has met nobody since. Nor has one whose owner (`but`) was
+        away, or is another run of its server: meanwhile another one may have been made primary.
         """
         if not self._breaks or self.store.leaderless:
             return True
-        since = self._clock.monotonic() - MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout)
-        endpoints, doubted_at = self.snapshot.endpoints, self._doubted_at
+        since = self._clock.monotonic() - self._missed()
+        endpoints, began_at = self.snapshot.endpoints, NEVER if but < 0 else self._began_at[but]
         return all(
-            (at >= since and left_at >= doubted_at) or i == but or not endpoints[i].allowed
+            (at >= since and left_at >= began_at) or i == but or not endpoints[i].allowed
             for i, (at, left_at) in enumerate(zip(self._asked_at, self._left_at, strict=True))
         )
 
     def asking(self, index: int) -> None:
         """A probe leaves: the monitor runs. It says nothing of an endpoint that was not asked for long."""
         now = self._clock.monotonic()
-        if now - self._asked_at[index] <= MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout):
+        if now - self._asked_at[index] <= self._missed():
             self._asked_at[index] = now
+
+    def _missed(self) -> float:
+        """Seconds after which a process that heard nothing counts as one that did not run."""
+        return MISSED_ROUNDS * (self.profile.probe_every + self.profile.probe_timeout)
 
     def probed(self, index: int, ok: bool, reason: str = "", advice: str = "", *, left_at: float) -> None:
         """A probe that left at the instant `left_at` came back, or did not. It speaks for both uses. `advice`: what to do about

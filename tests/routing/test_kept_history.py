@@ -9,7 +9,7 @@ import pytest
 
 from regionkit import RegionKit, RegionKitError
 from regionkit.embedded import MemoryRegions
-from regionkit.facts.history import HistoryRow, Lineage
+from regionkit.facts.history import HistoryRow, Lineage, adoption_id
 from regionkit.routing.kept_history import KeptHistory
 from regionkit.testing import VirtualClock
 
@@ -31,7 +31,23 @@ def test_the_newest_is_kept(tmp_path: Path) -> None:
     one.keep(OLD)
     kept(tmp_path).keep(OLD)
     assert kept(tmp_path).load() == NEW
-    assert [path.name for path in tmp_path.iterdir()] == ["shop-orders~kr.history"]
+    assert {path.name for path in tmp_path.iterdir()} == {"shop-orders~kr.history", "shop-orders~kr.lock"}
+
+
+def test_a_history_apart_is_not_put_in_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another deployment with the same names shares the folder by mistake: the first one stays safe."""
+    kept(tmp_path).keep(NEW)
+    other = Lineage((HistoryRow("x1", None, None, 1, "staging"),))
+    kept(tmp_path).keep(other)
+    assert kept(tmp_path).load() == NEW and "left as it is" in caplog.text
+
+
+def test_an_adopted_history_takes_its_place(tmp_path: Path) -> None:
+    """An operator's word outranks descent."""
+    kept(tmp_path).keep(NEW)
+    made = Lineage((HistoryRow("x1", None, None, 1, "us"), HistoryRow(adoption_id("9"), "x1", 5, 2, "us")))
+    kept(tmp_path).keep(made)
+    assert kept(tmp_path).load() == made
 
 
 def test_what_cannot_be_read_is_written_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from regionkit import BOUNDED, RegionKit, RegionUnavailable, Residency, Role, Topology
 from regionkit.core.events import Event
+from regionkit.routing import host_answers
 from regionkit.routing.events import MonitorFailed
 from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
 from regionkit.routing.monitor import MARKERS_KEPT, SWEEP_EVERY, Monitor, _Watch
@@ -107,7 +108,7 @@ def test_what_a_call_was_answered_is_not_asked_for_again(monkeypatch: pytest.Mon
 def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What another one was told counts; who finds it asking looks again soon, and asks in the end whatever happens."""
     with Near() as near:
-        index, names = near.index(NEAR), ["a", "b", "c"]
+        index, names = near.index(NEAR), ["a" * 32, "b" * 32, "c" * 32]
         shared = HostAnswers(tmp_path, near.clock)
         near.store.answers = EndpointAnswers(shared, names)
         asked, job = questions(near, monkeypatch), watch(near, NEAR)
@@ -115,7 +116,7 @@ def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatch, tmp
         assert asked == [index]  # at first each asks itself
         said = near.store.backend(index).probe(1.0, 1.0)
         with monkeypatch.context() as patched:
-            patched.setattr("os.getpid", lambda: -1)
+            patched.setattr(host_answers, "PROCESS", host_answers._Process())
             shared.tell(names[index], said)
         seconds_of(job, near, 1.0)
         assert asked == [index] and near.store.state.snapshot.endpoints[index].observation == said
@@ -131,7 +132,7 @@ def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatch, tmp
 def test_in_trouble_each_process_asks_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """That another process reaches a server says nothing of this one's way there."""
     with Near() as near:
-        index, names = near.index(NEAR), ["a", "b", "c"]
+        index, names = near.index(NEAR), ["a" * 32, "b" * 32, "c" * 32]
         shared = HostAnswers(tmp_path, near.clock)
         near.store.answers = EndpointAnswers(shared, names)
         job = watch(near, NEAR)
@@ -140,7 +141,7 @@ def test_in_trouble_each_process_asks_itself(monkeypatch: pytest.MonkeyPatch, tm
         seconds_of(job, near, 1.0)
         asked = questions(near, monkeypatch)
         with monkeypatch.context() as patched:
-            patched.setattr("os.getpid", lambda: -1)
+            patched.setattr(host_answers, "PROCESS", host_answers._Process())
             shared.tell(names[index], replace(said, sent_at=near.clock.monotonic()))
         job.round()
         assert asked == [index] and near.store.state.snapshot.endpoints[index].trouble

@@ -284,8 +284,8 @@ def test_breakers_follow_probes_and_open_endpoints_are_not_used() -> None:
     assert store.route(shared).index == 1
 
 
-def test_another_run_of_the_owner_means_that_nobody_was_met_since() -> None:
-    """While it was away another one may have been made primary: each has to answer a question that left since then."""
+def away(how: str) -> None:
+    """The owner comes back in another way: as another run, or as the same after a question in vain."""
     store, clock = ready()
     store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic()))
     for i in (1, 2):
@@ -297,8 +297,10 @@ def test_another_run_of_the_owner_means_that_nobody_was_met_since() -> None:
     assert store.met(0)
     clock.advance(0.1)
     before = clock.monotonic()
+    if how == "silence":
+        store.probed(0, False, "silent", left_at=before)
     clock.advance(0.1)
-    store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic(), run="run 2"))
+    store.observe(0, told(PRIMARY, H1, 50, at=clock.monotonic(), run="run 2" if how == "restart" else "run 1"))
     assert not store.met(0)
     store.asking(1)
     store.probed(1, True, left_at=before)  # an answer to an older question
@@ -306,6 +308,49 @@ def test_another_run_of_the_owner_means_that_nobody_was_met_since() -> None:
     assert not store.met(0)
     store.probed(1, True, left_at=clock.monotonic())
     assert store.met(0)
+
+
+@pytest.mark.parametrize("how", ["restart", "silence"])
+def test_an_owner_that_was_away_means_that_nobody_was_met_since(how: str) -> None:
+    """Meanwhile another one may have been made primary: each has to answer a question that left since then."""
+    away(how)
+
+
+def test_a_new_owner_that_restarts_was_away_too() -> None:
+    """Whoever told first that it is the owner."""
+    store, clock = ready()
+    store.observe(1, told(PRIMARY, H12, 150, at=clock.monotonic(), run="run 1"))
+    store.observe(0, told(REPLICA, H12, 150, at=clock.monotonic(), run="run 9"))
+    assert store.snapshot.owner == 1
+    for i in (0, 2):
+        store.probed(i, True, left_at=clock.monotonic())
+    assert store.met(1)
+    clock.advance(0.1)
+    store.observe(1, told(PRIMARY, H12, 150, at=clock.monotonic(), run="run 2"))
+    assert not store.met(1)
+
+
+def test_a_failure_long_ago_disturbs_no_peace() -> None:
+    """An endpoint that nobody reads has no success to wipe it out."""
+    store, clock = ready()
+    for i in range(3):
+        store.observe(i, told(PRIMARY if i == 0 else REPLICA, H1, 50, at=clock.monotonic()))
+    assert store.at_peace(1)
+    store.failed(1, Kind.READ, "x", since=LATER, silent=False)
+    assert not store.at_peace(1)
+    clock.advance(store.profile.trip_window + 1.0)
+    assert store.at_peace(1)
+
+
+def test_a_child_of_a_fork_draws_its_own_chances_and_holds_no_block() -> None:
+    """Else all children would begin with the same of equal copies."""
+    store, _ = ready()
+    store.began(1)
+    before = list(store._starts)
+    store.renew()
+    assert store._starts != before and store.loads == [0, 0, 0]
+    store.ended(1)  # the parent's block, closed in the child
+    assert store.loads == [0, 0, 0]
 
 
 def test_events_come_outside_of_the_lock() -> None:

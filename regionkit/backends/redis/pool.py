@@ -74,6 +74,11 @@ class RedisPool:
                 f"all {self._size} connections are in use.",
                 "raise options.pool_size, or hold blocks shorter.",
             )
+        return self._with_permit(kind, deadline, timeout)
+
+    def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> RedisCheckout:
+        """The same with a permit in hand, which is given back where it comes to nothing."""
+        slots = self.slots
         try:
             connection = self._idle_one()
             if connection is None:
@@ -88,11 +93,9 @@ class RedisPool:
         idle = self._idle[-1:]
         if self._closed or (idle and idle[0].generation == self._generation and idle[0].silent()):
             return
-        if not self.slots.try_acquire():
-            return
-        self.slots.release()
-        checkout = self.check_out(Kind.READ, Deadline(self.clock, timeout), timeout)
-        checkout.release()
+        if self.slots.try_acquire():
+            checkout = self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
+            checkout.release()
 
     def _idle_one(self) -> RedisConnection | None:
         """The connection used last that is still good; others are closed."""

@@ -73,6 +73,11 @@ class AsyncRedisPool:
                 f"all {self._size} connections are in use.",
                 "raise options.pool_size, or hold blocks shorter.",
             )
+        return await self._with_permit(kind, deadline, timeout)
+
+    async def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncRedisCheckout:
+        """The same with a permit in hand, which is given back where it comes to nothing."""
+        slots = self.slots
         try:
             connection = self._idle_one()
             if connection is None:
@@ -87,11 +92,9 @@ class AsyncRedisPool:
         idle = self._idle[-1:]
         if self._closed or (idle and idle[0].generation == self._generation and idle[0].silent()):
             return
-        if not self.slots.try_acquire():
-            return
-        self.slots.release()
-        checkout = await self.check_out(Kind.READ, Deadline(self.clock, timeout), timeout)
-        await checkout.release()
+        if self.slots.try_acquire():
+            checkout = await self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
+            await checkout.release()
 
     def _idle_one(self) -> AsyncRedisConnection | None:
         """The connection used last that is still good; others are closed."""

@@ -81,6 +81,11 @@ class SqlPool:
         if not slots.try_acquire() and not slots.acquire(timeout):
             fix = "raise options.pool_size, or hold blocks shorter."
             raise in_use(self._context, f"all {self._size} connections are in use.", fix)
+        return self._with_permit(kind, deadline, timeout)
+
+    def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlCheckout:
+        """The same with a permit in hand, which is given back where it comes to nothing."""
+        slots = self.slots[kind]
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
@@ -108,13 +113,12 @@ class SqlPool:
 
     def keep_warm(self, timeout: float) -> None:
         """Have one idle connection for reads; where all permits are out there are enough."""
-        if self._url.server == "sqlite" or self.closed or (self.kept and self._is_good(self.kept[-1].connection)):
+        kept = self.kept[-1:]
+        if self._url.server == "sqlite" or self.closed or (kept and self._is_fit(kept[0].connection)):
             return
-        if not self.slots[Kind.READ].try_acquire():
-            return
-        self.slots[Kind.READ].release()
-        checkout = self.check_out(Kind.READ, Deadline(self.clock, timeout), timeout)
-        checkout.release()
+        if self.slots[Kind.READ].try_acquire():
+            checkout = self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
+            checkout.release()
 
     def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""
@@ -142,12 +146,14 @@ class SqlPool:
                 connection = self.kept.pop()
             except IndexError:  # another thread took it
                 break
-            pooled = connection.connection
-            young = self._context.clock.monotonic() < pooled.info["recycle_at"]
-            if young and self._is_good(pooled):
+            if self._is_fit(connection.connection):
                 return connection
             drive(connection.discard)
         return None
+
+    def _is_fit(self, pooled: Any) -> bool:
+        """Whether it is good, and not to be replaced for its age."""
+        return self._context.clock.monotonic() < pooled.info["recycle_at"] and self._is_good(pooled)
 
     def _is_good(self, pooled: Any) -> bool:
         """Whether a connection was made after the last eviction, and its other side is there."""
