@@ -57,9 +57,9 @@ class RegionKit:
         profile: "gentle", "balanced" or "aggressive", a mapping that overrides fields, or a Profile.
         bookmark_keys: keys that sign bookmarks, the current one first. Without keys bookmarks are unsigned: for trusted
             callers only.
-        folder: of this host and account, where the newest history of each store outlives its processes: one that starts
-            does not write to a primary that was replaced, even while the new one cannot be reached. Processes of a host
-            tell each other there what servers answered, by default in a folder under the system's temporary one.
+        folder: of this host and account (default $REGIONKIT_FOLDER), where the newest history of each store outlives its
+            processes: one that starts writes to no primary that was replaced, even while the new one is away. Processes of a
+            host tell each other there what servers answered; without it, in a folder under the system's temporary one.
         clock: where time is read.
 
     Raises:
@@ -101,8 +101,8 @@ class RegionKit:
         self._signer = Signer(topology.namespace, bookmark_keys)
         self._topology = topology
         topology.region(self._local)
-        here = Here(self._local, self._profile, clock, self._hooks, own_folder(folder))
-        self._all = Stores(topology, here)
+        kept_in = own_folder(folder or os.environ.get("REGIONKIT_FOLDER"))
+        self._all = Stores(topology, Here(self._local, self._profile, clock, self._hooks, kept_in))
         self._monitor = Monitor(list(self._all.shards()))
         self._operations = Operations(self._local, self._profile, clock, self._hooks)
 
@@ -124,8 +124,8 @@ class RegionKit:
         from regionkit.topology.loading import load_toml  # not every application has a TOML file
 
         loaded = load_toml(path, environ=environ)
-        keys = loaded.bookmark_keys
-        return cls(loaded.topology, local=local, profile=loaded.profile, bookmark_keys=keys, folder=folder, clock=clock)
+        topology, profile, keys = loaded.topology, loaded.profile, loaded.bookmark_keys
+        return cls(topology, local=local, profile=profile, bookmark_keys=keys, folder=folder, clock=clock)
 
     def __enter__(self) -> RegionKit:
         return self
@@ -166,10 +166,12 @@ class RegionKit:
             return RegionSession(self._store, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
-        given = dict(attributes or {})
-        if not all(isinstance(text, str) for pair in given.items() for text in pair):
+        given = attributes or {}
+        if not isinstance(given, Mapping) or not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return RegionSession(self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=given)
+        return RegionSession(
+            self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
+        )
 
     def current_session(self) -> RegionSession | None:
         """The session of this context: that of the innermost `with kit.session()`, or the web middleware's; None without.
@@ -307,10 +309,7 @@ class RegionKit:
             if isinstance(store, PartitionedStore)
             for partition, keys in store.hot.items()
         }
-        states = [shard.state for shard in self._all.shards()]
-        for state in states:
-            state.touches += 1  # who looks wants to see what is so now: at rest little is asked
-        return status_of(states, self._local, self._clock.monotonic(), hot)
+        return status_of(self._all.looked_at(), self._local, self._clock.monotonic(), hot)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""

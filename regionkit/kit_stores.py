@@ -66,6 +66,13 @@ class Stores:
         for store in self.by_name.values():
             yield from store.shards
 
+    def looked_at(self) -> list[StoreState]:
+        """What is known of every shard, for somebody who wants what is so now: that is a use of each."""
+        states = [shard.state for shard in self.shards()]
+        for state in states:
+            state.touches += 1
+        return states
+
     def get(self, name: str) -> _Routed:
         """The store of this name.
 

@@ -160,6 +160,8 @@ class AsyncOperations:
         self, find: Callable[[str], AsyncRoutedStore | AsyncPartitionedStore], error: OutcomeUnknown
     ) -> Literal["yes", "no", "unknown"]:
         """Whether the write of an OutcomeUnknown took effect; `find` gives the store of a name."""
+        if not isinstance(error, OutcomeUnknown):
+            raise UsageError(f"a {type(error).__name__} has no outcome to look up.", fix="pass an OutcomeUnknown.")
         if error.idempotency_key is None:
             return "unknown"
         if self._clock.wall() - error.began_at > RESOLVE_WITHIN:

@@ -92,5 +92,6 @@ def _where(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
         "--config", default="regionkit.toml", metavar="FILE", help="the topology (default regionkit.toml)"
     )
     parser.add_argument("--local", metavar="REGION", help="the region to look from (default $REGIONKIT_REGION)")
+    parser.add_argument("--folder", help="the kits' folder= on this host (default $REGIONKIT_FOLDER)")
     if json:
         parser.add_argument("--json", action="store_true", help="plain data instead of a table; its keys are stable")

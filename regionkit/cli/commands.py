@@ -78,7 +78,7 @@ def _confirmed(options: argparse.Namespace) -> bool:
 def _kit(options: argparse.Namespace) -> RegionKit:
     if not Path(options.config).is_file():
         raise ConfigurationError(f"there is no file {options.config}.", fix="name the topology's file with --config.")
-    return RegionKit.from_toml(options.config, local=options.local)
+    return RegionKit.from_toml(options.config, local=options.local, folder=options.folder)
 
 
 def _seen(kit: RegionKit) -> Status:

@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import msgspec
 
+from regionkit.errors import UsageError
+
 __all__ = ["Event", "EventHooks", "Hook", "crash_point", "set_crash_hook"]
 
 
@@ -50,6 +52,8 @@ class EventHooks:
 
     def add(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` from now on; the result takes it away again, and does nothing the second time."""
+        if not callable(hook):
+            raise UsageError(f"a {type(hook).__name__} cannot hear events.", fix="pass a function of one argument.")
         key = object()
         self._hooks[key] = hook
 

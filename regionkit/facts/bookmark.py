@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from regionkit.errors import ConfigurationError, InvalidBookmark
+from regionkit.errors import ConfigurationError, InvalidBookmark, UsageError
 from regionkit.facts.position import Position, later
 
 __all__ = ["EMPTY", "LARGEST_BOOKMARK", "MOST_ENTRIES", "Bookmark", "Entry", "Signer", "merge", "source"]
@@ -200,11 +200,17 @@ class Signer:
 
         Raises:
             InvalidBookmark: malformed, too long, tampered with, or signed by none of our keys. Nothing is waited for.
+            UsageError: it is no text and no sequence.
         """
         if not text:
             return EMPTY
         if isinstance(text, str):
             return self._bookmark(text)
+        if not isinstance(text, Sequence) or isinstance(text, bytes):
+            raise UsageError(
+                f"a {type(text).__name__} is no bookmark.",
+                fix="pass the text that s.bookmark() gave (await it in asyncio), or a list of such texts.",
+            )
         if len(text) > MOST_MERGED:
             raise _invalid(f"{len(text)} bookmarks in one sequence.", f"at most {MOST_MERGED} are merged at once.")
         return merge([self._bookmark(one) for one in text if one])

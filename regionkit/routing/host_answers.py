@@ -257,8 +257,8 @@ def own_folder(given: object) -> Path | None:
 
 def _made_own(folder: Path) -> str:
     """Make it, and what it stands in; why it cannot serve, "" where it can."""
-    if not _trouble(folder):
-        return ""
+    if not (trouble := _trouble(folder)) or os.path.lexists(folder):
+        return trouble
     try:
         for path in (folder.parent, folder):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

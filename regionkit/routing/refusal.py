@@ -38,5 +38,15 @@ def error_of(decision: Decision, advice: Advice) -> RoutingError:
             what = f"the bookmark speaks of something that {store!r} never had."
             return InvalidBookmark(what, why=why, fix="begin without it (bookmark=None).", decision=decision)
         case _:
-            fix = "kit.status() shows the state of each endpoint; breakers let probes through and close by themselves."
-            return NoEligibleEndpoint(what, why=why, fix=fix, decision=decision)
+            return NoEligibleEndpoint(what, why=why, fix=_way_out(decision, advice), decision=decision)
+
+
+def _way_out(decision: Decision, advice: Advice) -> str:
+    """What to do where nobody is left: what the endpoints' own troubles ask for, before anything that passes by itself."""
+    snapshot = decision.snapshot
+    told = [e.advice or e.remedy for e in snapshot.endpoints if e.advice or e.remedy]
+    if decision.request.kind is Kind.WRITE and snapshot.unrecorded:
+        told.append(advice.owner)
+    if told:
+        return " ".join(dict.fromkeys(text if text.endswith(".") else f"{text}." for text in told))
+    return "kit.status() shows the state of each endpoint; breakers let probes through and close by themselves."

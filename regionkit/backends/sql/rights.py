@@ -34,7 +34,8 @@ def lacking(context: SqlContext, error: BaseException, table: str = "") -> Regio
     said = first_line(error)
     if code == INSUFFICIENT_PRIVILEGE:
         right, grant = _of_postgres(said, _verb(error), table)
-        return lacks_right(context, right, f"{grant} TO {_account(context)}; as the owner of it or a superuser.", said)
+        account = _account(context, reads=right.startswith(("SELECT", "USAGE")))
+        return lacks_right(context, right, f"{grant} TO {account}; as the owner of it or a superuser.", said)
     if code in TABLE_DENIED:
         found = _MARIADB.search(said)
         verb, account, name = found.groups() if found else (_verb(error), _account(context), table)
@@ -59,8 +60,9 @@ def _verb(error: BaseException) -> str:
     return words[0].upper() if words else "SELECT"
 
 
-def _account(context: SqlContext) -> str:
-    url = context.endpoint.url
+def _account(context: SqlContext, *, reads: bool = False) -> str:
+    """The account of the URL; of what a read lacks, that of `read_url` where there is one: the other made the tables."""
+    url = context.endpoint.read_url if reads and context.endpoint.read_url else context.endpoint.url
     name = None if url is None else sql_url(url, is_async=False).username
     return f'"{name}"' if name else "the account"
 
