@@ -244,6 +244,6 @@ def _to_adopt(store: str, region: str, named: list[tuple[AsyncRoutedStore, int]]
     raise ConfigurationError(
         f"store {store!r} has {len(named)} endpoints in {region!r}, and {len(claims)} of them ask to be adopted.",
         why="each partition has a primary of its own.",
-        fix="see kit.status(); pass key= (at the shell --key) with a key of the part that is meant, or the endpoint's id: "
+        fix="see kit.status(); pass key= (at the shell --key), a key of the part that is meant, or name the endpoint by its id: "
         + ", ".join(shard.state.snapshot.endpoints[index].id for shard, index in named),
     )

@@ -377,11 +377,21 @@ async def test_an_unknown_write_is_resolved_in_its_partition(kit: AsyncRegionKit
 
 
 async def test_adopting_names_one_endpoint(kit: AsyncRegionKit) -> None:
-    """A region with endpoints of several partitions is ambiguous unless one of them asks."""
+    """A region with endpoints of several partitions is ambiguous unless one of them asks, or a key says which part is meant."""
     with pytest.raises(ConfigurationError, match="name the endpoint by its id"):
         await kit.adopt("carts", US)
     with pytest.raises(ConfigurationError, match="no endpoint 'mars'"):
         await kit.adopt("carts", "mars")
+    with pytest.raises(ConfigurationError, match="reports to be a replica"):
+        await kit.adopt("carts", US, key=f"{KR}:c9")
+    before = {e.partition: e.epoch for e in kit.status().endpoints if e.store == "carts" and e.role == "owner"}
+    await kit.adopt("carts", US, key=f"{US}:c9")
+    after = {e.partition: e.epoch for e in kit.status().endpoints if e.store == "carts" and e.role == "owner"}
+    assert after == {**before, US: (before[US] or 0) + 1}
+    with pytest.raises(UsageError, match="has no key"):
+        await kit.adopt("carts", US, home=US)
+    with pytest.raises(UsageError, match="not partitioned"):
+        await kit.adopt("orders", US, key="c9")
 
 
 async def test_a_bookmark_makes_an_older_placement_doubtful(partition_rig: PartitionRig) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from regionkit import (
     AsyncRegionKit,
+    ConfigurationError,
     Endpoint,
     MongoStore,
     RedisStore,
@@ -148,10 +149,15 @@ def test_a_right_on_the_history_is_named(limited: Limited) -> None:
         limited.grant(advice)
         until(lambda: kit.status().endpoints[0].state == "up", kit)
         assert kit.status().endpoints[0].advice == ""
-        with pytest.raises(RegionKitError) as caught_adopting:
+        with pytest.raises(RegionKitError) as adopting:
             kit.adopt("orders", "here")
-        assert limited.writes in str(caught_adopting.value)
-        assert "GRANT INSERT" in caught_adopting.value.fix
+        assert limited.writes in str(adopting.value)
+        assert "GRANT INSERT" in adopting.value.fix
+        for _ in range(6):  # it speaks against no server: no breaker opens
+            with pytest.raises(ConfigurationError) as keyed, kit.session() as s:
+                s.execute_write("orders", lambda db: None, idempotency_key="k")
+        assert limited.writes.replace("_history", "_marker") in keyed.value.what
+        assert "GRANT INSERT" in keyed.value.fix
     assert not any(type(event).__name__ == "MonitorFailed" for event in events)
 
 
@@ -197,7 +203,9 @@ def test_a_right_of_an_account_of_redis_is_named(redis_server: Any, rule: str) -
     with redis_server.primary.client() as admin:
         admin.execute_command("ACL", "SETUSER", name, "on", ">word", "~*", "+@all", *rule.split())
         lacks = "the command HVALS" if rule == "-hvals" else f"the keys {NAMESPACE}:rk:*"
+        events: list[Any] = []
         with RegionKit(topology(account(redis_server.primary.url, name)), local="here", profile=QUICK) as kit:
+            kit.subscribe(events.append)
             with pytest.raises(RegionUnavailable) as caught, kit.session() as s, s.write("orders") as client:
                 client.get("app:a")
             assert caught.value.cause == f"the account lacks {lacks}"
@@ -207,6 +215,7 @@ def test_a_right_of_an_account_of_redis_is_named(redis_server: Any, rule: str) -
             until(lambda: kit.status().endpoints[0].state == "up", kit)
             admin.execute_command("ACL", "SETUSER", name, "-info")
             until(lambda: "the command INFO" in kit.status().endpoints[0].state, kit)
+        assert not any(type(event).__name__ == "MonitorFailed" for event in events)
         admin.execute_command("ACL", "DELUSER", name)
 
 

@@ -30,6 +30,7 @@ from regionkit.contract.kept_tables import KEPT, POSITION
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table, table_name
+from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position, as_position
@@ -83,8 +84,8 @@ class SqlRows(abc.ABC):
             found = drive(lambda: take(handle.connection(), self._tables["marker"], claim))
         except Exception as error:
             right = lacking(self._context, error)
-            if right is not None:
-                raise right from error
+            if right is not None:  # of a server that is well: nothing else fails there
+                raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
             raise
         if found is None:
             handle.hold(MARKED)

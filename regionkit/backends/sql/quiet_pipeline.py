@@ -55,27 +55,25 @@ class QuietPipelines:
         """The connection in pipeline mode. May be nested."""
         with self.lock:
             self._check_connection_ok()
-            if self._pipeline is None:
-                self._pipeline = _Quiet(self)  # type: ignore[arg-type]  # the connection that this is mixed into
-        with self._inside():
-            yield self._pipeline
-
-    @contextlib.contextmanager
-    def _pipeline_nolock(self) -> Iterator[Pipeline]:
-        """What psycopg's `executemany` uses: it holds the lock."""
-        self._pipeline = _Quiet(self, _no_lock=True)  # type: ignore[arg-type]  # as above
-        with self._inside():
-            yield self._pipeline
-
-    @contextlib.contextmanager
-    def _inside(self) -> Iterator[None]:
-        pipeline = self._pipeline
+            pipeline = self._pipeline
+            if pipeline is None:
+                pipeline = self._pipeline = _Quiet(self)  # type: ignore[arg-type]  # what this is mixed into
         try:
             with pipeline:
-                yield
+                yield pipeline
         finally:
             if pipeline.level == 0:
                 self._pipeline = None
+
+    @contextlib.contextmanager
+    def _pipeline_nolock(self) -> Iterator[Pipeline]:
+        """What psycopg's `executemany` uses: it holds the lock, and there is no other pipeline."""
+        pipeline = self._pipeline = _Quiet(self, _no_lock=True)  # type: ignore[arg-type]  # as above
+        try:
+            with pipeline:
+                yield pipeline
+        finally:
+            self._pipeline = None
 
 
 class AsyncQuietPipelines:
@@ -90,24 +88,22 @@ class AsyncQuietPipelines:
         """The connection in pipeline mode. May be nested."""
         async with self.lock:
             self._check_connection_ok()
-            if self._pipeline is None:
-                self._pipeline = _AsyncQuiet(self)  # type: ignore[arg-type]  # the connection that this is mixed into
-        async with self._inside():
-            yield self._pipeline
-
-    @contextlib.asynccontextmanager
-    async def _pipeline_nolock(self) -> AsyncIterator[AsyncPipeline]:
-        """What psycopg's `executemany` uses: it holds the lock."""
-        self._pipeline = _AsyncQuiet(self, _no_lock=True)  # type: ignore[arg-type]  # as above
-        async with self._inside():
-            yield self._pipeline
-
-    @contextlib.asynccontextmanager
-    async def _inside(self) -> AsyncIterator[None]:
-        pipeline = self._pipeline
+            pipeline = self._pipeline
+            if pipeline is None:
+                pipeline = self._pipeline = _AsyncQuiet(self)  # type: ignore[arg-type]  # what this is mixed into
         try:
             async with pipeline:
-                yield
+                yield pipeline
         finally:
             if pipeline.level == 0:
                 self._pipeline = None
+
+    @contextlib.asynccontextmanager
+    async def _pipeline_nolock(self) -> AsyncIterator[AsyncPipeline]:
+        """What psycopg's `executemany` uses: it holds the lock, and there is no other pipeline."""
+        pipeline = self._pipeline = _AsyncQuiet(self, _no_lock=True)  # type: ignore[arg-type]  # as above
+        try:
+            async with pipeline:
+                yield pipeline
+        finally:
+            self._pipeline = None
