@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 
-__all__ = ["interruption", "is_drivers", "keep_own"]
+__all__ = ["interruption", "is_drivers", "is_of_others", "keep_own"]
 
 MOST_LINKS = 8
 """Exceptions of one chain that are looked at: drivers turn an error into another one two or three times."""
@@ -68,6 +69,16 @@ def is_drivers(error: BaseException) -> bool:
     return trace is None or (_passes(trace, ("regionkit.backends.",)) and not _begins_above(trace))
 
 
+def is_of_others(error: BaseException, handle: object) -> bool:
+    """Whether a driver's error comes of no connection of regionkit's: the application has clients of its own.
+
+    `handle`: of the block that it leaves. One that says that its connection does not stand has lost it by this error.
+    """
+    trace = error.__traceback__
+    elsewhere = trace is not None and not _has(trace, ("regionkit.backends.",))
+    return elsewhere and bool(getattr(handle, "stands", True))
+
+
 def interruption(error: BaseException) -> BaseException | None:
     """The application's exception that stopped a driver's wait: `error`, or what a driver made `error` of; None for none."""
     link: BaseException | None = error
@@ -105,13 +116,18 @@ def _is_limit(error: BaseException, trace: TracebackType) -> bool:
 
 def _passes(trace: TracebackType, ours: tuple[str, ...]) -> bool:
     """Whether it was raised under a driver, or under these modules of regionkit's."""
+    return _has(trace, ours) or any(name.partition(".")[0] in _DRIVERS for name in _modules(trace))
+
+
+def _has(trace: TracebackType, ours: tuple[str, ...]) -> bool:
+    return any(name.startswith(ours) for name in _modules(trace))
+
+
+def _modules(trace: TracebackType) -> Iterator[str]:
     link: TracebackType | None = trace
     while link is not None:
-        name = _module(link)
-        if name.partition(".")[0] in _DRIVERS or name.startswith(ours):
-            return True
+        yield _module(link)
         link = link.tb_next
-    return False
 
 
 def _begins_above(trace: TracebackType) -> bool:

@@ -19,7 +19,7 @@ import msgspec
 from regionkit.contract.checkout import Checkout
 from regionkit.contract.guard import Guard
 from regionkit.contract.handle import Handle
-from regionkit.contract.interrupted import interruption
+from regionkit.contract.interrupted import interruption, is_of_others
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency import elapse
@@ -221,9 +221,7 @@ class Acquisition:
             translated = self._translated(error, walk.held)
             if isinstance(translated, RegionUnavailable | DeadlineExceeded):
                 return self._lost(walk, translated)
-            if translated is interruption(error):
-                raise translated  # noqa: B904  # the driver's error came of it
-            raise
+            raise translated if translated is interruption(error) else error  # noqa: B904  # the driver's error came of it
 
     def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
         self._release()
@@ -370,7 +368,10 @@ class Acquisition:
             return self._unknown(error, f"its {what} was sent and not answered, and the block went on.")
         store, backend = self.store, self.store.backend(index)
         failure = in_time(backend.classify(error), FOREVER if self.deadline is None else self.deadline.remaining())
-        if failure in (Failure.CONNECTION, Failure.DEADLINE) and self._stands_alone():
+        lost = failure in (Failure.CONNECTION, Failure.DEADLINE)
+        if lost and is_of_others(error, self._handle):
+            return error
+        if lost and self._stands_alone():
             return self._unknown(error, "a write was sent and not answered, and there is no transaction to roll back.")
         if failure in (Failure.READ_ONLY, Failure.ROLE) and self.kind is Kind.WRITE:
             backend.evict()
@@ -379,9 +380,8 @@ class Acquisition:
 
     def _stands_alone(self) -> bool:
         """Whether statements of this write were sent that no rollback takes back."""
-        if self.kind is not Kind.WRITE or self._mode.transaction or not self.progress.used:
-            return False
-        return self.store.capabilities is not None and not self.store.capabilities.transactions
+        can, writes = self.store.capabilities, self.kind is Kind.WRITE and not self._mode.transaction
+        return writes and self.progress.used and can is not None and not can.transactions
 
     def _unknown(self, error: BaseException, what: str) -> OutcomeUnknown:
         store = self.store
@@ -397,5 +397,4 @@ class Acquisition:
         return "retry" if self._attempts else "initial"
 
     def _note(self, index: int, kind: str, outcome: str, since: float) -> None:
-        region = self.snapshot.endpoints[index].region
-        self._attempts.append(Attempt(region, kind, outcome, self.now() - since))
+        self._attempts.append(Attempt(self.snapshot.endpoints[index].region, kind, outcome, self.now() - since))

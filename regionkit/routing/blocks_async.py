@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from regionkit.contract.handle_async import AsyncHandle
+from regionkit.contract.interrupted import is_of_others
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.processes import inherited
 from regionkit.core.deadline import Deadline
@@ -180,9 +181,11 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
 
     def _of_server(self, error: BaseException) -> bool:
         """Whether an error is the server's or the connection's, not the application's."""
-        if self._of_another(error):
+        failure = self.store.backend(self.index).classify(error)
+        lost = failure in (Failure.CONNECTION, Failure.DEADLINE)
+        if self._of_another(error) or (lost and is_of_others(error, self._handle)):
             return False
-        return self.store.backend(self.index).classify(error) not in (Failure.APPLICATION, Failure.CANCELLED)
+        return failure not in (Failure.APPLICATION, Failure.CANCELLED)
 
     def _of_another(self, error: BaseException) -> bool:
         """Whether an error is of another store's block, opened inside this one."""

@@ -170,6 +170,11 @@ class SqlHandle:
         self._checkout.driver.hold(why)
 
     @property
+    def stands(self) -> bool:
+        """Whether the block's connection is surely not lost. The end of a psycopg cursor's call takes tracebacks off."""
+        return self._checkout is None or bool(getattr(self._checkout.driver, "stands", False))
+
+    @property
     def progress(self) -> Progress:
         """What the block has done so far: the driver's connection counts."""
         return NOTHING if self._checkout is None else self._checkout.driver

@@ -100,6 +100,11 @@ class BoundedState(DriverState):
     answers without rows only, so a transaction that has read and no more looks like none."""
 
     @property
+    def stands(self) -> bool:
+        """Whether it is not closed: the drivers close one that was lost. PyMySQL has a socket, aiomysql a writer."""
+        return getattr(self, "_sock", None) is not None or getattr(self, "_writer", None) is not None
+
+    @property
     def busy(self) -> bool:
         """Whether the server may hold a transaction open on it."""
         return self.begun or bool(self.server_status & IN_TRANSACTION)

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, waiting
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
@@ -122,6 +122,11 @@ class _Shared(DriverState):
     def altered(self) -> bool:
         """Whether its rows are no tuples, or its transactions have another mode."""
         return self.row_factory is not tuple_row or self._read_only is not None  # type: ignore[attr-defined]  # psycopg's
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is not lost, as far as libpq knows."""
+        return bool(self.pgconn.status == ConnStatus.OK)
 
     @property
     def busy(self) -> bool:
