@@ -3,9 +3,9 @@
 1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
 2. Where other endpoints could serve too, each question gets half of the time that is left, and connecting no more than the
    distance asks for. A wait ends when it is not worth more, plus its last round trip, whatever the copy does.
-3. A bounded read looks again before a statement that begins after its proof ran out: at what others have learned meanwhile, then
-   at the server. A session read that asked for something
-   is of the data of which that was proved, where a server may exchange them under its connections.
+3. A bounded read looks again before a statement that begins after its proof ran out, on its own connection: what others have
+   learned of the copy says nothing of a transaction that began before. A session read that asked for something is of the data of
+   which that was proved, where a server may exchange them under its connections.
 """
 
 from __future__ import annotations
@@ -318,11 +318,6 @@ class AsyncAcquisition:
         if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:
             return
 
-        def known() -> float:
-            e = self.snapshot.endpoints[index]
-            same_run = e.observation is not None and e.observation.incarnation == checkout.observation.incarnation
-            return e.fresh_at + bound if same_run and e.fresh_at is not None else 0.0
-
         def recheck(observation: Observation) -> float:
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
@@ -336,7 +331,7 @@ class AsyncAcquisition:
                 )
             return fresh_at + bound
 
-        checkout.keep(Guard(decision.proved_until, recheck, known))
+        checkout.keep(Guard(decision.proved_until, recheck))
 
     def _check_data(self, incarnation: str, index: int, decision: Decision, observation: Observation) -> float:
         """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""
