@@ -1,6 +1,4 @@
-"""A guard keeps a bounded read within its bound: before a statement that begins too late, the server is asked anew, unless an
-answer to somebody else proves enough.
-"""
+"""A guard keeps a bounded read within its bound: before a statement that begins too late, the server is asked anew."""
 
 from __future__ import annotations
 
@@ -17,22 +15,16 @@ class Guard:
     Args:
         until: monotonic instant at which the proof ends.
         recheck: takes a fresh observation and gives the next such instant, or raises.
-        known: that instant by what others have learned since; None where nobody else asks.
     """
 
-    __slots__ = ("_known", "_recheck", "_until")
+    __slots__ = ("_recheck", "_until")
 
-    def __init__(
-        self, until: float, recheck: Callable[[Observation], float], known: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, until: float, recheck: Callable[[Observation], float]) -> None:
         self._until = until
         self._recheck = recheck
-        self._known = known
 
     def due(self, now: float) -> bool:
         """Whether the server has to be asked before the next statement."""
-        if now >= self._until and self._known is not None:
-            self._until = max(self._until, self._known())
         return now >= self._until
 
     def renew(self, observation: Observation) -> None:

@@ -3,8 +3,8 @@
 1. If an endpoint gives no connection, nothing was sent: the walk goes on without it.
 2. Where other endpoints could serve too, each question gets half of the time that is left, and connecting no more than the
    distance asks for. A wait ends when it is not worth more, plus its last round trip, whatever the copy does.
-3. A bounded read looks again before a statement that begins after its proof ran out: at what others have learned, then at the
-   server. A session read that asked for something is of the data of which that was proved, where they may be exchanged.
+3. A bounded read looks again, on its own connection, before a statement that begins after its proof ran out. A session read that
+   asked for something is of the data of which that was proved, where a server may exchange them under its connections.
 """
 
 from __future__ import annotations
@@ -315,20 +315,14 @@ class AsyncAcquisition:
         if "served" in decision.proof or self.kind is Kind.WRITE:
             return
         can = store.capabilities
-        run = checkout.observation.incarnation
         if level is Level.SESSION and walk.request.entries and can is not None and can.exchanges_data:
-            checkout.keep(Guard(FOREVER, partial(self._check_data, run, index, decision)))
+            checkout.keep(Guard(FOREVER, partial(self._check_data, checkout.observation.incarnation, index, decision)))
             return
         if level is not Level.BOUNDED or self._mode.snapshot or index == self.snapshot.owner:
             return
 
-        def known() -> float:
-            store.state.needs += 1
-            e = self.snapshot.endpoints[index]
-            same_run = e.observation is not None and e.observation.incarnation == run
-            return e.fresh_at + bound if same_run and e.fresh_at is not None else 0.0
-
         def recheck(observation: Observation) -> float:
+            store.state.needs += 1
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
             if fresh_at is None or self.now() - fresh_at > bound:
@@ -341,7 +335,7 @@ class AsyncAcquisition:
                 )
             return fresh_at + bound
 
-        checkout.keep(Guard(decision.proved_until, recheck, known))
+        checkout.keep(Guard(decision.proved_until, recheck))
 
     def _check_data(self, incarnation: str, index: int, decision: Decision, observation: Observation) -> float:
         """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from regionkit.contract.outcomes import Failure
 from regionkit.core.concurrency_async import acaller
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, UsageError
@@ -200,7 +201,8 @@ async def _entry_of(store: AsyncRoutedStore, index: int, read: _UntakenRead, wit
         except Exception as error:
             silent = isinstance(error, DeadlineExceeded)
             reason = f"{type(error).__name__} while taking a position"
-            store.state.failed(index, Kind.READ, reason, since=began, silent=silent)
+            if store.backend(index).classify(error) is not Failure.CANCELLED:
+                store.state.failed(index, Kind.READ, reason, since=began, silent=silent)
             return OWNER_ONLY
         if known.incarnation != read.incarnation:
             store.take_in(index, known)

@@ -120,21 +120,6 @@ async def test_a_bounded_read_looks_again_when_its_proof_has_run_out() -> None:
                 set(db)
 
 
-async def test_a_bounded_read_goes_on_by_what_others_have_learned() -> None:
-    """The proof of its opening has run out, and the monitor has a newer one of this run: the server is not asked again."""
-    async with AsyncNear() as near, near.kit.session() as s:
-        async with s.read("orders", consistency=BOUNDED(2.0), on_stale="raise", timeout=60.0) as db:
-            assert set(db) == set()
-            near.clock.advance(10.0)
-            await near.regions.tell(near.kit)
-            asked = near.store.state.snapshot.endpoints[near.index(NEAR)].observation
-            assert set(db) == set()
-            assert near.store.state.snapshot.endpoints[near.index(NEAR)].observation is asked
-            near.clock.advance(10.0)
-            with pytest.raises(StaleRead):
-                set(db)  # nobody has asked: the copy itself says where it stands, and nobody said where the owner does
-
-
 async def test_those_who_wait_for_one_copy_share_its_answers() -> None:
     """Thirty wait as one would, and hold no connection meanwhile; each is told for itself."""
     async with AsyncMemoryRegions(store="orders", primary=OWNER, replicas=[NEAR], lag=0.0) as regions:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from regionkit import EVENTUAL, SESSION, UsageError
+from regionkit.contract.outcomes import Failure
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
 from regionkit.facts.consistency import ON_STALE
 from regionkit.facts.request import Kind
@@ -40,6 +41,25 @@ def run_of(near: Near, region: str) -> str:
     seen = near.store.state.snapshot.endpoints[near.index(region)].observation
     assert seen is not None
     return seen.incarnation
+
+
+def test_a_question_that_somebody_ended_makes_the_owner_the_next_and_blames_nobody() -> None:
+    """The position of what was read cannot be had then; of a connection that broke, the endpoint is blamed."""
+    for failure, errors in ((Failure.CANCELLED, 0), (Failure.CONNECTION, 1)):
+        with Near() as near:
+            session, index = state(), near.index(NEAR)
+            session.read_at(near.store, index, run_of(near, NEAR))
+            near.clock.advance(1.0)  # what the server was asked before says nothing of this read
+            session.read_at(near.store, index, run_of(near, NEAR))
+
+            def ended(*_: Any) -> Any:
+                raise InterruptedError
+
+            given: Any = near.store.backend(index)
+            given.check_out, given.classify = ended, lambda error, said=failure: said
+            bookmark = session.take_all_positions()
+            assert bookmark.entries("orders", near.store.partition) == (OWNER_ONLY,)
+            assert near.store.state.breaker(index, Kind.READ).errors == errors
 
 
 def test_a_read_is_remembered_and_its_position_taken_when_it_is_asked_for() -> None:

@@ -285,3 +285,15 @@ def test_who_waits_holds_no_connection_and_shares_answers() -> None:
         owner, Request(entries=owner.wanted, on_stale=("primary",), signed=True, wait_until=owner.at + 1)
     )
     assert step == Look(0, owner.at)
+
+
+@pytest.mark.parametrize(("sent_at", "step"), [(50.0, Ask), (150.0, TakeIn)])
+def test_what_was_said_before_a_connection_died_is_asked_anew(sent_at: float, step: type[Step]) -> None:
+    """Also where nothing else is known of the endpoint: that answer may be of a run that is gone."""
+    servers = Servers(random.Random(1))
+    forgotten = msgspec.structs.replace(servers.snapshot.endpoints[0], observation=None, forgotten_at=100.0)
+    endpoints = (forgotten, *servers.snapshot.endpoints[1:])
+    servers.snapshot = msgspec.structs.replace(servers.snapshot, endpoints=endpoints)
+    request = Request(consistency=EVENTUAL)
+    walk = Walk(request, servers.decide(request), held=0)
+    assert isinstance(next_step(walk, Connected(told(Role.PRIMARY, "run 1", 50, sent_at)), servers)[1], step)

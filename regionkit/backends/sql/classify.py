@@ -23,7 +23,8 @@ POSTGRES: dict[str, Failure] = {
     "57P02": Failure.CONNECTION,  # crash_shutdown
     "57P03": Failure.CONNECTION,  # cannot_connect_now
     "57P05": Failure.CONNECTION,  # idle_session_timeout
-    "25P03": Failure.DEADLINE,  # idle_in_transaction_session_timeout
+    "25P03": Failure.CANCELLED,  # idle_in_transaction_session_timeout: ours outlasts the deadline
+    "25P04": Failure.CANCELLED,  # transaction_timeout
     "57014": Failure.CANCELLED,  # query_canceled: a statement_timeout (ours outlasts the deadline), or pg_cancel_backend
     "53300": Failure.CONNECTION,  # too_many_connections
 }

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from regionkit import RegionKit
 from regionkit.backends.sql.classify import code_of
 from regionkit.contract.enlist import enlist
+from regionkit.core.concurrency import sleep
 from regionkit.facts.request import Kind
 
 HERE = "us-east-1"
@@ -39,6 +40,12 @@ def kit(request: pytest.FixtureRequest) -> Iterator[RegionKit]:
     with RegionKit(rig.topology(), local=HERE) as kit:
         kit.create_tables()
         yield kit
+
+
+def counted(kit: RegionKit) -> set[int]:
+    """Errors that count against any endpoint."""
+    store: Any = kit._store("orders").shards[0]
+    return {store.state.breaker(index, use).errors for index in range(len(store.backends)) for use in Kind}
 
 
 @contextlib.contextmanager
@@ -95,13 +102,31 @@ def test_what_others_end_is_the_applications_error(
                 assert code_of(caught.value) in CODES[server]
     assert len(runs) == 2 - keyed
     assert rig.count() == 0
-    store: Any = kit._store("orders").shards[0]
-    for index in range(len(store.backends)):
-        for use in Kind:
-            assert store.state.breaker(index, use).errors == 0
+    assert counted(kit) == {0}
     with kit.session() as s, s.write("orders") as db:
         db.add(Order(id=8, item="tea"))
     assert rig.count() == 1
+
+
+@pytest.mark.parametrize("server", ["postgresql"])
+def test_a_transaction_that_idles_past_the_applications_limit_is_its_own_error(
+    kit: RegionKit, request: pytest.FixtureRequest, server: str
+) -> None:
+    """The server hangs up, and says why; the next block has another connection."""
+    rig: Rig = request.getfixturevalue(f"{server}_rig")
+    with kit.session() as s:
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
+            with s.write("orders", timeout=50.0) as db:
+                db.add(Order(id=7, item="tea"))
+                db.flush()
+                db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+                sleep(0.5)
+                db.execute(text("SELECT 1"))
+        assert code_of(caught.value) == "25P03"
+        with s.write("orders") as db:
+            db.add(Order(id=8, item="tea"))
+    assert rig.count() == 1
+    assert counted(kit) == {0}
 
 
 @pytest.mark.parametrize("server", ["postgresql"])
@@ -126,8 +151,9 @@ def test_a_commit_that_was_cancelled_is_a_sure_no(kit: RegionKit, request: pytes
     with kit.session() as s:
         with operator(rig), pytest.raises(sqlalchemy.exc.OperationalError) as caught:
             with s.write("orders", timeout=50.0) as db:
-                db.run_sync(lambda plain: enlist(plain).on_outcome(told.append))
                 db.add(Order(id=7, item="tea"))
+                db.flush()
+                enlist(db).on_outcome(told.append)
         assert code_of(caught.value) == "57014"
     assert told == ["no"]
     assert rig.count() == 0

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from regionkit import AsyncRegionKit
 from regionkit.backends.sql.classify import code_of
 from regionkit.contract.enlist import enlist
+from regionkit.core.concurrency_async import asleep
 from regionkit.facts.request import Kind
 
 HERE = "us-east-1"
@@ -38,6 +39,12 @@ async def kit(request: pytest.FixtureRequest) -> AsyncIterator[AsyncRegionKit]:
     async with AsyncRegionKit(rig.topology(), local=HERE) as kit:
         await kit.create_tables()
         yield kit
+
+
+def counted(kit: AsyncRegionKit) -> set[int]:
+    """Errors that count against any endpoint."""
+    store: Any = kit._store("orders").shards[0]
+    return {store.state.breaker(index, use).errors for index in range(len(store.backends)) for use in Kind}
 
 
 @contextlib.contextmanager
@@ -94,13 +101,31 @@ async def test_what_others_end_is_the_applications_error(
                 assert code_of(caught.value) in CODES[server]
     assert len(runs) == 2 - keyed
     assert rig.count() == 0
-    store: Any = kit._store("orders").shards[0]
-    for index in range(len(store.backends)):
-        for use in Kind:
-            assert store.state.breaker(index, use).errors == 0
+    assert counted(kit) == {0}
     async with kit.session() as s, s.write("orders") as db:
         db.add(Order(id=8, item="tea"))
     assert rig.count() == 1
+
+
+@pytest.mark.parametrize("server", ["postgresql"])
+async def test_a_transaction_that_idles_past_the_applications_limit_is_its_own_error(
+    kit: AsyncRegionKit, request: pytest.FixtureRequest, server: str
+) -> None:
+    """The server hangs up, and says why; the next block has another connection."""
+    rig: Rig = request.getfixturevalue(f"{server}_rig")
+    async with kit.session() as s:
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
+            async with s.write("orders", timeout=50.0) as db:
+                db.add(Order(id=7, item="tea"))
+                await db.flush()
+                await db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+                await asleep(0.5)
+                await db.execute(text("SELECT 1"))
+        assert code_of(caught.value) == "25P03"
+        async with s.write("orders") as db:
+            db.add(Order(id=8, item="tea"))
+    assert rig.count() == 1
+    assert counted(kit) == {0}
 
 
 @pytest.mark.parametrize("server", ["postgresql"])
@@ -127,8 +152,9 @@ async def test_a_commit_that_was_cancelled_is_a_sure_no(
     async with kit.session() as s:
         with operator(rig), pytest.raises(sqlalchemy.exc.OperationalError) as caught:
             async with s.write("orders", timeout=50.0) as db:
-                await db.run_sync(lambda plain: enlist(plain).on_outcome(told.append))
                 db.add(Order(id=7, item="tea"))
+                await db.flush()
+                enlist(db).on_outcome(told.append)
         assert code_of(caught.value) == "57014"
     assert told == ["no"]
     assert rig.count() == 0
