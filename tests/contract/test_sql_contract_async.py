@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -53,6 +54,21 @@ async def test_a_write_goes_to_the_owner_and_commits(kit: AsyncRegionKit, rig: R
         assert s.last_route is not None
         assert s.last_route.region == "us-east-1"
         assert s.last_route.epoch == 1
+    assert rig.count() == 1
+
+
+async def test_a_keyed_write_without_tables_says_what_to_call(rig: Rig) -> None:
+    """The statement that failed was not the application's; nothing was written, and the server is well."""
+
+    async def work(db: Any) -> None:
+        db.add(Order(id=1, item="tea"))
+
+    async with AsyncRegionKit(rig.topology(), local="us-east-1", bookmark_keys=[KEY]) as kit, kit.session() as s:
+        for _ in range(4):
+            with pytest.raises(ConfigurationError, match="create_tables"):
+                await s.execute_write("orders", work, idempotency_key="k")
+        async with s.write("orders") as db:
+            db.add(Order(id=2, item="tea"))
     assert rig.count() == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy
 
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive
-from regionkit.backends.sql.classify import classify
+from regionkit.backends.sql.classify import classify, missing_table
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
 from regionkit.backends.sql.handle_async import AsyncSqlHandle
 from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombstone, read_marker, save_result, take
@@ -87,6 +87,13 @@ class AsyncSqlRows(abc.ABC):
             right = lacking(self._context, error)
             if right is not None:  # of a server that is well: nothing else fails there
                 raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
+            if missing_table(error):
+                store = self._context.store.name
+                raise ConfigurationError(
+                    f"store {store!r} takes no idempotency key yet.",
+                    why="the table of its markers is not there.",
+                    fix="call kit.create_tables() once, before the first keyed write.",
+                ) from error
             raise
         if found is None:
             handle.hold(MARKED)
