@@ -23,7 +23,7 @@ from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.routing.events import HistoryWritten, MonitorFailed
 from regionkit.routing.host_answers import OWN_LOOK, TURNS
-from regionkit.routing.pace import Pace, answered, paced
+from regionkit.routing.pace import answered, begun, paced
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Role
 
@@ -70,12 +70,15 @@ class _Watch:
         self._random = random.Random()
         self._sweep_at = store.clock.monotonic() + SWEEP_EVERY * self._random.random()
         self._prove_at = 0.0
-        self._pace = Pace()
+        self._pace = begun(store.profile)
         self._uses, self._needs = store.state.uses, store.state.needs
         self._last_sent = float("inf")
         self._waited = 0
         self._asks_itself_at = float("-inf")
-        self._warm_at, self._cold_for = float("-inf"), 0.0
+        self._warm_at, self._cold_for = (
+            store.clock.monotonic() + store.profile.probe_every,
+            0.0,
+        )  # who lives shorter needs none
 
     async def round(self) -> float | None:
         """Ask once, unless that is known or nobody needs it; seconds until the next round."""

@@ -10,6 +10,8 @@
    way (to a block, to somebody who waited, to another process of this host) is as good as one that was asked for.
 2. Time is told by the rounds' own pauses, so that a clock that stands still or leaps changes nothing here.
 3. A process that starts counts as used. What was missed while it rested is asked for by the first write (`StoreState.met`).
+4. After a start, and after an endpoint's trouble, positions count as needed for `PROOFS` probe intervals: a copy is proved by two
+   answers, its owner's and then its own.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import msgspec
 
 from regionkit.topology import Profile
 
-__all__ = ["LATELY", "REST", "Pace", "answered", "paced"]
+__all__ = ["LATELY", "PROOFS", "REST", "Pace", "answered", "begun", "paced"]
 
 LATELY = 10.0
 """Probe intervals for which a use counts: requests of a quiet service come every few seconds."""
+PROOFS = 2.0
+"""Probe intervals after a start for which positions are needed: what is proved at all is proved by then."""
 REST = 6.0
 """Probe intervals between two questions of a process that rests: less than one in five, jitter included."""
 LONG_AGO = float("inf")
@@ -48,6 +52,11 @@ class Pace(msgspec.Struct, frozen=True, gc=False):
         return self.waited >= self.interval - _HAIR
 
 
+def begun(profile: Profile) -> Pace:
+    """The pace of a process that starts."""
+    return Pace(unneeded=(LATELY - PROOFS) * profile.probe_every)
+
+
 def paced(before: Pace, profile: Profile, *, used: bool, needed: bool, troubled: bool) -> Pace:
     """This round's pace.
 
@@ -61,6 +70,8 @@ def paced(before: Pace, profile: Profile, *, used: bool, needed: bool, troubled:
     lately = LATELY * profile.probe_every
     unused = 0.0 if used or needed else before.unused + before.pause
     unneeded = 0.0 if needed else before.unneeded + before.pause
+    if troubled:
+        unneeded = min(unneeded, lately - PROOFS * profile.probe_every)
     rests = unused >= lately and not troubled
     interval = REST * profile.probe_every if rests else profile.probe_every
     if unneeded < lately and not troubled:

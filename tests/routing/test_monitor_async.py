@@ -16,7 +16,7 @@ from regionkit.routing import host_answers
 from regionkit.routing.events import MonitorFailed
 from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
 from regionkit.routing.monitor_async import MARKERS_KEPT, SWEEP_EVERY, AsyncMonitor, _Watch
-from regionkit.routing.pace import LATELY, REST
+from regionkit.routing.pace import LATELY, PROOFS, REST
 from regionkit.topology import MemoryStore
 
 from .near_async import FAR, NEAR, OWNER, AsyncNear
@@ -54,6 +54,8 @@ async def test_who_needs_positions_gets_samples(monkeypatch: pytest.MonkeyPatch)
     """`probe_every`, and `sample_every` while a bounded read or a wait asks for it."""
     async with AsyncNear() as near:
         asked, job = questions(near, monkeypatch), watch(near, NEAR)
+        await seconds_of(job, near, PROOFS)
+        asked.clear()
         await seconds_of(job, near, 4.0)
         assert len(asked) == 4
         async with near.kit.session() as s, s.read("orders", consistency=BOUNDED(60.0)) as db:
@@ -77,8 +79,10 @@ async def test_a_process_that_rests_asks_less_than_once_in_five_intervals(monkey
     """Until a block is opened: then the next round asks."""
     async with AsyncNear() as near:
         asked, job = questions(near, monkeypatch), watch(near, NEAR)
-        await seconds_of(job, near, LATELY)
-        assert len(asked) == LATELY
+        await seconds_of(job, near, PROOFS)
+        asked.clear()
+        await seconds_of(job, near, LATELY - PROOFS)
+        assert len(asked) == LATELY - PROOFS
         await seconds_of(job, near, REST)
         asked.clear()
         await seconds_of(job, near, 5.0 * REST)
@@ -95,7 +99,7 @@ async def test_what_a_call_was_answered_is_not_asked_for_again(monkeypatch: pyte
     """Its answer is as good; the next question follows an interval after it."""
     async with AsyncNear() as near:
         asked, job = questions(near, monkeypatch), watch(near, NEAR)
-        await seconds_of(job, near, 0.75)
+        await seconds_of(job, near, PROOFS + 0.75)
         await near.store.probe(job._index)  # somebody waited for it
         asked.clear()
         await seconds_of(job, near, 1.0)
@@ -111,8 +115,9 @@ async def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatc
         shared = HostAnswers(tmp_path, near.clock)
         near.store.answers = EndpointAnswers(shared, names)
         asked, job = questions(near, monkeypatch), watch(near, NEAR)
-        await seconds_of(job, near, 0.75)
-        assert asked == [index]  # at first each asks itself
+        await seconds_of(job, near, PROOFS + 0.75)
+        assert asked[0] == index  # at first each asks itself
+        asked[:] = [index]
         said = await near.store.backend(index).probe(1.0, 1.0)
         with monkeypatch.context() as patched:
             patched.setattr(host_answers, "PROCESS", host_answers._Process())

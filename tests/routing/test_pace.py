@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionkit.routing.pace import LATELY, REST, Pace, answered, paced
+from regionkit.routing.pace import LATELY, PROOFS, REST, Pace, answered, begun, paced
 from regionkit.topology import profile
 
 BALANCED = profile("balanced")
@@ -32,6 +32,18 @@ def test_a_process_that_starts_asks_at_once_and_rests_later() -> None:
     assert asked == LATELY and not pace.rests
     pace, asked = rounds(pace, 60.0 * PROBE)
     assert asked <= 60 / 5.5 and pace.rests and pace.interval == REST * PROBE
+
+
+def test_a_start_and_the_end_of_a_trouble_are_sampled() -> None:
+    """A copy is proved by two answers: soon after a start, and soon after it is back."""
+    pace, asked = rounds(begun(BALANCED), PROOFS * PROBE)
+    assert asked == PROOFS * PROBE / SAMPLE
+    pace, asked = rounds(pace, 4.0 * PROBE)
+    assert asked == 4
+    pace, _ = rounds(pace, 4.0 * PROBE, troubled=True)
+    pace, asked = rounds(pace, PROOFS * PROBE, used=True)
+    assert asked >= PROOFS * PROBE / SAMPLE - 1
+    assert rounds(pace, 4.0 * PROBE, used=True)[1] == 4
 
 
 def test_what_is_used_is_asked_at_probe_every() -> None:
