@@ -198,6 +198,14 @@ def test_bounded_reads_measure_staleness(kit: RegionKit, rig: Rig) -> None:
 def test_a_bound_holds_at_each_statement(kit: RegionKit, rig: Rig) -> None:
     """A bounded block whose copy stops following refuses its next statement; it does not serve what is too old."""
     with kit.session() as s:
+        end = time.monotonic() + 10.0
+        while (
+            s.last_route is None or s.last_route.region != "ap-northeast-2"
+        ):  # positions are sampled from the first one on
+            assert time.monotonic() < end, "bounded reads are not served here"
+            with s.read("orders", consistency=BOUNDED(0.8)) as db:
+                db.execute(text("SELECT 1"))
+            sleep(0.05)
         with s.read("orders", consistency=BOUNDED(0.8)) as db:
             db.execute(text("SELECT 1"))
             sleep(1.0)

@@ -197,6 +197,14 @@ async def test_bounded_reads_measure_staleness(kit: AsyncRegionKit, rig: Rig) ->
 async def test_a_bound_holds_at_each_statement(kit: AsyncRegionKit, rig: Rig) -> None:
     """A bounded block whose copy stops following refuses its next statement; it does not serve what is too old."""
     async with kit.session() as s:
+        end = time.monotonic() + 10.0
+        while (
+            s.last_route is None or s.last_route.region != "ap-northeast-2"
+        ):  # positions are sampled from the first one on
+            assert time.monotonic() < end, "bounded reads are not served here"
+            async with s.read("orders", consistency=BOUNDED(0.8)) as db:
+                await db.execute(text("SELECT 1"))
+            await asleep(0.05)
         async with s.read("orders", consistency=BOUNDED(0.8)) as db:
             await db.execute(text("SELECT 1"))
             await asleep(1.0)

@@ -62,6 +62,7 @@ class AsyncCassandraHandle:
 
     __slots__ = (
         "_asked",
+        "_broken",
         "_checkout",
         "_connecting",
         "_ending",
@@ -109,9 +110,15 @@ class AsyncCassandraHandle:
         self.unknown = False
         self.expired = False
         self.implicit = self.undone = False
+        self._broken = False
         self.had = FOREVER
         self.warning = ""
         self.native: Any = AsyncCassandraSession(self)
+
+    @property
+    def stands(self) -> bool:
+        """Whether surely no statement of this block's was lost: none failed, and none is still waited for."""
+        return not self._broken and not self._pending
 
     @property
     def keyspace(self) -> str:
@@ -240,6 +247,7 @@ class AsyncCassandraHandle:
 
     def _failed(self, error: BaseException, facts: Facts) -> None:
         self._checkout.opened.silent.note(error)
+        self._broken = True
         if isinstance(error, OperationTimedOut) and self._checkout.deadline.remaining() <= _HAIR:
             self.expired = True
         if is_certain(error, conditional=facts.conditional):

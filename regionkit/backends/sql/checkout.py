@@ -98,6 +98,7 @@ class SqlCheckout:
         if connection.invalidated or connection.in_transaction() or self._unfit():
             return False
         driver.deadline = None
+        connection.connection.info["idle_since"] = self._endpoint.clock.monotonic()
         kept.append(connection)
         return True
 

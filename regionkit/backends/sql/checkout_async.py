@@ -97,6 +97,7 @@ class AsyncSqlCheckout:
         if connection.invalidated or connection.in_transaction() or self._unfit():
             return False
         driver.deadline = None
+        connection.connection.info["idle_since"] = self._endpoint.clock.monotonic()
         kept.append(connection)
         return True
 

@@ -23,7 +23,7 @@ from regionkit.backends.sql.checkout_async import AsyncSqlCheckout
 from regionkit.backends.sql.classify import is_unknown_at_commit
 from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.connection import BlockConnection
-from regionkit.backends.sql.driver import CONNECT_DEADLINE, as_driver
+from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, as_driver
 from regionkit.backends.sql.own_engine_checks import declared
 from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.rights import lacking
@@ -63,6 +63,7 @@ class AsyncSqlPool:
         self.most_kept = context.store.options.pool_size
         self.closed = False
         self._generation = 0
+        self._lost_at = float("-inf")
         self._engines: dict[Kind, AsyncEngine] = {}
         self._watching: AsyncEngine | None = None
         self._monitor: BlockConnection | None = None
@@ -151,8 +152,9 @@ class AsyncSqlPool:
         return None
 
     def _is_fit(self, pooled: Any) -> bool:
-        """Whether it is good, and not to be replaced for its age."""
-        return self._context.clock.monotonic() < pooled.info["recycle_at"] and self._is_good(pooled)
+        """Whether it is good, and not to be replaced: for its age, or as another one was lost while it was idle."""
+        info, now = pooled.info, self._context.clock.monotonic()
+        return now < info["recycle_at"] and info.get("idle_since", now) > self._lost_at and self._is_good(pooled)
 
     def _is_good(self, pooled: Any) -> bool:
         """Whether a connection was made after the last eviction, and its other side is there."""
@@ -209,6 +211,8 @@ class AsyncSqlPool:
         """A COMMIT that was sent and not answered is an unknown outcome, whoever called it. A use after the loss says so."""
         error = context.original_exception
         connection = context.connection
+        if context.is_disconnect and not isinstance(error, DeadlinePassed):
+            self._lost_at = self._context.clock.monotonic()
         if connection is not None and connection.invalidated and isinstance(error, RegionKitError):
             return connection.lost()  # type: ignore[no-any-return]  # SQLAlchemy would wrap the one that was raised
         if connection is None or connection.invalidated or not isinstance(error, Exception):

@@ -238,7 +238,7 @@ def test_each_script_says_what_it_does() -> None:
     """KEYS, ARGV and what it returns stand at its head."""
     folder = Path(__file__).parents[3] / "regionkit" / "backends" / "redis" / "scripts"
     scripts = sorted(folder.glob("*.lua"))
-    assert len(scripts) == 6
+    assert len(scripts) == 7
     for path in scripts:
         head = list(itertools.takewhile(lambda line: line.startswith("-- "), path.read_text().splitlines()))
         assert all(word in " ".join(head) for word in ("KEYS: ", "Returns ")), path
