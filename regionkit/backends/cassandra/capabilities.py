@@ -22,7 +22,7 @@ CAPABILITIES = Capabilities(
         "each write stands when it is acknowledged; nothing is rolled back",
         "writes of different sessions are ordered by their clocks; within a session later writes win",
         "what an EVENTUAL or STRONG read showed, a later SESSION read may not show yet",
-        "what was read before it was acknowledged may be seen elsewhere after a write that followed it",
+        "other sessions may see writes of several keys in another order: each key travels by itself",
         "tables need read_repair = 'BLOCKING', Cassandra's default, for reads that do not go backwards",
         "write partitioning by conditional statements at SERIAL only: every data centre has a part in each write",
         "the keyspace's replication decides which data centres hold copies; requests go to the endpoint's own only",
