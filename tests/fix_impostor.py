@@ -115,7 +115,9 @@ class Impostor:
             body = _greeting(offers=self._tls is not None)
             client.sendall(struct.pack("<I", len(body))[:3] + b"\0" + body)
             said = client.recv(36)
-            if not said or not struct.unpack("<I", said[4:8])[0] & CLIENT_SSL:
+            while said and len(said) < 8 and (more := client.recv(36)):  # what is sent at once may come in pieces
+                said += more
+            if len(said) < 8 or not struct.unpack("<I", said[4:8])[0] & CLIENT_SSL:
                 self.clear.append(said)
                 return False
         else:
