@@ -177,6 +177,7 @@ def test_a_held_replica_is_waited_for_or_refused_as_asked(kit: RegionKit, rig: R
             assert s.last_route.region == "us-east-1"
 
 
+@pytest.mark.slow
 def test_bounded_reads_measure_staleness(kit: RegionKit, rig: Rig) -> None:
     """BOUNDED uses the local copy while its measured staleness is within the bound, and not after."""
     with kit.session() as s:

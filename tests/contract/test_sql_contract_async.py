@@ -176,6 +176,7 @@ async def test_a_held_replica_is_waited_for_or_refused_as_asked(kit: AsyncRegion
             assert s.last_route.region == "us-east-1"
 
 
+@pytest.mark.slow
 async def test_bounded_reads_measure_staleness(kit: AsyncRegionKit, rig: Rig) -> None:
     """BOUNDED uses the local copy while its measured staleness is within the bound, and not after."""
     async with kit.session() as s:

@@ -209,6 +209,7 @@ def test_reads_are_monotonic(kit: RegionKit, store_rig: StoreRig) -> None:
                 assert do.get(db, "a") == "new"
 
 
+@pytest.mark.slow
 def test_bounded_reads_are_measured_or_refused(kit: RegionKit, store_rig: StoreRig) -> None:
     """A copy that is held back serves no bound that it does not meet; where nothing is measured the level is refused."""
     do = store_rig.Actions

@@ -208,6 +208,7 @@ async def test_reads_are_monotonic(kit: AsyncRegionKit, store_rig: StoreRig) -> 
                 assert await do.get(db, "a") == "new"
 
 
+@pytest.mark.slow
 async def test_bounded_reads_are_measured_or_refused(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
     """A copy that is held back serves no bound that it does not meet; where nothing is measured the level is refused."""
     do = store_rig.AsyncActions

@@ -91,6 +91,7 @@ def test_the_page_has_every_cause() -> None:
         assert row.endswith(f"| {cause.fix} |"), cause
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", SCHEMES)
 async def test_the_three_ways_are_told_apart(backend: str, addresses: dict[str, str]) -> None:
     """Each in a few words, with what to do; the table that is printed says both; a call has the cause, too."""

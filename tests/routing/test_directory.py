@@ -143,6 +143,7 @@ def test_the_copy_on_disk_is_bounded_and_shared(sqlite_partition_rig: PartitionR
         assert kit._store("carts").directory._rows.known("c").version == 500
 
 
+@pytest.mark.slow
 def test_a_directory_that_hangs_costs_known_keys_one_question(sqlite_partition_rig: PartitionRig) -> None:
     """It has a budget of its own; then what is known serves, and only the monitor asks. A new key is told what is the matter."""
     with seen(kit_of(sqlite_partition_rig, max_age=0.05)) as kit:

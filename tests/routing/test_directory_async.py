@@ -142,6 +142,7 @@ async def test_the_copy_on_disk_is_bounded_and_shared(sqlite_partition_rig: Part
         assert kit._store("carts").directory._rows.known("c").version == 500
 
 
+@pytest.mark.slow
 async def test_a_directory_that_hangs_costs_known_keys_one_question(sqlite_partition_rig: PartitionRig) -> None:
     """It has a budget of its own; then what is known serves, and only the monitor asks. A new key is told what is the matter."""
     async with await seen(kit_of(sqlite_partition_rig, max_age=0.05)) as kit:

@@ -444,6 +444,7 @@ def arbitrary(draw: st.DrawFn) -> History:
     return History(operations, parents)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(arbitrary())
 def test_the_fast_checker_agrees_with_the_definitions(history: History) -> None:
@@ -487,6 +488,7 @@ def has_an_explanation(history: History) -> bool:
     return False
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(of_one_key())
 def test_outcomes_are_found_exactly(history: History) -> None:

@@ -17,6 +17,7 @@ SLOW = {
 }
 
 
+@pytest.mark.slow
 async def test_a_cancelled_message_leaves_no_half_read_connection(rig: Rig) -> None:
     """At once, though the server still works on it; nothing of it is committed."""
     async with AsyncOpened(rig.urls[0], 3.0) as checkout:
@@ -33,6 +34,7 @@ async def test_a_cancelled_message_leaves_no_half_read_connection(rig: Rig) -> N
         assert rig.count() == 0
 
 
+@pytest.mark.slow
 async def test_a_cancelled_commit_is_unknown(rig: Rig) -> None:
     """It may have been done, or not."""
     async with AsyncOpened(rig.urls[0], 3.0) as checkout:
