@@ -29,7 +29,7 @@ with (
     sleep(1.0)
     r.kill("us")
     r.promote("jp")
-    sleep(0.5)  # the kit looks every 0.25 s
+    sleep(1.5)  # the kit looks once a second
     with s.write("shop") as db:
         db.execute(text("INSERT INTO item VALUES ('rice')"))
     print("a write went to", s.last_route.region)

@@ -86,6 +86,32 @@ def test_explain(regions: SqliteRegions, config: str, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["outcome"] == "refuse"
 
 
+def test_the_command_line_knows_what_the_application_remembers(
+    regions: SqliteRegions,
+    config: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the same folder, by its option or by the variable; without one it takes the old primary for the owner."""
+    folder = tmp_path / "kept"
+    with RegionKit(regions.topology, local="us", folder=folder) as kit, kit.session():
+        store = kit._store("orders").shards[0]
+        wait_until(lambda: store.state.snapshot.settled, 30.0)
+        regions.kill("us")
+        regions.promote("kr")
+        wait_until(lambda: store.state.snapshot.owner == 1, 30.0)
+        wait_until(lambda: store.kept.load() == store.state.snapshot.lineage, 30.0)
+    regions.kill("kr")
+    regions.revive("us")
+    arguments = ["explain", "orders", "write", "--config", config, "--local", "us"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--folder", str(folder)]) == 1
+    monkeypatch.setenv("REGIONKIT_FOLDER", str(folder))
+    assert main(arguments) == 1
+    capsys.readouterr()
+
+
 def test_adopt_with_yes(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The owner may be adopted; a replica is refused."""
     where = ["--config", config, "--local", "kr", "--yes"]

@@ -147,3 +147,20 @@ def test_half_a_character_is_no_text(kit: RegionKit, text: str) -> None:
             s.execute_write("orders", work, idempotency_key="k", fingerprint=text)
     with pytest.raises(ConfigurationError, match="key"):
         kit.session(key=text)
+
+
+def test_what_is_no_bookmark_no_outcome_no_hook_and_no_attributes(kit: RegionKit) -> None:
+    """A forgotten await, an error of another kind, a number: each is named, with what to pass."""
+    given: Any
+    for given in (5, b"rk0.x", object()):
+        with pytest.raises(UsageError, match="no bookmark"):
+            kit.session(bookmark=given)
+    given = ValueError("another")
+    with pytest.raises(UsageError, match="no outcome"):
+        kit.resolve(given)
+    given = 3
+    with pytest.raises(UsageError, match="cannot hear"):
+        kit.subscribe(given)
+    given = ["nationality"]
+    with pytest.raises(ConfigurationError, match="attributes"):
+        kit.session(attributes=given)

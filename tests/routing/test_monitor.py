@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from regionkit import BOUNDED, RegionKit, RegionUnavailable, Residency, Role, Topology
 from regionkit.core.events import Event
+from regionkit.facts.observation import Observation
 from regionkit.routing import host_answers
 from regionkit.routing.events import MonitorFailed
 from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
@@ -242,3 +244,46 @@ def test_each_endpoint_has_a_job_and_one_that_residency_refuses_has_none() -> No
             assert monitor._jobs.running == {f"{near.store.source} {near.index(region)}" for region in (OWNER, NEAR)}
             monitor.stop()
             assert monitor._jobs.running == frozenset()
+
+
+def test_each_endpoint_that_is_well_has_a_connection_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the first moment, not at rest; one that cannot be made is tried again later and later."""
+    with Near() as near:
+        profile, job = near.store.profile, watch(near, NEAR)
+        asked: list[float] = []
+        fails = False
+
+        def keep_warm(timeout: float) -> None:
+            asked.append(near.clock.monotonic())
+            if fails:
+                raise RegionUnavailable("too many connections")
+
+        monkeypatch.setattr(job._backend, "keep_warm", keep_warm)
+        began = near.clock.monotonic()
+        seconds_of(job, near, 3.0)
+        assert asked[0] - began >= profile.probe_every
+        fails = True
+        asked.clear()
+        seconds_of(job, near, 6.0)
+        pauses = [round(b - a, 3) for a, b in pairwise(asked)]
+        assert pauses == sorted(pauses)
+        assert len(asked) <= 4
+        seconds_of(job, near, 60.0)
+        asked.clear()
+        seconds_of(job, near, 30.0)
+        assert asked == [], "at rest nothing is made"
+
+
+def test_the_owners_answer_is_marked_in_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no copy's."""
+    with Near() as near:
+        marked: list[str] = []
+        for region in (OWNER, NEAR):
+            job = watch(near, region)
+
+            def mark(timeout: float, observation: Observation, region: str = region) -> None:
+                marked.append(region)
+
+            monkeypatch.setattr(job._backend, "mark", mark)
+            job.round()
+        assert marked == [OWNER]

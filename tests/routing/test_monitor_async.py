@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from regionkit import BOUNDED, AsyncRegionKit, RegionUnavailable, Residency, Role, Topology
 from regionkit.core.events import Event
+from regionkit.facts.observation import Observation
 from regionkit.routing import host_answers
 from regionkit.routing.events import MonitorFailed
 from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
@@ -241,3 +243,46 @@ async def test_each_endpoint_has_a_job_and_one_that_residency_refuses_has_none()
             assert monitor._jobs.running == {f"{near.store.source} {near.index(region)}" for region in (OWNER, NEAR)}
             await monitor.stop()
             assert monitor._jobs.running == frozenset()
+
+
+async def test_each_endpoint_that_is_well_has_a_connection_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the first moment, not at rest; one that cannot be made is tried again later and later."""
+    async with AsyncNear() as near:
+        profile, job = near.store.profile, watch(near, NEAR)
+        asked: list[float] = []
+        fails = False
+
+        async def keep_warm(timeout: float) -> None:
+            asked.append(near.clock.monotonic())
+            if fails:
+                raise RegionUnavailable("too many connections")
+
+        monkeypatch.setattr(job._backend, "keep_warm", keep_warm)
+        began = near.clock.monotonic()
+        await seconds_of(job, near, 3.0)
+        assert asked[0] - began >= profile.probe_every
+        fails = True
+        asked.clear()
+        await seconds_of(job, near, 6.0)
+        pauses = [round(b - a, 3) for a, b in pairwise(asked)]
+        assert pauses == sorted(pauses)
+        assert len(asked) <= 4
+        await seconds_of(job, near, 60.0)
+        asked.clear()
+        await seconds_of(job, near, 30.0)
+        assert asked == [], "at rest nothing is made"
+
+
+async def test_the_owners_answer_is_marked_in_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no copy's."""
+    async with AsyncNear() as near:
+        marked: list[str] = []
+        for region in (OWNER, NEAR):
+            job = watch(near, region)
+
+            async def mark(timeout: float, observation: Observation, region: str = region) -> None:
+                marked.append(region)
+
+            monkeypatch.setattr(job._backend, "mark", mark)
+            await job.round()
+        assert marked == [OWNER]

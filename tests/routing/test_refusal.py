@@ -70,3 +70,18 @@ def test_the_text_names_the_call_and_why_each_endpoint_was_refused() -> None:
         assert f"{candidate.endpoint}: " in found.why
     write = msgspec.structs.replace(decision, request=Request(kind=Kind.WRITE))
     assert "serve this write" in error_of(write, NEUTRAL).what
+
+
+def test_the_way_out_is_what_the_endpoints_ask_for() -> None:
+    """A right, an address, an adoption: none of these comes by itself as a breaker does. The same thing is said once."""
+    decision = refused(Refusal.NO_ENDPOINT)
+    assert "breakers" in error_of(decision, NEUTRAL).fix
+    owner, copy = decision.snapshot.endpoints
+    replace = msgspec.structs.replace
+    ailing = (replace(owner, advice="grant it"), replace(copy, advice="grant it", remedy="ALTER ROLE app REPLICATION."))
+    known = replace(decision, snapshot=replace(decision.snapshot, endpoints=ailing))
+    assert error_of(known, NEUTRAL).fix == "grant it."
+    ailing = (owner, replace(copy, remedy="ALTER ROLE app REPLICATION."))
+    unrecorded = replace(decision.snapshot, endpoints=ailing, unrecorded="kr")
+    write = replace(decision, snapshot=unrecorded, request=Request(kind=Kind.WRITE))
+    assert error_of(write, NEUTRAL).fix == f"ALTER ROLE app REPLICATION. {NEUTRAL.owner}"

@@ -38,6 +38,25 @@ def test_all_are_asked_once_in_a_while() -> None:
         assert near.store.refresh()
 
 
+def test_all_are_asked_again_when_the_owner_was_away() -> None:
+    """What was found a moment ago was found before it came back."""
+    with Near() as near:
+        near.clock.advance(60.0)
+        assert near.store.refresh()
+        near.clock.advance(0.01)
+        near.regions.kill(OWNER)
+        near.store.probe(near.index(OWNER))
+        near.regions.revive(OWNER)
+        near.clock.advance(0.01)
+        near.store.probe(near.index(OWNER))
+        assert not near.store.state.met(near.index(OWNER))
+        assert near.store.refresh()
+        assert near.store.state.met(near.index(OWNER))
+        assert not near.store.refresh()
+        near.store.renew()  # a child has asked nobody
+        assert near.store.refresh()
+
+
 def test_a_question_without_time_is_not_asked() -> None:
     """And nothing is concluded from it."""
     with Near() as near:

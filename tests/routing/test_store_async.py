@@ -37,6 +37,25 @@ async def test_all_are_asked_once_in_a_while() -> None:
         assert await near.store.refresh()
 
 
+async def test_all_are_asked_again_when_the_owner_was_away() -> None:
+    """What was found a moment ago was found before it came back."""
+    async with AsyncNear() as near:
+        near.clock.advance(60.0)
+        assert await near.store.refresh()
+        near.clock.advance(0.01)
+        await near.regions.kill(OWNER)
+        await near.store.probe(near.index(OWNER))
+        await near.regions.revive(OWNER)
+        near.clock.advance(0.01)
+        await near.store.probe(near.index(OWNER))
+        assert not near.store.state.met(near.index(OWNER))
+        assert await near.store.refresh()
+        assert near.store.state.met(near.index(OWNER))
+        assert not await near.store.refresh()
+        near.store.renew()  # a child has asked nobody
+        assert await near.store.refresh()
+
+
 async def test_a_question_without_time_is_not_asked() -> None:
     """And nothing is concluded from it."""
     async with AsyncNear() as near:

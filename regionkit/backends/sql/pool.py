@@ -119,6 +119,7 @@ class SqlPool:
             return
         if self.slots[Kind.READ].try_acquire():
             checkout = self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
+            checkout.keeps = True  # nothing was done to it
             checkout.release()
 
     def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:

@@ -118,6 +118,7 @@ class AsyncSqlPool:
             return
         if self.slots[Kind.READ].try_acquire():
             checkout = await self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
+            checkout.keeps = True  # nothing was done to it
             await checkout.release()
 
     async def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:

@@ -10,8 +10,9 @@ import pytest
 from fix_rigs import NAMESPACE
 from sqlalchemy import text
 
-from regionkit import EVENTUAL, AsyncRegionKit, Endpoint, Region, Role, SqlStore, Topology
+from regionkit import EVENTUAL, AsyncRegionKit, Endpoint, Region, RegionKitError, Role, SqlStore, Topology
 from regionkit.core.concurrency_async import asleep
+from regionkit.facts.request import Kind
 from regionkit.testing import FaultProxy
 
 
@@ -99,3 +100,50 @@ async def test_a_connection_kept_during_the_close_is_closed(proxy: FaultProxy) -
     endpoint.kept = []
     await kit.close()
     await gone(proxy)
+
+
+async def test_a_connection_is_ready_before_a_read_needs_it(proxy: FaultProxy) -> None:
+    """Made once; not while all permits are out; anew when it is too old, or when another connection was lost."""
+    async with kit_of(proxy) as kit:
+        await kit.create_tables()
+        await kit._monitor.stop()
+        backend: Any = kit._store("orders").shards[0].backend(0)
+        await backend.keep_warm(10.0)
+        [ready] = backend.kept
+        before = proxy.connections
+        await backend.keep_warm(10.0)
+        assert backend.kept == [ready]
+        assert proxy.connections == before
+        async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as db:
+            await db.execute(text("SELECT 1"))
+            assert proxy.connections == before, "the read made one of its own"
+        [ready] = backend.kept
+        ready.connection.info["recycle_at"] = 0.0
+        await backend.keep_warm(10.0)
+        [younger] = backend.kept
+        assert younger is not ready
+        backend._lost_at = backend.clock.monotonic()
+        await backend.keep_warm(10.0)
+        [newer] = backend.kept
+        assert newer is not younger
+        while backend.slots[Kind.READ].try_acquire():
+            pass
+        backend.kept.clear()
+        await backend.keep_warm(10.0)
+        assert backend.kept == []
+
+
+async def test_idle_connections_are_not_trusted_when_another_one_was_lost(proxy: FaultProxy) -> None:
+    """A cut takes them all, and not every driver notices; the next read makes a new one, and is served."""
+    async with kit_of(proxy) as kit:
+        await kit.create_tables()
+        await work(kit)
+        await kit._monitor.stop()
+        backend: Any = kit._store("orders").shards[0].backend(0)
+        [idle] = backend.kept
+        with pytest.raises(RegionKitError):
+            async with kit.session() as s, s.write("orders") as db:
+                await db.execute(text("SELECT 1"))
+                proxy.cut()
+                await db.execute(text("SELECT 1"))
+        assert not backend._is_fit(idle.connection)
