@@ -46,7 +46,7 @@ def adopt(options: argparse.Namespace) -> int:
     with _kit(options) as kit, kit.session() as s:
         part = {"key": options.key, "home": options.home}
         try:
-            s.explain(options.store, "write", **part)  # what cannot be meant is told before anything is asked
+            s.explain(options.store, "write", **part)  # refuses a wrong key before any server is asked
         except UsageError:
             if options.key is not None or options.home is not None:
                 raise  # else it is partitioned, and the endpoint's id says which part is meant

@@ -6,8 +6,7 @@
     session.commit()  # runs the INSERT just before its COMMIT, then prints "yes"
 
 Only the end of the outermost transaction counts. When in doubt the outcome is "unknown", never "yes" and never "no". One
-thing nobody is told of: a single statement on the driver's own cursor, or a procedure, that ends the transaction and begins
-another one.
+case cannot be detected: a single statement on the driver's own cursor, or a procedure, ends the transaction and begins another.
 """
 
 from __future__ import annotations

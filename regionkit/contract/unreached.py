@@ -39,7 +39,7 @@ DEEPEST = 20
 
 
 def unreached(error: BaseException) -> Unreached | None:
-    """Why no connection was had; None where the error does not say."""
+    """Why connecting failed; None if the error does not say."""
     chain = list(_chain(error))
     found = (_by_kind(one) for one in chain)
     by_kind = next((cause for cause in found if cause is not None), None)

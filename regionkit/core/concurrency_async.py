@@ -57,7 +57,7 @@ async def asleep(seconds: float) -> None:
 
 
 async def aelapse(clock: Any, seconds: float) -> None:
-    """Let `seconds` of a clock pass: one that only moves when it is told is moved by whoever waits."""
+    """Wait until `seconds` have passed on a clock; a virtual clock is advanced instead."""
     advance = getattr(clock, "advance", None)
     if advance is not None:
         advance(seconds)

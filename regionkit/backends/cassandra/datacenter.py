@@ -133,7 +133,7 @@ class Datacenter:
 
     @property
     def _not_had(self) -> str:
-        return f"data centre {self.name!r} of {self.context.store.name!r} cannot be had."
+        return f"data centre {self.name!r} of {self.context.store.name!r} cannot be reached."
 
     def _late(self, why: str = "") -> DeadlineExceeded:
         what = f"data centre {self.name!r} of {self.context.store.name!r} did not answer in time."

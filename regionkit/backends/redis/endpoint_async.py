@@ -35,7 +35,7 @@ WRITE_HISTORY = AsyncScript("write_history")
 MAKE_TABLES = AsyncScript("make_tables")
 MARK = AsyncScript("mark")
 MARK_EVERY = 900
-"""Milliseconds between two marks at least, whoever makes them: what the last second wrote is told as lost after a restart."""
+"""Shortest time between two marks, milliseconds, over all processes. After a restart, writes of the last second count as lost."""
 
 
 class AsyncRedisEndpoint(AsyncRedisPool):
