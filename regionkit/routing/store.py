@@ -178,7 +178,7 @@ class RoutedStore:
 
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
-        self._state.refreshing, self._state.refreshed_at = Slots(1), float("-inf")
+        self._state.refreshing = Slots(1)
         self._state.turns = [Slots(1) for _ in self.backends]
         self.state.renew()
         for backend in self.backends:

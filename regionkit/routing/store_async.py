@@ -177,7 +177,7 @@ class AsyncRoutedStore:
 
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
-        self._state.refreshing, self._state.refreshed_at = AsyncSlots(1), float("-inf")
+        self._state.refreshing = AsyncSlots(1)
         self._state.turns = [AsyncSlots(1) for _ in self.backends]
         self.state.renew()
         for backend in self.backends:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 from typing import Any
 
 import pytest
 from fix_store_rigs import BACKENDS, StoreRig
 
 from regionkit import RegionKit, Topology
+from regionkit.embedded import MemoryRegions
 
 KEY = "a key of more than sixteen characters"
 ROUNDS = 10
@@ -70,3 +72,23 @@ def test_a_session_goes_to_and_fro_between_processes(store_rig: StoreRig) -> Non
         pipe.close()
         other.join(30)
     assert store_rig.value("a") == str(ROUNDS - 1)
+
+
+def test_children_of_an_unused_kit_begin_at_different_copies() -> None:
+    """A server that loads its application and then forks: each worker draws chances of its own, and holds its own locks."""
+    with (
+        MemoryRegions(store="orders", primary="us", replicas=["kr"]) as regions,
+        RegionKit(regions.topology, local="kr") as kit,
+    ):
+        mine = kit._store("orders").shards[0].state._starts
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            kit._started()
+            os.write(write, repr(kit._store("orders").shards[0].state._starts).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        theirs = os.read(read, 999).decode()
+        os.close(read)
+        os.close(write)
+        assert theirs not in ("", repr(mine))

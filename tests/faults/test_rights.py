@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from cassandra import Unauthorized
 from fix_rigs import NAMESPACE
+from psycopg.errors import InsufficientPrivilege
 from pymongo.errors import OperationFailure
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from regionkit import (
     AsyncRegionKit,
@@ -33,6 +35,7 @@ from regionkit import (
 )
 from regionkit.backends.cassandra.classify import denied
 from regionkit.backends.mongo.classify import translated
+from regionkit.backends.sql.rights import lacking
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SystemClock
 from regionkit.topology import profile
@@ -250,3 +253,19 @@ def test_a_permission_of_cassandra_is_named() -> None:
     said = "User app has no CREATE permission on <all keyspaces> or any of its parents"
     assert denied(Unauthorized(said)) == ("CREATE on all keyspaces", "GRANT CREATE ON ALL KEYSPACES TO app;")
     assert denied(ValueError(said)) is None
+
+
+def test_a_read_that_lacks_a_right_names_the_account_of_reads() -> None:
+    """The other one made the tables: a grant to it changes nothing."""
+    error = ProgrammingError("SELECT 1", {}, InsufficientPrivilege(f"permission denied for table {HISTORY}"))
+    for read_url, account in ((None, "app"), ("postgresql://reader:word@127.0.0.1/shop", "reader")):
+        endpoint = Endpoint("here", Role.PRIMARY, "postgresql://app:word@127.0.0.1/shop", read_url=read_url)
+        store = SqlStore("orders", endpoints=[endpoint])
+        context = EndpointContext(NAMESPACE, store, store.endpoints[0], profile("balanced"), SystemClock(), False)
+        found = lacking(context, error)
+        assert found is not None
+        assert f'GRANT SELECT ON {HISTORY} TO "{account}"' in found.fix
+    denied_write = ProgrammingError("INSERT", {}, InsufficientPrivilege(f"permission denied for table {HISTORY}"))
+    found = lacking(context, denied_write)
+    assert found is not None
+    assert 'TO "app"' in found.fix

@@ -252,5 +252,10 @@ def test_only_those_who_would_ask_the_same_share(tmp_path: Path, monkeypatch: py
     assert names(kit_of(url, options={"pool_size": 3})) not in ([name], None)
     assert names(kit_of(f"sqlite:///{tmp_path}/x.db")) is None
     assert names(kit_of(url, clock=VirtualClock())) is None
+    with (
+        monkeypatch.context() as patched
+    ):  # the folder is seen by another host, or by a container with a network of its own
+        patched.setattr(host_answers, "_host", lambda: "another boot")
+        assert names(kit_of(url)) not in ([name], None)
     monkeypatch.setattr(host_answers, "fcntl", None)  # as on Windows
     assert names(kit_of(url)) is None

@@ -12,16 +12,17 @@ import pytest
 from msgspec.structs import replace
 
 from regionkit import BOUNDED, AsyncRegionKit, RegionUnavailable, Residency, Role, Topology
+from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event
 from regionkit.facts.observation import Observation
 from regionkit.routing import host_answers
 from regionkit.routing.events import MonitorFailed
-from regionkit.routing.host_answers import TURNS, EndpointAnswers, HostAnswers
+from regionkit.routing.host_answers import OWN_LOOK, TURNS, EndpointAnswers, HostAnswers
 from regionkit.routing.monitor_async import MARKERS_KEPT, SWEEP_EVERY, AsyncMonitor, _Watch
 from regionkit.routing.pace import LATELY, PROOFS, REST
 from regionkit.topology import MemoryStore
 
-from .near_async import FAR, NEAR, OWNER, AsyncNear
+from .near_async import FAR, LAG, NEAR, OWNER, AsyncNear
 
 
 def watch(near: AsyncNear, region: str) -> _Watch:
@@ -41,6 +42,23 @@ def questions(near: AsyncNear, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(near.store, "probe", counted)
     return asked
+
+
+NAMES = ["a" * 32, "b" * 32, "c" * 32]
+
+
+def sharing(near: AsyncNear, folder: Path) -> HostAnswers:
+    """Let the store share answers in a folder."""
+    shared = HostAnswers(folder, near.clock)
+    near.store.answers = EndpointAnswers(shared, NAMES)
+    return shared
+
+
+def tell(shared: HostAnswers, index: int, said: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another process of this host would."""
+    with monkeypatch.context() as patched:
+        patched.setattr(host_answers, "PROCESS", host_answers._Process())
+        shared.tell(NAMES[index], said)
 
 
 async def seconds_of(job: _Watch, near: AsyncNear, seconds: float) -> None:
@@ -113,17 +131,13 @@ async def test_what_a_call_was_answered_is_not_asked_for_again(monkeypatch: pyte
 async def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What another one was told counts; who finds it asking looks again soon, and asks in the end whatever happens."""
     async with AsyncNear() as near:
-        index, names = near.index(NEAR), ["a" * 32, "b" * 32, "c" * 32]
-        shared = HostAnswers(tmp_path, near.clock)
-        near.store.answers = EndpointAnswers(shared, names)
+        index, shared = near.index(NEAR), sharing(near, tmp_path)
         asked, job = questions(near, monkeypatch), watch(near, NEAR)
         await seconds_of(job, near, PROOFS + 0.75)
         assert asked[0] == index  # at first each asks itself
         asked[:] = [index]
         said = await near.store.backend(index).probe(1.0, 1.0)
-        with monkeypatch.context() as patched:
-            patched.setattr(host_answers, "PROCESS", host_answers._Process())
-            shared.tell(names[index], said)
+        tell(shared, index, said, monkeypatch)
         await seconds_of(job, near, 1.0)
         assert asked == [index] and near.store.state.snapshot.endpoints[index].observation == said
         claim = near.store.answers.claim(index)
@@ -135,20 +149,119 @@ async def test_one_process_of_a_host_asks_for_all(monkeypatch: pytest.MonkeyPatc
         claim.release()
 
 
+async def test_what_tells_of_another_run_is_each_processs_own_to_see(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A restart is found out by asking: connections of the old run have to go."""
+    async with AsyncNear() as near:
+        index, asked = near.index(NEAR), questions(near, monkeypatch)
+        job = watch(near, NEAR)
+        shared = sharing(near, tmp_path)
+        await seconds_of(job, near, PROOFS + 0.75)
+        said = await near.store.backend(index).probe(1.0, 1.0)
+        tell(shared, index, replace(said, incarnation="another run"), monkeypatch)
+        asked.clear()
+        await seconds_of(job, near, 0.5)
+        assert asked == [index]
+        known = near.store.state.snapshot.endpoints[index].observation
+        assert known is not None
+        assert known.incarnation == said.incarnation
+
+
+async def test_now_and_then_each_process_asks_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its own way to the server stays known, and its connection open, however much others tell."""
+    async with AsyncNear() as near:
+        index, asked = near.index(NEAR), questions(near, monkeypatch)
+        job = watch(near, NEAR)
+        shared = sharing(near, tmp_path)
+        await seconds_of(job, near, PROOFS)
+        asked.clear()
+        passed = 0.0
+        while passed < 2.0 * OWN_LOOK + 10.0:
+            near.store.state.touches += 1
+            said = await near.store.backend(index).probe(1.0, 1.0)
+            tell(shared, index, said, monkeypatch)
+            pause = await job.round()
+            assert pause is not None
+            near.clock.advance(pause)
+            passed += pause
+        assert len(asked) == 2
+
+
+async def test_what_was_told_while_the_turn_was_taken_is_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The one before has just been answered."""
+    async with AsyncNear() as near:
+        index, asked = near.index(NEAR), questions(near, monkeypatch)
+        job = watch(near, NEAR)
+        shared = sharing(near, tmp_path)
+        await seconds_of(job, near, PROOFS + 1.0)
+        asked.clear()
+        claim, said = shared.claim, await near.store.backend(index).probe(1.0, 1.0)
+
+        def late(name: str) -> Any:
+            tell(shared, index, said, monkeypatch)
+            return claim(name)
+
+        monkeypatch.setattr(shared, "claim", late)
+        await job.round()
+        assert asked == []
+        turn = claim(NAMES[index])
+        assert turn is not None, "the turn was given back"
+        turn.release()
+
+
+async def test_other_uses_than_blocks_end_the_rest() -> None:
+    """Who renews a record or looks at the status wants what is so now."""
+    async with AsyncNear() as near:
+        job = watch(near, NEAR)
+
+        async def owner() -> None:
+            await near.kit.backing("orders").owner(deadline=Deadline(near.clock, 5.0))
+
+        async def status() -> None:
+            near.kit.status()
+
+        for use in (owner, status):
+            await seconds_of(job, near, 3.0 * LATELY)
+            assert job._pace.rests
+            await use()
+            await job.round()
+            assert not job._pace.rests
+
+
+async def test_waits_and_statements_of_bounded_blocks_need_positions() -> None:
+    """Each asks for samples while it goes on."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        state = near.store.state
+        async with s.read("orders", consistency=BOUNDED(1.0), timeout=20.0) as db:
+            db.get("a")
+            before = state.needs
+            near.clock.advance(1.5)
+            await near.regions.tell(near.kit)
+            db.get("a")
+            assert state.needs > before
+        before = state.needs
+        async with s.write("orders") as db:
+            db["a"] = 1
+        assert state.needs == before
+        near.clock.advance(LAG - 0.1)
+        async with s.read("orders", on_stale="wait", timeout=5.0) as db:
+            db.get("a")
+        assert state.needs > before
+
+
 async def test_in_trouble_each_process_asks_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """That another process reaches a server says nothing of this one's way there."""
     async with AsyncNear() as near:
-        index, names = near.index(NEAR), ["a" * 32, "b" * 32, "c" * 32]
-        shared = HostAnswers(tmp_path, near.clock)
-        near.store.answers = EndpointAnswers(shared, names)
+        index, shared = near.index(NEAR), sharing(near, tmp_path)
         job = watch(near, NEAR)
         said = await near.store.backend(index).probe(1.0, 1.0)
         await near.regions.kill(NEAR)
         await seconds_of(job, near, 1.0)
         asked = questions(near, monkeypatch)
-        with monkeypatch.context() as patched:
-            patched.setattr(host_answers, "PROCESS", host_answers._Process())
-            shared.tell(names[index], replace(said, sent_at=near.clock.monotonic()))
+        tell(shared, index, replace(said, sent_at=near.clock.monotonic()), monkeypatch)
         await job.round()
         assert asked == [index] and near.store.state.snapshot.endpoints[index].trouble
 

@@ -104,6 +104,27 @@ def test_the_monitor_marks_what_was_written_and_rests_then(lasting: Any) -> None
             assert plain.get(key) == after, "two marks in a moment"
 
 
+def test_who_knows_that_nothing_moved_asks_nothing(lasting: Any) -> None:
+    """The same answer again: no question is sent."""
+    import redis
+
+    def scripts(plain: Any) -> int:
+        found = plain.info("commandstats")
+        return sum(found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+    with kit_of(lasting) as kit:
+        kit.create_tables()
+        put(kit, "1")
+        kit._monitor.stop()
+        backend = kit._store("carts").shards[0].backend(0)
+        observation = backend.probe(5.0, 5.0)
+        backend.mark(5.0, observation)
+        with redis.Redis.from_url(lasting.primary.url) as plain:
+            before = scripts(plain)
+            backend.mark(5.0, observation)
+            assert scripts(plain) == before
+
+
 def test_a_mark_speaks_of_one_replication_id() -> None:
     """Of another one, or where it is none, nothing is known."""
     assert marked_in(b"abc 17 1700000000000 150", "abc") == 17
