@@ -198,13 +198,18 @@ def test_what_was_told_while_the_turn_was_taken_is_not_asked_for(
         seconds_of(job, near, PROOFS + 1.0)
         asked.clear()
         claim, said = shared.claim, near.store.backend(index).probe(1.0, 1.0)
+        said = replace(said, sent_at=said.sent_at + 2.0)
+        taken = []
 
         def late(name: str) -> Any:
+            taken.append(name)
             tell(shared, index, said, monkeypatch)
             return claim(name)
 
         monkeypatch.setattr(shared, "claim", late)
-        job.round()
+        near.clock.advance(2.0)
+        seconds_of(job, near, 1.0)
+        assert taken == [NAMES[index]]
         assert asked == []
         turn = claim(NAMES[index])
         assert turn is not None, "the turn was given back"
