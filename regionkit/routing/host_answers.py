@@ -123,9 +123,8 @@ class HostAnswers:
     @staticmethod
     def name(parts: Sequence[object]) -> str:
         """The name of what is asked: of all that its answer depends on."""
-        return hashlib.sha256(
-            "\0".join(map(str, (FORMAT, Observation.__struct_fields__, _host(), *parts))).encode()
-        ).hexdigest()[:32]
+        said = "\0".join(map(str, (FORMAT, Observation.__struct_fields__, _host(), *parts)))
+        return hashlib.sha256(said.encode()).hexdigest()[:32]
 
     def told(self, name: str, since: float) -> Observation | None:
         """What another process was answered to a question that left after the instant `since`; None."""

@@ -75,10 +75,8 @@ class _Watch:
         self._last_sent = float("inf")
         self._waited = 0
         self._asks_itself_at = float("-inf")
-        self._warm_at, self._cold_for = (
-            store.clock.monotonic() + store.profile.probe_every,
-            0.0,
-        )  # who lives shorter needs none
+        self._warm_at = store.clock.monotonic() + store.profile.probe_every  # who lives shorter needs none
+        self._cold_for = 0.0
 
     async def round(self) -> float | None:
         """Ask once, unless that is known or nobody needs it; seconds until the next round."""
@@ -96,22 +94,20 @@ class _Watch:
         if not self._pace.asks:
             return pause
         if not (peace and self._is_known()):
-            turn = store.answers.claim(self._index) if store.answers is not None and peace else None
-            if (
-                turn is None
-                and store.answers is not None
-                and peace
-                and self._waited < TURNS
-                and not self._asks_itself()
-            ):
+            answers = store.answers if peace else None
+            turn = None if answers is None else answers.claim(self._index)
+            if answers is not None and turn is None and self._waited < TURNS and not self._asks_itself():
                 self._waited += 1
                 return min(pause, self._pace.interval / TURNS)
+            observation = None
             try:
                 if turn is None or not self._is_known():  # told while the turn was taken
-                    await self._ask()
+                    observation = await self._ask()
             finally:
                 if turn is not None:
                     turn.release()
+            if observation is not None:
+                await self._take_care(observation)
         await self._keep_warm()
         return pause
 
@@ -139,17 +135,21 @@ class _Watch:
         self._pace = answered(self._pace, now - known.sent_at)
         return True
 
-    async def _ask(self) -> None:
-        """Ask, for all processes of this host."""
+    async def _ask(self) -> Observation | None:
+        """Ask, and tell the other processes of this host; None when there was no answer."""
         store = self._store
         self._waited, self._asks_itself_at = 0, store.clock.monotonic() + OWN_LOOK
         observation = await store.probe(self._index)
         self._pace = answered(self._pace, 0.0)
-        if observation is None:
-            return
-        self._last_sent = observation.sent_at
-        if store.answers is not None:
-            store.answers.tell(self._index, observation)
+        if observation is not None:
+            self._last_sent = observation.sent_at
+            if store.answers is not None:
+                store.answers.tell(self._index, observation)
+        return observation
+
+    async def _take_care(self, observation: Observation) -> None:
+        """What follows an answer, once others may ask again."""
+        store = self._store
         await self._record_promotion(observation)
         if store.state.snapshot.owner == self._index:
             await self._backend.mark(store.profile.probe_timeout + store.round_trips(self._index, 1.0), observation)
