@@ -1,15 +1,15 @@
-"""What the processes of one host tell each other: the answers of servers, so that one of them asks for all.
+"""Answers of servers that the processes of one host share, so that one process asks for all of them.
 
-1. A file for each endpoint, in a folder that belongs to this account alone; without such a folder everybody asks. The name is a
-   digest of all that an answer depends on, the address and its account included: only processes that would ask the same share.
-   The host's boot and its network are part of it: another host, or another container, that sees the folder shares nothing.
-2. An answer is taken while it is younger than the interval in which the reader would ask. Its instants are of the host's one
-   monotonic clock; one of a clock that is apart is not read. What tells of another run than is known is each one's own to see.
-3. Who asks holds the file's lock, which ends with its process. Who finds it held looks again a little later, and after
-   `TURNS` such looks asks itself: a process that hangs in its question delays nobody by more than one interval.
-4. Only answers are told. That a server gave none is each process's own experience, as are connections: each asks by itself
-   at first, in trouble, and every `OWN_LOOK` seconds.
-5. An answer that this process told is not read by it: its kits ask apart, as kits of different hosts would.
+1. There is one file per endpoint, in a folder that only this account can write. Without such a folder every process asks. The
+   file's name is a digest of everything that an answer depends on: address, account, options, and the host's boot and network.
+   So only processes that would ask the same question share, and never those of another host or container.
+2. A process uses an answer while it is younger than its own interval. Times are of the host's monotonic clock; an answer from a
+   process whose clocks differ is ignored. A restart of the server is not taken from others: the process asks itself.
+3. The process that asks holds a file lock, which ends with the process. A process that finds it held looks again soon, and
+   asks itself after `TURNS` such looks. So a process that hangs delays no other by more than one interval.
+4. Only answers are shared, not failures and not connections. Each process asks itself at first, while an endpoint is in
+   trouble, and every `OWN_LOOK` seconds.
+5. A process ignores its own answers: several kits in one process ask separately.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TURNS = 8
 OWN_LOOK = 120.0
 """Seconds after which a process asks although others tell: its own way to the server stays known, and its connection open."""
 LARGEST = 65_536
-"""Bytes of an answer that is told; a history that fills more is each process's own to read."""
+"""Largest shared answer, bytes; with a longer history each process asks itself."""
 CLOCKS_APART = 1.0
 """Seconds by which wall and monotonic clock may have moved against each other since an answer was told."""
 FORMAT = "1"
@@ -64,11 +64,11 @@ class _Told(msgspec.Struct, array_like=True):
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Told)
 _OURS = re.compile(r"[0-9a-f]{32}(\.lock|\.[0-9a-f]{32}-\d+)?")
-"""Names of what is written here: nothing else is taken away."""
+"""Names of the files written here; `sweep` removes no others."""
 
 
 class _Process:
-    """A name of this process that no other one has, in no container: a number is used again. A fork has another one."""
+    """A unique name of this process; process ids repeat over time and between containers. A forked child gets its own."""
 
     def __init__(self) -> None:
         self._of, self._name = 0, ""
@@ -97,7 +97,7 @@ def _host() -> str:
 
 
 class HostTurn:
-    """Who holds it asks for all. `release` may be called twice."""
+    """The right to ask for all processes. `release` may be called twice."""
 
     __slots__ = ("_file",)
 
@@ -105,7 +105,7 @@ class HostTurn:
         self._file = file
 
     def release(self) -> None:
-        """Let others ask; also in a child that was forked meanwhile, which has a copy of the file."""
+        """Let others ask. It unlocks the file also for a child that was forked meanwhile and holds a copy."""
         file, self._file = self._file, -1
         if file >= 0:
             with contextlib.suppress(OSError):

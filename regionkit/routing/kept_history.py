@@ -1,10 +1,9 @@
-"""The newest history of a store that this host has seen, on disk: a process that starts bars an older one from its first instant.
+"""The newest history of a store that this host has seen, kept on disk, so that a new process refuses an older primary at once.
 
-1. A file for each part of each store, replaced whole. Several processes may keep it, one after the other; none replaces a history
-   by one that does not descend from it.
-2. A file that cannot be read is as none, and one that cannot be written is told once: the kit knows what it sees itself.
-3. Data that were made anew, under a history that descends from nothing known, are barred as in a running process: an operator
-   says `kit.adopt`.
+1. There is one file per part of a store, always replaced as a whole. Processes write one after the other, and a history is only
+   replaced by one that descends from it.
+2. A file that cannot be read counts as missing. One that cannot be written is logged once; the kit then relies on what it sees.
+3. Recreated data have a history that descends from nothing known, and are refused, as in a running process, until `kit.adopt`.
 """
 
 from __future__ import annotations

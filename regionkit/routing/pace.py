@@ -6,12 +6,12 @@
 | a block was opened; or the endpoint is in trouble, or nobody owns the store | `probe_every`         |
 | nothing: the process rests                                                  | `REST` x `probe_every` |
 
-1. A round comes every `sample_every`, so that a need is noticed soon, and looks before it asks: an answer that came on another
-   way (to a block, to somebody who waited, to another process of this host) is as good as one that was asked for.
-2. Time is told by the rounds' own pauses, so that a clock that stands still or leaps changes nothing here.
-3. A process that starts counts as used. What was missed while it rested is asked for by the first write (`StoreState.met`).
-4. After a start, and after an endpoint's trouble, positions count as needed for `PROOFS` probe intervals: a copy is proved by two
-   answers, its owner's and then its own.
+1. There is a round every `sample_every`, so a need is noticed soon. A round first looks for an answer that arrived another way: to
+   a block, to a read that waited, or to another process of this host. Such an answer counts like its own.
+2. Time is measured by the pauses between rounds, so a clock that stops or jumps has no effect here.
+3. A process that starts counts as used. After a rest, the first write asks for what was missed (`StoreState.met`).
+4. After a start, and after an endpoint recovers, positions count as needed for `PROOFS` probe intervals: proving a copy takes an
+   answer of the owner and then one of the copy.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@
    `second_repl_offset` is the first offset that is not shared, so the fork is one less.
 4. An id also changes without a promotion: when the first replica is attached, and when all were away for
    `repl-backlog-ttl`. Then there is no second id. The same run as that of the parent row lost nothing.
-5. After a restart from an append-only file there is no second id, another run, and offsets count from the beginning. Up to the
-   last mark in the data nothing is missing; of what came behind it nobody knows.
+5. After a restart from an append-only file there is another run and no second id, and offsets start again. The data are complete
+   up to the last mark in them; what came later is unknown.
 """
 
 from __future__ import annotations

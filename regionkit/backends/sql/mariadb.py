@@ -1,7 +1,7 @@
 """MariaDB's dialects for PyMySQL and aiomysql, over the connections of `mariadb_connection`.
 
-A new connection costs round trips that a far server multiplies: what the drivers and SQLAlchemy send one by one (autocommit,
-character set, five questions on an engine's first connection) travels in one statement of settings and in one question.
+Round trips of a new connection are expensive over distance. The drivers and SQLAlchemy send autocommit, character set and five
+questions one by one; here they are one statement and one question.
 """
 
 from __future__ import annotations
