@@ -6,8 +6,8 @@
 | a block was opened; or the endpoint is in trouble, or nobody owns the store | `probe_every`         |
 | nothing: the process rests                                                  | `REST` x `probe_every` |
 
-1. There is a round every `sample_every`, so a need is noticed soon. A round first looks for an answer that arrived another way: to
-   a block, to a read that waited, or to another process of this host. Such an answer counts like its own.
+1. There is a round every `sample_every`, so a need is noticed soon. A round first looks for an answer that arrived another way:
+   to a block, to a read that waited, or to another process of this host. Such an answer counts like its own.
 2. Time is measured by the pauses between rounds, so a clock that stops or jumps has no effect here.
 3. A process that starts counts as used. After a rest, the first write asks for what was missed (`StoreState.met`).
 4. After a start, and after an endpoint recovers, positions count as needed for `PROOFS` probe intervals: proving a copy takes an
