@@ -2,12 +2,14 @@
 
 psycopg ends a pipeline also where its connection has just died, fails at that too, and writes a warning about the second
 error to the log: a region that goes down would fill it, and the first error is the one that callers get. The pipelines here
-keep that second error to themselves. This holds for psycopg's own use of them in `executemany`, too.
+keep that second error to themselves. This holds for psycopg's own use of them in `executemany`, too. Nor do they ask a
+connection for more when the wait at their end was cancelled: by the time the interpreter clears up, it is closed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Any
@@ -17,7 +19,16 @@ from psycopg import AsyncPipeline, Pipeline
 __all__ = ["AsyncQuietPipelines", "QuietPipelines"]
 
 
-class _Quiet(Pipeline):
+class _GivenUp:
+    """Mixed into a pipeline: its end, once given up, reads nothing more."""
+
+    def _fetch_gen(self, *, flush: bool) -> Any:
+        if isinstance(sys.exc_info()[1], GeneratorExit):
+            return
+        yield from super()._fetch_gen(flush=flush)  # type: ignore[misc]  # psycopg's
+
+
+class _Quiet(_GivenUp, Pipeline):
     """A pipeline for threads."""
 
     def __exit__(
@@ -30,7 +41,7 @@ class _Quiet(Pipeline):
                 raise
 
 
-class _AsyncQuiet(AsyncPipeline):
+class _AsyncQuiet(_GivenUp, AsyncPipeline):
     """A pipeline for asyncio."""
 
     async def __aexit__(

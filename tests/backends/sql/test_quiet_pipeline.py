@@ -71,3 +71,20 @@ def test_pipelines_of_the_application_work_as_before(pg: Any) -> None:
             driver.execute("SELECT 1/0")
         driver.rollback()
         assert db.execute(text("SELECT 8")).scalar() == 8
+
+
+def test_an_end_that_was_given_up_asks_for_nothing_more(pg: Any) -> None:
+    """Cancelled in its last wait, it is cleared up later, when its connection is closed already."""
+    import psycopg
+
+    from regionkit.backends.sql.quiet_pipeline import _Quiet
+
+    connection = psycopg.connect(pg.primary.url_for(pg.database()).replace("+psycopg", ""), autocommit=True)
+    pipeline = connection._pipeline = _Quiet(connection)
+    pipeline.__enter__()
+    connection.execute("SELECT 1")
+    end = pipeline._exit_gen()
+    next(end)
+    connection.close()
+    end.close()  # as the interpreter does with what nobody drives any more; it must not raise
+    assert connection.closed
