@@ -5,6 +5,7 @@ Hand-written pair with `concurrency_async.py`: same names, same behaviour. Every
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 __all__ = [
     "STOP_WAIT",
+    "Elapsed",
     "Flag",
     "Lock",
     "Slots",
@@ -26,6 +28,7 @@ __all__ = [
     "sleep",
     "spawn",
     "stray",
+    "within",
 ]
 
 T = TypeVar("T")
@@ -66,6 +69,33 @@ def elapse(clock: Any, seconds: float) -> None:
         advance(seconds)
         seconds = 0.0
     time.sleep(seconds)
+
+
+class Elapsed(Exception):
+    """A call was not over in time. Not a TimeoutError: that may be an error of the call itself."""
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """What `call` gives. It runs in a thread of its own, in this context; after `seconds` it is left behind there.
+
+    Raises:
+        Elapsed: it was not over in time.
+    """
+    found: list[T | BaseException] = []
+    over = threading.Event()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        found.append(_caught(lambda: context.run(call)))
+        over.set()
+
+    threading.Thread(target=run, name="regionkit bounded call", daemon=True).start()
+    if not over.wait(seconds):
+        raise Elapsed
+    [result] = found
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def gather(calls: list[Callable[[], T]]) -> list[T | BaseException]:

@@ -15,12 +15,14 @@ __all__ = [
     "AsyncLock",
     "AsyncSlots",
     "AsyncTask",
+    "Elapsed",
     "acaller",
     "aelapse",
     "agather",
     "aowner",
     "asleep",
     "astray",
+    "awithin",
     "spawn_async",
 ]
 
@@ -63,6 +65,26 @@ async def aelapse(clock: Any, seconds: float) -> None:
         advance(seconds)
         seconds = 0.0
     await asyncio.sleep(seconds)
+
+
+class Elapsed(Exception):
+    """A call was not over in time. Not a TimeoutError: that may be an error of the call itself."""
+
+
+async def awithin(seconds: float, call: Callable[[], Awaitable[T]]) -> T:
+    """What `call` gives; it is cancelled after `seconds`.
+
+    Raises:
+        Elapsed: it was not over in time.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await call()
+    except TimeoutError:
+        if limit.expired():
+            raise Elapsed from None
+        raise
 
 
 async def agather(calls: list[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:

@@ -124,6 +124,7 @@ class RedisConnection(Stream):
         self.run = ""
         self.read_only_scripts = False
         self.carries = False
+        self.greeted: object = None
         self._opening = False
         self._good = False
         self._partial = False

@@ -123,6 +123,7 @@ class AsyncRedisConnection(AsyncStream):
         self.run = ""
         self.read_only_scripts = False
         self.carries = False
+        self.greeted: object = None
         self._opening = False
         self._good = False
         self._partial = False

@@ -23,6 +23,8 @@ class Lua(NamedTuple):
 
 @functools.cache
 def lua(package: str, name: str) -> Lua:
-    """The script in `scripts/<name>.lua` of a package."""
-    text = resources.files(package).joinpath("scripts", f"{name}.lua").read_bytes()
+    """The script in `scripts/<name>.lua` of a package, behind the package's `prelude.lua` where there is one."""
+    folder = resources.files(package).joinpath("scripts")
+    prelude = folder.joinpath("prelude.lua")
+    text = (prelude.read_bytes() if prelude.is_file() else b"") + folder.joinpath(f"{name}.lua").read_bytes()
     return Lua(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -1,0 +1,44 @@
+"""Caches without stale values: TTL, lazy loading, write-through; a local and a shared tier. Each usable without a kit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regionkit.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from regionkit.caching.cache import Cache
+    from regionkit.caching.cache_async import AsyncCache
+    from regionkit.caching.explanation import CacheExplanation
+    from regionkit.caching.lookup import Lookup
+    from regionkit.caching.strategies import TTL, UNCHANGED, Lazy, Loaded, NoStore, Unchanged, WriteThrough
+    from regionkit.caching.tiers import Local, Memcached, Shared
+
+__all__ = [
+    "TTL",
+    "UNCHANGED",
+    "AsyncCache",
+    "Cache",
+    "CacheExplanation",
+    "Lazy",
+    "Loaded",
+    "Local",
+    "Lookup",
+    "Memcached",
+    "NoStore",
+    "Shared",
+    "Unchanged",
+    "WriteThrough",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AsyncCache": "cache_async",
+        "Cache": "cache",
+        "CacheExplanation": "explanation",
+        "Lookup": "lookup",
+        **dict.fromkeys(("TTL", "UNCHANGED", "Lazy", "Loaded", "NoStore", "Unchanged", "WriteThrough"), "strategies"),
+        **dict.fromkeys(("Local", "Memcached", "Shared"), "tiers"),
+    },
+)

@@ -1,0 +1,137 @@
+"""The ear of a shared tier: it reads the news of the cache at the server, and knows when it may have missed some.
+
+1. News are numbered within a generation. Anything but the next number of the same generation means that some were missed: all
+   that this process holds goes.
+2. The ear hears something from the server every `BEAT` seconds at least: news, or the number of the last. When it has heard
+   nothing for `max_local_stale` seconds, what this process holds goes, and nothing is taken until it hears again.
+3. It begins at the last number: what this process holds then, it has taken since.
+4. Each round also keeps the account's clock going, and shows that the server still takes writes: one that was demoted does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.caching.steps import TierDown
+from regionkit.core.clock import Clock
+from regionkit.core.supervisor_async import AsyncSupervisor
+
+__all__ = ["BEAT", "AsyncEar"]
+
+BEAT = 0.5
+"""Seconds that the ear waits for news at the server in one question: below the shortest idle time-outs of proxies."""
+AGAIN = 0.1
+"""Seconds between two attempts to hear a server that is down."""
+MOST_NEWS = 1000
+"""News taken in one question."""
+
+
+class AsyncEar:
+    """The ear of one tier. Runs in the background from the first question on."""
+
+    def __init__(self, tier: Any, clock: Clock, max_stale: float) -> None:
+        self._tier = tier
+        self._clock = clock
+        self._max_stale = max_stale
+        self._supervisor = AsyncSupervisor(clock)
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.live = False
+        self._after: bytes | None = None
+        self._number = 0
+        self._generation = b""
+        self._heard_at = 0.0
+
+    def listen(self) -> None:
+        """Start, unless it runs."""
+        if not self._closed:
+            self._supervisor.start("cache news reader", self._round, self._missed, longest_back_off=AGAIN)
+
+    async def _round(self) -> float | None:
+        try:
+            await self._tier.ask(self._listened, trips=3, listens=BEAT)
+        except TierDown:
+            self._silent()
+            return AGAIN
+        return 0.0
+
+    def _missed(self, error: BaseException) -> None:
+        self._silent()
+
+    def _silent(self) -> None:
+        """Nothing was heard; for too long, and nothing that is held here counts any more."""
+        if self.live and self._clock.monotonic() - self._heard_at >= self._max_stale:
+            self.live = False
+            self._tier.lost(live=False)
+
+    async def _listened(self, connection: Any) -> None:
+        tier = self._tier
+        asked_at = self._clock.monotonic()
+        generation, number = await self._hello(connection)
+        if self._after is None or generation != self._generation:
+            await self._from_now_on(connection, generation)
+            return
+        if number == self._number:
+            self._heard_at = asked_at
+        given = await connection.ask_one(
+            b"XREAD", b"COUNT", MOST_NEWS, b"BLOCK", round(BEAT * 1000), b"STREAMS", tier.news_key, self._after
+        )
+        for id, fields in _entries(given):
+            self._hear(id, fields)
+
+    async def _hello(self, connection: Any) -> tuple[bytes, int]:
+        tier = self._tier
+        observation = connection.observation
+        run = f"{connection.run}/{observation.origin}"
+        generation, clock, number, _ = await tier.run_on(connection, "hello", [], [run])
+        if tier.opened(generation, int(clock)):
+            tier.lost(live=self.live)
+        return generation, int(number)
+
+    async def _from_now_on(self, connection: Any, generation: bytes) -> None:
+        """Begin at the last news of this generation."""
+        tier = self._tier
+        asked_at = self._clock.monotonic()
+        last = _entries([[b"", await connection.ask_one(b"XREVRANGE", tier.news_key, b"+", b"-", b"COUNT", 1)]])
+        now, number = await self._hello(connection)
+        if last and last[0][1][b"g"] == now and int(last[0][1][b"n"]) == number:
+            self._after, self._number, self._generation = last[0][0], number, now
+            self._heard_at = asked_at
+            self.live = True
+            tier.lost(live=True)
+
+    def _hear(self, id: bytes, fields: dict[bytes, bytes]) -> None:
+        tier = self._tier
+        number, generation = int(fields[b"n"]), fields[b"g"]
+        self._after = id
+        expected = self._number + 1
+        self._number = number
+        if number != expected or (generation != self._generation and fields[b"k"] != b"c"):
+            tier.lost(live=True)
+        if generation != self._generation:
+            self._generation = generation
+            tier.opened(generation, tier.clock_now())
+        tier.news(fields[b"k"], fields[b"d"], fields[b"s"])
+        self._heard_at = self._clock.monotonic()
+
+    def renew(self) -> None:
+        """After a fork: the parent's ear is not here."""
+        self._supervisor.renew()
+        self._begin()
+
+    async def close(self) -> None:
+        """Hear no more."""
+        self._closed = True
+        await self._supervisor.stop(within=BEAT)
+
+
+def _entries(given: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """What XREAD answers, in either protocol: (id, fields) of one stream."""
+    if not given:
+        return []
+    [(_, found)] = given.items() if isinstance(given, dict) else given
+    if found and isinstance(found[0], list) and len(found) == 1 and found[0] and isinstance(found[0][0], list):
+        found = found[0]
+    return [(id, dict(zip(words[::2], words[1::2], strict=True))) for id, words in found]

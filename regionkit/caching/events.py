@@ -1,0 +1,80 @@
+"""What happens to a cache, as events. None carries a key or a value: they may be anybody's data."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from regionkit.core.events import Event
+
+__all__ = [
+    "BusLost",
+    "BusRegained",
+    "CacheInconsistent",
+    "IntentSettled",
+    "LoadFailed",
+    "SharedDown",
+    "SharedUp",
+    "ToldLate",
+]
+
+
+class _CacheEvent(Event, frozen=True, gc=False):
+    cache: str
+
+    @property
+    def subject(self) -> str:
+        """The cache."""
+        return self.cache
+
+
+class LoadFailed(_CacheEvent, frozen=True, gc=False):
+    """A load failed and nobody was told: it ran in the background, or an older value was `served`."""
+
+    level: ClassVar[int] = logging.WARNING
+    error: str
+    served: bool
+
+
+class SharedDown(_CacheEvent, frozen=True, gc=False):
+    """The shared tier does not answer. Gets load; nothing is stored."""
+
+    level: ClassVar[int] = logging.WARNING
+    why: str
+
+
+class SharedUp(_CacheEvent, frozen=True, gc=False):
+    """The shared tier answers again. `generation`: it is another one, so all that it held is not served."""
+
+    new_generation: bool
+
+
+class BusLost(_CacheEvent, frozen=True, gc=False):
+    """News of other processes may have been missed: the local tier is empty, and takes nothing until they come again."""
+
+    level: ClassVar[int] = logging.WARNING
+    why: str
+
+
+class BusRegained(_CacheEvent, frozen=True, gc=False):
+    """News come again, and the local tier takes entries."""
+
+
+class IntentSettled(_CacheEvent, frozen=True, gc=False):
+    """A write died under way. `committed`: it had committed, and its keys were invalidated; else it never can."""
+
+    committed: bool
+
+
+class CacheInconsistent(_CacheEvent, frozen=True, gc=False):
+    """A hit was not what the owner had, although longer ago than any copy may lag."""
+
+    level: ClassVar[int] = logging.ERROR
+    tier: str
+    age: float
+
+
+class ToldLate(_CacheEvent, frozen=True, gc=False):
+    """An invalidation arrived at the shared tier after it had not at first. `waiting`: how many still do."""
+
+    waiting: int

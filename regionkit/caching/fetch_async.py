@@ -1,0 +1,404 @@
+"""What a get does when the local table has no fresh entry: ask the tier, load, store, wait, or serve what is stale.
+
+1. One caller of the process asks for a key, the others take what it brings (`flights`). Over processes the tier's lease does the
+   same (`ledger`).
+2. What is loaded is stored when the tier says STORED, and in the local table when nothing was told of the key meanwhile. A
+   caller gets what it loaded; who waited for a load that was not stored starts again, as it may have come later.
+3. A load that did not reach the floor (BELOW) is done once more, from the owner.
+4. A tier that is down stores nothing and shows nothing: loads go on, at most `MOST_LOADS` at once in this process.
+5. A caller that has waited through `MOST_ROUNDS` loads for itself and stores nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from regionkit.caching.counters import Counters
+from regionkit.caching.entry import HEADER, Unreadable
+from regionkit.caching.events import LoadFailed
+from regionkit.caching.flights_async import AsyncFlight, AsyncFlights
+from regionkit.caching.keys import Stored
+from regionkit.caching.ledger import Lease, Verdict
+from regionkit.caching.local_table import Entry, LocalTable, Mark
+from regionkit.caching.outcome import Outcome, Wanted
+from regionkit.caching.policy import State, state_of
+from regionkit.caching.shaping import Shaper
+from regionkit.caching.source_async import AsyncSource
+from regionkit.caching.steps import Found, Sealing, TierDown
+from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Strategy
+from regionkit.caching.tier_async import AsyncTier
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import AsyncSlots, Elapsed, astray, awithin, spawn_async
+from regionkit.core.events import Event
+from regionkit.errors import CacheError, DeadlineExceeded
+
+__all__ = ["AsyncFetcher", "Call", "Parts"]
+
+T = TypeVar("T")
+
+MOST_ROUNDS = 5
+"""Times that a caller waits for others' loads: by then each has failed, or the key is written all the time."""
+MOST_LOADS = 64
+"""Loads under way at once in a process, a cache: what a database sees of a process whose shared tier is down."""
+MOST_REFRESHES = 8
+"""Loads in the background at once: a refresh that finds no room is left to a later get."""
+MOST_PAUSES = 10_000
+"""Keys whose failed load is not tried again yet. Beyond, all of them are."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What one cache is made of."""
+
+    name: str
+    strategy: Strategy
+    shaper: Shaper
+    table: LocalTable
+    tier: AsyncTier
+    flights: AsyncFlights
+    source: AsyncSource
+    counters: Counters
+    clock: Clock
+    emit: Callable[[Event], None]
+    settle: Callable[[tuple[bytes, ...], Stored], Any]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What one get asks for.
+
+    Attributes:
+        key: as the application gave it.
+        stored: as it stands in the process.
+        load: the loader; None: only look.
+        ttl: seconds, in place of the strategy's.
+        youngest: monotonic seconds; nothing made before is taken.
+        refresh: load, whatever is there.
+        session: whose writes the value has to show.
+        rejected: head of the entry at the tier that is not taken.
+    """
+
+    key: Any
+    stored: Stored
+    load: Callable[..., Any] | None = None
+    ttl: float | None = None
+    youngest: float = -math.inf
+    refresh: bool = False
+    session: Any = None
+    rejected: bytes = b""
+
+
+class AsyncFetcher:
+    """The slow path of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._loads = AsyncSlots(MOST_LOADS)
+        self._refreshes = AsyncSlots(MOST_REFRESHES)
+        self._pauses: dict[Stored, float] = {}
+
+    def state(self, entry: Entry, call: Call) -> State:
+        """What an entry is to this call."""
+        if not self.parts.source.covers(entry.lo, call.session):
+            return State.EXPIRED
+        now = self.parts.clock.monotonic()
+        state = state_of(
+            now, entry.soft, entry.hard, entry.kept, youngest=call.youngest, made=entry.made, refresh=call.refresh
+        )
+        paused = self._pauses.get(entry.key, -math.inf) > now
+        return State.SOFT if state is State.EXPIRED and paused and not call.refresh and now < entry.kept else state
+
+    async def entry(self, call: Call) -> tuple[Entry | None, str]:
+        """The entry that answers the call, and which tier it came from; None: nothing is there, and nobody was to load.
+
+        Raises:
+            CacheError: the loader gave what cannot be cached.
+            DeadlineExceeded: it did not answer in time.
+            Exception: what the loader raised.
+        """
+        parts = self.parts
+        for _ in range(MOST_ROUNDS):
+            found = parts.table.get(call.stored)
+            if found is not None:
+                state = self.state(found, call)
+                if state is State.FRESH or state is State.SOFT:
+                    found.hits += 1
+                    if state is State.SOFT:
+                        parts.counters.stale_serves += 1
+                        self.refresh(call, found.head)
+                    return found, "local"
+            flight, leads = parts.flights.board(call.stored, call.load)
+            if leads:
+                return await self._led(call, flight, found)
+            if not await flight.landed(self.patience()):
+                break
+            if flight.error is not None:
+                raise flight.error
+            if flight.entry is not None and self.state(flight.entry, call) in (State.FRESH, State.SOFT):
+                parts.counters.joined += 1
+                return flight.entry, "loader"
+        return await self._alone(call)
+
+    def patience(self) -> float:
+        """Seconds that one load may take, and that others wait for it."""
+        strategy = self.parts.strategy
+        limit = None if isinstance(strategy, TTL) else strategy.load_timeout
+        return LOAD_TIMEOUT if limit is None else limit
+
+    async def _led(self, call: Call, flight: AsyncFlight, stale: Entry | None) -> tuple[Entry | None, str]:
+        """The caller leads a flight: it lands, with whatever comes of it."""
+        parts = self.parts
+        try:
+            entry, tier, kept = await self._fetched(call, stale)
+        except Exception as error:
+            parts.flights.leave(call.stored, call.load, flight)
+            flight.end(error=error)
+            raise
+        except BaseException:
+            parts.flights.leave(call.stored, call.load, flight)
+            flight.end()
+            raise
+        parts.flights.leave(call.stored, call.load, flight)
+        flight.end(entry if kept else None)
+        return entry, tier
+
+    async def _fetched(self, call: Call, stale: Entry | None) -> tuple[Entry | None, str, bool]:
+        """The entry, its tier, and whether others may take it too."""
+        table = self.parts.table
+        mark = table.mark(call.stored, self.parts.shaper.digest(call.stored))
+        try:
+            return await self._asked(call, mark, stale)
+        except TierDown as down:
+            self.parts.counters.shared_down += 1
+            if call.load is None:
+                return None, "shared", False
+            entry = await self._loaded(call, None, mark, None, owner=True)
+            return entry, "loader", not down.sent
+        finally:
+            table.unmark(mark)
+
+    async def _asked(self, call: Call, mark: Mark, stale: Entry | None) -> tuple[Entry | None, str, bool]:
+        parts = self.parts
+        rejected, owner = call.rejected, False
+        if stale is not None and not call.refresh and not parts.source.covers(stale.lo, call.session):
+            owner, stale = True, None
+        for _ in range(MOST_ROUNDS):
+            if not call.refresh and not rejected:
+                [data] = await parts.tier.read([call.stored])
+                if data is not None:
+                    entry, rejected, fits = self.taken(call, data, mark)
+                    if fits:
+                        return entry, "shared", True
+                    if not rejected:  # another version of the type owns it
+                        break
+                    stale = entry or stale
+            if call.load is None:
+                return None, "shared", True
+            found = await parts.tier.begin(call.stored, rejected, self.patience())
+            match found.verdict:
+                case Verdict.STORED:
+                    entry, rejected, fits = self.taken(call, found.data, mark)
+                    if fits:
+                        return entry, "shared", True
+                    stale = entry or stale
+                case Verdict.LOAD:
+                    made, again = await self._load_and_store(call, found, mark, stale, owner=owner)
+                    if made is not None:
+                        return made, "loader", not again
+                    owner, rejected = True, b""
+                case Verdict.WAIT:
+                    parts.counters.waits += 1
+                    await parts.tier.wait(call.stored, min(found.wait, self.patience()))
+                    rejected = b"" if not call.refresh else rejected
+                case Verdict.SETTLE:
+                    await parts.settle(found.intents, call.stored)
+                case _:
+                    break
+        if call.load is None:
+            return None, "shared", False
+        parts.counters.bypassed += 1
+        return await self._loaded(call, None, mark, None, owner=True), "loader", False
+
+    async def _alone(self, call: Call) -> tuple[Entry | None, str]:
+        """Others were waited for long enough: load for this caller, and store nothing."""
+        if call.load is None:
+            return None, "shared"
+        mark = self.parts.table.mark(call.stored)
+        try:
+            return await self._loaded(call, None, mark, None, owner=True), "loader"
+        finally:
+            self.parts.table.unmark(mark)
+
+    def taken(self, call: Call, data: bytes, mark: Mark) -> tuple[Entry | None, bytes, bool]:
+        """What the tier's bytes are to this call: the entry, the head to reject, and whether it serves."""
+        parts = self.parts
+        head = data[:HEADER]
+        try:
+            envelope = parts.shaper.envelope(call.stored, data)
+            here = parts.tier.times(envelope.generation)
+            if here is None:
+                return None, head, False
+            entry = parts.shaper.parsed(call.stored, envelope, here)
+        except Unreadable as error:
+            parts.counters.unreadable_because(error.reason)
+            return None, b"" if error.reason == "other schema" else head, False
+        entry.head = head
+        state = self.state(entry, call)
+        if state is State.EXPIRED or state is State.GONE:
+            return entry, head, False
+        parts.counters.shared_hits += 1
+        parts.table.put(entry, mark)
+        if state is State.SOFT:
+            parts.counters.stale_serves += 1
+            self.refresh(call, head)
+        return entry, head, True
+
+    async def _load_and_store(
+        self, call: Call, found: Found, mark: Mark, stale: Entry | None, *, owner: bool
+    ) -> tuple[Entry | None, bool]:
+        """With a lease: load and store. The entry, and whether who waited starts again; None: once more, from the owner."""
+        parts, lease = self.parts, found.lease
+        assert lease is not None
+        held = True
+        try:
+            outcome = await self._outcome(call, stale, found.floor, owner=owner or lease.owner_only)
+            entry, sealing = self.sealing(call, outcome, stale)
+            if sealing is None:
+                held = not await self.abandoned(call.stored, lease)
+                return entry, False
+            held, entry.stamp = False, lease.stamp
+            verdict = await parts.tier.commit(call.stored, lease, sealing)
+        except TierDown:
+            parts.counters.shared_down += 1
+            return entry, True
+        except Exception as error:
+            clean = await self.abandoned(call.stored, lease) if held else False
+            if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled:
+                raise
+            return self._served_anyway(call, stale, error), False
+        except BaseException:
+            if held:  # waiters need not wait for the end of the lease
+                self.give_up(call.stored, lease)
+            raise
+        if verdict is Verdict.STORED:
+            parts.table.put(entry, mark)
+            return entry, False
+        parts.counters.refused_fills += 1
+        if verdict is Verdict.BELOW and not outcome.owner and not owner:
+            return None, True
+        return entry, True
+
+    async def abandoned(self, stored: Stored, lease: Lease) -> bool:
+        """Give a lease back; whether nothing else had happened to the key."""
+        try:
+            return await self.parts.tier.abandon(stored, lease)
+        except TierDown:
+            return False
+
+    def give_up(self, stored: Stored, lease: Lease) -> None:
+        """Whoever waits need not wait for the end of the lease. In the background: the caller was cancelled."""
+
+        async def run() -> None:
+            await self.abandoned(stored, lease)
+
+        spawn_async("regionkit give up", run)
+
+    def _served_anyway(self, call: Call, stale: Entry, error: Exception) -> Entry:
+        """The load failed; what is kept for that is served, and the load is not tried again for a while."""
+        parts, strategy = self.parts, self.parts.strategy
+        now = parts.clock.monotonic()
+        if now >= stale.kept or isinstance(strategy, TTL):
+            raise error
+        parts.counters.error_serves += 1
+        if len(self._pauses) >= MOST_PAUSES:
+            self._pauses.clear()
+        self._pauses[call.stored] = now + strategy.error_pause
+        parts.emit(LoadFailed(parts.name, type(error).__name__, True))
+        return stale
+
+    async def _outcome(self, call: Call, stale: Entry | None, floor: str, *, owner: bool) -> Outcome:
+        """Run the loader, within its time and among the loads of this process.
+
+        Raises:
+            DeadlineExceeded: it was not over in time, or found no room.
+            Exception: what it raised.
+        """
+        parts = self.parts
+        assert call.load is not None
+        previous = None if stale is None else self.parts.shaper.lookup(stale, "local")
+        wanted = Wanted(call.load, previous, floor, owner, call.session)
+        outcome = await self.bounded(lambda: parts.source.load(call.key, wanted))
+        parts.counters.loads += 1
+        return outcome
+
+    async def bounded(self, load: Callable[[], Awaitable[T]]) -> T:
+        """What a load brings, within its time and among the loads of this process."""
+        parts, strategy = self.parts, self.parts.strategy
+        if not self._loads.try_acquire() and not await self._loads.acquire(self.patience()):
+            raise self._too_late(f"{MOST_LOADS} loads were under way already")
+
+        async def run() -> T:
+            try:
+                return await load()
+            finally:
+                self._loads.release()
+
+        limit = None if isinstance(strategy, TTL) else strategy.load_timeout
+        try:
+            return await run() if limit is None else await awithin(limit, run)
+        except Elapsed:
+            parts.counters.load_timeouts += 1
+            raise self._too_late(f"its loader was not over within {limit} s") from None
+        except BaseException as error:
+            parts.counters.load_errors += isinstance(error, Exception) or astray(error)
+            raise
+
+    def _too_late(self, why: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"cache {self.parts.name!r} could not load in time.",
+            why=f"{why}.",
+            fix="raise load_timeout, or give stale_if_error, so that the last value is served.",
+            retryable=True,
+            committed="no",
+        )
+
+    async def _loaded(self, call: Call, stale: Entry | None, mark: Mark, lease: Lease | None, *, owner: bool) -> Entry:
+        """Load for this caller alone."""
+        outcome = await self._outcome(call, stale, "", owner=owner)
+        return self.sealing(call, outcome, stale)[0]
+
+    def sealing(self, call: Call, outcome: Outcome, stale: Entry | None) -> tuple[Entry, Sealing | None]:
+        """The entry of what was loaded, and how it is stored; None: it is not."""
+        parts = self.parts
+        if outcome.unchanged:
+            if stale is None:
+                raise CacheError(
+                    f"the loader of cache {parts.name!r} returned Unchanged, and there was nothing to confirm.",
+                    fix="return Unchanged only when `previous` is not None.",
+                )
+            outcome = msgspec.structs.replace(
+                outcome, value=self.parts.shaper.value(stale), found=stale.found, tags=stale.tags, unchanged=False
+            )
+        life = parts.shaper.life(found=outcome.found, ttl=outcome.ttl or call.ttl)
+        return self.parts.shaper.sealed(call.stored, outcome, life)
+
+    def refresh(self, call: Call, head: bytes) -> None:
+        """Load in the background, unless somebody does, or many are under way."""
+        if call.load is None or not self._refreshes.try_acquire():
+            return
+        again = Call(call.key, call.stored, call.load, call.ttl, -math.inf, True, None, head)
+
+        async def run() -> None:
+            try:
+                flight, leads = self.parts.flights.board(call.stored, call.load)
+                if leads:
+                    self.parts.counters.refreshes += 1
+                    await self._led(again, flight, None)
+            except Exception as error:
+                self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, True))
+            finally:
+                self._refreshes.release()
+
+        spawn_async(f"regionkit refresh {self.parts.name}", run)

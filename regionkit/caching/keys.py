@@ -1,0 +1,92 @@
+"""Keys of cached values: typed, of any length, and never one for another. Pure.
+
+1. A key is a str, an int, bytes, a UUID, or a tuple of these. "42" is not 42, and neither is b"42".
+2. Within the process a str stands for itself; every other key stands as bytes that carry its type and its lengths.
+3. At a server a key is its type and its bytes; above `LONGEST_PLAIN` bytes a digest stands for it. Each entry carries the
+   digest of its whole key, so one that was stored for another key is not taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from uuid import UUID
+
+from regionkit.errors import ConfigurationError
+
+__all__ = ["LONGEST_PLAIN", "MOST_PARTS", "CacheKey", "Stored", "canonical", "digest_of", "stored_name"]
+
+CacheKey = str | int | bytes | UUID | tuple[Any, ...]
+"""What a key may be."""
+Stored = str | bytes
+"""How a key stands within the process."""
+
+LONGEST_PLAIN = 200
+"""Bytes of a key that stands at a server as it is: a longer one costs more memory than its digest."""
+MOST_PARTS = 64
+"""Parts of a tuple, those of tuples in it counted: a key is no document."""
+_DIGEST = 16
+
+
+def canonical(key: Any) -> Stored:
+    """How `key` stands within the process.
+
+    Raises:
+        ConfigurationError: of a type that is no key, or a text that is no Unicode.
+    """
+    if type(key) is str:
+        _encoded(key)
+        return key
+    return _typed(key, [MOST_PARTS])
+
+
+def _typed(key: Any, left: list[int]) -> bytes:
+    left[0] -= 1
+    if left[0] < 0:
+        raise _refused(f"a tuple of more than {MOST_PARTS} parts")
+    if isinstance(key, str):
+        return b"s" + _encoded(key)
+    if isinstance(key, bool):
+        raise _refused("a bool")
+    if isinstance(key, int):
+        if abs(key) >= 1 << 256:
+            raise _refused("an int of more than 256 bits")
+        return b"i%d" % key
+    if isinstance(key, bytes):
+        return b"b" + key
+    if isinstance(key, UUID):
+        return b"u" + key.bytes
+    if isinstance(key, tuple):
+        parts = [_typed(part, left) for part in key]
+        return b"t" + b"".join(b"%d:%b" % (len(part), part) for part in parts)
+    raise _refused(f"a {type(key).__name__}")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise _refused("a text with lone surrogates") from None
+
+
+def _refused(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{what} is no key of a cache.",
+        why="keys are compared byte for byte, in every process and at the server.",
+        fix="use a str, an int, bytes, a UUID, or a tuple of these.",
+    )
+
+
+def _whole(stored: Stored) -> bytes:
+    return b"s" + stored.encode() if isinstance(stored, str) else stored
+
+
+def digest_of(stored: Stored, tenant: bytes = b"") -> bytes:
+    """16 bytes that stand for the whole key, of this tenant (at most 64 bytes of it count)."""
+    return hashlib.blake2b(_whole(stored), digest_size=_DIGEST, key=tenant[:64]).digest()
+
+
+def stored_name(stored: Stored) -> bytes:
+    """How the key stands at a server."""
+    whole = _whole(stored)
+    return whole if len(whole) <= LONGEST_PLAIN else b"#" + digest_of(stored)

@@ -1,0 +1,29 @@
+"""What a cache found, and where it came from. A value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["Lookup"]
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """What a cache found.
+
+    Attributes:
+        value: None where nothing is there, and where a None was cached: `found` tells them apart.
+        found: whether anything is there.
+        tier: "local", "shared" or "loader".
+        age: seconds since it was loaded or set.
+        stale: it is past its soft end.
+        version: what the value surely has; "" where it has no version.
+    """
+
+    value: Any
+    found: bool
+    tier: str
+    age: float
+    stale: bool
+    version: str

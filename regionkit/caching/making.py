@@ -1,0 +1,92 @@
+# Generated from making_async.py by scripts/twins.py. Do not edit.
+"""How a cache is put together: its name and tiers checked, its tier opened by name when it is a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from regionkit.caching.ledger_tier import LedgerTier
+from regionkit.caching.source import Source
+from regionkit.caching.strategies import LONGEST_TTL, TTL, Lazy, Strategy
+from regionkit.caching.tier import Tier
+from regionkit.caching.tiers import Local, Memcached, Shared
+from regionkit.core.clock import Clock
+from regionkit.core.events import EventHooks
+from regionkit.errors import ConfigurationError
+from regionkit.topology.topology import NAMESPACE
+from regionkit.topology.validation import check_name
+
+__all__ = ["Made", "checked_name", "checked_tiers", "tier_of"]
+
+IS_ASYNC = False
+
+SHORTEST_FLOOR = 1.0
+"""Seconds: below, a load could outlive the memory of what was told while it ran."""
+
+
+class Made(NamedTuple):
+    """What a kit gives to its caches."""
+
+    source: Source
+    hooks: EventHooks
+    backing: Any = None
+
+
+def checked_name(name: str, namespace: str) -> None:
+    """Refuse what cannot name a cache.
+
+    Raises:
+        ConfigurationError: with the pattern.
+    """
+    check_name("namespace", namespace, NAMESPACE)
+    check_name("a cache", name, NAMESPACE)
+
+
+def checked_tiers(
+    tiers: Sequence[Local | Shared | Memcached] | None, strategy: Strategy
+) -> tuple[Local | None, Shared | Memcached | None]:
+    """The local and the shared tier of a cache.
+
+    Raises:
+        ConfigurationError: none, two of a kind, or in the wrong order.
+    """
+    given = [Local()] if tiers is None else list(tiers)
+    local = [tier for tier in given if isinstance(tier, Local)]
+    shared = [tier for tier in given if isinstance(tier, Shared | Memcached)]
+    if len(local) + len(shared) != len(given) or not given or len(local) > 1 or len(shared) > 1:
+        raise ConfigurationError(
+            f"tiers={given!r} cannot be used.", fix="give [Local()], [Shared(...)], or [Local(), Shared(...)]."
+        )
+    if local and shared and given[0] is not local[0]:
+        raise ConfigurationError("the shared tier stands before the local one.", fix="write [Local(), Shared(...)].")
+    if isinstance(strategy, TTL) and strategy.sliding and shared and isinstance(shared[0], Memcached):
+        raise ConfigurationError("sliding lives need a Shared or a Local tier.", fix="leave sliding= out.")
+    return (local[0] if local else None), (shared[0] if shared else None)
+
+
+def longest_life(strategy: Strategy) -> float:
+    """Seconds that an entry may live at most, whatever a call or a loader asks for."""
+    kept = strategy.stale_if_error if isinstance(strategy, Lazy) else 0.0
+    return min(LONGEST_TTL, max(86_400.0, 10 * strategy.ttl) + kept)
+
+
+def tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> Tier:
+    """The tier that keeps a cache's account. Connects to nothing.
+
+    Raises:
+        ConfigurationError: a floor's life that is too short.
+        MissingDriver: the tier needs a driver that is not installed.
+    """
+    if isinstance(floor_life, bool) or not isinstance(floor_life, int | float) or floor_life < SHORTEST_FLOOR:
+        raise ConfigurationError(
+            f"floor_life={floor_life!r} is not usable.", fix=f"give seconds from {SHORTEST_FLOOR}."
+        )
+    strategy: Strategy = cache.strategy
+    if shared is None:
+        return LedgerTier(clock, floor_life=floor_life, tag_life=longest_life(strategy), settles=cache.settles)
+    family = "shared" if isinstance(shared, Shared) else "memcached"
+    module = import_module(f"regionkit.caching.{family}{'_async' if IS_ASYNC else ''}")
+    opened: Tier = module.opened_tier(cache, shared, clock, floor_life)
+    return opened

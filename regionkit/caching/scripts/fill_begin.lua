@@ -1,0 +1,46 @@
+-- ARGV[6] milliseconds of the lease; then for each key: digest, token, head of the entry that is not taken
+-- Answers generation, clock, then for each key {verdict, entry or token, stamp, floor, owner only, intents, wait}
+begin()
+local out = {generation(), digits(clock, 13)}
+each_key(function(number, value, lease)
+  local digest, token, rejected = ARGV[7 + 3 * number], ARGV[8 + 3 * number], ARGV[9 + 3 * number]
+  local head = redis.call('GETRANGE', value, 0, 119)
+  if #head == 120 and string.sub(head, 1, 118) ~= rejected and string.sub(head, 28, 35) == generation() then
+    local entry = redis.call('GET', value)
+    local alive = true
+    for at = 1, #tags_of(entry), 16 do
+      local floor = redis.call('HGET', account, 't' .. string.sub(tags_of(entry), at, at + 15))
+      alive = alive and not (floor and string.sub(entry, 36, 51) <= string.sub(floor, 1, 16))
+    end
+    if alive then
+      out[#out + 1] = {'stored', entry}
+      return
+    end
+  end
+  local intents = redis.call('HGET', account, 'i' .. digest) or ''
+  local over, alive = '', ''
+  for at = 1, #intents, 45 do
+    local one = string.sub(intents, at, at + 44)
+    if tonumber(string.sub(one, 33, 45)) <= clock then over = over .. string.sub(one, 1, 16) else alive = alive .. one end
+  end
+  if over ~= '' and not settles then
+    set_intents(digest, alive)
+    raise('f' .. digest, '', floor_life)
+  end
+  local held = redis.call('GET', lease)
+  local floor = version_floor(digest)
+  if over ~= '' and settles then
+    out[#out + 1] = {'settle', '', '', floor, 0, over}
+  elseif alive ~= '' then
+    out[#out + 1] = {'bypass', '', '', floor}
+  elseif held and tonumber(string.sub(held, 33, 45)) > clock then
+    if string.sub(held, 46, 46) ~= 'w' then redis.call('SETRANGE', lease, 45, 'w') end
+    out[#out + 1] = {'wait', '', '', floor, 0, '', tonumber(string.sub(held, 33, 45)) - clock}
+  else
+    local stamp = next_stamp()
+    local only = clock < tonumber(redis.call('HGET', account, 'o')) and 1 or 0
+    redis.call('SET', lease, token .. stamp .. digits(clock + tonumber(ARGV[6]), 13) .. '-', 'PX', ARGV[6])
+    out[#out + 1] = {'load', token, stamp, floor, only}
+  end
+end)
+return out

@@ -1,0 +1,140 @@
+-- The account of one cache at a server. Stands before each of the other scripts; the rules are in ledger.py.
+--
+-- KEYS[1] account, a hash     KEYS[2] ends, a sorted set of the account's fields by the time at which they go
+-- KEYS[3] news, a stream      KEYS[4], KEYS[5] value and lease of a key; then those of the next key
+-- ARGV[1] 8 bytes: the generation to open if there is none     ARGV[2] milliseconds that a floor lives
+-- ARGV[3] milliseconds that a tag's floor lives                 ARGV[4] most floors
+-- ARGV[5] 1: intents over their time are settled by the caller; 0: they are forgotten
+--
+-- The hash has g (generation), q (last stamp), n (last number of the news), c (the account's clock, ms), w (the machine's clock
+-- when c was set), o (until when only loads from the owner are stored), r (the run of the server), and
+--   f<digest>  floor of a key: stamp(16) version(27)      t<digest>  floor of a tag; t* of the cache itself
+--   i<digest>  intents of a key: id(16) stamp(16) until(13), one after the other
+-- It is lost whole or not at all, and with it the set of ends, which is never empty: whoever finds one of them gone opens a new
+-- generation, and misses nothing.
+--
+-- The clock c goes on by what the machine's has gone on since the last step, at least 0 and at most a second: a clock that is
+-- set neither ends floors and intents early nor keeps them for an hour.
+
+-- Each script deletes first what it deletes, and calls begin() then: at the limit of its memory a server takes deletions only.
+
+local account, ends, news = KEYS[1], KEYS[2], KEYS[3]
+local floor_life, tag_life, most, settles = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local NOTHING = string.rep('0', 27)
+local clock, wall = 0, 0
+
+local function digits(number, width) return string.format('%0' .. width .. '.0f', number) end
+
+-- kind: k a key, e a key that is to be loaded anew, f a load that ended, t a tag, c everything
+local function tell(kind, of, stamp)
+  local number = redis.call('HINCRBY', account, 'n', 1)
+  local now = redis.call('HGET', account, 'g')
+  redis.call('XADD', news, 'MAXLEN', '~', 10000, '*', 'g', now, 'n', number, 'k', kind, 'd', of, 's', stamp or '')
+end
+
+local function open_generation(id, run)
+  redis.call('DEL', account, ends)
+  redis.call('HSET', account, 'g', id, 'q', 0, 'n', 0, 'c', digits(clock, 13), 'w', digits(wall, 13),
+    'o', digits(clock + floor_life, 13), 'r', run)
+  redis.call('ZADD', ends, '+inf', '!')
+  tell('c', '')
+end
+
+local function begin()
+  local at = redis.call('TIME')
+  wall = at[1] * 1000 + math.floor(at[2] / 1000)
+  local known = redis.call('HMGET', account, 'c', 'w', 'g')
+  local gone = 0
+  if known[2] then gone = math.max(0, math.min(1000, wall - tonumber(known[2]))) end
+  clock = tonumber(known[1] or wall) + gone
+  if not known[3] or redis.call('EXISTS', ends) == 0 then open_generation(ARGV[1], '') end
+  redis.call('HSET', account, 'c', digits(clock, 13), 'w', digits(wall, 13))
+  for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', clock, 'LIMIT', 0, 8)) do
+    redis.call('HDEL', account, field)
+    redis.call('ZREM', ends, field)
+  end
+end
+
+local function generation() return redis.call('HGET', account, 'g') end
+local function next_stamp() return digits(redis.call('HINCRBY', account, 'q', 1), 16) end
+local function keep(field, text, life)
+  redis.call('HSET', account, field, text)
+  redis.call('ZADD', ends, clock + life, field)
+end
+
+local function raise(field, version, life)
+  local before = redis.call('HGET', account, field)
+  local stamp = next_stamp()
+  if version == '' then version = NOTHING end
+  if before then
+    local old = string.sub(before, 17, 43)
+    if version == NOTHING or (string.sub(old, 1, 1) == string.sub(version, 1, 1) and old > version) then version = old end
+  end
+  keep(field, stamp .. version, life)
+  if redis.call('ZCARD', ends) > most then
+    local left = redis.call('ZPOPMIN', ends)
+    redis.call('HDEL', account, left[1])
+    local only = tonumber(redis.call('HGET', account, 'o'))
+    redis.call('HSET', account, 'o', digits(math.max(only, tonumber(left[2])), 13))
+    if string.sub(left[1], 1, 1) == 't' then return stamp, false end
+  end
+  return stamp, true
+end
+
+-- rule 2 of the ledger
+local function is_above(field, stamp, version, owner)
+  local floor = redis.call('HGET', account, field)
+  if not floor then return true end
+  if stamp <= string.sub(floor, 1, 16) then return false end
+  local old = string.sub(floor, 17, 43)
+  if owner or old == NOTHING then return true end
+  return string.sub(old, 1, 1) == string.sub(version, 1, 1) and version >= old
+end
+
+local function is_above_all(digest, stamp, version, owner, tags)
+  if not (is_above('f' .. digest, stamp, version, owner) and is_above('t*', stamp, version, owner)) then return false end
+  for at = 1, #tags, 16 do
+    if not is_above('t' .. string.sub(tags, at, at + 15), stamp, version, owner) then return false end
+  end
+  return true
+end
+
+local function version_floor(digest)
+  local found = NOTHING
+  for _, field in ipairs({'f' .. digest, 't*'}) do
+    local floor = redis.call('HGET', account, field)
+    if floor and string.sub(floor, 17, 43) > found then found = string.sub(floor, 17, 43) end
+  end
+  return found
+end
+
+-- the intents of a key but for one id, and that one: text, intent or nil
+local function without(text, id)
+  local left, own = {}, nil
+  for at = 1, #text, 45 do
+    local one = string.sub(text, at, at + 44)
+    if string.sub(one, 1, 16) == id then own = one else left[#left + 1] = one end
+  end
+  return table.concat(left), own
+end
+
+local function set_intents(digest, text)
+  if text ~= '' then return keep('i' .. digest, text, tag_life) end
+  redis.call('HDEL', account, 'i' .. digest)
+  redis.call('ZREM', ends, 'i' .. digest)
+end
+
+-- an entry in which times stand from its making on, and neither generation nor stamp
+local function stamped(entry, stamp)
+  local function at(from) return digits(clock + tonumber(string.sub(entry, from, from + 12)), 13) end
+  return string.sub(entry, 1, 27) .. generation() .. stamp .. string.sub(entry, 52, 79) .. at(80) .. at(93) .. digits(clock, 13)
+    .. string.sub(entry, 119)
+end
+
+local function tags_of(entry)
+  return string.sub(entry, 121, 120 + 16 * tonumber(string.sub(entry, 119, 120)))
+end
+
+local function each_key(act)
+  for number = 0, (#KEYS - 3) / 2 - 1 do act(number, KEYS[4 + 2 * number], KEYS[5 + 2 * number]) end
+end

@@ -1,0 +1,113 @@
+# Generated from source_async.py by scripts/twins.py. Do not edit.
+"""Where a cache loads from: functions of the application's, alone or over a kit's store.
+
+1. A loader gives a value, None ("nothing is there"), or a Loaded, NoStore or Unchanged. Whatever else is said of it is said here
+   once: version, tags, whether it was read from the owner.
+2. Without a kit a load counts as read from the owner, unless it tells a version: then the version is compared.
+3. A loader with a parameter `previous` is shown what it may confirm; one with `owner` hears True when a copy that lags would
+   not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import isawaitable
+from typing import Any, Protocol
+
+from regionkit.caching.outcome import Outcome, Wanted, named_for, outcome_of, outcomes_of
+from regionkit.caching.version import NOTHING
+from regionkit.errors import UsageError
+
+__all__ = [
+    "PlainSource",
+    "Source",
+    "called",
+]
+
+IS_ASYNC = False
+
+
+class Source(Protocol):
+    """Where one cache loads from."""
+
+    def load(self, key: Any, wanted: Wanted) -> Outcome:
+        """Load one key."""
+        ...
+
+    def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
+        """Load several; a key that is missing is nothing there."""
+        ...
+
+    def session(self, given: Any) -> Any:
+        """The session whose writes count: the one given, or the current one."""
+        ...
+
+    def covers(self, lo: str, session: Any) -> bool:
+        """Whether a value that surely has `lo` shows all that the session wrote or saw."""
+        ...
+
+    def saw(self, seen: Any, session: Any) -> None:
+        """The session was shown a value that may have shown `seen`."""
+        ...
+
+    def newest(self, session: Any) -> str:
+        """An upper bound of all that the session (without one: anybody) has committed until now."""
+        ...
+
+
+def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What a function of the application's gives, whether it is async or not.
+
+    Raises:
+        UsageError: an async one, in a cache for threads.
+    """
+    given = call(*arguments, **named)
+    if not isawaitable(given):
+        return given
+    if not IS_ASYNC:
+        if hasattr(given, "close"):
+            given.close()
+        raise UsageError(
+            f"{getattr(call, '__name__', 'the function')} is async, and the cache is not.",
+            fix="pass a plain function, or use the Async form of the cache.",
+        )
+    return given
+
+
+class PlainSource:
+    """Functions of the application's, without a kit."""
+
+    def __init__(self, tenant: bytes) -> None:
+        self._tenant = tenant
+
+    def load(self, key: Any, wanted: Wanted) -> Outcome:
+        """Load one key."""
+        return outcome_of(called(wanted.load, key, **named_for(wanted)), self._tenant)
+
+    def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
+        """Load several."""
+        return outcomes_of(keys, called(wanted.load, list(keys), **named_for(wanted)), self._tenant)
+
+    def session(self, given: Any) -> Any:
+        """None: there is no kit.
+
+        Raises:
+            UsageError: a session was given.
+        """
+        if given is not None:
+            raise UsageError(
+                "this cache has no kit, and takes no session.",
+                fix='make it by kit.cache("name", Kind, store="orders", ...).',
+            )
+        return None
+
+    def covers(self, lo: str, session: Any) -> bool:
+        """Always: nothing is asked for."""
+        return True
+
+    def saw(self, seen: Any, session: Any) -> None:
+        """Nobody is told."""
+
+    def newest(self, session: Any) -> str:
+        """Nobody knows."""
+        return NOTHING

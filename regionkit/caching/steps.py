@@ -1,0 +1,73 @@
+"""What a cache and its tier say to each other. Values, and what a cache hears."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from regionkit.caching.ledger import Lease, Verdict
+from regionkit.caching.version import NOTHING
+
+__all__ = ["Found", "Heard", "Sealing", "TierDown"]
+
+
+class TierDown(Exception):
+    """The tier does not answer, or refuses. `sent`: what was asked may have been done."""
+
+    def __init__(self, why: str, *, sent: bool = False) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What `begin` answers: a verdict; with data a hit.
+
+    Attributes:
+        verdict: of the ledger; STORED: there is an entry, `data`.
+        lease: of LOAD.
+        floor: what a load has to reach.
+        intents: of SETTLE.
+        wait: seconds that a lease still has at most, of WAIT.
+    """
+
+    verdict: Verdict
+    data: bytes = b""
+    lease: Lease | None = None
+    floor: str = NOTHING
+    intents: tuple[bytes, ...] = ()
+    wait: float = 0.0
+
+
+class Sealing(msgspec.Struct, frozen=True):
+    """What is stored when a step allows it.
+
+    Attributes:
+        data: the entry, without generation and stamp, its times from its making on: the tier puts in what it knows.
+        kept: seconds after which a server forgets it.
+        version: `lo`: what the value surely has.
+        owner: it was read from the owner.
+        tags: digests.
+    """
+
+    data: bytes
+    kept: float
+    version: str = NOTHING
+    owner: bool = False
+    tags: tuple[bytes, ...] = ()
+
+
+class Heard(Protocol):
+    """What a cache hears from its tier, in the tier's own thread or task. Must be quick."""
+
+    def invalidated(self, digest: bytes, stamp: int) -> None:
+        """A key is not what it was before `stamp` (0: at all). By digest, as other processes know no other name."""
+        ...
+
+    def tag_invalidated(self, tag: bytes) -> None:
+        """What carries a tag is not what it was."""
+        ...
+
+    def lost(self, *, live: bool) -> None:
+        """Something may have been missed: all that is held here goes. `live`: news arrive from now on."""
+        ...

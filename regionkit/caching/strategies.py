@@ -1,0 +1,226 @@
+"""How a cache is filled and written: TTL, Lazy, WriteThrough. Values, checked when they are made.
+
+| strategy     | get on a miss         | writes           | what it promises |
+|--------------|-----------------------|------------------|------------------|
+| TTL          | nothing               | set, delete      | a value ends with its time, or with a later set or delete |
+| Lazy         | loads, one load a key | none; invalidate | no value outlives an invalidation |
+| WriteThrough | loads, one load a key | put, track       | and no reader sees an uncommitted value, or afterwards an older one |
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from regionkit.errors import ConfigurationError, UsageError
+
+__all__ = [
+    "TTL",
+    "UNCHANGED",
+    "Lazy",
+    "Loaded",
+    "NoStore",
+    "Strategy",
+    "Unchanged",
+    "WriteThrough",
+    "check_verb",
+    "takes",
+]
+
+LONGEST_TTL = 366 * 86_400.0
+"""Seconds: a longer life is a mistake of units."""
+SHORTEST_TTL = 0.001
+JITTER = 0.1
+"""Share by which lives are shortened at random, so that entries made together do not end together."""
+LOAD_TIMEOUT = 10.0
+"""Seconds that a load may take: afterwards another process may load in its place."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What a loader gives back when it says more than the value.
+
+    Attributes:
+        value: None is a value too; for "nothing is there" a loader returns `Loaded(None, found=False)`.
+        version: of the row, a whole number that grows with each change; it makes late loads from a lagging copy harmless.
+        ttl: seconds, in place of the strategy's.
+        tags: for `invalidate_tag`.
+        found: whether there is anything. A plain None of a loader says that there is not.
+    """
+
+    value: Any
+    version: int | None = None
+    ttl: float | None = None
+    tags: tuple[str, ...] = ()
+    found: bool = True
+
+
+class NoStore(msgspec.Struct, frozen=True):
+    """A value that is given to the caller and kept by nobody."""
+
+    value: Any
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """A loader that was shown the `previous` value says that it still holds. `ttl`: seconds, in place of the strategy's."""
+
+    ttl: float | None = None
+
+
+UNCHANGED = Unchanged()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TTL:
+    """A plain cache: what was set is there until its time ends.
+
+    Attributes:
+        ttl: seconds.
+        jitter: share by which lives are shortened at random, 0 to 0.5.
+        sliding: each get begins the time anew.
+    """
+
+    ttl: float
+    jitter: float = JITTER
+    sliding: bool = False
+
+    def __post_init__(self) -> None:
+        _check_times(self, "ttl")
+        _check_share(self.jitter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lazy:
+    """Lazy loading (cache-aside, read-through): a miss is loaded, by one caller for all.
+
+    Attributes:
+        load: `load(key)`, in a kit `load(key, store)`; None where every call brings its loader (`get_or_load`). It returns a
+            value, None for "nothing is there", or a Loaded, NoStore or Unchanged. With a parameter `previous` it is shown
+            the Lookup that it may confirm.
+        load_many: `load_many(keys)`, returning a mapping; a missing key is nothing there, a foreign one an error.
+        ttl: seconds for which a value is served.
+        soft_ttl: seconds after which a get still serves it and one caller reloads it in the background. None: never.
+        early: share of the time before `soft_ttl` (or `ttl`) in which a get may reload, ever more likely. 0: never.
+        negative_ttl: seconds for which "nothing is there" is served. None: it is not cached.
+        stale_if_error: seconds after `ttl` for which the value is served when the load fails. Never after an invalidation.
+        error_pause: seconds after a failed load before it is tried again while a stale value is served.
+        load_timeout: seconds that one load may take; the caller then gets DeadlineExceeded, or the stale value. In a cache for
+            threads the loader runs in a thread of its own then. None: no bound; after `LOAD_TIMEOUT` another may load, too.
+        jitter: share by which lives are shortened at random, 0 to 0.5.
+    """
+
+    load: Callable[..., Any] | None = None
+    load_many: Callable[..., Any] | None = None
+    ttl: float
+    soft_ttl: float | None = None
+    early: float = 0.0
+    negative_ttl: float | None = None
+    stale_if_error: float = 0.0
+    error_pause: float = 1.0
+    load_timeout: float | None = None
+    jitter: float = JITTER
+
+    def __post_init__(self) -> None:
+        _check_times(self, "ttl", "soft_ttl", "negative_ttl", "load_timeout")
+        if self.soft_ttl is not None and self.soft_ttl >= self.ttl:
+            raise ConfigurationError(
+                f"soft_ttl={self.soft_ttl} is not below ttl={self.ttl}.",
+                why="a value is reloaded between the two.",
+                fix="give a smaller soft_ttl.",
+            )
+        if not 0.0 <= self.stale_if_error <= LONGEST_TTL or not 0.0 <= self.error_pause <= LONGEST_TTL:
+            raise ConfigurationError("stale_if_error and error_pause are seconds from 0.", fix="give such a number.")
+        _check_share(self.early)
+        _check_share(self.jitter)
+        _check_calls(self, "load", "load_many")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteThrough(Lazy):
+    """Lazy loading, and `put`, which writes the store and the cache as one.
+
+    Attributes:
+        store: `store(key, value)`, which commits by itself; with a backing, or in a kit, `store(db, key, value)` in our
+            transaction. It may return the value to publish (defaults, triggers).
+        write_timeout: seconds that a put may take. Readers ask the owner as long.
+        on_shared_down: "refuse": a put fails before it writes when the shared tier cannot be told first. "commit": it goes
+            on, and what other processes may show meanwhile is bounded by the repair; needs a backing.
+    """
+
+    store: Callable[..., Any] | None = None
+    write_timeout: float = 10.0
+    on_shared_down: str = "refuse"
+
+    def __post_init__(self) -> None:
+        Lazy.__post_init__(self)
+        _check_times(self, "write_timeout")
+        _check_calls(self, "store")
+        if self.on_shared_down not in ("refuse", "commit"):
+            raise ConfigurationError(
+                f"on_shared_down={self.on_shared_down!r} is none.", fix='use "refuse" or "commit".'
+            )
+
+
+Strategy = TTL | Lazy | WriteThrough
+
+_VERBS: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {"set": (TTL,), "delete": (TTL,), "put": (WriteThrough,), "track": (WriteThrough,), "touch": (WriteThrough,)}
+)
+"""By verb: the strategies that have it. What is not here all have."""
+
+
+def check_verb(verb: str, strategy: Strategy, cache: str) -> None:
+    """Refuse a verb that a strategy does not have.
+
+    Raises:
+        UsageError: with the strategies that have it.
+    """
+    having = _VERBS[verb]
+    if not isinstance(strategy, having):
+        instead = "invalidate(key), after your own write" if verb in ("set", "delete", "put") else "invalidate"
+        raise UsageError(
+            f"cache {cache!r} is {type(strategy).__name__}, which has no {verb}.",
+            why=f"{verb} belongs to {' and '.join(kind.__name__ for kind in having)}.",
+            fix=f"use {instead}; or give the cache strategy={having[0].__name__}(...).",
+        )
+
+
+@lru_cache(maxsize=1024)
+def takes(load: Callable[..., Any], name: str) -> bool:
+    """Whether a loader has a parameter of that name."""
+    try:
+        return name in inspect.signature(load).parameters
+    except (TypeError, ValueError):  # a builtin tells nothing
+        return False
+
+
+def _check_times(strategy: Any, *names: str) -> None:
+    for name in names:
+        seconds = getattr(strategy, name)
+        if seconds is None:
+            continue
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int | float)
+            or not SHORTEST_TTL <= seconds <= LONGEST_TTL
+        ):
+            raise ConfigurationError(
+                f"{name}={seconds!r} is no time.", fix=f"give seconds, from {SHORTEST_TTL} to {LONGEST_TTL:.0f}."
+            )
+
+
+def _check_share(share: float) -> None:
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0.0 <= share <= 0.5:
+        raise ConfigurationError(f"a share of {share!r} is not usable.", fix="give a number from 0 to 0.5.")
+
+
+def _check_calls(strategy: Any, *names: str) -> None:
+    for name in names:
+        call = getattr(strategy, name)
+        if call is not None and not callable(call):
+            raise ConfigurationError(f"{name}={call!r} is no function.", fix="pass a function.")

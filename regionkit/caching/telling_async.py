@@ -1,0 +1,172 @@
+"""Telling the tier, and this process, that something is not what it was; again and again where the tier does not answer.
+
+1. This process is told before the tier and again after it: what was filled in between came from what is no longer true.
+2. A tier that did not answer is told later, in order, until it does: an invalidation is raised to the caller and is not lost.
+   More than `MOST_LATER` become one `clear`.
+3. What is told twice does no harm: a floor is raised again, an entry that came later is loaded once more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from regionkit.caching.counters import Counters
+from regionkit.caching.events import ToldLate
+from regionkit.caching.flights_async import AsyncFlights
+from regionkit.caching.keys import Stored
+from regionkit.caching.local_table import LocalTable
+from regionkit.caching.steps import TierDown
+from regionkit.caching.tier_async import AsyncTier
+from regionkit.core.clock import Clock
+from regionkit.core.events import Event
+from regionkit.core.supervisor_async import AsyncSupervisor
+from regionkit.errors import CacheError
+
+__all__ = ["BATCH", "MOST_LATER", "AsyncTeller"]
+
+MOST_LATER = 10_000
+"""Invalidations that wait until the tier answers: some megabytes. Beyond, the whole cache is cleared in their place."""
+BATCH = 100
+"""Keys told in one step: a server does nothing else meanwhile."""
+AGAIN = 0.5
+"""Seconds between two attempts to tell a tier that did not answer."""
+
+
+class AsyncTeller:
+    """The news of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self,
+        name: str,
+        table: LocalTable,
+        flights: AsyncFlights,
+        tier: AsyncTier,
+        counters: Counters,
+        emit: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._table = table
+        self._flights = flights
+        self._tier = tier
+        self._counters = counters
+        self._emit = emit
+        self._supervisor = AsyncSupervisor(clock)
+        self._later: deque[tuple[str, Any, str]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Invalidations that the tier was not told of yet."""
+        return len(self._later)
+
+    def told(self, stored: Stored) -> None:
+        """The key is not what it was, in this process."""
+        self._flights.detach(stored)
+        self._table.invalidate(stored)
+
+    def told_tag(self, tag: bytes) -> None:
+        """What carries the tag is not what it was, in this process."""
+        self._flights.detach_all()
+        self._table.invalidate_tag(tag)
+
+    def told_all(self) -> None:
+        """Nothing is what it was, in this process."""
+        self._flights.detach_all()
+        self._table.drop_all(open=self._table.open)
+
+    async def invalidate(self, stored: list[Stored], version: str) -> None:
+        """Keys are not what they were.
+
+        Raises:
+            CacheError: the tier did not take it, and is told later.
+        """
+        self._counters.invalidations += len(stored)
+        for key in stored:
+            self.told(key)
+        try:
+            for start in range(0, len(stored), BATCH):
+                await self._tier.invalidate(stored[start : start + BATCH], version)
+        except TierDown as down:
+            self.tell_later("keys", tuple(stored), version)
+            raise self.not_told(down) from down
+        finally:
+            for key in stored:
+                self.told(key)
+
+    async def invalidate_tag(self, tag: bytes, version: str) -> None:
+        """What carries the tag is not what it was. Raises: as `invalidate`."""
+        self._counters.invalidations += 1
+        self.told_tag(tag)
+        try:
+            if not await self._tier.invalidate_tag(tag, version):
+                self.told_all()
+        except TierDown as down:
+            self.tell_later("tag", tag, version)
+            raise self.not_told(down) from down
+        finally:
+            self.told_tag(tag)
+
+    async def clear(self, version: str) -> None:
+        """Nothing is what it was. Raises: as `invalidate`."""
+        self._counters.invalidations += 1
+        self._flights.detach_all()
+        try:
+            await self._tier.clear(version)
+        except TierDown as down:
+            self.tell_later("clear", None, version)
+            raise self.not_told(down) from down
+        finally:
+            self.told_all()
+
+    def not_told(self, down: TierDown) -> CacheError:
+        """The error of a caller whose news did not arrive."""
+        return CacheError(
+            f"cache {self._name!r} could not tell its shared tier.",
+            why=f"{down}.",
+            fix="nothing: it is told again until it answers. Until then other processes may serve the old value.",
+            retryable=True,
+            committed="unknown" if down.sent else "no",
+        )
+
+    def tell_later(self, what: str, of: Any, version: str) -> None:
+        """The tier was not told: it is, as soon as it answers."""
+        if len(self._later) >= MOST_LATER:
+            self._later.clear()
+            what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later), "")
+        self._later.append((what, of, version))
+        self._supervisor.start("cache news", self._again, self._failed, longest_back_off=AGAIN)
+
+    def _failed(self, error: BaseException) -> None:
+        """It is told again after a pause."""
+
+    async def _again(self) -> float | None:
+        """Tell what waits, oldest first."""
+        while self._later:
+            what, of, version = self._later[0]
+            match what:
+                case "keys":
+                    await self._tier.invalidate(of[:BATCH], version)
+                    rest = of[BATCH:]
+                case "tag":
+                    await self._tier.invalidate_tag(of, version)
+                    rest = ()
+                case _:
+                    await self._tier.clear(version)
+                    rest = ()
+            if rest:
+                self._later[0] = (what, rest, version)
+            else:
+                self._later.popleft()
+                self._emit(ToldLate(self._name, len(self._later)))
+        return None
+
+    def renew(self) -> None:
+        """After a fork: what waits is told by the parent."""
+        self._later.clear()
+        self._supervisor.renew()
+
+    async def close(self) -> None:
+        """Stop telling. What still waits is lost with the process: entries end with their time."""
+        await self._supervisor.stop(within=AGAIN)

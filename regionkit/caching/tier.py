@@ -1,0 +1,89 @@
+# Generated from tier_async.py by scripts/twins.py. Do not edit.
+"""What a cache asks of the place that its account is kept in: one process (`ledger_tier`), or a server (`shared`).
+
+The steps and their answers are those of `ledger`. A tier that cannot be reached raises TierDown: nothing it holds is served, and
+nothing is stored there meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from regionkit.caching.keys import Stored
+from regionkit.caching.ledger import Lease, Verdict
+from regionkit.caching.steps import Found, Sealing
+
+__all__ = ["Tier"]
+
+
+class Tier(Protocol):
+    """The account of one cache. Safe to share between threads or tasks."""
+
+    def times(self, generation: bytes) -> int | None:
+        """The clock of the account, milliseconds, as far as is known here; None when `generation` is not the present one."""
+        ...
+
+    def read(self, keys: Sequence[Stored]) -> list[bytes | None]:
+        """The entries of keys, one round trip for all."""
+        ...
+
+    def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
+        """Ask for the right to load. `rejected`: head of the entry that the caller does not take."""
+        ...
+
+    def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
+        """The same for several keys, each with the head that is not taken, in one round trip."""
+        ...
+
+    def commit(self, key: Stored, lease: Lease, sealing: Sealing) -> Verdict:
+        """Store what was loaded, if it may be."""
+        ...
+
+    def abandon(self, key: Stored, lease: Lease) -> bool:
+        """The load came to nothing: whoever waits may try. Whether nothing else had happened to the key meanwhile."""
+        ...
+
+    def wait(self, key: Stored, seconds: float) -> None:
+        """Until the load of another has ended, or `seconds` have."""
+        ...
+
+    def invalidate(self, keys: Sequence[Stored], version: str) -> None:
+        """Keys are not what they were."""
+        ...
+
+    def invalidate_tag(self, tag: bytes, version: str) -> bool:
+        """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
+        ...
+
+    def clear(self, version: str) -> None:
+        """Nothing is what it was."""
+        ...
+
+    def expire(self, keys: Sequence[Stored]) -> None:
+        """Entries are to be loaded anew, and may be served when that fails."""
+        ...
+
+    def put(self, key: Stored, sealing: Sealing) -> int:
+        """Set a value by itself; its stamp."""
+        ...
+
+    def intend(self, keys: Sequence[Stored], id: bytes, seconds: float) -> None:
+        """A write of these keys is about to commit."""
+        ...
+
+    def publish(self, key: Stored, id: bytes, sealing: Sealing, hi: str) -> tuple[Verdict, int]:
+        """The write has committed: store its value if it may be stored, else act as `invalidate`. The verdict, and the stamp."""
+        ...
+
+    def abort(self, keys: Sequence[Stored], id: bytes) -> None:
+        """The write has surely done nothing."""
+        ...
+
+    def renew(self) -> None:
+        """After a fork: nothing of the parent's is used or closed here."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds. May be called twice."""
+        ...
