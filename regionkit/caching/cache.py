@@ -171,7 +171,7 @@ class Cache(Generic[V]):
             ttl: seconds that a value loaded now lives, in place of the strategy's.
             max_stale: seconds; an older value is loaded anew.
             refresh: load anew, whatever is there.
-            session: of a kit: a value that does not show what it wrote or saw is loaded. Default: the current one.
+            session: of a kit: a value that does not show what it wrote or saw is loaded. Default: the current one; False: none.
 
         Raises:
             CacheError: the loader gave what cannot be cached.
@@ -185,13 +185,14 @@ class Cache(Generic[V]):
         if entry is not None and entry.fresh_until > COARSE_CLOCK.now and not refresh and max_stale is session is None:
             entry.hits += 1
             return entry.value  # type: ignore[no-any-return]
-        found, _ = self.fetcher.entry(self._call(key, ttl, max_stale, refresh, session))
-        return self._given(found, session)
+        call = self._call(key, ttl, max_stale, refresh, session)
+        found, _ = self.fetcher.entry(call)
+        return self._given(found, call)
 
     def peek(self, key: CacheKey) -> V | None:
         """The value that is there, never loaded; None without one."""
         call = self._call(key, None, None, False, None, loads=False)
-        return self._given((self.fetcher.entry(call))[0], None)
+        return self._given((self.fetcher.entry(call))[0], call)
 
     def lookup(
         self,
@@ -203,8 +204,9 @@ class Cache(Generic[V]):
         session: Any = None,
     ) -> Lookup:
         """As `get`, with where the value came from, its age, and whether anything is there at all."""
-        found, tier = self.fetcher.entry(self._call(key, ttl, max_stale, refresh, session))
-        self._given(found, session)
+        call = self._call(key, ttl, max_stale, refresh, session)
+        found, tier = self.fetcher.entry(call)
+        self._given(found, call)
         return self.fetcher.parts.shaper.lookup(found, tier)
 
     def get_or_load(
@@ -221,7 +223,7 @@ class Cache(Generic[V]):
         if not callable(load):
             raise UsageError(f"a {type(load).__name__} cannot load.", fix="pass a function of the key.")
         call = self._call(key, ttl, max_stale, refresh, session, load=load)
-        return self._given((self.fetcher.entry(call))[0], session)
+        return self._given((self.fetcher.entry(call))[0], call)
 
     def get_many(self, keys: Iterable[CacheKey], *, ttl: float | None = None, session: Any = None) -> dict[CacheKey, V]:
         """The values of several keys, those that are there: one question to the shared tier, one `load_many` for what is missing.
@@ -230,15 +232,16 @@ class Cache(Generic[V]):
         """
         calls = [self._call(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
         found = self._many.entries(calls)
-        return {key: self._given(entry, session) for key, entry in found.items() if entry.found}  # type: ignore[misc]
+        given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
+        return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]
 
-    def _given(self, entry: Entry | None, session: Any) -> V | None:
+    def _given(self, entry: Entry | None, call: Call) -> V | None:
         if entry is None:
             return None
         if not entry.found:
             self.counters.negative += 1
-        if entry.seen is not None:
-            self._source.saw(entry.seen, self._source.session(session))
+        if call.session is not None:
+            self._source.saw(entry.hi, call.session)
         value: V | None = self.fetcher.parts.shaper.value(entry)
         return value
 
@@ -268,7 +271,7 @@ class Cache(Generic[V]):
             youngest = self._clock.monotonic() - max_stale
         if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.session(session))
+        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.view(session))
 
     def _usable(self) -> None:
         if self._closed:
@@ -343,7 +346,7 @@ class Cache(Generic[V]):
     def _floor(self, version: int | None, session: Any) -> str:
         if version is not None:
             return of_row(version)
-        return self._source.newest(self._source.session(session))
+        return self._source.newest(self._source.view(session))
 
     def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""

@@ -1,6 +1,7 @@
 """A cached value as bytes: a header that scripts read, then the value. Pure.
 
-    magic(3) schema(8) digest(16) generation(8) stamp(16) version(27) flags(1) soft(13) hard(13) made(13) tags(2 + 16 each) value
+    magic(3) schema(8) digest(16) generation(8) stamp(16) version(27) flags(1) soft(13) hard(13) made(13) tags(2 + 16 each)
+    hi(27, where there is one) value
 
 1. Whatever is not exactly so is no entry: spoiled, foreign, of another key or tenant, too large, nested too deeply. It is a
    miss with a reason, never an error and never a value. The digest is of key and tenant.
@@ -33,7 +34,7 @@ HEADER = 3 + 8 + 16 + 8 + 16 + 27 + 1 + 13 + 13 + 13
 """Bytes before the tags: what a script and a reader judge an entry by."""
 MOST_TAGS = 32
 """Tags of one entry: each is looked up where there is no live bus."""
-_NEGATIVE, _COMPRESSED = 1, 2
+_NEGATIVE, _COMPRESSED, _HAS_HI = 1, 2, 4
 _NO_VERSION = b"0" * 27
 
 
@@ -56,6 +57,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
         hard: after which it is not served.
         made: when it was loaded or set.
         tags: digests, 16 bytes each.
+        hi: version that covers all that the value may have shown; "" where nobody knows.
         negative: nothing is there.
         compressed: the body is.
         body: the encoded value.
@@ -69,6 +71,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     hard: int
     made: int = 0
     tags: tuple[bytes, ...] = ()
+    hi: str = ""
     negative: bool = False
     compressed: bool = False
     body: bytes = b""
@@ -77,7 +80,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 def sealed(envelope: Envelope, digest: bytes) -> bytes:
     """The bytes of an entry."""
-    flags = envelope.negative * _NEGATIVE | envelope.compressed * _COMPRESSED
+    flags = envelope.negative * _NEGATIVE | envelope.compressed * _COMPRESSED | bool(envelope.hi) * _HAS_HI
     return b"".join(
         (
             MAGIC,
@@ -92,6 +95,7 @@ def sealed(envelope: Envelope, digest: bytes) -> bytes:
             b"%013d" % envelope.made,
             b"%02d" % len(envelope.tags),
             *envelope.tags,
+            envelope.hi.encode(),
             envelope.body,
         )
     )
@@ -111,8 +115,9 @@ def opened(data: bytes, digest: bytes) -> Envelope:
         flags = data[78] - 48
         tags = int(data[118:120])
         version = data[51:78]
-        body = HEADER + 2 + 16 * tags
-        if not 0 <= flags <= 3 or not 0 <= tags <= MOST_TAGS or len(data) < body:
+        at_hi = HEADER + 2 + 16 * tags
+        body = at_hi + (27 if flags & _HAS_HI else 0)
+        if not 0 <= flags <= 7 or not 0 <= tags <= MOST_TAGS or len(data) < body:
             raise ValueError
         return Envelope(
             generation=data[27:35],
@@ -121,7 +126,8 @@ def opened(data: bytes, digest: bytes) -> Envelope:
             soft=int(data[79:92]),
             hard=int(data[92:105]),
             made=int(data[105:118]),
-            tags=tuple(data[at : at + 16] for at in range(HEADER + 2, body, 16)),
+            tags=tuple(data[at : at + 16] for at in range(HEADER + 2, at_hi, 16)),
+            hi=data[at_hi:body].decode("ascii"),
             negative=bool(flags & _NEGATIVE),
             compressed=bool(flags & _COMPRESSED),
             body=data[body:],

@@ -182,8 +182,6 @@ class AsyncFetcher:
     async def _asked(self, call: Call, mark: Mark, stale: Entry | None) -> tuple[Entry | None, str, bool]:
         parts = self.parts
         rejected, owner = call.rejected, False
-        if stale is not None and not call.refresh and not parts.source.covers(stale.lo, call.session):
-            owner, stale = True, None
         for _ in range(MOST_ROUNDS):
             if not call.refresh and not rejected:
                 [data] = await parts.tier.read([call.stored])
@@ -309,7 +307,7 @@ class AsyncFetcher:
         """The load failed; what is kept for that is served, and the load is not tried again for a while."""
         parts, strategy = self.parts, self.parts.strategy
         now = parts.clock.monotonic()
-        if now >= stale.kept or isinstance(strategy, TTL):
+        if now >= stale.kept or isinstance(strategy, TTL) or not parts.source.covers(stale.lo, call.session):
             raise error
         parts.counters.error_serves += 1
         if len(self._pauses) >= MOST_PAUSES:

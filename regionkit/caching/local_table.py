@@ -40,7 +40,7 @@ class Entry:
         body: its encoded value, where it is decoded at each hit. `head`: of the entry at a server that it came from.
         found: whether anything is there.
         lo: version that it surely has. `stamp`: of the load or the write that made it.
-        seen: what reading it may have shown, for a session's bookmark.
+        hi: version that covers all that reading it may have shown; "" where nobody knows.
         tags: digests.
         size: bytes.
         hits: how often it was read here. `turned`: how often it had been when its turn came in its queue.
@@ -53,12 +53,12 @@ class Entry:
         "fresh_until",
         "hard",
         "head",
+        "hi",
         "hits",
         "kept",
         "key",
         "lo",
         "made",
-        "seen",
         "size",
         "soft",
         "stamp",
@@ -77,8 +77,7 @@ class Entry:
         self.made = 0.0
         self.body: Any = None
         self.head = b""
-        self.lo = ""
-        self.seen: Any = None
+        self.lo = self.hi = ""
         self.stamp = 0
         self.tags: tuple[bytes, ...] = ()
         self.size = OVERHEAD

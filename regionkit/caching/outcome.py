@@ -47,7 +47,7 @@ class Outcome(msgspec.Struct, frozen=True):
         version: what the value surely has.
         owner: it was read from the owner.
         tags: digests.
-        seen: what reading it may have shown.
+        hi: version that covers all that reading it may have shown; "" where nobody knows.
     """
 
     value: Any
@@ -58,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True):
     version: str = NOTHING
     owner: bool = True
     tags: tuple[bytes, ...] = ()
-    seen: Any = None
+    hi: str = NOTHING
 
 
 def tag_digest(tag: Any, tenant: bytes) -> bytes:
@@ -75,18 +75,18 @@ def tag_digest(tag: Any, tenant: bytes) -> bytes:
         raise ConfigurationError(f"{tag!r} is no tag.", why="it has lone surrogates.", fix="give a text.") from None
 
 
-def outcome_of(given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, seen: Any = None) -> Outcome:
-    """What a loader's answer says. `version`, `owner`, `seen`: what is known of the copy that it read.
+def outcome_of(given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, hi: str = NOTHING) -> Outcome:
+    """What a loader's answer says. `version`, `owner`, `hi`: what is known of the copy that it read.
 
     Raises:
         ConfigurationError: an unusable version, ttl or tag.
     """
     if isinstance(given, NoStore):
-        return Outcome(given.value, store=False, seen=seen)
+        return Outcome(given.value, store=False, hi=hi)
     if isinstance(given, Unchanged):
-        return Outcome(None, unchanged=True, ttl=_seconds(given.ttl), version=version, owner=owner, seen=seen)
+        return Outcome(None, unchanged=True, ttl=_seconds(given.ttl), version=version, owner=owner, hi=hi)
     if not isinstance(given, Loaded):
-        return Outcome(given, found=given is not None, version=version, owner=owner, seen=seen)
+        return Outcome(given, found=given is not None, version=version, owner=owner, hi=hi)
     if len(given.tags) > MOST_TAGS or isinstance(given.tags, str):
         raise ConfigurationError(f"{given.tags!r} are no tags.", fix=f"give a tuple of at most {MOST_TAGS} texts.")
     if given.version is not None:
@@ -99,7 +99,7 @@ def outcome_of(given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool
         version=version,
         owner=owner,
         tags=tags,
-        seen=seen,
+        hi=hi,
     )
 
 
@@ -120,7 +120,7 @@ def named_for(wanted: Wanted) -> dict[str, Any]:
 
 
 def outcomes_of(
-    keys: Sequence[Any], given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, seen: Any = None
+    keys: Sequence[Any], given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, hi: str = NOTHING
 ) -> dict[Any, Outcome]:
     """What a loader of many keys answered, by key.
 
@@ -139,4 +139,4 @@ def outcomes_of(
             why="keys are typed: '42' is not 42.",
             fix="return the keys as they were given.",
         )
-    return {key: outcome_of(given.get(key), tenant, version, owner=owner, seen=seen) for key in keys}
+    return {key: outcome_of(given.get(key), tenant, version, owner=owner, hi=hi) for key in keys}

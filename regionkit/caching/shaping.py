@@ -78,7 +78,7 @@ class Shaper:
         kept = 0.0 if isinstance(self.strategy, TTL) else self.strategy.stale_if_error
         self._live(entry, now, soft, hard, hard + (0.0 if envelope.negative else kept))
         entry.made = now - max(0.0, (here - envelope.made) / 1000.0)
-        entry.stamp, entry.lo = envelope.stamp, envelope.version
+        entry.stamp, entry.lo, entry.hi = envelope.stamp, envelope.version, envelope.hi
         entry.tags = envelope.tags
         return entry
 
@@ -137,13 +137,14 @@ class Shaper:
             hard=0,
             made=0,
             tags=outcome.tags,
+            hi=outcome.hi,
             negative=not outcome.found,
             compressed=compressed,
             body=body,
             schema=self.coder.schema,
         )
         entry = self._entry_of(stored, envelope, outcome.value)
-        entry.lo, entry.seen, entry.tags, entry.made = outcome.version, outcome.seen, outcome.tags, now
+        entry.lo, entry.hi, entry.tags, entry.made = outcome.version, outcome.hi, outcome.tags, now
         if not fits:
             entry.value, entry.body = outcome.value, None
         if life is None or not outcome.store or not fits:

@@ -38,19 +38,19 @@ class Source(Protocol):
         """Load several; a key that is missing is nothing there."""
         ...
 
-    def session(self, given: Any) -> Any:
-        """The session whose writes count: the one given, or the current one."""
+    def view(self, given: Any) -> Any:
+        """What the session (the one given, or the current one) has to be shown; None where nothing is asked for."""
         ...
 
-    def covers(self, lo: str, session: Any) -> bool:
+    def covers(self, lo: str, view: Any) -> bool:
         """Whether a value that surely has `lo` shows all that the session wrote or saw."""
         ...
 
-    def saw(self, seen: Any, session: Any) -> None:
-        """The session was shown a value that may have shown `seen`."""
+    def saw(self, hi: str, view: Any) -> None:
+        """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
         ...
 
-    def newest(self, session: Any) -> str:
+    def newest(self, view: Any) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""
         ...
 
@@ -88,7 +88,7 @@ class PlainSource:
         """Load several."""
         return outcomes_of(keys, called(wanted.load, list(keys), **named_for(wanted)), self._tenant)
 
-    def session(self, given: Any) -> Any:
+    def view(self, given: Any) -> Any:
         """None: there is no kit.
 
         Raises:
@@ -101,13 +101,13 @@ class PlainSource:
             )
         return None
 
-    def covers(self, lo: str, session: Any) -> bool:
+    def covers(self, lo: str, view: Any) -> bool:
         """Always: nothing is asked for."""
         return True
 
-    def saw(self, seen: Any, session: Any) -> None:
+    def saw(self, hi: str, view: Any) -> None:
         """Nobody is told."""
 
-    def newest(self, session: Any) -> str:
+    def newest(self, view: Any) -> str:
         """Nobody knows."""
         return NOTHING

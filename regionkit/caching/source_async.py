@@ -37,19 +37,19 @@ class AsyncSource(Protocol):
         """Load several; a key that is missing is nothing there."""
         ...
 
-    def session(self, given: Any) -> Any:
-        """The session whose writes count: the one given, or the current one."""
+    async def view(self, given: Any) -> Any:
+        """What the session (the one given, or the current one) has to be shown; None where nothing is asked for."""
         ...
 
-    def covers(self, lo: str, session: Any) -> bool:
+    def covers(self, lo: str, view: Any) -> bool:
         """Whether a value that surely has `lo` shows all that the session wrote or saw."""
         ...
 
-    def saw(self, seen: Any, session: Any) -> None:
-        """The session was shown a value that may have shown `seen`."""
+    def saw(self, hi: str, view: Any) -> None:
+        """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
         ...
 
-    async def newest(self, session: Any) -> str:
+    async def newest(self, view: Any) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""
         ...
 
@@ -87,7 +87,7 @@ class AsyncPlainSource:
         """Load several."""
         return outcomes_of(keys, await acalled(wanted.load, list(keys), **named_for(wanted)), self._tenant)
 
-    def session(self, given: Any) -> Any:
+    async def view(self, given: Any) -> Any:
         """None: there is no kit.
 
         Raises:
@@ -100,13 +100,13 @@ class AsyncPlainSource:
             )
         return None
 
-    def covers(self, lo: str, session: Any) -> bool:
+    def covers(self, lo: str, view: Any) -> bool:
         """Always: nothing is asked for."""
         return True
 
-    def saw(self, seen: Any, session: Any) -> None:
+    def saw(self, hi: str, view: Any) -> None:
         """Nobody is told."""
 
-    async def newest(self, session: Any) -> str:
+    async def newest(self, view: Any) -> str:
         """Nobody knows."""
         return NOTHING

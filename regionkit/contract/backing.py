@@ -8,7 +8,7 @@ only; there is no second way "without a kit".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -63,9 +63,7 @@ class Backing(Protocol):
         """Records on the current owner (of the key's partition, where the store is partitioned)."""
         ...
 
-    def write(
-        self, *, key: str | None = None, deadline: Deadline, core: bool = False
-    ) -> AbstractAsyncContextManager[Unit]:
+    def write(self, *, key: str | None = None, deadline: Deadline, core: bool = False) -> AbstractContextManager[Unit]:
         """A unit on the current owner (of the key's partition, where the store is partitioned). `core`: SQL, a Connection."""
         ...
 
@@ -77,7 +75,7 @@ class Backing(Protocol):
         covers: Stamp | None = None,
         deadline: Deadline,
         core: bool = False,
-    ) -> AbstractAsyncContextManager[Unit]:
+    ) -> AbstractContextManager[Unit]:
         """Reads at `consistency`. With `covers` only on a copy that is proved to have it; EVENTUAL is SESSION then.
 
         Raises:

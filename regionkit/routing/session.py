@@ -16,19 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from regionkit.contract.current_session import enter_session, leave_session
 from regionkit.core.deadline import Deadline
-from regionkit.facts.bookmark import Bookmark, Entry, Signer, merge
+from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry, Signer, merge
 from regionkit.facts.consistency import SESSION, Consistency, OnStale, on_stale_steps
-from regionkit.facts.history import Survival
-from regionkit.facts.observation import Observation
-from regionkit.facts.position import reaches
 from regionkit.facts.request import BlockMode, Kind
+from regionkit.facts.stamp import Stamp
 from regionkit.routing.blocks import Block
 from regionkit.routing.call_checks import check_timeout
 from regionkit.routing.call_options import ReadOptions, WriteOptions
 from regionkit.routing.decision import Decision
-from regionkit.routing.events import LossAccepted
 from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
+from regionkit.routing.loss import accept_loss_of
 from regionkit.routing.partitions import (
     CallOptions,
     PartitionedStore,
@@ -355,21 +353,19 @@ class RegionSession:
         """
         for name in {source.partition("/")[0] for source in self._state.bookmark.sources}:
             for routed in self._stores(name).shards:
-                self._accept_loss_of(routed)
+                accept_loss_of(self._state, routed)
 
-    def _accept_loss_of(self, routed: RoutedStore) -> None:
-        routed.refresh()
-        snapshot = routed.state.snapshot
-        observation = None if snapshot.owner < 0 else routed.probe(snapshot.owner)
-        if observation is None:
-            return
-        before = self._state.entries(routed)
-        kept = tuple(e for e in before if not e.history or _survived(observation, e))
-        if kept != before:
-            now = routed.entry_of(snapshot.owner, observation)
-            self._state.rebase(routed, (*kept, now))
-            e = snapshot.endpoints[snapshot.owner]
-            routed.hooks.emit(LossAccepted(routed.name, e.region, e.id))
+    def seen_of(self, store: str) -> tuple[Entry, ...]:
+        """What a value of a store has to show to this session: for caches. May ask a server for the position of what was read."""
+        for routed in self._stores(store).shards:
+            self._state.take_positions(routed)
+        return self._state.bookmark.entries(store)
+
+    def saw(self, store: str, stamp: Stamp | None) -> None:
+        """The session was shown a value of a store that may have come from as late as `stamp`; None: nobody knows how late."""
+        entry = OWNER_ONLY if stamp is None else Entry(stamp.history, stamp.epoch, stamp.position, from_read=True)
+        for routed in self._stores(store).shards:
+            self._state.wrote(routed, entry)
 
     @property
     def last_route(self) -> Route | None:
@@ -382,12 +378,3 @@ class RegionSession:
         """The Decision that the newest block used, the very object."""
         last = self._state.last
         return None if last is None else last.decision
-
-
-def _survived(owner: Observation, entry: Entry) -> bool:
-    if owner.lineage is None:
-        return False
-    survival = owner.lineage.survival(entry.history, entry.position)
-    if survival is Survival.CURRENT and entry.position is not None:
-        return reaches(owner.reached, entry.position)
-    return survival in (Survival.CURRENT, Survival.SURVIVED)
