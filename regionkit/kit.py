@@ -6,37 +6,37 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import owner
-from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import ConfigurationError, OutcomeUnknown, UsageError
 from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
-from regionkit.facts.request import BlockMode, Kind
+from regionkit.kit_caches import Caches
 from regionkit.kit_stores import Here, Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
 from regionkit.routing.call_checks import check_kind, check_store
-from regionkit.routing.execute import Execution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.fanout import CONCURRENCY, BookmarkLater, FanOut
+from regionkit.routing.fanned import fanned_out
+from regionkit.routing.fanout import CONCURRENCY, FanOut
 from regionkit.routing.host_answers import own_folder
 from regionkit.routing.monitor import Monitor
-from regionkit.routing.partitions import CallOptions, PartitionedStore, not_partitioned
+from regionkit.routing.partitions import PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
-from regionkit.routing.session_state import SessionState
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Profile, Store, Topology, profile
 from regionkit.topology.homes import check_key
 from regionkit.topology.validation import shown
+
+if TYPE_CHECKING:
+    from regionkit.caching.cache import Cache
 
 __all__ = ["RegionKit"]
 
@@ -105,6 +105,7 @@ class RegionKit:
         self._all = Stores(topology, Here(self._local, self._profile, clock, self._hooks, kept_in))
         self._monitor = Monitor(list(self._all.shards()))
         self._operations = Operations(self._local, self._profile, clock, self._hooks)
+        self._caches = Caches(self._local, clock, self._hooks, self.current_session)
 
     @classmethod
     def from_toml(
@@ -135,6 +136,7 @@ class RegionKit:
 
     def close(self) -> None:
         """End the monitor, close pools and connections. May be called twice."""
+        self._caches.close()
         self._closed = True
         self._monitor.stop()
         self._all.close()
@@ -228,6 +230,7 @@ class RegionKit:
         """
         self._started()
         self._operations.create_tables(self._all)
+        self._caches.create_tables()
 
     def adopt(self, store: str | Store, region: str, *, key: str | None = None, home: str | None = None) -> None:
         """Say which primary counts from now on, after a promotion that the servers cannot prove.
@@ -311,6 +314,41 @@ class RegionKit:
         }
         return status_of(self._all.looked_at(), self._local, self._clock.monotonic(), hot)
 
+    def cache(
+        self,
+        name: str,
+        kind: Any = Any,
+        *,
+        store: str | Store,
+        strategy: Any,
+        tiers: Sequence[Any] | None = None,
+        tenant: str = "",
+        codec: str = "msgpack",
+        floor_life: float = 60.0,
+    ) -> Cache[Any]:
+        """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
+
+        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit. See `regionkit.caching`.
+
+        Args:
+            name: of the cache; once in a kit.
+            kind: type of the values.
+            store: whose data they are: residency of the store covers its caches.
+            strategy: Lazy, WriteThrough or TTL.
+            tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store.
+            tenant: part of every key.
+            codec: "msgpack" or "json".
+            floor_life: seconds for which an invalidation is remembered.
+
+        Raises:
+            ConfigurationError: what cannot work, with what to write in its place.
+            ResidencyViolation: the store's data may not be in this region.
+        """
+        backing = self.backing(store)
+        options = {"strategy": strategy, "tiers": tiers, "tenant": tenant, "codec": codec, "floor_life": floor_life}
+        made: Cache[Any] = self._caches.make(self._topology, self._all, backing, name, kind, **options)
+        return made
+
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
         return self._hooks.add(hook)
@@ -343,30 +381,18 @@ class RegionKit:
             ConfigurationError: a concurrency below 1.
         """
         self._started()
-        if not isinstance(concurrency, int) or concurrency < 1:
-            raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
-        found = self._store(store)
-        if kind == "write" and isinstance(found, PartitionedStore) and found.shards[0].state.snapshot.leaderless:
-            raise UsageError(
-                f"store {found.name!r} has no owners whom a fan-out could write.",
-                why="its data centres hold all keys, and each key is written by its home alone.",
-                fix="write key by key, with key=.",
-            )
-        begun_with = self._signer.decode(bookmark)
-        deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
-
-        def run(shard: RoutedStore) -> tuple[T, BookmarkLater]:
-            state = SessionState(begun_with, signed=self._signer.signs)
-            left = deadline.require("a fan-out", store=shard.name)
-            execution = Execution(state, shard, left)
-            if kind == "write":
-                value = execution.write(work, key=None, fingerprint=None, mode=BlockMode())
-            else:
-                value = execution.read(work, CallOptions(Kind.READ, BlockMode(consistency=consistency)))
-            return value, state.take_all_positions
-
-        calls = {shard.partition: partial(run, shard) for shard in found.shards}
-        return FanOut(calls, deadline, concurrency, self._signer, begun_with)
+        found, begun_with = self._store(store), self._signer.decode(bookmark)
+        return fanned_out(
+            found,
+            work,
+            self._signer,
+            begun_with,
+            self._clock,
+            kind=kind,
+            consistency=consistency,
+            timeout=timeout,
+            concurrency=concurrency,
+        )
 
     def replace(self, topology: Topology) -> None:
         """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.

@@ -5,37 +5,37 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import aowner
-from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import ConfigurationError, OutcomeUnknown, UsageError
 from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
-from regionkit.facts.request import BlockMode, Kind
+from regionkit.kit_caches_async import AsyncCaches
 from regionkit.kit_stores_async import AsyncStores, Here
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.call_checks import check_kind, check_store
-from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
-from regionkit.routing.fanout_async import CONCURRENCY, AsyncBookmarkLater, AsyncFanOut
+from regionkit.routing.fanned_async import fanned_out
+from regionkit.routing.fanout_async import CONCURRENCY, AsyncFanOut
 from regionkit.routing.host_answers import own_folder
 from regionkit.routing.monitor_async import AsyncMonitor
-from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, not_partitioned
+from regionkit.routing.partitions_async import AsyncPartitionedStore, not_partitioned
 from regionkit.routing.session_async import AsyncRegionSession
-from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import Profile, Store, Topology, profile
 from regionkit.topology.homes import check_key
 from regionkit.topology.validation import shown
+
+if TYPE_CHECKING:
+    from regionkit.caching.cache_async import AsyncCache
 
 __all__ = ["AsyncRegionKit"]
 
@@ -104,6 +104,7 @@ class AsyncRegionKit:
         self._all = AsyncStores(topology, Here(self._local, self._profile, clock, self._hooks, kept_in))
         self._monitor = AsyncMonitor(list(self._all.shards()))
         self._operations = AsyncOperations(self._local, self._profile, clock, self._hooks)
+        self._caches = AsyncCaches(self._local, clock, self._hooks, self.current_session)
 
     @classmethod
     def from_toml(
@@ -134,6 +135,7 @@ class AsyncRegionKit:
 
     async def close(self) -> None:
         """End the monitor, close pools and connections. May be called twice."""
+        await self._caches.close()
         self._closed = True
         await self._monitor.stop()
         await self._all.close()
@@ -227,6 +229,7 @@ class AsyncRegionKit:
         """
         self._started()
         await self._operations.create_tables(self._all)
+        await self._caches.create_tables()
 
     async def adopt(self, store: str | Store, region: str, *, key: str | None = None, home: str | None = None) -> None:
         """Say which primary counts from now on, after a promotion that the servers cannot prove.
@@ -310,6 +313,41 @@ class AsyncRegionKit:
         }
         return status_of(self._all.looked_at(), self._local, self._clock.monotonic(), hot)
 
+    def cache(
+        self,
+        name: str,
+        kind: Any = Any,
+        *,
+        store: str | Store,
+        strategy: Any,
+        tiers: Sequence[Any] | None = None,
+        tenant: str = "",
+        codec: str = "msgpack",
+        floor_life: float = 60.0,
+    ) -> AsyncCache[Any]:
+        """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
+
+        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit. See `regionkit.caching`.
+
+        Args:
+            name: of the cache; once in a kit.
+            kind: type of the values.
+            store: whose data they are: residency of the store covers its caches.
+            strategy: Lazy, WriteThrough or TTL.
+            tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store.
+            tenant: part of every key.
+            codec: "msgpack" or "json".
+            floor_life: seconds for which an invalidation is remembered.
+
+        Raises:
+            ConfigurationError: what cannot work, with what to write in its place.
+            ResidencyViolation: the store's data may not be in this region.
+        """
+        backing = self.backing(store)
+        options = {"strategy": strategy, "tiers": tiers, "tenant": tenant, "codec": codec, "floor_life": floor_life}
+        made: AsyncCache[Any] = self._caches.make(self._topology, self._all, backing, name, kind, **options)
+        return made
+
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
         return self._hooks.add(hook)
@@ -342,30 +380,18 @@ class AsyncRegionKit:
             ConfigurationError: a concurrency below 1.
         """
         self._started()
-        if not isinstance(concurrency, int) or concurrency < 1:
-            raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
-        found = self._store(store)
-        if kind == "write" and isinstance(found, AsyncPartitionedStore) and found.shards[0].state.snapshot.leaderless:
-            raise UsageError(
-                f"store {found.name!r} has no owners whom a fan-out could write.",
-                why="its data centres hold all keys, and each key is written by its home alone.",
-                fix="write key by key, with key=.",
-            )
-        begun_with = self._signer.decode(bookmark)
-        deadline = Deadline(self._clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)
-
-        async def run(shard: AsyncRoutedStore) -> tuple[T, AsyncBookmarkLater]:
-            state = AsyncSessionState(begun_with, signed=self._signer.signs)
-            left = deadline.require("a fan-out", store=shard.name)
-            execution = AsyncExecution(state, shard, left)
-            if kind == "write":
-                value = await execution.write(work, key=None, fingerprint=None, mode=BlockMode())
-            else:
-                value = await execution.read(work, CallOptions(Kind.READ, BlockMode(consistency=consistency)))
-            return value, state.take_all_positions
-
-        calls = {shard.partition: partial(run, shard) for shard in found.shards}
-        return AsyncFanOut(calls, deadline, concurrency, self._signer, begun_with)
+        found, begun_with = self._store(store), self._signer.decode(bookmark)
+        return fanned_out(
+            found,
+            work,
+            self._signer,
+            begun_with,
+            self._clock,
+            kind=kind,
+            consistency=consistency,
+            timeout=timeout,
+            concurrency=concurrency,
+        )
 
     async def replace(self, topology: Topology) -> None:
         """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.

@@ -25,16 +25,18 @@ from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source import PlainSource, Source
 from regionkit.caching.steps import TierDown
-from regionkit.caching.strategies import TTL, Lazy, Strategy, check_verb
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, check_verb
+from regionkit.caching.tail import Tail
 from regionkit.caching.telling import Teller
 from regionkit.caching.tier import Tier
 from regionkit.caching.tiers import MAX_VALUE, Local, Memcached, Shared
-from regionkit.caching.version import NOTHING, of_row
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_row
 from regionkit.caching.write_through import Writer
+from regionkit.contract.backing import backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import CacheError, ConfigurationError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
 
 __all__ = ["Cache"]
 
@@ -94,9 +96,11 @@ class Cache(Generic[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        self.settles = False
+        given = _backing(backing, namespace) if made is None else made.backing
+        self.settles = isinstance(strategy, WriteThrough) and given is not None
         self.tenant = f"{namespace}/{name}/{tenant}".encode()
         self.emit = self._hooks.emit
+        self._made = made
         self._local, self._shared = local, shared
         largest = MAX_VALUE if shared is None else shared.max_value_bytes
         compress = shared.compress_above if isinstance(shared, Shared) else None
@@ -104,11 +108,12 @@ class Cache(Generic[V]):
         self._table = LocalTable(local.max_items if local else 1, local.max_bytes if local else 1, self._look_up_by)
         self._table.open = local is not None and shared is None
         self._flights = Flights()
-        self._source: Source = PlainSource(self.tenant) if made is None else made.source
+        self.source: Source = PlainSource(self.tenant) if made is None else made.source
         self.heard = News(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: Tier = tier_of(self, shared, clock, floor_life)
         self.teller = Teller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = Writer(self, backing if made is None else made.backing, clock)
+        self._writer = Writer(self, given, clock, spreads=made is not None and made.spreads)
+        self._tail = None if self._writer.intents is None else Tail(self, self._writer.intents, clock, self.emit)
         self.fetcher = Fetcher(
             Parts(
                 name=name,
@@ -126,7 +131,7 @@ class Cache(Generic[V]):
                 table=self._table,
                 tier=self.tier,
                 flights=self._flights,
-                source=self._source,
+                source=self.source,
                 counters=self.counters,
                 clock=clock,
                 emit=self._hooks.emit,
@@ -152,6 +157,8 @@ class Cache(Generic[V]):
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
+        if self._tail is not None:
+            self._tail.close()
         self.tier.close()
         self.teller.close()
 
@@ -241,7 +248,7 @@ class Cache(Generic[V]):
         if not entry.found:
             self.counters.negative += 1
         if call.session is not None:
-            self._source.saw(entry.hi, call.session)
+            self.source.saw(entry.hi, call.session)
         value: V | None = self.fetcher.parts.shaper.value(entry)
         return value
 
@@ -271,9 +278,28 @@ class Cache(Generic[V]):
             youngest = self._clock.monotonic() - max_stale
         if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.view(session))
+        return Call(key, canonical(key), load, ttl, youngest, refresh, self.source.view(session))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def endpoint_named(self, store: str) -> Any:
+        """The endpoint of a kit's store that serves as shared tier.
+
+        Raises:
+            ConfigurationError: there is no kit, or no such store.
+        """
+        if self._made is None:
+            raise ConfigurationError(
+                f"{store!r} is no URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
+            )
+        return self._made.shared_at(store)
 
     def _usable(self) -> None:
+        if self._tail is not None:
+            self._tail.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
 
@@ -341,23 +367,35 @@ class Cache(Generic[V]):
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
         stored = [canonical(key) for key in keys]
-        self.teller.invalidate(stored, self._floor(version, session))
 
-    def _floor(self, version: int | None, session: Any) -> str:
-        if version is not None:
-            return of_row(version)
-        return self._source.newest(self._source.view(session))
+        def tell(covers: str) -> None:
+            self.teller.invalidate(stored, covers if version is None else of_row(version))
+
+        self._tell("k", self._writer.names(stored), session, tell)
+
+    def _tell(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, tell: Callable[[str], None]) -> None:
+        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
+        try:
+            version = self._writer.floor(kind, names, session)
+        except RegionKitError:
+            tell(OWNER_ONLY)
+            raise
+        tell(version)
 
     def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""
         self._usable()
         digest = tag_digest(tag, self.tenant)
-        self.teller.invalidate_tag(digest, self._floor(None, session))
+
+        def tell(covers: str) -> None:
+            self.teller.invalidate_tag(digest, covers)
+
+        self._tell("t", [(b"", digest)], session, tell)
 
     def clear(self, *, session: Any = None) -> None:
         """Nothing is what it was."""
         self._usable()
-        self.teller.clear(self._floor(None, session))
+        self._tell("c", [], session, self.teller.clear)
 
     def expire(self, key: CacheKey) -> None:
         """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""
@@ -370,6 +408,14 @@ class Cache(Generic[V]):
             self.tier.expire([stored])
         except TierDown as down:
             raise self.teller.not_told(down) from down
+
+    def wrote(self, stamp: Any) -> None:
+        """The current session has written: it sees that from now on."""
+        self.source.wrote(stamp)
+
+    def create_tables(self) -> None:
+        """Make what the cache keeps beside the data, on its backing; inside a kit `kit.create_tables()` does. Idempotent."""
+        self._writer.create_tables()
 
     def explain(self) -> CacheExplanation:
         """What this cache promises, what it does not, and the figures of both; prints as a table, `.to_dict()` for JSON."""
@@ -390,6 +436,9 @@ class Cache(Generic[V]):
         self._table.renew()
         self._flights.renew()
         self.tier.renew()
+        self.teller.renew()
+        if self._tail is not None:
+            self._tail.renew()
         COARSE_CLOCK.hold(self)
 
 
@@ -401,6 +450,10 @@ def _longest_local(local: Local | None, shared: Shared | Memcached | None, strat
     if isinstance(strategy, TTL) and strategy.sliding and shared is not None:
         limits.append(strategy.ttl / 4)  # gets of this process have to reach the server now and then
     return min(limits)
+
+
+def _backing(given: Any, namespace: str) -> Any:
+    return None if given is None else backing_of(given, namespace=namespace)
 
 
 _ALIVE: weakref.WeakSet[Cache[Any]] = weakref.WeakSet()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from regionkit.caching.counters import Counters
@@ -24,16 +24,18 @@ from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source_async import AsyncPlainSource, AsyncSource
 from regionkit.caching.steps import TierDown
-from regionkit.caching.strategies import TTL, Lazy, Strategy, check_verb
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, check_verb
+from regionkit.caching.tail_async import AsyncTail
 from regionkit.caching.telling_async import AsyncTeller
 from regionkit.caching.tier_async import AsyncTier
 from regionkit.caching.tiers import MAX_VALUE, Local, Memcached, Shared
-from regionkit.caching.version import NOTHING, of_row
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_row
 from regionkit.caching.write_through_async import AsyncWriter
+from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import CacheError, ConfigurationError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
 
 __all__ = ["AsyncCache"]
 
@@ -93,9 +95,11 @@ class AsyncCache(Generic[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        self.settles = False
+        given = _backing(backing, namespace) if made is None else made.backing
+        self.settles = isinstance(strategy, WriteThrough) and given is not None
         self.tenant = f"{namespace}/{name}/{tenant}".encode()
         self.emit = self._hooks.emit
+        self._made = made
         self._local, self._shared = local, shared
         largest = MAX_VALUE if shared is None else shared.max_value_bytes
         compress = shared.compress_above if isinstance(shared, Shared) else None
@@ -103,11 +107,12 @@ class AsyncCache(Generic[V]):
         self._table = LocalTable(local.max_items if local else 1, local.max_bytes if local else 1, self._look_up_by)
         self._table.open = local is not None and shared is None
         self._flights = AsyncFlights()
-        self._source: AsyncSource = AsyncPlainSource(self.tenant) if made is None else made.source
+        self.source: AsyncSource = AsyncPlainSource(self.tenant) if made is None else made.source
         self.heard = AsyncNews(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: AsyncTier = async_tier_of(self, shared, clock, floor_life)
         self.teller = AsyncTeller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = AsyncWriter(self, backing if made is None else made.backing, clock)
+        self._writer = AsyncWriter(self, given, clock, spreads=made is not None and made.spreads)
+        self._tail = None if self._writer.intents is None else AsyncTail(self, self._writer.intents, clock, self.emit)
         self.fetcher = AsyncFetcher(
             Parts(
                 name=name,
@@ -125,7 +130,7 @@ class AsyncCache(Generic[V]):
                 table=self._table,
                 tier=self.tier,
                 flights=self._flights,
-                source=self._source,
+                source=self.source,
                 counters=self.counters,
                 clock=clock,
                 emit=self._hooks.emit,
@@ -151,6 +156,8 @@ class AsyncCache(Generic[V]):
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
+        if self._tail is not None:
+            await self._tail.close()
         await self.tier.close()
         await self.teller.close()
 
@@ -242,7 +249,7 @@ class AsyncCache(Generic[V]):
         if not entry.found:
             self.counters.negative += 1
         if call.session is not None:
-            self._source.saw(entry.hi, call.session)
+            self.source.saw(entry.hi, call.session)
         value: V | None = self.fetcher.parts.shaper.value(entry)
         return value
 
@@ -272,9 +279,28 @@ class AsyncCache(Generic[V]):
             youngest = self._clock.monotonic() - max_stale
         if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, await self._source.view(session))
+        return Call(key, canonical(key), load, ttl, youngest, refresh, await self.source.view(session))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def endpoint_named(self, store: str) -> Any:
+        """The endpoint of a kit's store that serves as shared tier.
+
+        Raises:
+            ConfigurationError: there is no kit, or no such store.
+        """
+        if self._made is None:
+            raise ConfigurationError(
+                f"{store!r} is no URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
+            )
+        return self._made.shared_at(store)
 
     def _usable(self) -> None:
+        if self._tail is not None:
+            self._tail.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
 
@@ -344,23 +370,37 @@ class AsyncCache(Generic[V]):
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
         stored = [canonical(key) for key in keys]
-        await self.teller.invalidate(stored, await self._floor(version, session))
 
-    async def _floor(self, version: int | None, session: Any) -> str:
-        if version is not None:
-            return of_row(version)
-        return await self._source.newest(await self._source.view(session))
+        async def tell(covers: str) -> None:
+            await self.teller.invalidate(stored, covers if version is None else of_row(version))
+
+        await self._tell("k", self._writer.names(stored), session, tell)
+
+    async def _tell(
+        self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, tell: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
+        try:
+            version = await self._writer.floor(kind, names, session)
+        except RegionKitError:
+            await tell(OWNER_ONLY)
+            raise
+        await tell(version)
 
     async def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""
         self._usable()
         digest = tag_digest(tag, self.tenant)
-        await self.teller.invalidate_tag(digest, await self._floor(None, session))
+
+        async def tell(covers: str) -> None:
+            await self.teller.invalidate_tag(digest, covers)
+
+        await self._tell("t", [(b"", digest)], session, tell)
 
     async def clear(self, *, session: Any = None) -> None:
         """Nothing is what it was."""
         self._usable()
-        await self.teller.clear(await self._floor(None, session))
+        await self._tell("c", [], session, self.teller.clear)
 
     async def expire(self, key: CacheKey) -> None:
         """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""
@@ -373,6 +413,14 @@ class AsyncCache(Generic[V]):
             await self.tier.expire([stored])
         except TierDown as down:
             raise self.teller.not_told(down) from down
+
+    def wrote(self, stamp: Any) -> None:
+        """The current session has written: it sees that from now on."""
+        self.source.wrote(stamp)
+
+    async def create_tables(self) -> None:
+        """Make what the cache keeps beside the data, on its backing; inside a kit `kit.create_tables()` does. Idempotent."""
+        await self._writer.create_tables()
 
     def explain(self) -> CacheExplanation:
         """What this cache promises, what it does not, and the figures of both; prints as a table, `.to_dict()` for JSON."""
@@ -393,6 +441,9 @@ class AsyncCache(Generic[V]):
         self._table.renew()
         self._flights.renew()
         self.tier.renew()
+        self.teller.renew()
+        if self._tail is not None:
+            self._tail.renew()
         COARSE_CLOCK.hold(self)
 
 
@@ -404,6 +455,10 @@ def _longest_local(local: Local | None, shared: Shared | Memcached | None, strat
     if isinstance(strategy, TTL) and strategy.sliding and shared is not None:
         limits.append(strategy.ttl / 4)  # gets of this process have to reach the server now and then
     return min(limits)
+
+
+def _backing(given: Any, namespace: str) -> Any:
+    return None if given is None else async_backing_of(given, namespace=namespace)
 
 
 _ALIVE: weakref.WeakSet[AsyncCache[Any]] = weakref.WeakSet()

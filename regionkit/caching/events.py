@@ -78,3 +78,10 @@ class ToldLate(_CacheEvent, frozen=True, gc=False):
     """An invalidation arrived at the shared tier after it had not at first. `waiting`: how many still do."""
 
     waiting: int
+
+
+class TailFailed(_CacheEvent, frozen=True, gc=False):
+    """What other regions have written cannot be read. It is tried again; meanwhile values here may be older than theirs."""
+
+    level: ClassVar[int] = logging.WARNING
+    error: str

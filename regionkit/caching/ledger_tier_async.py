@@ -39,6 +39,7 @@ class AsyncLedgerTier:
             settles=settles,
         )
         self._waiting: dict[bytes, list[AsyncFlag]] = {}
+        self._tailed = -1
 
     def _now(self) -> int:
         return int(self._clock.monotonic() * 1000)
@@ -97,6 +98,19 @@ class AsyncLedgerTier:
             for name in map(stored_name, keys):
                 self._ledger.invalidate(name, self._now(), version)
                 self._wake(name)
+
+    async def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
+        """The same for keys as rows of intents have them: names and digests."""
+        with self._lock:
+            for name, _ in named:
+                self._ledger.invalidate(name, self._now(), version)
+                self._wake(name)
+
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+        """Each process tails for itself. -1: it begins."""
+        if moved_to is not None:
+            self._tailed = moved_to
+        return self._tailed
 
     async def invalidate_tag(self, tag: bytes, version: str) -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -30,7 +30,9 @@ class AsyncMade(NamedTuple):
 
     source: AsyncSource
     hooks: EventHooks
-    backing: Any = None
+    backing: Any
+    spreads: bool
+    shared_at: Callable[[str], Any]
 
 
 def checked_name(name: str, namespace: str) -> None:

@@ -50,6 +50,8 @@ FIRST_POLL = 0.02
 """Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
+LONGEST_AWAY = 43_200.0
+"""Seconds without anybody who tails the intents, after which how far they were told is not known: half of what rows are kept."""
 _VERSION_0 = "0" * 27
 
 
@@ -69,8 +71,10 @@ class AsyncSharedTier:
         floor_life: float,
         tag_life: float,
         settles: bool,
+        owns: bool,
     ) -> None:
         self._backend = backend
+        self._owns = owns
         self._clock = clock
         self._emit = emit
         self._options = options
@@ -313,6 +317,25 @@ class AsyncSharedTier:
         """Keys are not what they were."""
         await self._run("invalidate", keys, [version, *map(self.digest, keys)])
 
+    async def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
+        """The same for keys as rows of intents have them: names and digests."""
+        names = [word for name, _ in named for word in (self._prefix + b":v:" + name, self._prefix + b":l:" + name)]
+        words = [version, *(digest for _, digest in named)]
+
+        async def asked(connection: Any) -> Any:
+            return await self.run_on(connection, "invalidate", names, words)
+
+        await self.ask(asked)
+
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+        """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it.
+
+        -1: nobody knows how far.
+        """
+        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000)]
+        held, at = await self._run("tail", [], words)
+        return int(at) if held else None
+
     async def invalidate_tag(self, tag: bytes, version: str) -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         self._tag_stamps.pop(tag, None)
@@ -347,7 +370,8 @@ class AsyncSharedTier:
 
     def renew(self) -> None:
         """After a fork: the parent's connections are not used, and its ear is deaf here."""
-        self._backend.abandon()
+        if self._owns:  # else the kit does it
+            self._backend.abandon()
         self._waiting, self._generation, self.down = {}, b"", ""
         self._tag_stamps = {}
         self.ear.renew()
@@ -355,12 +379,13 @@ class AsyncSharedTier:
     async def close(self) -> None:
         """Close the connections. May be called twice."""
         await self.ear.close()
-        await self._backend.close()
+        if self._owns:
+            await self._backend.close()
 
 
 _SCRIPTS = (
     *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
-    *("invalidate_tag", "publish", "put", "tags"),
+    *("invalidate_tag", "publish", "put", "tags", "tail"),
 )
 
 
@@ -389,6 +414,8 @@ def _found(answer: list[Any], generation: bytes) -> Found:
 def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> AsyncSharedTier:
     """The shared tier of a cache, by URL or beside a client of the application's. Connects to nothing."""
     server = shared.server
+    if isinstance(server, str) and "://" not in server:
+        return _tier(cache, shared, clock, floor_life, cache.endpoint_named(server), owns=False)
     url, client = (server, None) if isinstance(server, str) else (None, server)
     context = EndpointContext(
         namespace=cache.namespace,
@@ -399,8 +426,12 @@ def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> 
         is_async=IS_ASYNC,
     )
     factory = import_module(f"regionkit.backends.factory{'_async' if IS_ASYNC else ''}")
+    return _tier(cache, shared, clock, floor_life, factory.async_plain_backend_of(context), owns=True)
+
+
+def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: Any, *, owns: bool) -> AsyncSharedTier:
     return AsyncSharedTier(
-        factory.async_plain_backend_of(context),
+        backend,
         cache.heard,
         shared,
         clock,
@@ -410,4 +441,5 @@ def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> 
         floor_life=floor_life,
         tag_life=longest_life(cache.strategy),
         settles=cache.settles,
+        owns=owns,
     )

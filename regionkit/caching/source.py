@@ -50,6 +50,10 @@ class Source(Protocol):
         """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
         ...
 
+    def wrote(self, stamp: Any) -> None:
+        """The current session has written, up to `stamp`."""
+        ...
+
     def newest(self, view: Any) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""
         ...
@@ -106,6 +110,9 @@ class PlainSource:
         return True
 
     def saw(self, hi: str, view: Any) -> None:
+        """Nobody is told."""
+
+    def wrote(self, stamp: Any) -> None:
         """Nobody is told."""
 
     def newest(self, view: Any) -> str:

@@ -49,6 +49,10 @@ class AsyncSource(Protocol):
         """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
         ...
 
+    def wrote(self, stamp: Any) -> None:
+        """The current session has written, up to `stamp`."""
+        ...
+
     async def newest(self, view: Any) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""
         ...
@@ -105,6 +109,9 @@ class AsyncPlainSource:
         return True
 
     def saw(self, hi: str, view: Any) -> None:
+        """Nobody is told."""
+
+    def wrote(self, stamp: Any) -> None:
         """Nobody is told."""
 
     async def newest(self, view: Any) -> str:

@@ -131,6 +131,12 @@ class AsyncStoreSource:
         stamp = None if position is None or history is None else Stamp(history, *position)
         view.session.saw(self.backing.name, stamp)
 
+    def wrote(self, stamp: Stamp | None) -> None:
+        """The current session has written, up to `stamp`."""
+        session = self._current()
+        if session is not None:
+            session.saw(self.backing.name, stamp)
+
     async def newest(self, view: View | None) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""
         if view is not None and view.known and view.needs:

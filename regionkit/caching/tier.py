@@ -52,6 +52,14 @@ class Tier(Protocol):
         """Keys are not what they were."""
         ...
 
+    def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
+        """The same for keys as rows of intents have them: names and digests."""
+        ...
+
+    def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+        """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it."""
+        ...
+
     def invalidate_tag(self, tag: bytes, version: str) -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         ...

@@ -51,6 +51,14 @@ class AsyncTier(Protocol):
         """Keys are not what they were."""
         ...
 
+    async def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
+        """The same for keys as rows of intents have them: names and digests."""
+        ...
+
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+        """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it."""
+        ...
+
     async def invalidate_tag(self, tag: bytes, version: str) -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         ...

@@ -43,7 +43,8 @@ class Shared:
     """A Redis or Valkey server that all processes of a region share.
 
     Attributes:
-        server: a URL, or a client of redis-py (in asyncio a `redis.asyncio.Redis`), whose address and account are taken over.
+        server: a URL; a client of redis-py (in asyncio a `redis.asyncio.Redis`), whose address and account are taken over; or
+            inside a kit the name of a Redis store, whose primary in this region serves.
         timeout: seconds that the server may take for an answer at no distance; its round trip comes on top.
         pool_size: connections of this process at most.
         max_local_stale: seconds for which a local entry may outlive an invalidation by another process, when that process's

@@ -1,30 +1,75 @@
 # Generated from write_through_async.py by scripts/twins.py. Do not edit.
-"""Writes of a cache: an intent before the store commits, the value or an invalidation after it, and repair when neither came."""
+"""Writes of a cache: an intent before the COMMIT, the value or an invalidation after it, and repair when neither came.
+
+| step                                 | when it fails                                | what readers see |
+|--------------------------------------|----------------------------------------------|------------------|
+| 1 intent at the tier                 | nothing is written; committed "no"           | the old value |
+| 2 the store's work, the intent's row | rolled back: the intent goes; committed "no" | the owner's: the old value |
+| 3 COMMIT                             | unknown: the intent stays until its end      | the owner's, whichever it is |
+| 4 publish                            | told later; the intent stays until its end   | the owner's: the new value |
+| the writer dies                      | between any two of them                      | the owner's, then see 2 |
+
+1. While an intent stands nobody stores the key, and every get asks the owner: no value that may be rolled back is kept, and
+   none that has been replaced.
+2. Whoever meets an intent over its time finds out first what became of the write (`settle`): the row stands, and the key is
+   invalidated; or a tombstone goes in its place, and that write can never commit.
+3. Without a backing nobody can find out. The intent ends, and a COMMIT that comes later than that leaves a value that is stale
+   until its ttl ends: `explain()` says so.
+4. What is published has as `lo` a position taken in the transaction after the store's work, as `hi` one after its COMMIT.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-from regionkit.caching.keys import Stored
-from regionkit.caching.outcome import Outcome
+from regionkit.caching.events import IntentSettled
+from regionkit.caching.keys import Stored, stored_name
+from regionkit.caching.ledger import Verdict
+from regionkit.caching.outcome import Outcome, outcome_of
 from regionkit.caching.source import called
 from regionkit.caching.steps import TierDown
-from regionkit.caching.strategies import Loaded, WriteThrough
-from regionkit.caching.version import NOTHING
+from regionkit.caching.strategies import WriteThrough
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp
+from regionkit.contract.unit import Committed
 from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
 from regionkit.errors import CacheError, RegionKitError, UsageError
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "new_id"]
+
+IS_ASYNC = False
+
+
+def new_id() -> bytes:
+    """The id of a write: 16 hex digits at the tier and in the row."""
+    return os.urandom(8).hex().encode()
 
 
 class Writer:
     """The writes of one cache. Safe to share between threads (tasks of one loop)."""
 
-    def __init__(self, cache: Any, backing: Any, clock: Clock) -> None:
+    def __init__(self, cache: Any, backing: Any, clock: Clock, *, spreads: bool) -> None:
         self._cache = cache
-        self._backing = backing
         self._clock = clock
+        self._spreads = spreads
+        self.intents: Any = None
+        if backing is not None and (spreads or isinstance(cache.strategy, WriteThrough)):
+            module = import_module(f"regionkit.caching.intents_sql{'_async' if IS_ASYNC else ''}")
+            self.intents = module.Intents(backing, cache.name, clock)
+
+    def deadline(self) -> Deadline:
+        """Of one write, or one look at what became of it."""
+        strategy = self._cache.strategy
+        return Deadline(self._clock, strategy.write_timeout if isinstance(strategy, WriteThrough) else 10.0)
+
+    def names(self, keys: Sequence[Stored]) -> list[tuple[bytes, bytes]]:
+        """The keys as rows have them."""
+        digest = self._cache.fetcher.parts.shaper.digest
+        return [(stored_name(key), digest(key)) for key in keys]
 
     def put(self, key: Any, stored: Stored, value: Any) -> None:
         """Intent, store, publish."""
@@ -32,28 +77,88 @@ class Writer:
         assert isinstance(strategy, WriteThrough)
         if strategy.store is None:
             raise UsageError(f"cache {cache.name!r} has no store function.", fix="give WriteThrough(store=...).")
-        cache.fetcher.parts.shaper.coder.check(value)
-        id = os.urandom(8).hex().encode()
-        self._intend([stored], id)
+        self._check(value)
+        id = new_id()
+        told = self.intend([stored], id)
+        crash_point("cache.intended")
+        if self.intents is None:
+            self._stored_alone(strategy, key, stored, value, id)
+        else:
+            self._stored_within(strategy, key, stored, value, id, told=told)
+
+    def _check(self, value: Any) -> None:
+        """Refuse early what could not be cached.
+
+        Raises:
+            CacheError: it is of another type than the cache's.
+        """
+        try:
+            self._cache.fetcher.parts.shaper.coder.check(value)
+        except TypeError as error:
+            raise CacheError(
+                f"a value for cache {self._cache.name!r} cannot be cached.",
+                why=f"{error}. Nothing was written.",
+                fix="put a value of the cache's type.",
+            ) from error
+
+    def _stored_alone(self, strategy: WriteThrough, key: Any, stored: Stored, value: Any, id: bytes) -> None:
+        """`store(key, value)` commits by itself."""
+        assert strategy.store is not None
         try:
             given = called(strategy.store, key, value)
-        except RegionKitError as error:
-            self._failed([stored], id, sure=error.committed == "no")
+        except BaseException as error:
+            if isinstance(error, RegionKitError) and error.committed == "no":
+                self.aborted([stored], id)
             raise
-        except BaseException:
-            self._failed([stored], id, sure=False)
-            raise
-        self._published(stored, id, value if given is None else given)
+        self._publish(stored, id, value if given is None else given, NOTHING, NOTHING)
 
-    def _intend(self, stored: list[Stored], id: bytes) -> None:
-        cache = self._cache
+    def _stored_within(
+        self, strategy: WriteThrough, key: Any, stored: Stored, value: Any, id: bytes, *, told: bool
+    ) -> None:
+        """`store(db, key, value)` in our transaction, which holds the intent's row."""
+        assert strategy.store is not None
+        outcome: list[Committed] = []
+        unit = self.intents.backing.write(deadline=self.deadline())
+        unit.on_outcome(outcome.append)
         try:
-            cache.tier.intend(stored, id, cache.strategy.write_timeout)
+            with unit:
+                unit.hold("put ends the transaction when the store function has returned")
+                unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
+                given = called(strategy.store, unit.native, key, value)
+                if hasattr(unit.native, "flush"):
+                    unit.native.flush()
+                lo = of_position(unit.owner.epoch, unit.position())
+                crash_point("cache.stored")
+        except BaseException:
+            if outcome == ["no"]:
+                self.aborted([stored], id)
+            raise
+        crash_point("cache.committed")
+        hi = of_stamp(unit.stamp)
+        self._cache.wrote(unit.stamp)
+        if not told:  # the tier was down: the row tells it
+            self._cache.teller.told(stored)
+            return
+        self._publish(stored, id, value if given is None else given, lo, hi or OWNER_ONLY)
+
+    def intend(self, stored: Sequence[Stored], id: bytes) -> bool:
+        """Tell the tier of a write that is about to commit; False: it was not told, and the row will do.
+
+        Raises:
+            CacheError: the tier could not be told, and nothing else would tell readers.
+        """
+        cache, strategy = self._cache, self._cache.strategy
+        try:
+            cache.tier.intend(stored, id, strategy.write_timeout)
+            return True
         except TierDown as down:
+            if strategy.on_shared_down == "commit" and self.intents is not None:
+                cache.counters.shared_down += 1
+                return False
             raise CacheError(
                 f"cache {cache.name!r} could not tell its shared tier of a write.",
                 why=f"{down}. Nothing was written: readers would have kept the old value.",
-                fix="try again when the tier answers.",
+                fix='try again when the tier answers; or use on_shared_down="commit" with a backing.',
                 retryable=True,
                 committed="no",
             ) from down
@@ -61,33 +166,71 @@ class Writer:
             for key in stored:
                 cache.teller.told(key)
 
-    def _failed(self, stored: list[Stored], id: bytes, *, sure: bool) -> None:
-        """`sure`: nothing was written. Else the intent stays until its end: readers ask the owner."""
-        if sure:
-            try:
-                self._cache.tier.abort(stored, id)
-            except TierDown:
-                pass  # it ends by itself
-
-    def _published(self, stored: Stored, id: bytes, value: Any) -> None:
-        cache = self._cache
-        fetcher = cache.fetcher
-        loaded = value if isinstance(value, Loaded) else Loaded(value)
-        life = fetcher.parts.shaper.life(ttl=loaded.ttl)
-        entry, sealing = fetcher.parts.shaper.sealed(stored, Outcome(loaded.value), life)
-        mark = fetcher.parts.table.mark(stored)
+    def aborted(self, stored: Sequence[Stored], id: bytes) -> None:
+        """The write has surely done nothing."""
         try:
+            self._cache.tier.abort(stored, id)
+        except TierDown:
+            pass  # it ends by itself
+
+    def _publish(self, stored: Stored, id: bytes, value: Any, lo: str, hi: str) -> None:
+        """The write has committed: its value, or an invalidation."""
+        cache = self._cache
+        shaper, table = cache.fetcher.parts.shaper, cache.fetcher.parts.table
+        outcome: Outcome = outcome_of(value, cache.tenant, lo, hi=hi)
+        mark = table.mark(stored, shaper.digest(stored))
+        try:
+            entry, sealing = shaper.sealed(stored, outcome, shaper.life(found=outcome.found, ttl=outcome.ttl))
             if sealing is None:
-                cache.tier.invalidate([stored], NOTHING)
+                cache.tier.invalidate([stored], hi)
                 cache.tier.abort([stored], id)
                 return
-            verdict, entry.stamp = cache.tier.publish(stored, id, sealing, NOTHING)
-            if verdict is verdict.STORED:
-                fetcher.parts.table.put(entry, mark)
+            verdict, entry.stamp = cache.tier.publish(stored, id, sealing, hi)
+            if verdict is Verdict.STORED:
+                table.put(entry, mark)
         except TierDown:
-            cache.teller.tell_later("keys", (stored,), NOTHING)
+            cache.teller.tell_later("keys", (stored,), hi)
         finally:
-            fetcher.parts.table.unmark(mark)
+            table.unmark(mark)
+
+    def over(self, stored: Sequence[Stored], id: bytes, committed: Committed) -> None:
+        """A transaction of the application's that was tracked is over: what may have been written is not what it was."""
+        cache = self._cache
+        if committed == "no":
+            self.aborted(stored, id)
+            return
+        hi = cache.source.newest(None)
+        try:
+            cache.tier.invalidate(stored, hi)
+            if committed == "yes":
+                cache.tier.abort(stored, id)
+        except TierDown:
+            cache.teller.tell_later("keys", tuple(stored), hi)
+        finally:
+            for key in stored:
+                cache.teller.told(key)
+
+    def floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any) -> str:
+        """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.
+
+        Raises:
+            RegionKitError: the row for other regions could not be written. This region is told all the same.
+        """
+        if self.intents is None or not self._spreads:
+            return str(self._cache.source.newest(self._cache.source.view(session)))
+        return str(self.intents.announce(new_id(), kind, names, self.deadline()))
 
     def settle(self, intents: tuple[bytes, ...], stored: Stored) -> None:
         """Writes that are over their time: find out what became of them, and say so to the tier."""
+        cache = self._cache
+        for id in intents:
+            committed = not self.intents.never(id, self.deadline())
+            if committed:
+                cache.tier.invalidate([stored], cache.source.newest(None) or OWNER_ONLY)
+            cache.tier.abort([stored], id)
+            cache.emit(IntentSettled(cache.name, committed))
+
+    def create_tables(self) -> None:
+        """Make the table of intents."""
+        if self.intents is not None:
+            self.intents.create_tables(Deadline(self._clock, 15.0))

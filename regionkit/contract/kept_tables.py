@@ -33,7 +33,9 @@ POSITION = _kept("position", "sql")
 
 KEPT = (HISTORY, MARKER, RECORD, POSITION)
 
-PILLARS = MappingProxyType({"routing": "regionkit.contract.kept_tables:KEPT"})
+PILLARS = MappingProxyType(
+    {"routing": "regionkit.contract.kept_tables:KEPT", "caching": "regionkit.caching.kept_tables:KEPT"}
+)
 """By pillar, "module:name" of the tables that it keeps."""
 
 

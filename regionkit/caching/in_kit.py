@@ -1,0 +1,59 @@
+# Generated from in_kit_async.py by scripts/twins.py. Do not edit.
+"""A cache inside a kit: over one of its stores, with the kit's sessions, hooks and clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from regionkit.caching.cache import Cache
+from regionkit.caching.making import Made
+from regionkit.caching.store_source import StoreSource
+from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Strategy
+from regionkit.caching.tiers import Local, Memcached, Shared
+from regionkit.contract.backing import Backing
+from regionkit.core.clock import Clock
+from regionkit.core.events import EventHooks
+
+__all__ = ["made_in_kit"]
+
+
+def made_in_kit(
+    name: str,
+    kind: Any,
+    *,
+    strategy: Strategy,
+    backing: Backing,
+    current: Callable[[], Any],
+    hooks: EventHooks,
+    clock: Clock,
+    spreads: bool,
+    shared_at: Callable[[str], Any],
+    tiers: Sequence[Local | Shared | Memcached] | None = None,
+    tenant: str = "",
+    codec: str = "msgpack",
+    floor_life: float = 60.0,
+) -> Cache[Any]:
+    """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
+    limit = None if isinstance(strategy, TTL) else strategy.load_timeout
+    timeout = LOAD_TIMEOUT if limit is None else limit
+    source = StoreSource(
+        backing,
+        current,
+        clock,
+        f"{backing.namespace}/{name}/{tenant}".encode(),
+        bound=floor_life - timeout,
+        timeout=timeout,
+    )
+    return Cache(
+        name,
+        kind,
+        strategy=strategy,
+        tiers=tiers,
+        namespace=backing.namespace,
+        tenant=tenant,
+        codec=codec,
+        floor_life=floor_life,
+        clock=clock,
+        made=Made(source, hooks, backing, spreads=spreads, shared_at=shared_at),
+    )

@@ -1,0 +1,124 @@
+"""Rows of intents on an SQL backing: in the writer's transaction, as tombstones of writes that died, and read by who tails.
+
+1. The row of a write stands in its transaction: it is there exactly when the write has committed.
+2. A tombstone is another row under the same id, in a transaction of its own. It waits for a writer that has not ended yet. Where
+   it goes in, that write can never commit; where the id is taken, it has.
+3. Rows are read from a number on. Numbers are given out before the COMMIT, so a lower one may come after a higher: whoever
+   reads asks for those that were left out, too.
+4. Rows older than `KEPT_FOR` are taken away, a few now and then; who was away longer forgets all that it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import MetaData, delete, insert, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from regionkit.caching.kept_tables import CACHE_INTENT
+from regionkit.caching.schema_sql import cache_intent
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_stamp
+from regionkit.contract.backing_async import AsyncBacking
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.tables import table_name
+from regionkit.errors import ConfigurationError
+from regionkit.facts.consistency import EVENTUAL
+
+__all__ = ["KEPT_FOR", "AsyncIntents", "Named", "Row"]
+
+Named = tuple[bytes, bytes]
+"""A key as it stands at a server, and its digest."""
+
+KEPT_FOR = 86_400.0
+"""Seconds for which rows are kept: a region that is away for a day comes back to an empty cache."""
+SWEPT = 500
+"""Rows taken away at once."""
+MOST_READ = 500
+"""Rows read at once."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What was written, or told. `kind`: w a write, k keys, t a tag, c everything, x a tombstone."""
+
+    seq: int
+    kind: str
+    names: tuple[Named, ...]
+
+
+class AsyncIntents:
+    """The intents of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, backing: AsyncBacking, cache: str, clock: Clock) -> None:
+        if "transaction" not in backing.capabilities.modes and not backing.capabilities.transactions:
+            raise ConfigurationError(
+                f"{backing.name!r} has no transactions, so no intent can stand in one.", fix="leave backing= out."
+            )
+        self.backing = backing
+        self._cache = cache
+        self._clock = clock
+        self._table = cache_intent(MetaData(), table_name(backing.namespace, CACHE_INTENT.name))
+
+    async def create_tables(self, deadline: Deadline) -> None:
+        """Make the table, once."""
+        await self.backing.create_tables([CACHE_INTENT], deadline)
+
+    def statement(self, id: bytes, kind: str, names: Sequence[Named]) -> Any:
+        """What puts a row into the transaction of a write."""
+        return insert(self._table).values(
+            id=id.decode(),
+            cache=self._cache,
+            kind=kind,
+            names=msgspec.msgpack.encode(list(names)),
+            made=self._clock.wall(),
+        )
+
+    async def announce(self, id: bytes, kind: str, names: Sequence[Named], deadline: Deadline) -> str:
+        """Tell other regions, by a row of its own; a version that covers all that was committed before."""
+        async with self.backing.write(deadline=deadline, core=True) as unit:
+            await unit.native.execute(self.statement(id, kind, names))
+        return of_stamp(unit.stamp) or OWNER_ONLY
+
+    async def never(self, id: bytes, deadline: Deadline) -> bool:
+        """Whether a write can never commit from now on; else it has."""
+        try:
+            async with self.backing.write(deadline=deadline, core=True) as unit:
+                await unit.native.execute(self.statement(id, "x", ()))
+        except IntegrityError:
+            return False
+        return True
+
+    async def newest(self, deadline: Deadline) -> int:
+        """The highest number that this region's copy has."""
+        async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
+            found = await unit.native.execute(select(self._table.c.seq).order_by(self._table.c.seq.desc()).limit(1))
+            return int(found.scalar() or 0)
+
+    async def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[list[Row], str]:
+        """Rows of this cache above a number, and those left out before; and a version that covers them."""
+        c = self._table.c
+        new = c.seq > seq if not left_out else or_(c.seq > seq, c.seq.in_(left_out))
+        wanted = select(c.seq, c.kind, c.names).where(c.cache == self._cache, new).order_by(c.seq)
+        async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
+            found = [_row(*row) for row in await unit.native.execute(wanted.limit(MOST_READ))]
+            version = of_stamp(await unit.take_stamp()) if found else NOTHING
+        return found, version or OWNER_ONLY
+
+    async def sweep(self, deadline: Deadline) -> None:
+        """Take old rows away, a few."""
+        c = self._table.c
+        async with self.backing.write(deadline=deadline, core=True) as unit:
+            native: Any = unit.native
+            old = await native.execute(
+                select(c.seq).where(c.made < self._clock.wall() - KEPT_FOR).order_by(c.seq).limit(SWEPT)
+            )
+            numbers = [row[0] for row in old]
+            if numbers:
+                await native.execute(delete(self._table).where(c.seq.in_(numbers)))
+
+
+def _row(seq: int, kind: str, names: bytes) -> Row:
+    pairs: list[tuple[bytes, bytes]] = msgspec.msgpack.decode(names, type=list[tuple[bytes, bytes]])
+    return Row(seq, kind, tuple(pairs))

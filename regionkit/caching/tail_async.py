@@ -1,0 +1,121 @@
+"""The tail of the intents: what was written or told in any region is told to the tier of this one.
+
+1. Rows come with the data: one that stands at this region's copy says that the copy has the write. So a value that is loaded
+   after this was told is a new one, and other copies have to reach as far (the version that covers the rows read).
+2. One process of a region tails for all (`tier.tail`); another takes over within `HELD` seconds. A cache without a shared tier
+   tails for itself.
+3. How far it has come is kept with the account. Nobody knows how far: all that is held goes, and the tail begins at the newest.
+4. A row may come after one with a higher number. Numbers that were left out are asked for until `RESCAN` seconds later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from regionkit.caching.events import TailFailed
+from regionkit.caching.telling_async import BATCH
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import Event
+from regionkit.core.supervisor_async import AsyncSupervisor
+
+__all__ = ["EVERY", "AsyncTail"]
+
+EVERY = 0.25
+"""Seconds between two looks at the rows of intents: what a region adds to the lag of its copy."""
+HELD = 3.0
+"""Seconds for which one process holds the tail: as long as nobody looks when it dies."""
+RESCAN = 30.0
+"""Seconds for which a row may be late: longer than transactions that write cached keys should take."""
+MOST_LEFT_OUT = 500
+"""Numbers that are asked for at once: transactions under way, rows of other caches, and what was rolled back."""
+WITHIN = 3.0
+"""Seconds that one look may take."""
+
+
+class AsyncTail:
+    """The tail of one cache in this process."""
+
+    def __init__(self, cache: Any, intents: Any, clock: Clock, emit: Callable[[Event], None]) -> None:
+        self._cache = cache
+        self._intents = intents
+        self._clock = clock
+        self._emit = emit
+        self._id = os.urandom(8).hex().encode()
+        self._supervisor = AsyncSupervisor(clock)
+        self._high = -1
+        self._left_out: dict[int, float] = {}
+        self._told = ""
+
+    def start(self) -> None:
+        """Tail from now on, unless it does."""
+        self._supervisor.start("cache tail", self._round, self._failed, longest_back_off=HELD)
+
+    def _failed(self, error: BaseException) -> None:
+        """It is looked again after a pause. Said once for each kind of error."""
+        if type(error).__name__ != self._told:
+            self._told = type(error).__name__
+            self._emit(TailFailed(self._cache.name, self._told))
+
+    async def _round(self) -> float | None:
+        tier = self._cache.tier
+        at = await tier.tail(self._id, None, HELD)
+        if at is None:
+            self._high = -1
+            return EVERY
+        deadline = Deadline(self._clock, WITHIN)
+        if at < 0:
+            self._high, self._left_out = await self._intents.newest(deadline), {}
+            await self._cache.teller.clear("")
+        else:
+            if self._high < 0:
+                self._high, self._left_out = at, {}
+            await self._looked(deadline)
+        await tier.tail(self._id, min(self._left_out, default=self._high + 1) - 1, HELD)
+        self._told = ""
+        return EVERY
+
+    async def _looked(self, deadline: Deadline) -> None:
+        now = self._clock.monotonic()
+        self._left_out = {seq: at for seq, at in self._left_out.items() if now - at < RESCAN}
+        rows, version = await self._intents.after(self._high, list(self._left_out), deadline)
+        named = [pair for row in rows if row.kind in ("w", "k") for pair in row.names]
+        for start in range(0, len(named), BATCH):
+            await self._tell(named[start : start + BATCH], version)
+        for row in rows:
+            if row.kind == "t":
+                for _, tag in row.names:
+                    await self._cache.teller.invalidate_tag(tag, version)
+            elif row.kind == "c":
+                await self._cache.teller.clear(version)
+            self._passed(row.seq, now)
+
+    def _passed(self, seq: int, now: float) -> None:
+        """A row was told; the numbers below it that were not there may come yet."""
+        self._left_out.pop(seq, None)
+        if seq > self._high:
+            for number in range(max(self._high + 1, seq - MOST_LEFT_OUT), seq):
+                self._left_out[number] = now
+            self._high = seq
+        while len(self._left_out) > MOST_LEFT_OUT:
+            del self._left_out[next(iter(self._left_out))]
+
+    async def _tell(self, named: list[tuple[bytes, bytes]], version: str) -> None:
+        cache = self._cache
+        for _, digest in named:
+            cache.heard.invalidated(digest, 0)
+        await cache.tier.invalidate_named(named, version)
+        for _, digest in named:
+            cache.heard.invalidated(digest, 0)
+
+    def renew(self) -> None:
+        """After a fork: the parent tails."""
+        self._supervisor.renew()
+        self._id = os.urandom(8).hex().encode()
+        self._high, self._left_out = -1, {}
+
+    async def close(self) -> None:
+        """Tail no more."""
+        await self._supervisor.stop(within=WITHIN)

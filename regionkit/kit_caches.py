@@ -1,0 +1,109 @@
+# Generated from kit_caches_async.py by scripts/twins.py. Do not edit.
+"""The caches of a kit: made over one of its stores, closed with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from regionkit.core.clock import Clock
+from regionkit.core.events import EventHooks
+from regionkit.errors import ConfigurationError, ResidencyViolation
+from regionkit.kit_stores import Stores
+from regionkit.routing.backing import StoreBacking
+from regionkit.routing.partitions import PartitionedStore
+from regionkit.topology import Role, Store, Topology
+
+__all__ = ["Caches"]
+
+
+class Caches:
+    """The caches of one kit. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, local: str, clock: Clock, hooks: EventHooks, current: Callable[[], Any]) -> None:
+        self._local = local
+        self._clock = clock
+        self._hooks = hooks
+        self._current = current
+        self.by_name: dict[str, Any] = {}
+
+    def make(
+        self,
+        topology: Topology,
+        stores: Stores,
+        backing: StoreBacking,
+        name: str,
+        kind: Any,
+        **options: Any,
+    ) -> Any:
+        """A cache over a store. See `RegionKit.cache`.
+
+        Raises:
+            ConfigurationError: a second cache of that name, a partitioned store, or a tier that cannot be used.
+            ResidencyViolation: the store's data may not be in this region.
+        """
+        store = topology.store(backing.name)
+        if name in self.by_name and not self.by_name[name].closed:
+            raise ConfigurationError(
+                f"there is a cache {name!r} already.", fix="make each once, and keep it; or close the first one."
+            )
+        if isinstance(stores.get(store.name), PartitionedStore):
+            raise ConfigurationError(
+                f"store {store.name!r} is partitioned, and its caches are not here yet.",
+                fix="make the cache without a kit: Cache(...), with a loader that reads through a session.",
+            )
+        self._check_residency(topology, store, name)
+        from regionkit.caching.in_kit import made_in_kit  # not every application has caches
+
+        cache = made_in_kit(
+            name,
+            kind,
+            backing=backing,
+            current=self._current,
+            hooks=self._hooks,
+            clock=self._clock,
+            spreads=len(topology.regions) > 1,
+            shared_at=lambda given: self._shared_at(topology, stores, given),
+            **options,
+        )
+        self.by_name[name] = cache
+        return cache
+
+    def _check_residency(self, topology: Topology, store: Store, name: str) -> None:
+        region = topology.region(self._local)
+        if not store.residency.allows(region):
+            raise ResidencyViolation(
+                f"cache {name!r} would keep data of store {store.name!r} in {region}.",
+                why=f"the store's residency is {store.residency}, and a cached copy is a copy.",
+                fix="cache it in the regions that may hold it.",
+            )
+
+    def _shared_at(self, topology: Topology, stores: Stores, name: str) -> Any:
+        """The endpoint of a Redis store that serves this region's caches."""
+        if topology.store(name).backend != "redis":
+            raise ConfigurationError(
+                f"store {name!r} is no Redis store.", fix="name one, or give Shared a URL or a client of yours."
+            )
+        for shard in stores.get(name).shards:
+            for index, endpoint in enumerate(shard.state.shard.endpoints):
+                if endpoint.region == self._local and endpoint.role is Role.PRIMARY:
+                    return shard.backend(index)
+        raise ConfigurationError(
+            f"store {name!r} has no primary in {self._local!r}.",
+            why="the caches of a region stand in that region.",
+            fix="give the store a primary in each region, with write partitioning.",
+        )
+
+    def create_tables(self) -> None:
+        """Make what they keep beside the data."""
+        for cache in self.by_name.values():
+            cache.create_tables()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What each has done so far."""
+        return {name: cache.status() for name, cache in self.by_name.items()}
+
+    def close(self) -> None:
+        """Close them all. May be called twice."""
+        for cache in list(self.by_name.values()):
+            cache.close()
