@@ -6,7 +6,9 @@ import math
 import os
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from contextvars import ContextVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from regionkit.caching.counters import Counters
 from regionkit.caching.entry import Coder
@@ -36,6 +38,9 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
 from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
+
+if TYPE_CHECKING:
+    from regionkit.caching.track_sql_async import AsyncTracked
 
 __all__ = ["AsyncCache"]
 
@@ -100,6 +105,7 @@ class AsyncCache(Generic[V]):
         self.tenant = f"{namespace}/{name}/{tenant}".encode()
         self.emit = self._hooks.emit
         self._made = made
+        self._tracked: ContextVar[AsyncTracked | None] = ContextVar(f"regionkit_tracked_{name}", default=None)
         self._local, self._shared = local, shared
         largest = MAX_VALUE if shared is None else shared.max_value_bytes
         compress = shared.compress_above if isinstance(shared, Shared) else None
@@ -347,6 +353,40 @@ class AsyncCache(Generic[V]):
         check_verb("put", self.strategy, self.name)
         self._usable()
         await self._writer.put(key, canonical(key), value)
+
+    def track(self, session: Any) -> AsyncTracked:
+        """Track the transaction of a Session or a Connection (WriteThrough only): what it writes is not what it was, from its
+        COMMIT on. Again for each transaction. See `regionkit.caching.track_sql`.
+
+        Raises:
+            UsageError: the strategy has no track, or there is no transaction to join.
+        """
+        check_verb("track", self.strategy, self.name)
+        self._usable()
+        module = import_module(f"regionkit.caching.track_sql{'_async' if IS_ASYNC else ''}")
+        tracked: AsyncTracked = module.AsyncTracked(self, self._writer, session)
+        self._tracked.set(tracked)
+        return tracked
+
+    def untracked(self, tracked: Any) -> None:
+        """A tracked transaction is over."""
+        if self._tracked.get() is tracked:
+            self._tracked.set(None)
+
+    def touch(self, keys: Iterable[CacheKey] = (), tags: Iterable[str] = (), *, all: bool = False) -> None:
+        """Say which keys (or tags, or all) the tracked transaction of this thread (task) writes by bulk, Core or text statements.
+
+        Raises:
+            UsageError: nothing is tracked here.
+        """
+        check_verb("touch", self.strategy, self.name)
+        tracked = self._tracked.get()
+        if tracked is None:
+            raise UsageError(
+                f"no transaction is tracked by cache {self.name!r} here.",
+                fix="call track(session) in it first; after a commit of your own call invalidate_many(keys).",
+            )
+        tracked.touch(keys, tags, all=all)
 
     async def invalidate(self, key: CacheKey, *, version: int | None = None, session: Any = None) -> None:
         """The value is not what it was: no reader keeps it, and no load that began before is stored.

@@ -147,12 +147,16 @@ class WriteThrough(Lazy):
     Attributes:
         store: `store(key, value)`, which commits by itself; with a backing, or in a kit, `store(db, key, value)` in our
             transaction. It may return the value to publish (defaults, triggers).
+        model: a mapped class, for `track`: objects of it that a session writes are told by their key.
+        key: name of its attribute that is the cache's key, or a function of the object; keys are typed: 42 is not "42".
         write_timeout: seconds that a put may take. Readers ask the owner as long.
         on_shared_down: "refuse": a put fails before it writes when the shared tier cannot be told first. "commit": it goes
             on, and what other processes may show meanwhile is bounded by the repair; needs a backing.
     """
 
     store: Callable[..., Any] | None = None
+    model: Any = None
+    key: str | Callable[[Any], Any] = "id"
     write_timeout: float = 10.0
     on_shared_down: str = "refuse"
 
