@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -17,7 +17,7 @@ from regionkit.errors import ConfigurationError, OutcomeUnknown, UsageError
 from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
-from regionkit.kit_caches import Caches
+from regionkit.kit_caches import CacheOptions, Caches
 from regionkit.kit_stores import Here, Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
@@ -31,7 +31,8 @@ from regionkit.routing.partitions import PartitionedStore, not_partitioned
 from regionkit.routing.session import RegionSession
 from regionkit.routing.status import Status, status_of
 from regionkit.routing.store import RoutedStore
-from regionkit.topology import Profile, Store, Topology, profile
+from regionkit.topology import Profile, Store, Topology
+from regionkit.topology import profile as profile_of
 from regionkit.topology.homes import check_key
 from regionkit.topology.validation import shown
 
@@ -91,7 +92,7 @@ class RegionKit:
                 why="reads go to the nearest copy, so the local region has to be known.",
                 fix="pass local=, or set REGIONKIT_REGION.",
             )
-        self._profile = _profile(profile)
+        self._profile = profile_of(profile)
         self._clock = clock
         self._hooks = EventHooks()
         self._owner: object = None
@@ -306,48 +307,24 @@ class RegionKit:
 
     def status(self) -> Status:
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""
-        hot = {
-            (f"{store.name}/{partition}" if partition else store.name): keys.top()
-            for store in self._all.by_name.values()
-            if isinstance(store, PartitionedStore)
-            for partition, keys in store.hot.items()
-        }
-        return status_of(self._all.looked_at(), self._local, self._clock.monotonic(), hot)
+        hot, now = self._all.hot_keys(), self._clock.monotonic()
+        return status_of(self._all.looked_at(), self._local, now, hot, self._caches.to_dict())
 
-    def cache(
-        self,
-        name: str,
-        kind: Any = Any,
-        *,
-        store: str | Store,
-        strategy: Any,
-        tiers: Sequence[Any] | None = None,
-        tenant: str = "",
-        codec: str = "msgpack",
-        floor_life: float = 60.0,
-    ) -> Cache[Any]:
+    def cache(self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]) -> Cache[Any]:
         """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
 
-        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit. See `regionkit.caching`.
+        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit.
 
         Args:
             name: of the cache; once in a kit.
             kind: type of the values.
             store: whose data they are: residency of the store covers its caches.
-            strategy: Lazy, WriteThrough or TTL.
-            tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store.
-            tenant: part of every key.
-            codec: "msgpack" or "json".
-            floor_life: seconds for which an invalidation is remembered.
+            options: see `CacheOptions`.
 
         Raises:
-            ConfigurationError: what cannot work, with what to write in its place.
-            ResidencyViolation: the store's data may not be in this region.
+            ConfigurationError, ResidencyViolation: what cannot work; the store's data may not be in this region.
         """
-        backing = self.backing(store)
-        options = {"strategy": strategy, "tiers": tiers, "tenant": tenant, "codec": codec, "floor_life": floor_life}
-        made: Cache[Any] = self._caches.make(self._topology, self._all, backing, name, kind, **options)
-        return made
+        return self._caches.make(self._topology, self._all, self.backing(store), name, kind, options)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
@@ -420,7 +397,3 @@ class RegionKit:
         if started:
             self._monitor.start()
         before.close(but=self._all)
-
-
-def _profile(spec: str | Mapping[str, Any] | Profile) -> Profile:
-    return profile(spec)

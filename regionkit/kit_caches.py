@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
@@ -14,7 +14,29 @@ from regionkit.routing.backing import StoreBacking
 from regionkit.routing.partitions import PartitionedStore
 from regionkit.topology import Role, Store, Topology
 
-__all__ = ["Caches"]
+if TYPE_CHECKING:
+    from regionkit.caching.cache import Cache
+    from regionkit.caching.strategies import Strategy
+    from regionkit.caching.tiers import Local, Memcached, Shared
+
+__all__ = ["CacheOptions", "Caches"]
+
+
+class CacheOptions(TypedDict, total=False):
+    """Options of `kit.cache`.
+
+    strategy: Lazy, WriteThrough or TTL; needed.
+    tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store of the kit.
+    tenant: part of every key.
+    codec: "msgpack" or "json".
+    floor_life: seconds for which an invalidation is remembered.
+    """
+
+    strategy: Required[Strategy]
+    tiers: Sequence[Local | Shared | Memcached] | None
+    tenant: str
+    codec: str
+    floor_life: float
 
 
 class Caches:
@@ -25,7 +47,7 @@ class Caches:
         self._clock = clock
         self._hooks = hooks
         self._current = current
-        self.by_name: dict[str, Any] = {}
+        self.by_name: dict[str, Cache[Any]] = {}
 
     def make(
         self,
@@ -34,8 +56,8 @@ class Caches:
         backing: StoreBacking,
         name: str,
         kind: Any,
-        **options: Any,
-    ) -> Any:
+        options: CacheOptions,
+    ) -> Cache[Any]:
         """A cache over a store. See `RegionKit.cache`.
 
         Raises:

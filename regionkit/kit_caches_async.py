@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
@@ -13,7 +13,29 @@ from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.partitions_async import AsyncPartitionedStore
 from regionkit.topology import Role, Store, Topology
 
-__all__ = ["AsyncCaches"]
+if TYPE_CHECKING:
+    from regionkit.caching.cache_async import AsyncCache
+    from regionkit.caching.strategies import Strategy
+    from regionkit.caching.tiers import Local, Memcached, Shared
+
+__all__ = ["AsyncCaches", "CacheOptions"]
+
+
+class CacheOptions(TypedDict, total=False):
+    """Options of `kit.cache`.
+
+    strategy: Lazy, WriteThrough or TTL; needed.
+    tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store of the kit.
+    tenant: part of every key.
+    codec: "msgpack" or "json".
+    floor_life: seconds for which an invalidation is remembered.
+    """
+
+    strategy: Required[Strategy]
+    tiers: Sequence[Local | Shared | Memcached] | None
+    tenant: str
+    codec: str
+    floor_life: float
 
 
 class AsyncCaches:
@@ -24,7 +46,7 @@ class AsyncCaches:
         self._clock = clock
         self._hooks = hooks
         self._current = current
-        self.by_name: dict[str, Any] = {}
+        self.by_name: dict[str, AsyncCache[Any]] = {}
 
     def make(
         self,
@@ -33,8 +55,8 @@ class AsyncCaches:
         backing: AsyncStoreBacking,
         name: str,
         kind: Any,
-        **options: Any,
-    ) -> Any:
+        options: CacheOptions,
+    ) -> AsyncCache[Any]:
         """A cache over a store. See `AsyncRegionKit.cache`.
 
         Raises:

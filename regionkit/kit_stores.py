@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regionkit.backends.factory import backend_of
 from regionkit.contract.endpoint_context import EndpointContext
@@ -72,6 +72,15 @@ class Stores:
         for state in states:
             state.touches += 1
         return states
+
+    def hot_keys(self) -> dict[str, Any]:
+        """The keys asked for most, by store or partition."""
+        return {
+            (f"{store.name}/{partition}" if partition else store.name): keys.top()
+            for store in self.by_name.values()
+            if isinstance(store, PartitionedStore)
+            for partition, keys in store.hot.items()
+        }
 
     def get(self, name: str) -> _Routed:
         """The store of this name.

@@ -3,42 +3,39 @@
 
 from __future__ import annotations
 
-import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from regionkit.caching.cache_changes import CacheChanges
+from regionkit.caching.calls import Calls
 from regionkit.caching.counters import Counters
 from regionkit.caching.entry import Coder
 from regionkit.caching.explanation import CacheExplanation, explain_cache
 from regionkit.caching.fetch import Call, Fetcher, Parts
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
-from regionkit.caching.making import Made, checked_name, checked_tiers, tier_of
+from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
 from regionkit.caching.many import Many
 from regionkit.caching.news import News
-from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source import PlainSource, Source
-from regionkit.caching.steps import TierDown
-from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, check_verb
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough
 from regionkit.caching.tail import Tail
 from regionkit.caching.telling import Teller
 from regionkit.caching.tier import Tier
 from regionkit.caching.tiers import MAX_VALUE, Local, Memcached, Shared
-from regionkit.caching.version import NOTHING, OWNER_ONLY, of_row
 from regionkit.caching.write_through import Writer
 from regionkit.contract.backing import backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
+from regionkit.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from regionkit.caching.track_sql import Tracked
@@ -50,7 +47,7 @@ V = TypeVar("V")
 IS_ASYNC = False
 
 
-class Cache(Generic[V]):
+class Cache(CacheChanges[V]):
     """One cache: values of one type, by key. Shared by all threads (Cache: by all tasks of one loop). A context manager.
 
     Keys are a str, an int, bytes, a UUID, or a tuple of these; "42" is not 42. Values are of one type: a msgspec struct, a
@@ -107,7 +104,8 @@ class Cache(Generic[V]):
         self.emit = self._hooks.emit
         self._made = made
         self._tracked: ContextVar[Tracked | None] = ContextVar(f"regionkit_tracked_{name}", default=None)
-        self._local, self._shared = local, shared
+        self.local, self.shared, self.floor_life = local, shared, floor_life
+        self.spreads, self.routed = made is not None and made.spreads, made is not None
         largest = MAX_VALUE if shared is None else shared.max_value_bytes
         compress = shared.compress_above if isinstance(shared, Shared) else None
         coder: Coder[Any] = Coder(kind, codec=codec, largest=largest, compress_above=compress)
@@ -118,7 +116,7 @@ class Cache(Generic[V]):
         self.heard = News(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: Tier = tier_of(self, shared, clock, floor_life)
         self.teller = Teller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = Writer(self, given, clock, spreads=made is not None and made.spreads)
+        self._writer = Writer(self, given, clock, spreads=self.spreads)
         self._tail = None if self._writer.intents is None else Tail(self, self._writer.intents, clock, self.emit)
         self.fetcher = Fetcher(
             Parts(
@@ -132,7 +130,7 @@ class Cache(Generic[V]):
                     self.counters,
                     shares=is_frozen(kind),
                     tenant=self.tenant,
-                    longest_local=_longest_local(local, shared, strategy),
+                    longest_local=longest_local(local, shared, strategy),
                 ),
                 table=self._table,
                 tier=self.tier,
@@ -145,6 +143,7 @@ class Cache(Generic[V]):
             )
         )
         self._many = Many(self.fetcher)
+        self._calls = Calls(name, strategy, self.source, clock, self._usable, self._many.loader)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -198,13 +197,13 @@ class Cache(Generic[V]):
         if entry is not None and entry.fresh_until > COARSE_CLOCK.now and not refresh and max_stale is session is None:
             entry.hits += 1
             return entry.value  # type: ignore[no-any-return]
-        call = self._call(key, ttl, max_stale, refresh, session)
+        call = self._calls.of(key, ttl, max_stale, refresh, session)
         found, _ = self.fetcher.entry(call)
         return self._given(found, call)
 
     def peek(self, key: CacheKey) -> V | None:
         """The value that is there, never loaded; None without one."""
-        call = self._call(key, None, None, False, None, loads=False)
+        call = self._calls.of(key, None, None, False, None, loads=False)
         return self._given((self.fetcher.entry(call))[0], call)
 
     def lookup(
@@ -217,7 +216,7 @@ class Cache(Generic[V]):
         session: Any = None,
     ) -> Lookup:
         """As `get`, with where the value came from, its age, and whether anything is there at all."""
-        call = self._call(key, ttl, max_stale, refresh, session)
+        call = self._calls.of(key, ttl, max_stale, refresh, session)
         found, tier = self.fetcher.entry(call)
         self._given(found, call)
         return self.fetcher.parts.shaper.lookup(found, tier)
@@ -235,7 +234,7 @@ class Cache(Generic[V]):
         """As `get`, with another loader. It never takes what another loader is loading in this moment."""
         if not callable(load):
             raise UsageError(f"a {type(load).__name__} cannot load.", fix="pass a function of the key.")
-        call = self._call(key, ttl, max_stale, refresh, session, load=load)
+        call = self._calls.of(key, ttl, max_stale, refresh, session, load=load)
         return self._given((self.fetcher.entry(call))[0], call)
 
     def get_many(self, keys: Iterable[CacheKey], *, ttl: float | None = None, session: Any = None) -> dict[CacheKey, V]:
@@ -243,7 +242,7 @@ class Cache(Generic[V]):
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [self._call(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
+        calls = [self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
         found = self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]
@@ -257,34 +256,6 @@ class Cache(Generic[V]):
             self.source.saw(entry.hi, call.session)
         value: V | None = self.fetcher.parts.shaper.value(entry)
         return value
-
-    def _call(
-        self,
-        key: Any,
-        ttl: float | None,
-        max_stale: float | None,
-        refresh: bool,
-        session: Any,
-        *,
-        load: Callable[..., Any] | None = None,
-        loads: bool = True,
-    ) -> Call:
-        self._usable()
-        if loads and load is None and not isinstance(self.strategy, TTL):
-            load = self.strategy.load
-            if load is None and self.strategy.load_many is None:
-                raise UsageError(
-                    f"cache {self.name!r} has no loader.", fix="use get_or_load(key, loader), or give load=."
-                )
-            load = load or self._many.loader
-        youngest = -math.inf
-        if max_stale is not None:
-            if isinstance(max_stale, bool) or not isinstance(max_stale, int | float) or not max_stale >= 0.0:
-                raise ConfigurationError(f"max_stale={max_stale!r} is no time.", fix="give seconds from 0.")
-            youngest = self._clock.monotonic() - max_stale
-        if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
-            raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, self.source.view(session))
 
     @property
     def closed(self) -> bool:
@@ -308,146 +279,6 @@ class Cache(Generic[V]):
             self._tail.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
-
-    def set(self, key: CacheKey, value: V, *, ttl: float | None = None) -> None:
-        """Set a value (TTL only). A later set or delete wins over an earlier one, and over loads that began before.
-
-        Raises:
-            UsageError: the strategy has no set.
-            CacheError: the value cannot be cached, or the shared tier did not take it.
-        """
-        check_verb("set", self.strategy, self.name)
-        call = self._call(key, ttl, None, False, None, loads=False)
-        life = self.fetcher.parts.shaper.life(ttl=ttl)
-        entry, sealing = self.fetcher.parts.shaper.sealed(call.stored, Outcome(value), life)
-        if sealing is None:
-            raise CacheError(
-                f"a value for cache {self.name!r} is too large.",
-                why=f"at most {self.fetcher.parts.shaper.coder.largest} bytes are cached.",
-                fix="raise max_value_bytes, or cache less of it.",
-            )
-        self.teller.told(call.stored)
-        mark = self._table.mark(call.stored)
-        try:
-            entry.stamp = self.tier.put(call.stored, sealing)
-            self._table.put(entry, mark)
-        except TierDown as down:
-            raise self.teller.not_told(down) from down
-        finally:
-            self._table.unmark(mark)
-
-    def delete(self, key: CacheKey) -> None:
-        """Forget a value (TTL only)."""
-        check_verb("delete", self.strategy, self.name)
-        self.teller.invalidate([canonical(key)], NOTHING)
-
-    def put(self, key: CacheKey, value: V) -> None:
-        """Write a value to the store and the cache (WriteThrough only). See `regionkit.caching.write_through_async`.
-
-        Raises:
-            UsageError: the strategy has no put.
-            CacheError: the shared tier could not be told first; nothing was written.
-            Exception: what `store` or its COMMIT raised; `committed` of a RegionKitError says what became of the write.
-        """
-        check_verb("put", self.strategy, self.name)
-        self._usable()
-        self._writer.put(key, canonical(key), value)
-
-    def track(self, session: Any) -> Tracked:
-        """Track the transaction of a Session or a Connection (WriteThrough only): what it writes is not what it was, from its
-        COMMIT on. Again for each transaction. See `regionkit.caching.track_sql`.
-
-        Raises:
-            UsageError: the strategy has no track, or there is no transaction to join.
-        """
-        check_verb("track", self.strategy, self.name)
-        self._usable()
-        module = import_module(f"regionkit.caching.track_sql{'_async' if IS_ASYNC else ''}")
-        tracked: Tracked = module.Tracked(self, self._writer, session)
-        self._tracked.set(tracked)
-        return tracked
-
-    def untracked(self, tracked: Any) -> None:
-        """A tracked transaction is over."""
-        if self._tracked.get() is tracked:
-            self._tracked.set(None)
-
-    def touch(self, keys: Iterable[CacheKey] = (), tags: Iterable[str] = (), *, all: bool = False) -> None:
-        """Say which keys (or tags, or all) the tracked transaction of this thread (task) writes by bulk, Core or text statements.
-
-        Raises:
-            UsageError: nothing is tracked here.
-        """
-        check_verb("touch", self.strategy, self.name)
-        tracked = self._tracked.get()
-        if tracked is None:
-            raise UsageError(
-                f"no transaction is tracked by cache {self.name!r} here.",
-                fix="call track(session) in it first; after a commit of your own call invalidate_many(keys).",
-            )
-        tracked.touch(keys, tags, all=all)
-
-    def invalidate(self, key: CacheKey, *, version: int | None = None, session: Any = None) -> None:
-        """The value is not what it was: no reader keeps it, and no load that began before is stored.
-
-        Call it after your own write has committed.
-
-        Args:
-            key: of the value.
-            version: of the row now, where loaders tell versions: a load from a copy that lags is refused, too.
-            session: of a kit, whose write it was. Default: the current one; without one the owner is asked how far it is.
-
-        Raises:
-            CacheError: the shared tier did not take it; it is told again until it does, and meanwhile others may serve the
-                old value.
-        """
-        self.invalidate_many([key], version=version, session=session)
-
-    def invalidate_many(self, keys: Iterable[CacheKey], *, version: int | None = None, session: Any = None) -> None:
-        """The same for several keys, in one round trip for each hundred."""
-        self._usable()
-        stored = [canonical(key) for key in keys]
-
-        def tell(covers: str) -> None:
-            self.teller.invalidate(stored, covers if version is None else of_row(version))
-
-        self._tell("k", self._writer.names(stored), session, tell)
-
-    def _tell(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, tell: Callable[[str], None]) -> None:
-        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
-        try:
-            version = self._writer.floor(kind, names, session)
-        except RegionKitError:
-            tell(OWNER_ONLY)
-            raise
-        tell(version)
-
-    def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
-        """What carries the tag is not what it was."""
-        self._usable()
-        digest = tag_digest(tag, self.tenant)
-
-        def tell(covers: str) -> None:
-            self.teller.invalidate_tag(digest, covers)
-
-        self._tell("t", [(b"", digest)], session, tell)
-
-    def clear(self, *, session: Any = None) -> None:
-        """Nothing is what it was."""
-        self._usable()
-        self._tell("c", [], session, self.teller.clear)
-
-    def expire(self, key: CacheKey) -> None:
-        """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""
-        self._usable()
-        stored = canonical(key)
-        entry = self._table.get(stored)
-        if entry is not None:
-            entry.fresh_until = entry.soft = entry.hard = -math.inf
-        try:
-            self.tier.expire([stored])
-        except TierDown as down:
-            raise self.teller.not_told(down) from down
 
     def wrote(self, stamp: Any) -> None:
         """The current session has written: it sees that from now on."""
@@ -480,16 +311,6 @@ class Cache(Generic[V]):
         if self._tail is not None:
             self._tail.renew()
         COARSE_CLOCK.hold(self)
-
-
-def _longest_local(local: Local | None, shared: Shared | Memcached | None, strategy: Strategy) -> float:
-    """Seconds that an entry lives in this process at most."""
-    limits = [math.inf]
-    if local is not None and local.ttl is not None:
-        limits.append(local.ttl)
-    if isinstance(strategy, TTL) and strategy.sliding and shared is not None:
-        limits.append(strategy.ttl / 4)  # gets of this process have to reach the server now and then
-    return min(limits)
 
 
 def _backing(given: Any, namespace: str) -> Any:

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import math
 import os
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from regionkit.caching.cache_changes_async import AsyncCacheChanges
+from regionkit.caching.calls_async import AsyncCalls
 from regionkit.caching.counters import Counters
 from regionkit.caching.entry import Coder
 from regionkit.caching.explanation import CacheExplanation, explain_cache
 from regionkit.caching.fetch_async import AsyncFetcher, Call, Parts
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
-from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers
+from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
 from regionkit.caching.many_async import AsyncMany
 from regionkit.caching.news_async import AsyncNews
-from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source_async import AsyncPlainSource, AsyncSource
-from regionkit.caching.steps import TierDown
-from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, check_verb
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough
 from regionkit.caching.tail_async import AsyncTail
 from regionkit.caching.telling_async import AsyncTeller
 from regionkit.caching.tier_async import AsyncTier
 from regionkit.caching.tiers import MAX_VALUE, Local, Memcached, Shared
-from regionkit.caching.version import NOTHING, OWNER_ONLY, of_row
 from regionkit.caching.write_through_async import AsyncWriter
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
+from regionkit.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from regionkit.caching.track_sql_async import AsyncTracked
@@ -49,7 +46,7 @@ V = TypeVar("V")
 IS_ASYNC = True
 
 
-class AsyncCache(Generic[V]):
+class AsyncCache(AsyncCacheChanges[V]):
     """One cache: values of one type, by key. Shared by all threads (AsyncCache: by all tasks of one loop). A context manager.
 
     Keys are a str, an int, bytes, a UUID, or a tuple of these; "42" is not 42. Values are of one type: a msgspec struct, a
@@ -106,7 +103,8 @@ class AsyncCache(Generic[V]):
         self.emit = self._hooks.emit
         self._made = made
         self._tracked: ContextVar[AsyncTracked | None] = ContextVar(f"regionkit_tracked_{name}", default=None)
-        self._local, self._shared = local, shared
+        self.local, self.shared, self.floor_life = local, shared, floor_life
+        self.spreads, self.routed = made is not None and made.spreads, made is not None
         largest = MAX_VALUE if shared is None else shared.max_value_bytes
         compress = shared.compress_above if isinstance(shared, Shared) else None
         coder: Coder[Any] = Coder(kind, codec=codec, largest=largest, compress_above=compress)
@@ -117,7 +115,7 @@ class AsyncCache(Generic[V]):
         self.heard = AsyncNews(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: AsyncTier = async_tier_of(self, shared, clock, floor_life)
         self.teller = AsyncTeller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = AsyncWriter(self, given, clock, spreads=made is not None and made.spreads)
+        self._writer = AsyncWriter(self, given, clock, spreads=self.spreads)
         self._tail = None if self._writer.intents is None else AsyncTail(self, self._writer.intents, clock, self.emit)
         self.fetcher = AsyncFetcher(
             Parts(
@@ -131,7 +129,7 @@ class AsyncCache(Generic[V]):
                     self.counters,
                     shares=is_frozen(kind),
                     tenant=self.tenant,
-                    longest_local=_longest_local(local, shared, strategy),
+                    longest_local=longest_local(local, shared, strategy),
                 ),
                 table=self._table,
                 tier=self.tier,
@@ -144,6 +142,7 @@ class AsyncCache(Generic[V]):
             )
         )
         self._many = AsyncMany(self.fetcher)
+        self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable, self._many.loader)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -197,13 +196,13 @@ class AsyncCache(Generic[V]):
         if entry is not None and entry.fresh_until > COARSE_CLOCK.now and not refresh and max_stale is session is None:
             entry.hits += 1
             return entry.value  # type: ignore[no-any-return]
-        call = await self._call(key, ttl, max_stale, refresh, session)
+        call = await self._calls.of(key, ttl, max_stale, refresh, session)
         found, _ = await self.fetcher.entry(call)
         return self._given(found, call)
 
     async def peek(self, key: CacheKey) -> V | None:
         """The value that is there, never loaded; None without one."""
-        call = await self._call(key, None, None, False, None, loads=False)
+        call = await self._calls.of(key, None, None, False, None, loads=False)
         return self._given((await self.fetcher.entry(call))[0], call)
 
     async def lookup(
@@ -216,7 +215,7 @@ class AsyncCache(Generic[V]):
         session: Any = None,
     ) -> Lookup:
         """As `get`, with where the value came from, its age, and whether anything is there at all."""
-        call = await self._call(key, ttl, max_stale, refresh, session)
+        call = await self._calls.of(key, ttl, max_stale, refresh, session)
         found, tier = await self.fetcher.entry(call)
         self._given(found, call)
         return self.fetcher.parts.shaper.lookup(found, tier)
@@ -234,7 +233,7 @@ class AsyncCache(Generic[V]):
         """As `get`, with another loader. It never takes what another loader is loading in this moment."""
         if not callable(load):
             raise UsageError(f"a {type(load).__name__} cannot load.", fix="pass a function of the key.")
-        call = await self._call(key, ttl, max_stale, refresh, session, load=load)
+        call = await self._calls.of(key, ttl, max_stale, refresh, session, load=load)
         return self._given((await self.fetcher.entry(call))[0], call)
 
     async def get_many(
@@ -244,7 +243,7 @@ class AsyncCache(Generic[V]):
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [await self._call(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
+        calls = [await self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
         found = await self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]
@@ -258,34 +257,6 @@ class AsyncCache(Generic[V]):
             self.source.saw(entry.hi, call.session)
         value: V | None = self.fetcher.parts.shaper.value(entry)
         return value
-
-    async def _call(
-        self,
-        key: Any,
-        ttl: float | None,
-        max_stale: float | None,
-        refresh: bool,
-        session: Any,
-        *,
-        load: Callable[..., Any] | None = None,
-        loads: bool = True,
-    ) -> Call:
-        self._usable()
-        if loads and load is None and not isinstance(self.strategy, TTL):
-            load = self.strategy.load
-            if load is None and self.strategy.load_many is None:
-                raise UsageError(
-                    f"cache {self.name!r} has no loader.", fix="use get_or_load(key, loader), or give load=."
-                )
-            load = load or self._many.loader
-        youngest = -math.inf
-        if max_stale is not None:
-            if isinstance(max_stale, bool) or not isinstance(max_stale, int | float) or not max_stale >= 0.0:
-                raise ConfigurationError(f"max_stale={max_stale!r} is no time.", fix="give seconds from 0.")
-            youngest = self._clock.monotonic() - max_stale
-        if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
-            raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, await self.source.view(session))
 
     @property
     def closed(self) -> bool:
@@ -309,150 +280,6 @@ class AsyncCache(Generic[V]):
             self._tail.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
-
-    async def set(self, key: CacheKey, value: V, *, ttl: float | None = None) -> None:
-        """Set a value (TTL only). A later set or delete wins over an earlier one, and over loads that began before.
-
-        Raises:
-            UsageError: the strategy has no set.
-            CacheError: the value cannot be cached, or the shared tier did not take it.
-        """
-        check_verb("set", self.strategy, self.name)
-        call = await self._call(key, ttl, None, False, None, loads=False)
-        life = self.fetcher.parts.shaper.life(ttl=ttl)
-        entry, sealing = self.fetcher.parts.shaper.sealed(call.stored, Outcome(value), life)
-        if sealing is None:
-            raise CacheError(
-                f"a value for cache {self.name!r} is too large.",
-                why=f"at most {self.fetcher.parts.shaper.coder.largest} bytes are cached.",
-                fix="raise max_value_bytes, or cache less of it.",
-            )
-        self.teller.told(call.stored)
-        mark = self._table.mark(call.stored)
-        try:
-            entry.stamp = await self.tier.put(call.stored, sealing)
-            self._table.put(entry, mark)
-        except TierDown as down:
-            raise self.teller.not_told(down) from down
-        finally:
-            self._table.unmark(mark)
-
-    async def delete(self, key: CacheKey) -> None:
-        """Forget a value (TTL only)."""
-        check_verb("delete", self.strategy, self.name)
-        await self.teller.invalidate([canonical(key)], NOTHING)
-
-    async def put(self, key: CacheKey, value: V) -> None:
-        """Write a value to the store and the cache (WriteThrough only). See `regionkit.caching.write_through_async`.
-
-        Raises:
-            UsageError: the strategy has no put.
-            CacheError: the shared tier could not be told first; nothing was written.
-            Exception: what `store` or its COMMIT raised; `committed` of a RegionKitError says what became of the write.
-        """
-        check_verb("put", self.strategy, self.name)
-        self._usable()
-        await self._writer.put(key, canonical(key), value)
-
-    def track(self, session: Any) -> AsyncTracked:
-        """Track the transaction of a Session or a Connection (WriteThrough only): what it writes is not what it was, from its
-        COMMIT on. Again for each transaction. See `regionkit.caching.track_sql`.
-
-        Raises:
-            UsageError: the strategy has no track, or there is no transaction to join.
-        """
-        check_verb("track", self.strategy, self.name)
-        self._usable()
-        module = import_module(f"regionkit.caching.track_sql{'_async' if IS_ASYNC else ''}")
-        tracked: AsyncTracked = module.AsyncTracked(self, self._writer, session)
-        self._tracked.set(tracked)
-        return tracked
-
-    def untracked(self, tracked: Any) -> None:
-        """A tracked transaction is over."""
-        if self._tracked.get() is tracked:
-            self._tracked.set(None)
-
-    def touch(self, keys: Iterable[CacheKey] = (), tags: Iterable[str] = (), *, all: bool = False) -> None:
-        """Say which keys (or tags, or all) the tracked transaction of this thread (task) writes by bulk, Core or text statements.
-
-        Raises:
-            UsageError: nothing is tracked here.
-        """
-        check_verb("touch", self.strategy, self.name)
-        tracked = self._tracked.get()
-        if tracked is None:
-            raise UsageError(
-                f"no transaction is tracked by cache {self.name!r} here.",
-                fix="call track(session) in it first; after a commit of your own call invalidate_many(keys).",
-            )
-        tracked.touch(keys, tags, all=all)
-
-    async def invalidate(self, key: CacheKey, *, version: int | None = None, session: Any = None) -> None:
-        """The value is not what it was: no reader keeps it, and no load that began before is stored.
-
-        Call it after your own write has committed.
-
-        Args:
-            key: of the value.
-            version: of the row now, where loaders tell versions: a load from a copy that lags is refused, too.
-            session: of a kit, whose write it was. Default: the current one; without one the owner is asked how far it is.
-
-        Raises:
-            CacheError: the shared tier did not take it; it is told again until it does, and meanwhile others may serve the
-                old value.
-        """
-        await self.invalidate_many([key], version=version, session=session)
-
-    async def invalidate_many(
-        self, keys: Iterable[CacheKey], *, version: int | None = None, session: Any = None
-    ) -> None:
-        """The same for several keys, in one round trip for each hundred."""
-        self._usable()
-        stored = [canonical(key) for key in keys]
-
-        async def tell(covers: str) -> None:
-            await self.teller.invalidate(stored, covers if version is None else of_row(version))
-
-        await self._tell("k", self._writer.names(stored), session, tell)
-
-    async def _tell(
-        self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, tell: Callable[[str], Awaitable[None]]
-    ) -> None:
-        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
-        try:
-            version = await self._writer.floor(kind, names, session)
-        except RegionKitError:
-            await tell(OWNER_ONLY)
-            raise
-        await tell(version)
-
-    async def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
-        """What carries the tag is not what it was."""
-        self._usable()
-        digest = tag_digest(tag, self.tenant)
-
-        async def tell(covers: str) -> None:
-            await self.teller.invalidate_tag(digest, covers)
-
-        await self._tell("t", [(b"", digest)], session, tell)
-
-    async def clear(self, *, session: Any = None) -> None:
-        """Nothing is what it was."""
-        self._usable()
-        await self._tell("c", [], session, self.teller.clear)
-
-    async def expire(self, key: CacheKey) -> None:
-        """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""
-        self._usable()
-        stored = canonical(key)
-        entry = self._table.get(stored)
-        if entry is not None:
-            entry.fresh_until = entry.soft = entry.hard = -math.inf
-        try:
-            await self.tier.expire([stored])
-        except TierDown as down:
-            raise self.teller.not_told(down) from down
 
     def wrote(self, stamp: Any) -> None:
         """The current session has written: it sees that from now on."""
@@ -485,16 +312,6 @@ class AsyncCache(Generic[V]):
         if self._tail is not None:
             self._tail.renew()
         COARSE_CLOCK.hold(self)
-
-
-def _longest_local(local: Local | None, shared: Shared | Memcached | None, strategy: Strategy) -> float:
-    """Seconds that an entry lives in this process at most."""
-    limits = [math.inf]
-    if local is not None and local.ttl is not None:
-        limits.append(local.ttl)
-    if isinstance(strategy, TTL) and strategy.sliding and shared is not None:
-        limits.append(strategy.ttl / 4)  # gets of this process have to reach the server now and then
-    return min(limits)
 
 
 def _backing(given: Any, namespace: str) -> Any:

@@ -1,43 +1,165 @@
-"""What a cache promises, as a value."""
+"""What a cache promises, as a value: made of what the cache is, so that it cannot say more than is there."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-__all__ = ["CacheExplanation", "explain_cache"]
+from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Lazy, Strategy, WriteThrough
+from regionkit.caching.tiers import Local, Memcached, Shared
+
+__all__ = ["CacheExplanation", "Explained", "explain_cache"]
+
+
+class Explained(Protocol):
+    """What has to be known of a cache to say what it promises.
+
+    Attributes:
+        name: of the cache.
+        strategy: of the cache.
+        local, shared: its tiers.
+        settles: writes that died are found out about.
+        spreads: other regions are told.
+        routed: loads go through a kit, with versions.
+        floor_life: seconds for which an invalidation is remembered.
+    """
+
+    name: str
+    strategy: Strategy
+    local: Local | None
+    shared: Shared | Memcached | None
+    settles: bool
+    spreads: bool
+    routed: bool
+    floor_life: float
 
 
 class CacheExplanation(msgspec.Struct, frozen=True):
-    """What a cache promises and what it does not. Prints as lines.
+    """What a cache promises and what it does not. Prints as lines of at most 100 columns.
 
     Attributes:
         cache: its name.
         strategy: its strategy's name.
         promises: what holds.
         limits: what does not, or for how long.
-        figures: numbers behind both, by name.
+        figures: numbers behind both, by name; seconds unless the name says otherwise.
     """
 
     cache: str
     strategy: str
     promises: tuple[str, ...]
     limits: tuple[str, ...]
-    figures: dict[str, Any]
+    figures: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
 
     def __str__(self) -> str:
         lines = [f"cache {self.cache} ({self.strategy})"]
-        lines += [f"  holds   {text}" for text in self.promises]
-        lines += [f"  limit   {text}" for text in self.limits]
-        lines += [f"  {name:<24} {value}" for name, value in self.figures.items()]
+        lines += [f"  holds  {text}" for text in self.promises]
+        lines += [f"  limit  {text}" for text in self.limits]
+        lines += [f"  {name:<28} {value:g}" for name, value in self.figures.items()]
         return "\n".join(lines)
 
 
-def explain_cache(cache: Any) -> CacheExplanation:
+def explain_cache(cache: Explained) -> CacheExplanation:
     """What `cache` promises."""
-    return CacheExplanation(cache.name, type(cache.strategy).__name__, (), (), {})
+    promises, limits = _of_invalidations(cache)
+    for part in (_of_loads, _of_writes, _of_sessions):
+        more, less = part(cache)
+        promises, limits = promises + more, limits + less
+    return CacheExplanation(cache.name, type(cache.strategy).__name__, tuple(promises), tuple(limits), _figures(cache))
+
+
+Said = tuple[list[str], list[str]]
+
+
+def _of_invalidations(cache: Explained) -> Said:
+    promises = ["after invalidate() has returned, no get of this process returns what was stored before"]
+    limits = []
+    if cache.shared is None:
+        limits.append("other processes are not told: this cache is one process's")
+    elif isinstance(cache.shared, Memcached):
+        promises.append("no load that began before it in this process is stored after it")
+        limits.append("a load of another process that crosses an invalidation may be stored, until its ttl ends")
+    else:
+        promises.append("nor does any process of this region store, after it, a load that began before it")
+        promises.append("a cache server that was promoted, restarted or emptied serves nothing of before")
+        if cache.local is not None:
+            limits.append(
+                "another process's local tier serves the old value until the news arrive: see news_delay_at_most"
+            )
+    if cache.spreads:
+        limits.append("other regions serve the old value until their copy has the write: its lag and region_delay more")
+    return promises, limits
+
+
+def _of_loads(cache: Explained) -> Said:
+    strategy = cache.strategy
+    if isinstance(strategy, TTL):
+        return ["a later set or delete wins over an earlier one"], ["an evicted value is a miss before its time"]
+    where = "process" if cache.shared is None else "region"
+    promises = [f"one load at a time per key and loader, over all callers of this {where}"]
+    limits = []
+    if cache.routed:
+        promises.append("what is stored was read from a copy that has every invalidation of its key that is remembered")
+    else:
+        limits.append("lag of a copy that the loader reads is covered only where it returns Loaded(version=...)")
+    if strategy.stale_if_error:
+        promises.append("when a load fails, the last value is served for stale_if_error; never after an invalidation")
+    if strategy.soft_ttl is not None:
+        limits.append("between soft and hard end a get returns the value while one caller reloads it")
+    return promises, limits
+
+
+def _of_writes(cache: Explained) -> Said:
+    strategy = cache.strategy
+    if not isinstance(strategy, WriteThrough):
+        return [], []
+    where = "process" if cache.shared is None else "region"
+    promises = [f"put() and track(): no get of this {where} returns an uncommitted value, or afterwards an older one"]
+    if cache.local is not None and isinstance(cache.shared, Shared):
+        promises[0] += "; other processes' local tiers within news_delay_at_most"
+    limits = []
+    if cache.settles:
+        promises.append("that holds when the writer dies at any point: its intent's row says what became of the write")
+        if strategy.on_shared_down == "commit":
+            limits.append("while the shared tier is down, writes go on and are told by their rows: see region_delay")
+    else:
+        limits.append(
+            "a writer that dies leaves the old value stale for up to ttl: without backing= nobody can find out"
+        )
+    limits.append("writers that use neither put() nor track() have to invalidate")
+    return promises, limits
+
+
+def _of_sessions(cache: Explained) -> Said:
+    if not cache.routed:
+        return [], ["sessions of a kit do not reach this cache"]
+    return ["a session is given no value that lacks what it wrote or saw, and has seen what it is given"], [
+        "in a session, a value older than something that was already shown is loaded anew"
+    ]
+
+
+def _figures(cache: Explained) -> dict[str, float]:
+    strategy = cache.strategy
+    figures: dict[str, float] = {"ttl": strategy.ttl}
+    if isinstance(strategy, Lazy):
+        figures["load_at_most"] = LOAD_TIMEOUT if strategy.load_timeout is None else strategy.load_timeout
+        for name in ("soft_ttl", "negative_ttl", "stale_if_error"):
+            if getattr(strategy, name):
+                figures[name] = getattr(strategy, name)
+    figures["invalidation_remembered"] = cache.floor_life
+    if isinstance(cache.shared, Shared):
+        figures["shared_timeout"] = cache.shared.timeout
+        if cache.local is not None:
+            figures["news_delay_at_most"] = cache.shared.max_local_stale
+    if cache.spreads or cache.settles:
+        figures["region_delay"] = 0.25
+    if cache.local is not None:
+        figures["local_items"] = cache.local.max_items
+        figures["local_bytes"] = cache.local.max_bytes
+    return figures

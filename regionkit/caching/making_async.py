@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
-__all__ = ["AsyncMade", "async_tier_of", "checked_name", "checked_tiers"]
+__all__ = ["AsyncMade", "async_tier_of", "checked_name", "checked_tiers", "longest_life", "longest_local"]
 
 IS_ASYNC = True
 
@@ -65,6 +66,16 @@ def checked_tiers(
     if isinstance(strategy, TTL) and strategy.sliding and shared and isinstance(shared[0], Memcached):
         raise ConfigurationError("sliding lives need a Shared or a Local tier.", fix="leave sliding= out.")
     return (local[0] if local else None), (shared[0] if shared else None)
+
+
+def longest_local(local: Local | None, shared: Shared | Memcached | None, strategy: Strategy) -> float:
+    """Seconds that an entry lives in this process at most."""
+    limits = [math.inf]
+    if local is not None and local.ttl is not None:
+        limits.append(local.ttl)
+    if isinstance(strategy, TTL) and strategy.sliding and shared is not None:
+        limits.append(strategy.ttl / 4)  # gets of this process have to reach the server now and then
+    return min(limits)
 
 
 def longest_life(strategy: Strategy) -> float:

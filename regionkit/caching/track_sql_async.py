@@ -1,7 +1,7 @@
 """The application's own transactions, tracked: what they write of a cache's keys is not what it was, from the COMMIT on.
 
-1. Keys are taken from the objects of `model` that the session flushes, and from `touch`. Intents for all of them are placed in one
-   step just before the COMMIT, and their row goes into the transaction.
+1. Keys are taken from the objects of `model` that the session flushes, and from `touch`. Intents for all of them are placed
+   in one step just before the COMMIT, and their row goes into the transaction.
 2. The outermost end counts. "no": the intents go. "yes" and "unknown": the keys are invalidated. Nothing is published: what an
    object holds may not be what the row holds (triggers, defaults, expressions).
 3. A statement on the model's table that the session did not make of its objects (bulk, text, Core) names no keys: without

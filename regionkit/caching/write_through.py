@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -209,6 +209,21 @@ class Writer:
         finally:
             for key in stored:
                 cache.teller.told(key)
+
+    def tell(
+        self,
+        kind: str,
+        names: Sequence[tuple[bytes, bytes]],
+        session: Any,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
+        try:
+            version = self.floor(kind, names, session)
+        except RegionKitError:
+            tell(OWNER_ONLY)
+            raise
+        tell(version)
 
     def floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.

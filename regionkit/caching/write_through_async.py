@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -208,6 +208,21 @@ class AsyncWriter:
         finally:
             for key in stored:
                 cache.teller.told(key)
+
+    async def tell(
+        self,
+        kind: str,
+        names: Sequence[tuple[bytes, bytes]],
+        session: Any,
+        tell: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
+        try:
+            version = await self.floor(kind, names, session)
+        except RegionKitError:
+            await tell(OWNER_ONLY)
+            raise
+        await tell(version)
 
     async def floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.

@@ -46,6 +46,7 @@ class Status(msgspec.Struct, frozen=True):
     local: str
     endpoints: tuple[EndpointStatus, ...]
     hot_keys: dict[str, tuple[HotKey, ...]] = {}
+    caches: dict[str, dict[str, Any]] = {}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON. Its keys are stable."""
@@ -53,6 +54,7 @@ class Status(msgspec.Struct, frozen=True):
             "local": self.local,
             "endpoints": [msgspec.structs.asdict(e) for e in self.endpoints],
             "hot_keys": {source: [msgspec.structs.asdict(k) for k in keys] for source, keys in self.hot_keys.items()},
+            "caches": self.caches,
         }
 
     def __str__(self) -> str:
@@ -65,6 +67,11 @@ class Status(msgspec.Struct, frozen=True):
             lines.append(f"{ids}: {advice}")
         for source, keys in self.hot_keys.items():
             lines += [f"hot in {source}: {k.key} has {k.share * 100:.0f} % of the calls" for k in keys]
+        for cache, told in self.caches.items():
+            lines.append(
+                f"cache {cache}: {told['local_hits']} local and {told['shared_hits']} shared hits, {told['loads']} loads, "
+                f"{told['refused_fills']} refused fills, {told['local_items']} items here"
+            )
         if len({e.store for e in self.endpoints}) > 1:
             lines += ["", self.drawing()]
         return "\n".join(lines)
@@ -112,9 +119,13 @@ def _row(e: EndpointStatus, local: str) -> tuple[str, ...]:
 
 
 def status_of(
-    stores: Iterable[StoreState], local: str, now: float, hot_keys: Mapping[str, tuple[HotKey, ...]] | None = None
+    stores: Iterable[StoreState],
+    local: str,
+    now: float,
+    hot_keys: Mapping[str, tuple[HotKey, ...]] | None = None,
+    caches: Mapping[str, dict[str, Any]] | None = None,
 ) -> Status:
-    """The status of what is observed at `now` (monotonic seconds). `hot_keys` by source."""
+    """The status of what is observed at `now` (monotonic seconds). `hot_keys` by source, `caches` by name."""
     rows = []
     for state in stores:
         snapshot = state.snapshot
@@ -140,7 +151,7 @@ def status_of(
                     advice=e.advice or e.remedy if e.allowed or not e.region else "",
                 )
             )
-    return Status(local, tuple(rows), dict(hot_keys or {}))
+    return Status(local, tuple(rows), dict(hot_keys or {}), dict(caches or {}))
 
 
 def _state(e: EndpointState) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextvars
 import inspect
 import threading
 import time
@@ -25,6 +26,8 @@ NAMES |= {
     "asleep": "sleep",
     "aelapse": "elapse",
     "astray": "stray",
+    "awithin": "within",
+    "Elapsed": "Elapsed",
     "spawn_async": "spawn",
 }
 
@@ -33,6 +36,7 @@ SYNC = {
     "Slots": Slots,
     "gather": concurrency.gather,
     "sleep": concurrency.sleep,
+    "within": concurrency.within,
     "spawn": concurrency.spawn,
 }
 ASYNC = {
@@ -40,6 +44,7 @@ ASYNC = {
     "Slots": AsyncSlots,
     "gather": concurrency_async.agather,
     "sleep": concurrency_async.asleep,
+    "within": concurrency_async.awithin,
     "spawn": concurrency_async.spawn_async,
 }
 both = pytest.mark.parametrize("form", [SYNC, ASYNC], ids=["threads", "asyncio"])
@@ -67,7 +72,7 @@ def test_the_pair_has_the_same_names_and_members() -> None:
     assert {NAMES[name] for name in concurrency_async.__all__} == set(concurrency.__all__)
     for twin, name in NAMES.items():
         a, b = getattr(concurrency_async, twin), getattr(concurrency, name)
-        if inspect.isclass(a) and name != "Lock":
+        if inspect.isclass(a) and name not in ("Lock", "Elapsed"):
             mine = {m: inspect.signature(f) for m, f in vars(a).items() if not m.startswith("_") and callable(f)}
             theirs = {m: inspect.signature(f) for m, f in vars(b).items() if not m.startswith("_") and callable(f)}
             assert {m: list(s.parameters) for m, s in mine.items()} == {
@@ -295,3 +300,37 @@ async def test_owners_and_sleep() -> None:
         began = time.monotonic()
         await done(sleep(0.02))
         assert time.monotonic() - began >= 0.015
+
+
+@both
+async def test_a_bounded_call_gives_its_result_or_its_error(form: dict[str, Any]) -> None:
+    """An error of its own stays its own, a TimeoutError too."""
+
+    def raises() -> None:
+        raise TimeoutError("its own")
+
+    assert await done(form["within"](5.0, call(form, lambda: 7))) == 7
+    with pytest.raises(TimeoutError, match="its own"):
+        await done(form["within"](5.0, call(form, raises)))
+
+
+@both
+async def test_a_bounded_call_is_left_behind_when_its_time_is_over(form: dict[str, Any]) -> None:
+    """Threads are left behind, tasks cancelled; the caller goes on."""
+    freed = threading.Event()
+
+    async def hangs() -> None:
+        await asyncio.sleep(30.0)
+
+    began = time.monotonic()
+    with pytest.raises(concurrency.Elapsed if form is SYNC else concurrency_async.Elapsed):
+        await done(form["within"](0.05, freed.wait if form is SYNC else hangs))
+    assert time.monotonic() - began < 10.0
+    freed.set()
+
+
+def test_a_bounded_call_of_threads_runs_in_the_callers_context() -> None:
+    """Context variables are seen: the current session is one."""
+    seen: contextvars.ContextVar[str] = contextvars.ContextVar("seen", default="")
+    seen.set("here")
+    assert concurrency.within(5.0, seen.get) == "here"

@@ -18,6 +18,8 @@ ELSEWHERE = {
     "topology/mongo_store": "topology/test_loading.py",
     "topology/cassandra_store": "topology/test_loading.py",
     "routing/supporting": "routing/test_capability_checks.py",
+    "routing/fanned": "routing/test_fanout.py",
+    "routing/loss": "routing/test_session.py",  # `accept_loss`
     "routing/backing": "contract/test_units.py",  # every backend passes it
     "routing/partitions": "contract/test_partitioning.py",  # every backend passes it
 }

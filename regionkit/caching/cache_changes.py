@@ -1,0 +1,179 @@
+# Generated from cache_changes_async.py by scripts/twins.py. Do not edit.
+"""The verbs of a cache that change something. `cache` has those that look and load."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from regionkit.caching.calls import Calls
+from regionkit.caching.fetch import Fetcher
+from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.local_table import LocalTable
+from regionkit.caching.outcome import Outcome, tag_digest
+from regionkit.caching.steps import TierDown
+from regionkit.caching.strategies import Strategy, check_verb
+from regionkit.caching.telling import Teller
+from regionkit.caching.tier import Tier
+from regionkit.caching.version import NOTHING, of_row
+from regionkit.caching.write_through import Writer
+from regionkit.errors import CacheError, UsageError
+
+if TYPE_CHECKING:
+    from regionkit.caching.track_sql import Tracked
+
+__all__ = ["CacheChanges"]
+
+V = TypeVar("V")
+
+IS_ASYNC = False
+
+
+class CacheChanges(Generic[V]):
+    """What changes values, and what says that they have changed."""
+
+    name: str
+    strategy: Strategy
+    tenant: bytes
+    tier: Tier
+    teller: Teller
+    fetcher: Fetcher
+    _calls: Calls
+    _table: LocalTable
+    _writer: Writer
+    _tracked: ContextVar[Tracked | None]
+    _usable: Callable[[], None]
+
+    def set(self, key: CacheKey, value: V, *, ttl: float | None = None) -> None:
+        """Set a value (TTL only). A later set or delete wins over an earlier one, and over loads that began before.
+
+        Raises:
+            UsageError: the strategy has no set.
+            CacheError: the value cannot be cached, or the shared tier did not take it.
+        """
+        check_verb("set", self.strategy, self.name)
+        call = self._calls.of(key, ttl, None, False, None, loads=False)
+        life = self.fetcher.parts.shaper.life(ttl=ttl)
+        entry, sealing = self.fetcher.parts.shaper.sealed(call.stored, Outcome(value), life)
+        if sealing is None:
+            raise CacheError(
+                f"a value for cache {self.name!r} is too large.",
+                why=f"at most {self.fetcher.parts.shaper.coder.largest} bytes are cached.",
+                fix="raise max_value_bytes, or cache less of it.",
+            )
+        self.teller.told(call.stored)
+        mark = self._table.mark(call.stored)
+        try:
+            entry.stamp = self.tier.put(call.stored, sealing)
+            self._table.put(entry, mark)
+        except TierDown as down:
+            raise self.teller.not_told(down) from down
+        finally:
+            self._table.unmark(mark)
+
+    def delete(self, key: CacheKey) -> None:
+        """Forget a value (TTL only)."""
+        check_verb("delete", self.strategy, self.name)
+        self.teller.invalidate([canonical(key)], NOTHING)
+
+    def put(self, key: CacheKey, value: V) -> None:
+        """Write a value to the store and the cache (WriteThrough only). See `regionkit.caching.write_through_async`.
+
+        Raises:
+            UsageError: the strategy has no put.
+            CacheError: the shared tier could not be told first; nothing was written.
+            Exception: what `store` or its COMMIT raised; `committed` of a RegionKitError says what became of the write.
+        """
+        check_verb("put", self.strategy, self.name)
+        self._usable()
+        self._writer.put(key, canonical(key), value)
+
+    def track(self, session: Any) -> Tracked:
+        """Track the transaction of a Session or a Connection (WriteThrough only): what it writes is not what it was, from its
+        COMMIT on. Again for each transaction. See `regionkit.caching.track_sql`.
+
+        Raises:
+            UsageError: the strategy has no track, or there is no transaction to join.
+        """
+        check_verb("track", self.strategy, self.name)
+        self._usable()
+        module = import_module(f"regionkit.caching.track_sql{'_async' if IS_ASYNC else ''}")
+        tracked: Tracked = module.Tracked(self, self._writer, session)
+        self._tracked.set(tracked)
+        return tracked
+
+    def untracked(self, tracked: Any) -> None:
+        """A tracked transaction is over."""
+        if self._tracked.get() is tracked:
+            self._tracked.set(None)
+
+    def touch(self, keys: Iterable[CacheKey] = (), tags: Iterable[str] = (), *, all: bool = False) -> None:
+        """Say which keys (or tags, or all) the tracked transaction of this thread (task) writes by bulk, Core or text statements.
+
+        Raises:
+            UsageError: nothing is tracked here.
+        """
+        check_verb("touch", self.strategy, self.name)
+        tracked = self._tracked.get()
+        if tracked is None:
+            raise UsageError(
+                f"no transaction is tracked by cache {self.name!r} here.",
+                fix="call track(session) in it first; after a commit of your own call invalidate_many(keys).",
+            )
+        tracked.touch(keys, tags, all=all)
+
+    def invalidate(self, key: CacheKey, *, version: int | None = None, session: Any = None) -> None:
+        """The value is not what it was: no reader keeps it, and no load that began before is stored.
+
+        Call it after your own write has committed.
+
+        Args:
+            key: of the value.
+            version: of the row now, where loaders tell versions: a load from a copy that lags is refused, too.
+            session: of a kit, whose write it was. Default: the current one; without one the owner is asked how far it is.
+
+        Raises:
+            CacheError: the shared tier did not take it; it is told again until it does, and meanwhile others may serve the
+                old value.
+        """
+        self.invalidate_many([key], version=version, session=session)
+
+    def invalidate_many(self, keys: Iterable[CacheKey], *, version: int | None = None, session: Any = None) -> None:
+        """The same for several keys, in one round trip for each hundred."""
+        self._usable()
+        stored = [canonical(key) for key in keys]
+
+        def tell(covers: str) -> None:
+            self.teller.invalidate(stored, covers if version is None else of_row(version))
+
+        self._writer.tell("k", self._writer.names(stored), session, tell)
+
+    def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
+        """What carries the tag is not what it was."""
+        self._usable()
+        digest = tag_digest(tag, self.tenant)
+
+        def tell(covers: str) -> None:
+            self.teller.invalidate_tag(digest, covers)
+
+        self._writer.tell("t", [(b"", digest)], session, tell)
+
+    def clear(self, *, session: Any = None) -> None:
+        """Nothing is what it was."""
+        self._usable()
+        self._writer.tell("c", [], session, self.teller.clear)
+
+    def expire(self, key: CacheKey) -> None:
+        """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""
+        self._usable()
+        stored = canonical(key)
+        entry = self._table.get(stored)
+        if entry is not None:
+            entry.fresh_until = entry.soft = entry.hard = -math.inf
+        try:
+            self.tier.expire([stored])
+        except TierDown as down:
+            raise self.teller.not_told(down) from down
