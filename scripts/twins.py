@@ -39,6 +39,7 @@ RULES = [
     (r"\bcreate_async_engine\b", "create_engine"),
     (r"\ba(sleep|elapse|stray|within|called|gather|owner|caller|drive|resume|bounded)\b", r"\1"),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),
+    (r"\bsqlalchemy\.ext\.asyncio import Session\b", "sqlalchemy.orm import Session"),
     (r"\bsqlalchemy\.ext\.asyncio import Connection\b", "sqlalchemy import Connection"),
     (r"\bpymongo\.asynchronous\b", "pymongo.synchronous"),
     (r"\bIS_ASYNC = True\b", "IS_ASYNC = False"),

@@ -26,7 +26,7 @@ WORDS = {
 }
 WORDS |= dict.fromkeys(("psycopg", "psycopg_async", "pg8000"), "postgresql")
 WORDS |= dict.fromkeys(("pymysql", "aiomysql", "mysqldb"), "mariadb")
-"""What a parameter calls them, where a fixture is asked for by name (`rig[mariadb]`)."""
+"""What a parameter calls them, where a fixture is asked for by name (`rig[mariadb]`, `tiered[mariadb-both]`)."""
 STARTS = {fixture: family for family, fixtures in FAMILIES.items() for fixture in fixtures}
 
 _running: list[pytest.Item] = []
@@ -38,7 +38,8 @@ def families(item: pytest.Item) -> set[str]:
     asked: set[str] = set(getattr(item, "fixturenames", ()))
     found = named | {STARTS[fixture] for fixture in asked & STARTS.keys()}
     if "request" in asked and (call := getattr(item, "callspec", None)) is not None:
-        found |= {WORDS[value] for value in call.params.values() if isinstance(value, str) and value in WORDS}
+        words = {value.partition("-")[0] for value in call.params.values() if isinstance(value, str)}
+        found |= {WORDS[word] for word in words & WORDS.keys()}
     return found
 
 

@@ -98,7 +98,7 @@ class Cache(CacheChanges[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        given = _backing(backing, namespace) if made is None else made.backing
+        self._backing = given = _backing(backing, namespace) if made is None else made.backing
         self.settles = isinstance(strategy, WriteThrough) and given is not None
         self.tenant = f"{namespace}/{name}/{tenant}".encode()
         self.emit = self._hooks.emit
@@ -166,6 +166,8 @@ class Cache(CacheChanges[V]):
             self._tail.close()
         self.tier.close()
         self.teller.close()
+        if self._backing is not None and self._made is None:
+            self._backing.close()
 
     def get(
         self,

@@ -97,7 +97,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        given = _backing(backing, namespace) if made is None else made.backing
+        self._backing = given = _backing(backing, namespace) if made is None else made.backing
         self.settles = isinstance(strategy, WriteThrough) and given is not None
         self.tenant = f"{namespace}/{name}/{tenant}".encode()
         self.emit = self._hooks.emit
@@ -165,6 +165,8 @@ class AsyncCache(AsyncCacheChanges[V]):
             await self._tail.close()
         await self.tier.close()
         await self.teller.close()
+        if self._backing is not None and self._made is None:
+            await self._backing.close()
 
     async def get(
         self,

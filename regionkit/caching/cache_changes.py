@@ -146,8 +146,8 @@ class CacheChanges(Generic[V]):
         self._usable()
         stored = [canonical(key) for key in keys]
 
-        def tell(covers: str) -> None:
-            self.teller.invalidate(stored, covers if version is None else of_row(version))
+        def tell(covers: str, id: bytes) -> None:
+            self.teller.invalidate(stored, covers if version is None else of_row(version), id)
 
         self._writer.tell("k", self._writer.names(stored), session, tell)
 
@@ -156,8 +156,8 @@ class CacheChanges(Generic[V]):
         self._usable()
         digest = tag_digest(tag, self.tenant)
 
-        def tell(covers: str) -> None:
-            self.teller.invalidate_tag(digest, covers)
+        def tell(covers: str, id: bytes) -> None:
+            self.teller.invalidate_tag(digest, covers, id)
 
         self._writer.tell("t", [(b"", digest)], session, tell)
 

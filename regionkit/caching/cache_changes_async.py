@@ -147,8 +147,8 @@ class AsyncCacheChanges(Generic[V]):
         self._usable()
         stored = [canonical(key) for key in keys]
 
-        async def tell(covers: str) -> None:
-            await self.teller.invalidate(stored, covers if version is None else of_row(version))
+        async def tell(covers: str, id: bytes) -> None:
+            await self.teller.invalidate(stored, covers if version is None else of_row(version), id)
 
         await self._writer.tell("k", self._writer.names(stored), session, tell)
 
@@ -157,8 +157,8 @@ class AsyncCacheChanges(Generic[V]):
         self._usable()
         digest = tag_digest(tag, self.tenant)
 
-        async def tell(covers: str) -> None:
-            await self.teller.invalidate_tag(digest, covers)
+        async def tell(covers: str, id: bytes) -> None:
+            await self.teller.invalidate_tag(digest, covers, id)
 
         await self._writer.tell("t", [(b"", digest)], session, tell)
 

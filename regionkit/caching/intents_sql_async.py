@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ class Row(msgspec.Struct, frozen=True):
     """What was written, or told. `kind`: w a write, k keys, t a tag, c everything, x a tombstone."""
 
     seq: int
+    id: bytes
     kind: str
     names: tuple[Named, ...]
 
@@ -71,7 +73,7 @@ class AsyncIntents:
             id=id.decode(),
             cache=self._cache,
             kind=kind,
-            names=msgspec.msgpack.encode(list(names)),
+            names=b64encode(msgspec.msgpack.encode(list(names))).decode(),
             made=self._clock.wall(),
         )
 
@@ -90,17 +92,18 @@ class AsyncIntents:
             return False
         return True
 
-    async def newest(self, deadline: Deadline) -> int:
-        """The highest number that this region's copy has."""
+    async def made_before(self, seconds: float, deadline: Deadline) -> int:
+        """The highest number that this region's copy has of a row made longer ago; 0 without one."""
+        c = self._table.c
+        wanted = select(c.seq).where(c.made < self._clock.wall() - seconds).order_by(c.seq.desc()).limit(1)
         async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
-            found = await unit.native.execute(select(self._table.c.seq).order_by(self._table.c.seq.desc()).limit(1))
-            return int(found.scalar() or 0)
+            return int((await unit.native.execute(wanted)).scalar() or 0)
 
     async def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[list[Row], str]:
         """Rows of this cache above a number, and those left out before; and a version that covers them."""
         c = self._table.c
         new = c.seq > seq if not left_out else or_(c.seq > seq, c.seq.in_(left_out))
-        wanted = select(c.seq, c.kind, c.names).where(c.cache == self._cache, new).order_by(c.seq)
+        wanted = select(c.seq, c.id, c.kind, c.names).where(c.cache == self._cache, new).order_by(c.seq)
         async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
             found = [_row(*row) for row in await unit.native.execute(wanted.limit(MOST_READ))]
             version = of_stamp(await unit.take_stamp()) if found else NOTHING
@@ -119,6 +122,6 @@ class AsyncIntents:
                 await native.execute(delete(self._table).where(c.seq.in_(numbers)))
 
 
-def _row(seq: int, kind: str, names: bytes) -> Row:
-    pairs: list[tuple[bytes, bytes]] = msgspec.msgpack.decode(names, type=list[tuple[bytes, bytes]])
-    return Row(seq, kind, tuple(pairs))
+def _row(seq: int, id: str, kind: str, names: str) -> Row:
+    pairs: list[tuple[bytes, bytes]] = msgspec.msgpack.decode(b64decode(names), type=list[tuple[bytes, bytes]])
+    return Row(seq, id.encode(), kind, tuple(pairs))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from regionkit.caching.keys import Stored, stored_name
 from regionkit.caching.ledger import Lease, Ledger, Verdict
-from regionkit.caching.steps import Found, Sealing
+from regionkit.caching.steps import Found, RowState, Sealing
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncFlag
 
@@ -16,6 +16,9 @@ __all__ = ["AsyncLedgerTier"]
 
 MOST_FLOORS = 100_000
 """Keys (and tags) whose invalidation is remembered at once: some 30 MB at most. Beyond, loads come from the owner for a while."""
+
+MOST_DONE = 10_000
+"""Rows that are remembered as told by their writers; one that is not is told again, which does no harm."""
 
 
 class AsyncLedgerTier:
@@ -40,6 +43,7 @@ class AsyncLedgerTier:
         )
         self._waiting: dict[bytes, list[AsyncFlag]] = {}
         self._tailed = -1
+        self._done: dict[bytes, None] = {}
 
     def _now(self) -> int:
         return int(self._clock.monotonic() * 1000)
@@ -92,9 +96,26 @@ class AsyncLedgerTier:
             self._waiting.setdefault(name, []).append(flag)
         await flag.wait(seconds)
 
-    async def invalidate(self, keys: Sequence[Stored], version: str) -> None:
+    def _did(self, id: bytes) -> None:
+        if id:
+            self._done[id] = None
+            if len(self._done) > MOST_DONE:
+                del self._done[next(iter(self._done))]
+
+    async def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
+        """What is known here of the rows of writes."""
+        with self._lock:
+            now = self._now()
+            writing = {id for intents in self._ledger.intents.values() for id, i in intents.items() if i.until > now}
+            return {
+                id: RowState.DONE if id in self._done else RowState.PENDING if id in writing else RowState.NEW
+                for id in ids
+            }
+
+    async def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
         """Keys are not what they were."""
         with self._lock:
+            self._did(id)
             for name in map(stored_name, keys):
                 self._ledger.invalidate(name, self._now(), version)
                 self._wake(name)
@@ -112,17 +133,19 @@ class AsyncLedgerTier:
             self._tailed = moved_to
         return self._tailed
 
-    async def invalidate_tag(self, tag: bytes, version: str) -> bool:
+    async def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         with self._lock:
+            self._did(id)
             if self._ledger.invalidate_tag(tag, self._now(), version):
                 return True
             self._ledger.clear(os.urandom(8), self._now(), version)
             return False
 
-    async def clear(self, version: str) -> None:
+    async def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was."""
         with self._lock:
+            self._did(id)
             self._ledger.clear(os.urandom(8), self._now(), version)
 
     async def expire(self, keys: Sequence[Stored]) -> None:
@@ -146,6 +169,7 @@ class AsyncLedgerTier:
         """The write has committed; whether its value may be stored."""
         name = stored_name(key)
         with self._lock:
+            self._did(id)
             verdict = self._ledger.publish(name, id, self._now(), sealing.version, hi, sealing.tags)
             self._wake(name)
             return verdict, self._ledger.stamp

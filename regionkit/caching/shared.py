@@ -25,7 +25,7 @@ from regionkit.caching.keys import Stored, digest_of, stored_name
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.ledger_tier import MOST_FLOORS
 from regionkit.caching.making import longest_life
-from regionkit.caching.steps import Found, Heard, Sealing, TierDown
+from regionkit.caching.steps import Found, Heard, RowState, Sealing, TierDown
 from regionkit.caching.tiers import Shared
 from regionkit.caching.version import NOTHING
 from regionkit.contract.backing import HERE
@@ -314,14 +314,28 @@ class SharedTier:
         """The load came to nothing: whoever waits may try."""
         return bool(self._run("fill_abandon", [key], [self.digest(key), lease.token]))
 
-    def invalidate(self, keys: Sequence[Stored], version: str) -> None:
-        """Keys are not what they were."""
-        self._run("invalidate", keys, [version, *map(self.digest, keys)])
+    def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
+        """Keys are not what they were. `id`: of the row that says so, which is done with then."""
+        self._run("invalidate", keys, [version, *map(self.digest, keys), id])
+
+    def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
+        """What this region knows of the rows of writes."""
+        fields = [kind + id for id in ids for kind in (b"d", b"w")]
+
+        def asked(connection: Any) -> Any:
+            return connection.ask_one(b"HMGET", self._keys[0], *fields)
+
+        found, now = self.ask(asked), self.clock_now()
+        states = {}
+        for id, done, until in zip(ids, found[::2], found[1::2], strict=True):
+            pending = until is not None and int(until) > now
+            states[id] = RowState.DONE if done is not None else RowState.PENDING if pending else RowState.NEW
+        return states
 
     def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
         """The same for keys as rows of intents have them: names and digests."""
         names = [word for name, _ in named for word in (self._prefix + b":v:" + name, self._prefix + b":l:" + name)]
-        words = [version, *(digest for _, digest in named)]
+        words = [version, *(digest for _, digest in named), b""]
 
         def asked(connection: Any) -> Any:
             return self.run_on(connection, "invalidate", names, words)
@@ -331,20 +345,20 @@ class SharedTier:
     def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
         """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it.
 
-        -1: nobody knows how far.
+        -1: it has not begun. -2: it is too long ago.
         """
         words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000)]
         held, at = self._run("tail", [], words)
         return int(at) if held else None
 
-    def invalidate_tag(self, tag: bytes, version: str) -> bool:
+    def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         self._tag_stamps.pop(tag, None)
-        return bool(self._run("invalidate_tag", [], [tag, version]))
+        return bool(self._run("invalidate_tag", [], [tag, version, id]))
 
-    def clear(self, version: str) -> None:
+    def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was."""
-        self._run("clear", [], [version])
+        self._run("clear", [], [version, id])
 
     def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""

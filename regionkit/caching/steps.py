@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -9,7 +10,15 @@ import msgspec
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.version import NOTHING
 
-__all__ = ["Found", "Heard", "Sealing", "TierDown"]
+__all__ = ["Found", "Heard", "RowState", "Sealing", "TierDown"]
+
+
+class RowState(Enum):
+    """What a region knows of the row of a write: nothing, that its writer is about to tell, or that it has told."""
+
+    NEW = "new"
+    PENDING = "pending"
+    DONE = "done"
 
 
 class TierDown(Exception):

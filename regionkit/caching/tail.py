@@ -5,7 +5,8 @@
    after this was told is a new one, and other copies have to reach as far (the version that covers the rows read).
 2. One process of a region tails for all (`tier.tail`); another takes over within `HELD` seconds. A cache without a shared tier
    tails for itself.
-3. How far it has come is kept with the account. Nobody knows how far: all that is held goes, and the tail begins at the newest.
+3. How far it has come is kept with the account. Where it has not begun there, it begins with the rows of the last `BEFORE`
+   seconds: what was stored since the account was opened is told once more. After a longer time all that is held goes.
 4. A row may come after one with a higher number. Numbers that were left out are asked for until `RESCAN` seconds later.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from regionkit.caching.events import TailFailed
+from regionkit.caching.steps import RowState
 from regionkit.caching.telling import BATCH
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -32,6 +34,8 @@ RESCAN = 30.0
 """Seconds for which a row may be late: longer than transactions that write cached keys should take."""
 MOST_LEFT_OUT = 500
 """Numbers that are asked for at once: transactions under way, rows of other caches, and what was rolled back."""
+BEFORE = 300.0
+"""Seconds of rows that are told again when a tail begins: what clocks of writers may be apart, and a start may take."""
 WITHIN = 3.0
 """Seconds that one look may take."""
 
@@ -47,6 +51,7 @@ class Tail:
         self._id = os.urandom(8).hex().encode()
         self._supervisor = Supervisor(clock)
         self._high = -1
+        self._began = clock.monotonic()
         self._left_out: dict[int, float] = {}
         self._told = ""
 
@@ -67,13 +72,12 @@ class Tail:
             self._high = -1
             return EVERY
         deadline = Deadline(self._clock, WITHIN)
-        if at < 0:
-            self._high, self._left_out = self._intents.newest(deadline), {}
-            self._cache.teller.clear("")
-        else:
-            if self._high < 0:
-                self._high, self._left_out = at, {}
-            self._looked(deadline)
+        if self._high < 0:
+            self._left_out = {}
+            self._high = at if at >= 0 else self._intents.made_before(BEFORE, deadline)
+            if at < -1 or (at < 0 and self._clock.monotonic() - self._began > BEFORE / 2):
+                self._cache.teller.clear("")
+        self._looked(deadline)
         tier.tail(self._id, min(self._left_out, default=self._high + 1) - 1, HELD)
         self._told = ""
         return EVERY
@@ -82,16 +86,21 @@ class Tail:
         now = self._clock.monotonic()
         self._left_out = {seq: at for seq, at in self._left_out.items() if now - at < RESCAN}
         rows, version = self._intents.after(self._high, list(self._left_out), deadline)
-        named = [pair for row in rows if row.kind in ("w", "k") for pair in row.names]
+        states = self._cache.tier.rows([row.id for row in rows]) if rows else {}
+        told = [row for row in rows if states[row.id] is RowState.NEW]
+        named = [pair for row in told if row.kind in ("w", "k") for pair in row.names]
         for start in range(0, len(named), BATCH):
             self._tell(named[start : start + BATCH], version)
-        for row in rows:
+        for row in told:
             if row.kind == "t":
                 for _, tag in row.names:
                     self._cache.teller.invalidate_tag(tag, version)
             elif row.kind == "c":
                 self._cache.teller.clear(version)
+        for row in rows:
             self._passed(row.seq, now)
+            if states[row.id] is RowState.PENDING:  # its writer is of this region, and alive
+                self._left_out[row.seq] = now
 
     def _passed(self, seq: int, now: float) -> None:
         """A row was told; the numbers below it that were not there may come yet."""

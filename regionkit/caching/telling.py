@@ -77,8 +77,8 @@ class Teller:
         self._flights.detach_all()
         self._table.drop_all(open=self._table.open)
 
-    def invalidate(self, stored: list[Stored], version: str) -> None:
-        """Keys are not what they were.
+    def invalidate(self, stored: list[Stored], version: str, id: bytes = b"") -> None:
+        """Keys are not what they were. `id`: of the row that tells other regions, which need not tell this one.
 
         Raises:
             CacheError: the tier did not take it, and is told later.
@@ -88,7 +88,8 @@ class Teller:
             self.told(key)
         try:
             for start in range(0, len(stored), BATCH):
-                self._tier.invalidate(stored[start : start + BATCH], version)
+                last = start + BATCH >= len(stored)
+                self._tier.invalidate(stored[start : start + BATCH], version, id if last else b"")
         except TierDown as down:
             self.tell_later("keys", tuple(stored), version)
             raise self.not_told(down) from down
@@ -96,12 +97,12 @@ class Teller:
             for key in stored:
                 self.told(key)
 
-    def invalidate_tag(self, tag: bytes, version: str) -> None:
+    def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> None:
         """What carries the tag is not what it was. Raises: as `invalidate`."""
         self._counters.invalidations += 1
         self.told_tag(tag)
         try:
-            if not self._tier.invalidate_tag(tag, version):
+            if not self._tier.invalidate_tag(tag, version, id):
                 self.told_all()
         except TierDown as down:
             self.tell_later("tag", tag, version)
@@ -109,12 +110,12 @@ class Teller:
         finally:
             self.told_tag(tag)
 
-    def clear(self, version: str) -> None:
+    def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was. Raises: as `invalidate`."""
         self._counters.invalidations += 1
         self._flights.detach_all()
         try:
-            self._tier.clear(version)
+            self._tier.clear(version, id)
         except TierDown as down:
             self.tell_later("clear", None, version)
             raise self.not_told(down) from down

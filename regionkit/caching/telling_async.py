@@ -76,8 +76,8 @@ class AsyncTeller:
         self._flights.detach_all()
         self._table.drop_all(open=self._table.open)
 
-    async def invalidate(self, stored: list[Stored], version: str) -> None:
-        """Keys are not what they were.
+    async def invalidate(self, stored: list[Stored], version: str, id: bytes = b"") -> None:
+        """Keys are not what they were. `id`: of the row that tells other regions, which need not tell this one.
 
         Raises:
             CacheError: the tier did not take it, and is told later.
@@ -87,7 +87,8 @@ class AsyncTeller:
             self.told(key)
         try:
             for start in range(0, len(stored), BATCH):
-                await self._tier.invalidate(stored[start : start + BATCH], version)
+                last = start + BATCH >= len(stored)
+                await self._tier.invalidate(stored[start : start + BATCH], version, id if last else b"")
         except TierDown as down:
             self.tell_later("keys", tuple(stored), version)
             raise self.not_told(down) from down
@@ -95,12 +96,12 @@ class AsyncTeller:
             for key in stored:
                 self.told(key)
 
-    async def invalidate_tag(self, tag: bytes, version: str) -> None:
+    async def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> None:
         """What carries the tag is not what it was. Raises: as `invalidate`."""
         self._counters.invalidations += 1
         self.told_tag(tag)
         try:
-            if not await self._tier.invalidate_tag(tag, version):
+            if not await self._tier.invalidate_tag(tag, version, id):
                 self.told_all()
         except TierDown as down:
             self.tell_later("tag", tag, version)
@@ -108,12 +109,12 @@ class AsyncTeller:
         finally:
             self.told_tag(tag)
 
-    async def clear(self, version: str) -> None:
+    async def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was. Raises: as `invalidate`."""
         self._counters.invalidations += 1
         self._flights.detach_all()
         try:
-            await self._tier.clear(version)
+            await self._tier.clear(version, id)
         except TierDown as down:
             self.tell_later("clear", None, version)
             raise self.not_told(down) from down

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
-from regionkit.caching.steps import Found, Sealing
+from regionkit.caching.steps import Found, RowState, Sealing
 
 __all__ = ["Tier"]
 
@@ -48,8 +48,8 @@ class Tier(Protocol):
         """Until the load of another has ended, or `seconds` have."""
         ...
 
-    def invalidate(self, keys: Sequence[Stored], version: str) -> None:
-        """Keys are not what they were."""
+    def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
+        """Keys are not what they were. `id`: of the row that says so, which is done with then."""
         ...
 
     def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
@@ -60,11 +60,15 @@ class Tier(Protocol):
         """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it."""
         ...
 
-    def invalidate_tag(self, tag: bytes, version: str) -> bool:
+    def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         ...
 
-    def clear(self, version: str) -> None:
+    def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
+        """What this region knows of the rows of writes."""
+        ...
+
+    def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was."""
         ...
 

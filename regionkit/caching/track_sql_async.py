@@ -36,6 +36,7 @@ IS_ASYNC = True
 
 MOST_KEYS = 1000
 """Keys of one transaction that are told one by one: their intents are one step at the tier, which does nothing else meanwhile."""
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
 _CHANGES = re.compile(
     r"\s*(?:with\b.*?\b)?(?:insert|update|delete|replace|merge|truncate|copy)\b", re.IGNORECASE | re.DOTALL
 )
@@ -82,7 +83,7 @@ class AsyncTracked:
                         self._add_object(found)
 
         def before_execute(_: Any, __: Any, statement: str, *___: Any) -> None:
-            if not self._flushing and _CHANGES.match(statement) and named.search(statement):
+            if not self._flushing and _CHANGES.match(statement) and named.search(_LITERAL.sub("''", statement)):
                 self._blind = table.name
 
         if hasattr(session, "flush"):
@@ -129,9 +130,8 @@ class AsyncTracked:
             self._told = self._run(lambda: self._writer.intend(keys, self._id))
         if self._writer.intents is not None:
             for kind, names in self._rows(keys):
-                self._enlisted.execute(
-                    self._writer.intents.statement(new_id() if kind != "w" else self._id, kind, names)
-                )
+                id = self._id if kind == "w" else new_id()
+                self._enlisted.execute(self._writer.intents.statement(id, kind, names))
 
     def _rows(self, keys: list[Stored]) -> list[tuple[str, list[tuple[bytes, bytes]]]]:
         if self._all:

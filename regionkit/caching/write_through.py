@@ -182,7 +182,7 @@ class Writer:
         try:
             entry, sealing = shaper.sealed(stored, outcome, shaper.life(found=outcome.found, ttl=outcome.ttl))
             if sealing is None:
-                cache.tier.invalidate([stored], hi)
+                cache.tier.invalidate([stored], hi, id)
                 cache.tier.abort([stored], id)
                 return
             verdict, entry.stamp = cache.tier.publish(stored, id, sealing, hi)
@@ -201,7 +201,7 @@ class Writer:
             return
         hi = cache.source.newest(None)
         try:
-            cache.tier.invalidate(stored, hi)
+            cache.tier.invalidate(stored, hi, id if committed == "yes" else b"")
             if committed == "yes":
                 cache.tier.abort(stored, id)
         except TierDown:
@@ -215,17 +215,18 @@ class Writer:
         kind: str,
         names: Sequence[tuple[bytes, bytes]],
         session: Any,
-        tell: Callable[[str], None],
+        tell: Callable[[str, bytes], None],
     ) -> None:
         """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
+        id = new_id()
         try:
-            version = self.floor(kind, names, session)
+            version = self._floor(kind, names, session, id)
         except RegionKitError:
-            tell(OWNER_ONLY)
+            tell(OWNER_ONLY, b"")
             raise
-        tell(version)
+        tell(version, id)
 
-    def floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any) -> str:
+    def _floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, id: bytes) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.
 
         Raises:
@@ -233,7 +234,7 @@ class Writer:
         """
         if self.intents is None or not self._spreads:
             return str(self._cache.source.newest(self._cache.source.view(session)))
-        return str(self.intents.announce(new_id(), kind, names, self.deadline()))
+        return str(self.intents.announce(id, kind, names, self.deadline()))
 
     def settle(self, intents: tuple[bytes, ...], stored: Stored) -> None:
         """Writes that are over their time: find out what became of them, and say so to the tier."""
@@ -241,7 +242,7 @@ class Writer:
         for id in intents:
             committed = not self.intents.never(id, self.deadline())
             if committed:
-                cache.tier.invalidate([stored], cache.source.newest(None) or OWNER_ONLY)
+                cache.tier.invalidate([stored], cache.source.newest(None) or OWNER_ONLY, id)
             cache.tier.abort([stored], id)
             cache.emit(IntentSettled(cache.name, committed))
 

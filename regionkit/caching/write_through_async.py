@@ -181,7 +181,7 @@ class AsyncWriter:
         try:
             entry, sealing = shaper.sealed(stored, outcome, shaper.life(found=outcome.found, ttl=outcome.ttl))
             if sealing is None:
-                await cache.tier.invalidate([stored], hi)
+                await cache.tier.invalidate([stored], hi, id)
                 await cache.tier.abort([stored], id)
                 return
             verdict, entry.stamp = await cache.tier.publish(stored, id, sealing, hi)
@@ -200,7 +200,7 @@ class AsyncWriter:
             return
         hi = await cache.source.newest(None)
         try:
-            await cache.tier.invalidate(stored, hi)
+            await cache.tier.invalidate(stored, hi, id if committed == "yes" else b"")
             if committed == "yes":
                 await cache.tier.abort(stored, id)
         except TierDown:
@@ -214,17 +214,18 @@ class AsyncWriter:
         kind: str,
         names: Sequence[tuple[bytes, bytes]],
         session: Any,
-        tell: Callable[[str], Awaitable[None]],
+        tell: Callable[[str, bytes], Awaitable[None]],
     ) -> None:
         """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
+        id = new_id()
         try:
-            version = await self.floor(kind, names, session)
+            version = await self._floor(kind, names, session, id)
         except RegionKitError:
-            await tell(OWNER_ONLY)
+            await tell(OWNER_ONLY, b"")
             raise
-        await tell(version)
+        await tell(version, id)
 
-    async def floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any) -> str:
+    async def _floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, id: bytes) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.
 
         Raises:
@@ -232,7 +233,7 @@ class AsyncWriter:
         """
         if self.intents is None or not self._spreads:
             return str(await self._cache.source.newest(await self._cache.source.view(session)))
-        return str(await self.intents.announce(new_id(), kind, names, self.deadline()))
+        return str(await self.intents.announce(id, kind, names, self.deadline()))
 
     async def settle(self, intents: tuple[bytes, ...], stored: Stored) -> None:
         """Writes that are over their time: find out what became of them, and say so to the tier."""
@@ -240,7 +241,7 @@ class AsyncWriter:
         for id in intents:
             committed = not await self.intents.never(id, self.deadline())
             if committed:
-                await cache.tier.invalidate([stored], await cache.source.newest(None) or OWNER_ONLY)
+                await cache.tier.invalidate([stored], await cache.source.newest(None) or OWNER_ONLY, id)
             await cache.tier.abort([stored], id)
             cache.emit(IntentSettled(cache.name, committed))
 

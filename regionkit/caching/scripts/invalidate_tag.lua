@@ -1,5 +1,6 @@
--- ARGV[6] digest of the tag, ARGV[7] version. Answers 0 when there were too many tags, and the cache was cleared
+-- ARGV[6] digest of the tag, ARGV[7] version, ARGV[8] id of the row that says so, or ''. Answers 0 when there were too many tags, and the cache was cleared
 begin()
+done(ARGV[8])
 local stamp, fits = raise('t' .. ARGV[6], ARGV[7], tag_life)
 if fits then
   tell('t', ARGV[6], stamp)

@@ -9,6 +9,7 @@
 -- The hash has g (generation), q (last stamp), n (last number of the news), c (the account's clock, ms), w (the machine's clock
 -- when c was set), o (until when only loads from the owner are stored), r (the run of the server), and
 --   f<digest>  floor of a key: stamp(16) version(27)      t<digest>  floor of a tag; t* of the cache itself
+--   d<id>      a row of an intent that this region was told of by its writer; w<id> until when the writer may yet tell it
 --   i<digest>  intents of a key: id(16) stamp(16) until(13), one after the other
 -- It is lost whole or not at all, and with it the set of ends, which is never empty: whoever finds one of them gone opens a new
 -- generation, and misses nothing.
@@ -133,6 +134,11 @@ end
 
 local function tags_of(entry)
   return string.sub(entry, 121, 120 + 16 * tonumber(string.sub(entry, 119, 120)))
+end
+
+-- the row of an intent was told by its writer: whoever tails need not tell it
+local function done(id)
+  if id and id ~= '' then keep('d' .. id, '1', floor_life) end
 end
 
 local function each_key(act)

@@ -4,6 +4,7 @@ begin()
 local digest, lo = ARGV[6], ARGV[8]
 local left, own = without(redis.call('HGET', account, 'i' .. digest) or '', ARGV[7])
 set_intents(digest, left)
+done(ARGV[7])
 local good = own and tonumber(string.sub(own, 33, 45)) > clock and left == ''
 good = good and is_above_all(digest, string.sub(own, 17, 32), lo, lo == '', tags_of(ARGV[10]))
 local stamp = raise('f' .. digest, ARGV[9], floor_life)

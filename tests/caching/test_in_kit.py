@@ -1,0 +1,217 @@
+# Generated from test_in_kit_async.py by scripts/twins.py. Do not edit.
+"""Caches of a kit: fills with versions, sessions, other regions, residency; over embedded regions that lag."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from waiting import seen
+
+from regionkit import Endpoint, Region, RegionKit, Residency, Role, SqlStore, Topology
+from regionkit.caching import TTL, Lazy, Local, Shared, WriteThrough
+from regionkit.core.concurrency import sleep
+from regionkit.embedded import SqliteRegions
+from regionkit.errors import ConfigurationError, ResidencyViolation, UsageError
+
+US, KR = "us-east-1", "ap-northeast-2"
+
+
+@pytest.fixture
+def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
+    """Two regions; the copy lags as the test says."""
+    with SqliteRegions(tmp_path, store="users", primary=US, replicas=[KR], lag=0.0) as made:
+        yield made
+
+
+class Rig:
+    """A kit in one region, with a cache of the table `users`."""
+
+    def __init__(self, regions: SqliteRegions, local: str, **options: Any) -> None:
+        self.loads = 0
+        self.kit = RegionKit(regions.topology, local=local)
+        strategy = Lazy(load=self.load, ttl=300, negative_ttl=60)
+        self.cache = self.kit.cache("users", int, store="users", **({"strategy": strategy} | options))
+
+    def load(self, key: str, store: Any) -> int | None:
+        self.loads += 1
+        with store.read(core=True) as db:
+            found = db.execute(text("SELECT n FROM users WHERE id = :id"), {"id": key})
+            return found.scalar()  # type: ignore[no-any-return]
+
+    def write(self, session: Any, key: str, n: int) -> None:
+        """As the application does."""
+        with session.write("users", core=True) as db:
+            db.execute(text("CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n INTEGER)"))
+            db.execute(text("INSERT OR REPLACE INTO users VALUES (:id, :n)"), {"id": key, "n": n})
+
+    def __enter__(self) -> Rig:
+        seen(self.kit)
+        with self.kit.session() as session:
+            self.write(session, "a", 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kit.close()
+
+    def until(self, key: str, expected: int | None, within: float = 20.0) -> None:
+        """Wait until the cache gives a value to somebody without a session."""
+        end = time.monotonic() + within
+        while self.cache.get(key, session=False) != expected:
+            assert time.monotonic() < end, f"{key} never became {expected}"
+            sleep(0.02)
+
+
+def test_a_load_carries_the_version_of_what_it_read(regions: SqliteRegions) -> None:
+    """And is kept."""
+    with Rig(regions, US) as rig:
+        assert rig.cache.get("a", session=False) == 1
+        found = rig.cache.lookup("a", session=False)
+        assert (found.value, found.tier, rig.loads) == (1, "local", 1)
+        assert len(found.version) == 27
+
+
+def test_a_session_sees_what_it_wrote(regions: SqliteRegions) -> None:
+    """The cached value is older than the write, and is not given to the session that made it."""
+    with Rig(regions, US) as rig:
+        assert rig.cache.get("a", session=False) == 1
+        with rig.kit.session() as session:
+            rig.write(session, "a", 2)
+            assert rig.cache.get("a") == 2
+
+
+def test_a_session_in_another_region_sees_it_by_bookmark(regions: SqliteRegions) -> None:
+    """Written in one region, read through the cache of another, whose copy lags."""
+    with Rig(regions, US) as here, Rig(regions, KR) as there:
+        there.until("a", 1)
+        regions.lag = 1.0
+        with here.kit.session() as session:
+            here.write(session, "a", 2)
+            bookmark = session.bookmark()
+        with there.kit.session(bookmark=bookmark):
+            assert there.cache.get("a") == 2
+
+
+def test_a_session_has_seen_what_the_cache_gave_it(regions: SqliteRegions) -> None:
+    """A value of the newest version, then a read through routing: it does not go back in time."""
+    with Rig(regions, US) as here, Rig(regions, KR) as there:
+        there.until("a", 1)
+        regions.lag = 30.0
+        with here.kit.session() as session:
+            here.write(session, "a", 2)
+            bookmark = session.bookmark()
+        with there.kit.session(bookmark=bookmark):
+            assert there.cache.get("a") == 2
+        with there.kit.session() as fresh:
+            if there.cache.get("a") == 2:
+                with fresh.read("users", core=True) as db:
+                    found = (db.execute(text("SELECT n FROM users WHERE id = 'a'"))).scalar()
+                assert found == 2
+
+
+def test_an_invalidation_wins_over_a_copy_that_lags(regions: SqliteRegions) -> None:
+    """The copy of this region does not have the write yet: the owner is read, and what it says is kept."""
+    with Rig(regions, US) as here, Rig(regions, KR) as there:
+        there.until("a", 1)
+        regions.lag = 3.0
+        with here.kit.session() as session:
+            here.write(session, "a", 2)
+        there.cache.invalidate("a")
+        assert there.cache.get("a", session=False) == 2
+        loads = there.loads
+        assert (there.cache.get("a", session=False), there.loads) == (2, loads)
+
+
+def test_other_regions_hear_of_an_invalidation_by_its_row(regions: SqliteRegions) -> None:
+    """It comes with the data."""
+    with Rig(regions, US) as here, Rig(regions, KR) as there:
+        there.until("a", 1)
+        with here.kit.session() as session:
+            here.write(session, "a", 2)
+        here.cache.invalidate("a")
+        there.until("a", 2)
+
+
+def test_other_regions_hear_of_tags_and_of_clear(regions: SqliteRegions) -> None:
+    """By rows, too."""
+    with Rig(regions, US) as here, Rig(regions, KR) as there:
+        for tell in (lambda: here.cache.invalidate_tag("org"), here.cache.clear):
+            with here.kit.session() as session:
+                here.write(session, "a", 1)
+            here.cache.invalidate("a")
+            there.until("a", 1)
+            loads = there.loads
+            tell()
+            if tell == here.cache.clear:
+                end = time.monotonic() + 20.0
+                while there.loads == loads:
+                    there.cache.get("a", session=False)
+                    assert time.monotonic() < end
+                    sleep(0.02)
+
+
+def test_a_put_in_one_region_is_seen_in_another(regions: SqliteRegions) -> None:
+    """Write-through in a kit: the row of its intent tells the others."""
+
+    def store(db: Any, key: str, value: int) -> None:
+        db.execute(text("INSERT OR REPLACE INTO users VALUES (:id, :n)"), {"id": key, "n": value})
+
+    def strategy(rig: list[Rig]) -> WriteThrough:
+        return WriteThrough(load=lambda key, store: rig[0].load(key, store), store=store, ttl=300)
+
+    first: list[Rig] = []
+    second: list[Rig] = []
+    with (
+        Rig(regions, US, strategy=strategy(first)) as here,
+        Rig(regions, KR, strategy=strategy(second)) as there,
+    ):
+        first.append(here)
+        second.append(there)
+        there.until("a", 1)
+        here.cache.put("a", 5)
+        assert here.cache.get("a", session=False) == 5
+        there.until("a", 5)
+
+
+def test_status_tells_of_caches(regions: SqliteRegions) -> None:
+    """In numbers, and as a line."""
+    with Rig(regions, US) as rig:
+        rig.cache.get("a", session=False)
+        rig.cache.get("a", session=False)
+        status = rig.kit.status()
+        assert (status.to_dict()["caches"]["users"]["loads"], rig.loads) == (1, 1)
+        assert "cache users: 1 local and 0 shared hits, 1 loads" in str(status)
+
+
+def test_a_cache_is_made_once_and_closed_with_its_kit(regions: SqliteRegions) -> None:
+    """A second one of the name would not hear of the first one's writes at once."""
+    with Rig(regions, US) as rig:
+        with pytest.raises(ConfigurationError, match="already"):
+            rig.kit.cache("users", int, store="users", strategy=TTL(ttl=60))
+        cache = rig.cache
+    with pytest.raises(UsageError, match="closed"):
+        cache.get("a")
+
+
+def test_residency_covers_cached_copies() -> None:
+    """A region that may not hold the data may not hold a copy of it in a cache."""
+    store = SqlStore(
+        "users",
+        residency=Residency(allow=["KR"]),
+        endpoints=[Endpoint("seoul", Role.PRIMARY, "sqlite:///nowhere.db")],
+    )
+    topology = Topology(regions=[Region("seoul", "KR"), Region("oregon", "US")], stores=[store])
+    with RegionKit(topology, local="oregon") as kit:
+        with pytest.raises(ResidencyViolation, match="cached copy is a copy"):
+            kit.cache("users", int, store="users", strategy=TTL(ttl=60))
+
+
+def test_what_cannot_be_a_shared_tier_is_refused(regions: SqliteRegions) -> None:
+    """A store that is no Redis, a name outside of a kit."""
+    with Rig(regions, US) as rig:
+        with pytest.raises(ConfigurationError, match="no Redis store"):
+            rig.kit.cache("other", int, store="users", strategy=TTL(ttl=60), tiers=[Local(), Shared("users")])

@@ -1,0 +1,216 @@
+"""Caches of a kit: fills with versions, sessions, other regions, residency; over embedded regions that lag."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from waiting_async import seen
+
+from regionkit import AsyncRegionKit, Endpoint, Region, Residency, Role, SqlStore, Topology
+from regionkit.caching import TTL, Lazy, Local, Shared, WriteThrough
+from regionkit.core.concurrency_async import asleep
+from regionkit.embedded import SqliteRegions
+from regionkit.errors import ConfigurationError, ResidencyViolation, UsageError
+
+US, KR = "us-east-1", "ap-northeast-2"
+
+
+@pytest.fixture
+def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
+    """Two regions; the copy lags as the test says."""
+    with SqliteRegions(tmp_path, store="users", primary=US, replicas=[KR], lag=0.0) as made:
+        yield made
+
+
+class Rig:
+    """A kit in one region, with a cache of the table `users`."""
+
+    def __init__(self, regions: SqliteRegions, local: str, **options: Any) -> None:
+        self.loads = 0
+        self.kit = AsyncRegionKit(regions.topology, local=local)
+        strategy = Lazy(load=self.load, ttl=300, negative_ttl=60)
+        self.cache = self.kit.cache("users", int, store="users", **({"strategy": strategy} | options))
+
+    async def load(self, key: str, store: Any) -> int | None:
+        self.loads += 1
+        async with store.read(core=True) as db:
+            found = await db.execute(text("SELECT n FROM users WHERE id = :id"), {"id": key})
+            return found.scalar()  # type: ignore[no-any-return]
+
+    async def write(self, session: Any, key: str, n: int) -> None:
+        """As the application does."""
+        async with session.write("users", core=True) as db:
+            await db.execute(text("CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n INTEGER)"))
+            await db.execute(text("INSERT OR REPLACE INTO users VALUES (:id, :n)"), {"id": key, "n": n})
+
+    async def __aenter__(self) -> Rig:
+        await seen(self.kit)
+        async with self.kit.session() as session:
+            await self.write(session, "a", 1)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kit.close()
+
+    async def until(self, key: str, expected: int | None, within: float = 20.0) -> None:
+        """Wait until the cache gives a value to somebody without a session."""
+        end = time.monotonic() + within
+        while await self.cache.get(key, session=False) != expected:
+            assert time.monotonic() < end, f"{key} never became {expected}"
+            await asleep(0.02)
+
+
+async def test_a_load_carries_the_version_of_what_it_read(regions: SqliteRegions) -> None:
+    """And is kept."""
+    async with Rig(regions, US) as rig:
+        assert await rig.cache.get("a", session=False) == 1
+        found = await rig.cache.lookup("a", session=False)
+        assert (found.value, found.tier, rig.loads) == (1, "local", 1)
+        assert len(found.version) == 27
+
+
+async def test_a_session_sees_what_it_wrote(regions: SqliteRegions) -> None:
+    """The cached value is older than the write, and is not given to the session that made it."""
+    async with Rig(regions, US) as rig:
+        assert await rig.cache.get("a", session=False) == 1
+        async with rig.kit.session() as session:
+            await rig.write(session, "a", 2)
+            assert await rig.cache.get("a") == 2
+
+
+async def test_a_session_in_another_region_sees_it_by_bookmark(regions: SqliteRegions) -> None:
+    """Written in one region, read through the cache of another, whose copy lags."""
+    async with Rig(regions, US) as here, Rig(regions, KR) as there:
+        await there.until("a", 1)
+        regions.lag = 1.0
+        async with here.kit.session() as session:
+            await here.write(session, "a", 2)
+            bookmark = await session.bookmark()
+        async with there.kit.session(bookmark=bookmark):
+            assert await there.cache.get("a") == 2
+
+
+async def test_a_session_has_seen_what_the_cache_gave_it(regions: SqliteRegions) -> None:
+    """A value of the newest version, then a read through routing: it does not go back in time."""
+    async with Rig(regions, US) as here, Rig(regions, KR) as there:
+        await there.until("a", 1)
+        regions.lag = 30.0
+        async with here.kit.session() as session:
+            await here.write(session, "a", 2)
+            bookmark = await session.bookmark()
+        async with there.kit.session(bookmark=bookmark):
+            assert await there.cache.get("a") == 2
+        async with there.kit.session() as fresh:
+            if await there.cache.get("a") == 2:
+                async with fresh.read("users", core=True) as db:
+                    found = (await db.execute(text("SELECT n FROM users WHERE id = 'a'"))).scalar()
+                assert found == 2
+
+
+async def test_an_invalidation_wins_over_a_copy_that_lags(regions: SqliteRegions) -> None:
+    """The copy of this region does not have the write yet: the owner is read, and what it says is kept."""
+    async with Rig(regions, US) as here, Rig(regions, KR) as there:
+        await there.until("a", 1)
+        regions.lag = 3.0
+        async with here.kit.session() as session:
+            await here.write(session, "a", 2)
+        await there.cache.invalidate("a")
+        assert await there.cache.get("a", session=False) == 2
+        loads = there.loads
+        assert (await there.cache.get("a", session=False), there.loads) == (2, loads)
+
+
+async def test_other_regions_hear_of_an_invalidation_by_its_row(regions: SqliteRegions) -> None:
+    """It comes with the data."""
+    async with Rig(regions, US) as here, Rig(regions, KR) as there:
+        await there.until("a", 1)
+        async with here.kit.session() as session:
+            await here.write(session, "a", 2)
+        await here.cache.invalidate("a")
+        await there.until("a", 2)
+
+
+async def test_other_regions_hear_of_tags_and_of_clear(regions: SqliteRegions) -> None:
+    """By rows, too."""
+    async with Rig(regions, US) as here, Rig(regions, KR) as there:
+        for tell in (lambda: here.cache.invalidate_tag("org"), here.cache.clear):
+            async with here.kit.session() as session:
+                await here.write(session, "a", 1)
+            await here.cache.invalidate("a")
+            await there.until("a", 1)
+            loads = there.loads
+            await tell()
+            if tell == here.cache.clear:
+                end = time.monotonic() + 20.0
+                while there.loads == loads:
+                    await there.cache.get("a", session=False)
+                    assert time.monotonic() < end
+                    await asleep(0.02)
+
+
+async def test_a_put_in_one_region_is_seen_in_another(regions: SqliteRegions) -> None:
+    """Write-through in a kit: the row of its intent tells the others."""
+
+    async def store(db: Any, key: str, value: int) -> None:
+        await db.execute(text("INSERT OR REPLACE INTO users VALUES (:id, :n)"), {"id": key, "n": value})
+
+    def strategy(rig: list[Rig]) -> WriteThrough:
+        return WriteThrough(load=lambda key, store: rig[0].load(key, store), store=store, ttl=300)
+
+    first: list[Rig] = []
+    second: list[Rig] = []
+    async with (
+        Rig(regions, US, strategy=strategy(first)) as here,
+        Rig(regions, KR, strategy=strategy(second)) as there,
+    ):
+        first.append(here)
+        second.append(there)
+        await there.until("a", 1)
+        await here.cache.put("a", 5)
+        assert await here.cache.get("a", session=False) == 5
+        await there.until("a", 5)
+
+
+async def test_status_tells_of_caches(regions: SqliteRegions) -> None:
+    """In numbers, and as a line."""
+    async with Rig(regions, US) as rig:
+        await rig.cache.get("a", session=False)
+        await rig.cache.get("a", session=False)
+        status = rig.kit.status()
+        assert (status.to_dict()["caches"]["users"]["loads"], rig.loads) == (1, 1)
+        assert "cache users: 1 local and 0 shared hits, 1 loads" in str(status)
+
+
+async def test_a_cache_is_made_once_and_closed_with_its_kit(regions: SqliteRegions) -> None:
+    """A second one of the name would not hear of the first one's writes at once."""
+    async with Rig(regions, US) as rig:
+        with pytest.raises(ConfigurationError, match="already"):
+            rig.kit.cache("users", int, store="users", strategy=TTL(ttl=60))
+        cache = rig.cache
+    with pytest.raises(UsageError, match="closed"):
+        await cache.get("a")
+
+
+async def test_residency_covers_cached_copies() -> None:
+    """A region that may not hold the data may not hold a copy of it in a cache."""
+    store = SqlStore(
+        "users",
+        residency=Residency(allow=["KR"]),
+        endpoints=[Endpoint("seoul", Role.PRIMARY, "sqlite:///nowhere.db")],
+    )
+    topology = Topology(regions=[Region("seoul", "KR"), Region("oregon", "US")], stores=[store])
+    async with AsyncRegionKit(topology, local="oregon") as kit:
+        with pytest.raises(ResidencyViolation, match="cached copy is a copy"):
+            kit.cache("users", int, store="users", strategy=TTL(ttl=60))
+
+
+async def test_what_cannot_be_a_shared_tier_is_refused(regions: SqliteRegions) -> None:
+    """A store that is no Redis, a name outside of a kit."""
+    async with Rig(regions, US) as rig:
+        with pytest.raises(ConfigurationError, match="no Redis store"):
+            rig.kit.cache("other", int, store="users", strategy=TTL(ttl=60), tiers=[Local(), Shared("users")])

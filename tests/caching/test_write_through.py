@@ -1,0 +1,249 @@
+# Generated from test_write_through_async.py by scripts/twins.py. Do not edit.
+"""Write-through: whoever dies when, readers see the old or the new value, and the table's value in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from regionkit.caching import Cache, Loaded, Local, Shared, WriteThrough
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency import gather, sleep
+from regionkit.core.deadline import Deadline
+from regionkit.errors import CacheError, UsageError
+
+IS_ASYNC = False
+UPSERT = {
+    "mysql": "INSERT INTO accounts VALUES (:id, :n) ON DUPLICATE KEY UPDATE n = :n",
+    "other": "INSERT INTO accounts VALUES (:id, :n) ON CONFLICT (id) DO UPDATE SET n = :n",
+}
+
+
+class Boom(Exception):
+    """The application's own."""
+
+
+class Rig:
+    """A write-through cache over one database, and what its functions did."""
+
+    def __init__(self, accounts: Any, tiers: list[Any], **options: Any) -> None:
+        self.engine = accounts.make(is_async=IS_ASYNC)
+        self.loads = 0
+        self.fail: Exception | None = None
+        self.inside: Callable[[], Any] | None = None
+        self.cache: Cache[int] = Cache(
+            "accounts",
+            int,
+            tiers=tiers,
+            backing=self.engine,
+            strategy=WriteThrough(load=self.load, store=self.store, ttl=300, negative_ttl=60, **options),
+        )
+
+    def load(self, key: str) -> int | None:
+        self.loads += 1
+        with self.engine.connect() as db:
+            found = db.execute(text("SELECT n FROM accounts WHERE id = :id"), {"id": key})
+            return found.scalar()  # type: ignore[no-any-return]
+
+    def store(self, db: Any, key: str, value: int) -> None:
+        dialect = db.get_bind().dialect.name
+        statement = UPSERT["mysql" if dialect in ("mysql", "mariadb") else "other"]
+        db.execute(text(statement), {"id": key, "n": value})
+        if self.inside is not None:
+            self.inside()
+        if self.fail is not None:
+            raise self.fail
+
+    def __enter__(self) -> Rig:
+        self.cache.create_tables()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cache.close()
+        self.engine.dispose()
+
+
+def test_a_put_is_read_and_stands_in_the_table(tiered: Any) -> None:
+    """With the row of its intent, in one transaction."""
+    with Rig(*tiered) as rig:
+        assert rig.cache.get("a") is None
+        rig.cache.put("a", 1)
+        assert rig.cache.get("a") == 1
+        rig.cache.put("a", 2)
+        assert (rig.cache.get("a"), tiered.accounts.value("a"), tiered.accounts.rows("w")) == (2, 2, 2)
+
+
+def test_what_was_put_is_published(tiered: Any) -> None:
+    """The next get loads nothing."""
+    with Rig(*tiered) as rig:
+        rig.cache.put("a", 1)
+        assert rig.cache.get("a") == 1
+        assert rig.loads == 0
+
+
+def test_a_store_that_raises_changes_nothing(tiered: Any) -> None:
+    """The error is the application's, the value is the old one, and it is cached again."""
+    with Rig(*tiered) as rig:
+        rig.cache.put("a", 1)
+        rig.fail = Boom("no")
+        with pytest.raises(Boom):
+            rig.cache.put("a", 2)
+        assert (rig.cache.get("a"), tiered.accounts.value("a"), tiered.accounts.rows("w")) == (1, 1, 1)
+        loads = rig.loads
+        assert rig.cache.get("a") == 1
+        assert rig.loads == loads
+
+
+def test_nobody_is_given_what_may_be_rolled_back(tiered: Any) -> None:
+    """A get inside the write sees the old value, and does not keep it: after the COMMIT nobody has it."""
+    if tiered.accounts.url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer, and readers wait for it")
+    with Rig(*tiered) as rig:
+        rig.cache.put("a", 1)
+        found = []
+
+        def look() -> None:
+            found.append(rig.cache.get("a"))
+
+        rig.inside = look
+        rig.cache.put("a", 2)
+        assert (found, rig.cache.get("a")) == ([1], 2)
+
+
+def test_a_value_of_another_type_is_refused_before_anything_is_written(accounts: Any) -> None:
+    """Nothing stands in the table."""
+    with Rig(accounts, [Local()]) as rig:
+        wrong: Any = "seven"
+        with pytest.raises(CacheError, match="cannot be cached"):
+            rig.cache.put("a", wrong)
+        assert accounts.value("a") is None
+
+
+def test_store_may_say_what_is_published(accounts: Any) -> None:
+    """Triggers and defaults: what the row holds is not what was put."""
+
+    def doubled(db: Any, key: str, value: int) -> Any:
+        rig.store(db, key, 2 * value)
+        return Loaded(2 * value, ttl=30.0)
+
+    with Rig(accounts, [Local()]) as rig:
+        object.__setattr__(rig.cache.strategy, "store", doubled)
+        rig.cache.put("a", 4)
+        assert (rig.cache.get("a"), accounts.value("a"), rig.loads) == (8, 8, 0)
+
+
+def test_the_store_cannot_end_the_transaction(accounts: Any) -> None:
+    """It would commit without its intent's end."""
+
+    def commits(db: Any, key: str, value: int) -> None:
+        rig.store(db, key, value)
+        db.commit()
+
+    with Rig(accounts, [Local()]) as rig:
+        object.__setattr__(rig.cache.strategy, "store", commits)
+        with pytest.raises(UsageError):
+            rig.cache.put("a", 4)
+        assert (accounts.value("a"), rig.cache.get("a")) == (None, None)
+
+
+def test_a_write_that_was_given_up_can_never_commit(accounts: Any) -> None:
+    """A tombstone goes in under its id; what comes after that is refused by the database."""
+    with Rig(accounts, [Local()]) as rig:
+        intents = rig.cache._writer.intents
+        deadline = Deadline(SYSTEM_CLOCK, 20.0)
+        assert intents.never(b"0123456789abcdef", deadline)
+        with pytest.raises(IntegrityError):
+            with intents.backing.write(deadline=deadline) as unit:
+                unit.native.execute(intents.statement(b"0123456789abcdef", "w", []))
+        with intents.backing.write(deadline=deadline) as unit:
+            unit.native.execute(intents.statement(b"fedcba9876543210", "w", []))
+        assert not intents.never(b"fedcba9876543210", deadline)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_whoever_meets_a_dead_write_finds_out(tiered: Any, committed: bool) -> None:
+    """The writer died before or after its COMMIT: the next get gives what the table says, and it is cached again."""
+    with Rig(*tiered, write_timeout=0.3) as rig:
+        rig.cache.put("a", 1)
+        writer = rig.cache._writer
+        id = b"0123456789abcdef"
+        writer.intend(["a"], id)
+        if committed:
+            with writer.intents.backing.write(deadline=Deadline(SYSTEM_CLOCK, 20.0)) as unit:
+                unit.native.execute(writer.intents.statement(id, "w", writer.names(["a"])))
+                rig.store(unit.native, "a", 2)
+        expected = 2 if committed else 1
+        assert rig.cache.get("a") == expected  # from the owner, while the intent is alive
+        sleep(0.5)
+        assert rig.cache.get("a") == expected
+        loads = rig.loads
+        assert rig.cache.get("a") == expected
+        assert rig.loads == loads
+        assert tiered.accounts.rows("x") == (0 if committed else 1)
+
+
+def test_writers_and_readers_of_one_key_agree_in_the_end(tiered: Any) -> None:
+    """Many rounds of puts that overlap; after each round the cache says what the table says."""
+    rounds = 5 if tiered.accounts.url.startswith("sqlite") else 25
+    with Rig(*tiered) as rig:
+        for number in range(rounds):
+
+            def put(value: int) -> None:
+                rig.cache.put("a", value)
+
+            def read() -> None:
+                for _ in range(5):
+                    rig.cache.get("a")
+
+            values = [10 * number + n for n in range(3)]
+            results = gather([*(_bound(put, value) for value in values), read, read])
+            failed = [r for r in results if isinstance(r, BaseException)]
+            assert not failed or tiered.accounts.url.startswith("sqlite"), failed
+            assert rig.cache.get("a") == tiered.accounts.value("a")
+
+
+def _bound(call: Callable[[int], Any], value: int) -> Callable[[], Any]:
+    return lambda: call(value)
+
+
+def test_without_the_shared_tier_a_put_is_refused_before_it_writes(accounts: Any, own_redis: Any) -> None:
+    """Readers of other processes would have kept the old value."""
+    server = own_redis()
+    with Rig(accounts, [Local(), Shared(server.primary.url)]) as rig:
+        rig.cache.put("a", 1)
+        server.primary.kill()
+        with pytest.raises(CacheError) as caught:
+            rig.cache.put("a", 2)
+        assert (caught.value.committed, caught.value.retryable, accounts.value("a")) == ("no", True, 1)
+
+
+def test_without_the_shared_tier_a_put_may_go_on_and_its_row_tells(accounts: Any, own_redis: Any) -> None:
+    """`on_shared_down="commit"`: the value of another process is gone as soon as the tier answers and the row was read."""
+    server = own_redis(settings=["--appendonly", "yes", "--appendfsync", "always"])
+    tiers = [Local(), Shared(server.primary.url)]
+    with Rig(accounts, tiers, on_shared_down="commit") as rig, Rig(accounts, tiers) as other:
+        rig.cache.put("a", 1)
+        assert other.cache.get("a") == 1
+        server.primary.kill()
+        rig.cache.put("a", 2)
+        assert accounts.value("a") == 2
+        server.primary.start()
+        end = time.monotonic() + 30.0
+        while other.cache.get("a") != 2:
+            assert time.monotonic() < end
+            sleep(0.05)
+
+
+def test_without_a_backing_the_store_commits_by_itself(accounts: Any) -> None:
+    """And `explain` says what a crash leaves behind."""
+    values: dict[str, int] = {}
+    strategy = WriteThrough(load=values.get, store=values.__setitem__, ttl=60)
+    with Cache("accounts", int, strategy=strategy) as cache:
+        cache.put("a", 1)
+        assert (cache.get("a"), values) == (1, {"a": 1})
+        assert any("stale for up to ttl" in limit for limit in cache.explain().limits)

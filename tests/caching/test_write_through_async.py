@@ -1,0 +1,248 @@
+"""Write-through: whoever dies when, readers see the old or the new value, and the table's value in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from regionkit.caching import AsyncCache, Loaded, Local, Shared, WriteThrough
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.deadline import Deadline
+from regionkit.errors import CacheError, UsageError
+
+IS_ASYNC = True
+UPSERT = {
+    "mysql": "INSERT INTO accounts VALUES (:id, :n) ON DUPLICATE KEY UPDATE n = :n",
+    "other": "INSERT INTO accounts VALUES (:id, :n) ON CONFLICT (id) DO UPDATE SET n = :n",
+}
+
+
+class Boom(Exception):
+    """The application's own."""
+
+
+class Rig:
+    """A write-through cache over one database, and what its functions did."""
+
+    def __init__(self, accounts: Any, tiers: list[Any], **options: Any) -> None:
+        self.engine = accounts.make(is_async=IS_ASYNC)
+        self.loads = 0
+        self.fail: Exception | None = None
+        self.inside: Callable[[], Any] | None = None
+        self.cache: AsyncCache[int] = AsyncCache(
+            "accounts",
+            int,
+            tiers=tiers,
+            backing=self.engine,
+            strategy=WriteThrough(load=self.load, store=self.store, ttl=300, negative_ttl=60, **options),
+        )
+
+    async def load(self, key: str) -> int | None:
+        self.loads += 1
+        async with self.engine.connect() as db:
+            found = await db.execute(text("SELECT n FROM accounts WHERE id = :id"), {"id": key})
+            return found.scalar()  # type: ignore[no-any-return]
+
+    async def store(self, db: Any, key: str, value: int) -> None:
+        dialect = db.get_bind().dialect.name
+        statement = UPSERT["mysql" if dialect in ("mysql", "mariadb") else "other"]
+        await db.execute(text(statement), {"id": key, "n": value})
+        if self.inside is not None:
+            await self.inside()
+        if self.fail is not None:
+            raise self.fail
+
+    async def __aenter__(self) -> Rig:
+        await self.cache.create_tables()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cache.close()
+        await self.engine.dispose()
+
+
+async def test_a_put_is_read_and_stands_in_the_table(tiered: Any) -> None:
+    """With the row of its intent, in one transaction."""
+    async with Rig(*tiered) as rig:
+        assert await rig.cache.get("a") is None
+        await rig.cache.put("a", 1)
+        assert await rig.cache.get("a") == 1
+        await rig.cache.put("a", 2)
+        assert (await rig.cache.get("a"), tiered.accounts.value("a"), tiered.accounts.rows("w")) == (2, 2, 2)
+
+
+async def test_what_was_put_is_published(tiered: Any) -> None:
+    """The next get loads nothing."""
+    async with Rig(*tiered) as rig:
+        await rig.cache.put("a", 1)
+        assert await rig.cache.get("a") == 1
+        assert rig.loads == 0
+
+
+async def test_a_store_that_raises_changes_nothing(tiered: Any) -> None:
+    """The error is the application's, the value is the old one, and it is cached again."""
+    async with Rig(*tiered) as rig:
+        await rig.cache.put("a", 1)
+        rig.fail = Boom("no")
+        with pytest.raises(Boom):
+            await rig.cache.put("a", 2)
+        assert (await rig.cache.get("a"), tiered.accounts.value("a"), tiered.accounts.rows("w")) == (1, 1, 1)
+        loads = rig.loads
+        assert await rig.cache.get("a") == 1
+        assert rig.loads == loads
+
+
+async def test_nobody_is_given_what_may_be_rolled_back(tiered: Any) -> None:
+    """A get inside the write sees the old value, and does not keep it: after the COMMIT nobody has it."""
+    if tiered.accounts.url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer, and readers wait for it")
+    async with Rig(*tiered) as rig:
+        await rig.cache.put("a", 1)
+        found = []
+
+        async def look() -> None:
+            found.append(await rig.cache.get("a"))
+
+        rig.inside = look
+        await rig.cache.put("a", 2)
+        assert (found, await rig.cache.get("a")) == ([1], 2)
+
+
+async def test_a_value_of_another_type_is_refused_before_anything_is_written(accounts: Any) -> None:
+    """Nothing stands in the table."""
+    async with Rig(accounts, [Local()]) as rig:
+        wrong: Any = "seven"
+        with pytest.raises(CacheError, match="cannot be cached"):
+            await rig.cache.put("a", wrong)
+        assert accounts.value("a") is None
+
+
+async def test_store_may_say_what_is_published(accounts: Any) -> None:
+    """Triggers and defaults: what the row holds is not what was put."""
+
+    async def doubled(db: Any, key: str, value: int) -> Any:
+        await rig.store(db, key, 2 * value)
+        return Loaded(2 * value, ttl=30.0)
+
+    async with Rig(accounts, [Local()]) as rig:
+        object.__setattr__(rig.cache.strategy, "store", doubled)
+        await rig.cache.put("a", 4)
+        assert (await rig.cache.get("a"), accounts.value("a"), rig.loads) == (8, 8, 0)
+
+
+async def test_the_store_cannot_end_the_transaction(accounts: Any) -> None:
+    """It would commit without its intent's end."""
+
+    async def commits(db: Any, key: str, value: int) -> None:
+        await rig.store(db, key, value)
+        await db.commit()
+
+    async with Rig(accounts, [Local()]) as rig:
+        object.__setattr__(rig.cache.strategy, "store", commits)
+        with pytest.raises(UsageError):
+            await rig.cache.put("a", 4)
+        assert (accounts.value("a"), await rig.cache.get("a")) == (None, None)
+
+
+async def test_a_write_that_was_given_up_can_never_commit(accounts: Any) -> None:
+    """A tombstone goes in under its id; what comes after that is refused by the database."""
+    async with Rig(accounts, [Local()]) as rig:
+        intents = rig.cache._writer.intents
+        deadline = Deadline(SYSTEM_CLOCK, 20.0)
+        assert await intents.never(b"0123456789abcdef", deadline)
+        with pytest.raises(IntegrityError):
+            async with intents.backing.write(deadline=deadline) as unit:
+                await unit.native.execute(intents.statement(b"0123456789abcdef", "w", []))
+        async with intents.backing.write(deadline=deadline) as unit:
+            await unit.native.execute(intents.statement(b"fedcba9876543210", "w", []))
+        assert not await intents.never(b"fedcba9876543210", deadline)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_whoever_meets_a_dead_write_finds_out(tiered: Any, committed: bool) -> None:
+    """The writer died before or after its COMMIT: the next get gives what the table says, and it is cached again."""
+    async with Rig(*tiered, write_timeout=0.3) as rig:
+        await rig.cache.put("a", 1)
+        writer = rig.cache._writer
+        id = b"0123456789abcdef"
+        await writer.intend(["a"], id)
+        if committed:
+            async with writer.intents.backing.write(deadline=Deadline(SYSTEM_CLOCK, 20.0)) as unit:
+                await unit.native.execute(writer.intents.statement(id, "w", writer.names(["a"])))
+                await rig.store(unit.native, "a", 2)
+        expected = 2 if committed else 1
+        assert await rig.cache.get("a") == expected  # from the owner, while the intent is alive
+        await asleep(0.5)
+        assert await rig.cache.get("a") == expected
+        loads = rig.loads
+        assert await rig.cache.get("a") == expected
+        assert rig.loads == loads
+        assert tiered.accounts.rows("x") == (0 if committed else 1)
+
+
+async def test_writers_and_readers_of_one_key_agree_in_the_end(tiered: Any) -> None:
+    """Many rounds of puts that overlap; after each round the cache says what the table says."""
+    rounds = 5 if tiered.accounts.url.startswith("sqlite") else 25
+    async with Rig(*tiered) as rig:
+        for number in range(rounds):
+
+            async def put(value: int) -> None:
+                await rig.cache.put("a", value)
+
+            async def read() -> None:
+                for _ in range(5):
+                    await rig.cache.get("a")
+
+            values = [10 * number + n for n in range(3)]
+            results = await agather([*(_bound(put, value) for value in values), read, read])
+            failed = [r for r in results if isinstance(r, BaseException)]
+            assert not failed or tiered.accounts.url.startswith("sqlite"), failed
+            assert await rig.cache.get("a") == tiered.accounts.value("a")
+
+
+def _bound(call: Callable[[int], Any], value: int) -> Callable[[], Any]:
+    return lambda: call(value)
+
+
+async def test_without_the_shared_tier_a_put_is_refused_before_it_writes(accounts: Any, own_redis: Any) -> None:
+    """Readers of other processes would have kept the old value."""
+    server = own_redis()
+    async with Rig(accounts, [Local(), Shared(server.primary.url)]) as rig:
+        await rig.cache.put("a", 1)
+        server.primary.kill()
+        with pytest.raises(CacheError) as caught:
+            await rig.cache.put("a", 2)
+        assert (caught.value.committed, caught.value.retryable, accounts.value("a")) == ("no", True, 1)
+
+
+async def test_without_the_shared_tier_a_put_may_go_on_and_its_row_tells(accounts: Any, own_redis: Any) -> None:
+    """`on_shared_down="commit"`: the value of another process is gone as soon as the tier answers and the row was read."""
+    server = own_redis(settings=["--appendonly", "yes", "--appendfsync", "always"])
+    tiers = [Local(), Shared(server.primary.url)]
+    async with Rig(accounts, tiers, on_shared_down="commit") as rig, Rig(accounts, tiers) as other:
+        await rig.cache.put("a", 1)
+        assert await other.cache.get("a") == 1
+        server.primary.kill()
+        await rig.cache.put("a", 2)
+        assert accounts.value("a") == 2
+        server.primary.start()
+        end = time.monotonic() + 30.0
+        while await other.cache.get("a") != 2:
+            assert time.monotonic() < end
+            await asleep(0.05)
+
+
+async def test_without_a_backing_the_store_commits_by_itself(accounts: Any) -> None:
+    """And `explain` says what a crash leaves behind."""
+    values: dict[str, int] = {}
+    strategy = WriteThrough(load=values.get, store=values.__setitem__, ttl=60)
+    async with AsyncCache("accounts", int, strategy=strategy) as cache:
+        await cache.put("a", 1)
+        assert (await cache.get("a"), values) == (1, {"a": 1})
+        assert any("stale for up to ttl" in limit for limit in cache.explain().limits)
