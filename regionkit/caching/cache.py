@@ -129,6 +129,7 @@ class Cache(CacheChanges[V]):
                     clock,
                     self.counters,
                     shares=is_frozen(kind),
+                    routed=made is not None,
                     tenant=self.tenant,
                     longest_local=longest_local(local, shared, strategy),
                 ),

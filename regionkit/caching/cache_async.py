@@ -128,6 +128,7 @@ class AsyncCache(AsyncCacheChanges[V]):
                     clock,
                     self.counters,
                     shares=is_frozen(kind),
+                    routed=made is not None,
                     tenant=self.tenant,
                     longest_local=longest_local(local, shared, strategy),
                 ),

@@ -30,6 +30,7 @@ class Shaper:
         strategy: of the cache.
         coder: of its values.
         shares: values are given to several callers as they are; else each gets a copy.
+        routed: each hit is compared with what its session has to be shown.
         tenant: part of every key's digest.
         longest_local: seconds that an entry lives in this process at most.
         clock: where time is read.
@@ -45,6 +46,7 @@ class Shaper:
         counters: Counters,
         *,
         shares: bool,
+        routed: bool,
         tenant: bytes,
         longest_local: float,
     ) -> None:
@@ -53,6 +55,7 @@ class Shaper:
         self.coder = coder
         self.tenant = tenant
         self._shares = shares
+        self._always_looked_at = routed or not shares
         self._longest_local = longest_local
         self._clock = clock
         self._counters = counters
@@ -102,7 +105,7 @@ class Shaper:
         limit = now + self._longest_local
         entry.made, entry.soft, entry.hard, entry.kept = now, soft, min(hard, limit), min(kept, limit)
         fresh = min(entry.soft, entry.hard)
-        if self._shares:
+        if not self._always_looked_at:
             life = Life(fresh - now, fresh - now, fresh - now)
             early = begins_early(self.strategy, life)
             entry.fresh_until = (
