@@ -12,7 +12,7 @@ from regionkit.errors import ConfigurationError, ResidencyViolation
 from regionkit.kit_stores import Stores
 from regionkit.routing.backing import StoreBacking
 from regionkit.routing.partitions import PartitionedStore
-from regionkit.topology import Role, Store, Topology
+from regionkit.topology import CacheTiers, Role, Store, Topology
 
 if TYPE_CHECKING:
     from regionkit.caching.cache import Cache
@@ -75,6 +75,9 @@ class Caches:
                 fix="make the cache without a kit: Cache(...), with a loader that reads through a session.",
             )
         self._check_residency(topology, store, name)
+        described = topology.cache_tiers(name)
+        if options.get("tiers") is None and described is not None:
+            options = {**options, "tiers": _tiers(described)}
         from regionkit.caching.in_kit import made_in_kit  # not every application has caches
 
         cache = made_in_kit(
@@ -129,3 +132,14 @@ class Caches:
         """Close them all. May be called twice."""
         for cache in list(self.by_name.values()):
             cache.close()
+
+
+def _tiers(described: CacheTiers) -> list[Local | Shared | Memcached]:
+    from regionkit.caching.tiers import Local, Shared
+
+    tiers: list[Local | Shared | Memcached] = []
+    if described.local is not None:
+        tiers.append(Local(**described.local))
+    if described.shared is not None:
+        tiers.append(Shared(described.shared))
+    return tiers

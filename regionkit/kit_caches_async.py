@@ -11,7 +11,7 @@ from regionkit.errors import ConfigurationError, ResidencyViolation
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.partitions_async import AsyncPartitionedStore
-from regionkit.topology import Role, Store, Topology
+from regionkit.topology import CacheTiers, Role, Store, Topology
 
 if TYPE_CHECKING:
     from regionkit.caching.cache_async import AsyncCache
@@ -74,6 +74,9 @@ class AsyncCaches:
                 fix="make the cache without a kit: Cache(...), with a loader that reads through a session.",
             )
         self._check_residency(topology, store, name)
+        described = topology.cache_tiers(name)
+        if options.get("tiers") is None and described is not None:
+            options = {**options, "tiers": _tiers(described)}
         from regionkit.caching.in_kit_async import made_in_kit  # not every application has caches
 
         cache = made_in_kit(
@@ -128,3 +131,14 @@ class AsyncCaches:
         """Close them all. May be called twice."""
         for cache in list(self.by_name.values()):
             await cache.close()
+
+
+def _tiers(described: CacheTiers) -> list[Local | Shared | Memcached]:
+    from regionkit.caching.tiers import Local, Shared
+
+    tiers: list[Local | Shared | Memcached] = []
+    if described.local is not None:
+        tiers.append(Local(**described.local))
+    if described.shared is not None:
+        tiers.append(Shared(described.shared))
+    return tiers

@@ -11,8 +11,8 @@
 2. What was invalidated, or is being written, is gone at once: it has no state in which it could be served.
 3. A caller that asks for a younger value than there is (`max_stale`), or for a load (`refresh`), finds it EXPIRED.
 4. Lives are shortened at random by the strategy's jitter; the time for which a value is kept on an error is not.
-5. Before its soft end an entry may be reloaded early, ever more likely towards that end, so that callers of many processes do
-   not all come at the end.
+5. With `early` each process draws its own soft end, within that share of the time before the true one and more likely near it,
+   so that processes do not all come at the end.
 6. While a failed load is not to be tried again (`error_pause`), EXPIRED is served as it is.
 """
 
@@ -24,7 +24,7 @@ import msgspec
 
 from regionkit.caching.strategies import TTL, Lazy, Strategy
 
-__all__ = ["Life", "State", "begins_early", "is_early", "life_of", "state_of"]
+__all__ = ["Life", "State", "drawn_soft", "life_of", "state_of"]
 
 
 class State(Enum):
@@ -85,14 +85,7 @@ def life_of(strategy: Strategy, chance: float, *, found: bool = True, ttl: float
     return Life(soft * share, hard * share, hard * share + strategy.stale_if_error)
 
 
-def begins_early(strategy: Strategy, life: Life) -> float:
-    """Seconds from the load from which on gets may reload before the soft end."""
+def drawn_soft(strategy: Strategy, soft: float, chance: float) -> float:
+    """Seconds until the soft end that this process draws, of `soft` seconds until the true one. `chance`: from 0 to 1."""
     early = strategy.early if isinstance(strategy, Lazy) else 0.0
-    return life.soft * (1.0 - early)
-
-
-def is_early(now: float, begins: float, soft: float, chance: float) -> bool:
-    """Whether this get reloads before the soft end: never at `begins`, ever more likely towards `soft`."""
-    if now < begins or begins >= soft:
-        return False
-    return chance < ((now - begins) / (soft - begins)) ** 3
+    return soft * (1.0 - early * (1.0 - chance ** (1.0 / 3.0)))

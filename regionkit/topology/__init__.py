@@ -7,6 +7,7 @@ work, as far as can be told without a server.
 from typing import TYPE_CHECKING
 
 from regionkit.core.lazy import lazy_names
+from regionkit.topology.caches import CacheTiers
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.homes import HOMES, Contextual, Directory, Hashed, Home, Intrinsic
 from regionkit.topology.options import SessionOptions, SqlOptions
@@ -37,6 +38,7 @@ __all__ = [
     "AsyncYields",
     "ByGeography",
     "ByProfile",
+    "CacheTiers",
     "CassandraOptions",
     "CassandraStore",
     "Contextual",

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from regionkit.errors import ConfigurationError
+from regionkit.topology.caches import CacheTiers
 from regionkit.topology.cassandra_store import CassandraStore
 from regionkit.topology.endpoints import Endpoint
 from regionkit.topology.memory_store import MemoryStore
@@ -123,6 +124,11 @@ class _MemoryStore(_Store, kw_only=True):
     endpoints: list[_Endpoint]
 
 
+class _Cache(_Table):
+    shared: str | None = None
+    local: dict[str, Any] | None = None
+
+
 class _File(_Table):
     regions: dict[str, Any]
     namespace: str = "regionkit"
@@ -130,6 +136,7 @@ class _File(_Table):
     bookmark_keys: list[str] = []
     control: _Control | None = None
     stores: dict[str, Any] = {}
+    caches: dict[str, Any] = {}
 
 
 def load_toml(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Loaded:
@@ -200,7 +207,8 @@ class _Reader:
         stores = [self.store(name, table) for name, table in file.stores.items()]
         control = None if file.control is None else self.text("control.store", file.control.store)
         namespace = self.text("namespace", file.namespace)
-        topology = self.at("", lambda: Topology(namespace, control, regions, stores))
+        caches = [self.cache(name, table) for name, table in file.caches.items()]
+        topology = self.at("", lambda: Topology(namespace, control, regions, stores, caches))
         spec = self.deep("profile", file.profile)
         return Loaded(topology, self.at("profile", lambda: profile(spec)), self.keys(file.bookmark_keys))
 
@@ -258,6 +266,12 @@ class _Reader:
         path = _joined("regions", name)
         jurisdiction = self.optional(_joined(path, "jurisdiction"), self.shaped(path, table, _Region).jurisdiction)
         return self.at(path, lambda: Region(name, jurisdiction))
+
+    def cache(self, name: str, table: Any) -> CacheTiers:
+        path = _joined("caches", name)
+        given = self.shaped(path, table, _Cache)
+        shared, local = self.optional(f"{path}.shared", given.shared), self.deep(f"{path}.local", given.local)
+        return self.at(path, lambda: CacheTiers(name, shared, local))
 
     def store(self, name: str, table: Any) -> Store:
         path = _joined("stores", name)

@@ -6,13 +6,14 @@ is not used. A primary there is refused, because every write would break the rul
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from regionkit.errors import ConfigurationError
+from regionkit.topology.caches import CacheTiers
 from regionkit.topology.endpoints import Endpoint, Role
 from regionkit.topology.homes import Directory
+from regionkit.topology.names import NAMESPACE
 from regionkit.topology.preferences import check_regions
 from regionkit.topology.regions import Region
 from regionkit.topology.stores import Store
@@ -20,9 +21,6 @@ from regionkit.topology.strategies import WritePartitioning
 from regionkit.topology.validation import check_name, did_you_mean, sequence_of, shown
 
 __all__ = ["NAMESPACE", "Topology"]
-
-NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,21}")
-"""What a namespace may be: part of every table, key, queue and xid, and an xid has room for no more."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -34,12 +32,14 @@ class Topology:
         control: name of the store that keeps directories, leases and failovers; None: there is none.
         regions: in the order given.
         stores: in the order given; none is a mere reference.
+        caches: tiers of caches, in the order given.
     """
 
     namespace: str
     control: str | None
     regions: tuple[Region, ...]
     stores: tuple[Store, ...]
+    caches: tuple[CacheTiers, ...]
     _regions: dict[str, Region] = field(init=False, repr=False, compare=False)
     _stores: dict[str, Store] = field(init=False, repr=False, compare=False)
 
@@ -49,6 +49,7 @@ class Topology:
         control: str | None = None,
         regions: Iterable[Region] = (),
         stores: Iterable[Store] = (),
+        caches: Iterable[CacheTiers] = (),
     ) -> None:
         """Checks everything at once.
 
@@ -63,6 +64,7 @@ class Topology:
         object.__setattr__(self, "control", control)
         object.__setattr__(self, "regions", sequence_of("regions", regions, Region))
         object.__setattr__(self, "stores", sequence_of("stores", stores, Store))
+        object.__setattr__(self, "caches", sequence_of("caches", caches, CacheTiers))
         object.__setattr__(self, "_regions", {region.name: region for region in self.regions})
         object.__setattr__(self, "_stores", {store.name: store for store in self.stores})
         if not self.regions:
@@ -76,6 +78,8 @@ class Topology:
             raise ConfigurationError(
                 f"the control store {shown(control)} is none of the stores.", fix=did_you_mean(control, self._stores)
             )
+
+        self._check_caches()
 
     def region(self, name: str) -> Region:
         """The region of this name.
@@ -99,6 +103,10 @@ class Topology:
             raise ConfigurationError(f"there is no store {shown(name)}.", fix=did_you_mean(name, self._stores))
         return found
 
+    def cache_tiers(self, name: str) -> CacheTiers | None:
+        """The tiers of a cache as described here; None where nothing is said of it."""
+        return next((tiers for tiers in self.caches if tiers.name == name), None)
+
     def allowed_regions(self, store: Store) -> dict[str, bool]:
         """Each region, and whether residency lets the store's data be there."""
         return {region.name: store.residency.allows(region) for region in self.regions}
@@ -113,6 +121,17 @@ class Topology:
         if not endpoint.region:  # a member of a cluster: it says itself where it stands
             return True
         return known.residency.allows(self.region(endpoint.region))
+
+    def _check_caches(self) -> None:
+        _refuse_twice("cache", [tiers.name for tiers in self.caches])
+        for tiers in self.caches:
+            found = self._stores.get(tiers.shared or "")
+            if tiers.shared is not None and (found is None or found.backend != "redis"):
+                redis = [store.name for store in self.stores if store.backend == "redis"]
+                raise ConfigurationError(
+                    f"cache {tiers.name!r}: its shared tier {shown(tiers.shared)} is none of the Redis stores.",
+                    fix=did_you_mean(tiers.shared, redis),
+                )
 
     def _check_jurisdictions(self) -> None:
         for region in self.regions:

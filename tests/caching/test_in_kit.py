@@ -6,17 +6,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from waiting import seen
 
-from regionkit import Endpoint, Region, RegionKit, Residency, Role, SqlStore, Topology
+from regionkit import Endpoint, RedisStore, Region, RegionKit, Residency, Role, SqlStore, Topology
 from regionkit.caching import TTL, Lazy, Local, Shared, WriteThrough
 from regionkit.core.concurrency import sleep
 from regionkit.embedded import SqliteRegions
 from regionkit.errors import ConfigurationError, ResidencyViolation, UsageError
+from regionkit.topology import CacheTiers
 
 US, KR = "us-east-1", "ap-northeast-2"
 
@@ -215,3 +217,21 @@ def test_what_cannot_be_a_shared_tier_is_refused(regions: SqliteRegions) -> None
     with Rig(regions, US) as rig:
         with pytest.raises(ConfigurationError, match="no Redis store"):
             rig.kit.cache("other", int, store="users", strategy=TTL(ttl=60), tiers=[Local(), Shared("users")])
+
+
+def test_the_topology_says_which_tiers(regions: SqliteRegions, redis_server: Any) -> None:
+    """`[caches.users]`: a Redis store of the kit with a primary in this region, and a local tier."""
+    cache = RedisStore("cache", endpoints=[Endpoint(US, Role.PRIMARY, redis_server.primary.url)])
+    described = regions.topology
+    topology = Topology(
+        described.namespace,
+        regions=described.regions,
+        stores=[*described.stores, cache],
+        caches=[CacheTiers("users", "cache", {"max_items": 5})],
+    )
+    made: Any = SimpleNamespace(topology=topology)
+    with Rig(made, US) as rig:
+        assert rig.cache.get("a", session=False) == 1
+        assert (rig.cache.local, rig.cache.shared) == (Local(max_items=5), Shared("cache"))
+        assert rig.cache.counters.shared_down == 0
+        assert rig.cache.tier.times(b"") is None

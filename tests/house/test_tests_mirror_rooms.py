@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "facts", "topology", "routing")
 TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
+    "topology/names": "topology/test_topology.py",
     "topology/url_parts": "topology/test_urls.py",  # the parts are what its URLs are made of
     "topology/client_endpoints": "topology/test_stores.py",
     "topology/client_options": "topology/test_options.py",
