@@ -30,6 +30,7 @@ class CacheOptions(TypedDict, total=False):
     tenant: part of every key.
     codec: "msgpack" or "json".
     floor_life: seconds for which an invalidation is remembered.
+    sample_every: seconds; one value that is served here is then compared with the owner's.
     """
 
     strategy: Required[Strategy]
@@ -37,6 +38,7 @@ class CacheOptions(TypedDict, total=False):
     tenant: str
     codec: str
     floor_life: float
+    sample_every: float | None
 
 
 class Caches:

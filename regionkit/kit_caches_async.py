@@ -29,6 +29,7 @@ class CacheOptions(TypedDict, total=False):
     tenant: part of every key.
     codec: "msgpack" or "json".
     floor_life: seconds for which an invalidation is remembered.
+    sample_every: seconds; one value that is served here is then compared with the owner's.
     """
 
     strategy: Required[Strategy]
@@ -36,6 +37,7 @@ class CacheOptions(TypedDict, total=False):
     tenant: str
     codec: str
     floor_life: float
+    sample_every: float | None
 
 
 class AsyncCaches:

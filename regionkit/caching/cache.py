@@ -23,6 +23,7 @@ from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
 from regionkit.caching.many import Many
 from regionkit.caching.news import News
+from regionkit.caching.sampler import Sampler
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source import PlainSource, Source
 from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough
@@ -63,6 +64,7 @@ class Cache(CacheChanges[V]):
         backing: of WriteThrough: an engine of the application's, whose transaction holds the intent of each `put`.
         codec: "msgpack" or "json".
         floor_life: seconds for which an invalidation is remembered: longer than any copy lags that a loader reads from.
+        sample_every: seconds; one value that is served here is then compared with the owner's. None: never.
         clock: where time is read.
 
     Raises:
@@ -82,6 +84,7 @@ class Cache(CacheChanges[V]):
         backing: Any = None,
         codec: str = "msgpack",
         floor_life: float = 60.0,
+        sample_every: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
         made: Made | None = None,
     ) -> None:
@@ -144,6 +147,7 @@ class Cache(CacheChanges[V]):
             )
         )
         self._many = Many(self.fetcher)
+        self._sampler = None if sample_every is None else Sampler(self.fetcher.parts, sample_every, self._news_within())
         self._calls = Calls(name, strategy, self.source, clock, self._usable, self._many.loader)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
@@ -165,6 +169,8 @@ class Cache(CacheChanges[V]):
         self._table.drop_all(open=False)
         if self._tail is not None:
             self._tail.close()
+        if self._sampler is not None:
+            self._sampler.close()
         self.tier.close()
         self.teller.close()
         if self._backing is not None and self._made is None:
@@ -277,9 +283,15 @@ class Cache(CacheChanges[V]):
             )
         return self._made.shared_at(store)
 
+    def _news_within(self) -> float:
+        """Seconds within which an invalidation of this region has arrived here."""
+        return 1.0 + (self.shared.max_local_stale if isinstance(self.shared, Shared) else 0.0)
+
     def _usable(self) -> None:
         if self._tail is not None:
             self._tail.start()
+        if self._sampler is not None:
+            self._sampler.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
 
@@ -313,6 +325,8 @@ class Cache(CacheChanges[V]):
         self.teller.renew()
         if self._tail is not None:
             self._tail.renew()
+        if self._sampler is not None:
+            self._sampler.renew()
         COARSE_CLOCK.hold(self)
 
 

@@ -22,6 +22,7 @@ from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
 from regionkit.caching.many_async import AsyncMany
 from regionkit.caching.news_async import AsyncNews
+from regionkit.caching.sampler_async import AsyncSampler
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source_async import AsyncPlainSource, AsyncSource
 from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough
@@ -62,6 +63,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         backing: of WriteThrough: an engine of the application's, whose transaction holds the intent of each `put`.
         codec: "msgpack" or "json".
         floor_life: seconds for which an invalidation is remembered: longer than any copy lags that a loader reads from.
+        sample_every: seconds; one value that is served here is then compared with the owner's. None: never.
         clock: where time is read.
 
     Raises:
@@ -81,6 +83,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         backing: Any = None,
         codec: str = "msgpack",
         floor_life: float = 60.0,
+        sample_every: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
         made: AsyncMade | None = None,
     ) -> None:
@@ -143,6 +146,9 @@ class AsyncCache(AsyncCacheChanges[V]):
             )
         )
         self._many = AsyncMany(self.fetcher)
+        self._sampler = (
+            None if sample_every is None else AsyncSampler(self.fetcher.parts, sample_every, self._news_within())
+        )
         self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable, self._many.loader)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
@@ -164,6 +170,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._table.drop_all(open=False)
         if self._tail is not None:
             await self._tail.close()
+        if self._sampler is not None:
+            await self._sampler.close()
         await self.tier.close()
         await self.teller.close()
         if self._backing is not None and self._made is None:
@@ -278,9 +286,15 @@ class AsyncCache(AsyncCacheChanges[V]):
             )
         return self._made.shared_at(store)
 
+    def _news_within(self) -> float:
+        """Seconds within which an invalidation of this region has arrived here."""
+        return 1.0 + (self.shared.max_local_stale if isinstance(self.shared, Shared) else 0.0)
+
     def _usable(self) -> None:
         if self._tail is not None:
             self._tail.start()
+        if self._sampler is not None:
+            self._sampler.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
 
@@ -314,6 +328,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         self.teller.renew()
         if self._tail is not None:
             self._tail.renew()
+        if self._sampler is not None:
+            self._sampler.renew()
         COARSE_CLOCK.hold(self)
 
 

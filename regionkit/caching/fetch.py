@@ -243,7 +243,7 @@ class Fetcher:
         except Unreadable as error:
             parts.counters.unreadable_because(error.reason)
             return None, b"" if error.reason == "other schema" else head, False
-        entry.head = head
+        entry.head, entry.asked = head, call.key
         state = self.state(entry, call)
         if state is State.EXPIRED or state is State.GONE:
             return entry, head, False
@@ -381,7 +381,9 @@ class Fetcher:
                 outcome, value=self.parts.shaper.value(stale), found=stale.found, tags=stale.tags, unchanged=False
             )
         life = parts.shaper.life(found=outcome.found, ttl=outcome.ttl or call.ttl)
-        return self.parts.shaper.sealed(call.stored, outcome, life)
+        entry, sealing = self.parts.shaper.sealed(call.stored, outcome, life)
+        entry.asked = call.key
+        return entry, sealing
 
     def refresh(self, call: Call, head: bytes) -> None:
         """Load in the background, unless somebody does, or many are under way."""

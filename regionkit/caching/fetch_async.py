@@ -125,6 +125,8 @@ class AsyncFetcher:
                 state = self.state(found, call)
                 if state is State.FRESH or state is State.SOFT:
                     found.hits += 1
+                    if parts.shaper.slides:
+                        parts.shaper.slide(found)
                     if state is State.SOFT:
                         parts.counters.stale_serves += 1
                         self.refresh(call, found.head)
@@ -242,7 +244,7 @@ class AsyncFetcher:
         except Unreadable as error:
             parts.counters.unreadable_because(error.reason)
             return None, b"" if error.reason == "other schema" else head, False
-        entry.head = head
+        entry.head, entry.asked = head, call.key
         state = self.state(entry, call)
         if state is State.EXPIRED or state is State.GONE:
             return entry, head, False
@@ -380,7 +382,9 @@ class AsyncFetcher:
                 outcome, value=self.parts.shaper.value(stale), found=stale.found, tags=stale.tags, unchanged=False
             )
         life = parts.shaper.life(found=outcome.found, ttl=outcome.ttl or call.ttl)
-        return self.parts.shaper.sealed(call.stored, outcome, life)
+        entry, sealing = self.parts.shaper.sealed(call.stored, outcome, life)
+        entry.asked = call.key
+        return entry, sealing
 
     def refresh(self, call: Call, head: bytes) -> None:
         """Load in the background, unless somebody does, or many are under way."""

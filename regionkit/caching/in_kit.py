@@ -33,6 +33,7 @@ def made_in_kit(
     tenant: str = "",
     codec: str = "msgpack",
     floor_life: float = 60.0,
+    sample_every: float | None = None,
 ) -> Cache[Any]:
     """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
     limit = None if isinstance(strategy, TTL) else strategy.load_timeout
@@ -54,6 +55,7 @@ def made_in_kit(
         tenant=tenant,
         codec=codec,
         floor_life=floor_life,
+        sample_every=sample_every,
         clock=clock,
         made=Made(source, hooks, backing, spreads=spreads, shared_at=shared_at),
     )

@@ -32,6 +32,7 @@ def made_in_kit(
     tenant: str = "",
     codec: str = "msgpack",
     floor_life: float = 60.0,
+    sample_every: float | None = None,
 ) -> AsyncCache[Any]:
     """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
     limit = None if isinstance(strategy, TTL) else strategy.load_timeout
@@ -53,6 +54,7 @@ def made_in_kit(
         tenant=tenant,
         codec=codec,
         floor_life=floor_life,
+        sample_every=sample_every,
         clock=clock,
         made=AsyncMade(source, hooks, backing, spreads=spreads, shared_at=shared_at),
     )

@@ -15,6 +15,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from regionkit.caching.keys import Stored
@@ -31,6 +32,7 @@ class Entry:
     """One cached value, or the knowledge that there is none.
 
     Attributes:
+        asked: the key as the application gave it; None where nobody has loaded it here.
         value: None where nothing is there, or where it is decoded at each hit.
         fresh_until: monotonic seconds until which a hit needs no further look. Minus infinity: it always does.
         soft: after which it is reloaded in the background.
@@ -47,6 +49,7 @@ class Entry:
     """
 
     __slots__ = (
+        "asked",
         "body",
         "digest",
         "found",
@@ -69,6 +72,7 @@ class Entry:
 
     def __init__(self, key: Stored, value: Any, *, found: bool = True) -> None:
         self.key = key
+        self.asked: Any = None
         self.digest = b""
         self.value = value
         self.found = found
@@ -136,6 +140,12 @@ class LocalTable:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def some(self, most: int, place: float) -> list[Entry]:
+        """At most so many entries that stand one after the other, from `place` (0 to 1) on."""
+        with self._lock:
+            start = int(place * max(0, len(self.entries) - most + 1))
+            return list(islice(self.entries.values(), start, start + most))
 
     def mark(self, key: Stored, digest: bytes = b"") -> Mark:
         """An entry for `key` is on its way. `digest`: by which other processes know the key."""

@@ -88,4 +88,4 @@ def life_of(strategy: Strategy, chance: float, *, found: bool = True, ttl: float
 def drawn_soft(strategy: Strategy, soft: float, chance: float) -> float:
     """Seconds until the soft end that this process draws, of `soft` seconds until the true one. `chance`: from 0 to 1."""
     early = strategy.early if isinstance(strategy, Lazy) else 0.0
-    return soft * (1.0 - early * (1.0 - chance ** (1.0 / 3.0)))
+    return soft * (1.0 - early * (1.0 - float(chance ** (1.0 / 3.0))))

@@ -16,7 +16,7 @@ from regionkit.caching.outcome import Outcome
 from regionkit.caching.policy import Life, drawn_soft, life_of
 from regionkit.caching.steps import Sealing
 from regionkit.caching.strategies import TTL, Strategy
-from regionkit.core.clock import Clock
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.errors import CacheError
 
 __all__ = ["Shaper"]
@@ -55,7 +55,8 @@ class Shaper:
         self.coder = coder
         self.tenant = tenant
         self._shares = shares
-        self._always_looked_at = routed or not shares
+        self.slides = isinstance(strategy, TTL) and strategy.sliding
+        self._always_looked_at = routed or not shares or self.slides or clock is not SYSTEM_CLOCK
         self._longest_local = longest_local
         self._clock = clock
         self._counters = counters
@@ -107,6 +108,13 @@ class Shaper:
         entry.made, entry.soft, entry.hard, entry.kept = now, soft, min(hard, limit), min(kept, limit)
         if not self._always_looked_at:
             entry.fresh_until = min(entry.soft, entry.hard)
+
+    def slide(self, entry: Entry) -> None:
+        """It was read: its time begins anew."""
+        now = self._clock.monotonic()
+        made, end = entry.made, now + self.strategy.ttl
+        self._live(entry, now, end, end, end)
+        entry.made = made
 
     def sealed(self, stored: Stored, outcome: Outcome, life: Life | None) -> tuple[Entry, Sealing | None]:
         """The entry of a value, and how it is stored; None: it is not.

@@ -16,7 +16,7 @@ JITTER = frozenset(
     {
         *("core/supervisor.py", "core/supervisor_async.py", "routing/monitor.py", "routing/monitor_async.py"),
         *("routing/store_state.py", "demo/workload.py"),
-        *("caching/shaping.py", "caching/fetch.py", "caching/fetch_async.py"),
+        *("caching/shaping.py", "caching/sampler.py", "caching/sampler_async.py"),
         *("backends/cassandra/records.py", "backends/cassandra/records_async.py"),
     }
 )
