@@ -126,6 +126,8 @@ class Fetcher:
                 state = self.state(found, call)
                 if state is State.FRESH or state is State.SOFT:
                     found.hits += 1
+                    if parts.shaper.slides:
+                        parts.shaper.slide(found)
                     if state is State.SOFT:
                         parts.counters.stale_serves += 1
                         self.refresh(call, found.head)

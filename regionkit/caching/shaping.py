@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -35,6 +36,9 @@ class Shaper:
         longest_local: seconds that an entry lives in this process at most.
         clock: where time is read.
         counters: of the cache.
+
+    Attributes:
+        slides: each read of an entry here begins its time anew.
     """
 
     def __init__(
@@ -55,7 +59,8 @@ class Shaper:
         self.coder = coder
         self.tenant = tenant
         self._shares = shares
-        self.slides = isinstance(strategy, TTL) and strategy.sliding
+        self._sliding = isinstance(strategy, TTL) and strategy.sliding
+        self.slides = self._sliding and longest_local == math.inf  # else the shared tier says how long
         self._always_looked_at = routed or not shares or self.slides or clock is not SYSTEM_CLOCK
         self._longest_local = longest_local
         self._clock = clock
@@ -79,6 +84,8 @@ class Shaper:
         now = self._clock.monotonic()
         entry = self._entry_of(stored, envelope, None if envelope.negative else self.coder.decode(envelope))
         soft, hard = (now + (end - here) / 1000.0 for end in (envelope.soft, envelope.hard))
+        if self._sliding:  # it was read: its time begins anew there too
+            soft = hard = now + self.strategy.ttl
         kept = 0.0 if isinstance(self.strategy, TTL) else self.strategy.stale_if_error
         self._live(entry, now, soft, hard, hard + (0.0 if envelope.negative else kept))
         entry.made = now - max(0.0, (here - envelope.made) / 1000.0)
