@@ -25,6 +25,7 @@ from regionkit.backends.mongo.members import Members
 from regionkit.backends.mongo.plain import dial_of_client
 from regionkit.backends.mongo.records import MongoRecords
 from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
@@ -53,6 +54,7 @@ class MongoEndpoint:
     """One member of a replica set, or the primary of an application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: Meet | None = None  # not called: what a member that was replaced does, no majority confirms
 
     def __init__(self, context: EndpointContext[MongoStore]) -> None:
         self._context = context

@@ -24,6 +24,7 @@ from regionkit.backends.mongo.members_async import AsyncMembers
 from regionkit.backends.mongo.plain_async import dial_of_client
 from regionkit.backends.mongo.records_async import AsyncMongoRecords
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
@@ -52,6 +53,7 @@ class AsyncMongoEndpoint:
     """One member of a replica set, or the primary of an application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: AsyncMeet | None = None  # not called: what a member that was replaced does, no majority confirms
 
     def __init__(self, context: EndpointContext[MongoStore]) -> None:
         self._context = context

@@ -20,6 +20,7 @@ from regionkit.backends.redis.checkout import RedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.own_client import client_settings
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
     commit_unanswered,
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 class RedisPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
+
+    meet: Meet | None = None
 
     def __init__(self, context: EndpointContext[RedisStore]) -> None:
         self.context = context
@@ -165,6 +168,8 @@ class RedisPool:
         """
         checkout = self.check_out(kind, deadline, deadline.require("connecting"))
         try:
+            if changes and self.meet is not None:
+                self.meet(checkout.observation, deadline.remaining())
             return question(checkout.connection)
         except redis.exceptions.RedisError as error:
             if changes and not is_answer(error):

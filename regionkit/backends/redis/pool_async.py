@@ -19,6 +19,7 @@ from regionkit.backends.redis.checkout_async import AsyncRedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.own_client_async import client_settings
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
     commit_unanswered,
@@ -44,6 +45,8 @@ T = TypeVar("T")
 
 class AsyncRedisPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
+
+    meet: AsyncMeet | None = None
 
     def __init__(self, context: EndpointContext[RedisStore]) -> None:
         self.context = context
@@ -164,6 +167,8 @@ class AsyncRedisPool:
         """
         checkout = await self.check_out(kind, deadline, deadline.require("connecting"))
         try:
+            if changes and self.meet is not None:
+                await self.meet(checkout.observation, deadline.remaining())
             return await question(checkout.connection)
         except redis.exceptions.RedisError as error:
             if changes and not is_answer(error):
