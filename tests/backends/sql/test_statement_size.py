@@ -42,5 +42,5 @@ def test_several_sets_come_alone_or_together() -> None:
     rows = [("a" * BIG,), ("b" * 3 * BIG,), ("c" * BIG,)]
     assert 3 * BIG - 100 < least_size("INSERT", rows) < 4 * BIG
     assert 5 * BIG <= most_size("INSERT", rows) < 6 * BIG
-    assert least_size("INSERT", [{"a": value} for (value,) in rows]) == least_size("INSERT", rows)
+    assert abs(least_size("INSERT", [{"a": value} for (value,) in rows]) - least_size("INSERT", rows)) == 1
     assert least_size("INSERT", None) == most_size("INSERT", ()) == len("INSERT")
