@@ -134,7 +134,11 @@ def far(kind: str) -> Iterator[tuple[Any, Callable[[float], None], Topology]]:
             cluster = stack.enter_context(servers.cassandra(dict.fromkeys(REGIONS, 1), wan=wan))
             cluster.ddl("CREATE TABLE things (a int PRIMARY KEY)", keyspace="test")
             stack.enter_context(wan.inside(CLIENTS))
-            yield cluster, wan.latency, _topology(CassandraStore("orders", url=cluster.url))
+            yield (
+                cluster,
+                wan.latency,
+                _topology(CassandraStore("orders", url=cluster.url, tls="off")),
+            )  # in a namespace
             return
         start: Any = getattr(servers, kind)
         made = stack.enter_context(start(list(REGIONS)) if kind == "mongodb" else start(replicas=2))
