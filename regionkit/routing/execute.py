@@ -17,6 +17,7 @@ open, a refusal by a breaker is waited out to the deadline: it starts no run, so
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -57,8 +58,10 @@ IS_ASYNC = False
 
 LARGEST_RESULT = 4096
 """Largest stored result, bytes encoded: it shares a row with the marker; more belongs into a table of the application."""
-LONGEST_FINGERPRINT = 120
-"""Longest fingerprint, characters: the column's width, and a hash of 512 bits in base 16 is shorter."""
+LONGEST_KEPT = 120
+"""Longest fingerprint that is kept as it is, characters: the column's width. Of a longer one its hash is kept."""
+LONGEST_FINGERPRINT = 65_536
+"""Longest fingerprint, characters: whatever it is made of, it is no document."""
 LONGEST_KEY = 200
 """Longest idempotency key, characters: it is an index key on every server."""
 
@@ -115,7 +118,7 @@ class Execution:
         began_at = self._store.clock.wall()
         check_work(work)
         _check_key(key)
-        _check_fingerprint(fingerprint)
+        kept_fingerprint = _kept(fingerprint)
         request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
@@ -131,7 +134,7 @@ class Execution:
             if key is None:
                 with block as db:
                     return _worked(work, db)
-            return self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
+            return self._keyed(block, work, Claim(key, kept_fingerprint, uuid7().hex))
 
         try:
             if key is None:
@@ -311,12 +314,16 @@ def _check_key(key: str | None) -> None:
         )
 
 
-def _check_fingerprint(fingerprint: str | None) -> None:
+def _kept(fingerprint: str | None) -> str:
+    """What is kept of a fingerprint, and compared."""
     if fingerprint is None:
-        return
+        return ""
     if not isinstance(fingerprint, str) or len(fingerprint) > LONGEST_FINGERPRINT or not is_storable(fingerprint):
         raise ConfigurationError(
             "a fingerprint is not usable.",
             why=f"it is a text of at most {LONGEST_FINGERPRINT} characters, without NUL or half characters.",
             fix="pass a hash of what the request asks for.",
         )
+    if len(fingerprint) <= LONGEST_KEPT:
+        return fingerprint
+    return f"sha256:{hashlib.sha256(fingerprint.encode()).hexdigest()}"

@@ -16,6 +16,7 @@ open, a refusal by a breaker is waited out to the deadline: it starts no run, so
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -56,8 +57,10 @@ IS_ASYNC = True
 
 LARGEST_RESULT = 4096
 """Largest stored result, bytes encoded: it shares a row with the marker; more belongs into a table of the application."""
-LONGEST_FINGERPRINT = 120
-"""Longest fingerprint, characters: the column's width, and a hash of 512 bits in base 16 is shorter."""
+LONGEST_KEPT = 120
+"""Longest fingerprint that is kept as it is, characters: the column's width. Of a longer one its hash is kept."""
+LONGEST_FINGERPRINT = 65_536
+"""Longest fingerprint, characters: whatever it is made of, it is no document."""
 LONGEST_KEY = 200
 """Longest idempotency key, characters: it is an index key on every server."""
 
@@ -118,7 +121,7 @@ class AsyncExecution:
         began_at = self._store.clock.wall()
         check_work(work)
         _check_key(key)
-        _check_fingerprint(fingerprint)
+        kept_fingerprint = _kept(fingerprint)
         request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
@@ -134,7 +137,7 @@ class AsyncExecution:
             if key is None:
                 async with block as db:
                     return await _worked(work, db)
-            return await self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
+            return await self._keyed(block, work, Claim(key, kept_fingerprint, uuid7().hex))
 
         try:
             if key is None:
@@ -314,12 +317,16 @@ def _check_key(key: str | None) -> None:
         )
 
 
-def _check_fingerprint(fingerprint: str | None) -> None:
+def _kept(fingerprint: str | None) -> str:
+    """What is kept of a fingerprint, and compared."""
     if fingerprint is None:
-        return
+        return ""
     if not isinstance(fingerprint, str) or len(fingerprint) > LONGEST_FINGERPRINT or not is_storable(fingerprint):
         raise ConfigurationError(
             "a fingerprint is not usable.",
             why=f"it is a text of at most {LONGEST_FINGERPRINT} characters, without NUL or half characters.",
             fix="pass a hash of what the request asks for.",
         )
+    if len(fingerprint) <= LONGEST_KEPT:
+        return fingerprint
+    return f"sha256:{hashlib.sha256(fingerprint.encode()).hexdigest()}"

@@ -160,6 +160,18 @@ async def test_a_key_gives_its_stored_result_or_says_that_there_is_none() -> Non
         assert large.runs == 1
 
 
+@pytest.mark.parametrize("length", [0, 120, 121, 60_000])
+async def test_a_fingerprint_of_any_length_tells_one_request_from_another(length: int) -> None:
+    """A hash of 512 bits with its name is longer than the column: of what is longer, a hash is kept."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        work = Work(near, result=1)
+        for _ in range(2):
+            await s.execute_write("orders", work.write, idempotency_key="k", fingerprint="f" * length + "1")
+        with pytest.raises(PayloadMismatch):
+            await s.execute_write("orders", work.write, idempotency_key="k", fingerprint="f" * length + "2")
+        assert work.runs == 1
+
+
 async def test_a_key_with_another_fingerprint_is_another_request() -> None:
     """It is refused, and nothing is done."""
     async with AsyncNear() as near, near.kit.session() as s:

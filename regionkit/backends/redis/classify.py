@@ -12,6 +12,7 @@ from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRol
 __all__ = [
     "REFUSALS",
     "classify",
+    "denied_command",
     "is_answer",
     "is_denied",
     "is_read_only",
@@ -71,12 +72,16 @@ def is_denied(error: BaseException) -> bool:
     return isinstance(error, redis.exceptions.ResponseError) and bool(_DENIED_IN_SCRIPT.search(str(error)))
 
 
+def denied_command(error: BaseException) -> str:
+    """The command that an account may not give; "" where that is not what an error says."""
+    found = _DENIED_COMMAND.search(str(error))
+    return "" if found is None else found["name"]
+
+
 def missing_right(error: BaseException, keys: str) -> tuple[str, str]:
     """Of an account that was denied something: the right that it lacks, and the rule that grants it. `keys`: regionkit's own."""
-    said = str(error)
-    command = _DENIED_COMMAND.search(said)
-    if command is not None:
-        name = command["name"]
+    name = denied_command(error)
+    if name:
         return f"the command {name.upper().replace('|', ' ')}", f"+{name}"
     return f"the keys {keys}", f"~{keys}"
 

@@ -34,7 +34,7 @@ from regionkit.contract.endpoint_errors import (
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionKitError
+from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 from regionkit.topology import RedisStore
@@ -189,15 +189,18 @@ class RedisPool:
                 context, f"{endpoint.id!r} did not answer a question of regionkit's in time.", why=f"{why}."
             )
         if is_denied(error):
-            right, rule = missing_right(error, self.key("*"))
-            account = self.settings.account.get("username") or "default"
-            return lacks_right(context, right, f"ACL SETUSER {account} {rule}", why)
+            return self.lacks(*missing_right(error, self.key("*")), why)
         name = f"{endpoint.id!r} of {context.store.name!r}"
         if failure is Failure.ROLE:
             return unavailable(context, f"{name} takes no writes: it is a replica.", why)
         if cause is Refused.OTHER and not connecting:
             return unavailable(context, f"{name} refused a question of regionkit's.", why)
         return not_had(context, error, cause, f"no connection to {name}.", why)
+
+    def lacks(self, right: str, rule: str, why: str) -> RegionUnavailable:
+        """The error of a right that the account lacks, and of the rule that gives it."""
+        account = self.settings.account.get("username") or "default"
+        return lacks_right(self.context, right, f"ACL SETUSER {account} {rule}", why)
 
     def watched(self, timeout: float, connecting: float) -> tuple[RedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""

@@ -96,9 +96,7 @@ class SqlRows(abc.ABC):
         try:
             found = drive(lambda: take(handle.connection(), self._tables["marker"], claim))
         except Exception as error:
-            right = lacking(self._context, error)
-            if right is not None:  # of a server that is well: nothing else fails there
-                raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
+            self._name_right(error)
             if missing_table(error):
                 store = self._context.store.name
                 raise ConfigurationError(
@@ -113,7 +111,17 @@ class SqlRows(abc.ABC):
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        drive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
+        try:
+            drive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
+        except Exception as error:
+            self._name_right(error)
+            raise
+
+    def _name_right(self, error: Exception) -> None:
+        """Raise what says which right the account lacks; the server is well, nothing else fails there."""
+        right = lacking(self._context, error)
+        if right is not None:
+            raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""
