@@ -4,6 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo check fast test suite campaign-sessions redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
+unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
 WORKERS := 3
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -25,6 +26,7 @@ demo: core ## three regions on this machine, narrated; needs no server
 check: tools ## linters, types, and the tests that need no server: under a minute
 	@$(MAKE) -j 2 --output-sync=target lint fast
 
+fast: WORKERS := 4   # most of these tests wait for nobody but a thread of their own
 fast: tools
 	@$(PYTEST) -q -m "not server and not slow" --ignore-glob="*_async.py"   # their twins are run
 

@@ -1,6 +1,7 @@
 """How soon a process is served over distances, and how soon again when its nearest primary dies: real servers, 50 tasks.
 
-Every endpoint stands behind a proxy that makes the round trip RTT long. *Cold*: a kit is made, 50 tasks read at once; the time
+Every endpoint stands behind a proxy that makes the round trip RTT long; Cassandra, whose driver goes to the nodes' own
+addresses, in network namespaces (it is left out where none can be made). *Cold*: a kit is made, 50 tasks read at once; the time
 of the first answer. *Warm*: the same tasks once more; the time of the last. *Death*: the primary is killed while they read on;
 the longest pause between two answers, with the failures that callers saw and the healthy endpoints whose breaker opened.
 """
@@ -10,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
@@ -23,6 +25,7 @@ from benchmarks.harness import RESULTS, Settings
 from regionkit import (
     EVENTUAL,
     AsyncRegionKit,
+    CassandraStore,
     Endpoint,
     MongoStore,
     RedisStore,
@@ -31,15 +34,18 @@ from regionkit import (
     RegionKitError,
     Role,
     SqlStore,
+    Store,
     Topology,
 )
 from regionkit.routing.events import BreakerChanged
-from regionkit.testing import FaultProxy, servers
+from regionkit.testing import FaultProxy, Wan, WanUnavailable, servers
 from regionkit.topology import profile
 
 REGIONS = ("us-east-1", "ap-northeast-2", "eu-west-1")
 DISTANCES = (0.02, 0.08, 0.2, 0.3)
-KINDS = ("postgresql", "mariadb", "redis", "mongodb")
+KINDS = ("postgresql", "mariadb", "redis", "mongodb", "cassandra")
+CLIENTS = "clients"
+"""The region of the wide-area network that the kit runs in: as far from each server as from any other."""
 TASKS = 50
 TRIPS, EXTRA = 12.0, 0.5
 """First answer after a start: round trips, and seconds of everything else."""
@@ -110,13 +116,30 @@ class Distances:
 def run(settings: Settings) -> Distances:
     """Each server at each distance; with `--quick` the nearest and the farthest."""
     distances = DISTANCES if settings.share == 1.0 else (DISTANCES[0], DISTANCES[-1])
-    return Distances([asyncio.run(measured(kind, rtt)) for kind in KINDS for rtt in distances])
+    lines = []
+    for kind in KINDS:
+        try:
+            lines += [measured(kind, rtt) for rtt in distances]
+        except WanUnavailable as error:
+            logging.warning("%s is left out. %s", kind, error)
+    return Distances(lines)
 
 
 @contextlib.contextmanager
-def far(kind: str) -> Iterator[tuple[Any, list[FaultProxy], Topology]]:
-    """Servers, the proxies before them (still near), and a topology of the proxies."""
+def far(kind: str) -> Iterator[tuple[Any, Callable[[float], None], Topology]]:
+    """Servers, still near; what sets the latency each way between them and this thread; and their topology."""
     with ExitStack() as stack:
+        if kind == "cassandra":
+            wan = stack.enter_context(Wan([CLIENTS, *REGIONS]))
+            cluster = stack.enter_context(servers.cassandra(dict.fromkeys(REGIONS, 1), wan=wan))
+            cluster.ddl("CREATE TABLE things (a int PRIMARY KEY)", keyspace="test")
+            stack.enter_context(wan.inside(CLIENTS))
+            yield (
+                cluster,
+                wan.latency,
+                _topology(CassandraStore("orders", url=cluster.url, tls="off")),
+            )  # in a namespace
+            return
         start: Any = getattr(servers, kind)
         made = stack.enter_context(start(list(REGIONS)) if kind == "mongodb" else start(replicas=2))
         proxies = [stack.enter_context(FaultProxy(getattr(node, "app_url", node.url))) for node in made.nodes]
@@ -128,34 +151,46 @@ def far(kind: str) -> Iterator[tuple[Any, list[FaultProxy], Topology]]:
             roles = [Role.PRIMARY, Role.REPLICA, Role.REPLICA]
             endpoints = [Endpoint(r, role, p.url) for r, role, p in zip(REGIONS, roles, proxies, strict=True)]
             store = (RedisStore if kind == "redis" else SqlStore)("orders", endpoints=endpoints)
-        yield made, proxies, Topology(namespace="bench", regions=[Region(r) for r in REGIONS], stores=[store])
+
+        def latency(seconds: float) -> None:
+            for proxy in proxies:
+                proxy.latency(seconds)
+
+        yield made, latency, _topology(store)
 
 
-async def measured(kind: str, rtt: float) -> Line:
+def _topology(store: Store) -> Topology:
+    return Topology(namespace="bench", regions=[Region(r) for r in REGIONS], stores=[store])
+
+
+def measured(kind: str, rtt: float) -> Line:
     """One server at one distance."""
-    with far(kind) as (made, proxies, topology):
+    with far(kind) as (made, latency, topology):
         with RegionKit(topology, local=REGIONS[0]) as near:
             near.create_tables()
         time.sleep(1.0)
-        for proxy in proxies:
-            proxy.latency(rtt / 2.0)
-        opened: set[str] = set()
-        async with AsyncRegionKit(topology, local=REGIONS[0]) as kit:
-            began = time.monotonic()
-            times = await asyncio.gather(*(_read_until_served(kit, kind) for _ in range(TASKS)))
-            first = min(times) - began
-            await asyncio.sleep(2.0)
-            began = time.monotonic()
-            warm = max(await asyncio.gather(*(_read_until_served(kit, kind) for _ in range(TASKS)))) - began
-            dead = made.primary.region if kind == "mongodb" else REGIONS[0]
+        latency(rtt / 2.0)
+        return asyncio.run(_measured(kind, rtt, made, topology))
 
-            def hear(event: object) -> None:
-                if isinstance(event, BreakerChanged) and event.state == "open" and event.region != dead:
-                    opened.add(event.endpoint)
 
-            kit.subscribe(hear)
-            pause, failures = await _through_death(kit, kind, made)
-        return Line(kind, rtt, first, warm, pause, failures, len(opened))
+async def _measured(kind: str, rtt: float, made: Any, topology: Topology) -> Line:
+    opened: set[str] = set()
+    async with AsyncRegionKit(topology, local=REGIONS[0]) as kit:
+        began = time.monotonic()
+        times = await asyncio.gather(*(_read_until_served(kit, kind) for _ in range(TASKS)))
+        first = min(times) - began
+        await asyncio.sleep(2.0)
+        began = time.monotonic()
+        warm = max(await asyncio.gather(*(_read_until_served(kit, kind) for _ in range(TASKS)))) - began
+        dead = made.primary.region if kind == "mongodb" else REGIONS[0]
+
+        def hear(event: object) -> None:
+            if isinstance(event, BreakerChanged) and event.state == "open" and event.region != dead:
+                opened.add(event.endpoint)
+
+        kit.subscribe(hear)
+        pause, failures = await _through_death(kit, kind, made)
+    return Line(kind, rtt, first, warm, pause, failures, len(opened))
 
 
 async def _read(kit: AsyncRegionKit, kind: str) -> None:
@@ -164,6 +199,8 @@ async def _read(kit: AsyncRegionKit, kind: str) -> None:
             await db.get("a")
         elif kind == "mongodb":
             await db.things.find_one({})
+        elif kind == "cassandra":
+            await db.execute("SELECT a FROM things WHERE a = 1")
         else:
             await db.execute(text("SELECT 1"))
 

@@ -13,12 +13,16 @@ PATIENCE = 20.0
 
 
 async def seen(kit: AsyncRegionKit) -> AsyncRegionKit:
-    """The kit once its tables are made and every endpoint is proved."""
+    """The kit once its tables are made and every endpoint is proved. It asks them: nothing waits for the monitor."""
     await kit.create_tables()
     end = time.monotonic() + PATIENCE
-    while not all(e.lag is not None for e in kit.status().endpoints):
+    shards = [shard for store in kit._all.by_name.values() for shard in store.shards]
+    while not all(e.state == "up" and (e.lag is not None or e.role == "any") for e in kit.status().endpoints):
         assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-        await asleep(0.02)
+        for shard in shards:
+            for index in range(len(shard.backends)):
+                await shard.probe(index)
+        await asleep(0.01)
     return kit
 
 

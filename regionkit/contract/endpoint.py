@@ -44,13 +44,18 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 
-__all__ = ["EndpointBackend"]
+__all__ = ["EndpointBackend", "Meet"]
+
+Meet = Callable[[Observation, float], None]
+"""Called with what a connection was told of its server, and the seconds that are left; raises where nothing may be written."""
 
 
 class EndpointBackend(Protocol):
     """One endpoint of a store: its connections."""
 
     capabilities: Capabilities
+    meet: Meet | None
+    """Set by routing; records call it before each change on a connection: a server that began anew may have been replaced."""
 
     @property
     def records(self) -> Records:

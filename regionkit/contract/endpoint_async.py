@@ -27,7 +27,7 @@ Who calls what, in which order:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from regionkit.contract.capabilities import Capabilities
@@ -43,13 +43,18 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
 
-__all__ = ["AsyncEndpointBackend"]
+__all__ = ["AsyncEndpointBackend", "AsyncMeet"]
+
+AsyncMeet = Callable[[Observation, float], Awaitable[None]]
+"""Called with what a connection was told of its server, and the seconds that are left; raises where nothing may be written."""
 
 
 class AsyncEndpointBackend(Protocol):
     """One endpoint of a store: its connections."""
 
     capabilities: Capabilities
+    meet: AsyncMeet | None
+    """Set by routing; records call it before each change on a connection: a server that began anew may have been replaced."""
 
     @property
     def records(self) -> AsyncRecords:

@@ -14,12 +14,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
 from regionkit.core.deadline import Deadline
+from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable, UnknownHome
 from regionkit.facts.placement import Placement, placement_in, placement_kind, placement_record
 from regionkit.routing.placements import Placements
@@ -209,7 +209,7 @@ class AsyncHomeDirectory:
             known = rows.pop(row.key, row)
             rows[row.key] = known if known.version > row.version else row
         kept = list(rows.values())[-self._most :]
-        whole = path.with_suffix(f".{os.getpid()}")
+        whole = path.with_suffix(f".{uuid7().hex}")  # not the process id: in containers all have the same
         whole.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in kept))
         whole.replace(path)
         self._lines = len(kept)

@@ -10,14 +10,16 @@
 | the application's own error                        | no    | no    | no          |
 
 Runs are spaced by tenacity (full jitter) and paid from the store's retry budget; tenacity is not even imported before the
-first failure. A keyed run begins with its marker, so a run that finds the marker there does nothing. Once an outcome is
-open, a refusal by a breaker is waited out to the deadline: it starts no run, so it costs no attempt and no budget.
+first failure. Those after a proved rollback cost neither budget nor attempts: they end with the deadline. A keyed run begins
+with its marker, so a run that finds the marker there does nothing. Once an outcome is open, a refusal by a breaker is waited
+out to the deadline: it starts no run, so it costs no attempt and no budget.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from regionkit.contract.idempotency import Claim, Claimed, Marker
 from regionkit.contract.outcomes import Failure
@@ -49,15 +51,22 @@ from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.routing.supporting import servers_supporting
 from regionkit.topology.validation import is_storable
 
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
 __all__ = ["AsyncExecution"]
 
 T = TypeVar("T")
 IS_ASYNC = True
 
+CONFLICTS = RetryPolicy(base=0.01, cap=0.2)
+"""Waits after a proved rollback: others are at the same row for milliseconds. Runs end with the call's deadline."""
 LARGEST_RESULT = 4096
 """Largest stored result, bytes encoded: it shares a row with the marker; more belongs into a table of the application."""
-LONGEST_FINGERPRINT = 120
-"""Longest fingerprint, characters: the column's width, and a hash of 512 bits in base 16 is shorter."""
+LONGEST_KEPT = 120
+"""Longest fingerprint that is kept as it is, characters: the column's width. Of a longer one its hash is kept."""
+LONGEST_FINGERPRINT = 65_536
+"""Longest fingerprint, characters: whatever it is made of, it is no document."""
 LONGEST_KEY = 200
 """Longest idempotency key, characters: it is an index key on every server."""
 
@@ -77,6 +86,7 @@ class AsyncExecution:
         self._unknown: OutcomeUnknown | None = None
         self._lost: RegionUnavailable | DeadlineExceeded | StaleRead | None = None
         self._runs = 0
+        self._conflict = False
 
     async def read(self, work: Callable[[Any], Awaitable[T]], asked: CallOptions) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
@@ -118,7 +128,7 @@ class AsyncExecution:
         began_at = self._store.clock.wall()
         check_work(work)
         _check_key(key)
-        _check_fingerprint(fingerprint)
+        kept_fingerprint = _kept(fingerprint)
         request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
@@ -134,7 +144,7 @@ class AsyncExecution:
             if key is None:
                 async with block as db:
                     return await _worked(work, db)
-            return await self._keyed(block, work, Claim(key, fingerprint or "", uuid7().hex))
+            return await self._keyed(block, work, Claim(key, kept_fingerprint, uuid7().hex))
 
         try:
             if key is None:
@@ -223,9 +233,17 @@ class AsyncExecution:
             self._runs += 1
             return await run()
 
+        between, between_conflicts = policy.waits(), CONFLICTS.waits()
+
+        def over(state: RetryCallState) -> bool:
+            left = deadline.remaining()
+            if self._conflict:  # the error of a wait that would not be worth it is the conflict's
+                return state.upcoming_sleep >= left
+            return self._runs >= policy.attempts or left <= 0.0
+
         retrying = AsyncRetrying(
-            stop=lambda _: self._runs >= policy.attempts or deadline.remaining() <= 0.0,
-            wait=policy.waits(),
+            stop=over,
+            wait=lambda state: (between_conflicts if self._conflict else between)(state),
             retry=retry_if_exception(may),
             sleep=pause,
             reraise=True,
@@ -242,7 +260,8 @@ class AsyncExecution:
             self._lost = error
             if block is not None and block.index >= 0:
                 self._excluded |= {block.index}
-        return (lost or self._failure(error) is Failure.ROLLED_BACK) and self._store.budget.spend()
+        self._conflict = not lost and self._failure(error) is Failure.ROLLED_BACK
+        return self._again_for_free() or (lost and self._store.budget.spend())
 
     def _may_write_again(self, error: BaseException) -> bool:
         block = self._block
@@ -252,18 +271,26 @@ class AsyncExecution:
             and block is not None
             and not block.progress.used
         )
-        return (unsent or self._rolled_back(error)) and self._store.budget.spend()
+        self._conflict = self._rolled_back(error)
+        return self._again_for_free() or (unsent and self._store.budget.spend())
+
+    def _again_for_free(self) -> bool:
+        """After a proved rollback the server is well: another run costs no attempt, and nothing of what failover needs."""
+        self._runs -= self._conflict
+        return self._conflict
 
     def _may_write_keyed_again(self, error: BaseException) -> bool:
         if isinstance(error, OutcomeUnknown):
             self._unknown = error
+        self._conflict = False
         if self._block is not None and self._block.progress.implicit:
             return False
         if self._unknown is not None and isinstance(error, NoEligibleEndpoint):
             self._runs -= 1  # refused by a breaker: no run was started
             return True
         lost = isinstance(error, OutcomeUnknown | RegionUnavailable | DeadlineExceeded)
-        return (lost or self._rolled_back(error)) and self._store.budget.spend()
+        self._conflict = not lost and self._rolled_back(error)
+        return self._again_for_free() or (lost and self._store.budget.spend())
 
     def _rolled_back(self, error: BaseException) -> bool:
         if self._block is not None and self._block.partially_committed:
@@ -314,12 +341,16 @@ def _check_key(key: str | None) -> None:
         )
 
 
-def _check_fingerprint(fingerprint: str | None) -> None:
+def _kept(fingerprint: str | None) -> str:
+    """What is kept of a fingerprint, and compared."""
     if fingerprint is None:
-        return
+        return ""
     if not isinstance(fingerprint, str) or len(fingerprint) > LONGEST_FINGERPRINT or not is_storable(fingerprint):
         raise ConfigurationError(
             "a fingerprint is not usable.",
             why=f"it is a text of at most {LONGEST_FINGERPRINT} characters, without NUL or half characters.",
             fix="pass a hash of what the request asks for.",
         )
+    if len(fingerprint) <= LONGEST_KEPT:
+        return fingerprint
+    return f"sha256:{hashlib.sha256(fingerprint.encode()).hexdigest()}"

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, RegionKitError, UnknownHome, UsageError
+from regionkit.errors import ConfigurationError, RegionKitError, RegionUnavailable, UnknownHome, UsageError
 from regionkit.facts.bookmark import Bookmark
 from regionkit.facts.consistency import ON_STALE, SESSION, OnStale, on_stale_steps
 from regionkit.facts.placement import HASHED_TABLE, Placement, placement_in, placement_kind, placement_record
@@ -242,20 +242,39 @@ class PartitionedStore:
         self._verified.add(shard.partition)
 
     def _verify(self, shard: RoutedStore, deadline: Deadline) -> None:
-        """Compare the stored list with ours, once a shard. One that nobody can be asked about is left for the next call."""
+        """Compare the stored list with ours, once a shard. That none is stored is believed of the owner alone.
+
+        Raises:
+            ConfigurationError: another list is stored.
+            RegionUnavailable: nobody can say. A list that was not compared has not passed.
+        """
         if shard.partition in self._verified:
             return
         wanted = Placement(self.name, HASHED_TABLE, ",".join(self._home.regions))
-        for index in shard.nearest():
+        nearest, snapshot = shard.nearest(), shard.state.snapshot
+        owner, lost = snapshot.owner, "it has no owner now"
+        for index in dict.fromkeys([*nearest[:1], owner] if owner >= 0 else nearest):
+            budget = max(4.0 * shard.profile.probe_timeout, shard.connecting(index))
             try:
-                until = Deadline(shard.clock, min(deadline.remaining(), shard.profile.probe_timeout * 4.0))
+                until = Deadline(shard.clock, min(deadline.remaining(), budget))
                 stands = shard.backend(index).records.get(until, placement_kind(self.name), HASHED_TABLE)
-            except RegionKitError:
+            except ConfigurationError:  # no table of records: nobody keeps a list there
+                stands = None
+            except RegionKitError as error:
+                lost = error.what
                 continue
             if stands is not None:
                 self._compare(placement_in(self.name, stands), wanted)
+            elif index != owner and not snapshot.leaderless:
+                continue  # a copy that lags, or was just rebuilt, lacks the list too
             self._verified.add(shard.partition)
             return
+        raise RegionUnavailable(
+            f"store {self.name!r}: the stored list of homes could not be compared with that of Hashed.",
+            why=f"{lost}; a copy that lacks it says nothing, and with another list keys would get a second home.",
+            fix="see kit.status(); it is compared once a process.",
+            store=self.name,
+        )
 
     def _compare(self, stands: Placement, wanted: Placement) -> None:
         if stands.home != wanted.home:

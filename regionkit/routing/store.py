@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from regionkit.contract.advice import NEUTRAL
@@ -16,7 +17,7 @@ from regionkit.core.concurrency import Slots, gather
 from regionkit.core.deadline import FOREVER, LONGEST_TIMEOUT
 from regionkit.core.events import EventHooks
 from regionkit.core.retry import RetryBudget, RetryPolicy
-from regionkit.errors import ResidencyViolation
+from regionkit.errors import RegionUnavailable, ResidencyViolation
 from regionkit.facts.bookmark import OWNER_ONLY, Entry, source
 from regionkit.facts.consistency import Consistency, OnStale
 from regionkit.facts.observation import Observation
@@ -98,6 +99,9 @@ class RoutedStore:
         self._classes: dict[object, RequestClass] = {}
         self.write_class = RequestClass(Request(kind=Kind.WRITE))
         self._state = _State(len(self.backends))
+        for index, backend in enumerate(self.backends):
+            if backend is not None:
+                backend.meet = partial(self._meet_run, index)
 
     def at_home(self, region: str) -> RoutedStore:
         """This store, for keys whose home is `region`, where there is no owner: their writes go there."""
@@ -228,6 +232,31 @@ class RoutedStore:
         if not self.state.met(index):
             self.refresh(within)
 
+    def _meet_run(self, index: int, observation: Observation, within: float) -> None:
+        """The same, where a connection told of a server: it may be another run of the owner, which was replaced meanwhile.
+
+        Raises:
+            RegionUnavailable: another endpoint owns the store now.
+        """
+        e = self.state.snapshot.endpoints[index]
+        if e.observation is not None and e.observation.incarnation == observation.incarnation:
+            return
+        end = self.clock.monotonic() + within
+        if observation.sent_at > e.asked_at:
+            self.take_in(index, observation)
+        else:
+            self.probe(index, within)
+        self.meet(index, end - self.clock.monotonic())
+        snapshot = self.state.snapshot
+        if snapshot.owner != index and not snapshot.leaderless:
+            raise RegionUnavailable(
+                f"{e.id!r} of {self.name!r} does not own the store now.",
+                why="its server began anew, and the others were asked first.",
+                fix="run it again: the owner is looked for.",
+                store=self.name,
+                region=e.region,
+            )
+
     def probe(self, index: int, within: float = FOREVER, since: float | None = None) -> Observation | None:
         """Ask one endpoint where it stands, and remember; None when it does not say within `within` seconds.
 
@@ -263,9 +292,7 @@ class RoutedStore:
                 self.state.probed(index, ok=False, reason=reason, advice=advice, left_at=left_at)
                 raise
             if failure is Failure.CANCELLED or (failure is Failure.DEADLINE and within < budget):
-                return (
-                    None  # who asked had no patience, or somebody ended the question: that says nothing of the server
-                )
+                return None  # who asked had no patience, or somebody ended the question: it says nothing of the server
             if failure is Failure.DEADLINE:
                 self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
             else:

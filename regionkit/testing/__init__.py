@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from regionkit.testing.proxy import FaultProxy
     from regionkit.testing.recorder import Recorder
     from regionkit.testing.servers import ServerUnavailable
+    from regionkit.testing.wan import Wan, WanUnavailable
 
 __all__ = [
     "FaultProxy",
@@ -29,6 +30,8 @@ __all__ = [
     "ServerUnavailable",
     "Violation",
     "VirtualClock",
+    "Wan",
+    "WanUnavailable",
     "check",
     "check_outcomes",
     "check_sessions",
@@ -49,6 +52,8 @@ __getattr__, __dir__ = lazy_names(
         "ServerUnavailable": "servers.provider",
         "Violation": "guarantees",
         "VirtualClock": "clock",
+        "Wan": "wan",
+        "WanUnavailable": "wan",
         "check": "checking",
         "check_outcomes": "checking",
         "check_sessions": "checking",

@@ -184,6 +184,31 @@ def test_a_changed_list_of_regions_is_refused(partition_rig: PartitionRig) -> No
             kit.create_tables()
 
 
+def test_a_copy_that_lacks_the_list_does_not_say_that_there_is_none(partition_rig: PartitionRig) -> None:
+    """It lags, or was just rebuilt: the owner is asked. What nobody could say is not taken for verified."""
+    with partition_rig.hold(US):
+        with RegionKit(partition_rig.topology(Hashed(HOMES)), local=KR) as kit:
+            kit.create_tables()
+        other = Hashed(tuple(reversed(HOMES)))
+        key = next(key for number in range(100) if other.of(key := f"c{number}") == US)
+        with RegionKit(partition_rig.topology(other), local=KR) as kit, kit.session() as s:
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match="the stored table"):
+                    with s.write("carts", key=key):
+                        pass
+        with RegionKit(partition_rig.topology(other), local=KR) as kit, kit.session() as s:
+            shard: Any = kit._store("carts")._by_home[US]
+
+            def unheard(*_: Any) -> None:
+                raise RegionUnavailable("nobody answers.")
+
+            for backend in shard.backends:
+                backend.records.get = unheard
+            with pytest.raises(RegionUnavailable, match="could not be compared"):
+                with s.write("carts", key=key):
+                    pass
+
+
 def test_a_directory_places_and_finds(partition_rig: PartitionRig, tmp_path: Path) -> None:
     """A first home by compare-and-set; an absent key is never remembered as absent; another process finds the row."""
     do = partition_rig.Actions

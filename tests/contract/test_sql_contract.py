@@ -12,6 +12,7 @@ import sqlalchemy
 from fix_rigs import NAMESPACE, Order, Rig
 from placing import set_placement
 from sqlalchemy import text
+from waiting import seen
 
 from regionkit import (
     BOUNDED,
@@ -39,12 +40,7 @@ KEY = "a key of more than sixteen characters"
 def kit(rig: Rig) -> Iterator[RegionKit]:
     """A kit in ap-northeast-2, its tables made, every endpoint seen."""
     with RegionKit(rig.topology(), local="ap-northeast-2", bookmark_keys=[KEY]) as kit:
-        kit.create_tables()
-        end = time.monotonic() + 10
-        while not all(e.lag is not None for e in kit.status().endpoints):
-            assert time.monotonic() < end, f"replicas do not catch up:\n{kit.status()}"
-            sleep(0.02)
-        yield kit
+        yield seen(kit)
 
 
 def test_a_write_goes_to_the_owner_and_commits(kit: RegionKit, rig: Rig) -> None:

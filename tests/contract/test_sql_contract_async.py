@@ -11,6 +11,7 @@ import sqlalchemy
 from fix_rigs import NAMESPACE, Order, Rig
 from placing_async import set_placement
 from sqlalchemy import text
+from waiting_async import seen
 
 from regionkit import (
     BOUNDED,
@@ -38,12 +39,7 @@ KEY = "a key of more than sixteen characters"
 async def kit(rig: Rig) -> AsyncIterator[AsyncRegionKit]:
     """A kit in ap-northeast-2, its tables made, every endpoint seen."""
     async with AsyncRegionKit(rig.topology(), local="ap-northeast-2", bookmark_keys=[KEY]) as kit:
-        await kit.create_tables()
-        end = time.monotonic() + 10
-        while not all(e.lag is not None for e in kit.status().endpoints):
-            assert time.monotonic() < end, f"replicas do not catch up:\n{kit.status()}"
-            await asleep(0.02)
-        yield kit
+        yield await seen(kit)
 
 
 async def test_a_write_goes_to_the_owner_and_commits(kit: AsyncRegionKit, rig: Rig) -> None:

@@ -15,7 +15,7 @@ import pytest
 from fix_rig_cassandra import CassandraStoreRig
 from fix_store_rigs import StoreRig
 from placing import find_placement, set_placement
-from waiting import arrived
+from waiting import arrived, seen
 
 from regionkit import (
     BOUNDED,
@@ -57,12 +57,7 @@ def can(kit: RegionKit) -> Capabilities:
 def kit(store_rig: StoreRig) -> Iterator[RegionKit]:
     """A kit in ap-northeast-2, its tables made, every endpoint seen."""
     with RegionKit(store_rig.topology(), local=HERE, bookmark_keys=[KEY]) as kit:
-        kit.create_tables()
-        end = time.monotonic() + 30
-        while not all(e.state == "up" and (e.lag is not None or e.role == "any") for e in kit.status().endpoints):
-            assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-            sleep(0.02)
-        yield kit
+        yield seen(kit)
 
 
 def test_a_write_is_acknowledged_by_the_owner(kit: RegionKit, store_rig: StoreRig) -> None:

@@ -14,7 +14,7 @@ import pytest
 from fix_rig_cassandra import CassandraStoreRig
 from fix_store_rigs import StoreRig
 from placing_async import find_placement, set_placement
-from waiting_async import arrived
+from waiting_async import arrived, seen
 
 from regionkit import (
     BOUNDED,
@@ -56,12 +56,7 @@ def can(kit: AsyncRegionKit) -> Capabilities:
 async def kit(store_rig: StoreRig) -> AsyncIterator[AsyncRegionKit]:
     """A kit in ap-northeast-2, its tables made, every endpoint seen."""
     async with AsyncRegionKit(store_rig.topology(), local=HERE, bookmark_keys=[KEY]) as kit:
-        await kit.create_tables()
-        end = time.monotonic() + 30
-        while not all(e.state == "up" and (e.lag is not None or e.role == "any") for e in kit.status().endpoints):
-            assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-            await asleep(0.02)
-        yield kit
+        yield await seen(kit)
 
 
 async def test_a_write_is_acknowledged_by_the_owner(kit: AsyncRegionKit, store_rig: StoreRig) -> None:

@@ -80,6 +80,34 @@ def test_a_value_for_redis(own_redis: Any) -> None:
             assert client.get("a") is None
 
 
+@pytest.mark.parametrize("size", [(1 << 20) + 1, 30 << 20])
+@pytest.mark.parametrize("transaction", [True, False])
+def test_one_value_of_a_pipeline_for_redis(own_redis: Any, transaction: bool, size: int) -> None:
+    """What was done is known: the commands before it, or nothing of a transaction. The rest of the pipeline is not run."""
+    servers = own_redis(0, settings=["--proto-max-bulk-len", "1mb"])
+    store = RedisStore("orders", endpoints=[Endpoint(HOME, Role.PRIMARY, servers.primary.url)])
+    made = Topology(namespace=NAMESPACE, regions=[Region(HOME)], stores=[store])
+    with RegionKit(made, local=HOME) as kit, kit.session() as s:
+        kit.create_tables()
+        with s.write("orders") as client:
+            client.set("text", "no list")
+        for _ in range(TIMES):
+            with pytest.raises(redis.exceptions.ResponseError, match="invalid bulk length") as caught:
+                with s.write("orders") as client:
+                    pipeline = client.pipeline(transaction=transaction)
+                    pipeline.set("before", "1").get("before")
+                    if not transaction:
+                        pipeline.lpush("text", "refused")
+                    pipeline.set("large", b"x" * size).set("after", "1")
+                    pipeline.execute()
+            done = 0 if transaction else 1
+            assert f"{done} writes before it in the pipeline are done" in " ".join(caught.value.__notes__)
+        assert counted(kit) == 0
+        with s.write("orders") as client:
+            expected = [None] * 3 if transaction else [b"1", None, None]
+            assert client.mget("before", "large", "after") == expected
+
+
 def test_a_document_for_mongodb(mongo_store_rig: Any) -> None:
     """PyMongo does not send it, or the server answers; a bulk of several messages is split."""
     with RegionKit(mongo_store_rig.topology(), local=HOME) as kit, kit.session() as s:

@@ -79,6 +79,34 @@ async def test_a_value_for_redis(own_redis: Any) -> None:
             assert await client.get("a") is None
 
 
+@pytest.mark.parametrize("size", [(1 << 20) + 1, 30 << 20])
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_one_value_of_a_pipeline_for_redis(own_redis: Any, transaction: bool, size: int) -> None:
+    """What was done is known: the commands before it, or nothing of a transaction. The rest of the pipeline is not run."""
+    servers = own_redis(0, settings=["--proto-max-bulk-len", "1mb"])
+    store = RedisStore("orders", endpoints=[Endpoint(HOME, Role.PRIMARY, servers.primary.url)])
+    made = Topology(namespace=NAMESPACE, regions=[Region(HOME)], stores=[store])
+    async with AsyncRegionKit(made, local=HOME) as kit, kit.session() as s:
+        await kit.create_tables()
+        async with s.write("orders") as client:
+            await client.set("text", "no list")
+        for _ in range(TIMES):
+            with pytest.raises(redis.exceptions.ResponseError, match="invalid bulk length") as caught:
+                async with s.write("orders") as client:
+                    pipeline = client.pipeline(transaction=transaction)
+                    pipeline.set("before", "1").get("before")
+                    if not transaction:
+                        pipeline.lpush("text", "refused")
+                    pipeline.set("large", b"x" * size).set("after", "1")
+                    await pipeline.execute()
+            done = 0 if transaction else 1
+            assert f"{done} writes before it in the pipeline are done" in " ".join(caught.value.__notes__)
+        assert counted(kit) == 0
+        async with s.write("orders") as client:
+            expected = [None] * 3 if transaction else [b"1", None, None]
+            assert await client.mget("before", "large", "after") == expected
+
+
 async def test_a_document_for_mongodb(mongo_store_rig: Any) -> None:
     """PyMongo does not send it, or the server answers; a bulk of several messages is split."""
     async with AsyncRegionKit(mongo_store_rig.topology(), local=HOME) as kit, kit.session() as s:

@@ -38,6 +38,9 @@ from regionkit import (
     StaleRead,
     Topology,
 )
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.facts.record import Record
 from regionkit.testing import FaultProxy
 
 pytestmark = pytest.mark.redis
@@ -558,6 +561,22 @@ def test_an_empty_restart_is_another_store(own_redis: Any) -> None:
             written(kit, "no")
         with pytest.raises(RegionKitError):
             read_back(kit, bookmark)
+
+
+def test_no_record_is_put_at_an_empty_restart(own_redis: Any) -> None:
+    """By a process that had not looked since: its new connection tells of another run of the server."""
+    servers = own_redis(0)
+    with RegionKit(regions(servers.primary.url), local=REGIONS[0], profile=QUICK) as kit:
+        kit.create_tables()
+    with RegionKit(regions(servers.primary.url), local=REGIONS[0], profile={**QUICK, **MONITOR_ONLY}) as kit:
+        records, row = kit.backing("orders").records(), Record("kind", "key", b"value", 1)
+        assert records.put(Deadline(SYSTEM_CLOCK, 10.0), row, expected=0) == row
+        servers.primary.kill()
+        servers.primary.start()
+        with pytest.raises(RegionUnavailable, match="does not own the store now"):
+            records.put(Deadline(SYSTEM_CLOCK, 10.0), row, expected=0)
+    with redis.Redis.from_url(servers.primary.url) as plain:
+        assert plain.dbsize() == 0
 
 
 @pytest.mark.parametrize("signed", [True, False])

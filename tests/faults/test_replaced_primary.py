@@ -12,7 +12,19 @@ import pytest
 from fix_rigs import NAMESPACE
 from sqlalchemy import text
 
-from regionkit import STRONG, Endpoint, Region, RegionKit, RegionKitError, Role, SqlStore, Topology
+from regionkit import (
+    STRONG,
+    Endpoint,
+    Region,
+    RegionKit,
+    RegionKitError,
+    RegionUnavailable,
+    Role,
+    SqlStore,
+    Topology,
+)
+from regionkit.core.deadline import Deadline
+from regionkit.facts.record import Record
 from regionkit.testing import FaultProxy
 
 WRITE = text("INSERT INTO t (who) VALUES (:who)")
@@ -31,15 +43,16 @@ def replaced(request: pytest.FixtureRequest) -> Iterator[Any]:
             with kit.session() as s, s.write("orders") as db:
                 db.execute(text("CREATE TABLE t (id serial PRIMARY KEY, who text)"))
             pg.wait_for_replicas()
-            with kit_of(us.url, eu.url) as busy:
-                until(busy, "us")
-                busy._monitor.stop()  # as if it had looked a moment ago
+            with kit_of(us.url, eu.url) as busy, kit_of(us.url, eu.url) as filing:
+                for worked in (busy, filing):
+                    until(worked, "us")
+                    worked._monitor.stop()  # as if it had looked a moment ago
                 us.kill()
                 eu.promote()
                 until(kit, "eu")
                 us.start()
                 kit.close()
-                yield us, eu, busy
+                yield us, eu, (busy, filing)
 
 
 pytestmark = pytest.mark.postgresql
@@ -77,13 +90,31 @@ def rows(url: str) -> int:
 
 def test_a_process_that_worked_meanwhile_does_not_write_to_it(replaced: Any) -> None:
     """It knows the owner, whose server began anew: the others are asked before its next write."""
-    us, _, busy = replaced
+    us, _, (busy, _) = replaced
     before = rows(us.url)
     store: Any = busy._store("orders")
     now = store.clock.monotonic()
     store.state._asked_at = [now for _ in store.state._asked_at]  # its monitor did run, and saw nothing yet
     until(busy, "eu")
     assert rows(us.url) == before
+
+
+def test_a_record_is_not_put_there_either(replaced: Any) -> None:
+    """Placements, leases of work and lists are records: the connection tells of another run, and the others are asked."""
+    us, eu, (_, filing) = replaced
+    store: Any = filing._store("orders")
+    now = store.clock.monotonic()
+    store.state._asked_at = [now for _ in store.state._asked_at]
+    records, row = filing.backing("orders").records(), Record("kind", "key", b"value", 1)
+    with pytest.raises(RegionUnavailable, match="does not own the store now"):
+        records.put(Deadline(store.clock, PATIENCE), row, expected=0)
+    assert records.put(Deadline(store.clock, PATIENCE), row, expected=0) == row
+    with kit_of(eu.url, us.url) as other:
+        found = [
+            other._store("orders").backend(i).records.get(Deadline(store.clock, PATIENCE), "kind", "key")
+            for i in range(2)
+        ]
+    assert found == [row, None]
 
 
 @pytest.mark.parametrize("rtt", [0.02, 0.2])

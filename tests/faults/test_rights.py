@@ -16,6 +16,7 @@ from cassandra import Unauthorized
 from fix_rigs import NAMESPACE
 from psycopg.errors import InsufficientPrivilege
 from pymongo.errors import OperationFailure
+from redis.exceptions import NoPermissionError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
@@ -35,6 +36,7 @@ from regionkit import (
 )
 from regionkit.backends.cassandra.classify import denied
 from regionkit.backends.mongo.classify import translated
+from regionkit.backends.mongo.kept import MongoKept
 from regionkit.backends.sql.rights import lacking
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import SystemClock
@@ -220,6 +222,73 @@ def test_a_right_of_an_account_of_redis_is_named(redis_server: Any, rule: str) -
             until(lambda: "the command INFO" in kit.status().endpoints[0].state, kit)
         assert not any(type(event).__name__ == "MonitorFailed" for event in events)
         admin.execute_command("ACL", "DELUSER", name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "lacks"),
+    [
+        ("-evalsha", "the command EVALSHA"),
+        ("-pexpire", "the command PEXPIRE"),
+        (f"resetkeys %R~{NAMESPACE}:rk:* ~app:*", f"writing the keys {NAMESPACE}:rk:*"),
+        ("-hmget", "the command HMGET"),
+    ],
+)
+def test_a_right_that_a_keyed_write_on_redis_lacks_is_named(redis_server: Any, rule: str, lacks: str) -> None:
+    """To read the marker, to run the script, to write the marker: nothing was done, the rule is enough, nobody is blamed."""
+    name, key = f"limited-{time.monotonic_ns()}", f"app:{time.monotonic_ns()}"
+
+    def work(db: Any) -> None:
+        db.incr(key)
+
+    with redis_server.primary.client() as admin:
+        with RegionKit(topology(redis_server.primary.url), local="here") as kit:
+            kit.create_tables()
+        admin.execute_command("ACL", "SETUSER", name, "on", ">word", "~*", "+@all", *rule.split())
+        with RegionKit(topology(account(redis_server.primary.url, name)), local="here") as kit, kit.session() as s:
+            for _ in range(6):
+                with pytest.raises(ConfigurationError) as caught:
+                    s.execute_write("orders", work, idempotency_key=key)
+            assert f"the account lacks {lacks}" in caught.value.what
+            assert admin.exists(key) == 0
+            admin.execute_command(*caught.value.fix.split())
+            s.execute_write("orders", work, idempotency_key=key)
+            assert admin.get(key) == b"1"
+        admin.execute_command("ACL", "DELUSER", name)
+        admin.delete(key)
+
+
+def test_a_key_of_the_applications_that_a_keyed_write_may_not_write_is_its_own_error(redis_server: Any) -> None:
+    """Nothing was done, and the error says nothing else."""
+    name = f"limited-{time.monotonic_ns()}"
+    with redis_server.primary.client() as admin:
+        with RegionKit(topology(redis_server.primary.url), local="here") as kit:
+            kit.create_tables()
+        admin.execute_command("ACL", "SETUSER", name, "on", ">word", f"~{NAMESPACE}:rk:*", "~app:*", "+@all")
+        with RegionKit(topology(account(redis_server.primary.url, name)), local="here") as kit, kit.session() as s:
+            with pytest.raises(NoPermissionError) as caught:
+                s.execute_write("orders", lambda db: db.incr("another:a"), idempotency_key=name)
+            assert not hasattr(caught.value, "__notes__")
+        admin.execute_command("ACL", "DELUSER", name)
+
+
+def test_a_right_that_a_keyed_write_on_mongodb_lacks_is_named(
+    mongo_store_rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the member words it; it is well, so it is not barred."""
+    said = 'not authorized on shop to execute command { update: "shop_rk_marker", ordered: true }'
+
+    def refuse(*_: Any) -> None:
+        raise OperationFailure(said, 13, {"code": 13, "errmsg": said})
+
+    with RegionKit(mongo_store_rig.topology(), local="us-east-1") as kit, kit.session() as s:
+        kit.create_tables()
+        for step in ("take", "save_result"):
+            with monkeypatch.context() as patched, pytest.raises(ConfigurationError) as caught:
+                patched.setattr(MongoKept, step, refuse)
+                s.execute_write("orders", lambda db: None, idempotency_key="k")
+            assert "the account lacks update on shop.shop_rk_marker" in caught.value.what
+            assert "grantRolesToUser" in caught.value.fix
+        s.execute_write("orders", lambda db: None, idempotency_key="k")
 
 
 def test_a_right_of_an_account_of_mongodb_is_named() -> None:

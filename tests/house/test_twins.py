@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,32 @@ def check(root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The tree as it is, with twins made anew."""
-    for name in ("regionkit", "tests", "scripts"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    subprocess.run([sys.executable, str(tmp_path / "scripts" / "twins.py")], capture_output=True, check=True)
-    return tmp_path
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources as they are, with twins made anew; each test leaves it as it was."""
+    root = tmp_path_factory.mktemp("twins")
+    for source in [path for room in ("regionkit", "tests", "scripts") for path in (ROOT / room).rglob("*.py")]:
+        if source.name.endswith("_async.py") or source.parent.name == "scripts":
+            target = root / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    shutil.copy(ROOT / "pyproject.toml", root)
+    subprocess.run([sys.executable, str(root / "scripts" / "twins.py")], capture_output=True, check=True)
+    return root
+
+
+@contextlib.contextmanager
+def holding(path: Path, text: str | None) -> Iterator[None]:
+    """A file with another text, or gone, for a while."""
+    before = path.read_text()
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_text(before)
 
 
 def test_no_twin_is_stale() -> None:
@@ -40,8 +60,8 @@ def test_no_twin_is_stale() -> None:
 def test_a_stale_twin_is_noticed(copy: Path) -> None:
     """A source that changed without its twin fails the check, which names the twin."""
     source = copy / "regionkit" / "routing" / "session_async.py"
-    source.write_text(source.read_text() + "\nADDED = 1\n")
-    done = check(copy)
+    with holding(source, source.read_text() + "\nADDED = 1\n"):
+        done = check(copy)
     assert done.returncode == 1
     assert "stale: regionkit/routing/session.py" in done.stderr
 
@@ -49,21 +69,22 @@ def test_a_stale_twin_is_noticed(copy: Path) -> None:
 def test_a_twin_changed_by_hand_is_noticed(copy: Path) -> None:
     """A line added at the very end of a twin fails the check."""
     twin = copy / "regionkit" / "routing" / "session.py"
-    twin.write_text(twin.read_text() + "# by hand\n")
-    assert "stale: regionkit/routing/session.py" in check(copy).stderr
+    with holding(twin, twin.read_text() + "# by hand\n"):
+        assert "stale: regionkit/routing/session.py" in check(copy).stderr
 
 
 def test_a_missing_twin_is_noticed(copy: Path) -> None:
     """A source without a twin fails the check."""
-    (copy / "regionkit" / "kit.py").unlink()
-    assert "stale: regionkit/kit.py" in check(copy).stderr
+    with holding(copy / "regionkit" / "kit.py", None):
+        assert "stale: regionkit/kit.py" in check(copy).stderr
 
 
 def test_an_unused_rule_is_noticed(copy: Path) -> None:
     """A rule that no file needs any more is an error, so that the list stays short."""
     script = copy / "scripts" / "twins.py"
-    script.write_text(script.read_text().replace("RULES = [\n", 'RULES = [\n    (r"\\bnowhere_at_all\\b", "x"),\n'))
-    done = check(copy)
+    more = script.read_text().replace("RULES = [\n", 'RULES = [\n    (r"\\bnowhere_at_all\\b", "x"),\n')
+    with holding(script, more):
+        done = check(copy)
     assert done.returncode == 1
     assert "unused rule" in done.stderr
 

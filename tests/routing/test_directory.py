@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,26 @@ def test_the_copy_on_disk_is_bounded_and_shared(sqlite_partition_rig: PartitionR
     with kit_of(rig, **options) as kit:
         assert kit._store("carts").directory._rows.known("theirs").home == KR
         assert kit._store("carts").directory._rows.known("c").version == 500
+
+
+def test_processes_with_one_id_write_a_shared_copy(
+    sqlite_partition_rig: PartitionRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In containers all have id 1: each writes a file of its own, and leaves none behind."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    replace, made = Path.replace, []
+
+    def note(self: Path, target: Path) -> Path:
+        made.append(self.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", note)
+    (tmp_path / "shop-carts.placements").touch()
+    for _ in range(3):
+        with kit_of(sqlite_partition_rig, copy=str(tmp_path)):
+            pass
+    assert len(set(made)) == 3
+    assert {path.name for path in tmp_path.glob("shop-carts.*")} == {"shop-carts.placements"}
 
 
 @pytest.mark.slow

@@ -87,9 +87,11 @@ async def test_a_write_whose_rollback_is_proved_runs_again() -> None:
         assert work.stored() == 42
 
 
-async def test_runs_are_bounded_and_the_last_error_is_told() -> None:
-    """Who collides each time is told after the policy's attempts."""
+@pytest.mark.parametrize("key", ["k", None])
+async def test_conflicts_end_with_the_deadline_and_cost_no_budget(key: str | None) -> None:
+    """Who collides each time is told so when the time is over; what failover needs is still there."""
     async with AsyncNear() as near, near.kit.session() as s:
+        began, store = near.clock.monotonic(), near.store
         runs = 0
 
         async def work(db: Any) -> None:
@@ -99,9 +101,11 @@ async def test_runs_are_bounded_and_the_last_error_is_told() -> None:
             await near.put("n", 100 * runs)
 
         with pytest.raises(TransactionRolledBack) as caught:
-            await s.execute_write("orders", work)
-        assert runs == near.store.policy.attempts
+            await s.execute_write("orders", work, idempotency_key=key)
+        assert runs > store.keyed_policy.attempts
         assert caught.value.committed == "no"
+        assert store.profile.write_deadline / 2 < near.clock.monotonic() - began < store.profile.write_deadline
+        assert store.budget._tokens == store.budget._size
 
 
 async def test_a_spent_budget_allows_no_second_run() -> None:
@@ -158,6 +162,18 @@ async def test_a_key_gives_its_stored_result_or_says_that_there_is_none() -> Non
         with pytest.raises(AlreadyApplied):
             await s.execute_write("orders", large.write, idempotency_key="large")
         assert large.runs == 1
+
+
+@pytest.mark.parametrize("length", [0, 120, 121, 60_000])
+async def test_a_fingerprint_of_any_length_tells_one_request_from_another(length: int) -> None:
+    """A hash of 512 bits with its name is longer than the column: of what is longer, a hash is kept."""
+    async with AsyncNear() as near, near.kit.session() as s:
+        work = Work(near, result=1)
+        for _ in range(2):
+            await s.execute_write("orders", work.write, idempotency_key="k", fingerprint="f" * length + "1")
+        with pytest.raises(PayloadMismatch):
+            await s.execute_write("orders", work.write, idempotency_key="k", fingerprint="f" * length + "2")
+        assert work.runs == 1
 
 
 async def test_a_key_with_another_fingerprint_is_another_request() -> None:

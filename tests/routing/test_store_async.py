@@ -6,10 +6,21 @@ from typing import Any
 
 import pytest
 
-from regionkit import BOUNDED, EVENTUAL, AsyncRegionKit, ConfigurationError, Residency, ResidencyViolation, Topology
+from regionkit import (
+    BOUNDED,
+    EVENTUAL,
+    AsyncRegionKit,
+    ConfigurationError,
+    RegionUnavailable,
+    Residency,
+    ResidencyViolation,
+    Topology,
+)
 from regionkit.contract.outcomes import Failure
+from regionkit.core.deadline import Deadline
 from regionkit.embedded import MemoryRegions
 from regionkit.facts.consistency import ON_STALE
+from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.topology import MemoryStore, Nearest
 
@@ -54,6 +65,41 @@ async def test_all_are_asked_again_when_the_owner_was_away() -> None:
         assert not await near.store.refresh()
         near.store.renew()  # a child has asked nobody
         assert await near.store.refresh()
+
+
+async def test_a_record_is_not_put_at_an_owner_that_was_replaced_while_it_was_away() -> None:
+    """Its connection tells of another run: the others are asked before the change, as before a write block's first statement."""
+    async with AsyncNear() as near:
+        await near.regions.fork(NEAR)
+        await near.regions.kill(OWNER)
+        await near.regions.revive(OWNER)
+        near.clock.advance(0.01)
+        records, row = near.kit.backing("orders").records(), Record("kind", "key", b"value", 1)
+        with pytest.raises(RegionUnavailable, match="does not own the store now") as raised:
+            await records.put(Deadline(near.clock, 5.0), row, expected=0)
+        assert (raised.value.committed, raised.value.retryable, near.store.state.snapshot.owner) == (
+            "no",
+            True,
+            near.index(NEAR),
+        )
+        assert await near.store.backend(near.index(OWNER)).records.get(Deadline(near.clock, 5.0), "kind", "key") is None
+        assert await records.put(Deadline(near.clock, 5.0), row, expected=0) == row
+        assert await near.store.backend(near.index(NEAR)).records.get(Deadline(near.clock, 5.0), "kind", "key") == row
+
+
+async def test_a_record_is_put_at_an_owner_that_was_away_and_was_not_replaced() -> None:
+    """The others are asked once, then no more."""
+    async with AsyncNear() as near:
+        await near.regions.kill(OWNER)
+        await near.regions.revive(OWNER)
+        records = near.kit.backing("orders").records()
+        near.clock.advance(0.01)
+        for version in (1, 2):
+            row = Record("kind", "key", b"value", version)
+            assert await records.put(Deadline(near.clock, 5.0), row, expected=version - 1) == row
+            asked = [e.observation.sent_at for e in near.store.state.snapshot.endpoints if e.observation]
+            assert asked == [near.clock.monotonic() - 0.01 * (version - 1)] * 3
+            near.clock.advance(0.01)
 
 
 async def test_a_question_without_time_is_not_asked() -> None:

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import ssl
 import threading
 from collections import OrderedDict
@@ -39,6 +41,7 @@ from regionkit.backends.cassandra.classify import refused
 from regionkit.backends.cassandra.cql import Facts, facts_of, joined
 from regionkit.backends.cassandra.keyspace_state import KeyspaceState, LentSlot, StampSlot, keyspace_state_of
 from regionkit.backends.cassandra.observation import replication_of
+from regionkit.backends.cassandra.quick_connection import QuickConnection
 from regionkit.backends.cassandra.silent_nodes import SilentNodes, SpeakersFirst
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.errors import RegionUnavailable, UsageError
@@ -46,6 +49,8 @@ from regionkit.topology import CassandraOptions, CassandraStore
 from regionkit.topology.server_urls import ServerUrl
 
 __all__ = ["Opened", "Opener", "in_thread", "profiles_of", "statement_facts"]
+
+LOG = logging.getLogger("regionkit.cassandra")
 
 T = TypeVar("T")
 
@@ -55,6 +60,8 @@ RECONNECT_EVERY = 1.0
 """Seconds between attempts to connect to a node that is down: a node comes back in seconds, and one attempt costs nothing."""
 HEARTBEAT_EVERY = 5.0
 """Seconds after which an idle connection is tried: a frozen node sends no word that it is gone."""
+NO_DELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+"""Else the second of two questions waits until the node has confirmed the first: a round trip more."""
 FIND_ANEW_AFTER = 30.0
 """Seconds without a connected node after which the contact points are asked again."""
 
@@ -146,6 +153,14 @@ class Opened:
         self._most = most
         self._prepared: OrderedDict[str, Future[Any]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def learn_schema(self) -> None:
+        """Ask for the schema, and follow its changes: by it the driver finds the node that has a row. Until then any is asked."""
+        self.cluster.schema_metadata_enabled = True
+        try:
+            self.cluster.refresh_schema_metadata(max_schema_agreement_wait=0)
+        except Exception:  # with the next change of the schema, or the next control connection, it is asked for again
+            LOG.debug("the schema of %s was not had", self.name, exc_info=True)
 
     def has_node(self) -> bool:
         """Whether a node of the data centre is connected, as far as the driver knows."""
@@ -254,6 +269,7 @@ class Opener:
         with self._lock:
             if not self._closed:
                 self.opened = opened
+                in_thread(opened.learn_schema, f"regionkit cassandra schema of {self._datacenter}")
                 return opened
         cluster.shutdown()
         raise RegionUnavailable(f"store {self._context.store.name!r} was closed while it connected.")
@@ -278,6 +294,9 @@ class Opener:
             prepare_on_all_hosts=False,  # a node that does not know a statement is told when it says so
             reprepare_on_up=False,
             monitor_reporting_enabled=False,
+            schema_metadata_enabled=False,  # five round trips: asked for once the connections are there
+            sockopts=NO_DELAY,
+            connection_class=QuickConnection,
             execution_profiles={**profiles, EXEC_PROFILE_DEFAULT: profiles["session"]},
             **more,
         )

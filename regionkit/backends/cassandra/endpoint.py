@@ -20,6 +20,7 @@ from regionkit.backends.cassandra.records import CassandraRecords
 from regionkit.backends.cassandra.schema import Statements
 from regionkit.backends.cassandra.tables import TableMaker
 from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import HISTORY, RECORD
@@ -42,6 +43,7 @@ class CassandraEndpoint:
     """One data centre, by a URL or by a session of the application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: Meet | None = None  # not called: there is no owner that could be replaced
 
     def __init__(self, context: EndpointContext[CassandraStore]) -> None:
         self._context = context

@@ -19,6 +19,7 @@ from regionkit.backends.cassandra.records_async import AsyncCassandraRecords
 from regionkit.backends.cassandra.schema import Statements
 from regionkit.backends.cassandra.tables_async import AsyncTableMaker
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import HISTORY, RECORD
@@ -41,6 +42,7 @@ class AsyncCassandraEndpoint:
     """One data centre, by a URL or by a session of the application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: AsyncMeet | None = None  # not called: there is no owner that could be replaced
 
     def __init__(self, context: EndpointContext[CassandraStore]) -> None:
         self._context = context

@@ -14,6 +14,7 @@ from regionkit.backends.memory.observation import observation
 from regionkit.backends.memory.records import MemoryRecords
 from regionkit.backends.memory.world import WORLDS
 from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT
@@ -40,6 +41,7 @@ class MemoryEndpoint:
     """One endpoint of a MemoryStore. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: Meet | None = None
 
     def __init__(self, context: EndpointContext[MemoryStore]) -> None:
         shard = next(s for s in context.store.shards(()) if any(e.id == context.endpoint.id for e in s.endpoints))

@@ -13,6 +13,7 @@ from regionkit.backends.memory.observation import observation
 from regionkit.backends.memory.records_async import AsyncMemoryRecords
 from regionkit.backends.memory.world import WORLDS
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT
@@ -39,6 +40,7 @@ class AsyncMemoryEndpoint:
     """One endpoint of a MemoryStore. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: AsyncMeet | None = None
 
     def __init__(self, context: EndpointContext[MemoryStore]) -> None:
         shard = next(s for s in context.store.shards(()) if any(e.id == context.endpoint.id for e in s.endpoints))

@@ -77,6 +77,9 @@ class MemoryRecords:
         def changed(stands: _KeptRecord | None) -> _KeptRecord | None:
             return wanted if expected == _version(self._living(stands)) else None
 
+        if self._endpoint.meet is not None:
+            self._endpoint.require_up(deadline.require("a write"))
+            self._endpoint.meet(self._endpoint.look(), deadline.remaining())
         return self._living(self._put(deadline, name, changed))
 
     def _living(self, kept: _KeptRecord | None) -> Record | None:

@@ -78,6 +78,9 @@ class AsyncMemoryRecords:
         def changed(stands: _KeptRecord | None) -> _KeptRecord | None:
             return wanted if expected == _version(self._living(stands)) else None
 
+        if self._endpoint.meet is not None:
+            await self._endpoint.require_up(deadline.require("a write"))
+            await self._endpoint.meet(self._endpoint.look(), deadline.remaining())
         return self._living(await self._put(deadline, name, changed))
 
     def _living(self, kept: _KeptRecord | None) -> Record | None:

@@ -34,6 +34,7 @@ __all__ = [
     "classify",
     "ended_by_own_limit",
     "is_unknown_commit",
+    "lacking",
     "reading",
     "refused",
     "text_of",
@@ -146,14 +147,18 @@ def translated(context: EndpointContext[MongoStore], error: PyMongoError) -> Exc
     if failure is Failure.DEADLINE:
         why = "the call's deadline passed before it said where it stands."
         return too_late(context, f"{endpoint.id!r} of {store.name!r} did not answer in time.", why=why)
-    denied = _DENIED.search(why) if getattr(error, "code", None) == UNAUTHORIZED else None
-    if denied is not None:
-        return _lacks(context, denied)
+    lacks = lacking(context, error)
+    if lacks is not None:
+        return lacks
     what = f"{endpoint.id!r} of {store.name!r} cannot be used."
     return not_had(context, error, refused(error), what, why, retryable=failure is not Failure.APPLICATION)
 
 
-def _lacks(context: EndpointContext[MongoStore], denied: re.Match[str]) -> Exception:
+def lacking(context: EndpointContext[MongoStore], error: PyMongoError) -> RegionUnavailable | None:
+    """The error of a right that the account lacks, as far as the member names it; None where it failed for another reason."""
+    denied = _DENIED.search(text_of(error)) if getattr(error, "code", None) == UNAUTHORIZED else None
+    if denied is None:
+        return None
     database, command, name = denied["database"], denied["command"], denied["name"]
     account = None if context.endpoint.url is None else server_url("mongo", context.endpoint.url).username
     role = f'{{ role: "readWrite", db: "{database}" }}'

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pymongo.errors import ConfigurationError as DriverConfigurationError
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from regionkit.backends.mongo.capabilities import CAPABILITIES
 from regionkit.backends.mongo.checkout import MongoCheckout
-from regionkit.backends.mongo.classify import classify, text_of, translated
+from regionkit.backends.mongo.classify import classify, lacking, text_of, translated
 from regionkit.backends.mongo.dial import dial_of_url
 from regionkit.backends.mongo.handle import MongoHandle
 from regionkit.backends.mongo.kept import MongoKept
@@ -25,6 +25,7 @@ from regionkit.backends.mongo.members import Members
 from regionkit.backends.mongo.plain import dial_of_client
 from regionkit.backends.mongo.records import MongoRecords
 from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
@@ -53,6 +54,7 @@ class MongoEndpoint:
     """One member of a replica set, or the primary of an application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: Meet | None = None  # not called: what a member that was replaced does, no majority confirms
 
     def __init__(self, context: EndpointContext[MongoStore]) -> None:
         self._context = context
@@ -154,14 +156,29 @@ class MongoEndpoint:
         if not handle.session.in_transaction:
             handle.start_transaction()
         handle.native = None  # not exchanged: the block's database is in the transaction now
-        if kept.take(handle.database, claim):
+        if self._named(kept.take, handle.database, claim):
             return None
         handle.abort()
-        return kept.standing(handle.database, claim.key)
+        standing: Marker = self._named(kept.standing, handle.database, claim.key)
+        return standing
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        self._parts().kept.save_result(handle.database, claim, result)
+        self._named(self._parts().kept.save_result, handle.database, claim, result)
+
+    def _named(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What a keyed write does with its marker; a right that it lacks is named, and the member is well.
+
+        Raises:
+            ConfigurationError: it lacks one.
+        """
+        try:
+            return work(*arguments)
+        except OperationFailure as error:
+            right = lacking(self._context, error)
+            if right is None:
+                raise
+            raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""

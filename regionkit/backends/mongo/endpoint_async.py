@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pymongo.errors import ConfigurationError as DriverConfigurationError
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from regionkit.backends.mongo.capabilities import CAPABILITIES
 from regionkit.backends.mongo.checkout_async import AsyncMongoCheckout
-from regionkit.backends.mongo.classify import classify, text_of, translated
+from regionkit.backends.mongo.classify import classify, lacking, text_of, translated
 from regionkit.backends.mongo.dial import dial_of_url
 from regionkit.backends.mongo.handle_async import AsyncMongoHandle
 from regionkit.backends.mongo.kept_async import AsyncMongoKept
@@ -24,6 +24,7 @@ from regionkit.backends.mongo.members_async import AsyncMembers
 from regionkit.backends.mongo.plain_async import dial_of_client
 from regionkit.backends.mongo.records_async import AsyncMongoRecords
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
@@ -52,6 +53,7 @@ class AsyncMongoEndpoint:
     """One member of a replica set, or the primary of an application's. Safe to share between threads or tasks."""
 
     capabilities = CAPABILITIES
+    meet: AsyncMeet | None = None  # not called: what a member that was replaced does, no majority confirms
 
     def __init__(self, context: EndpointContext[MongoStore]) -> None:
         self._context = context
@@ -155,14 +157,29 @@ class AsyncMongoEndpoint:
         if not handle.session.in_transaction:
             await handle.start_transaction()
         handle.native = None  # not exchanged: the block's database is in the transaction now
-        if await kept.take(handle.database, claim):
+        if await self._named(kept.take, handle.database, claim):
             return None
         await handle.abort()
-        return await kept.standing(handle.database, claim.key)
+        standing: Marker = await self._named(kept.standing, handle.database, claim.key)
+        return standing
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        await self._parts().kept.save_result(handle.database, claim, result)
+        await self._named(self._parts().kept.save_result, handle.database, claim, result)
+
+    async def _named(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """What a keyed write does with its marker; a right that it lacks is named, and the member is well.
+
+        Raises:
+            ConfigurationError: it lacks one.
+        """
+        try:
+            return await work(*arguments)
+        except OperationFailure as error:
+            right = lacking(self._context, error)
+            if right is None:
+                raise
+            raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""

@@ -12,98 +12,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis
 
+from regionkit.backends.redis.block_progress import RedisProgress
+from regionkit.backends.redis.broken_off import BrokenOff, NotRun, is_broken_off, writes_done
 from regionkit.backends.redis.classify import REFUSALS, is_read_only
 from regionkit.backends.redis.commands import READS, REFUSED, Act, Command, judged
 from regionkit.backends.redis.observation import StoredRow, info_of, observation_of, position_in, rows_of
 from regionkit.backends.redis.stream import Stream
-from regionkit.contract.guard import Guard
 from regionkit.contract.processes import require_process
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
-from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.observation import Observation
 
-__all__ = ["RedisConnection", "RedisProgress", "over"]
+__all__ = ["RedisConnection", "over"]
 
 WORTH_CARRYING = 0.0005
 """Round trip from which on INFO travels with each write, seconds: INFO costs client and server some 20 us together."""
-
-
-class RedisProgress:
-    """What one block did on its connection.
-
-    Attributes:
-        reading: the block may only read.
-        used: a command was sent.
-        sent: writes whose answer is still to come.
-        commits: writes that were answered.
-        position: offset behind the last of them; None when it was not asked, or others were sent since.
-        expired: the server had not answered when the deadline passed.
-        changed: the connection is another one than it was: it serves no further block.
-        opened: a transaction or a watch is open on it.
-        queuing: the server queues commands, after MULTI.
-        process: that opened the block.
-        checked_by: told when the data are not those that were proved; None where nothing was.
-    """
-
-    __slots__ = (
-        "changed",
-        "checked_by",
-        "commits",
-        "expired",
-        "opened",
-        "position",
-        "process",
-        "queuing",
-        "reading",
-        "sent",
-        "used",
-    )
-
-    def __init__(self, *, reading: bool) -> None:
-        self.reading = reading
-        self.used = False
-        self.sent = 0
-        self.commits = 0
-        self.position: int | None = None
-        self.expired = False
-        self.changed = False
-        self.opened = False
-        self.queuing = False
-        self.process = os.getpid()
-        self.checked_by: Guard | None = None
-
-    @property
-    def unknown(self) -> bool:
-        """Whether a write was sent and its answer never came."""
-        return self.sent > 0
-
-    @property
-    def had(self) -> float:
-        """Nobody counts."""
-        return FOREVER
-
-    @property
-    def undone(self) -> bool:
-        """Never: nothing is rolled back."""
-        return False
-
-    @property
-    def implicit(self) -> bool:
-        """Never: on Redis each write stands by itself, and `commits` counts them."""
-        return False
-
-    @property
-    def warning(self) -> str:
-        """Redis warns of nothing."""
-        return ""
 
 
 class RedisConnection(Stream):
@@ -130,6 +60,9 @@ class RedisConnection(Stream):
         self._partial = False
         self._carrying = False
         self._checking = False
+        self._message: Sequence[Any] = ()
+        self._answers: list[bool] = []
+        self._queued_before = self._broken_off = False
 
     def introduce(self, deadline: Deadline) -> None:
         """Connect, and learn which run of the server this is and where it stands.
@@ -229,6 +162,7 @@ class RedisConnection(Stream):
             return
         require_process(progress.process)
         packed = self.pack(args)  # first: what the driver refuses to pack was not sent
+        self._message, self._answers = (), []
         if args[0] in READS:
             progress.used = True
             packed = self._checked(progress, packed)
@@ -239,8 +173,8 @@ class RedisConnection(Stream):
         self.pending += 1
         try:
             self.write(packed)
-        except redis.exceptions.ResponseError:  # the server would not even hear all of it
-            progress.sent = 0
+        except BrokenOff as error:
+            self._break_off(progress, error, error.answers)
             raise
 
     def pack_commands(self, commands: Iterable[Any]) -> list[bytes]:
@@ -248,7 +182,8 @@ class RedisConnection(Stream):
         progress = self.progress
         assert progress is not None
         require_process(progress.process)
-        commands = list(commands)
+        commands = self._message = list(commands)
+        self._answers, self._queued_before = [], progress.queuing
         parts = [part for args in commands for part in self.pack(tuple(args))]  # first, as above
         writes = [self._admit(progress, args) for args in commands]
         self.pending += len(commands)
@@ -260,7 +195,19 @@ class RedisConnection(Stream):
             driver: Any = super()
             driver.send_packed_command(command, check_health)
         else:
-            self.write(command)
+            try:
+                self.write(command)
+            except BrokenOff as error:
+                self._break_off(self.progress, error, error.answers)
+                raise
+
+    def _break_off(self, progress: RedisProgress, error: Exception, answers: Sequence[bool]) -> None:
+        """The server would not hear all of a message: what it answered is done, and nothing else is on its way."""
+        done = writes_done(self._message, answers, queuing=self._queued_before)
+        progress.commits += done
+        progress.sent, self._broken_off = 0, True
+        if len(self._message) > 1:
+            error.add_note(f"{done} writes before it in the pipeline are done; it and what follows are not.")
 
     def _followed(self, parts: list[bytes]) -> list[bytes]:
         """A message with writes in it, with the question for the position behind them."""
@@ -307,10 +254,16 @@ class RedisConnection(Stream):
         progress = self.progress
         if progress is None:
             return super().read_response(disable_decoding, *positional, **options)
+        if self._broken_off:
+            raise NotRun("it was not run: the server hung up at a command before it")
         try:
             reply = super().read_response(disable_decoding, *positional, **options)
         except redis.exceptions.ResponseError as error:
             self.pending -= 1
+            if is_broken_off(error):
+                self._break_off(progress, error, self._answers)
+                raise
+            self._answers.append(False)
             if self.pending == 0:
                 self._answered(progress, error)
                 self._check(progress)
@@ -324,6 +277,8 @@ class RedisConnection(Stream):
             raise
         self.pending -= 1
         self._good = True
+        if self.pending:
+            self._answers.append(True)
         if self.pending == 0:
             if progress.sent:
                 self._answered(progress, None)

@@ -10,13 +10,12 @@ from regionkit.contract.outcomes import Failure, Refused
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionRolledBack
 
 __all__ = [
-    "LAST_WORDS",
     "REFUSALS",
     "classify",
+    "denied_command",
     "is_answer",
     "is_denied",
     "is_read_only",
-    "last_words",
     "missing_right",
     "refused",
 ]
@@ -29,10 +28,6 @@ _DENIED_COMMAND = re.compile(r"permissions to run the '(?P<name>[\w|]+)' command
 
 REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
 """Errors of the driver that break a connection, and yet are an answer: nothing was done."""
-
-CRLF = b"\r\n"
-LAST_WORDS = 65_536
-"""Bytes of unread answers that are looked through for a server's last words."""
 
 _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
     (DeadlineExceeded, Failure.DEADLINE),
@@ -77,25 +72,18 @@ def is_denied(error: BaseException) -> bool:
     return isinstance(error, redis.exceptions.ResponseError) and bool(_DENIED_IN_SCRIPT.search(str(error)))
 
 
+def denied_command(error: BaseException) -> str:
+    """The command that an account may not give; "" where that is not what an error says."""
+    found = _DENIED_COMMAND.search(str(error))
+    return "" if found is None else found["name"]
+
+
 def missing_right(error: BaseException, keys: str) -> tuple[str, str]:
     """Of an account that was denied something: the right that it lacks, and the rule that grants it. `keys`: regionkit's own."""
-    said = str(error)
-    command = _DENIED_COMMAND.search(said)
-    if command is not None:
-        name = command["name"]
+    name = denied_command(error)
+    if name:
         return f"the command {name.upper().replace('|', ' ')}", f"+{name}"
     return f"the keys {keys}", f"~{keys}"
-
-
-def last_words(unread: bytes) -> redis.exceptions.ResponseError | None:
-    """The error of a server that hung up while it was still being spoken to; None where it said none.
-
-    It does so when a value is larger than its proto-max-bulk-len: it takes the length, answers, and reads no more.
-    """
-    _, found, said = unread.partition(b"-ERR Protocol error")
-    if not found:
-        return None
-    return redis.exceptions.ResponseError(f"Protocol error{said.partition(CRLF)[0].decode(errors='replace')}")
 
 
 def refused(error: BaseException) -> Refused | None:

@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import redis
+
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.capabilities import CAPABILITIES
-from regionkit.backends.redis.classify import classify
+from regionkit.backends.redis.classify import classify, is_denied, missing_right
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.handle_async import AsyncRedisHandle
 from regionkit.backends.redis.keyed_async import AsyncKeyed, find_marker, put_tombstone
@@ -18,11 +20,12 @@ from regionkit.backends.redis.records_async import AsyncRedisRecords
 from regionkit.backends.redis.script_async import AsyncScript
 from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import first_line
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import TABLES, Table, check_versions
-from regionkit.errors import RegionKitError
+from regionkit.errors import ConfigurationError, RegionKitError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -71,12 +74,22 @@ class AsyncRedisEndpoint(AsyncRedisPool):
         """Look the key up, and let the function type with a pipeline; the marker is written with its commands."""
         connection = await handle.ready()
         key = self._marker_key(claim)
-        found, attempt = await find_marker(connection, key, self._client_settings)
+        try:
+            found, attempt = await find_marker(connection, key, self._client_settings)
+        except redis.exceptions.ResponseError as error:
+            if is_denied(error):
+                raise self._lacking(*missing_right(error, self.key("*")), first_line(error)) from error
+            raise
         if found is not None and found.applied:
             return found
-        handle.keyed = AsyncKeyed(handle, self._client_settings, key, claim, attempt)
+        handle.keyed = AsyncKeyed(handle, self._client_settings, key, claim, attempt, self._lacking)
         handle.native = handle.keyed.pipeline
         return None
+
+    def _lacking(self, right: str, rule: str, why: str) -> ConfigurationError:
+        """What a keyed write is told of a right that the account lacks: the server is well, nothing else fails there."""
+        error = self.lacks(right, rule, why)
+        return ConfigurationError(error.what, why=error.why, fix=error.fix)
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt: it travels with the marker."""

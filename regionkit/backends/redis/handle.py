@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regionkit.backends.redis.block_connection import RedisConnection, RedisProgress, over
+from regionkit.backends.redis.block_connection import RedisConnection, over
+from regionkit.backends.redis.block_progress import RedisProgress
 from regionkit.backends.redis.client import RoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout import Checkout, TakeCheckout

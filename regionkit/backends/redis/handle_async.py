@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, RedisProgress, over
+from regionkit.backends.redis.block_connection_async import AsyncRedisConnection, over
+from regionkit.backends.redis.block_progress import RedisProgress
 from regionkit.backends.redis.client_async import AsyncRoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout

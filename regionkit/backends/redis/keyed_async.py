@@ -10,9 +10,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import redis
+
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
+from regionkit.backends.redis.classify import denied_command
 from regionkit.backends.redis.client_async import AsyncConnectionSource
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.commands import judged, keys_of
@@ -40,6 +44,8 @@ MOST_WORDS = 5000
 """Words of one queued command: Lua takes no more than some 8,000 for a call, and fails in the middle of the script."""
 RUN_KEYED = AsyncScript("run_keyed")
 SETTLE = AsyncScript("settle")
+MARKER_COMMANDS = 3
+"""That write a marker: DEL, HSET, PEXPIRE. Who may give none of them there lacks the keys."""
 NOTHING = b"\xc0"
 """What a function that returned None left to store."""
 
@@ -114,16 +120,27 @@ class AsyncKeyedPipeline(AsyncPipeline):
 
 
 class AsyncKeyed:
-    """One keyed attempt in a block. `tombstone`: the attempt of the tombstone that was found under the key, "" for none."""
+    """One keyed attempt in a block.
+
+    `tombstone`: the attempt of the tombstone that was found under the key, "" for none. `lacking`: the error of a right that the
+    account lacks, of the rule that gives it, and why.
+    """
 
     def __init__(
-        self, source: AsyncConnectionSource, settings: ClientSettings, key: str, claim: Claim, tombstone: str
+        self,
+        source: AsyncConnectionSource,
+        settings: ClientSettings,
+        key: str,
+        claim: Claim,
+        tombstone: str,
+        lacking: Callable[[str, str, str], Exception],
     ) -> None:
         self.pipeline = AsyncKeyedPipeline(source, settings)
         self._settings = settings
         self._key = key
         self._claim = claim
         self._tombstone = tombstone
+        self._lacking = lacking
         self._result = b""
         self._keeps_replies = False
         self.replies: list[Any] = []
@@ -138,6 +155,7 @@ class AsyncKeyed:
 
         Raises:
             Claimed: another attempt was first; nothing of this one took effect.
+            ConfigurationError: the account may not run it, or not write the marker; nothing took effect.
             TransactionRolledBack: the key was settled meanwhile; nothing of this one took effect.
             redis.exceptions.ResponseError: a command failed.
         """
@@ -151,7 +169,22 @@ class AsyncKeyed:
             return await connection.read_response()
 
         keys, words = self._words()
-        what, *rest = await RUN_KEYED.run_by(send, keys, words)
+        try:
+            what, *rest = await RUN_KEYED.run_by(send, keys, words)
+        except redis.exceptions.NoPermissionError as refusal:
+            progress.commits, progress.position = 0, None  # the server looks at names and keys before it runs a script
+            name = denied_command(refusal)
+            if name or await self._bars_marker(connection):
+                right = (f"the command {name.upper()}", f"+{name}") if name else self._writing
+                raise self._lacking(*right, str(refusal)) from refusal
+            raise
+        if text_of(what) == "denied":
+            progress.commits, progress.position = 0, None
+            names = [text_of(name) for name in rest]
+            right = (f"the command {names[0]}", " ".join(f"+{name.lower()}" for name in names))
+            if len(names) == MARKER_COMMANDS:
+                right = self._writing
+            raise self._lacking(*right, "the marker of an idempotency key is written with it; nothing was done.")
         if text_of(what) == "done":
             shapes = [queued.shape for queued in self.pipeline.queued]
             self.replies = shaped(rest[0], shapes, self._settings.scripted)
@@ -172,6 +205,20 @@ class AsyncKeyed:
             why="kit.resolve() had said that this write did not happen, so it must not happen any more.",
             fix="run it again under the same key.",
         )
+
+    @property
+    def _writing(self) -> tuple[str, str]:
+        """The right to write markers, and the rule that gives it."""
+        markers = f"{self._key.partition(':rk:')[0]}:rk:*"
+        return f"writing the keys {markers}", f"~{markers}"
+
+    async def _bars_marker(self, connection: AsyncRedisConnection) -> bool:
+        """Whether the marker is what the account may not write: else it is a key of the application's."""
+        try:
+            await connection.ask_one("EVAL", "return 1", 1, self._key)
+        except redis.exceptions.NoPermissionError:
+            return True
+        return False
 
     def _words(self) -> tuple[int, list[Any]]:
         """How many keys, and the keys and arguments of the script."""

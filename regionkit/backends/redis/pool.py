@@ -20,6 +20,7 @@ from regionkit.backends.redis.checkout import RedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.own_client import client_settings
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
     commit_unanswered,
@@ -33,7 +34,7 @@ from regionkit.contract.endpoint_errors import (
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionKitError
+from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 from regionkit.topology import RedisStore
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 class RedisPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
+
+    meet: Meet | None = None
 
     def __init__(self, context: EndpointContext[RedisStore]) -> None:
         self.context = context
@@ -165,6 +168,8 @@ class RedisPool:
         """
         checkout = self.check_out(kind, deadline, deadline.require("connecting"))
         try:
+            if changes and self.meet is not None:
+                self.meet(checkout.observation, deadline.remaining())
             return question(checkout.connection)
         except redis.exceptions.RedisError as error:
             if changes and not is_answer(error):
@@ -184,15 +189,18 @@ class RedisPool:
                 context, f"{endpoint.id!r} did not answer a question of regionkit's in time.", why=f"{why}."
             )
         if is_denied(error):
-            right, rule = missing_right(error, self.key("*"))
-            account = self.settings.account.get("username") or "default"
-            return lacks_right(context, right, f"ACL SETUSER {account} {rule}", why)
+            return self.lacks(*missing_right(error, self.key("*")), why)
         name = f"{endpoint.id!r} of {context.store.name!r}"
         if failure is Failure.ROLE:
             return unavailable(context, f"{name} takes no writes: it is a replica.", why)
         if cause is Refused.OTHER and not connecting:
             return unavailable(context, f"{name} refused a question of regionkit's.", why)
         return not_had(context, error, cause, f"no connection to {name}.", why)
+
+    def lacks(self, right: str, rule: str, why: str) -> RegionUnavailable:
+        """The error of a right that the account lacks, and of the rule that gives it."""
+        account = self.settings.account.get("username") or "default"
+        return lacks_right(self.context, right, f"ACL SETUSER {account} {rule}", why)
 
     def watched(self, timeout: float, connecting: float) -> tuple[RedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""

@@ -19,6 +19,7 @@ from regionkit.backends.redis.checkout_async import AsyncRedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.own_client_async import client_settings
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
     commit_unanswered,
@@ -32,7 +33,7 @@ from regionkit.contract.endpoint_errors import (
 from regionkit.contract.outcomes import Failure, Refused
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionKitError
+from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 from regionkit.topology import RedisStore
@@ -44,6 +45,8 @@ T = TypeVar("T")
 
 class AsyncRedisPool:
     """Connections to one endpoint. Safe to share between threads or tasks."""
+
+    meet: AsyncMeet | None = None
 
     def __init__(self, context: EndpointContext[RedisStore]) -> None:
         self.context = context
@@ -164,6 +167,8 @@ class AsyncRedisPool:
         """
         checkout = await self.check_out(kind, deadline, deadline.require("connecting"))
         try:
+            if changes and self.meet is not None:
+                await self.meet(checkout.observation, deadline.remaining())
             return await question(checkout.connection)
         except redis.exceptions.RedisError as error:
             if changes and not is_answer(error):
@@ -183,15 +188,18 @@ class AsyncRedisPool:
                 context, f"{endpoint.id!r} did not answer a question of regionkit's in time.", why=f"{why}."
             )
         if is_denied(error):
-            right, rule = missing_right(error, self.key("*"))
-            account = self.settings.account.get("username") or "default"
-            return lacks_right(context, right, f"ACL SETUSER {account} {rule}", why)
+            return self.lacks(*missing_right(error, self.key("*")), why)
         name = f"{endpoint.id!r} of {context.store.name!r}"
         if failure is Failure.ROLE:
             return unavailable(context, f"{name} takes no writes: it is a replica.", why)
         if cause is Refused.OTHER and not connecting:
             return unavailable(context, f"{name} refused a question of regionkit's.", why)
         return not_had(context, error, cause, f"no connection to {name}.", why)
+
+    def lacks(self, right: str, rule: str, why: str) -> RegionUnavailable:
+        """The error of a right that the account lacks, and of the rule that gives it."""
+        account = self.settings.account.get("username") or "default"
+        return lacks_right(self.context, right, f"ACL SETUSER {account} {rule}", why)
 
     async def watched(self, timeout: float, connecting: float) -> tuple[AsyncRedisConnection, bool]:
         """The monitor's own connection, bound to a new time-out, and whether it was made just now. Its lock is held."""

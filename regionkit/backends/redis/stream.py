@@ -20,7 +20,7 @@ from redis.connection import Connection as TcpConnection
 from redis.connection import SSLConnection as TlsConnection
 from redis.connection import UnixDomainSocketConnection as UnixConnection
 
-from regionkit.backends.redis.classify import LAST_WORDS, last_words
+from regionkit.backends.redis.broken_off import last_words
 from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
 from regionkit.errors import UsageError
@@ -35,6 +35,9 @@ __all__ = [
     "TlsConnection",
     "UnixConnection",
 ]
+
+MOST_UNREAD = 8 << 20
+"""Bytes of unread answers that are looked through for a server's last words: more than a socket holds."""
 
 
 class _Bounded:
@@ -214,11 +217,14 @@ class Stream(Connection):
     def _unread(self) -> bytes:
         """What has come and nobody has read."""
         bounded: Any = self._sock
+        unread = b""
         try:
             bounded._socket.settimeout(0.0)
-            return bytes(bounded._socket.recv(LAST_WORDS))
-        except (OSError, AttributeError):  # nothing, or torn meanwhile
-            return b""
+            while len(unread) < MOST_UNREAD and (piece := bounded._socket.recv(MOST_UNREAD)):
+                unread += piece
+        except (OSError, AttributeError):  # no more, or torn meanwhile
+            pass
+        return unread
 
     def gone(self) -> redis.exceptions.RedisError | UsageError:
         """Why nothing can be sent on it, after it was closed."""

@@ -23,7 +23,7 @@ from redis.asyncio.connection import SSLConnection as AsyncTlsConnection
 from redis.asyncio.connection import UnixDomainSocketConnection as AsyncUnixConnection
 from redis.connection import DefaultParser, HiredisRespSerializer
 
-from regionkit.backends.redis.classify import last_words
+from regionkit.backends.redis.broken_off import last_words
 from regionkit.core.deadline import Deadline
 
 __all__ = [

@@ -53,7 +53,7 @@ SQLITE: dict[str, Failure] = {
     "SQLITE_BUSY": Failure.DEADLINE,  # we wait for locks until the deadline
     "SQLITE_BUSY_SNAPSHOT": Failure.ROLLED_BACK,
     "SQLITE_LOCKED": Failure.DEADLINE,
-    "SQLITE_INTERRUPT": Failure.DEADLINE,
+    "SQLITE_INTERRUPT": Failure.CANCELLED,  # by us at the deadline; before that by the application
     "SQLITE_CANTOPEN": Failure.CONNECTION,
     "SQLITE_IOERR": Failure.CONNECTION,
     "SQLITE_NOTADB": Failure.CONNECTION,

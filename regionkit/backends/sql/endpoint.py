@@ -25,6 +25,7 @@ from regionkit.backends.sql.statements import Statements
 from regionkit.backends.sql.table_making import make_missing, making_tables
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout import TakeCheckout
+from regionkit.contract.endpoint import Meet
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT, POSITION
 from regionkit.contract.outcomes import Failure
@@ -45,6 +46,7 @@ class SqlRows(abc.ABC):
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
+    meet: Meet | None = None
     _context: SqlContext
 
     @functools.cached_property
@@ -54,7 +56,18 @@ class SqlRows(abc.ABC):
     @functools.cached_property
     def records(self) -> SqlRecords:
         """The records that this endpoint keeps."""
-        return SqlRecords(self._context, self._statements)
+        return SqlRecords(self._context, Statements(self._context, self._met))
+
+    def _met(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
+        """As `check_out`; for a change, of a server that is known."""
+        checkout = self.check_out(kind, deadline, timeout)
+        if kind is Kind.WRITE and self.meet is not None:
+            try:
+                self.meet(checkout.observation, deadline.remaining())
+            except BaseException:
+                checkout.release()
+                raise
+        return checkout
 
     @functools.cached_property
     def _tables(self) -> dict[str, sqlalchemy.Table]:
@@ -83,9 +96,7 @@ class SqlRows(abc.ABC):
         try:
             found = drive(lambda: take(handle.connection(), self._tables["marker"], claim))
         except Exception as error:
-            right = lacking(self._context, error)
-            if right is not None:  # of a server that is well: nothing else fails there
-                raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
+            self._name_right(error)
             if missing_table(error):
                 store = self._context.store.name
                 raise ConfigurationError(
@@ -100,7 +111,17 @@ class SqlRows(abc.ABC):
 
     def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        drive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
+        try:
+            drive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
+        except Exception as error:
+            self._name_right(error)
+            raise
+
+    def _name_right(self, error: Exception) -> None:
+        """Raise what says which right the account lacks; the server is well, nothing else fails there."""
+        right = lacking(self._context, error)
+        if right is not None:
+            raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
 
     def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""

@@ -24,6 +24,7 @@ from regionkit.backends.sql.statements_async import AsyncStatements
 from regionkit.backends.sql.table_making import make_missing, making_tables
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.checkout_async import AsyncTakeCheckout
+from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT, POSITION
 from regionkit.contract.outcomes import Failure
@@ -44,6 +45,7 @@ class AsyncSqlRows(abc.ABC):
     """What every SQL endpoint owes routing beside its connections. `records`: the records that it keeps."""
 
     capabilities: Capabilities
+    meet: AsyncMeet | None = None
     _context: SqlContext
 
     @functools.cached_property
@@ -53,7 +55,18 @@ class AsyncSqlRows(abc.ABC):
     @functools.cached_property
     def records(self) -> AsyncSqlRecords:
         """The records that this endpoint keeps."""
-        return AsyncSqlRecords(self._context, self._statements)
+        return AsyncSqlRecords(self._context, AsyncStatements(self._context, self._met))
+
+    async def _met(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
+        """As `check_out`; for a change, of a server that is known."""
+        checkout = await self.check_out(kind, deadline, timeout)
+        if kind is Kind.WRITE and self.meet is not None:
+            try:
+                await self.meet(checkout.observation, deadline.remaining())
+            except BaseException:
+                await checkout.release()
+                raise
+        return checkout
 
     @functools.cached_property
     def _tables(self) -> dict[str, sqlalchemy.Table]:
@@ -84,9 +97,7 @@ class AsyncSqlRows(abc.ABC):
         try:
             found = await adrive(lambda: take(handle.connection(), self._tables["marker"], claim))
         except Exception as error:
-            right = lacking(self._context, error)
-            if right is not None:  # of a server that is well: nothing else fails there
-                raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
+            self._name_right(error)
             if missing_table(error):
                 store = self._context.store.name
                 raise ConfigurationError(
@@ -101,7 +112,17 @@ class AsyncSqlRows(abc.ABC):
 
     async def store_result(self, handle: Any, claim: Claim, result: bytes) -> None:
         """Keep the result of a keyed attempt, in its transaction."""
-        await adrive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
+        try:
+            await adrive(lambda: save_result(handle.connection(), self._tables["marker"], claim, result))
+        except Exception as error:
+            self._name_right(error)
+            raise
+
+    def _name_right(self, error: Exception) -> None:
+        """Raise what says which right the account lacks; the server is well, nothing else fails there."""
+        right = lacking(self._context, error)
+        if right is not None:
+            raise ConfigurationError(right.what, why=right.why, fix=right.fix) from error
 
     async def settle(self, deadline: Deadline, claim: Claim) -> Marker:
         """Put a tombstone under the key unless something stands there; what stands there then."""

@@ -17,11 +17,15 @@ from regionkit.backends.sql.classify import code_of, is_unknown_at_commit
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import DriverState
 from regionkit.backends.sql.own_engine_server import OwnEngineServer
+from regionkit.backends.sql.statement_size import least_size, most_size
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, OutcomeUnknown
 from regionkit.facts.request import Kind
 
 __all__ = ["BlockState", "OwnEngineConnection"]
+
+TOO_LARGE = 1153
+"""ER_NET_PACKET_TOO_LARGE, MariaDB's code for it."""
 
 T = TypeVar("T")
 
@@ -173,7 +177,37 @@ class OwnEngineConnection(BlockConnection):
                 return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
         except Exception as error:
             self.refused(error)
+            if self.invalidated and isinstance(error, sqlalchemy.exc.DBAPIError):
+                self._tell_too_large(error)
             raise
+
+    def _exec_single_context(self, dialect: Any, context: Any, statement: Any, parameters: Any) -> Any:
+        if self.serving:
+            least = least_size(context.statement, context.parameters)
+            if 0 < self.server.largest <= least:
+                error = self._too_large(f"of at least {least} bytes", "it was not sent")
+                self._handle_dbapi_exception(error, str(context.statement), parameters, context.cursor, context)
+        return super()._exec_single_context(dialect, context, statement, parameters)
+
+    def _tell_too_large(self, error: sqlalchemy.exc.DBAPIError) -> None:
+        """The server breaks the connection in the midst of a statement that is too large: that is no fault of its own.
+
+        Raises:
+            OperationalError: it was too large, as far as it can be told here.
+        """
+        most = most_size(error.statement or "", error.params)
+        if 0 < self.server.largest <= most:
+            orig = self._too_large(f"of up to {most} bytes", f"the server closed the connection ({error.orig})")
+            raise sqlalchemy.exc.OperationalError(
+                error.statement, error.params, orig, connection_invalidated=True
+            ) from error
+
+    def _too_large(self, what: str, done: str) -> Exception:
+        made: Exception = self.dialect.loaded_dbapi.OperationalError(
+            TOO_LARGE,
+            f"a statement {what} is larger than the server's max_allowed_packet, {self.server.largest}; {done}",
+        )
+        return made
 
     def sending(self, statement: str) -> None:
         """A statement of the block's is about to be sent."""

@@ -60,6 +60,8 @@ class OwnEngineServer:
     """What makes a transaction that begins a read-only one."""
     snapshots: ClassVar[tuple[str, ...]] = ()
     """The same, for a repeatable read."""
+    largest = 0
+    """Bytes of the largest statement that it takes (MariaDB's max_allowed_packet); 0 where there is no limit, or none known."""
 
     def __init__(self, context: SqlContext) -> None:
         self._context = context
@@ -161,6 +163,7 @@ class OwnEngineMaria(OwnEngineServer):
 
     def answered(self, c: OwnEngineConnection, answer: Any, known: str, sent_at: float, rtt: float) -> Observation:
         values = [v.decode() if isinstance(v, bytes | bytearray) else v for v in answer]
+        self.largest = int(values[-1])
         started, connection = int(values[2]), int(values[3])
         run = known if known.startswith(f"{started}.") else self._runs.told(started, connection)
         return maria_observation(values, run, sent_at, rtt)

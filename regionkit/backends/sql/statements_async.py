@@ -101,7 +101,7 @@ class AsyncStatements:
                 fix="call kit.create_tables() once.",
             ) from error
         if failure is Failure.CANCELLED:
-            why = f"the server ended the statement ({first_line(error)}); nothing was changed."
+            why = f"the statement was ended before its answer ({first_line(error)}); nothing was changed."
             raise too_late(context, f"{context.endpoint.id!r} gave no answer.", why=why) from error
         if failure is Failure.DEADLINE or code_of(error) in LOCK_WAITED:
             why = "the deadline passed before the answer; nothing was changed."

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from regionkit.testing.servers.kinds.mongodb import MongodbServers
     from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
     from regionkit.testing.servers.kinds.redis import RedisServers
+    from regionkit.testing.wan import Wan
 
 __all__ = [
     "Fleet",
@@ -91,6 +92,7 @@ def cassandra(
     *,
     replication: Mapping[str, int] | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
+    wan: Wan | None = None,
 ) -> CassandraServers:
     """Return a Cassandra cluster over several data centres, to be started by `with`.
 
@@ -98,10 +100,11 @@ def cassandra(
         datacenters: How many nodes each data centre has; it is called as its region.
         replication: How many copies of a row each data centre holds, by default one.
         settings: Entries of cassandra.yaml for all nodes, over the kit's own: `{"write_request_timeout": "1s"}`.
+        wan: The network that the nodes stand in, each data centre in the region of its name; who asks them has to be inside.
     """
     from regionkit.testing.servers.kinds.cassandra import CassandraServers
 
-    return CassandraServers(datacenters, replication=replication, settings=settings)
+    return CassandraServers(datacenters, replication=replication, settings=settings, wan=wan)
 
 
 _KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -180,13 +181,15 @@ def _launcher(process: int) -> _Launcher:
     return thread
 
 
-def _spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: Sequence[str], log: Path, env: Mapping[str, str], inside: Callable[[], AbstractContextManager[None]]
+) -> subprocess.Popen[bytes]:
     who = account()
     uid, gid = (who.uid, who.gid) if who else (-1, -1)
     words = [sys.executable, "-I", "-S", "-c", _TRAMPOLINE, str(os.getpid()), str(uid), str(gid), *command]
 
     def fork() -> subprocess.Popen[bytes]:
-        with log.open("ab") as output:
+        with inside(), log.open("ab") as output:
             return subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/", env=dict(env),
                 start_new_session=True,
@@ -205,6 +208,7 @@ class ServerProcess:
         log: The file that takes what the server prints.
         stop_signal: The signal that makes this server shut down in order.
         close_signal: The signal that ends it for good, quickly, yet lets it give shared memory back.
+        inside: What the process is started within: a region of a Wan.
     """
 
     def __init__(
@@ -216,6 +220,7 @@ class ServerProcess:
         log: Path,
         stop_signal: signal.Signals = signal.SIGTERM,
         close_signal: signal.Signals = signal.SIGKILL,
+        inside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._name = name
         self._command = command
@@ -223,6 +228,7 @@ class ServerProcess:
         self._log = log
         self._stop_signal = stop_signal
         self._close_signal = close_signal
+        self._inside = inside
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen = False
 
@@ -245,7 +251,7 @@ class ServerProcess:
         if self.alive:
             return
         self._frozen = False
-        self._process = _spawn(self._command(), self._log, environment(self._home))
+        self._process = _spawn(self._command(), self._log, environment(self._home), self._inside)
         deadline = time.monotonic() + _START_TIMEOUT
         trouble = "no answer"
         while True:

@@ -20,6 +20,7 @@ from pymongo.operations import InsertOne, UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.database import Database
 from pymongo.write_concern import WriteConcern
+from waiting import seen
 
 from regionkit import (
     EVENTUAL,
@@ -57,12 +58,7 @@ PATIENT = {"base": "balanced", "probe_timeout": 3.0, "trip_probes": 20, "open_fi
 def kit(mongo_store_rig: MongoRig) -> Iterator[RegionKit]:
     """A kit in ap-northeast-2, its collections made, every member seen."""
     with RegionKit(mongo_store_rig.topology(), local="ap-northeast-2", bookmark_keys=[KEY]) as kit:
-        kit.create_tables()
-        end = time.monotonic() + 20
-        while not all(e.lag is not None for e in kit.status().endpoints):
-            assert time.monotonic() < end, f"members do not catch up:\n{kit.status()}"
-            sleep(0.02)
-        yield kit
+        yield seen(kit)
 
 
 def test_uuids_dates_and_the_name_of_the_application_are_as_asked(mongo_store_rig: MongoRig) -> None:

@@ -19,6 +19,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.operations import InsertOne, UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
+from waiting_async import seen
 
 from regionkit import (
     EVENTUAL,
@@ -56,12 +57,7 @@ PATIENT = {"base": "balanced", "probe_timeout": 3.0, "trip_probes": 20, "open_fi
 async def kit(mongo_store_rig: MongoRig) -> AsyncIterator[AsyncRegionKit]:
     """A kit in ap-northeast-2, its collections made, every member seen."""
     async with AsyncRegionKit(mongo_store_rig.topology(), local="ap-northeast-2", bookmark_keys=[KEY]) as kit:
-        await kit.create_tables()
-        end = time.monotonic() + 20
-        while not all(e.lag is not None for e in kit.status().endpoints):
-            assert time.monotonic() < end, f"members do not catch up:\n{kit.status()}"
-            await asleep(0.02)
-        yield kit
+        yield await seen(kit)
 
 
 async def test_uuids_dates_and_the_name_of_the_application_are_as_asked(mongo_store_rig: MongoRig) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy
 from fix_rigs import NAMESPACE, REGIONS, Order, Rig, make_tables
 from placing import find_placement, set_placement
 from sqlalchemy import text
+from waiting import seen
 
 from regionkit import (
     BOUNDED,
@@ -86,15 +87,6 @@ def soon() -> Deadline:
     return Deadline(SYSTEM_CLOCK, 20)
 
 
-def ready(kit: RegionKit) -> None:
-    """Its tables are there, and every copy was seen to have them."""
-    kit.create_tables()
-    end = time.monotonic() + 30
-    while not all(e.lag is not None for e in kit.status().endpoints):
-        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-        sleep(0.02)
-
-
 @pytest.fixture
 def engines(rig: Rig) -> Iterator[list[Engine]]:
     """The application's, each with one connection: whatever a block leaves behind, the next one meets."""
@@ -108,7 +100,7 @@ def engines(rig: Rig) -> Iterator[list[Engine]]:
 def kit(engines: list[Engine]) -> Iterator[RegionKit]:
     """A kit in ap-northeast-2, its tables made, every endpoint seen."""
     with RegionKit(topology_of(engines), local=HERE, bookmark_keys=[KEY]) as kit:
-        ready(kit)
+        seen(kit)
         yield kit
 
 
@@ -170,7 +162,7 @@ def test_a_session_sees_its_own_write(kit: RegionKit, rig: Rig) -> None:
 def test_a_bookmark_crosses_to_a_kit_that_opens_its_own(kit: RegionKit, rig: Rig) -> None:
     """Positions and histories mean the same on handed-in engines and on URLs, in both directions."""
     with RegionKit(rig.topology(), local=HERE, bookmark_keys=[KEY]) as other:
-        ready(other)
+        seen(other)
         with rig.held():
             for number, (one, two) in enumerate([(kit, other), (other, kit)], start=1):
                 with one.session() as s:
@@ -278,7 +270,7 @@ def test_an_application_may_begin_sqlite_itself(sqlite_rig: Rig) -> None:
         sqlalchemy.event.listen(plain, "connect", lambda dbapi, _: setattr(dbapi, "isolation_level", None))
         sqlalchemy.event.listen(plain, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     with RegionKit(topology_of(engines), local=HERE, bookmark_keys=[KEY]) as kit:
-        ready(kit)
+        seen(kit)
         with kit.session() as s, kit.session() as other:
             with s.read("orders", consistency=BOUNDED(2.0), timeout=30) as db:
                 assert (db.execute(COUNT)).scalar() == 0

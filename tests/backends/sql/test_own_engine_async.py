@@ -11,6 +11,7 @@ import sqlalchemy
 from fix_rigs import NAMESPACE, REGIONS, Order, Rig, make_tables
 from placing_async import find_placement, set_placement
 from sqlalchemy import text
+from waiting_async import seen
 
 from regionkit import (
     BOUNDED,
@@ -85,15 +86,6 @@ def soon() -> Deadline:
     return Deadline(SYSTEM_CLOCK, 20)
 
 
-async def ready(kit: AsyncRegionKit) -> None:
-    """Its tables are there, and every copy was seen to have them."""
-    await kit.create_tables()
-    end = time.monotonic() + 30
-    while not all(e.lag is not None for e in kit.status().endpoints):
-        assert time.monotonic() < end, f"copies do not catch up:\n{kit.status()}"
-        await asleep(0.02)
-
-
 @pytest.fixture
 async def engines(rig: Rig) -> AsyncIterator[list[AsyncEngine]]:
     """The application's, each with one connection: whatever a block leaves behind, the next one meets."""
@@ -107,7 +99,7 @@ async def engines(rig: Rig) -> AsyncIterator[list[AsyncEngine]]:
 async def kit(engines: list[AsyncEngine]) -> AsyncIterator[AsyncRegionKit]:
     """A kit in ap-northeast-2, its tables made, every endpoint seen."""
     async with AsyncRegionKit(topology_of(engines), local=HERE, bookmark_keys=[KEY]) as kit:
-        await ready(kit)
+        await seen(kit)
         yield kit
 
 
@@ -169,7 +161,7 @@ async def test_a_session_sees_its_own_write(kit: AsyncRegionKit, rig: Rig) -> No
 async def test_a_bookmark_crosses_to_a_kit_that_opens_its_own(kit: AsyncRegionKit, rig: Rig) -> None:
     """Positions and histories mean the same on handed-in engines and on URLs, in both directions."""
     async with AsyncRegionKit(rig.topology(), local=HERE, bookmark_keys=[KEY]) as other:
-        await ready(other)
+        await seen(other)
         with rig.held():
             for number, (one, two) in enumerate([(kit, other), (other, kit)], start=1):
                 async with one.session() as s:
@@ -281,7 +273,7 @@ async def test_an_application_may_begin_sqlite_itself(sqlite_rig: Rig) -> None:
         sqlalchemy.event.listen(plain, "connect", lambda dbapi, _: setattr(dbapi, "isolation_level", None))
         sqlalchemy.event.listen(plain, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     async with AsyncRegionKit(topology_of(engines), local=HERE, bookmark_keys=[KEY]) as kit:
-        await ready(kit)
+        await seen(kit)
         async with kit.session() as s, kit.session() as other:
             async with s.read("orders", consistency=BOUNDED(2.0), timeout=30) as db:
                 assert (await db.execute(COUNT)).scalar() == 0

@@ -13,8 +13,10 @@ import sqlalchemy
 from fix_rigs import Order, Rig
 from sqlalchemy import text
 
-from regionkit import RegionKit
+from regionkit import DeadlineExceeded, RegionKit
+from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.classify import code_of
+from regionkit.backends.sql.driver import as_driver
 from regionkit.contract.enlist import enlist
 from regionkit.core.concurrency import sleep
 from regionkit.facts.request import Kind
@@ -106,6 +108,34 @@ def test_what_others_end_is_the_applications_error(
     with kit.session() as s, s.write("orders") as db:
         db.add(Order(id=8, item="tea"))
     assert rig.count() == 1
+
+
+ENDLESS = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_what_the_application_interrupts_on_sqlite_is_its_own_error(sqlite_rig: Rig, kind: str, own: bool) -> None:
+    """By the driver's interrupt(). What we end at the deadline, by the same means, is told as that."""
+    with RegionKit(sqlite_rig.topology(), local=HERE) as kit, kit.session() as s:
+        kit.create_tables()
+
+        def endless(db: Any) -> None:
+            under = as_driver(db.connection().connection)
+            timer = threading.Timer(0.1, under.interrupt)
+            if own:
+                timer.start()
+            try:
+                db.execute(ENDLESS)
+            finally:
+                timer.cancel()
+
+        with pytest.raises(sqlalchemy.exc.OperationalError if own else DeadlineExceeded) as caught:
+            with getattr(s, kind)("orders", timeout=50.0 if own else 0.5) as db:
+                drive(endless, getattr(db, "sync_session", db))
+        assert "interrupted" in str(caught.value)
+        if own:
+            assert counted(kit) == {0}
 
 
 @pytest.mark.parametrize("server", ["postgresql"])

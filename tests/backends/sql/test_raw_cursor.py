@@ -18,12 +18,13 @@ import pytest
 from fix_rigs import Rig
 from psycopg.rows import dict_row
 from sqlalchemy import text
+from waiting import seen
 
 from regionkit import EVENTUAL, STRONG, RegionKit, TransactionRolledBack
 from regionkit.backends.sql.bridge import drive
 from regionkit.backends.sql.driver import as_driver
 
-from .test_own_engine import HERE, KEY, engine_of, ready, topology_of
+from .test_own_engine import HERE, KEY, engine_of, topology_of
 
 DBAPI_ERRORS = (psycopg.Error, pymysql.Error, sqlite3.Error)
 COUNT = text("SELECT count(*) FROM orders")
@@ -35,7 +36,7 @@ def kit(request: pytest.FixtureRequest, rig: Rig) -> Iterator[RegionKit]:
     engines = [engine_of(url) for url in rig.urls] if request.param == "own engine" else []
     topology = topology_of(engines) if engines else rig.topology()
     with RegionKit(topology, local=HERE, bookmark_keys=[KEY]) as made:
-        ready(made)
+        seen(made)
         yield made
     for engine in engines:
         engine.dispose()

@@ -17,12 +17,13 @@ import pytest
 from fix_rigs import Rig
 from psycopg.rows import dict_row
 from sqlalchemy import text
+from waiting_async import seen
 
 from regionkit import EVENTUAL, STRONG, AsyncRegionKit, TransactionRolledBack
 from regionkit.backends.sql.bridge_async import adrive
 from regionkit.backends.sql.driver import as_driver
 
-from .test_own_engine_async import HERE, KEY, engine_of, ready, topology_of
+from .test_own_engine_async import HERE, KEY, engine_of, topology_of
 
 DBAPI_ERRORS = (psycopg.Error, pymysql.Error, sqlite3.Error)
 COUNT = text("SELECT count(*) FROM orders")
@@ -34,7 +35,7 @@ async def kit(request: pytest.FixtureRequest, rig: Rig) -> AsyncIterator[AsyncRe
     engines = [engine_of(url) for url in rig.urls] if request.param == "own engine" else []
     topology = topology_of(engines) if engines else rig.topology()
     async with AsyncRegionKit(topology, local=HERE, bookmark_keys=[KEY]) as made:
-        await ready(made)
+        await seen(made)
         yield made
     for engine in engines:
         await engine.dispose()

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from regionkit.testing.servers.kinds import cassandra_install, cassandra_settings
@@ -23,6 +25,8 @@ from regionkit.testing.servers.provider import Programs, ServerKind, ServerUnava
 
 if TYPE_CHECKING:
     from cassandra.cluster import Session
+
+    from regionkit.testing.wan import Wan
 
 KIND = ServerKind(
     name="cassandra",
@@ -39,6 +43,7 @@ VERSION_PROGRAM = cassandra_install.PROGRAM
 IMAGE = "cassandra:5.0"
 
 _PORTS = range(15_000, 32_000)  # below those that systems give to outgoing connections, so a dead node's stays free
+_PORTS_ON_WAN = (7000, 9042)  # nobody else is in the namespaces
 _MOST_NODES = 16  # 400 MB each, and 127.0.0.1 to 127.0.0.16
 _STORAGE_PORT_TAKEN = "is in use by another process"
 _DDL_TIMEOUT = 30.0
@@ -55,7 +60,9 @@ class CassandraNode(Node):
         datacenter: Its data centre, which is called as the region.
     """
 
-    def __init__(self, name: str, region: str, programs: Programs | None, workspace: Path | None) -> None:
+    def __init__(
+        self, name: str, region: str, programs: Programs | None, workspace: Path | None, wan: Wan | None = None
+    ) -> None:
         super().__init__(name)
         self.region = self.datacenter = region
         self._programs = programs
@@ -63,11 +70,15 @@ class CassandraNode(Node):
         self._peers: Sequence[CassandraNode] = ()
         self._log: Path | None = None
         self._marks: dict[CassandraNode, int] = {}
+        self._inside: Callable[[], AbstractContextManager[None]] = nullcontext
         if workspace is not None:
             self.data = make_private(workspace / name)
             self._log = workspace / f"{name}.log"
             self._settings: cassandra_settings.NodeSettings
-            self._lifecycle = ServerProcess(f"Cassandra {name}", self._command, home=workspace, log=self._log)
+            self._inside = nullcontext if wan is None else partial(wan.inside, region)
+            self._lifecycle = ServerProcess(
+                f"Cassandra {name}", self._command, home=workspace, log=self._log, inside=self._inside
+            )
 
     @property
     def address(self) -> str:
@@ -97,7 +108,7 @@ class CassandraNode(Node):
         profile = ExecutionProfile(WhiteListRoundRobinPolicy([self.host]), retry_policy=FallthroughRetryPolicy())
         patience = {"connect_timeout": _PATIENCE, "control_connection_timeout": _PATIENCE}
         options = {"execution_profiles": {EXEC_PROFILE_DEFAULT: profile}, "protocol_version": 5, **patience, **options}
-        with Cluster([self.host], self.port, **options) as cluster:
+        with self._inside(), Cluster([self.host], self.port, **options) as cluster:
             yield cluster.connect(keyspace)
 
     def cql(self, query: str, *args: object, keyspace: str | None = None) -> list[tuple[Any, ...]]:
@@ -124,7 +135,7 @@ class CassandraNode(Node):
 
     def _knows(self, peer: CassandraNode) -> bool:
         """Say whether this node has the place of `peer` on the ring; before that, DDL does not reach it."""
-        rows = ask(self.host, self.port, "SELECT JSON peer, tokens FROM system.peers_v2")
+        rows = self._ask("SELECT JSON peer, tokens FROM system.peers_v2")
         return any(row["peer"] == peer.host and row["tokens"] for row in rows)
 
     def _others(self) -> list[CassandraNode]:
@@ -140,14 +151,18 @@ class CassandraNode(Node):
             self.sees_up(peer) and peer.sees_up(self) for peer in peers
         ):  # logs first: reading costs nodes nothing
             return False
-        (local,) = ask(self.host, self.port, "SELECT JSON cluster_name, schema_version FROM system.local")
+        (local,) = self._ask("SELECT JSON cluster_name, schema_version FROM system.local")
         if self._programs is not None and local["cluster_name"] != self._cluster:
             return False
         schema = local["schema_version"]
         return all(self._knows(peer) and peer._knows(self) and peer._schema() == schema for peer in peers)
 
+    def _ask(self, *statements: str, timeout: float = 5.0) -> list[dict[str, Any]]:
+        with self._inside():
+            return ask(self.host, self.port, *statements, timeout=timeout)
+
     def _schema(self) -> str:
-        (local,) = ask(self.host, self.port, "SELECT JSON schema_version FROM system.local")
+        (local,) = self._ask("SELECT JSON schema_version FROM system.local")
         return str(local["schema_version"])
 
     def _log_size(self) -> int:
@@ -177,7 +192,12 @@ class CassandraServers(ServerSet[CassandraNode]):
     kind = KIND
 
     def __init__(
-        self, datacenters: Mapping[str, int], *, replication: Mapping[str, int] | None, settings: Mapping[str, str]
+        self,
+        datacenters: Mapping[str, int],
+        *,
+        replication: Mapping[str, int] | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        wan: Wan | None = None,
     ) -> None:
         if not datacenters or min(datacenters.values()) < 1 or sum(datacenters.values()) > _MOST_NODES:
             raise ValueError(
@@ -188,6 +208,7 @@ class CassandraServers(ServerSet[CassandraNode]):
         self._datacenters = dict(datacenters)
         self._replication = dict(replication) if replication is not None else dict.fromkeys(datacenters, 1)
         self._settings = dict(settings)
+        self._wan = wan
 
     @property
     def url(self) -> str:
@@ -218,7 +239,7 @@ class CassandraServers(ServerSet[CassandraNode]):
         usable = [node for node in self._nodes if node._usable]
         first = usable[0]
         use = [f'USE "{keyspace}"'] if keyspace else []
-        ask(first.host, first.port, *use, *statements, timeout=_DDL_TIMEOUT)
+        first._ask(*use, *statements, timeout=_DDL_TIMEOUT)
         agreed = lambda: len({node._schema() for node in usable}) == 1  # noqa: E731
         wait_until(agreed, "all nodes have the schema", _AGREEMENT_TIMEOUT)
 
@@ -260,7 +281,7 @@ class CassandraServers(ServerSet[CassandraNode]):
             raise ServerUnavailable(f"Cassandra is here and Java 17 is not. Run: {install_command(KIND)}")
         for region, count in self._datacenters.items():
             names = [region] if count == 1 else [f"{region}-{number}" for number in range(1, count + 1)]
-            self._nodes += [CassandraNode(name, region, programs, workspace) for name in names]
+            self._nodes += [CassandraNode(name, region, programs, workspace, self._wan) for name in names]
         for node in self._nodes:
             node._peers, node._cluster = self._nodes, workspace.name
         for attempt in range(5):  # ports are found free, not kept free
@@ -279,20 +300,28 @@ class CassandraServers(ServerSet[CassandraNode]):
 
     def _place(self) -> None:
         """Give the nodes their addresses, ports and places on the ring: an equal share of it within a data centre."""
-        addresses = [f"127.0.0.{number}" for number in range(1, len(self._nodes) + 1)]
-        storage_port, port = _free_ports(addresses)
+        storage_port, port = _PORTS_ON_WAN
+        if self._wan is not None:
+            addresses = [self._wan.address(node.region, 1 + self._place_of(node)) for node in self._nodes]
+        else:
+            addresses = [f"127.0.0.{number}" for number in range(1, len(self._nodes) + 1)]
+            storage_port, port = _free_ports(addresses)
         for node, address in zip(self._nodes, addresses):
             node.host, node.port = address, port
             regions = list(self._datacenters)
-            number = [peer for peer in self._nodes if peer.region == node.region].index(node)
             share = 2**64 // self._datacenters[node.region]
-            token = -(2**63) + 1 + number * share + regions.index(node.region)
+            token = -(2**63) + 1 + self._place_of(node) * share + regions.index(node.region)
             node._settings = cassandra_settings.NodeSettings(
                 node._cluster, node.datacenter, address, tuple(addresses), storage_port, port, token, self._settings
             )
             node._configure()
 
+    def _place_of(self, node: CassandraNode) -> int:
+        """Which one of its data centre a node is, from 0."""
+        return [peer for peer in self._nodes if peer.region == node.region].index(node)
+
     def _contain(self) -> None:
+        self._refuse_wan()
         from regionkit.testing.servers.containers import Container
 
         (region,) = self._datacenters
@@ -306,6 +335,7 @@ class CassandraServers(ServerSet[CassandraNode]):
 
     def _adopt(self, urls: Sequence[str]) -> None:
         """Use the cluster of a URL that names its nodes; its commas have been taken for those of a list."""
+        self._refuse_wan()
         for url in urls:
             where = address_of(url if "://" in url else f"cassandra://{url}", 9042)
             host, port = where.hostname or "", where.port or 9042
@@ -323,6 +353,10 @@ class CassandraServers(ServerSet[CassandraNode]):
         for node in self._nodes:
             node._peers = self._nodes
         self.keyspace("test")
+
+    def _refuse_wan(self) -> None:
+        if self._wan is not None:
+            raise ServerUnavailable(f"On a Wan runs only a Cassandra of this machine's. Run: {install_command(KIND)}")
 
 
 def _free_ports(addresses: Sequence[str]) -> tuple[int, int]:
