@@ -325,11 +325,16 @@ class SharedTier:
 
     def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""
-        self._run("expire", keys, [self.digest(key) for key in keys])
+        generation, clock = self._run("expire", keys, [self.digest(key) for key in keys])
+        if self.opened(generation, int(clock)):
+            self.lost(live=self.ear.live)
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
-        return int(self._run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))]))
+        stamp = self._run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
+        if not int(stamp):
+            raise TierDown("the server is at the limit of its memory (maxmemory)", sent=True)
+        return int(stamp)
 
     def intend(self, keys: Sequence[Stored], id: bytes, seconds: float) -> None:
         """A write of these keys is about to commit."""

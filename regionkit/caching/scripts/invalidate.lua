@@ -1,4 +1,5 @@
--- ARGV[6] version; then the digest of each key. An entry whose row version is above the one told stays (rule 6)
+-- ARGV[6] version; then the digest of each key. An entry whose row version is above the one told stays (rule 6); it is told all
+-- the same, as a process may have an older one
 local version, kept = ARGV[6], {}
 local now = redis.call('HGET', account, 'g')
 each_key(function(number, value, lease)
@@ -10,7 +11,7 @@ each_key(function(number, value, lease)
 end)
 begin()
 each_key(function(number)
-  local stamp = raise('f' .. ARGV[7 + number], version, floor_life)
-  if not kept[number] then tell('k', ARGV[7 + number], stamp) end
+  tell('k', ARGV[7 + number], raise('f' .. ARGV[7 + number], version, floor_life))
 end)
+trim()
 return 1

@@ -1,10 +1,6 @@
 -- ARGV[6] digest of the tag, ARGV[7] version. Answers 0 when there were too many tags, and the cache was cleared
 begin()
-local stamp, fits = raise('t' .. ARGV[6], ARGV[7], tag_life)
-if fits then
-  tell('t', ARGV[6], stamp)
-  return 1
-end
-redis.call('HSET', account, 'g', ARGV[1])
-tell('c', '')
-return 0
+local before = generation()
+tell('t', ARGV[6], raise('t' .. ARGV[6], ARGV[7], tag_life))
+trim()
+return before == generation() and 1 or 0
