@@ -12,19 +12,20 @@
 3. A caller that asks for a younger value than there is (`max_stale`), or for a load (`refresh`), finds it EXPIRED.
 4. Lives are shortened at random by the strategy's jitter; the time for which a value is kept on an error is not.
 5. Before its soft end an entry may be reloaded early, ever more likely towards that end, so that callers of many processes do
-   not all come at the end.
+   not all come at the end: each process draws an earlier soft end of its own.
 6. While a failed load is not to be tried again (`error_pause`), EXPIRED is served as it is.
 """
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 import msgspec
 
 from regionkit.caching.strategies import TTL, Lazy, Strategy
 
-__all__ = ["Life", "State", "begins_early", "is_early", "life_of", "state_of"]
+__all__ = ["Life", "State", "drawn_soft", "life_of", "state_of"]
 
 
 class State(Enum):
@@ -85,14 +86,10 @@ def life_of(strategy: Strategy, chance: float, *, found: bool = True, ttl: float
     return Life(soft * share, hard * share, hard * share + strategy.stale_if_error)
 
 
-def begins_early(strategy: Strategy, life: Life) -> float:
-    """Seconds from the load from which on gets may reload before the soft end."""
+def drawn_soft(strategy: Strategy, made: float, soft: float, chance: float) -> float:
+    """A soft end, not after `soft`, of an entry that was made at `made`: drawn when it is stored here or read at a server.
+
+    As likely as not it lies in the last sixth of the time in which a reload may come early. `chance`: from 0 to 1, at random.
+    """
     early = strategy.early if isinstance(strategy, Lazy) else 0.0
-    return life.soft * (1.0 - early)
-
-
-def is_early(now: float, begins: float, soft: float, chance: float) -> bool:
-    """Whether this get reloads before the soft end: never at `begins`, ever more likely towards `soft`."""
-    if now < begins or begins >= soft:
-        return False
-    return chance < ((now - begins) / (soft - begins)) ** 3
+    return soft - early * (soft - made) * (1.0 - math.sqrt(math.sqrt(chance)))

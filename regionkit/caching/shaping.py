@@ -13,7 +13,7 @@ from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.local_table import OVERHEAD, Entry
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.outcome import Outcome
-from regionkit.caching.policy import Life, begins_early, life_of
+from regionkit.caching.policy import Life, drawn_soft, life_of
 from regionkit.caching.steps import Sealing
 from regionkit.caching.strategies import TTL, Strategy
 from regionkit.core.clock import Clock
@@ -76,8 +76,8 @@ class Shaper:
         entry = self._entry_of(stored, envelope, None if envelope.negative else self.coder.decode(envelope))
         soft, hard = (now + (end - here) / 1000.0 for end in (envelope.soft, envelope.hard))
         kept = 0.0 if isinstance(self.strategy, TTL) else self.strategy.stale_if_error
-        self._live(entry, now, soft, hard, hard + (0.0 if envelope.negative else kept))
         entry.made = now - max(0.0, (here - envelope.made) / 1000.0)
+        self._live(entry, now, soft, hard, hard + (0.0 if envelope.negative else kept))
         entry.stamp, entry.lo = envelope.stamp, envelope.version
         entry.tags = envelope.tags
         return entry
@@ -100,14 +100,10 @@ class Shaper:
     def _live(self, entry: Entry, now: float, soft: float, hard: float, kept: float) -> None:
         """Give an entry its ends; here it lives no longer than the local tier says."""
         limit = now + self._longest_local
-        entry.made, entry.soft, entry.hard, entry.kept = now, soft, min(hard, limit), min(kept, limit)
-        fresh = min(entry.soft, entry.hard)
+        entry.soft = drawn_soft(self.strategy, entry.made, soft, self._chance.random())
+        entry.hard, entry.kept = min(hard, limit), min(kept, limit)
         if self._shares:
-            life = Life(fresh - now, fresh - now, fresh - now)
-            early = begins_early(self.strategy, life)
-            entry.fresh_until = (
-                fresh if early >= life.soft else now + early + (life.soft - early) * self._chance.random()
-            )
+            entry.fresh_until = min(entry.soft, entry.hard)
 
     def sealed(self, stored: Stored, outcome: Outcome, life: Life | None) -> tuple[Entry, Sealing | None]:
         """The entry of a value, and how it is stored; None: it is not.

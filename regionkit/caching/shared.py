@@ -78,6 +78,8 @@ class SharedTier:
         self._name = name
         self._tenant = tenant
         self._prefix: bytes = backend.key("cache", name).encode()
+        whose = tenant.split(b"/", 2)[-1]  # behind namespace and name
+        self._place = b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
         self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
@@ -200,10 +202,10 @@ class SharedTier:
         return self.ask(asked)
 
     def _value(self, key: Stored) -> bytes:
-        return b"%b:v:%b" % (self._prefix, stored_name(key))
+        return b"%b:v:%b%b" % (self._prefix, self._place, stored_name(key))
 
     def _lease(self, key: Stored) -> bytes:
-        return b"%b:l:%b" % (self._prefix, stored_name(key))
+        return b"%b:l:%b%b" % (self._prefix, self._place, stored_name(key))
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""
