@@ -114,7 +114,9 @@ class SharedTier:
         if kind == b"c":
             self.lost(live=True)
             return
-        if kind != b"f":
+        if kind == b"e":
+            self._heard.expired(of)
+        elif kind == b"k":
             self._heard.invalidated(of, int(stamp or 0))
         for flag in self._waiting.pop(of, ()):
             flag.set()
@@ -130,7 +132,11 @@ class SharedTier:
 
     def times(self, generation: bytes) -> int | None:
         """The clock of the account, milliseconds, as far as is known here; None when `generation` is not the present one."""
-        return self.clock_now() if generation == self._generation else None
+        if generation != self._generation:
+            return None
+        if not self.ear.live and self._clock.monotonic() - self._at[1] > self._options.max_local_stale:
+            return None  # nobody would have told that it is another by now: the account is asked
+        return self.clock_now()
 
     def clock_now(self) -> int:
         """The clock of the account, milliseconds, as far as is known here."""
@@ -289,6 +295,8 @@ class SharedTier:
             flag.wait(seconds)
             self._deaf(digest, flag)
             return
+        if flags:
+            self._deaf(digest, flags[-1])
         pause, lease = FIRST_POLL, self._lease(key)
 
         def held(connection: Any) -> Any:
