@@ -200,10 +200,7 @@ class AsyncCache(AsyncCacheChanges[V]):
             DeadlineExceeded: the loader did not answer in time.
             Exception: what the loader raised, where nothing older may be served.
         """
-        try:
-            entry = self._fresh(key)
-        except TypeError:  # not hashable: no key
-            entry = None
+        entry = self._fresh(key) if type(key) is str else None  # bytes of the caller's may be how another key stands
         if entry is not None and entry.fresh_until > COARSE_CLOCK.now and not refresh and max_stale is session is None:
             entry.hits += 1
             return entry.value  # type: ignore[no-any-return]

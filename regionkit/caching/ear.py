@@ -19,6 +19,8 @@ from regionkit.core.supervisor import Supervisor
 
 __all__ = ["BEAT", "Ear"]
 
+IS_ASYNC = False
+
 BEAT = 0.5
 """Seconds that the ear waits for news at the server in one question: below the shortest idle time-outs of proxies."""
 AGAIN = 0.1
@@ -125,7 +127,7 @@ class Ear:
     def close(self) -> None:
         """Hear no more."""
         self._closed = True
-        self._supervisor.stop(within=BEAT)
+        self._supervisor.stop(within=0.0 if IS_ASYNC else BEAT)  # a thread that waits for the server is not ended
 
 
 def _entries(given: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -18,6 +18,8 @@ from regionkit.core.supervisor_async import AsyncSupervisor
 
 __all__ = ["BEAT", "AsyncEar"]
 
+IS_ASYNC = True
+
 BEAT = 0.5
 """Seconds that the ear waits for news at the server in one question: below the shortest idle time-outs of proxies."""
 AGAIN = 0.1
@@ -124,7 +126,7 @@ class AsyncEar:
     async def close(self) -> None:
         """Hear no more."""
         self._closed = True
-        await self._supervisor.stop(within=BEAT)
+        await self._supervisor.stop(within=0.0 if IS_ASYNC else BEAT)  # a thread that waits for the server is not ended
 
 
 def _entries(given: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

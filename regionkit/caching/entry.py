@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Generic, TypeVar, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_origin
 
 import msgspec
 
@@ -112,12 +112,14 @@ def opened(data: bytes, digest: bytes) -> Envelope:
     if data[11:27] != digest:
         raise Unreadable("other key")
     try:
+        if not data[35:120].isdigit():  # stamp to tags: as Python's int() takes more than digits
+            raise ValueError
         flags = data[78] - 48
         tags = int(data[118:120])
         version = data[51:78]
         at_hi = HEADER + 2 + 16 * tags
         body = at_hi + (27 if flags & _HAS_HI else 0)
-        if not 0 <= flags <= 7 or not 0 <= tags <= MOST_TAGS or len(data) < body:
+        if flags > 7 or tags > MOST_TAGS or len(data) < body:
             raise ValueError
         return Envelope(
             generation=data[27:35],
@@ -185,18 +187,28 @@ class Coder(Generic[T]):
         """
         self.check(value)
         try:
-            data = self._encoder.encode(value)
+            data: bytes = self._encoder.encode(value)
         except RecursionError:
             raise ValueError("nested too deeply") from None
         except (OverflowError, msgspec.MsgspecError, UnicodeEncodeError) as error:
             raise TypeError(str(error)) from error
         if len(data) > self.largest:
             raise ValueError(f"{len(data)} bytes, at most {self.largest} are cached")
+        self._check_fields(data)
         if self._compress_above is not None and len(data) > self._compress_above:
             smaller = zlib.compress(data, 1)
             if len(smaller) < len(data):
                 return smaller, True
         return data, False
+
+    def _check_fields(self, data: bytes) -> None:
+        """What is encoded has to be read again: a struct takes a field of any type, and says so only then."""
+        try:
+            self._decoder.decode(data)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        except Exception as error:  # also of a class's own __post_init__
+            raise TypeError(f"a value that cannot be read again as {_named(self.kind)}: {error}") from error
 
     def decode(self, envelope: Envelope) -> T:
         """The value of an entry.
@@ -208,15 +220,15 @@ class Coder(Generic[T]):
         try:
             if envelope.compressed:
                 inflate = zlib.decompressobj()
-                body = inflate.decompress(body, self.largest)
-                if inflate.unconsumed_tail or not inflate.eof:
-                    raise Unreadable("oversized")
+                body = inflate.decompress(body, self.largest + 1)
+                if len(body) <= self.largest and (not inflate.eof or inflate.unused_data):
+                    raise Unreadable("spoiled")
             if len(body) > self.largest:
                 raise Unreadable("oversized")
             value: T = self._decoder.decode(body)
         except Unreadable:
             raise
-        except (ValueError, zlib.error, RecursionError):
+        except Exception:  # zlib's, msgspec's, and those of a class's own __post_init__
             raise Unreadable("spoiled" if envelope.schema == self.schema else "other schema") from None
         return value
 
@@ -227,7 +239,13 @@ _CODECS: Mapping[str, Any] = MappingProxyType({"msgpack": msgspec.msgpack, "json
 def _class_of(kind: Any) -> Any:
     """The class that every value is of; None where none says it."""
     found = get_origin(kind) or kind
-    return found if isinstance(found, type) else None
+    if found in (Any, Annotated, Union, UnionType):  # classes in some versions of Python, and no value is of them
+        return None
+    try:
+        isinstance(None, found)  # a TypedDict is a class, and refuses it
+    except TypeError:
+        return None
+    return found
 
 
 def _named(kind: Any) -> str:
@@ -235,7 +253,11 @@ def _named(kind: Any) -> str:
 
 
 def _shape(kind: Any) -> str:
-    """What tells one version of a type from another: the names and types of its fields, wherever it is defined."""
+    """What tells one version of a type from another: its fields and theirs, wherever it is defined."""
+    try:
+        return msgspec.json.encode(msgspec.json.schema(kind)).decode()
+    except (TypeError, msgspec.MsgspecError):
+        pass  # something in it has no schema
     fields = getattr(kind, "__annotations__", None)
     if isinstance(kind, type) and fields:
         return f"{kind.__qualname__}({','.join(f'{name}:{field}' for name, field in fields.items())})"

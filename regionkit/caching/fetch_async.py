@@ -149,20 +149,22 @@ class AsyncFetcher:
         limit = None if isinstance(strategy, TTL) else strategy.load_timeout
         return LOAD_TIMEOUT if limit is None else limit
 
-    async def _led(self, call: Call, flight: AsyncFlight, stale: Entry | None) -> tuple[Entry | None, str]:
+    async def _led(
+        self, call: Call, flight: AsyncFlight, stale: Entry | None, boarded: Any = None
+    ) -> tuple[Entry | None, str]:
         """The caller leads a flight: it lands, with whatever comes of it."""
-        parts = self.parts
+        parts, boarded = self.parts, boarded or call.load
         try:
             entry, tier, kept = await self._fetched(call, stale)
         except Exception as error:
-            parts.flights.leave(call.stored, call.load, flight)
+            parts.flights.leave(call.stored, boarded, flight)
             flight.end(error=error)
             raise
         except BaseException:
-            parts.flights.leave(call.stored, call.load, flight)
+            parts.flights.leave(call.stored, boarded, flight)
             flight.end()
             raise
-        parts.flights.leave(call.stored, call.load, flight)
+        parts.flights.leave(call.stored, boarded, flight)
         flight.end(entry if kept else None)
         return entry, tier
 
@@ -187,7 +189,7 @@ class AsyncFetcher:
         for _ in range(MOST_ROUNDS):
             if not call.refresh and not rejected:
                 [data] = await parts.tier.read([call.stored])
-                if data is not None:
+                if data:  # nothing at all is no entry, and no head that could be rejected
                     entry, rejected, fits = self.taken(call, data, mark)
                     if fits:
                         return entry, "shared", True
@@ -312,11 +314,18 @@ class AsyncFetcher:
         if now >= stale.kept or isinstance(strategy, TTL) or not parts.source.covers(stale.lo, call.session):
             raise error
         parts.counters.error_serves += 1
-        if len(self._pauses) >= MOST_PAUSES:
-            self._pauses.clear()
-        self._pauses[call.stored] = now + strategy.error_pause
+        self._pause(call.stored)
         parts.emit(LoadFailed(parts.name, type(error).__name__, True))
         return stale
+
+    def _pause(self, stored: Stored) -> None:
+        """A load has failed: while something is served in its place, it is not tried again for a while."""
+        strategy = self.parts.strategy
+        if isinstance(strategy, TTL):
+            return
+        if len(self._pauses) >= MOST_PAUSES:
+            self._pauses.clear()
+        self._pauses[stored] = self.parts.clock.monotonic() + strategy.error_pause
 
     async def _outcome(self, call: Call, stale: Entry | None, floor: str, *, owner: bool) -> Outcome:
         """Run the loader, within its time and among the loads of this process.
@@ -388,17 +397,20 @@ class AsyncFetcher:
 
     def refresh(self, call: Call, head: bytes) -> None:
         """Load in the background, unless somebody does, or many are under way."""
-        if call.load is None or not self._refreshes.try_acquire():
+        paused = self._pauses.get(call.stored, -math.inf) > self.parts.clock.monotonic()
+        if call.load is None or paused or not self._refreshes.try_acquire():
             return
         again = Call(call.key, call.stored, call.load, call.ttl, -math.inf, True, None, head)
+        ours = ("refresh", call.load)  # whoever comes meanwhile is served what there is, and does not wait for this
 
         async def run() -> None:
             try:
-                flight, leads = self.parts.flights.board(call.stored, call.load)
+                flight, leads = self.parts.flights.board(call.stored, ours)
                 if leads:
                     self.parts.counters.refreshes += 1
-                    await self._led(again, flight, None)
+                    await self._led(again, flight, None, ours)
             except Exception as error:
+                self._pause(call.stored)
                 self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, True))
             finally:
                 self._refreshes.release()

@@ -34,9 +34,10 @@ def canonical(key: Any) -> Stored:
     Raises:
         ConfigurationError: of a type that is no key, or a text that is no Unicode.
     """
-    if type(key) is str:
-        _encoded(key)
-        return key
+    if isinstance(key, str):
+        text: str = str.__str__(key)  # of a member of a StrEnum too, its text alone
+        _encoded(text)
+        return text
     return _typed(key, [MOST_PARTS])
 
 
@@ -82,8 +83,10 @@ def _whole(stored: Stored) -> bytes:
 
 
 def digest_of(stored: Stored, tenant: bytes = b"") -> bytes:
-    """16 bytes that stand for the whole key, of this tenant (at most 64 bytes of it count)."""
-    return hashlib.blake2b(_whole(stored), digest_size=_DIGEST, key=tenant[:64]).digest()
+    """16 bytes that stand for the whole key, of this tenant."""
+    if len(tenant) > hashlib.blake2b.MAX_KEY_SIZE:
+        tenant = hashlib.blake2b(tenant).digest()
+    return hashlib.blake2b(_whole(stored), digest_size=_DIGEST, key=tenant).digest()
 
 
 def stored_name(stored: Stored) -> bytes:

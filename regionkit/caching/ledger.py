@@ -10,14 +10,15 @@ uses this class. A test runs both through the same steps.
 |            | an intent is alive                      | BYPASS: load from the owner, store nothing |
 |            | a lease is alive                        | WAIT |
 |            | else                                    | LOAD: a lease with the next stamp, and the floor to be reached |
-| commit     | the lease is another's, or gone         | LOST: something has changed since it began |
+| commit     | the lease is another's, gone or over    | LOST: something has changed since it began |
 |            | the generation is another               | LOST |
 |            | an intent stands                        | INTENDED |
-|            | the load is not above a floor (rule 2)  | BELOW |
+|            | the load is not above a floor (rule 2), or below the one that its lease told | BELOW |
+|            | only the owner will do (now, or when the load began), and it read a copy | BELOW |
 |            | else                                    | STORED |
 | invalidate | always                                  | value and lease go; the floor is raised to (next stamp, version) |
 | intend     | always                                  | value and lease go; the intent stands until it is over its time |
-| publish    | the own intent is alive and the only one, and above every floor raised since it stood (rule 2) | STORED |
+| publish    | the own intent is alive, the only one, above all floors (rule 2), and older than none that is forgotten | STORED |
 |            | else                                    | BELOW, and as invalidate |
 | abort      | always                                  | the own intent goes: the write has surely done nothing |
 | put        | always                                  | lease goes; the floor is raised to the next stamp; STORED |
@@ -26,9 +27,10 @@ uses this class. A test runs both through the same steps.
 2. A load is above a floor when its lease has a later stamp, and when it was read from the owner or its version is not below
    the floor's. So a load that began before an invalidation is refused, and one from a copy that lags too. A write counts
    from the stamp of its intent: of two that overlap, neither's value is stored by the other's grace.
-3. A floor lives longer than the oldest copy that a load may come from, a lease's life and a margin; tags and the cache's own
-   as long as any entry. Of too many keys' floors the oldest go, and for one floor's life only loads from the owner are
-   stored. Of too many tags' the whole cache is cleared.
+3. A floor lives longer than any copy lags that a load reads from: the lease carries it from there on, however long the load
+   takes. Floors of tags and of the cache itself live as long as any entry. Of too many keys' floors the oldest go, and for one
+   floor's life only loads from the owner are stored. Of too many tags' the whole cache is cleared, with the version of the one
+   that goes.
 4. Whoever finds the account gone, or another run of the server, opens a new generation: entries of others are misses, and
    for one floor's life only loads from the owner are stored.
 5. Versions of two kinds do not compare: a load of another kind than the floor's has to come from the owner.
@@ -123,6 +125,7 @@ class Ledger:
         self.generation = generation
         self.stamp = 0
         self.owner_until = 0
+        self.forgotten = 0
         self._floor_life = floor_life
         self._tag_life = tag_life
         self._most = most
@@ -163,13 +166,14 @@ class Ledger:
         if held is None or held.token != lease.token:
             return Verdict.LOST
         del self.leases[key]
-        if lease.generation != self.generation:
+        if held.generation != self.generation or held.until <= now:
             return Verdict.LOST
         if key in self.intents:
             return Verdict.INTENDED
-        if now < self.owner_until and not owner:
+        if (held.owner_only or now < self.owner_until) and not owner:
             return Verdict.BELOW
-        above = all(is_above(floor, held.stamp, version, owner=owner) for floor in self._floors(key, tags))
+        floors = [*self._floors(key, tags), Floor(0, held.floor)]
+        above = all(is_above(floor, held.stamp, version, owner=owner) for floor in floors)
         return Verdict.STORED if above else Verdict.BELOW
 
     def abandon(self, key: bytes, token: bytes) -> bool:
@@ -190,12 +194,16 @@ class Ledger:
         """What carries the tag is not what it was. False: there are too many tags, and the cache has to be cleared."""
         self._prune(now)
         self._raise_tag(tag, version, now)
-        return len(self.tags) <= self._most
+        if len(self.tags) <= self._most:
+            return True
+        left = self.tags.pop(next(iter(self.tags)))
+        self._raise_tag(ALL, left.version, now)
+        return False
 
     def clear(self, generation: bytes, now: int, version: str = NOTHING) -> None:
         """Everything is invalidated. Leases end with their generation."""
         self.generation = generation
-        self.tags.clear()
+        self.leases.clear()
         self._raise_tag(ALL, version, now)
 
     def intend(self, key: bytes, id: bytes, now: int, lasts: int) -> None:
@@ -215,7 +223,7 @@ class Ledger:
         self._dropped(key, id)
         floors = self._floors(key, tags)
         self._raise(key, hi, now)
-        if intent is None or intent.until <= now or key in self.intents:
+        if intent is None or intent.until <= now or key in self.intents or intent.stamp <= self.forgotten:
             return Verdict.BELOW
         above = all(is_above(floor, intent.stamp, lo, owner=not lo) for floor in floors)
         return Verdict.STORED if above else Verdict.BELOW
@@ -241,6 +249,7 @@ class Ledger:
         if len(self.floors) > self._most:
             left = self.floors.pop(next(iter(self.floors)))
             self.owner_until = max(self.owner_until, left.until)
+            self.forgotten = max(self.forgotten, left.stamp)
 
     def _raise_tag(self, tag: bytes, version: str, now: int) -> None:
         self.stamp += 1
@@ -258,7 +267,9 @@ class Ledger:
                 name = next(iter(table), None)
                 if name is None or table[name].until > now:
                     break
-                del table[name]
+                gone = table.pop(name)
+                if table is self.floors:
+                    self.forgotten = max(self.forgotten, gone.stamp)
 
 
 _PRUNED = 2

@@ -219,6 +219,13 @@ class LocalTable:
             if self.entries.get(entry.key) is entry:
                 self._remove(entry.key)
 
+    def take_out_digest(self, digest: bytes) -> None:
+        """Take out what other processes know by its digest; what is on its way is let in."""
+        with self._lock:
+            key = self._names.get(digest)
+            if key is not None:
+                self._remove(key)
+
     def drop_all(self, *, open: bool = True) -> None:
         """Forget everything, and what is on its way. `open`: whether entries are taken from now on."""
         with self._lock:

@@ -40,6 +40,10 @@ class AsyncNews:
         if key is not None:
             self._flights.detach(key)
 
+    def expired(self, digest: bytes) -> None:
+        """A key is to be loaded anew: the tier has it, with its end."""
+        self._table.take_out_digest(digest)
+
     def tag_invalidated(self, tag: bytes) -> None:
         """What carries a tag is not what it was."""
         self._table.invalidate_tag(tag)

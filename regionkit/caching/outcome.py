@@ -14,7 +14,7 @@ from regionkit.caching.strategies import Loaded, NoStore, Unchanged, takes
 from regionkit.caching.version import NOTHING
 from regionkit.errors import ConfigurationError, UsageError
 
-__all__ = ["Outcome", "Wanted", "named_for", "outcome_of", "outcomes_of", "tag_digest"]
+__all__ = ["Outcome", "Wanted", "asked_owner", "named_for", "outcome_of", "outcomes_of", "tag_digest"]
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -75,8 +75,12 @@ def tag_digest(tag: Any, tenant: bytes) -> bytes:
         raise ConfigurationError(f"{tag!r} is no tag.", why="it has lone surrogates.", fix="give a text.") from None
 
 
-def outcome_of(given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, hi: str = NOTHING) -> Outcome:
+def outcome_of(
+    given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, asked: bool = False, hi: str = NOTHING
+) -> Outcome:
     """What a loader's answer says. `version`, `owner`, `hi`: what is known of the copy that it read.
+
+    `asked`: the loader was asked to read the owner. One that tells versions of rows may read a copy else.
 
     Raises:
         ConfigurationError: an unusable version, ttl or tag.
@@ -90,7 +94,7 @@ def outcome_of(given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool
     if len(given.tags) > MOST_TAGS or isinstance(given.tags, str):
         raise ConfigurationError(f"{given.tags!r} are no tags.", fix=f"give a tuple of at most {MOST_TAGS} texts.")
     if given.version is not None:
-        version, owner = versions.of_row(given.version), False
+        version, owner = versions.of_row(given.version), asked
     tags = tuple(sorted({tag_digest(tag, tenant) for tag in given.tags}))
     return Outcome(
         given.value,
@@ -109,6 +113,11 @@ def _seconds(ttl: Any) -> float | None:
     raise ConfigurationError(f"a loader gave ttl={ttl!r}.", fix="give seconds above 0, or None.")
 
 
+def asked_owner(wanted: Wanted) -> bool:
+    """Whether the loader is told to read the owner, and can be told."""
+    return wanted.owner and takes(wanted.load, "owner")
+
+
 def named_for(wanted: Wanted) -> dict[str, Any]:
     """What a loader takes by name."""
     named = {}
@@ -120,7 +129,14 @@ def named_for(wanted: Wanted) -> dict[str, Any]:
 
 
 def outcomes_of(
-    keys: Sequence[Any], given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, hi: str = NOTHING
+    keys: Sequence[Any],
+    given: Any,
+    tenant: bytes,
+    version: str = NOTHING,
+    *,
+    owner: bool = True,
+    asked: bool = False,
+    hi: str = NOTHING,
 ) -> dict[Any, Outcome]:
     """What a loader of many keys answered, by key.
 
@@ -139,4 +155,4 @@ def outcomes_of(
             why="keys are typed: '42' is not 42.",
             fix="return the keys as they were given.",
         )
-    return {key: outcome_of(given.get(key), tenant, version, owner=owner, hi=hi) for key in keys}
+    return {key: outcome_of(given.get(key), tenant, version, owner=owner, asked=asked, hi=hi) for key in keys}

@@ -11,13 +11,14 @@
 2. What was invalidated, or is being written, is gone at once: it has no state in which it could be served.
 3. A caller that asks for a younger value than there is (`max_stale`), or for a load (`refresh`), finds it EXPIRED.
 4. Lives are shortened at random by the strategy's jitter; the time for which a value is kept on an error is not.
-5. With `early` each process draws its own soft end, within that share of the time before the true one and more likely near it,
-   so that processes do not all come at the end.
+5. Before its soft end an entry may be reloaded early, ever more likely towards that end, so that callers of many processes do
+   not all come at the end: each process draws an earlier soft end of its own.
 6. While a failed load is not to be tried again (`error_pause`), EXPIRED is served as it is.
 """
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 import msgspec
@@ -85,7 +86,10 @@ def life_of(strategy: Strategy, chance: float, *, found: bool = True, ttl: float
     return Life(soft * share, hard * share, hard * share + strategy.stale_if_error)
 
 
-def drawn_soft(strategy: Strategy, soft: float, chance: float) -> float:
-    """Seconds until the soft end that this process draws, of `soft` seconds until the true one. `chance`: from 0 to 1."""
+def drawn_soft(strategy: Strategy, made: float, soft: float, chance: float) -> float:
+    """A soft end, not after `soft`, of an entry that was made at `made`: drawn when it is stored here or read at a server.
+
+    As likely as not it lies in the last sixth of the time in which a reload may come early. `chance`: from 0 to 1, at random.
+    """
     early = strategy.early if isinstance(strategy, Lazy) else 0.0
-    return soft * (1.0 - early * (1.0 - float(chance ** (1.0 / 3.0))))
+    return soft - early * (soft - made) * (1.0 - math.sqrt(math.sqrt(chance)))

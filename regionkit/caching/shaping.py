@@ -87,8 +87,8 @@ class Shaper:
         if self._sliding:  # it was read: its time begins anew there too
             soft = hard = now + self.strategy.ttl
         kept = 0.0 if isinstance(self.strategy, TTL) else self.strategy.stale_if_error
-        self._live(entry, now, soft, hard, hard + (0.0 if envelope.negative else kept))
         entry.made = now - max(0.0, (here - envelope.made) / 1000.0)
+        self._live(entry, now, soft, hard, hard + (0.0 if envelope.negative else kept))
         entry.stamp, entry.lo, entry.hi = envelope.stamp, envelope.version, envelope.hi
         entry.tags = envelope.tags
         return entry
@@ -111,17 +111,16 @@ class Shaper:
     def _live(self, entry: Entry, now: float, soft: float, hard: float, kept: float) -> None:
         """Give an entry its ends; here it lives no longer than the local tier says."""
         limit = now + self._longest_local
-        soft = now + drawn_soft(self.strategy, soft - now, self._chance.random())
-        entry.made, entry.soft, entry.hard, entry.kept = now, soft, min(hard, limit), min(kept, limit)
+        entry.soft = drawn_soft(self.strategy, entry.made, soft, self._chance.random())
+        entry.hard, entry.kept = min(hard, limit), min(kept, limit)
         if not self._always_looked_at:
             entry.fresh_until = min(entry.soft, entry.hard)
 
     def slide(self, entry: Entry) -> None:
         """It was read: its time begins anew."""
         now = self._clock.monotonic()
-        made, end = entry.made, now + self.strategy.ttl
+        end = now + self.strategy.ttl
         self._live(entry, now, end, end, end)
-        entry.made = made
 
     def sealed(self, stored: Stored, outcome: Outcome, life: Life | None) -> tuple[Entry, Sealing | None]:
         """The entry of a value, and how it is stored; None: it is not.

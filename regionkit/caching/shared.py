@@ -82,6 +82,8 @@ class SharedTier:
         self._name = name
         self._tenant = tenant
         self._prefix: bytes = backend.key("cache", name).encode()
+        whose = tenant.split(b"/", 2)[-1]  # behind namespace and name
+        self._place = b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
         self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
@@ -116,7 +118,9 @@ class SharedTier:
         if kind == b"c":
             self.lost(live=True)
             return
-        if kind != b"f":
+        if kind == b"e":
+            self._heard.expired(of)
+        elif kind == b"k":
             self._heard.invalidated(of, int(stamp or 0))
         for flag in self._waiting.pop(of, ()):
             flag.set()
@@ -132,7 +136,11 @@ class SharedTier:
 
     def times(self, generation: bytes) -> int | None:
         """The clock of the account, milliseconds, as far as is known here; None when `generation` is not the present one."""
-        return self.clock_now() if generation == self._generation else None
+        if generation != self._generation:
+            return None
+        if not self.ear.live and self._clock.monotonic() - self._at[1] > self._options.max_local_stale:
+            return None  # nobody would have told that it is another by now: the account is asked
+        return self.clock_now()
 
     def clock_now(self) -> int:
         """The clock of the account, milliseconds, as far as is known here."""
@@ -204,10 +212,10 @@ class SharedTier:
         return self.ask(asked)
 
     def _value(self, key: Stored) -> bytes:
-        return b"%b:v:%b" % (self._prefix, stored_name(key))
+        return b"%b:v:%b%b" % (self._prefix, self._place, stored_name(key))
 
     def _lease(self, key: Stored) -> bytes:
-        return b"%b:l:%b" % (self._prefix, stored_name(key))
+        return b"%b:l:%b%b" % (self._prefix, self._place, stored_name(key))
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""
@@ -291,6 +299,8 @@ class SharedTier:
             flag.wait(seconds)
             self._deaf(digest, flag)
             return
+        if flags:
+            self._deaf(digest, flags[-1])
         pause, lease = FIRST_POLL, self._lease(key)
 
         def held(connection: Any) -> Any:
@@ -362,11 +372,16 @@ class SharedTier:
 
     def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""
-        self._run("expire", keys, [self.digest(key) for key in keys])
+        generation, clock = self._run("expire", keys, [self.digest(key) for key in keys])
+        if self.opened(generation, int(clock)):
+            self.lost(live=self.ear.live)
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
-        return int(self._run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))]))
+        stamp = self._run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
+        if not int(stamp):
+            raise TierDown("the server is at the limit of its memory (maxmemory)", sent=True)
+        return int(stamp)
 
     def intend(self, keys: Sequence[Stored], id: bytes, seconds: float) -> None:
         """A write of these keys is about to commit."""

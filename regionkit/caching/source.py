@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
-from regionkit.caching.outcome import Outcome, Wanted, named_for, outcome_of, outcomes_of
+from regionkit.caching.outcome import Outcome, Wanted, asked_owner, named_for, outcome_of, outcomes_of
 from regionkit.caching.version import NOTHING
 from regionkit.errors import UsageError
 
@@ -86,11 +86,13 @@ class PlainSource:
 
     def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key."""
-        return outcome_of(called(wanted.load, key, **named_for(wanted)), self._tenant)
+        given = called(wanted.load, key, **named_for(wanted))
+        return outcome_of(given, self._tenant, asked=asked_owner(wanted))
 
     def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several."""
-        return outcomes_of(keys, called(wanted.load, list(keys), **named_for(wanted)), self._tenant)
+        given = called(wanted.load, list(keys), **named_for(wanted))
+        return outcomes_of(keys, given, self._tenant, asked=asked_owner(wanted))
 
     def view(self, given: Any) -> Any:
         """None: there is no kit.

@@ -73,6 +73,10 @@ class Heard(Protocol):
         """A key is not what it was before `stamp` (0: at all). By digest, as other processes know no other name."""
         ...
 
+    def expired(self, digest: bytes) -> None:
+        """A key is to be loaded anew; what there is may be served when that fails. By digest."""
+        ...
+
     def tag_invalidated(self, tag: bytes) -> None:
         """What carries a tag is not what it was."""
         ...

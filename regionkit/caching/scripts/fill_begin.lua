@@ -33,14 +33,17 @@ each_key(function(number, value, lease)
     out[#out + 1] = {'settle', '', '', floor, 0, over}
   elseif alive ~= '' then
     out[#out + 1] = {'bypass', '', '', floor}
-  elseif held and tonumber(string.sub(held, 33, 45)) > clock then
+  elseif held and tonumber(string.sub(held, 33, 45)) > clock and string.sub(held, 75, 82) == generation() then
     if string.sub(held, 46, 46) ~= 'w' then redis.call('SETRANGE', lease, 45, 'w') end
     out[#out + 1] = {'wait', '', '', floor, 0, '', tonumber(string.sub(held, 33, 45)) - clock}
   else
     local stamp = next_stamp()
     local only = clock < tonumber(redis.call('HGET', account, 'o')) and 1 or 0
-    redis.call('SET', lease, token .. stamp .. digits(clock + tonumber(ARGV[6]), 13) .. '-', 'PX', ARGV[6])
+    local until_when = digits(clock + tonumber(ARGV[6]), 13)
+    redis.call('SET', lease, token .. stamp .. until_when .. '-' .. only .. floor .. generation(), 'PX', ARGV[6])
     out[#out + 1] = {'load', token, stamp, floor, only}
   end
 end)
+trim()
+out[1] = generation()
 return out

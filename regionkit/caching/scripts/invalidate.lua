@@ -1,4 +1,5 @@
--- ARGV[6] version; then the digest of each key, then the id of the row that says so, or ''. An entry whose row version is above the one told stays (rule 6)
+-- ARGV[6] version; then the digest of each key, then the id of the row that says so, or ''. An entry whose row version is above the
+-- one told stays (rule 6); it is told all the same, as a process may have an older one
 local version, kept = ARGV[6], {}
 local now = redis.call('HGET', account, 'g')
 each_key(function(number, value, lease)
@@ -10,8 +11,8 @@ each_key(function(number, value, lease)
 end)
 begin()
 each_key(function(number)
-  local stamp = raise('f' .. ARGV[7 + number], version, floor_life)
-  if not kept[number] then tell('k', ARGV[7 + number], stamp) end
+  tell('k', ARGV[7 + number], raise('f' .. ARGV[7 + number], version, floor_life))
 end)
 done(ARGV[7 + (#KEYS - 3) / 2])
+trim()
 return 1

@@ -1,11 +1,8 @@
--- ARGV[6] digest of the tag, ARGV[7] version, ARGV[8] id of the row that says so, or ''. Answers 0 when there were too many tags, and the cache was cleared
+-- ARGV[6] digest of the tag, ARGV[7] version, ARGV[8] id of the row that says so. Answers 0 when there were too many tags, and the
+-- cache was cleared
 begin()
+local before = generation()
+tell('t', ARGV[6], raise('t' .. ARGV[6], ARGV[7], tag_life))
 done(ARGV[8])
-local stamp, fits = raise('t' .. ARGV[6], ARGV[7], tag_life)
-if fits then
-  tell('t', ARGV[6], stamp)
-  return 1
-end
-redis.call('HSET', account, 'g', ARGV[1])
-tell('c', '')
-return 0
+trim()
+return before == generation() and 1 or 0

@@ -7,17 +7,21 @@
 -- ARGV[5] 1: intents over their time are settled by the caller; 0: they are forgotten
 --
 -- The hash has g (generation), q (last stamp), n (last number of the news), c (the account's clock, ms), w (the machine's clock
--- when c was set), o (until when only loads from the owner are stored), r (the run of the server), and
+-- when c was set), o (until when only loads from the owner are stored), d (the last stamp of a key's floor that is no more),
+-- r (the run of the server), and
 --   f<digest>  floor of a key: stamp(16) version(27)      t<digest>  floor of a tag; t* of the cache itself
 --   d<id>      a row of an intent that this region was told of by its writer; w<id> until when the writer may yet tell it
 --   i<digest>  intents of a key: id(16) stamp(16) until(13), one after the other
+-- A lease is token(16) stamp(16) until(13) waited-for(1) owner only(1) floor(27) generation(8).
 -- It is lost whole or not at all, and with it the set of ends, which is never empty: whoever finds one of them gone opens a new
 -- generation, and misses nothing.
 --
 -- The clock c goes on by what the machine's has gone on since the last step, at least 0 and at most a second: a clock that is
 -- set neither ends floors and intents early nor keeps them for an hour.
 
--- Each script deletes first what it deletes, and calls begin() then: at the limit of its memory a server takes deletions only.
+-- At the limit of its memory a server refuses what takes more, unless a script has deleted something before. So the account is
+-- kept there too, by some bytes beyond the limit: what is told is told. Values are not stored: a script that stores one asks
+-- has_room() before all else. Whatever fails, each script deletes first what it deletes.
 
 local account, ends, news = KEYS[1], KEYS[2], KEYS[3]
 local floor_life, tag_life, most, settles = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
@@ -36,12 +40,28 @@ end
 local function open_generation(id, run)
   redis.call('DEL', account, ends)
   redis.call('HSET', account, 'g', id, 'q', 0, 'n', 0, 'c', digits(clock, 13), 'w', digits(wall, 13),
-    'o', digits(clock + floor_life, 13), 'r', run)
+    'o', digits(clock + floor_life, 13), 'd', 0, 'r', run)
   redis.call('ZADD', ends, '+inf', '!')
   tell('c', '')
 end
 
+-- a floor goes: a write that began before it was raised can not be told from a later one by it any more
+local function forget(field)
+  if string.sub(field, 1, 1) == 'f' then
+    local stamp = tonumber(string.sub(redis.call('HGET', account, field) or '0', 1, 16))
+    if stamp > tonumber(redis.call('HGET', account, 'd')) then redis.call('HSET', account, 'd', digits(stamp, 16)) end
+  end
+  redis.call('HDEL', account, field)
+  redis.call('ZREM', ends, field)
+end
+
+local function has_room()
+  local answer = redis.pcall('HINCRBY', account, 'n', 0)
+  return type(answer) == 'number'
+end
+
 local function begin()
+  redis.call('HDEL', account, '')
   local at = redis.call('TIME')
   wall = at[1] * 1000 + math.floor(at[2] / 1000)
   local known = redis.call('HMGET', account, 'c', 'w', 'g')
@@ -51,8 +71,7 @@ local function begin()
   if not known[3] or redis.call('EXISTS', ends) == 0 then open_generation(ARGV[1], '') end
   redis.call('HSET', account, 'c', digits(clock, 13), 'w', digits(wall, 13))
   for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', clock, 'LIMIT', 0, 8)) do
-    redis.call('HDEL', account, field)
-    redis.call('ZREM', ends, field)
+    forget(field)
   end
 end
 
@@ -72,24 +91,46 @@ local function raise(field, version, life)
     if version == NOTHING or (string.sub(old, 1, 1) == string.sub(version, 1, 1) and old > version) then version = old end
   end
   keep(field, stamp .. version, life)
-  if redis.call('ZCARD', ends) > most then
-    local left = redis.call('ZPOPMIN', ends)
-    redis.call('HDEL', account, left[1])
-    local only = tonumber(redis.call('HGET', account, 'o'))
-    redis.call('HSET', account, 'o', digits(math.max(only, tonumber(left[2])), 13))
-    if string.sub(left[1], 1, 1) == 't' then return stamp, false end
+  return stamp
+end
+
+-- the cache is another from here on: what was stored before is not served any more
+local function open_next(version)
+  raise('t*', version, tag_life)
+  redis.call('HSET', account, 'g', ARGV[1])
+  tell('c', '')
+end
+
+-- after a step that has raised floors: one that is too many goes, and what it kept out is kept out by more than it
+local function trim()
+  for _ = 1, 4 + (#KEYS - 3) / 2 do
+    if redis.call('ZCARD', ends) <= most + 2 then return end
+    local oldest = redis.call('ZRANGE', ends, 0, 0, 'WITHSCORES')
+    local field, till = oldest[1], tonumber(oldest[2])
+    local floor = redis.call('HGET', account, field)
+    local kind = string.sub(field, 1, 1)
+    if kind == 'i' or field == 't*' then  -- not to be forgotten
+      keep(field, floor or '', math.max(tag_life, floor_life))
+    else
+      forget(field)
+      if kind == 't' then
+        open_next(string.sub(floor or '', 17, 43))
+      elseif till > tonumber(redis.call('HGET', account, 'o')) then
+        redis.call('HSET', account, 'o', digits(till, 13))
+      end
+    end
   end
-  return stamp, true
 end
 
 -- rule 2 of the ledger
+local function reaches(floor, version, owner)
+  return owner or floor == NOTHING or (string.sub(floor, 1, 1) == string.sub(version, 1, 1) and version >= floor)
+end
+
 local function is_above(field, stamp, version, owner)
   local floor = redis.call('HGET', account, field)
   if not floor then return true end
-  if stamp <= string.sub(floor, 1, 16) then return false end
-  local old = string.sub(floor, 17, 43)
-  if owner or old == NOTHING then return true end
-  return string.sub(old, 1, 1) == string.sub(version, 1, 1) and version >= old
+  return stamp > string.sub(floor, 1, 16) and reaches(string.sub(floor, 17, 43), version, owner)
 end
 
 local function is_above_all(digest, stamp, version, owner, tags)

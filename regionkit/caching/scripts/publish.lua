@@ -1,4 +1,5 @@
 -- ARGV[6] digest, ARGV[7] id, ARGV[8] lo, ARGV[9] hi, ARGV[10] entry, ARGV[11] milliseconds that it is kept. Answers verdict and stamp
+local room = has_room()
 redis.call('DEL', KEYS[4], KEYS[5])
 begin()
 local digest, lo = ARGV[6], ARGV[8]
@@ -6,9 +7,11 @@ local left, own = without(redis.call('HGET', account, 'i' .. digest) or '', ARGV
 set_intents(digest, left)
 done(ARGV[7])
 local good = own and tonumber(string.sub(own, 33, 45)) > clock and left == ''
+good = good and tonumber(string.sub(own, 17, 32)) > tonumber(redis.call('HGET', account, 'd'))
 good = good and is_above_all(digest, string.sub(own, 17, 32), lo, lo == '', tags_of(ARGV[10]))
 local stamp = raise('f' .. digest, ARGV[9], floor_life)
 tell('k', digest, stamp)
-if not good then return {'below', stamp} end
+trim()
+if not (good and room) then return {'below', stamp} end
 redis.call('SET', KEYS[4], stamped(ARGV[10], stamp), 'PX', ARGV[11])
 return {'stored', stamp}

@@ -1,0 +1,80 @@
+# Generated from test_flights_async.py by scripts/twins.py. Do not edit.
+"""One load a key in the process: who boards, who leads, and who starts anew."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from regionkit.caching.flights import Flight, Flights
+from regionkit.caching.local_table import Entry
+from regionkit.core.concurrency import gather
+
+
+def load(key: str) -> str:
+    """A loader."""
+    return key
+
+
+def other(key: str) -> str:
+    """Another."""
+    return key
+
+
+def test_the_first_leads_and_the_others_take_what_it_brings() -> None:
+    """An entry, or an error."""
+    flights = Flights()
+    for brought, error in ((Entry("a", 1), None), (None, ValueError("no"))):
+        flight, leads = flights.board("a", load)
+        assert leads and not flight.followed
+        followers = [flights.board("a", load) for _ in range(3)]
+        assert followers == [(flight, False)] * 3
+        assert flight.followed
+
+        def lands(flight: Flight = flight, entry: Any = brought, error: Any = error) -> bool:
+            flights.leave("a", load, flight)
+            flight.end(entry, error)
+            return True
+
+        def waits(flight: Flight = flight) -> bool:
+            return flight.landed(10.0)
+
+        assert gather([waits, waits, waits, lands]) == [True] * 4
+        assert (flight.entry, flight.error) == (brought, error)
+    assert not flights._flying
+
+
+def test_nobody_takes_what_another_loader_brings() -> None:
+    """Nor what is loaded for another key."""
+    flights = Flights()
+    first, _ = flights.board("a", load)
+    for key, loader in (("a", other), ("b", load), (b"sa", load)):
+        flight, leads = flights.board(key, loader)
+        assert leads
+        assert flight is not first
+
+
+def test_after_an_invalidation_who_comes_starts_anew() -> None:
+    """Those on board stay; the older flight's end does not end the newer one's boarding."""
+    flights = Flights()
+    for detach in (lambda: flights.detach("a"), flights.detach_all, flights.renew):
+        old, _ = flights.board("a", load)
+        detach()
+        new, leads = flights.board("a", load)
+        assert leads
+        assert new is not old
+        flights.leave("a", load, old)
+        assert flights.board("a", load) == (new, False)
+        flights.leave("a", load, new)
+        assert not flights._flying
+
+
+def test_waiting_ends_at_the_waiters_own_time() -> None:
+    """However long the load takes."""
+    flight, _ = Flights().board("a", load)
+    began = time.monotonic()
+    assert not flight.landed(0.05)
+    assert time.monotonic() - began < 10.0
+    flight.end()
+    assert flight.landed(10.0)
+    assert flight.entry is flight.error is None
