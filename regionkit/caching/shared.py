@@ -330,16 +330,17 @@ class SharedTier:
 
     def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
         """What this region knows of the rows of writes."""
-        fields = [kind + id for id in ids for kind in (b"d", b"w")]
+        keys = [b"%b:%b:%b" % (self._keys[0], kind, id) for id in ids for kind in (b"d", b"w")]
 
         def asked(connection: Any) -> Any:
-            return connection.ask_one(b"HMGET", self._keys[0], *fields)
+            return connection.ask_one(b"MGET", *keys)
 
-        found, now = self.ask(asked), self.clock_now()
+        found = self.ask(asked)
         states = {}
-        for id, done, until in zip(ids, found[::2], found[1::2], strict=True):
-            pending = until is not None and int(until) > now
-            states[id] = RowState.DONE if done is not None else RowState.PENDING if pending else RowState.NEW
+        for id, done, writing in zip(ids, found[::2], found[1::2], strict=True):
+            states[id] = (
+                RowState.DONE if done is not None else RowState.PENDING if writing is not None else RowState.NEW
+            )
         return states
 
     def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:

@@ -2,7 +2,7 @@
 each_key(function(_, value, lease) redis.call('DEL', value, lease) end)
 begin()
 local stamp = next_stamp()
-keep('w' .. ARGV[6], digits(clock + tonumber(ARGV[7]), 13), tonumber(ARGV[7]))
+redis.call('SET', account .. ':w:' .. ARGV[6], 1, 'PX', ARGV[7])
 each_key(function(number)
   local digest = ARGV[8 + number]
   local others = without(redis.call('HGET', account, 'i' .. digest) or '', ARGV[6])

@@ -10,9 +10,11 @@
 -- when c was set), o (until when only loads from the owner are stored), d (the last stamp of a key's floor that is no more),
 -- r (the run of the server), and
 --   f<digest>  floor of a key: stamp(16) version(27)      t<digest>  floor of a tag; t* of the cache itself
---   d<id>      a row of an intent that this region was told of by its writer; w<id> until when the writer may yet tell it
 --   i<digest>  intents of a key: id(16) stamp(16) until(13), one after the other
 -- A lease is token(16) stamp(16) until(13) waited-for(1) owner only(1) floor(27) generation(8).
+-- Beside it stand, for as long as they count, <account>:d:<id> of a row that this region was told of by its writer, and
+-- <account>:w:<id> of one whose writer may yet tell it: where they are lost a row is told once more.
+--
 -- It is lost whole or not at all, and with it the set of ends, which is never empty: whoever finds one of them gone opens a new
 -- generation, and misses nothing.
 --
@@ -179,7 +181,7 @@ end
 
 -- the row of an intent was told by its writer: whoever tails need not tell it
 local function done(id)
-  if id and id ~= '' then keep('d' .. id, '1', floor_life) end
+  if id and id ~= '' then redis.call('SET', account .. ':d:' .. id, 1, 'PX', floor_life) end
 end
 
 local function each_key(act)
