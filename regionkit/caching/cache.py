@@ -15,6 +15,7 @@ from regionkit.caching.explanation import CacheExplanation, explain_cache
 from regionkit.caching.fetch import Call, Fetcher, Parts
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
+from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
 from regionkit.caching.keys import CacheKey, Stored, canonical
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
@@ -134,6 +135,9 @@ class Cache(Generic[V]):
             )
         )
         self._many = Many(self.fetcher)
+        self._glance: Glance | None = None
+        if local is None and isinstance(shared, Shared) and made is None and not getattr(strategy, "sliding", False):
+            self._glance = Glance(self.tier, coder, self.tenant, self.counters)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -148,7 +152,7 @@ class Cache(Generic[V]):
 
     def close(self) -> None:
         """End the background work, close what the cache opened, forget the local tier. May be called twice."""
-        self._closed = True
+        self._closed, self._glance = True, None
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
@@ -184,7 +188,14 @@ class Cache(Generic[V]):
                 return entry.value  # type: ignore[no-any-return]
         except KeyError:
             pass
-        found, _ = self.fetcher.entry(self._call(key, ttl, max_stale, refresh, session))
+        rejected = b""
+        if self._glance is not None and max_stale is None and session is None and not refresh:
+            value: Any = self._glance.value(key if key.__class__ is str else canonical(key))
+            if value is MISSING:
+                rejected = NO_HEAD
+            elif value is not UNSURE:
+                return value  # type: ignore[no-any-return]
+        found, _ = self.fetcher.entry(self._call(key, ttl, max_stale, refresh, session, rejected=rejected))
         return self._given(found, session)
 
     def peek(self, key: CacheKey) -> V | None:
@@ -251,6 +262,7 @@ class Cache(Generic[V]):
         *,
         load: Callable[..., Any] | None = None,
         loads: bool = True,
+        rejected: bytes = b"",
     ) -> Call:
         self._usable()
         if loads and load is None and not isinstance(self.strategy, TTL):
@@ -267,7 +279,7 @@ class Cache(Generic[V]):
             youngest = self._clock.monotonic() - max_stale
         if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.session(session))
+        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.session(session), rejected)
 
     def _usable(self) -> None:
         if self._closed:

@@ -14,6 +14,7 @@ from regionkit.caching.explanation import CacheExplanation, explain_cache
 from regionkit.caching.fetch_async import AsyncFetcher, Call, Parts
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
+from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
 from regionkit.caching.keys import CacheKey, Stored, canonical
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
@@ -133,6 +134,9 @@ class AsyncCache(Generic[V]):
             )
         )
         self._many = AsyncMany(self.fetcher)
+        self._glance: AsyncGlance | None = None
+        if local is None and isinstance(shared, Shared) and made is None and not getattr(strategy, "sliding", False):
+            self._glance = AsyncGlance(self.tier, coder, self.tenant, self.counters)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -147,7 +151,7 @@ class AsyncCache(Generic[V]):
 
     async def close(self) -> None:
         """End the background work, close what the cache opened, forget the local tier. May be called twice."""
-        self._closed = True
+        self._closed, self._glance = True, None
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
@@ -183,7 +187,14 @@ class AsyncCache(Generic[V]):
                 return entry.value  # type: ignore[no-any-return]
         except KeyError:
             pass
-        found, _ = await self.fetcher.entry(self._call(key, ttl, max_stale, refresh, session))
+        rejected = b""
+        if self._glance is not None and max_stale is None and session is None and not refresh:
+            value: Any = await self._glance.value(key if key.__class__ is str else canonical(key))
+            if value is MISSING:
+                rejected = NO_HEAD
+            elif value is not UNSURE:
+                return value  # type: ignore[no-any-return]
+        found, _ = await self.fetcher.entry(self._call(key, ttl, max_stale, refresh, session, rejected=rejected))
         return self._given(found, session)
 
     async def peek(self, key: CacheKey) -> V | None:
@@ -252,6 +263,7 @@ class AsyncCache(Generic[V]):
         *,
         load: Callable[..., Any] | None = None,
         loads: bool = True,
+        rejected: bytes = b"",
     ) -> Call:
         self._usable()
         if loads and load is None and not isinstance(self.strategy, TTL):
@@ -268,7 +280,7 @@ class AsyncCache(Generic[V]):
             youngest = self._clock.monotonic() - max_stale
         if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.0 < ttl < 1e9):
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.session(session))
+        return Call(key, canonical(key), load, ttl, youngest, refresh, self._source.session(session), rejected)
 
     def _usable(self) -> None:
         if self._closed:
