@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from regionkit.caching import TTL, Cache, Lazy, Shared
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency import gather, sleep
 from regionkit.testing.servers.kinds.redis import RedisServers
 
@@ -142,6 +143,27 @@ def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: 
             _pause()
         for key in keys:
             assert cache.get(key) == key
+
+
+def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:
+    """The connection on which it may still come is closed, though nothing has come on it."""
+    with cache_of(redis_server, name(), timeout=0.3) as cache:
+        cache.set("a", "1")
+        assert cache.get("a") == "1"
+        quick = cache.tier._quick  # type: ignore[attr-defined]
+
+        def thaw() -> None:
+            sleep(0.1)
+            redis_server.primary.thaw()
+
+        redis_server.primary.freeze()
+        try:
+            with pytest.raises(TierDown):
+                quick((b"ECHO", b"old"))
+            [answer, _] = gather([lambda: quick((b"ECHO", b"new")), thaw])
+        finally:
+            redis_server.primary.thaw()
+        assert answer is NotImplemented or answer == b"new"
 
 
 def _pause() -> None:

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from regionkit.caching import TTL, AsyncCache, Lazy, Shared
+from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.testing.servers.kinds.redis import RedisServers
 
@@ -141,6 +142,27 @@ async def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_se
             await _pause()
         for key in keys:
             assert await cache.get(key) == key
+
+
+async def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:
+    """The connection on which it may still come is closed, though nothing has come on it."""
+    async with cache_of(redis_server, name(), timeout=0.3) as cache:
+        await cache.set("a", "1")
+        assert await cache.get("a") == "1"
+        quick = cache.tier._quick  # type: ignore[attr-defined]
+
+        async def thaw() -> None:
+            await asleep(0.1)
+            redis_server.primary.thaw()
+
+        redis_server.primary.freeze()
+        try:
+            with pytest.raises(TierDown):
+                await quick((b"ECHO", b"old"))
+            [answer, _] = await agather([lambda: quick((b"ECHO", b"new")), thaw])
+        finally:
+            redis_server.primary.thaw()
+        assert answer is NotImplemented or answer == b"new"
 
 
 async def _pause() -> None:
