@@ -15,6 +15,7 @@ from benchmarks.harness import QUICK, Report, Settings  # found by the line abov
 
 JOBS = (
     "cache_local",
+    "cache_shared",
     "cassandra_reads",
     "checking",
     "decision",
