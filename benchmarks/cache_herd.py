@@ -41,7 +41,9 @@ def herds(url: str, report: Report, settings: Settings) -> None:
     rounds = max(3, round(ROUNDS * settings.share))
     for form, most in (("tasks", MOST_TASKS), ("threads", MOST_THREADS)):
         slowest, loads = _herd(url, form, rounds)
-        report.figure(f"stampede, {PROCESSES} x {CALLERS} {form}, {LOADING * 1000:.0f} ms to load", slowest, "ms", most=most)
+        report.figure(
+            f"stampede, {PROCESSES} x {CALLERS} {form}, {LOADING * 1000:.0f} ms to load", slowest, "ms", most=most
+        )
         report.figure(f"loads of that, {form}", loads, "loads", most=1.0)
 
 
@@ -70,7 +72,9 @@ def news(url: str, report: Report, settings: Settings) -> None:
         worker = _Worker("news", url, str(busy))
         took = []
         try:
-            with Cache("news", str, strategy=_lazy(lambda key: "v"), tiers=[Local(), Shared(url, timeout=2.0)]) as cache:
+            with Cache(
+                "news", str, strategy=_lazy(lambda key: "v"), tiers=[Local(), Shared(url, timeout=2.0)]
+            ) as cache:
                 for number in range(max(50, round(TOLD * settings.share))):
                     worker.say({"key": f"k{number}"})
                     worker.hear()
@@ -83,7 +87,9 @@ def news(url: str, report: Report, settings: Settings) -> None:
             worker.end()
         took.sort()
         what = "idle" if not busy else f"beside {busy} busy threads"
-        report.figure(f"invalidation heard in another process, p99, {what}", took[len(took) * 99 // 100], "ms", most=most)
+        report.figure(
+            f"invalidation heard in another process, p99, {what}", took[len(took) * 99 // 100], "ms", most=most
+        )
         report.figure(f"the same, p50, {what}", took[len(took) // 2], "ms")
 
 

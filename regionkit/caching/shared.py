@@ -160,8 +160,8 @@ class SharedTier:
             self._emit(SharedUp(self._name, False))
         return given
 
-    def _quick(self, words: tuple[bytes, ...]) -> Any:
-        """What a command answers that only reads, where a connection is at hand; NotImplemented where `ask` is the way."""
+    def _quick(self, words: Sequence[str | bytes | int]) -> Any:
+        """What one command answers, where a connection is at hand; NotImplemented where `ask` is the way."""
         if self.down:
             raise TierDown(self.down)
         if not self._generation:
@@ -204,6 +204,12 @@ class SharedTier:
 
     def _run(self, script: str, keys: Sequence[Stored], words: Sequence[Any]) -> Any:
         names = [name for key in keys for name in (self._value(key), self._lease(key))]
+        named = (*self._keys, *names)
+        reply = self._quick(
+            ("EVALSHA", self._scripts[script].digest, len(named), *named, os.urandom(8), *self._fixed, *words)
+        )
+        if reply is not NotImplemented:
+            return reply
 
         def asked(connection: Any) -> Any:
             return self.run_on(connection, script, names, words)

@@ -1,4 +1,4 @@
-"""Short questions of regionkit's own that only read, each on a connection of the pool. Hand-written pair with `lane_async.py`.
+"""Short questions of regionkit's own, one command each, each on a connection of the pool. Hand-written pair with `lane_async.py`.
 
 A thread takes an idle connection that was greeted, without what a block needs: nothing is judged, counted or carried along, as
 the command is known. What holds for every connection holds here: waits end at their time, and one on which an answer may still
@@ -7,6 +7,7 @@ come is closed. Where there is no connection at hand, the answer is NotImplement
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -27,7 +28,7 @@ class Lane:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    def ask(self, owner: object, words: tuple[bytes, ...], seconds: float) -> Any:
+    def ask(self, owner: object, words: Sequence[str | bytes | int], seconds: float) -> Any:
         """The answer to a command, over a connection that `owner` has greeted; NotImplemented where there is none just now.
 
         Raises:
@@ -39,7 +40,7 @@ class Lane:
             return NotImplemented
         good = False
         try:
-            reply = connection.answer(_pack(words), seconds)
+            reply = connection.answer(_pack(tuple(words)), seconds)
             good = True
         except redis.exceptions.ResponseError:
             good = True

@@ -1,10 +1,10 @@
-"""Short questions of regionkit's own that only read, of many tasks over one connection. Hand-written pair with `lane.py`.
+"""Short questions of regionkit's own, one command each, of many tasks over one connection. Hand-written pair with `lane.py`.
 
 1. The connection is one of the pool, introduced and greeted as all are; its permit is held while the lane has it. What is asked
    in one round of the loop goes out as one message, and answers are given out in the order of the questions.
 2. Every question has its time. When the answer to the first one in the row has not come by then, the connection is closed, and
    all that was asked on it is unanswered. A loop that was busy reads what has come before it looks at the time.
-3. Who is cancelled leaves its place in the row: the answer is read, and given to nobody.
+3. Who is cancelled leaves its place in the row: what was asked is done all the same, and its answer is given to nobody.
 4. Where there is no connection at hand, or the row is long, the answer is NotImplemented: the pool's `ask` is the way.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -39,7 +40,7 @@ class AsyncLane:
         self._line: _Line | None = None
         self._inherited: list[_Line] = []
 
-    async def ask(self, owner: object, words: tuple[bytes, ...], seconds: float) -> Any:
+    async def ask(self, owner: object, words: Sequence[str | bytes | int], seconds: float) -> Any:
         """The answer to a command, over a connection that `owner` has greeted; NotImplemented where there is none just now.
 
         Raises:
@@ -50,7 +51,7 @@ class AsyncLane:
             line = self._begun(owner)
         if line is None or len(line.waiting) >= MOST_WAITING:
             return NotImplemented
-        return await line.asked(_pack(words), seconds)
+        return await line.asked(_pack(tuple(words)), seconds)
 
     def _begun(self, owner: object) -> _Line | None:
         self.evict()

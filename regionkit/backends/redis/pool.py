@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -198,10 +198,10 @@ class RedisPool:
         finally:
             checkout.release()
 
-    def quick(self, owner: object, words: tuple[bytes, ...], seconds: float) -> Any:
-        """The answer to one command that only reads, as bytes, over a connection that `owner` has greeted (`lane`).
+    def quick(self, owner: object, words: Sequence[str | bytes | int], seconds: float) -> Any:
+        """The answer to one command, as bytes, over a connection that `owner` has greeted (`lane`).
 
-        NotImplemented where there is none at hand: then `ask` is the way.
+        NotImplemented where nothing was done: none is at hand, or the server does not know the script. Then `ask` is the way.
 
         Raises:
             RegionUnavailable: the server refused it.
@@ -209,6 +209,8 @@ class RedisPool:
         """
         try:
             return self.lane.ask(owner, words, seconds)
+        except redis.exceptions.NoScriptError:
+            return NotImplemented
         except redis.exceptions.RedisError as error:
             if not is_answer(error):
                 raise commit_unanswered(self.context, first_line(error)) from error

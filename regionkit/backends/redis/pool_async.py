@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -197,10 +197,10 @@ class AsyncRedisPool:
         finally:
             await checkout.release()
 
-    async def quick(self, owner: object, words: tuple[bytes, ...], seconds: float) -> Any:
-        """The answer to one command that only reads, as bytes, over a connection that `owner` has greeted (`lane`).
+    async def quick(self, owner: object, words: Sequence[str | bytes | int], seconds: float) -> Any:
+        """The answer to one command, as bytes, over a connection that `owner` has greeted (`lane`).
 
-        NotImplemented where there is none at hand: then `ask` is the way.
+        NotImplemented where nothing was done: none is at hand, or the server does not know the script. Then `ask` is the way.
 
         Raises:
             RegionUnavailable: the server refused it.
@@ -208,6 +208,8 @@ class AsyncRedisPool:
         """
         try:
             return await self.lane.ask(owner, words, seconds)
+        except redis.exceptions.NoScriptError:
+            return NotImplemented
         except redis.exceptions.RedisError as error:
             if not is_answer(error):
                 raise commit_unanswered(self.context, first_line(error)) from error
