@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-import redis
+import redis  # noqa: E402
 
-from benchmarks.harness import Report, Settings
-from regionkit.caching import AsyncCache, Cache, Lazy, Local, Shared
+from benchmarks.harness import Report, Settings  # noqa: E402
+from regionkit.caching import AsyncCache, Cache, Lazy, Local, Shared  # noqa: E402
 
 PROCESSES, CALLERS = 4, 50
 LOADING = 0.02
@@ -48,17 +49,17 @@ def herds(url: str, report: Report, settings: Settings) -> None:
 
 
 def _herd(url: str, form: str, rounds: int) -> tuple[float, float]:
-    """The median of the slowest caller's milliseconds, and the most loads of a round."""
+    """The median of what the slowest caller waited, milliseconds, and the most loads of a round."""
     workers = [_Worker("herd", url, form) for _ in range(PROCESSES)]
-    slowest, loads = [], 0
+    slowest, loads, run = [], 0, uuid.uuid4().hex
     try:
         with redis.Redis.from_url(url) as client:
             for number in range(rounds):
                 client.delete(LOADS)
                 start = time.monotonic() + AHEAD
                 for worker in workers:
-                    worker.say({"key": f"{form}{number}", "at": start})
-                slowest.append(max(worker.hear()["last"] for worker in workers) - start)
+                    worker.say({"key": f"{run}{number}", "at": start})
+                slowest.append(max(worker.hear()["slowest"] for worker in workers))
                 loads = max(loads, int(client.get(LOADS) or 0))  # type: ignore[arg-type]
     finally:
         for worker in workers:
@@ -141,8 +142,9 @@ async def _herd_of_tasks(url: str) -> None:
     async with AsyncCache("herd", str, strategy=_lazy(load), tiers=[Local(), Shared(url, timeout=2.0)]) as cache:
 
         async def one(key: str) -> float:
+            began = time.monotonic()
             await cache.get(key)
-            return time.monotonic()
+            return time.monotonic() - began
 
         await cache.get("warm")
         _say({})
@@ -150,7 +152,7 @@ async def _herd_of_tasks(url: str) -> None:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             order = json.loads(line)
             await asyncio.sleep(order["at"] - time.monotonic())
-            _say({"last": max(await asyncio.gather(*(one(order["key"]) for _ in range(CALLERS))))})
+            _say({"slowest": max(await asyncio.gather(*(one(order["key"]) for _ in range(CALLERS))))})
     await client.aclose()
 
 
@@ -166,19 +168,20 @@ def _herd_of_threads(url: str) -> None:
         cache.get("warm")
         _say({})
         for order in _heed():
-            ended: list[float] = []
+            took: list[float] = []
 
-            def one(order: Any = order, ended: list[float] = ended) -> None:
+            def one(order: Any = order, took: list[float] = took) -> None:
                 time.sleep(max(0.0, order["at"] - time.monotonic()))
+                began = time.monotonic()
                 cache.get(order["key"])
-                ended.append(time.monotonic())
+                took.append(time.monotonic() - began)
 
             threads = [threading.Thread(target=one) for _ in range(CALLERS)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            _say({"last": max(ended)})
+            _say({"slowest": max(took)})
 
 
 def _hear_news(url: str, busy: int) -> None:

@@ -1,7 +1,7 @@
 """Short questions of regionkit's own, one command each, of many tasks over one connection. Hand-written pair with `lane.py`.
 
 1. The connection is one of the pool, introduced and greeted as all are; its permit is held while the lane has it. What is asked
-   in one round of the loop goes out as one message, and answers are given out in the order of the questions.
+   in one round of the loop goes out as one message behind the first, and answers are given out in the order of the questions.
 2. Every question has its time. When the answer to the first one in the row has not come by then, the connection is closed, and
    all that was asked on it is unanswered. A loop that was busy reads what has come before it looks at the time.
 3. Who is cancelled leaves its place in the row: what was asked is done all the same, and its answer is given to nobody.
@@ -89,7 +89,7 @@ class _Line(asyncio.Protocol):
         self._pool = pool
         self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._over = self._retired = False
+        self._over = self._retired = self._sending = False
         self.waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._reader: Any = hiredis.Reader(replyError=connection.as_error, notEnoughData=_NOTHING)
         self._transport: Any = connection.hand_over(self)
@@ -104,16 +104,20 @@ class _Line(asyncio.Protocol):
         """The answer that is to come."""
         future = self._loop.create_future()
         self.waiting.append((self._loop.time() + seconds, future))
-        if not self._out:
+        if self._sending:
+            self._out.append(command)
+        else:
+            self._sending = True
+            self._transport.write(command)  # the server works at it while the others of this round are asked
             self._loop.call_soon(self._send)
-        self._out.append(command)
         if self._timer is None:
             self._timer = self._loop.call_later(seconds, self._look)
         return future
 
     def _send(self) -> None:
+        self._sending = False
         out, self._out = self._out, []
-        if not self._over:
+        if out and not self._over:
             self._transport.write(b"".join(out))
 
     def _look(self) -> None:
