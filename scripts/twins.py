@@ -21,6 +21,7 @@ HAND_WRITTEN = {
     "regionkit/backends/cassandra/bridge_async.py",  # the driver answers to a callback or to a waiting thread
     "regionkit/backends/sql/bridge_async.py",  # greenlets are crossed on one side only
     "regionkit/backends/redis/stream_async.py",  # a socket's time-outs, an event loop's timer
+    "regionkit/caching/memcached_line_async.py",  # a socket, a loop's streams
     "regionkit/backends/redis/lane_async.py",  # tasks share a connection, threads each take one
     "regionkit/backends/mongo/sockets_async.py",  # a thread polls a socket, asyncio knows
 }
