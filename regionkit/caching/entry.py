@@ -17,8 +17,8 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Generic, TypeVar, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, get_origin, is_typeddict
 
 import msgspec
 
@@ -221,7 +221,10 @@ _CODECS: Mapping[str, Any] = MappingProxyType({"msgpack": msgspec.msgpack, "json
 
 def _class_of(kind: Any) -> Any:
     """The class that every value is of; None where none says it."""
-    found = get_origin(kind) or kind
+    origin = get_origin(kind)
+    if origin in (UnionType, Annotated) or is_typeddict(origin or kind):  # classes, and of no value
+        return None
+    found = origin or kind
     return found if isinstance(found, type) else None
 
 
