@@ -268,6 +268,11 @@ class Report:
             self._lines.append(line)
         self._candidates.update({prefix + name: spread.summary() for name, spread in spreads.items()})
 
+    def figure(self, what: str, value: float, unit: str, *, most: float | None = None) -> None:
+        """A row of something that is counted, not timed. `most`: the target."""
+        row = Row(what, what, way="time", most=most, unit=(1.0, unit))
+        self._lines.append({**asdict(row), "value": value, "missed": most is not None and value > most})
+
     def note(self, text: str) -> None:
         """A line under the tables."""
         self._notes.append(text)

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.harness import QUICK, Report, Settings  # found by the line above, also when run as a file
 
 JOBS = (
+    "cache_local",
+    "cache_shared",
     "cassandra_reads",
     "checking",
     "decision",

@@ -12,6 +12,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 { command -v mariadbd && command -v mariadb-install-db; } >/dev/null || missing+=(mariadb-server-core)
 command -v mariadb >/dev/null || missing+=(mariadb-client-core)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v memcached >/dev/null || missing+=(memcached)
 command -v pgbouncer >/dev/null || missing+=(pgbouncer) # stands in front of PostgreSQL
 command -v openssl >/dev/null || missing+=(openssl) # certificates of the tests
 command -v gdb >/dev/null || missing+=(gdb) # stops a server between two steps

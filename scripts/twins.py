@@ -21,6 +21,8 @@ HAND_WRITTEN = {
     "regionkit/backends/cassandra/bridge_async.py",  # the driver answers to a callback or to a waiting thread
     "regionkit/backends/sql/bridge_async.py",  # greenlets are crossed on one side only
     "regionkit/backends/redis/stream_async.py",  # a socket's time-outs, an event loop's timer
+    "regionkit/caching/memcached_line_async.py",  # a socket, a loop's streams
+    "regionkit/backends/redis/lane_async.py",  # tasks share a connection, threads each take one
     "regionkit/backends/mongo/sockets_async.py",  # a thread polls a socket, asyncio knows
 }
 RULES = [
@@ -33,7 +35,7 @@ RULES = [
     (r"\b__aiter__\b", "__iter__"),
     (r"\bAsync(?=[A-Z])", ""),
     (r"\bAbstractAsyncContextManager\b", "AbstractContextManager"),
-    (r"\basync_(backend_of|backing_of|tier_of|plain_backend_of|plain_backing|plain_of)\b", r"\1"),
+    (r"\basync_(backend_of|backing_of|tier_of|cached_method|cached|plain_backend_of|plain_backing|plain_of)\b", r"\1"),
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
     (r"\bspawn_async\b", "spawn"),
     (r"\bcreate_async_engine\b", "create_engine"),

@@ -9,6 +9,8 @@ from regionkit.core.lazy import lazy_names
 if TYPE_CHECKING:
     from regionkit.caching.cache import Cache
     from regionkit.caching.cache_async import AsyncCache
+    from regionkit.caching.decorators import Cached, CachedMethod, cached, cached_method
+    from regionkit.caching.decorators_async import AsyncCached, AsyncCachedMethod, async_cached, async_cached_method
     from regionkit.caching.explanation import CacheExplanation
     from regionkit.caching.lookup import Lookup
     from regionkit.caching.strategies import TTL, UNCHANGED, Lazy, Loaded, NoStore, Unchanged, WriteThrough
@@ -18,8 +20,12 @@ __all__ = [
     "TTL",
     "UNCHANGED",
     "AsyncCache",
+    "AsyncCached",
+    "AsyncCachedMethod",
     "Cache",
     "CacheExplanation",
+    "Cached",
+    "CachedMethod",
     "Lazy",
     "Loaded",
     "Local",
@@ -29,6 +35,10 @@ __all__ = [
     "Shared",
     "Unchanged",
     "WriteThrough",
+    "async_cached",
+    "async_cached_method",
+    "cached",
+    "cached_method",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -38,6 +48,10 @@ __getattr__, __dir__ = lazy_names(
         "Cache": "cache",
         "CacheExplanation": "explanation",
         "Lookup": "lookup",
+        **dict.fromkeys(("Cached", "CachedMethod", "cached", "cached_method"), "decorators"),
+        **dict.fromkeys(
+            ("AsyncCached", "AsyncCachedMethod", "async_cached", "async_cached_method"), "decorators_async"
+        ),
         **dict.fromkeys(("TTL", "UNCHANGED", "Lazy", "Loaded", "NoStore", "Unchanged", "WriteThrough"), "strategies"),
         **dict.fromkeys(("Local", "Memcached", "Shared"), "tiers"),
     },

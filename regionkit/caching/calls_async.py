@@ -45,6 +45,7 @@ class AsyncCalls:
         *,
         load: Callable[..., Any] | None = None,
         loads: bool = True,
+        rejected: bytes = b"",
     ) -> Call:
         """One call.
 
@@ -56,6 +57,7 @@ class AsyncCalls:
             session: as there.
             load: another loader than the strategy's.
             loads: False: only look.
+            rejected: head of the entry at the tier that is not taken.
 
         Raises:
             UsageError: the cache is closed, or has no loader.
@@ -74,7 +76,7 @@ class AsyncCalls:
             youngest = self._clock.monotonic() - _seconds("max_stale", max_stale)
         if ttl is not None and not _seconds("ttl", ttl) > 0.0:
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, await self._source.view(session))
+        return Call(key, canonical(key), load, ttl, youngest, refresh, await self._source.view(session), rejected)
 
 
 def _seconds(name: str, given: Any) -> float:

@@ -149,7 +149,7 @@ class Coder(Generic[T]):
         compress_above: bytes from which on values are compressed; None: never.
     """
 
-    __slots__ = ("_class", "_compress_above", "_decoder", "_encoder", "kind", "largest", "schema")
+    __slots__ = ("_class", "_compress_above", "_decoder", "_encoder", "decode_body", "kind", "largest", "schema")
 
     def __init__(self, kind: Any, *, codec: str = "msgpack", largest: int, compress_above: int | None = None) -> None:
         if codec not in _CODECS:
@@ -163,6 +163,7 @@ class Coder(Generic[T]):
                 why=f"{error}.",
                 fix="use a msgspec.Struct, a dataclass, or a type of plain data.",
             ) from error
+        self.decode_body = self._decoder.decode  # of what is not compressed; raises ValueError or RecursionError
         self.kind = kind
         self._class = _class_of(kind)
         self._compress_above = compress_above

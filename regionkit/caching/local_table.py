@@ -105,11 +105,11 @@ class LocalTable:
     Args:
         max_items: entries at most.
         max_bytes: of all of them, overhead included, at most.
-        began: told how entries are looked up from now on, whenever the dict is another one.
+        began: told the dict to look into from now on, whenever it is another one.
     """
 
     def __init__(
-        self, max_items: int, max_bytes: int, began: Callable[[Callable[[Any], Entry | None]], None] | None = None
+        self, max_items: int, max_bytes: int, began: Callable[[dict[Stored, Entry]], None] | None = None
     ) -> None:
         self._began = began
         self._max_items = max_items
@@ -136,7 +136,7 @@ class LocalTable:
         self._names: dict[bytes, Stored] = {}
         self.bytes = 0
         if self._began is not None:
-            self._began(self.get)
+            self._began(self.entries)
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -163,19 +163,30 @@ class AsyncSharedTier:
 
         try:
             given: T = await self._backend.ask(Kind.WRITE, Deadline(self._clock, within), greeted, changes=True)
-        except OutcomeUnknown as error:
-            raise self._fell(error, sent=True) from error
-        except BackendError as error:
-            raise self._fell(error, sent=False) from error
-        except redis.exceptions.RedisError as error:
-            raise self._fell(error, sent=True) from error
+        except (BackendError, redis.exceptions.RedisError) as error:
+            raise self._fell(error) from error
         self._failed = 0
         if self.down:
             self.down = ""
             self._emit(SharedUp(self._name, False))
         return given
 
-    def _fell(self, error: Exception, *, sent: bool) -> TierDown:
+    async def _quick(self, words: Sequence[str | bytes | int]) -> Any:
+        """What one command answers, where a connection is at hand; NotImplemented where `ask` is the way."""
+        if self.down:
+            raise TierDown(self.down)
+        if not self._generation:
+            return NotImplemented
+        try:
+            answer = await self._backend.quick(self, words, self._options.timeout + 2 * self._rtt)
+        except BackendError as error:
+            raise self._fell(error) from error
+        if answer is not NotImplemented:
+            self._failed = 0
+        return answer
+
+    def _fell(self, error: Exception) -> TierDown:
+        sent = isinstance(error, OutcomeUnknown | redis.exceptions.RedisError)
         self._failed += 1
         why = getattr(error, "why", "") or str(error)
         if not self.down and (self._failed >= TRIPS_DOWN or not sent):
@@ -204,6 +215,12 @@ class AsyncSharedTier:
 
     async def _run(self, script: str, keys: Sequence[Stored], words: Sequence[Any]) -> Any:
         names = [name for key in keys for name in (self._value(key), self._lease(key))]
+        named = (*self._keys, *names)
+        reply = await self._quick(
+            ("EVALSHA", self._scripts[script].digest, len(named), *named, os.urandom(8), *self._fixed, *words)
+        )
+        if reply is not NotImplemented:
+            return reply
 
         async def asked(connection: Any) -> Any:
             return await self.run_on(connection, script, names, words)
@@ -220,16 +237,22 @@ class AsyncSharedTier:
         """By which scripts know a key."""
         return digest_of(key, self._tenant)
 
+    async def glance(self, key: Stored) -> Any:
+        """The entry of a key as it stands at the server, tags not looked at; NotImplemented where `read` is the way."""
+        return await self._quick((b"GET", self._value(key)))
+
     async def read(self, keys: Sequence[Stored]) -> list[bytes | None]:
         """The entries of keys, one round trip for all; one more for tags that are not known here."""
         names = [self._value(key) for key in keys]
+        words = (b"GET", names[0]) if len(names) == 1 else (b"MGET", *names)
+        answer = await self._quick(words)
+        if answer is NotImplemented:
 
-        async def asked(connection: Any) -> list[bytes | None]:
-            if len(names) == 1:
-                return [await connection.ask_one(b"GET", names[0])]
-            return await connection.ask_one(b"MGET", *names)  # type: ignore[no-any-return]
+            async def asked(connection: Any) -> Any:
+                return await connection.ask_one(*words)
 
-        found = await self.ask(asked)
+            answer = await self.ask(asked)
+        found: list[bytes | None] = [answer] if len(names) == 1 else answer
         tagged = {at: tags for at, data in enumerate(found) if data and (tags := _tags(data))}
         if tagged:
             await self._learn({tag for tags in tagged.values() for tag in tags})

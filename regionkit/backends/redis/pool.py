@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
@@ -19,6 +19,7 @@ from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.checkout import RedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
+from regionkit.backends.redis.lane import Lane
 from regionkit.backends.redis.own_client import client_settings
 from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
@@ -54,11 +55,12 @@ class RedisPool:
         self.clock = context.clock
         client = context.endpoint.client
         self.settings = settings_of_url(context) if client is None else client_settings(client)
-        self._size = context.store.options.pool_size
-        self.slots = Slots(self._size)
+        self.size = context.store.options.pool_size
+        self.slots = Slots(self.size)
+        self.lane = Lane(self)
         self._idle: list[RedisConnection] = []
         self._inherited: list[list[RedisConnection]] = []
-        self._generation = 0
+        self.generation = 0
         self._closed = False
         self._monitor: RedisConnection | None = None
         self._monitoring = Lock()
@@ -74,7 +76,7 @@ class RedisPool:
         if not slots.try_acquire() and not slots.acquire(timeout):
             raise in_use(
                 self.context,
-                f"all {self._size} connections are in use.",
+                f"all {self.size} connections are in use.",
                 "raise options.pool_size, or hold blocks shorter.",
             )
         return self._with_permit(kind, deadline, timeout)
@@ -94,7 +96,7 @@ class RedisPool:
     def keep_warm(self, timeout: float) -> None:
         """Have one idle connection; where all permits are out there are enough."""
         idle = self._idle[-1:]
-        if self._closed or (idle and idle[0].generation == self._generation and idle[0].silent()):
+        if self._closed or (idle and idle[0].generation == self.generation and idle[0].silent()):
             return
         if self.slots.try_acquire():
             checkout = self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
@@ -107,15 +109,38 @@ class RedisPool:
                 connection = self._idle.pop()
             except IndexError:  # another thread took it
                 break
-            if connection.generation == self._generation and connection.silent():
+            if connection.generation == self.generation and connection.silent():
                 return connection
             connection.tear()
         return None
 
     def give_back(self, connection: RedisConnection) -> None:
         """A block is over."""
-        good = connection.end() and connection.generation == self._generation and not self._closed
+        good = connection.end() and connection.generation == self.generation and not self._closed
         if good:
+            self._idle.append(connection)
+        else:
+            connection.tear()
+        self.slots.release()
+
+    def at_hand(self, owner: object) -> RedisConnection | None:
+        """An idle connection that `owner` has greeted, and a permit with it; None where there is none just now."""
+        if not self.slots.try_acquire():
+            return None
+        connection = None
+        try:
+            connection = self._idle.pop()
+            if connection.greeted is owner and connection.generation == self.generation and connection.silent():
+                return connection
+            self._idle.append(connection)  # the next block looks what it is
+        except IndexError:
+            pass
+        self.slots.release()
+        return None
+
+    def put_back(self, connection: RedisConnection, *, good: bool) -> None:
+        """What was at hand comes back with its permit. `good`: no answer may still come on it."""
+        if good and connection.generation == self.generation and not self._closed:
             self._idle.append(connection)
         else:
             connection.tear()
@@ -125,7 +150,7 @@ class RedisPool:
         connection = RedisConnection(
             history=self.key("history"),
             clock=self.clock,
-            generation=self._generation,
+            generation=self.generation,
             tls=self.settings.tls,
             path=self.settings.path,
             socket_timeout=None,
@@ -177,6 +202,24 @@ class RedisPool:
             raise self._translated(error) from error
         finally:
             checkout.release()
+
+    def quick(self, owner: object, words: Sequence[str | bytes | int], seconds: float) -> Any:
+        """The answer to one command, as bytes, over a connection that `owner` has greeted (`lane`).
+
+        NotImplemented where nothing was done: none is at hand, or the server does not know the script. Then `ask` is the way.
+
+        Raises:
+            RegionUnavailable: the server refused it.
+            OutcomeUnknown: no answer came.
+        """
+        try:
+            return self.lane.ask(owner, words, seconds)
+        except redis.exceptions.NoScriptError:
+            return NotImplemented
+        except redis.exceptions.RedisError as error:
+            if not is_answer(error):
+                raise commit_unanswered(self.context, first_line(error)) from error
+            raise self._translated(error) from error
 
     def _translated(self, error: redis.exceptions.RedisError, *, connecting: bool = False) -> RegionKitError:
         """What an error of the driver is to a caller: nothing was changed."""
@@ -237,7 +280,8 @@ class RedisPool:
 
     def evict(self) -> None:
         """Close idle connections, and those in use when they come back."""
-        self._generation += 1
+        self.generation += 1
+        self.lane.evict()
         self._close_idle()
 
     def _close_idle(self) -> None:
@@ -253,11 +297,13 @@ class RedisPool:
         if self._monitor is not None:
             self._inherited.append([self._monitor])
         self._idle, self._monitor = [], None
+        self.lane.abandon()
         self._monitoring = Lock()
-        self.slots = Slots(self._size)
+        self.slots = Slots(self.size)
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
         self._closed = True
         self._drop_monitor()
+        self.lane.close()
         self._close_idle()

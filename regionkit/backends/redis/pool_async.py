@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
@@ -18,6 +18,7 @@ from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.checkout_async import AsyncRedisCheckout
 from regionkit.backends.redis.classify import classify, is_answer, is_denied, missing_right, refused
 from regionkit.backends.redis.connection_settings import settings_of_url
+from regionkit.backends.redis.lane_async import AsyncLane
 from regionkit.backends.redis.own_client_async import client_settings
 from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
@@ -53,11 +54,12 @@ class AsyncRedisPool:
         self.clock = context.clock
         client = context.endpoint.client
         self.settings = settings_of_url(context) if client is None else client_settings(client)
-        self._size = context.store.options.pool_size
-        self.slots = AsyncSlots(self._size)
+        self.size = context.store.options.pool_size
+        self.slots = AsyncSlots(self.size)
+        self.lane = AsyncLane(self)
         self._idle: list[AsyncRedisConnection] = []
         self._inherited: list[list[AsyncRedisConnection]] = []
-        self._generation = 0
+        self.generation = 0
         self._closed = False
         self._monitor: AsyncRedisConnection | None = None
         self._monitoring = AsyncLock()
@@ -73,7 +75,7 @@ class AsyncRedisPool:
         if not slots.try_acquire() and not await slots.acquire(timeout):
             raise in_use(
                 self.context,
-                f"all {self._size} connections are in use.",
+                f"all {self.size} connections are in use.",
                 "raise options.pool_size, or hold blocks shorter.",
             )
         return await self._with_permit(kind, deadline, timeout)
@@ -93,7 +95,7 @@ class AsyncRedisPool:
     async def keep_warm(self, timeout: float) -> None:
         """Have one idle connection; where all permits are out there are enough."""
         idle = self._idle[-1:]
-        if self._closed or (idle and idle[0].generation == self._generation and idle[0].silent()):
+        if self._closed or (idle and idle[0].generation == self.generation and idle[0].silent()):
             return
         if self.slots.try_acquire():
             checkout = await self._with_permit(Kind.READ, Deadline(self.clock, timeout), timeout)
@@ -106,15 +108,38 @@ class AsyncRedisPool:
                 connection = self._idle.pop()
             except IndexError:  # another thread took it
                 break
-            if connection.generation == self._generation and connection.silent():
+            if connection.generation == self.generation and connection.silent():
                 return connection
             connection.tear()
         return None
 
     def give_back(self, connection: AsyncRedisConnection) -> None:
         """A block is over."""
-        good = connection.end() and connection.generation == self._generation and not self._closed
+        good = connection.end() and connection.generation == self.generation and not self._closed
         if good:
+            self._idle.append(connection)
+        else:
+            connection.tear()
+        self.slots.release()
+
+    def at_hand(self, owner: object) -> AsyncRedisConnection | None:
+        """An idle connection that `owner` has greeted, and a permit with it; None where there is none just now."""
+        if not self.slots.try_acquire():
+            return None
+        connection = None
+        try:
+            connection = self._idle.pop()
+            if connection.greeted is owner and connection.generation == self.generation and connection.silent():
+                return connection
+            self._idle.append(connection)  # the next block looks what it is
+        except IndexError:
+            pass
+        self.slots.release()
+        return None
+
+    def put_back(self, connection: AsyncRedisConnection, *, good: bool) -> None:
+        """What was at hand comes back with its permit. `good`: no answer may still come on it."""
+        if good and connection.generation == self.generation and not self._closed:
             self._idle.append(connection)
         else:
             connection.tear()
@@ -124,7 +149,7 @@ class AsyncRedisPool:
         connection = AsyncRedisConnection(
             history=self.key("history"),
             clock=self.clock,
-            generation=self._generation,
+            generation=self.generation,
             tls=self.settings.tls,
             path=self.settings.path,
             socket_timeout=None,
@@ -176,6 +201,24 @@ class AsyncRedisPool:
             raise self._translated(error) from error
         finally:
             await checkout.release()
+
+    async def quick(self, owner: object, words: Sequence[str | bytes | int], seconds: float) -> Any:
+        """The answer to one command, as bytes, over a connection that `owner` has greeted (`lane`).
+
+        NotImplemented where nothing was done: none is at hand, or the server does not know the script. Then `ask` is the way.
+
+        Raises:
+            RegionUnavailable: the server refused it.
+            OutcomeUnknown: no answer came.
+        """
+        try:
+            return await self.lane.ask(owner, words, seconds)
+        except redis.exceptions.NoScriptError:
+            return NotImplemented
+        except redis.exceptions.RedisError as error:
+            if not is_answer(error):
+                raise commit_unanswered(self.context, first_line(error)) from error
+            raise self._translated(error) from error
 
     def _translated(self, error: redis.exceptions.RedisError, *, connecting: bool = False) -> RegionKitError:
         """What an error of the driver is to a caller: nothing was changed."""
@@ -236,7 +279,8 @@ class AsyncRedisPool:
 
     def evict(self) -> None:
         """Close idle connections, and those in use when they come back."""
-        self._generation += 1
+        self.generation += 1
+        self.lane.evict()
         self._close_idle()
 
     def _close_idle(self) -> None:
@@ -252,11 +296,13 @@ class AsyncRedisPool:
         if self._monitor is not None:
             self._inherited.append([self._monitor])
         self._idle, self._monitor = [], None
+        self.lane.abandon()
         self._monitoring = AsyncLock()
-        self.slots = AsyncSlots(self._size)
+        self.slots = AsyncSlots(self.size)
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
         self._closed = True
         self._drop_monitor()
+        self.lane.close()
         self._close_idle()

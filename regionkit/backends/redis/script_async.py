@@ -42,6 +42,11 @@ class AsyncScript:
         self._package = package
         self._before_7: WeakSet[Any] = WeakSet()
 
+    @property
+    def digest(self) -> bytes:
+        """By which a server knows it."""
+        return lua(self._package, self._name).digest
+
     async def run(
         self, through: Any, keys: Sequence[Word], args: Sequence[Word] = (), *, read_only: bool = False
     ) -> Any:

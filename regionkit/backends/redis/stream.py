@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +26,11 @@ from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
 from regionkit.errors import UsageError
 
+try:
+    import hiredis
+except ImportError:  # then nobody calls `answer`
+    hiredis = None  # type: ignore[assignment]
+
 __all__ = [
     "BlockingConnectionPool",
     "ConnectionPool",
@@ -38,6 +44,8 @@ __all__ = [
 
 MOST_UNREAD = 8 << 20
 """Bytes of unread answers that are looked through for a server's last words: more than a socket holds."""
+_CHUNK = 65_536
+_NOTHING = object()
 
 
 class _Bounded:
@@ -102,6 +110,8 @@ class Stream(Connection):
         self.deadline: Deadline | None = None
         self.expired = False
         self.stopped = False
+        self._poll: select.poll | None = None
+        self._reader: Any = None
 
     def _connect(self) -> Any:
         driver: Any = super()
@@ -176,6 +186,7 @@ class Stream(Connection):
         """Close it without a wait, whatever is still to come on it."""
         self.stop()
         self._parser.on_disconnect()
+        self._poll = self._reader = None
         socket, self._sock = self._sock, None
         if socket is not None:
             try:
@@ -187,9 +198,53 @@ class Stream(Connection):
         """Whether it is open and nothing waits to be read on it: then its other side is there, as far as can be told."""
         if self._sock is None:
             return False
-        poll = select.poll()
-        poll.register(self._sock.fileno(), select.POLLIN)
-        return not poll.poll(0) and not getattr(self._sock, "pending", int)()
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = select.poll()
+            poll.register(self._sock.fileno(), select.POLLIN)
+        return not poll.poll(0) and (self._tls is None or not getattr(self._sock, "pending", int)())
+
+    def answer(self, command: bytes, seconds: float) -> Any:
+        """The answer to one command, within `seconds`, where no other answer is to come; as bytes.
+
+        Raises:
+            redis.exceptions.ResponseError: the server refused it; the connection is as it was.
+            redis.exceptions.RedisError: there is no answer, and the connection is closed.
+        """
+        bounded: Any = self._sock
+        socket = bounded._socket
+        until = time.monotonic() + seconds
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = hiredis.Reader(replyError=self.as_error, notEnoughData=_NOTHING)
+        try:
+            if socket.gettimeout() != seconds:
+                socket.settimeout(seconds)
+            socket.sendall(command)
+            reply = _NOTHING
+            while reply is _NOTHING:
+                data = socket.recv(_CHUNK)
+                if not data:
+                    raise redis.exceptions.ConnectionError("the server closed the connection")
+                reader.feed(data)
+                reply = reader.gets()
+                if reply is _NOTHING:
+                    socket.settimeout(max(0.001, until - time.monotonic()))
+        except BaseException as error:
+            self.tear()
+            if interruption(error) is not None or not isinstance(error, OSError | hiredis.ProtocolError):
+                raise
+            if isinstance(error, TimeoutError):
+                raise redis.exceptions.TimeoutError("no answer came in time") from error
+            raise redis.exceptions.ConnectionError(str(error)) from error
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def as_error(self, said: str) -> Exception:
+        """The driver's error for what a server said."""
+        parser: Any = self._parser
+        return parser.parse_error(said)  # type: ignore[no-any-return]
 
     def pack(self, args: tuple[Any, ...]) -> list[bytes]:
         """The bytes of a command."""

@@ -120,6 +120,18 @@ class AsyncStream(Connection):
         poll.register(self._writer.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
 
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.BaseTransport:
+        """From now on what comes is `protocol`'s; where it sends. The connection is silent."""
+        assert self._writer is not None
+        transport = self._writer.transport
+        transport.set_protocol(protocol)
+        return transport
+
+    def as_error(self, said: str) -> Exception:
+        """The driver's error for what a server said."""
+        parser: Any = self._parser
+        return parser.parse_error(said)  # type: ignore[no-any-return]
+
     def pack(self, args: tuple[Any, ...]) -> list[bytes]:
         """The bytes of a command."""
         return list(self.pack_command(*args)) if _PACK is None else _PACK(*args)

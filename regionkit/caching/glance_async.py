@@ -1,0 +1,62 @@
+"""A hit at the server of a cache without a local tier: one GET, one look at the entry's head, one decoding.
+
+1. What it takes, `fetch` would take: an entry of this key, tenant and generation, before its soft end, without tags. All else,
+   also what cannot be read, is UNSURE: `fetch` finds out, and counts it.
+2. Nobody else waits for it, and it waits for nobody: a GET is no load.
+3. MISSING says that the server had nothing: `fetch` need not ask again before it asks for the right to load (`NO_HEAD`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.caching.counters import Counters
+from regionkit.caching.entry import HEADER, MAGIC, Coder
+from regionkit.caching.keys import Stored, digest_of
+from regionkit.caching.steps import TierDown
+
+__all__ = ["MISSING", "NO_HEAD", "UNSURE", "AsyncGlance"]
+
+UNSURE, MISSING = object(), object()
+NO_HEAD = b"-"
+"""A head that no entry has: there was none."""
+_BODY = HEADER + 2
+
+
+class AsyncGlance:
+    """Hits of one cache at its shared tier. Safe to share between threads (tasks of one loop).
+
+    Args:
+        tier: an AsyncSharedTier.
+        coder: of the cache's values.
+        tenant: part of every key's digest.
+        counters: of the cache.
+    """
+
+    def __init__(self, tier: Any, coder: Coder[Any], tenant: bytes, counters: Counters) -> None:
+        self._tier = tier
+        self._decode = coder.decode_body
+        self._largest = coder.largest
+        self._tenant = tenant
+        self._counters = counters
+
+    async def value(self, stored: Stored) -> Any:
+        """The value that is there; MISSING, or UNSURE."""
+        try:
+            data = await self._tier.glance(stored)
+            if data is None:
+                return MISSING
+            if data is NotImplemented or not _BODY <= len(data) <= _BODY + self._largest:
+                return UNSURE
+            here = self._tier.times(data[27:35])
+            # magic; found, and not compressed; no tags; its stamp and its ends are numbers
+            plain = data[:3] == MAGIC and data[78:79] == b"0" and data[118:120] == b"00"
+            if here is None or not plain or not data[35:51].isdigit() or not data[79:118].isdigit():
+                return UNSURE
+            if data[11:27] != digest_of(stored, self._tenant) or not here < int(data[79:92]) <= int(data[92:105]):
+                return UNSURE
+            value = self._decode(data[_BODY:])
+        except (TierDown, ValueError, RecursionError):  # no text, no number, no value of the type
+            return UNSURE
+        self._counters.shared_hits += 1
+        return value

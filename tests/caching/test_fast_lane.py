@@ -1,0 +1,79 @@
+# Generated from test_fast_lane_async.py by scripts/twins.py. Do not edit.
+"""The hit that looks at nothing but the table: what it must still see."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from regionkit.caching import TTL, Cache, Lazy
+from regionkit.core.coarse_clock import COARSE_CLOCK
+from regionkit.errors import ConfigurationError
+
+
+def test_bytes_that_spell_another_key_find_nothing_of_it() -> None:
+    """An int stands as bytes in the table; those bytes, as a key of the application's, are another key."""
+    with Cache("numbers", str, strategy=TTL(ttl=60)) as cache:
+        cache.set(42, "the number")
+        cache.set("42", "the text")
+        assert cache.get(b"i42") is None
+        assert cache.get(42) == "the number"
+        assert cache.get("42") == "the text"
+        assert cache.get(b"42") is None
+
+
+def test_a_hit_is_counted_whatever_its_key_is() -> None:
+    """Hits are what eviction goes by."""
+    with Cache("counted", str, strategy=TTL(ttl=60)) as cache:
+        cache.set("a", "text")
+        cache.set(7, "number")
+        for _ in range(3):
+            cache.get("a")
+            cache.get(7)
+        assert cache.status()["local_hits"] == 6
+
+
+def test_what_is_over_its_time_by_the_coarse_clock_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where that clock stands, as in a child after a fork: it says infinity there."""
+    loads = []
+
+    def load(key: str) -> str:
+        loads.append(key)
+        return key
+
+    with Cache("timed", str, strategy=Lazy(load=load, ttl=60)) as cache:
+        cache.get("a")
+        entry = cache._table.get("a")
+        assert entry is not None
+        entry.value = "only the fast lane gives this without a look"
+        assert cache.get("a") == entry.value
+        entry.soft = entry.hard = entry.kept = -math.inf
+        monkeypatch.setattr(COARSE_CLOCK, "now", math.inf)
+        assert cache.get("a") == "a"
+        assert loads == ["a", "a"]
+
+
+def test_a_get_that_asks_for_more_is_no_fast_hit() -> None:
+    """`refresh` loads, and so does a value that is too old for the caller."""
+    loads = []
+
+    def load(key: str) -> int:
+        loads.append(key)
+        return len(loads)
+
+    with Cache("asked", int, strategy=Lazy(load=load, ttl=60)) as cache:
+        assert cache.get("a") == 1
+        assert cache.get("a") == 1
+        assert cache.get("a", refresh=True) == 2
+        assert cache.get("a", max_stale=0.0) == 3
+        assert cache.get("a", max_stale=60.0) == 3
+
+
+def test_what_is_no_key_is_refused() -> None:
+    """By type, also where something equal stands in the table."""
+    with Cache("typed", str, strategy=TTL(ttl=60)) as cache:
+        cache.set(1, "one")
+        for key in (True, 1.0, None, ["a"], "\ud800"):
+            with pytest.raises(ConfigurationError):
+                cache.get(key)  # type: ignore[arg-type]

@@ -1,0 +1,170 @@
+# Generated from test_fast_lane_shared_async.py by scripts/twins.py. Do not edit.
+"""Hits at the server: one short question over a connection at hand, and what must hold all the same."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+import redis
+
+from regionkit.caching import TTL, Cache, Lazy, Shared
+from regionkit.caching.steps import TierDown
+from regionkit.core.concurrency import gather, sleep
+from regionkit.testing.servers.kinds.redis import RedisServers
+
+pytestmark = pytest.mark.redis
+
+MANY = 100
+
+
+def name() -> str:
+    """Of a cache of its own."""
+    return f"c{uuid.uuid4().hex[:12]}"
+
+
+def cache_of(server: RedisServers, called: str, kind: Any = str, **options: Any) -> Cache[Any]:
+    """Without a local tier: every hit is at the server."""
+    options.setdefault("strategy", TTL(ttl=60))
+    timeout = options.pop("timeout", 2.0)
+    return Cache(called, kind, tiers=[Shared(server.primary.url, timeout=timeout)], **options)
+
+
+def test_each_caller_gets_the_value_of_its_own_key(redis_server: RedisServers) -> None:
+    """Many at once, of all sizes, some of nothing."""
+    with cache_of(redis_server, name()) as cache:
+        values = {f"k{number}": "v" * (number**3 // 3) for number in range(MANY)}
+        for key, value in values.items():
+            cache.set(key, value)
+        for _ in range(3):
+            found = gather([lambda key=key: cache.get(key) for key in [*values, "none"]])  # type: ignore[misc]
+            assert found == [*values.values(), None]
+        assert cache.status()["shared_hits"] == 3 * MANY
+
+
+def test_hits_go_over_connections_at_hand(redis_server: RedisServers) -> None:
+    """The ordinary way is gone once, for the first connection; the ear has its own."""
+    with cache_of(redis_server, name()) as cache:
+        cache.set("a", "1")
+        asked = []
+        ask = cache.tier.ask
+
+        def counted(*args: Any, **options: Any) -> Any:
+            asked.append(options)
+            return ask(*args, **options)
+
+        cache.tier.ask = counted  # type: ignore[attr-defined]
+        for _ in range(20):
+            assert cache.get("a") == "1"
+        assert [options for options in asked if "listens" not in options] == []
+
+
+def test_an_entry_of_another_key_or_tenant_is_not_taken(redis_server: RedisServers) -> None:
+    """Bytes that stand under the wrong name are a miss."""
+    called = name()
+    with cache_of(redis_server, called) as cache, cache_of(redis_server, called, tenant="other") as other:
+        cache.set("a", "of a")
+        with redis.Redis.from_url(redis_server.primary.url) as client:
+            [at] = client.keys(f"*{called}*:v:*")
+            client.set(at.replace(b":v:sa", b":v:sb"), client.get(at))  # type: ignore[arg-type]
+        assert cache.get("b") is None
+        assert cache.status()["unreadable"] >= 1
+        assert other.get("a") is None
+        assert cache.get("a") == "of a"
+
+
+@pytest.mark.parametrize("at", [0, 12, 30, 40, 78, 80, 93, 106, 118], ids=str)
+def test_a_spoiled_entry_is_never_a_value(redis_server: RedisServers, at: int) -> None:
+    """Each field that a hit is judged by."""
+    called = name()
+    with cache_of(redis_server, called, int) as cache:
+        cache.set("a", 70_000)
+        with redis.Redis.from_url(redis_server.primary.url) as client:
+            [key] = client.keys(f"*{called}*:v:*")
+            client.setrange(key, at, b"\xff" if at != 78 else b"2")  # type: ignore[arg-type]
+        assert cache.get("a") is None
+
+
+def test_what_is_soft_tagged_cleared_or_nothing_takes_the_ordinary_way(redis_server: RedisServers) -> None:
+    """A hit without a second look is one of which nothing more has to be known."""
+    loads = []
+
+    def load(key: str) -> str | None:
+        loads.append(key)
+        return None if key == "none" else str(len(loads))
+
+    called, strategy = name(), Lazy(load=load, ttl=60, negative_ttl=60)
+    with cache_of(redis_server, called, strategy=strategy) as cache:
+        assert cache.get("a") == "1"
+        assert cache.get("a") == "1"
+        assert cache.get("none") is None
+        assert cache.get("none") is None
+        assert loads == ["a", "none"]
+        cache.expire("a")
+        _pause()  # this process knows the clock of the account to some milliseconds
+        assert cache.get("a") == "3"
+        cache.clear()
+        assert cache.get("a") == "4"
+        assert cache.get("a", refresh=True) == "5"
+        cache.invalidate("a")
+        assert cache.get("a") == "6"
+        _pause()
+        assert cache.get("a", max_stale=0.0) == "7"
+
+
+def test_a_lost_connection_is_no_answer(redis_server: RedisServers) -> None:
+    """Connections that the server has closed are not asked, or asked in vain; then another one is made."""
+    with cache_of(redis_server, name(), strategy=Lazy(load=lambda key: "loaded", ttl=60)) as cache:
+        assert cache.get("a") == "loaded"
+        for _ in range(3):
+            with redis.Redis.from_url(redis_server.primary.url) as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+            assert cache.get("a") == "loaded"
+            assert cache.get("a") == "loaded"
+
+
+def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: RedisServers) -> None:
+    """What it says afterwards is given to nobody."""
+    with cache_of(redis_server, name(), timeout=0.2) as cache:
+        keys = [f"k{number}" for number in range(8)]
+        for key in keys:
+            cache.set(key, key)
+        assert cache.get("k0") == "k0"
+        redis_server.primary.freeze()
+        try:
+            found = gather([lambda key=key: cache.get(key) for key in keys])  # type: ignore[misc]
+        finally:
+            redis_server.primary.thaw()
+        assert found == [None] * len(keys)
+        for _ in range(200):
+            if cache.get("k1") is not None:
+                break
+            _pause()
+        for key in keys:
+            assert cache.get(key) == key
+
+
+def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:
+    """The connection on which it may still come is closed, though nothing has come on it."""
+    with cache_of(redis_server, name(), timeout=0.3) as cache:
+        cache.set("a", "1")
+        assert cache.get("a") == "1"
+        quick = cache.tier._quick  # type: ignore[attr-defined]
+
+        def thaw() -> None:
+            sleep(0.1)
+            redis_server.primary.thaw()
+
+        redis_server.primary.freeze()
+        try:
+            with pytest.raises(TierDown):
+                quick((b"ECHO", b"old"))
+            [answer, _] = gather([lambda: quick((b"ECHO", b"new")), thaw])
+        finally:
+            redis_server.primary.thaw()
+        assert answer is NotImplemented or answer == b"new"
+
+
+def _pause() -> None:
+    sleep(0.05)
