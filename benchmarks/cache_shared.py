@@ -131,7 +131,23 @@ def _fills(url: str, report: Report, settings: Settings) -> None:
             Row("miss and fill / GET and SET EX", FILL, GET_SET, most=MOST_FILL),
             Row("dogpile.cache, miss and fill / GET and SET EX", DOGPILE_FILL, GET_SET),
         ]
-        report.add(rows, measure(candidates, settings, FILLS))
+        report.add(rows, measure(candidates, settings, FILLS), "threads")
+
+
+async def _async_fills(url: str, plain: Any, report: Report, settings: Settings) -> None:
+    run = uuid.uuid4().hex
+    numbers = itertools.count()
+    lazy = Lazy(load=lambda key: USER, ttl=3600)
+    async with AsyncCache("fills", User, strategy=lazy, tiers=[Shared(url, timeout=HEALTHY)]) as cache:
+
+        async def by_hand() -> None:
+            key = f"{run}:{next(numbers)}"
+            if await plain.get(key) is None:
+                await plain.set(key, VALUE, ex=3600)
+
+        candidates = [Candidate(FILL, lambda: cache.get(f"{run}:{next(numbers)}")), Candidate(GET_SET, by_hand)]
+        rows = [Row("miss and fill / GET and SET EX", FILL, GET_SET, most=MOST_FILL)]
+        report.add(rows, await measure_async(candidates, settings, FILLS), "asyncio")
 
 
 async def _asyncio(url: str, report: Report, settings: Settings) -> None:
@@ -174,4 +190,5 @@ async def _asyncio(url: str, report: Report, settings: Settings) -> None:
         report.add(rows, await measure_async(many, settings, GATHERS), f"asyncio, {TASKS} tasks at once")
         await aio.close()
         await tools.close()
+    await _async_fills(url, plain, report, settings)
     await plain.aclose()

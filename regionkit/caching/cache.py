@@ -18,7 +18,7 @@ from regionkit.caching.fetch import Call, Fetcher, Parts
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
-from regionkit.caching.keys import CacheKey, Stored, canonical
+from regionkit.caching.keys import CacheKey, canonical
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
@@ -157,7 +157,7 @@ class Cache(CacheChanges[V]):
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
-    def _look_up_in(self, entries: dict[Stored, Entry]) -> None:
+    def _look_up_in(self, entries: dict[Any, Entry]) -> None:
         self._fresh = entries
 
     def __enter__(self) -> Cache[V]:
@@ -204,11 +204,15 @@ class Cache(CacheChanges[V]):
             Exception: what the loader raised, where nothing older may be served.
         """
         try:
-            entry = self._fresh[key if key.__class__ is str else canonical(key)]
+            entry = self._fresh[key]
             if entry.fresh_until > COARSE_CLOCK.now and max_stale is None and session is None and not refresh:
                 entry.hits += 1
                 return entry.value  # type: ignore[no-any-return]
-        except KeyError:
+            number = key.__class__ is int and max_stale is None and session is None and not refresh
+            if number and entry.number_until > COARSE_CLOCK.now:
+                entry.hits += 1
+                return entry.value  # type: ignore[no-any-return]
+        except (KeyError, TypeError):  # nothing is there, or it cannot be a key
             pass
         rejected = b""
         if self._glance is not None and max_stale is None and session is None and not refresh:

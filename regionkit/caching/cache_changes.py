@@ -172,7 +172,7 @@ class CacheChanges(Generic[V]):
         stored = canonical(key)
         entry = self._table.get(stored)
         if entry is not None:
-            entry.fresh_until = entry.soft = entry.hard = -math.inf
+            entry.fresh_until = entry.number_until = entry.soft = entry.hard = -math.inf
         try:
             self.tier.expire([stored])
         except TierDown as down:

@@ -24,7 +24,7 @@ __all__ = ["Entry", "LocalTable", "Mark"]
 
 SMALL = 0.1
 """Share of the small queue, as in the paper."""
-OVERHEAD = 400
+OVERHEAD = 560
 """Bytes that an entry takes besides its value: the object, its places in dict and queue, its key. Measured on CPython 3.11."""
 
 
@@ -35,6 +35,8 @@ class Entry:
         asked: the key as the application gave it; None where nobody has loaded it here.
         value: None where nothing is there, or where it is decoded at each hit.
         fresh_until: monotonic seconds until which a hit needs no further look. Minus infinity: it always does.
+        number_until: the same of an entry in the table whose key is an int: 1, True and 1.0 are one key of a dict, so for those who
+            did not ask with an int `fresh_until` is minus infinity.
         soft: after which it is reloaded in the background.
         hard: after which it is served only when its load fails.
         kept: after which it is not served at all.
@@ -62,6 +64,7 @@ class Entry:
         "key",
         "lo",
         "made",
+        "number_until",
         "size",
         "soft",
         "stamp",
@@ -77,7 +80,7 @@ class Entry:
         self.value = value
         self.found = found
         self.hits = self.turned = 0
-        self.fresh_until = self.soft = self.hard = self.kept = -math.inf
+        self.fresh_until = self.number_until = self.soft = self.hard = self.kept = -math.inf
         self.made = 0.0
         self.body: Any = None
         self.head = b""
@@ -105,12 +108,11 @@ class LocalTable:
     Args:
         max_items: entries at most.
         max_bytes: of all of them, overhead included, at most.
-        began: told the dict to look into from now on, whenever it is another one.
+        began: told the dict to look up texts and ints as the application gives them, whenever it is another one. Others are not in
+            it: what stands as bytes may be equal to bytes of the application's.
     """
 
-    def __init__(
-        self, max_items: int, max_bytes: int, began: Callable[[dict[Stored, Entry]], None] | None = None
-    ) -> None:
+    def __init__(self, max_items: int, max_bytes: int, began: Callable[[dict[Any, Any]], None] | None = None) -> None:
         self._began = began
         self._max_items = max_items
         self._max_bytes = max_bytes
@@ -128,6 +130,7 @@ class LocalTable:
     def _begin(self) -> None:
         self.entries: dict[Stored, Entry] = {}
         self.get = self.entries.get
+        self._given: dict[Any, Entry] = {}
         self._small: deque[Entry] = deque()
         self._main: deque[Entry] = deque()
         self._ghosts: dict[int, None] = {}
@@ -136,7 +139,7 @@ class LocalTable:
         self._names: dict[bytes, Stored] = {}
         self.bytes = 0
         if self._began is not None:
-            self._began(self.entries)
+            self._began(self._given)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -169,6 +172,11 @@ class LocalTable:
                 return False
             self._remove(entry.key)
             self.entries[entry.key] = entry
+            if isinstance(entry.key, str):
+                self._given[entry.key] = entry
+            elif entry.key[:1] == b"i":
+                entry.number_until, entry.fresh_until = entry.fresh_until, -math.inf
+                self._given[int(entry.key[1:])] = entry
             entry.digest = mark.digest
             if mark.digest:
                 self._names[mark.digest] = entry.key
@@ -260,6 +268,10 @@ class LocalTable:
         entry = self.entries.pop(key, None)
         if entry is None:
             return
+        if isinstance(key, str):
+            self._given.pop(key, None)
+        elif key[:1] == b"i":
+            self._given.pop(int(key[1:]), None)
         self.bytes -= entry.size
         self._hits_gone += entry.hits
         self._unname(entry.digest, key)

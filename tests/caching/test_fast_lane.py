@@ -13,7 +13,10 @@ from regionkit.errors import ConfigurationError
 
 
 def test_bytes_that_spell_another_key_find_nothing_of_it() -> None:
-    """An int stands as bytes in the table; those bytes, as a key of the application's, are another key."""
+    """An int stands as bytes in the table; those bytes, as a key of the application's, are another key.
+
+    So are what went out of the table, and came back.
+    """
     with Cache("numbers", str, strategy=TTL(ttl=60)) as cache:
         cache.set(42, "the number")
         cache.set("42", "the text")
@@ -21,6 +24,15 @@ def test_bytes_that_spell_another_key_find_nothing_of_it() -> None:
         assert cache.get(42) == "the number"
         assert cache.get("42") == "the text"
         assert cache.get(b"42") is None
+        cache.set(b"i42", "the bytes")
+        assert [cache.get(key) for key in (42, "42", b"i42")] == ["the number", "the text", "the bytes"]
+        cache.delete(42)
+        assert [cache.get(key) for key in (42, "42", b"i42")] == [None, "the text", "the bytes"]
+        cache.set(42, "again")
+        cache.delete("42")
+        assert [cache.get(key) for key in (42, "42", b"i42")] == ["again", None, "the bytes"]
+        cache.clear()
+        assert [cache.get(key) for key in (42, "42", b"i42")] == [None, None, None]
 
 
 def test_a_hit_is_counted_whatever_its_key_is() -> None:
@@ -70,10 +82,29 @@ def test_a_get_that_asks_for_more_is_no_fast_hit() -> None:
         assert cache.get("a", max_stale=60.0) == 3
 
 
+@pytest.mark.parametrize("key", ["a", 7])
+def test_what_was_expired_is_no_fast_hit(key: str | int) -> None:
+    """Nor what was invalidated; what is loaded after it is one again."""
+    loads = []
+
+    def load(key: str | int) -> int:
+        loads.append(key)
+        return len(loads)
+
+    with Cache("expired", int, strategy=Lazy(load=load, ttl=60, stale_if_error=60)) as cache:
+        assert [cache.get(key), cache.get(key)] == [1, 1]
+        cache.expire(key)
+        assert [cache.get(key), cache.get(key)] == [2, 2]
+        cache.invalidate(key)
+        assert [cache.get(key), cache.get(key)] == [3, 3]
+        assert cache.status()["local_hits"] == 3
+
+
 def test_what_is_no_key_is_refused() -> None:
     """By type, also where something equal stands in the table."""
     with Cache("typed", str, strategy=TTL(ttl=60)) as cache:
         cache.set(1, "one")
+        assert cache.get(1) == "one"
         for key in (True, 1.0, None, ["a"], "\ud800"):
             with pytest.raises(ConfigurationError):
                 cache.get(key)  # type: ignore[arg-type]

@@ -12,7 +12,10 @@ from regionkit.errors import ConfigurationError
 
 
 async def test_bytes_that_spell_another_key_find_nothing_of_it() -> None:
-    """An int stands as bytes in the table; those bytes, as a key of the application's, are another key."""
+    """An int stands as bytes in the table; those bytes, as a key of the application's, are another key.
+
+    So are what went out of the table, and came back.
+    """
     async with AsyncCache("numbers", str, strategy=TTL(ttl=60)) as cache:
         await cache.set(42, "the number")
         await cache.set("42", "the text")
@@ -20,6 +23,15 @@ async def test_bytes_that_spell_another_key_find_nothing_of_it() -> None:
         assert await cache.get(42) == "the number"
         assert await cache.get("42") == "the text"
         assert await cache.get(b"42") is None
+        await cache.set(b"i42", "the bytes")
+        assert [await cache.get(key) for key in (42, "42", b"i42")] == ["the number", "the text", "the bytes"]
+        await cache.delete(42)
+        assert [await cache.get(key) for key in (42, "42", b"i42")] == [None, "the text", "the bytes"]
+        await cache.set(42, "again")
+        await cache.delete("42")
+        assert [await cache.get(key) for key in (42, "42", b"i42")] == ["again", None, "the bytes"]
+        await cache.clear()
+        assert [await cache.get(key) for key in (42, "42", b"i42")] == [None, None, None]
 
 
 async def test_a_hit_is_counted_whatever_its_key_is() -> None:
@@ -69,10 +81,29 @@ async def test_a_get_that_asks_for_more_is_no_fast_hit() -> None:
         assert await cache.get("a", max_stale=60.0) == 3
 
 
+@pytest.mark.parametrize("key", ["a", 7])
+async def test_what_was_expired_is_no_fast_hit(key: str | int) -> None:
+    """Nor what was invalidated; what is loaded after it is one again."""
+    loads = []
+
+    def load(key: str | int) -> int:
+        loads.append(key)
+        return len(loads)
+
+    async with AsyncCache("expired", int, strategy=Lazy(load=load, ttl=60, stale_if_error=60)) as cache:
+        assert [await cache.get(key), await cache.get(key)] == [1, 1]
+        await cache.expire(key)
+        assert [await cache.get(key), await cache.get(key)] == [2, 2]
+        await cache.invalidate(key)
+        assert [await cache.get(key), await cache.get(key)] == [3, 3]
+        assert cache.status()["local_hits"] == 3
+
+
 async def test_what_is_no_key_is_refused() -> None:
     """By type, also where something equal stands in the table."""
     async with AsyncCache("typed", str, strategy=TTL(ttl=60)) as cache:
         await cache.set(1, "one")
+        assert await cache.get(1) == "one"
         for key in (True, 1.0, None, ["a"], "\ud800"):
             with pytest.raises(ConfigurationError):
                 await cache.get(key)  # type: ignore[arg-type]

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from fix_tls_redis import encrypted_redis
 
+from regionkit.backends.redis.stream import Redis
 from regionkit.caching import TTL, Cache, Lazy, Shared
 from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency import gather, sleep
@@ -143,6 +146,36 @@ def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: 
             _pause()
         for key in keys:
             assert cache.get(key) == key
+
+
+def test_what_a_server_says_unasked_is_no_answer(redis_server: RedisServers) -> None:
+    """Over RESP3, on the very connection that hits go over."""
+    url = redis_server.primary.url
+    client = Redis.from_url(url, protocol=3, decode_responses=True)
+    with Cache(name(), str, strategy=TTL(ttl=60), tiers=[Shared(client, timeout=2.0)]) as cache:
+        keys = [f"k{number}" for number in range(5)]
+        for key in keys:
+            cache.set(key, key)
+            assert cache.get(key) == key
+        assert cache.tier._quick(("CLIENT", "TRACKING", "ON", "BCAST")) == b"OK"  # type: ignore[attr-defined]
+        with redis.Redis.from_url(url) as other:
+            for number in range(30):
+                other.set(f"{cache.name}:{number}", "said to all")
+                assert cache.get(keys[number % 5]) == keys[number % 5]
+                other.delete(f"{cache.name}:{number}")
+
+
+def test_it_goes_over_tls_too(own_redis: Any, tmp_path: Path) -> None:
+    """Values larger than a record of TLS among them."""
+    url, certificate = encrypted_redis(own_redis, tmp_path)
+    tier = Shared(f"{url}?ssl_ca_certs={certificate}", timeout=5.0)
+    with Cache(name(), str, strategy=TTL(ttl=60), tiers=[tier]) as cache:
+        values = {f"k{number}": "v" * number * 10_000 for number in range(10)}
+        for key, value in values.items():
+            cache.set(key, value)
+        for _ in range(2):
+            found = gather([lambda key=key: cache.get(key) for key in values])  # type: ignore[misc]
+            assert found == list(values.values())
 
 
 def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from regionkit.backends.redis import lane_async
 from regionkit.caching import TTL, AsyncCache, Shared
@@ -119,3 +120,19 @@ async def test_closing_the_cache_ends_those_who_wait(redis_server: RedisServers)
     finally:
         redis_server.primary.thaw()
     await cache.close()
+
+
+async def test_what_the_server_says_unasked_leaves_the_row_as_it_is(redis_server: RedisServers) -> None:
+    """Nobody takes it for an answer, and the connection stays."""
+    client = redis.asyncio.Redis.from_url(redis_server.primary.url, protocol=3)
+    name = f"c{uuid.uuid4().hex[:12]}"
+    async with AsyncCache(name, str, strategy=TTL(ttl=60), tiers=[Shared(client, timeout=10.0)]) as cache:
+        pool = await filled(cache)
+        quick, line = cache.tier._quick, pool.lane._line  # type: ignore[attr-defined]
+        assert await quick(("CLIENT", "TRACKING", "ON", "BCAST")) == b"OK"
+        async with redis.asyncio.Redis.from_url(redis_server.primary.url) as other:
+            for number in range(20):
+                await other.set(f"{name}:{number}", "said to all")
+                assert await quick(("ECHO", f"{number}")) == f"{number}".encode()
+                await other.delete(f"{name}:{number}")
+        assert pool.lane._line is line

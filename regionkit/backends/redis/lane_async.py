@@ -30,6 +30,8 @@ LEAST_POOL = 3
 """Connections of a pool from which on the lane keeps one: of fewer, each is needed for what cannot be shared."""
 _NOTHING = object()
 _pack: Any = getattr(hiredis, "pack_command", None)
+_PUSHED: Any = getattr(hiredis, "PushNotification", ())
+"""What a server says unasked over RESP3: it is the answer to nothing."""
 
 
 class AsyncLane:
@@ -137,6 +139,8 @@ class _Line(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOTHING:
+                if isinstance(reply, _PUSHED):
+                    continue
                 if not waiting:
                     return self.end(redis.exceptions.ConnectionError, "an answer came that nobody had asked for")
                 _, future = waiting.popleft()

@@ -46,6 +46,7 @@ MOST_UNREAD = 8 << 20
 """Bytes of unread answers that are looked through for a server's last words: more than a socket holds."""
 _CHUNK = 65_536
 _NOTHING = object()
+_PUSHED: Any = getattr(hiredis, "PushNotification", ())
 
 
 class _Bounded:
@@ -228,6 +229,8 @@ class Stream(Connection):
                     raise redis.exceptions.ConnectionError("the server closed the connection")
                 reader.feed(data)
                 reply = reader.gets()
+                while isinstance(reply, _PUSHED):  # said unasked over RESP3
+                    reply = reader.gets()
                 if reply is _NOTHING:
                     socket.settimeout(max(0.001, until - time.monotonic()))
         except BaseException as error:
