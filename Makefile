@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test suite campaign-sessions redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions campaign-caching redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
@@ -39,6 +39,9 @@ suite: tools
 
 campaign-sessions: tools ## 10,000 writes, each read back by another process over lagging replicas
 	@REGIONKIT_PAIRS=10000 $(BIN)/python -m pytest -s tests/faults/test_sessions_over_replicas.py
+
+campaign-caching: tools ## caches beside copies that lag by 0, 30, 200 and 1,000 ms, half a minute each
+	@REGIONKIT_CACHE_LAGS=0,0.03,0.2,1 REGIONKIT_CACHE_SECONDS=30 $(BIN)/python -m pytest -s tests/caching/test_races.py
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh

@@ -58,15 +58,17 @@ class Ear:
         except TierDown:
             self._silent()
             return AGAIN
+        self._silent()
         return 0.0
 
     def _missed(self, error: BaseException) -> None:
+        self._after = None  # what is no news of ours is not read again
         self._silent()
 
     def _silent(self) -> None:
-        """Nothing was heard; for too long, and nothing that is held here counts any more."""
+        """When nothing was heard for too long, nothing that is held here counts any more."""
         if self.live and self._clock.monotonic() - self._heard_at >= self._max_stale:
-            self.live = False
+            self.live, self._after = False, None  # it begins anew
             self._tier.lost(live=False)
 
     def _listened(self, connection: Any) -> None:
@@ -76,13 +78,16 @@ class Ear:
         if self._after is None or generation != self._generation:
             self._from_now_on(connection, generation)
             return
-        if number == self._number:
-            self._heard_at = asked_at
         given = connection.ask_one(
             b"XREAD", b"COUNT", MOST_NEWS, b"BLOCK", round(BEAT * 1000), b"STREAMS", tier.news_key, self._after
         )
         for id, fields in _entries(given):
             self._hear(id, fields)
+        if self._number >= number or generation != self._generation:
+            self._heard_at = asked_at
+        elif not given:  # they were told, and are not there: deleted, or numbered by a clock that has gone back
+            self._after = None
+            tier.lost(live=self.live)
 
     def _hello(self, connection: Any) -> tuple[bytes, int]:
         tier = self._tier
@@ -94,16 +99,15 @@ class Ear:
         return generation, int(number)
 
     def _from_now_on(self, connection: Any, generation: bytes) -> None:
-        """Begin at the last news of this generation."""
+        """Begin at the last news: what is told between the two questions is heard again, as news that do not fit."""
         tier = self._tier
         asked_at = self._clock.monotonic()
         last = _entries([[b"", connection.ask_one(b"XREVRANGE", tier.news_key, b"+", b"-", b"COUNT", 1)]])
         now, number = self._hello(connection)
-        if last and last[0][1][b"g"] == now and int(last[0][1][b"n"]) == number:
-            self._after, self._number, self._generation = last[0][0], number, now
-            self._heard_at = asked_at
-            self.live = True
-            tier.lost(live=True)
+        self._after, self._number, self._generation = (last[0][0] if last else b"0-0"), number, now
+        self._heard_at = asked_at
+        self.live = True
+        tier.lost(live=True)
 
     def _hear(self, id: bytes, fields: dict[bytes, bytes]) -> None:
         tier = self._tier
@@ -117,7 +121,6 @@ class Ear:
             self._generation = generation
             tier.opened(generation, tier.clock_now())
         tier.news(fields[b"k"], fields[b"d"], fields[b"s"])
-        self._heard_at = self._clock.monotonic()
 
     def renew(self) -> None:
         """After a fork: the parent's ear is not here."""
