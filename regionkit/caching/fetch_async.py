@@ -310,11 +310,15 @@ class AsyncFetcher:
         if now >= stale.kept or isinstance(strategy, TTL) or not parts.source.covers(stale.lo, call.session):
             raise error
         parts.counters.error_serves += 1
-        if len(self._pauses) >= MOST_PAUSES:
-            self._pauses.clear()
-        self._pauses[call.stored] = now + strategy.error_pause
+        self._pause(call.stored, strategy.error_pause)
         parts.emit(LoadFailed(parts.name, type(error).__name__, True))
         return stale
+
+    def _pause(self, stored: Stored, seconds: float) -> None:
+        """Its load has failed: while something is served, it is not tried again for so long."""
+        if len(self._pauses) >= MOST_PAUSES:
+            self._pauses.clear()
+        self._pauses[stored] = self.parts.clock.monotonic() + seconds
 
     async def _outcome(self, call: Call, stale: Entry | None, floor: str, *, owner: bool) -> Outcome:
         """Run the loader, within its time and among the loads of this process.
@@ -383,8 +387,9 @@ class AsyncFetcher:
         return self.parts.shaper.sealed(call.stored, outcome, life)
 
     def refresh(self, call: Call, head: bytes) -> None:
-        """Load in the background, unless somebody does, or many are under way."""
-        if call.load is None or not self._refreshes.try_acquire():
+        """Load in the background, unless somebody does, many are under way, or it has just failed."""
+        paused = self._pauses.get(call.stored, -math.inf) > self.parts.clock.monotonic()
+        if call.load is None or paused or not self._refreshes.try_acquire():
             return
         again = Call(call.key, call.stored, call.load, call.ttl, -math.inf, True, None, head)
 
@@ -395,6 +400,8 @@ class AsyncFetcher:
                     self.parts.counters.refreshes += 1
                     await self._led(again, flight, None)
             except Exception as error:
+                if not isinstance(self.parts.strategy, TTL):
+                    self._pause(call.stored, self.parts.strategy.error_pause)
                 self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, True))
             finally:
                 self._refreshes.release()
