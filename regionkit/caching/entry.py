@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, UnionType
 from typing import Any, Generic, TypeVar, get_origin
 
 import msgspec
@@ -192,6 +192,11 @@ class Coder(Generic[T]):
             raise TypeError(str(error)) from error
         if len(data) > self.largest:
             raise ValueError(f"{len(data)} bytes, at most {self.largest} are cached")
+        if self.kind is not Any:  # what is in it may be of another type than it says, and nobody could read it again
+            try:
+                self._decoder.decode(data)
+            except msgspec.MsgspecError as error:
+                raise TypeError(str(error)) from None
         if self._compress_above is not None and len(data) > self._compress_above:
             smaller = zlib.compress(data, 1)
             if len(smaller) < len(data):
@@ -225,9 +230,18 @@ _CODECS: Mapping[str, Any] = MappingProxyType({"msgpack": msgspec.msgpack, "json
 
 
 def _class_of(kind: Any) -> Any:
-    """The class that every value is of; None where none says it."""
+    """The class that every value is of; None where none says it.
+
+    `typing.Any`, a TypedDict and the origin of `A | B` are classes, too, and have no instances.
+    """
     found = get_origin(kind) or kind
-    return found if isinstance(found, type) else None
+    if found is UnionType:
+        return None
+    try:
+        isinstance(None, found)
+    except TypeError:
+        return None
+    return found
 
 
 def _named(kind: Any) -> str:
