@@ -36,7 +36,7 @@ from regionkit.contract.backing import backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 __all__ = ["Cache"]
 
@@ -377,7 +377,7 @@ class Cache(Generic[V]):
         """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
         try:
             version = self._writer.floor(kind, names, session)
-        except RegionKitError:
+        except Exception:  # whatever it is: a table that is not there, too
             tell(OWNER_ONLY)
             raise
         tell(version)

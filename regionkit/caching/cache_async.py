@@ -35,7 +35,7 @@ from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.core.events import EventHooks, Hook
-from regionkit.errors import CacheError, ConfigurationError, RegionKitError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 __all__ = ["AsyncCache"]
 
@@ -382,7 +382,7 @@ class AsyncCache(Generic[V]):
         """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
         try:
             version = await self._writer.floor(kind, names, session)
-        except RegionKitError:
+        except Exception:  # whatever it is: a table that is not there, too
             await tell(OWNER_ONLY)
             raise
         await tell(version)
