@@ -91,21 +91,21 @@ class Intents:
             return False
         return True
 
-    def newest(self, deadline: Deadline) -> int:
-        """The highest number that this region's copy has."""
+    def newest(self, deadline: Deadline) -> tuple[str, int]:
+        """The history of this region's copy, and the highest number that it has."""
         with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
             found = unit.native.execute(select(self._table.c.seq).order_by(self._table.c.seq.desc()).limit(1))
-            return int(found.scalar() or 0)
+            return unit.owner.history, int(found.scalar() or 0)
 
-    def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[list[Row], str]:
-        """Rows of this cache above a number, and those left out before; and a version that covers them."""
+    def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[str, list[Row], str]:
+        """Rows of this cache above a number, and those left out before; the copy's history, and a version that covers them."""
         c = self._table.c
         new = c.seq > seq if not left_out else or_(c.seq > seq, c.seq.in_(left_out))
         wanted = select(c.seq, c.kind, c.names).where(c.cache == self._cache, new).order_by(c.seq)
         with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
             found = [_row(*row) for row in unit.native.execute(wanted.limit(MOST_READ))]
             version = of_stamp(unit.take_stamp()) if found else NOTHING
-        return found, version or OWNER_ONLY
+            return unit.owner.history, found, version or OWNER_ONLY
 
     def sweep(self, deadline: Deadline) -> None:
         """Take old rows away, a few."""

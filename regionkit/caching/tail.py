@@ -7,11 +7,14 @@
    tails for itself.
 3. How far it has come is kept with the account. Nobody knows how far: all that is held goes, and the tail begins at the newest.
 4. A row may come after one with a higher number. Numbers that were left out are asked for until `RESCAN` seconds later.
+5. Numbers are of one history. A promotion that lost rows, or a database that was restored, gives them out again, and what was
+   cached may never have survived: in another history nobody knows how far (3).
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +37,8 @@ MOST_LEFT_OUT = 500
 """Numbers that are asked for at once: transactions under way, rows of other caches, and what was rolled back."""
 WITHIN = 3.0
 """Seconds that one look may take."""
+_NUMBERS = 1 << 64
+"""Numbers of one history, as it is kept how far the tail has come."""
 
 
 class Tail:
@@ -46,7 +51,7 @@ class Tail:
         self._emit = emit
         self._id = os.urandom(8).hex().encode()
         self._supervisor = Supervisor(clock)
-        self._high = -1
+        self._history = self._high = -1
         self._left_out: dict[int, float] = {}
         self._told = ""
 
@@ -67,21 +72,26 @@ class Tail:
             self._high = -1
             return EVERY
         deadline = Deadline(self._clock, WITHIN)
-        if at < 0:
-            self._high, self._left_out = self._intents.newest(deadline), {}
+        if at >= 0 and self._high < 0:
+            (self._history, self._high), self._left_out = divmod(at, _NUMBERS), {}
+        if at < 0 or not self._looked(deadline):
+            history, self._high = self._intents.newest(deadline)
+            self._history, self._left_out = _mark(history), {}
             self._cache.teller.clear("")
-        else:
-            if self._high < 0:
-                self._high, self._left_out = at, {}
-            self._looked(deadline)
-        tier.tail(self._id, min(self._left_out, default=self._high + 1) - 1, HELD)
+        come = min(self._left_out, default=self._high + 1) - 1
+        tier.tail(self._id, self._history * _NUMBERS + come, HELD)
         self._told = ""
         return EVERY
 
-    def _looked(self, deadline: Deadline) -> None:
+    def _looked(self, deadline: Deadline) -> bool:
+        """Tell what came; False in another history than the numbers are of."""
         now = self._clock.monotonic()
         self._left_out = {seq: at for seq, at in self._left_out.items() if now - at < RESCAN}
-        rows, version = self._intents.after(self._high, list(self._left_out), deadline)
+        history, rows, version = self._intents.after(self._high, list(self._left_out), deadline)
+        mark = _mark(history)
+        if mark and self._history and mark != self._history:
+            return False
+        self._history = mark or self._history
         named = [pair for row in rows if row.kind in ("w", "k") for pair in row.names]
         for start in range(0, len(named), BATCH):
             self._tell(named[start : start + BATCH], version)
@@ -92,6 +102,7 @@ class Tail:
             elif row.kind == "c":
                 self._cache.teller.clear(version)
             self._passed(row.seq, now)
+        return True
 
     def _passed(self, seq: int, now: float) -> None:
         """A row was told; the numbers below it that were not there may come yet."""
@@ -115,8 +126,13 @@ class Tail:
         """After a fork: the parent tails."""
         self._supervisor.renew()
         self._id = os.urandom(8).hex().encode()
-        self._high, self._left_out = -1, {}
+        self._history, self._high, self._left_out = -1, -1, {}
 
     def close(self) -> None:
         """Tail no more."""
         self._supervisor.stop(within=WITHIN)
+
+
+def _mark(history: str) -> int:
+    """A history as a number; 0 where it is not known yet."""
+    return zlib.crc32(history.encode())
