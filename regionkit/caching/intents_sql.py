@@ -107,17 +107,19 @@ class Intents:
             version = of_stamp(unit.take_stamp()) if found else NOTHING
             return unit.owner.history, found, version or OWNER_ONLY
 
-    def sweep(self, deadline: Deadline) -> None:
-        """Take old rows away, a few."""
+    def sweep(self, deadline: Deadline) -> bool:
+        """Take old rows away, a few, of whatever cache; whether there may be more. The oldest ones stand first: no scan.
+
+        The newest row stays, however old: SQLite would give its number out again, and who tails has passed it.
+        """
         c = self._table.c
         with self.backing.write(deadline=deadline, core=True) as unit:
             native: Any = unit.native
-            old = native.execute(
-                select(c.seq).where(c.made < self._clock.wall() - KEPT_FOR).order_by(c.seq).limit(SWEPT)
-            )
-            numbers = [row[0] for row in old]
+            first = (native.execute(select(c.seq, c.made).order_by(c.seq).limit(SWEPT + 1))).all()
+            numbers = [seq for seq, made in first[:-1] if made < self._clock.wall() - KEPT_FOR]
             if numbers:
                 native.execute(delete(self._table).where(c.seq.in_(numbers)))
+        return len(numbers) == SWEPT
 
 
 def _row(seq: int, kind: str, names: bytes) -> Row:

@@ -37,6 +37,8 @@ MOST_LEFT_OUT = 500
 """Numbers that are asked for at once: transactions under way, rows of other caches, and what was rolled back."""
 WITHIN = 3.0
 """Seconds that one look may take."""
+SWEEP_EVERY = 600.0
+"""Seconds between two sweeps of rows that nobody needs any more; a second while there are many."""
 _NUMBERS = 1 << 64
 """Numbers of one history, as it is kept how far the tail has come."""
 
@@ -53,6 +55,7 @@ class Tail:
         self._supervisor = Supervisor(clock)
         self._history = self._high = -1
         self._left_out: dict[int, float] = {}
+        self._swept_next = 0.0
         self._told = ""
 
     def start(self) -> None:
@@ -81,6 +84,10 @@ class Tail:
         come = min(self._left_out, default=self._high + 1) - 1
         tier.tail(self._id, self._history * _NUMBERS + come, HELD)
         self._told = ""
+        if self._clock.monotonic() >= self._swept_next:
+            self._swept_next = self._clock.monotonic() + SWEEP_EVERY
+            if self._intents.sweep(Deadline(self._clock, WITHIN)):
+                self._swept_next = self._clock.monotonic() + 1.0
         return EVERY
 
     def _looked(self, deadline: Deadline) -> bool:
