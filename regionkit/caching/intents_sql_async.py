@@ -52,9 +52,11 @@ class AsyncIntents:
     """The intents of one cache. Safe to share between threads (tasks of one loop)."""
 
     def __init__(self, backing: AsyncBacking, cache: str, clock: Clock) -> None:
-        if "transaction" not in backing.capabilities.modes and not backing.capabilities.transactions:
+        if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
-                f"{backing.name!r} has no transactions, so no intent can stand in one.", fix="leave backing= out."
+                f"cache {cache!r} cannot keep its rows of intents in {backing.name!r}.",
+                why="they stand in tables of PostgreSQL, MariaDB and SQLite: what tells other regions, and a put whose writer dies.",
+                fix="cache a store of these; or make the cache without a kit and without backing=: Cache(...).",
             )
         self.backing = backing
         self._cache = cache

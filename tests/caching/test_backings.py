@@ -1,0 +1,25 @@
+# Generated from test_backings_async.py by scripts/twins.py. Do not edit.
+"""A cache that needs rows of intents says so when it is made, not at its first put or invalidation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from regionkit import ConfigurationError, RegionKit
+from regionkit.caching import Lazy, WriteThrough
+from regionkit.embedded import MemoryRegions
+
+
+def nothing(*arguments: Any) -> None:
+    """A loader, and a store function."""
+
+
+@pytest.mark.parametrize("strategy", [Lazy(load=nothing, ttl=60), WriteThrough(load=nothing, store=nothing, ttl=60)])
+def test_a_store_without_tables_is_refused_at_once(strategy: Any) -> None:
+    """Here one with transactions, in two regions."""
+    with MemoryRegions(store="orders", primary="us", replicas=["kr"]) as regions:
+        with RegionKit(regions.topology, local="us") as kit:
+            with pytest.raises(ConfigurationError, match="rows of intents in 'orders'"):
+                kit.cache("c", int, store="orders", strategy=strategy)
