@@ -56,7 +56,7 @@ class Intents:
         if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
                 f"cache {cache!r} cannot keep its rows of intents in {backing.name!r}.",
-                why="they stand in tables of PostgreSQL, MariaDB and SQLite: what tells other regions, and a put whose writer dies.",
+                why="they are rows in PostgreSQL, MariaDB or SQLite; they tell other regions, and of a put whose writer died.",
                 fix="cache a store of these; or make the cache without a kit and without backing=: Cache(...).",
             )
         self.backing = backing

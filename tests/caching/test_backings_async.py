@@ -1,4 +1,4 @@
-"""A cache that needs rows of intents says so when it is made, not at its first put or invalidation."""
+"""A cache over a store that cannot do what it needs says so when it is made, not at its first get, put or invalidation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from regionkit import AsyncRegionKit, ConfigurationError
+from regionkit import AsyncRegionKit, CassandraStore, ConfigurationError, Region, Topology
 from regionkit.caching import Lazy, WriteThrough
 from regionkit.embedded import AsyncMemoryRegions
 
@@ -22,3 +22,11 @@ async def test_a_store_without_tables_is_refused_at_once(strategy: Any) -> None:
         async with AsyncRegionKit(regions.topology, local="us") as kit:
             with pytest.raises(ConfigurationError, match="rows of intents in 'orders'"):
                 kit.cache("c", int, store="orders", strategy=strategy)
+
+
+async def test_a_store_without_positions_is_refused_at_once() -> None:
+    """Nobody is asked for that."""
+    store = CassandraStore("carts", url="cassandra://127.0.0.1:1/shop", datacenters={"us": "us"})
+    async with AsyncRegionKit(Topology("shop", regions=[Region("us")], stores=[store]), local="us") as kit:
+        with pytest.raises(ConfigurationError, match="cannot load from 'carts'"):
+            kit.cache("c", int, store="carts", strategy=Lazy(load=nothing, ttl=60))

@@ -36,7 +36,7 @@ def test_a_type_without_instances_is_none_to_refuse_values_by(kind: dict[str, An
 def test_a_value_that_nobody_could_read_again_is_refused_when_it_is_stored(kind: Any, value: Any) -> None:
     """Not when it is read, and not as an error of the coder's."""
     with Cache("rows", kind, strategy=TTL(ttl=60)) as cache:
-        with pytest.raises(CacheError, match="Expected|missing"):
+        with pytest.raises(CacheError, match=r"Expected|missing"):
             cache.set(1, value)
 
 

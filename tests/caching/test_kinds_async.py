@@ -35,7 +35,7 @@ async def test_a_type_without_instances_is_none_to_refuse_values_by(kind: dict[s
 async def test_a_value_that_nobody_could_read_again_is_refused_when_it_is_stored(kind: Any, value: Any) -> None:
     """Not when it is read, and not as an error of the coder's."""
     async with AsyncCache("rows", kind, strategy=TTL(ttl=60)) as cache:
-        with pytest.raises(CacheError, match="Expected|missing"):
+        with pytest.raises(CacheError, match=r"Expected|missing"):
             await cache.set(1, value)
 
 
