@@ -238,7 +238,10 @@ _CODECS: Mapping[str, Any] = MappingProxyType({"msgpack": msgspec.msgpack, "json
 
 
 def _class_of(kind: Any) -> Any:
-    """The class that every value is of; None where none says it."""
+    """The class that every value is of; None where none says it.
+
+    `typing.Any`, a TypedDict and the origin of `A | B` are classes, too, and have no instances.
+    """
     found = get_origin(kind) or kind
     if found in (Any, Annotated, Union, UnionType):  # classes in some versions of Python, and no value is of them
         return None

@@ -395,7 +395,7 @@ class Fetcher:
         return entry, sealing
 
     def refresh(self, call: Call, head: bytes) -> None:
-        """Load in the background, unless somebody does, or many are under way."""
+        """Load in the background, unless somebody does, many are under way, or it has just failed."""
         paused = self._pauses.get(call.stored, -math.inf) > self.parts.clock.monotonic()
         if call.load is None or paused or not self._refreshes.try_acquire():
             return

@@ -54,9 +54,11 @@ class AsyncIntents:
     """The intents of one cache. Safe to share between threads (tasks of one loop)."""
 
     def __init__(self, backing: AsyncBacking, cache: str, clock: Clock) -> None:
-        if "transaction" not in backing.capabilities.modes and not backing.capabilities.transactions:
+        if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
-                f"{backing.name!r} has no transactions, so no intent can stand in one.", fix="leave backing= out."
+                f"cache {cache!r} cannot keep its rows of intents in {backing.name!r}.",
+                why="they are rows in PostgreSQL, MariaDB or SQLite; they tell other regions, and of a put whose writer died.",
+                fix="cache a store of these; or make the cache without a kit and without backing=: Cache(...).",
             )
         self.backing = backing
         self._cache = cache
@@ -92,34 +94,36 @@ class AsyncIntents:
             return False
         return True
 
-    async def made_before(self, seconds: float, deadline: Deadline) -> int:
-        """The highest number that this region's copy has of a row made longer ago; 0 without one."""
+    async def made_before(self, seconds: float, deadline: Deadline) -> tuple[str, int]:
+        """The history of this region's copy, and the highest number that it has of a row made longer ago; 0 without one."""
         c = self._table.c
         wanted = select(c.seq).where(c.made < self._clock.wall() - seconds).order_by(c.seq.desc()).limit(1)
         async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
-            return int((await unit.native.execute(wanted)).scalar() or 0)
+            return unit.owner.history, int((await unit.native.execute(wanted)).scalar() or 0)
 
-    async def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[list[Row], str]:
-        """Rows of this cache above a number, and those left out before; and a version that covers them."""
+    async def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[str, list[Row], str]:
+        """Rows of this cache above a number, and those left out before; the copy's history, and a version that covers them."""
         c = self._table.c
         new = c.seq > seq if not left_out else or_(c.seq > seq, c.seq.in_(left_out))
         wanted = select(c.seq, c.id, c.kind, c.names).where(c.cache == self._cache, new).order_by(c.seq)
         async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
             found = [_row(*row) for row in await unit.native.execute(wanted.limit(MOST_READ))]
             version = of_stamp(await unit.take_stamp()) if found else NOTHING
-        return found, version or OWNER_ONLY
+            return unit.owner.history, found, version or OWNER_ONLY
 
-    async def sweep(self, deadline: Deadline) -> None:
-        """Take old rows away, a few."""
+    async def sweep(self, deadline: Deadline) -> bool:
+        """Take old rows away, a few, of whatever cache; whether there may be more. The oldest ones stand first: no scan.
+
+        The newest row stays, however old: SQLite would give its number out again, and who tails has passed it.
+        """
         c = self._table.c
         async with self.backing.write(deadline=deadline, core=True) as unit:
             native: Any = unit.native
-            old = await native.execute(
-                select(c.seq).where(c.made < self._clock.wall() - KEPT_FOR).order_by(c.seq).limit(SWEPT)
-            )
-            numbers = [row[0] for row in old]
+            first = (await native.execute(select(c.seq, c.made).order_by(c.seq).limit(SWEPT + 1))).all()
+            numbers = [seq for seq, made in first[:-1] if made < self._clock.wall() - KEPT_FOR]
             if numbers:
                 await native.execute(delete(self._table).where(c.seq.in_(numbers)))
+        return len(numbers) == SWEPT
 
 
 def _row(seq: int, id: str, kind: str, names: str) -> Row:

@@ -44,7 +44,7 @@ def checked_name(name: str, namespace: str) -> None:
         ConfigurationError: with the pattern.
     """
     check_name("namespace", namespace, NAMESPACE)
-    check_name("a cache", name, NAMESPACE)
+    check_name("name of a cache", name, NAMESPACE)
 
 
 def checked_tiers(

@@ -178,4 +178,5 @@ class Shaper:
         if entry is None:
             return Lookup(None, False, tier, 0.0, False, "")
         now = self._clock.monotonic()
-        return Lookup(self.value(entry), entry.found, tier, max(0.0, now - entry.made), now >= entry.soft, entry.lo)
+        stale = entry.soft <= now and entry.kept > -math.inf  # what is not kept has just been loaded
+        return Lookup(self.value(entry), entry.found, tier, max(0.0, now - entry.made), stale, entry.lo)

@@ -4,7 +4,8 @@
 2. A connection tells which run of the server it speaks to before anything else is asked on it; another run than the account's
    opens a new generation (hello.lua). What of another generation is found is a miss.
 3. A call ends at its time: `Shared.timeout` and the round trips that it takes. `TRIPS_DOWN` calls in a row that did not end well,
-   or one that found no server, and the tier is down: calls fail at once, and the ear (`ear`) tries again.
+   or one that found no server, and the tier is down: calls fail at once, and the ear (`ear`) tries again. A server whose
+   memory is full is not down: it still takes what deletes.
 4. Commands are never sent twice: what was not answered may have been done, and the steps bear that.
 """
 
@@ -97,6 +98,7 @@ class AsyncSharedTier:
         self._rtt = 0.0
         self._failed = 0
         self.down = ""
+        self._refusing = False
         self.ear = AsyncEar(self, clock, options.max_local_stale)
 
     def opened(self, generation: bytes, clock: int) -> bool:
@@ -166,8 +168,8 @@ class AsyncSharedTier:
         except (BackendError, redis.exceptions.RedisError) as error:
             raise self._fell(error) from error
         self._failed = 0
-        if self.down:
-            self.down = ""
+        if self.down or (self._refusing and listens):
+            self.down, self._refusing = "", False
             self._emit(SharedUp(self._name, False))
         return given
 
@@ -185,7 +187,17 @@ class AsyncSharedTier:
             self._failed = 0
         return answer
 
+    def _refused(self, why: str) -> TierDown:
+        """The server's memory is full: it stores nothing, and invalidations still go through, as they delete first."""
+        if not self._refusing:
+            self._refusing = True
+            self._emit(SharedDown(self._name, why))
+        self.ear.listen()
+        return TierDown(why, sent=True)
+
     def _fell(self, error: Exception) -> TierDown:
+        if isinstance(error, BackendError) and _is_full(error.__cause__):
+            return self._refused(error.why)
         sent = isinstance(error, OutcomeUnknown | redis.exceptions.RedisError)
         self._failed += 1
         why = getattr(error, "why", "") or str(error)
@@ -440,6 +452,12 @@ _SCRIPTS = (
     *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
     *("invalidate_tag", "publish", "put", "tags", "tail"),
 )
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the server has no memory left; before Redis 7 a script's error says so in its text."""
+    full = isinstance(error, redis.exceptions.OutOfMemoryError)
+    return full or (isinstance(error, redis.exceptions.ResponseError) and "-OOM " in str(error))
 
 
 def _tags(data: bytes) -> list[bytes]:

@@ -24,7 +24,7 @@ from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionKitError, UsageError
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.facts.consistency import BOUNDED, STRONG
 from regionkit.facts.stamp import Stamp
 
@@ -63,6 +63,12 @@ class StoreSource:
         bound: float,
         timeout: float,
     ) -> None:
+        if not backing.capabilities.bounded:
+            raise ConfigurationError(
+                f"a cache of a kit cannot load from {backing.name!r}.",
+                why="nothing there tells how far a copy has come, so nothing tells whether a load is older than an invalidation.",
+                fix="make the cache without the kit: Cache(...), with a loader that reads through kit.session().",
+            )
         self.backing = backing
         self._current = current
         self._clock = clock

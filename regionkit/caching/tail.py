@@ -8,11 +8,14 @@
 3. How far it has come is kept with the account. Where it has not begun there, it begins with the rows of the last `BEFORE`
    seconds: what was stored since the account was opened is told once more. After a longer time all that is held goes.
 4. A row may come after one with a higher number. Numbers that were left out are asked for until `RESCAN` seconds later.
+5. Numbers are of one history. A promotion that lost rows, or a database that was restored, gives them out again, and what was
+   cached may never have survived: in another history nobody knows how far (3).
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +41,10 @@ BEFORE = 300.0
 """Seconds of rows that are told again when a tail begins: what clocks of writers may be apart, and a start may take."""
 WITHIN = 3.0
 """Seconds that one look may take."""
+SWEEP_EVERY = 600.0
+"""Seconds between two sweeps of rows that nobody needs any more; a second while there are many."""
+_NUMBERS = 1 << 64
+"""Numbers of one history, as it is kept how far the tail has come."""
 
 
 class Tail:
@@ -50,9 +57,10 @@ class Tail:
         self._emit = emit
         self._id = os.urandom(8).hex().encode()
         self._supervisor = Supervisor(clock)
-        self._high = -1
+        self._history = self._high = -1
         self._began = clock.monotonic()
         self._left_out: dict[int, float] = {}
+        self._swept_next = 0.0
         self._told = ""
 
     def start(self) -> None:
@@ -72,20 +80,37 @@ class Tail:
             self._high = -1
             return EVERY
         deadline = Deadline(self._clock, WITHIN)
-        if self._high < 0:
-            self._left_out = {}
-            self._high = at if at >= 0 else self._intents.made_before(BEFORE, deadline)
-            if at < -1 or (at < 0 and self._clock.monotonic() - self._began > BEFORE / 2):
-                self._cache.teller.clear("")
-        self._looked(deadline)
-        tier.tail(self._id, min(self._left_out, default=self._high + 1) - 1, HELD)
+        if self._high < 0 and at >= 0:
+            (self._history, self._high), self._left_out = divmod(at, _NUMBERS), {}
+        elif self._high < 0:
+            self._begin(deadline, anew=at < -1 or self._clock.monotonic() - self._began > BEFORE / 2)
+        if not self._looked(deadline):
+            self._begin(deadline, anew=True)
+        come = min(self._left_out, default=self._high + 1) - 1
+        tier.tail(self._id, self._history * _NUMBERS + come, HELD)
         self._told = ""
+        if self._clock.monotonic() >= self._swept_next:
+            self._swept_next = self._clock.monotonic() + SWEEP_EVERY
+            if self._intents.sweep(Deadline(self._clock, WITHIN)):
+                self._swept_next = self._clock.monotonic() + 1.0
         return EVERY
 
-    def _looked(self, deadline: Deadline) -> None:
+    def _begin(self, deadline: Deadline, *, anew: bool) -> None:
+        """Begin with the rows of the last time; `anew`: what is held may be older than that."""
+        history, self._high = self._intents.made_before(BEFORE, deadline)
+        self._history, self._left_out = _mark(history), {}
+        if anew:
+            self._cache.teller.clear("")
+
+    def _looked(self, deadline: Deadline) -> bool:
+        """Tell what came; False in another history than the numbers are of."""
         now = self._clock.monotonic()
         self._left_out = {seq: at for seq, at in self._left_out.items() if now - at < RESCAN}
-        rows, version = self._intents.after(self._high, list(self._left_out), deadline)
+        history, rows, version = self._intents.after(self._high, list(self._left_out), deadline)
+        mark = _mark(history)
+        if mark and self._history and mark != self._history:
+            return False
+        self._history = mark or self._history
         states = self._cache.tier.rows([row.id for row in rows]) if rows else {}
         told = [row for row in rows if states[row.id] is RowState.NEW]
         named = [pair for row in told if row.kind in ("w", "k") for pair in row.names]
@@ -101,6 +126,7 @@ class Tail:
             self._passed(row.seq, now)
             if states[row.id] is RowState.PENDING:  # its writer is of this region, and alive
                 self._left_out[row.seq] = now
+        return True
 
     def _passed(self, seq: int, now: float) -> None:
         """A row was told; the numbers below it that were not there may come yet."""
@@ -124,8 +150,13 @@ class Tail:
         """After a fork: the parent tails."""
         self._supervisor.renew()
         self._id = os.urandom(8).hex().encode()
-        self._high, self._left_out = -1, {}
+        self._history, self._high, self._left_out = -1, -1, {}
 
     def close(self) -> None:
         """Tail no more."""
         self._supervisor.stop(within=WITHIN)
+
+
+def _mark(history: str) -> int:
+    """A history as a number; 0 where it is not known yet."""
+    return zlib.crc32(history.encode())

@@ -220,7 +220,7 @@ class AsyncWriter:
         id = new_id()
         try:
             version = await self._floor(kind, names, session, id)
-        except RegionKitError:
+        except Exception:  # whatever it is: a table that is not there, too
             await tell(OWNER_ONLY, b"")
             raise
         await tell(version, id)

@@ -111,6 +111,7 @@ def _tell_figures(say: Narrator, f: dict[str, Any]) -> None:
         ("writes", f"{f['writes']:,}", writes),
         ("  lost", f"{f['writes_lost_by_failover']:,}", "with Virginia: acknowledged there, not copied yet"),
         ("  doubled", f"{f['keyed_counted'] - 1:,}", f"of 1 keyed write that was sent {f['keyed_sent']} times"),
+        ("loads", f"{f['cache_loads']:,}", f"for {f['cache_callers']} callers at once of a cache without a server"),
         ("recovery", f"{f['recovered_after_promote']:.2f} s", "from the promotion to the first acknowledged write"),
     ]
     say.heading(f"Measured, in {f['seconds']:.1f} s")

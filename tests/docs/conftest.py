@@ -18,6 +18,7 @@ from sqlalchemy import String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit import RegionKit
+from regionkit.caching import Shared
 
 TOML = """\
 namespace = "shop"
@@ -84,6 +85,8 @@ class Copier:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The examples' names, in the examples' folder."""
     monkeypatch.chdir(tmp_path)
+    defaults = Shared.__init__.__defaults__
+    monkeypatch.setattr(Shared.__init__, "__defaults__", (5.0, *defaults[1:]))  # a busy machine is no dead server
     monkeypatch.setenv("BOOKMARK_KEY", "a-key-for-the-examples-only-0123456789")
     monkeypatch.setenv("ORDERS_PASSWORD", "p/w:with@signs")
     Path("regionkit.toml").write_text(TOML)

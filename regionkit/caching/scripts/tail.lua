@@ -4,7 +4,7 @@ begin()
 local known = redis.call('HMGET', account, 'th', 'tu', 'ta', 'tw')
 if known[1] and known[1] ~= ARGV[6] and tonumber(known[2]) > clock then return {0, 0} end
 local at = -1
-if known[3] then at = wall - tonumber(known[4]) < tonumber(ARGV[9]) and tonumber(known[3]) or -2 end
+if known[3] then at = wall - tonumber(known[4]) < tonumber(ARGV[9]) and known[3] or -2 end
 redis.call('HSET', account, 'th', ARGV[6], 'tu', digits(clock + tonumber(ARGV[8]), 13))
 if ARGV[7] ~= '' then
   redis.call('HSET', account, 'ta', ARGV[7], 'tw', digits(wall, 13))

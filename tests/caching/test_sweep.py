@@ -1,0 +1,45 @@
+# Generated from test_sweep_async.py by scripts/twins.py. Do not edit.
+"""Rows of intents that nobody needs any more are taken away by who tails, and the others stay."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from regionkit import RegionKit
+from regionkit.caching import Lazy, intents_sql_async
+from regionkit.core.concurrency import sleep
+from regionkit.embedded import SqliteRegions
+
+PATIENCE = 20.0
+
+
+OLD, NEW = 100_000.0, 0.0
+"""Seconds ago."""
+
+
+@pytest.mark.parametrize("last", [NEW, OLD])
+def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: float) -> None:
+    """More than go at once, so that it has to begin again. The newest stays, however old, so that no number comes twice."""
+    monkeypatch.setattr(intents_sql_async, "SWEPT", 5)
+    made_at = [time.time() - ago for ago in [OLD] * 7 + [last]]
+    with SqliteRegions(tmp_path, store="orders", primary="us", replicas=["jp"]) as regions:
+        with RegionKit(regions.topology, local="us") as kit:
+            cache = kit.cache("c", int, store="orders", strategy=Lazy(load=lambda key, store: 1, ttl=60))
+            kit.create_tables()
+            row = "INSERT INTO regionkit_rk_cache_intent (id, cache, kind, names, made) VALUES (:id, 'c', 'x', x'90', :at)"
+            with kit.session() as s, s.write("orders", core=True) as db:
+                for number, made in enumerate(made_at):
+                    db.execute(text(row), {"id": f"{number:016d}", "at": made})
+            cache.get(1)
+            end = time.monotonic() + PATIENCE
+            while True:
+                with kit.session() as s, s.read("orders", core=True) as db:
+                    left = (db.execute(text("SELECT id FROM regionkit_rk_cache_intent"))).scalars().all()
+                if left == [f"{7:016d}"]:
+                    break
+                assert time.monotonic() < end, left
+                sleep(0.05)
