@@ -29,7 +29,7 @@ async def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: pyt
         async with AsyncRegionKit(regions.topology, local="us") as kit:
             cache = kit.cache("c", int, store="orders", strategy=Lazy(load=lambda key, store: 1, ttl=60))
             await kit.create_tables()
-            row = "INSERT INTO regionkit_rk_cache_intent (id, cache, kind, names, made) VALUES (:id, 'c', 'x', x'90', :at)"
+            row = "INSERT INTO regionkit_rk_cache_intent (id, cache, kind, names, made) VALUES (:id, 'c', 'x', 'kA==', :at)"
             async with kit.session() as s, s.write("orders", core=True) as db:
                 for number, made in enumerate(made_at):
                     await db.execute(text(row), {"id": f"{number:016d}", "at": made})
