@@ -384,6 +384,7 @@ class Cache(Generic[V]):
         self._table.renew()
         self._flights.renew()
         self.tier.renew()
+        self.teller.renew()
         COARSE_CLOCK.hold(self)
 
 

@@ -387,6 +387,7 @@ class AsyncCache(Generic[V]):
         self._table.renew()
         self._flights.renew()
         self.tier.renew()
+        self.teller.renew()
         COARSE_CLOCK.hold(self)
 
 

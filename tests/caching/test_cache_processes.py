@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from regionkit.caching import Cache, Lazy, Local, Shared
+from regionkit.errors import CacheError
 
 pytestmark = pytest.mark.redis
 
@@ -95,6 +96,32 @@ def test_a_child_serves_nothing_of_before_and_hears_news(request: Any, tmp_path:
         assert cache.get("a") == 2
         if tiers != "local":
             until(lambda: cache.get("b") == 2, "the parent hears no news of the child")
+
+
+def test_a_child_tells_what_it_has_to_tell_itself(own_redis: Any, tmp_path: Path) -> None:
+    """What the parent could not tell is the parent's; what the child can not is told by it when the server is back."""
+    servers = own_redis()
+    shared = Shared(servers.primary.url, timeout=0.5)
+    with Cache(f"p{os.urandom(6).hex()}", int, strategy=Lazy(load=lambda key: 1, ttl=300.0), tiers=[shared]) as cache:
+        cache.get("a")
+        servers.primary.kill()
+        with pytest.raises(CacheError):
+            cache.invalidate("a")
+        assert cache.teller.waiting == 1
+
+        def child() -> None:
+            assert cache.teller.waiting == 0
+            with pytest.raises(CacheError):
+                cache.invalidate("b")
+            assert cache.teller.waiting == 1
+            (tmp_path / "waits").write_text("")
+            until(lambda: cache.teller.waiting == 0, "the child never tells")
+
+        ended = in_a_child(child, tmp_path)
+        until((tmp_path / "waits").exists, "the child does nothing")
+        servers.primary.start()
+        ended()
+        until(lambda: cache.teller.waiting == 0, "the parent never tells")
 
 
 def test_a_child_that_is_born_while_threads_load_hangs_nowhere(redis_server: Any, tmp_path: Path) -> None:
