@@ -32,7 +32,7 @@ from regionkit.caching.version import NOTHING
 from regionkit.contract.backing import HERE
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency import Flag, sleep
+from regionkit.core.concurrency import Flag, sleep, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event
 from regionkit.errors import BackendError, OutcomeUnknown
@@ -301,8 +301,9 @@ class SharedTier:
         keys = [key for key, _ in wanted]
         digests = [self.digest(key) for key in keys]
         words: list[Any] = [round(lasts * 1000)]
-        for digest, (_, rejected) in zip(digests, wanted, strict=True):
-            words += [digest, os.urandom(8).hex(), rejected]
+        tokens = [os.urandom(8).hex().encode() for _ in keys]
+        for digest, token, (_, rejected) in zip(digests, tokens, wanted, strict=True):
+            words += [digest, token, rejected]
         flags = [Flag() for _ in keys]
         for digest, flag in zip(digests, flags, strict=True):  # before the question: the answer may come after the news
             self._waiting.setdefault(digest, []).append(flag)
@@ -312,11 +313,27 @@ class SharedTier:
             if self.opened(generation, int(clock)):
                 self.lost(live=self.ear.live)
             found = [_found(answer, generation) for answer in answers]
+        except BaseException as error:
+            if not isinstance(error, TierDown) or error.sent:
+                self._give_up(keys, tokens)
+            raise
         finally:
             for at, (digest, flag) in enumerate(zip(digests, flags, strict=True)):
                 if at >= len(found) or found[at].verdict is not Verdict.WAIT:
                     self._deaf(digest, flag)
         return found
+
+    def _give_up(self, keys: list[Stored], tokens: list[bytes]) -> None:
+        """The caller has not heard whether it may load, and does not: nobody waits for it. In the background."""
+
+        def run() -> None:
+            for key, token in zip(keys, tokens, strict=True):
+                try:
+                    self.abandon(key, Lease(token, 0, 0, b""))
+                except TierDown:
+                    return  # leases end by themselves
+
+        spawn("regionkit give up", run)
 
     def _deaf(self, digest: bytes, flag: Flag) -> None:
         flags = self._waiting.get(digest)

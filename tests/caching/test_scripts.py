@@ -375,6 +375,22 @@ def test_too_many_floors_leave_the_oldest_to_the_owner(client: redis.Redis) -> N
     assert account.commit(b"first", b"4" * 16, b"owner", owner=True) == "stored"
 
 
+def test_what_a_load_was_told_when_it_began_holds_until_it_ends(client: redis.Redis) -> None:
+    """A floor whose time is over meanwhile, and the time in which only the owner will do."""
+    account = Account(client, floor=5_000)
+    account.hello()
+    for key, owner_only in ((b"a", False), (b"b", True)):
+        account.invalidate(key, of_position(1, 9 if key == b"a" else 0))
+        client.hset(account.account, "o", int(account.field("c")) + 5_000 if owner_only else 0)
+        assert account.begin(key, b"1" * 16, 20_000)[4] == owner_only
+        account.passes(6_000)
+        account.hello()
+        assert account.field(b"f" + digest_of(key)) is None
+        assert account.commit(key, b"1" * 16, b"copy", of_position(1, 8), owner=False) == "below"
+        account.begin(key, b"2" * 16, 20_000)
+        assert account.commit(key, b"2" * 16, b"copy", of_position(1, 8), owner=False) == "stored"
+
+
 @pytest.mark.parametrize("by", ["tags", "keys"])
 def test_too_many_tags_clear_the_cache(client: redis.Redis, by: str) -> None:
     """A tag that is forgotten would make valid again what it had made wrong, whichever step it is that needs its place."""
@@ -386,6 +402,7 @@ def test_too_many_tags_clear_the_cache(client: redis.Redis, by: str) -> None:
     assert account.invalidate_tag(TAGS[0], of_position(1, 9))
     assert account.body(b"a") is None
     before = account.generation()
+    account.intend(b"written", b"9" * 16, 10_000)
     for number in range(20):
         if by == "tags":
             account.invalidate_tag(b"%016d" % number)
@@ -394,6 +411,7 @@ def test_too_many_tags_clear_the_cache(client: redis.Redis, by: str) -> None:
     assert account.field(b"t" + TAGS[0]) is None
     assert account.generation() != before
     assert account.body(b"a") is None, "it stands again"
+    assert account.field(b"i" + digest_of(b"written")), "an intent is no floor, and stays"
     client.hset(account.account, "o", 0)
     account.begin(b"a", b"2" * 16)
     assert account.commit(b"a", b"2" * 16, b"copy", of_position(1, 8), TAGS[:1], owner=False) == "below"
@@ -463,7 +481,9 @@ def test_a_newer_row_stays_and_is_told(client: redis.Redis) -> None:
         assert (account.body(b"a") == b"x") is stays, (version, told)
         assert int(account.field("n")) == number + 1, "nobody was told"
         client.delete(account.value(b"a"))
-    for spoiled in (b"rk1", b"rk1" + b"9" * 200, account.entry(b"b", b"x", of_row(9))):
+    other = account.entry(b"b", b"x", of_row(9))
+    other = other[:27] + account.generation() + other[35:]
+    for spoiled in (b"rk1", b"rk1" + b"9" * 200, other):
         client.set(account.value(b"a"), spoiled)
         account.invalidate(b"a", of_row(4))
         assert client.exists(account.value(b"a")) == 0, "what is no entry of this key stays"
