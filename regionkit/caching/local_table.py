@@ -33,8 +33,8 @@ class Entry:
     Attributes:
         value: None where nothing is there, or where it is decoded at each hit.
         fresh_until: monotonic seconds until which a hit needs no further look. Minus infinity: it always does.
-        number_until: the same of an entry in the table whose key is an int: 1, True and 1.0 are one key of a dict, so for those who
-            did not ask with an int `fresh_until` is minus infinity.
+        number_until: the same of an entry in the table whose key is an int: 1, True and 1.0 are one key of a dict, so for
+            those who did not ask with an int `fresh_until` is minus infinity.
         soft: after which it is reloaded in the background.
         hard: after which it is served only when its load fails.
         kept: after which it is not served at all.
@@ -105,8 +105,8 @@ class LocalTable:
     Args:
         max_items: entries at most.
         max_bytes: of all of them, overhead included, at most.
-        began: told the dict to look up texts and ints as the application gives them, whenever it is another one. Others are not in
-            it: what stands as bytes may be equal to bytes of the application's.
+        began: told the dict to look up texts and ints as the application gives them, whenever it is another one. Others are
+            not in it: what stands as bytes may be equal to bytes of the application's.
     """
 
     def __init__(self, max_items: int, max_bytes: int, began: Callable[[dict[Any, Any]], None] | None = None) -> None:
