@@ -129,7 +129,7 @@ def test_a_lost_connection_is_no_answer(redis_server: RedisServers) -> None:
 
 def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: RedisServers) -> None:
     """What it says afterwards is given to nobody."""
-    with cache_of(redis_server, name(), timeout=0.2) as cache:
+    with cache_of(redis_server, name(), timeout=1.0) as cache:
         keys = [f"k{number}" for number in range(8)]
         for key in keys:
             cache.set(key, key)
@@ -180,13 +180,13 @@ def test_it_goes_over_tls_too(own_redis: Any, tmp_path: Path) -> None:
 
 def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:
     """The connection on which it may still come is closed, though nothing has come on it."""
-    with cache_of(redis_server, name(), timeout=0.3) as cache:
+    with cache_of(redis_server, name(), timeout=1.0) as cache:
         cache.set("a", "1")
         assert cache.get("a") == "1"
         quick = cache.tier._quick  # type: ignore[attr-defined]
 
         def thaw() -> None:
-            sleep(0.1)
+            sleep(0.3)
             redis_server.primary.thaw()
 
         redis_server.primary.freeze()

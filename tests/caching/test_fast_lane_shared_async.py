@@ -128,7 +128,7 @@ async def test_a_lost_connection_is_no_answer(redis_server: RedisServers) -> Non
 
 async def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: RedisServers) -> None:
     """What it says afterwards is given to nobody."""
-    async with cache_of(redis_server, name(), timeout=0.2) as cache:
+    async with cache_of(redis_server, name(), timeout=1.0) as cache:
         keys = [f"k{number}" for number in range(8)]
         for key in keys:
             await cache.set(key, key)
@@ -179,13 +179,13 @@ async def test_it_goes_over_tls_too(own_redis: Any, tmp_path: Path) -> None:
 
 async def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:
     """The connection on which it may still come is closed, though nothing has come on it."""
-    async with cache_of(redis_server, name(), timeout=0.3) as cache:
+    async with cache_of(redis_server, name(), timeout=1.0) as cache:
         await cache.set("a", "1")
         assert await cache.get("a") == "1"
         quick = cache.tier._quick  # type: ignore[attr-defined]
 
         async def thaw() -> None:
-            await asleep(0.1)
+            await asleep(0.3)
             redis_server.primary.thaw()
 
         redis_server.primary.freeze()
