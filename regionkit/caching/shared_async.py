@@ -4,7 +4,8 @@
 2. A connection tells which run of the server it speaks to before anything else is asked on it; another run than the account's
    opens a new generation (hello.lua). What of another generation is found is a miss.
 3. A call ends at its time: `Shared.timeout` and the round trips that it takes. `TRIPS_DOWN` calls in a row that did not end well,
-   or one that found no server, and the tier is down: calls fail at once, and the ear (`ear`) tries again.
+   or one that found no server, and the tier is down: calls fail at once, and the ear (`ear`) tries again. A server that is out
+   of memory is not down: it still gives what it has.
 4. Commands are never sent twice: what was not answered may have been done, and the steps bear that.
 """
 
@@ -174,6 +175,8 @@ class AsyncSharedTier:
         return answer
 
     def _fell(self, error: Exception) -> TierDown:
+        if _is_answer(error.__cause__ or error):
+            return TierDown(getattr(error, "why", "") or str(error))
         sent = isinstance(error, OutcomeUnknown | redis.exceptions.RedisError)
         self._failed += 1
         why = getattr(error, "why", "") or str(error)
@@ -385,6 +388,13 @@ _SCRIPTS = (
     *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
     *("invalidate_tag", "publish", "put", "tags"),
 )
+
+
+def _is_answer(error: BaseException) -> bool:
+    """Whether the server is well, and did not do this one thing: no memory is left, or a key of ours is somebody else's."""
+    answer = isinstance(error, redis.exceptions.ResponseError)
+    full = isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return answer and (full or "WRONGTYPE" in str(error))
 
 
 def _tags(data: bytes) -> list[bytes]:
