@@ -197,8 +197,13 @@ class SharedTier:
         return TierDown(why, sent=True)
 
     def _fell(self, error: Exception) -> TierDown:
-        if isinstance(error, BackendError) and _is_full(error.__cause__):
-            return self._refused(error.why)
+        cause = error.__cause__ or error
+        if _is_full(cause):
+            return self._refused(getattr(error, "why", "") or str(error))
+        if isinstance(cause, redis.exceptions.ResponseError) and "WRONGTYPE" in str(
+            cause
+        ):  # a key of ours is somebody else's
+            return TierDown(getattr(error, "why", "") or str(error))
         sent = isinstance(error, OutcomeUnknown | redis.exceptions.RedisError)
         self._failed += 1
         why = getattr(error, "why", "") or str(error)
@@ -472,9 +477,9 @@ _SCRIPTS = (
 )
 
 
-def _is_full(error: BaseException | None) -> bool:
+def _is_full(error: BaseException) -> bool:
     """Whether the server has no memory left; before Redis 7 a script's error says so in its text."""
-    full = isinstance(error, redis.exceptions.OutOfMemoryError)
+    full = isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
     return full or (isinstance(error, redis.exceptions.ResponseError) and "-OOM " in str(error))
 
 

@@ -129,7 +129,7 @@ def test_a_lost_connection_is_no_answer(redis_server: RedisServers) -> None:
 
 def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: RedisServers) -> None:
     """What it says afterwards is given to nobody."""
-    with cache_of(redis_server, name(), timeout=0.2) as cache:
+    with cache_of(redis_server, name(), timeout=1.0) as cache:
         keys = [f"k{number}" for number in range(8)]
         for key in keys:
             cache.set(key, key)
@@ -146,6 +146,39 @@ def test_a_server_that_hangs_ends_every_wait_and_spoils_no_answer(redis_server: 
             _pause()
         for key in keys:
             assert cache.get(key) == key
+
+
+def test_a_key_of_somebody_elses_is_loaded_and_the_tier_stays(redis_server: RedisServers) -> None:
+    """A list stands where the entry would be."""
+    called = name()
+    with cache_of(redis_server, called, strategy=Lazy(load=lambda key: "loaded", ttl=60)) as cache:
+        assert [cache.get("a"), cache.get("b")] == ["loaded", "loaded"]
+        with redis.Redis.from_url(redis_server.primary.url) as client:
+            [key] = client.keys(f"*{called}*:v:sa")
+            client.delete(key)
+            client.rpush(key, "x")
+        for _ in range(5):
+            assert cache.get("a") == "loaded"
+        assert cache.tier.down == ""  # type: ignore[attr-defined]
+        hits = cache.status()["shared_hits"]
+        assert cache.get("b") == "loaded"
+        assert cache.status()["shared_hits"] == hits + 1
+
+
+def test_a_server_out_of_memory_still_gives_what_it_has(own_redis: Any) -> None:
+    """What is loaded is given, and kept by nobody."""
+    server = own_redis(0)
+    with cache_of(server, name(), strategy=Lazy(load=lambda key: "loaded", ttl=60)) as cache:
+        assert cache.get("a") == "loaded"
+        with redis.Redis.from_url(server.primary.url) as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "1")
+            hits = cache.status()["shared_hits"]
+            for number in range(5):
+                assert cache.get(f"k{number}") == "loaded"
+                assert cache.get("a") == "loaded"
+            assert cache.status()["shared_hits"] == hits + 5
+            client.config_set("maxmemory", "0")
 
 
 def test_what_a_server_says_unasked_is_no_answer(redis_server: RedisServers) -> None:
@@ -180,13 +213,13 @@ def test_it_goes_over_tls_too(own_redis: Any, tmp_path: Path) -> None:
 
 def test_an_answer_that_comes_late_is_not_the_next_questions(redis_server: RedisServers) -> None:
     """The connection on which it may still come is closed, though nothing has come on it."""
-    with cache_of(redis_server, name(), timeout=0.3) as cache:
+    with cache_of(redis_server, name(), timeout=1.0) as cache:
         cache.set("a", "1")
         assert cache.get("a") == "1"
         quick = cache.tier._quick  # type: ignore[attr-defined]
 
         def thaw() -> None:
-            sleep(0.1)
+            sleep(0.3)
             redis_server.primary.thaw()
 
         redis_server.primary.freeze()

@@ -103,7 +103,7 @@ async def test_one_load_over_two_processes(memcached: MemcachedServer) -> None:
 
         async def release() -> None:
             await source.began.wait(20.0)
-            await asleep(0.1)
+            await asleep(0.3)
             source.go.set()
 
         found = await agather(
@@ -251,7 +251,7 @@ async def test_a_dead_server_leaves_the_loads_and_tells_of_invalidations(memcach
 
 async def test_a_frozen_server_ends_every_wait_and_spoils_no_answer(memcached: MemcachedServer) -> None:
     """What it says afterwards is given to nobody."""
-    async with cache_of(memcached, name(), timeout=0.2) as cache:
+    async with cache_of(memcached, name(), timeout=1.0) as cache:
         keys = [f"k{number}" for number in range(6)]
         for key in keys:
             await cache.set(key, key)
@@ -269,11 +269,11 @@ async def test_a_frozen_server_ends_every_wait_and_spoils_no_answer(memcached: M
 
 async def test_an_answer_that_comes_late_is_not_the_next_questions(memcached: MemcachedServer) -> None:
     """The connection on which it may still come is closed, though nothing has come on it."""
-    async with cache_of(memcached, name(), timeout=0.3) as cache:
+    async with cache_of(memcached, name(), timeout=1.0) as cache:
         await cache.set("a", "1")
 
         async def thaw() -> None:
-            await asleep(0.1)
+            await asleep(0.3)
             memcached.thaw()
 
         memcached.freeze()
@@ -302,7 +302,7 @@ async def test_a_value_too_large_for_the_server_is_given_and_not_kept(memcached:
 async def test_a_local_tier_before_it_needs_an_end_of_its_own(memcached: MemcachedServer) -> None:
     """It hears of nothing that other processes tell."""
     called, source = name(), Source()
-    tiers = [Local(ttl=0.3), Memcached(memcached.url, timeout=5.0)]
+    tiers = [Local(ttl=1.0), Memcached(memcached.url, timeout=5.0)]
     with pytest.raises(ConfigurationError, match="needs ttl="):
         AsyncCache(called, str, strategy=TTL(ttl=60), tiers=[Local(), Memcached(memcached.url)])
     async with (
