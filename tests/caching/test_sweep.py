@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from regionkit import RegionKit
-from regionkit.caching import Lazy, intents_sql_async
+from regionkit.caching import Lazy
+from regionkit.caching.intents_sql import Intents
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.embedded import SqliteRegions
 
@@ -24,16 +26,16 @@ OLD, NEW = 100_000.0, 0.0
 @pytest.mark.parametrize("last", [NEW, OLD])
 def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: float) -> None:
     """More than go at once, so that it has to begin again. The newest stays, however old, so that no number comes twice."""
-    monkeypatch.setattr(intents_sql_async, "SWEPT", 5)
+    monkeypatch.setitem(Intents.sweep.__globals__, "SWEPT", 5)
     made_at = [time.time() - ago for ago in [OLD] * 7 + [last]]
     with SqliteRegions(tmp_path, store="orders", primary="us", replicas=["jp"]) as regions:
         with RegionKit(regions.topology, local="us") as kit:
             cache = kit.cache("c", int, store="orders", strategy=Lazy(load=lambda key, store: 1, ttl=60))
             kit.create_tables()
-            row = "INSERT INTO regionkit_rk_cache_intent (id, cache, kind, names, made) VALUES (:id, 'c', 'x', 'kA==', :at)"
+            intents = Intents(kit.backing("orders"), "c", SYSTEM_CLOCK)
             with kit.session() as s, s.write("orders", core=True) as db:
                 for number, made in enumerate(made_at):
-                    db.execute(text(row), {"id": f"{number:016d}", "at": made})
+                    db.execute(intents.statement(b"%016d" % number, "x", ()).values(made=made))
             cache.get(1)
             end = time.monotonic() + PATIENCE
             while True:

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from regionkit import AsyncRegionKit
-from regionkit.caching import Lazy, intents_sql_async
+from regionkit.caching import Lazy
+from regionkit.caching.intents_sql_async import AsyncIntents
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.embedded import AsyncSqliteRegions
 
@@ -23,16 +25,16 @@ OLD, NEW = 100_000.0, 0.0
 @pytest.mark.parametrize("last", [NEW, OLD])
 async def test_old_rows_go_and_the_newest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: float) -> None:
     """More than go at once, so that it has to begin again. The newest stays, however old, so that no number comes twice."""
-    monkeypatch.setattr(intents_sql_async, "SWEPT", 5)
+    monkeypatch.setitem(AsyncIntents.sweep.__globals__, "SWEPT", 5)
     made_at = [time.time() - ago for ago in [OLD] * 7 + [last]]
     async with AsyncSqliteRegions(tmp_path, store="orders", primary="us", replicas=["jp"]) as regions:
         async with AsyncRegionKit(regions.topology, local="us") as kit:
             cache = kit.cache("c", int, store="orders", strategy=Lazy(load=lambda key, store: 1, ttl=60))
             await kit.create_tables()
-            row = "INSERT INTO regionkit_rk_cache_intent (id, cache, kind, names, made) VALUES (:id, 'c', 'x', 'kA==', :at)"
+            intents = AsyncIntents(kit.backing("orders"), "c", SYSTEM_CLOCK)
             async with kit.session() as s, s.write("orders", core=True) as db:
                 for number, made in enumerate(made_at):
-                    await db.execute(text(row), {"id": f"{number:016d}", "at": made})
+                    await db.execute(intents.statement(b"%016d" % number, "x", ()).values(made=made))
             await cache.get(1)
             end = time.monotonic() + PATIENCE
             while True:
