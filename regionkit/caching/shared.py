@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 CONNECT_WITHIN = 3.0
 """Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
+CONNECT_TRIPS = 9
+"""Round trips that a call may take besides its own: TCP, TLS, the login, and what a new connection asks and tells."""
 TRIPS_DOWN = 3
 """Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
 FIRST_POLL = 0.02
@@ -157,7 +159,11 @@ class SharedTier:
         """
         if self.down and not listens:
             raise TierDown(self.down)
-        within = (self._options.timeout + (trips + 1) * self._rtt + listens) if self._generation else CONNECT_WITHIN
+        within = (
+            (self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens)
+            if self._generation
+            else CONNECT_WITHIN
+        )
 
         def greeted(connection: Any) -> T:
             if connection.greeted is not self:
