@@ -14,7 +14,7 @@ from regionkit.caching.calls import Calls
 from regionkit.caching.counters import Counters
 from regionkit.caching.entry import Coder
 from regionkit.caching.explanation import CacheExplanation, explain_cache
-from regionkit.caching.fetch import Call, Fetcher, Parts
+from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
@@ -24,6 +24,7 @@ from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
 from regionkit.caching.many import Many
 from regionkit.caching.news import News
+from regionkit.caching.parts import Call, Parts
 from regionkit.caching.sampler import Sampler
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source import PlainSource, Source

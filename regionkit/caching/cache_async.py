@@ -13,7 +13,7 @@ from regionkit.caching.calls_async import AsyncCalls
 from regionkit.caching.counters import Counters
 from regionkit.caching.entry import Coder
 from regionkit.caching.explanation import CacheExplanation, explain_cache
-from regionkit.caching.fetch_async import AsyncFetcher, Call, Parts
+from regionkit.caching.fetch_async import AsyncFetcher
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
@@ -23,6 +23,7 @@ from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
 from regionkit.caching.many_async import AsyncMany
 from regionkit.caching.news_async import AsyncNews
+from regionkit.caching.parts_async import Call, Parts
 from regionkit.caching.sampler_async import AsyncSampler
 from regionkit.caching.shaping import Shaper
 from regionkit.caching.source_async import AsyncPlainSource, AsyncSource

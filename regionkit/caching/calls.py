@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from regionkit.caching.fetch import Call
 from regionkit.caching.keys import canonical
+from regionkit.caching.parts import Call
 from regionkit.caching.source import Source
 from regionkit.caching.strategies import LONGEST_TTL, TTL, Strategy
 from regionkit.core.clock import Clock

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from regionkit.caching.fetch_async import Call
 from regionkit.caching.keys import canonical
+from regionkit.caching.parts_async import Call
 from regionkit.caching.source_async import AsyncSource
 from regionkit.caching.strategies import LONGEST_TTL, TTL, Strategy
 from regionkit.core.clock import Clock

@@ -17,26 +17,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from regionkit.caching.counters import Counters
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.events import LoadFailed
-from regionkit.caching.flights_async import AsyncFlight, AsyncFlights
+from regionkit.caching.flights_async import AsyncFlight
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
-from regionkit.caching.local_table import Entry, LocalTable, Mark
+from regionkit.caching.local_table import Entry, Mark
 from regionkit.caching.outcome import Outcome, Wanted
+from regionkit.caching.parts_async import Call, Parts
 from regionkit.caching.policy import State, state_of
-from regionkit.caching.shaping import Shaper
-from regionkit.caching.source_async import AsyncSource
 from regionkit.caching.steps import Found, Sealing, TierDown
-from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Strategy
-from regionkit.caching.tier_async import AsyncTier
-from regionkit.core.clock import Clock
+from regionkit.caching.strategies import LOAD_TIMEOUT, TTL
 from regionkit.core.concurrency_async import AsyncSlots, Elapsed, astray, awithin, spawn_async
-from regionkit.core.events import Event
 from regionkit.errors import CacheError, DeadlineExceeded
 
-__all__ = ["AsyncFetcher", "Call", "Parts"]
+__all__ = ["AsyncFetcher"]
 
 T = TypeVar("T")
 
@@ -48,46 +43,6 @@ MOST_REFRESHES = 8
 """Loads in the background at once: a refresh that finds no room is left to a later get."""
 MOST_PAUSES = 10_000
 """Keys whose failed load is not tried again yet. Beyond, all of them are."""
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What one cache is made of."""
-
-    name: str
-    strategy: Strategy
-    shaper: Shaper
-    table: LocalTable
-    tier: AsyncTier
-    flights: AsyncFlights
-    source: AsyncSource
-    counters: Counters
-    clock: Clock
-    emit: Callable[[Event], None]
-    settle: Callable[[tuple[bytes, ...], Stored], Any]
-
-
-class Call(msgspec.Struct, frozen=True):
-    """What one get asks for.
-
-    Attributes:
-        key: as the application gave it.
-        stored: as it stands in the process.
-        load: the loader; None: only look.
-        ttl: seconds, in place of the strategy's.
-        youngest: monotonic seconds; nothing made before is taken.
-        refresh: load, whatever is there.
-        session: whose writes the value has to show.
-        rejected: head of the entry at the tier that is not taken.
-    """
-
-    key: Any
-    stored: Stored
-    load: Callable[..., Any] | None = None
-    ttl: float | None = None
-    youngest: float = -math.inf
-    refresh: bool = False
-    session: Any = None
-    rejected: bytes = b""
 
 
 class AsyncFetcher:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regionkit.caching.fetch import Call, Fetcher
+from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flight
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.local_table import Entry, Mark
 from regionkit.caching.outcome import Wanted
+from regionkit.caching.parts import Call
 from regionkit.caching.policy import State
 from regionkit.caching.steps import TierDown
 from regionkit.caching.strategies import TTL
@@ -58,6 +59,8 @@ class Many:
         if entry is None or self._fetcher.state(entry, call) is not State.FRESH:
             return False
         entry.hits += 1
+        if self._fetcher.parts.shaper.slides:
+            self._fetcher.parts.shaper.slide(entry)
         found[call.key] = entry
         return True
 

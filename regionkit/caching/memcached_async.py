@@ -17,20 +17,26 @@
 
 from __future__ import annotations
 
-import math
 import os
-import ssl
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, TypeVar
 
-from regionkit.caching.entry import HEADER, MAGIC, MOST_TAGS
+from regionkit.caching.entry import HEADER, MAGIC
 from regionkit.caching.events import SharedDown, SharedUp
 from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.ledger_tier_async import AsyncLedgerTier
 from regionkit.caching.making_async import longest_life
+from regionkit.caching.memcached_entries import (
+    EXPIRED_KEPT,
+    FOREVER,
+    MOST_AT_ONCE,
+    LoadBegun,
+    address,
+    now_ms,
+    stamped,
+    tags_in,
+)
 from regionkit.caching.memcached_line_async import AsyncLine
 from regionkit.caching.memcached_wire import Refused, delete, gets, increment, lines_in, store, values_in
 from regionkit.caching.steps import Found, RowState, Sealing, TierDown
@@ -51,28 +57,15 @@ AGAIN = 1.0
 """Seconds that a tier which is down is not asked."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease; each pause is half as long again."""
-FOREVER = math.inf
-EXPIRED_KEPT = 86_400.0
-"""Seconds for which an entry that was expired is kept: as long as anybody serves it when a load fails."""
-MOST_AT_ONCE = 100
-"""Deletions in one message."""
 _MARK, _INTENT = b"mark", b"intent"
 _DONE = (b"STORED", b"DELETED", b"NOT_FOUND")
-
-
-class _Load(NamedTuple):
-    """What was there when a load began: its number at the server, the stamp, the generation."""
-
-    number: int
-    stamp: int
-    generation: bytes
 
 
 class AsyncMemcachedTier:
     """The values of one cache at one server. Safe to share between threads (tasks of one loop)."""
 
     def __init__(self, cache: Any, options: Memcached, clock: Clock, ledger: AsyncLedgerTier) -> None:
-        self._host, self._port, self._tls = _address(options.server)
+        self._host, self._port, self._tls = address(options.server)
         self._name = cache.name
         self._emit = cache.emit
         self._heard = cache.heard
@@ -85,7 +78,7 @@ class AsyncMemcachedTier:
         self._slots = AsyncSlots(self._size)
         self._idle: list[AsyncLine] = []
         self._inherited: list[list[AsyncLine]] = []
-        self._loads: dict[bytes, _Load] = {}
+        self._loads: dict[bytes, LoadBegun] = {}
         self._intents: dict[tuple[bytes, Stored], int] = {}
         self._generation = b""
         self._failed = 0
@@ -215,7 +208,7 @@ class AsyncMemcachedTier:
 
     def times(self, generation: bytes) -> int | None:
         """The machine's clock, milliseconds; None when `generation` is not the present one."""
-        return _now() if generation and generation == self._generation else None
+        return now_ms() if generation and generation == self._generation else None
 
     # the steps
 
@@ -223,7 +216,7 @@ class AsyncMemcachedTier:
         """The entries of keys, one round trip for all; one more for their tags."""
         found = await self._values([self._value(key) for key in keys])
         entries = {name: data for name, (data, _) in found.items() if data[:3] == MAGIC}
-        tagged = {name: (tags, int(data[35:51])) for name, data in entries.items() if (tags := _tags(data))}
+        tagged = {name: (tags, int(data[35:51])) for name, data in entries.items() if (tags := tags_in(data))}
         held = await self._tags_hold(tagged) if tagged else set()
         return [entries.get(n) if n not in tagged or n in held else None for n in map(self._value, keys)]
 
@@ -257,7 +250,7 @@ class AsyncMemcachedTier:
             if data:
                 break
             await self._said(store(b"add", name, _MARK, lasts))
-        self._loads[lease.token] = _Load(number, await self._next_stamp(), self._generation)
+        self._loads[lease.token] = LoadBegun(number, await self._next_stamp(), self._generation)
         return Found(Verdict.LOAD, lease=lease)
 
     async def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
@@ -273,7 +266,7 @@ class AsyncMemcachedTier:
         await self._said(delete(self._lease(key)))
         return verdict
 
-    async def _exchanged(self, key: Stored, load: _Load, sealing: Sealing) -> bool:
+    async def _exchanged(self, key: Stored, load: LoadBegun, sealing: Sealing) -> bool:
         if not load.number:
             return False
         name = self._value(key)
@@ -281,7 +274,7 @@ class AsyncMemcachedTier:
             stamp = b"%d" % await self._next_stamp()
             await self._said(*[store(b"add", self._at(b"t", tag), stamp, FOREVER) for tag in sealing.tags])
             return False
-        data = _stamped(sealing.data, load.generation, load.stamp)
+        data = stamped(sealing.data, load.generation, load.stamp)
         return await self._did(store(b"cas", name, data, sealing.kept, load.number))
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
@@ -338,7 +331,7 @@ class AsyncMemcachedTier:
         """Entries are to be loaded anew, and may be served when that fails."""
         names = [self._value(key) for key in keys]
         found = await self._values(names)
-        end = b"%013d" % _now()
+        end = b"%013d" % now_ms()
         for name in names:
             data, number = found.get(name, (b"", 0))
             if data[:3] == MAGIC:
@@ -349,7 +342,7 @@ class AsyncMemcachedTier:
         await self._ledger.put(key, sealing)
         stamp = await self._next_stamp()
         await self._values([])
-        data = _stamped(sealing.data, self._generation, stamp)
+        data = stamped(sealing.data, self._generation, stamp)
         await self._done(delete(self._lease(key)), store(b"set", self._value(key), data, sealing.kept))
         return stamp
 
@@ -369,7 +362,7 @@ class AsyncMemcachedTier:
         verdict, _ = await self._ledger.publish(key, id, sealing, hi)
         stamp, name = await self._next_stamp(), self._value(key)
         if verdict is Verdict.STORED and number and not sealing.tags:
-            data = _stamped(sealing.data, self._generation, stamp)
+            data = stamped(sealing.data, self._generation, stamp)
             if await self._did(store(b"cas", name, data, sealing.kept, number)):
                 return verdict, stamp
         await self._done(delete(name))
@@ -396,46 +389,6 @@ class AsyncMemcachedTier:
         while (line := self._idle_one()) is not None:
             line.close()
         await self._ledger.close()
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _tags(data: bytes) -> list[bytes]:
-    """The tags of an entry; of what is no entry none, which is found out when it is opened."""
-    count = data[118:120]
-    if not count.isdigit() or int(count) > MOST_TAGS or not data[35:51].isdigit():
-        return []
-    return [data[at : at + 16] for at in range(120, 120 + 16 * int(count), 16)]
-
-
-def _stamped(data: bytes, generation: bytes, stamp: int) -> bytes:
-    """An entry with its generation and stamp, its ends from now on."""
-    now = _now()
-    ends = b"%013d%013d%013d" % (now + int(data[79:92]), now + int(data[92:105]), now)
-    return b"%b%b%016d%b%b%b" % (data[:27], generation, stamp, data[51:79], ends, data[118:])
-
-
-def _address(server: Any) -> tuple[str, int, ssl.SSLContext | None]:
-    """Host, port and TLS of a URL.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    try:
-        url = urlsplit(server)
-        host, port, options = url.hostname or "", url.port or 11211, parse_qs(url.query)
-    except (ValueError, TypeError, AttributeError):
-        url, host, port, options = None, "", 0, {}
-    more = url is None or url.username or url.path not in ("", "/") or set(options) - {"tls"}
-    if more or url is None or url.scheme != "memcached" or not host:
-        raise ConfigurationError(
-            "the server of a Memcached tier is no usable URL.", fix='write Memcached("memcached://host:11211").'
-        )
-    near = host in ("localhost", "::1") or host.startswith("127.")
-    plain = near or options.get("tls") == ["off"]
-    return host, port, None if plain else ssl.create_default_context()
 
 
 def opened_tier(cache: Any, shared: Memcached, clock: Clock, floor_life: float) -> AsyncMemcachedTier:

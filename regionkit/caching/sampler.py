@@ -13,9 +13,9 @@ import random
 from typing import Any
 
 from regionkit.caching.events import CacheInconsistent
-from regionkit.caching.fetch import Parts
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Wanted
+from regionkit.caching.parts import Parts
 from regionkit.caching.strategies import TTL
 from regionkit.core.concurrency import elapse
 from regionkit.core.supervisor import Supervisor

@@ -12,9 +12,9 @@ import random
 from typing import Any
 
 from regionkit.caching.events import CacheInconsistent
-from regionkit.caching.fetch_async import Parts
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Wanted
+from regionkit.caching.parts_async import Parts
 from regionkit.caching.strategies import TTL
 from regionkit.core.concurrency_async import aelapse
 from regionkit.core.supervisor_async import AsyncSupervisor

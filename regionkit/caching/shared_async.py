@@ -1,41 +1,24 @@
-"""The shared tier: values and account of a cache on one Redis or Valkey server, by the scripts in `scripts/`.
-
-1. A hit is one GET, several are one MGET. Every other step is one script, and so one round trip.
-2. A connection tells which run of the server it speaks to before anything else is asked on it; another run than the account's
-   opens a new generation (hello.lua). What of another generation is found is a miss.
-3. A call ends at its time: `Shared.timeout` and the round trips that it takes. `TRIPS_DOWN` calls in a row that did not end well,
-   or one that found no server, and the tier is down: calls fail at once, and the ear (`ear`) tries again. A server whose
-   memory is full is not down: it still takes what deletes.
-4. Commands are never sent twice: what was not answered may have been done, and the steps bear that.
-"""
+"""The shared tier: the steps of a cache on one Redis or Valkey server. How it is asked stands in `account_shared`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
-import redis
-
-from regionkit.caching.ear_async import AsyncEar
-from regionkit.caching.entry import MOST_TAGS
-from regionkit.caching.events import SharedDown, SharedUp
-from regionkit.caching.keys import Stored, digest_of, stored_name
+from regionkit.caching.account_shared_async import AsyncSharedAccount
+from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
-from regionkit.caching.ledger_tier_async import MOST_FLOORS
 from regionkit.caching.making_async import longest_life
-from regionkit.caching.steps import Found, Heard, RowState, Sealing, TierDown
+from regionkit.caching.replies_shared import NO_VERSION, found_in, tags_in
+from regionkit.caching.steps import Found, RowState, Sealing, TierDown
+from regionkit.caching.strategies import TTL
 from regionkit.caching.tiers import Shared
-from regionkit.caching.version import NOTHING
 from regionkit.contract.backing_async import HERE
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
-from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event
-from regionkit.errors import BackendError, OutcomeUnknown
-from regionkit.facts.request import Kind
 from regionkit.topology import Endpoint, RedisStore, Role, profile
 
 __all__ = ["AsyncSharedTier", "opened_tier"]
@@ -43,222 +26,16 @@ __all__ = ["AsyncSharedTier", "opened_tier"]
 IS_ASYNC = True
 T = TypeVar("T")
 
-CONNECT_WITHIN = 3.0
-"""Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
-CONNECT_TRIPS = 9
-"""Round trips that a call may take besides its own: TCP, TLS, the login, and what a new connection asks and tells."""
-TRIPS_DOWN = 3
-"""Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
 LONGEST_AWAY = 43_200.0
 """Seconds without anybody who tails the intents, after which how far they were told is not known: half of what rows are kept."""
-_VERSION_0 = "0" * 27
 
 
-class AsyncSharedTier:
+class AsyncSharedTier(AsyncSharedAccount):
     """The account of one cache at one server. Safe to share between threads (tasks of one loop)."""
-
-    def __init__(
-        self,
-        backend: Any,
-        heard: Heard,
-        options: Shared,
-        clock: Clock,
-        emit: Callable[[Event], None],
-        *,
-        name: str,
-        tenant: bytes,
-        floor_life: float,
-        tag_life: float,
-        settles: bool,
-        owns: bool,
-    ) -> None:
-        self._backend = backend
-        self._owns = owns
-        self._clock = clock
-        self._emit = emit
-        self._options = options
-        self._name = name
-        self._tenant = tenant
-        self._prefix: bytes = backend.key("cache", name).encode()
-        whose = tenant.split(b"/", 2)[-1]  # behind namespace and name
-        self._place = b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
-        self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
-        self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
-        scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
-        make = scripts.AsyncScript
-        self._scripts = {word: make(word, "regionkit.caching") for word in _SCRIPTS}
-        self._heard = heard
-        self._waiting: dict[bytes, list[AsyncFlag]] = {}
-        self._tag_stamps: dict[bytes, int] = {}
-        self._generation = b""
-        self._at = (0, 0.0)
-        self.news_key = self._keys[2]
-        self._rtt = 0.0
-        self._failed = 0
-        self.down = ""
-        self._refusing = False
-        self.ear = AsyncEar(self, clock, options.max_local_stale)
-
-    def opened(self, generation: bytes, clock: int) -> bool:
-        """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
-        self._at = (clock, self._clock.monotonic())
-        if generation == self._generation:
-            return False
-        self._generation = generation
-        self._tag_stamps.clear()
-        return True
-
-    def news(self, kind: bytes, of: bytes, stamp: bytes) -> None:
-        """Something happened to the cache."""
-        if kind == b"t":
-            self._tag_stamps[of] = max(int(stamp), self._tag_stamps.get(of, 0))
-            self._heard.tag_invalidated(of)
-            return
-        if kind == b"c":
-            self.lost(live=True)
-            return
-        if kind == b"e":
-            self._heard.expired(of)
-        elif kind == b"k":
-            self._heard.invalidated(of, int(stamp or 0))
-        for flag in self._waiting.pop(of, ()):
-            flag.set()
-
-    def lost(self, *, live: bool) -> None:
-        """News may have been missed."""
-        self._tag_stamps.clear()
-        waiting, self._waiting = self._waiting, {}
-        self._heard.lost(live=live)
-        for flags in waiting.values():
-            for flag in flags:
-                flag.set()
-
-    def times(self, generation: bytes) -> int | None:
-        """The clock of the account, milliseconds, as far as is known here; None when `generation` is not the present one."""
-        if generation != self._generation:
-            return None
-        if not self.ear.live and self._clock.monotonic() - self._at[1] > self._options.max_local_stale:
-            return None  # nobody would have told that it is another by now: the account is asked
-        return self.clock_now()
-
-    def clock_now(self) -> int:
-        """The clock of the account, milliseconds, as far as is known here."""
-        clock, at = self._at
-        return clock + int((self._clock.monotonic() - at) * 1000)
-
-    async def ask(self, question: Callable[[Any], Awaitable[T]], *, trips: int = 1, listens: float = 0.0) -> T:
-        """What a question gives, on a connection that has been greeted.
-
-        Raises:
-            TierDown: it gives nothing.
-        """
-        if self.down and not listens:
-            raise TierDown(self.down)
-        within = (
-            (self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens)
-            if self._generation
-            else CONNECT_WITHIN
-        )
-
-        async def greeted(connection: Any) -> T:
-            if connection.greeted is not self:
-                await self.greet(connection)
-            return await question(connection)
-
-        try:
-            given: T = await self._backend.ask(Kind.WRITE, Deadline(self._clock, within), greeted, changes=True)
-        except (BackendError, redis.exceptions.RedisError) as error:
-            raise self._fell(error) from error
-        self._failed = 0
-        if self.down or (self._refusing and listens):
-            self.down, self._refusing = "", False
-            self._emit(SharedUp(self._name, False))
-        return given
-
-    async def _quick(self, words: Sequence[str | bytes | int]) -> Any:
-        """What one command answers, where a connection is at hand; NotImplemented where `ask` is the way."""
-        if self.down:
-            raise TierDown(self.down)
-        if not self._generation:
-            return NotImplemented
-        try:
-            answer = await self._backend.quick(self, words, self._options.timeout + 2 * self._rtt)
-        except BackendError as error:
-            raise self._fell(error) from error
-        if answer is not NotImplemented:
-            self._failed = 0
-        return answer
-
-    def _refused(self, why: str) -> TierDown:
-        """The server's memory is full: it stores nothing, and invalidations still go through, as they delete first."""
-        if not self._refusing:
-            self._refusing = True
-            self._emit(SharedDown(self._name, why))
-        self.ear.listen()
-        return TierDown(why, sent=True)
-
-    def _fell(self, error: Exception) -> TierDown:
-        cause = error.__cause__ or error
-        if _is_full(cause):
-            return self._refused(getattr(error, "why", "") or str(error))
-        if isinstance(cause, redis.exceptions.ResponseError) and "WRONGTYPE" in str(
-            cause
-        ):  # a key of ours is somebody else's
-            return TierDown(getattr(error, "why", "") or str(error))
-        sent = isinstance(error, OutcomeUnknown | redis.exceptions.RedisError)
-        self._failed += 1
-        why = getattr(error, "why", "") or str(error)
-        if not self.down and (self._failed >= TRIPS_DOWN or not sent):
-            self.down = f"the shared tier does not answer: {why}"
-            self._backend.evict()
-            self._emit(SharedDown(self._name, why))
-        self.ear.listen()
-        return TierDown(why, sent=sent)
-
-    async def greet(self, connection: Any) -> None:
-        """Tell a new connection's server which run it is, and hear which generation is open."""
-        observation = connection.observation
-        run = f"{connection.run}/{observation.origin}"
-        self._rtt = max(observation.rtt, self._rtt * 0.9)
-        generation, clock, _, _ = await self.run_on(connection, "hello", [], [run])
-        connection.greeted = self
-        if self.opened(generation, int(clock)):
-            self.lost(live=self.ear.live)
-        self.ear.listen()
-
-    async def run_on(self, connection: Any, script: str, names: list[bytes], words: Sequence[Any]) -> Any:
-        """A script's reply, on a connection."""
-        keys = [*self._keys, *names]
-        reply: Any = await self._scripts[script].run(connection, keys, [os.urandom(8), *self._fixed, *words])
-        return reply
-
-    async def _run(self, script: str, keys: Sequence[Stored], words: Sequence[Any]) -> Any:
-        names = [name for key in keys for name in (self._value(key), self._lease(key))]
-        named = (*self._keys, *names)
-        reply = await self._quick(
-            ("EVALSHA", self._scripts[script].digest, len(named), *named, os.urandom(8), *self._fixed, *words)
-        )
-        if reply is not NotImplemented:
-            return reply
-
-        async def asked(connection: Any) -> Any:
-            return await self.run_on(connection, script, names, words)
-
-        return await self.ask(asked)
-
-    def _value(self, key: Stored) -> bytes:
-        return b"%b:v:%b%b" % (self._prefix, self._place, stored_name(key))
-
-    def _lease(self, key: Stored) -> bytes:
-        return b"%b:l:%b%b" % (self._prefix, self._place, stored_name(key))
-
-    def digest(self, key: Stored) -> bytes:
-        """By which scripts know a key."""
-        return digest_of(key, self._tenant)
 
     async def glance(self, key: Stored) -> Any:
         """The entry of a key as it stands at the server, tags not looked at; NotImplemented where `read` is the way."""
@@ -267,16 +44,8 @@ class AsyncSharedTier:
     async def read(self, keys: Sequence[Stored]) -> list[bytes | None]:
         """The entries of keys, one round trip for all; one more for tags that are not known here."""
         names = [self._value(key) for key in keys]
-        words = (b"GET", names[0]) if len(names) == 1 else (b"MGET", *names)
-        answer = await self._quick(words)
-        if answer is NotImplemented:
-
-            async def asked(connection: Any) -> Any:
-                return await connection.ask_one(*words)
-
-            answer = await self.ask(asked)
-        found: list[bytes | None] = [answer] if len(names) == 1 else answer
-        tagged = {at: tags for at, data in enumerate(found) if data and (tags := _tags(data))}
+        found = await self._slid(names) if self._slides else await self._read(names)
+        tagged = {at: tags for at, data in enumerate(found) if data and (tags := tags_in(data))}
         if tagged:
             await self._learn({tag for tags in tagged.values() for tag in tags})
             for at, tags in tagged.items():
@@ -286,6 +55,26 @@ class AsyncSharedTier:
                 if not stamp.isdigit() or any(int(stamp) <= self._tag_stamps.get(tag, 0) for tag in tags):
                     found[at] = None
         return found
+
+    async def _read(self, names: Sequence[bytes]) -> list[bytes | None]:
+        words = (b"GET", names[0]) if len(names) == 1 else (b"MGET", *names)
+        answer = await self._quick(words)
+        if answer is NotImplemented:
+
+            async def asked(connection: Any) -> Any:
+                return await connection.ask_one(*words)
+
+            answer = await self.ask(asked)
+        return [answer] if len(names) == 1 else list(answer)
+
+    async def _slid(self, names: Sequence[bytes]) -> list[bytes | None]:
+        """The same, and each entry's time begins anew."""
+
+        async def asked(connection: Any) -> Any:
+            packed = [part for name in names for part in connection.pack((b"GETEX", name, b"PX", self._slides))]
+            return await connection.exchange(b"".join(packed), len(names))
+
+        return list(await self.ask(asked))
 
     async def _learn(self, tags: set[bytes]) -> None:
         """Ask for the floors of tags that are not known; what is known holds while news come."""
@@ -322,7 +111,7 @@ class AsyncSharedTier:
             generation, clock, *answers = await self._run("fill_begin", keys, words)
             if self.opened(generation, int(clock)):
                 self.lost(live=self.ear.live)
-            found = [_found(answer, generation) for answer in answers]
+            found = [found_in(answer, generation) for answer in answers]
         except BaseException as error:
             if not isinstance(error, TierDown) or error.sent:
                 self._give_up(keys, tokens)
@@ -376,7 +165,7 @@ class AsyncSharedTier:
     async def commit(self, key: Stored, lease: Lease, sealing: Sealing) -> Verdict:
         """Store what was loaded, if it may be."""
         words = [
-            *(self.digest(key), lease.token, lease.generation, sealing.version or _VERSION_0, int(sealing.owner)),
+            *(self.digest(key), lease.token, lease.generation, sealing.version or NO_VERSION, int(sealing.owner)),
             *(sealing.data, max(1, round(sealing.kept * 1000))),
         ]
         _, _, verdict = await self._run("fill_commit", [key], words)
@@ -476,40 +265,6 @@ class AsyncSharedTier:
             await self._backend.close()
 
 
-_SCRIPTS = (
-    *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
-    *("invalidate_tag", "publish", "put", "tags", "tail"),
-)
-
-
-def _is_full(error: BaseException) -> bool:
-    """Whether the server has no memory left; before Redis 7 a script's error says so in its text."""
-    full = isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
-    return full or (isinstance(error, redis.exceptions.ResponseError) and "-OOM " in str(error))
-
-
-def _tags(data: bytes) -> list[bytes]:
-    """The tags of an entry; of what is no entry none, which is found out when it is opened."""
-    count = data[118:120]
-    if count == b"00" or not count.isdigit() or int(count) > MOST_TAGS:
-        return []
-    return [data[at : at + 16] for at in range(120, 120 + 16 * int(count), 16)]
-
-
-def _found(answer: list[Any], generation: bytes) -> Found:
-    verdict = Verdict(answer[0].decode())
-    if verdict is Verdict.STORED:
-        return Found(verdict, answer[1])
-    floor = answer[3].decode()
-    floor = NOTHING if floor == _VERSION_0 else floor
-    lease = None
-    if verdict is Verdict.LOAD:
-        lease = Lease(answer[1], int(answer[2]), 0, generation, floor, bool(answer[4]))
-    intents = answer[5] if verdict is Verdict.SETTLE else b""
-    ids = tuple(intents[at : at + 16] for at in range(0, len(intents), 16))
-    return Found(verdict, b"", lease, floor, ids, answer[6] / 1000 if verdict is Verdict.WAIT else 0.0)
-
-
 def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> AsyncSharedTier:
     """The shared tier of a cache, by URL or beside a client of the application's. Connects to nothing."""
     server = shared.server
@@ -541,4 +296,5 @@ def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: 
         tag_life=longest_life(cache.strategy),
         settles=cache.settles,
         owns=owns,
+        slides=cache.strategy.ttl if isinstance(cache.strategy, TTL) and cache.strategy.sliding else 0.0,
     )

@@ -1,0 +1,46 @@
+"""What a shared tier's server answers, as values. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from regionkit.caching.entry import MOST_TAGS
+from regionkit.caching.ledger import Lease, Verdict
+from regionkit.caching.steps import Found
+from regionkit.caching.version import NOTHING
+
+__all__ = ["NO_VERSION", "found_in", "is_full", "tags_in"]
+
+NO_VERSION = "0" * 27
+"""What stands in entries and floors where there is no version."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the server has no memory left; before Redis 7 a script's error says so in its text."""
+    full = isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return full or (isinstance(error, redis.exceptions.ResponseError) and "-OOM " in str(error))
+
+
+def tags_in(data: bytes) -> list[bytes]:
+    """The tags of an entry; of what is no entry none, which is found out when it is opened."""
+    count = data[118:120]
+    if count == b"00" or not count.isdigit() or int(count) > MOST_TAGS:
+        return []
+    return [data[at : at + 16] for at in range(120, 120 + 16 * int(count), 16)]
+
+
+def found_in(answer: list[Any], generation: bytes) -> Found:
+    """What fill_begin.lua answers for one key."""
+    verdict = Verdict(answer[0].decode())
+    if verdict is Verdict.STORED:
+        return Found(verdict, answer[1])
+    floor = answer[3].decode()
+    floor = NOTHING if floor == NO_VERSION else floor
+    lease = None
+    if verdict is Verdict.LOAD:
+        lease = Lease(answer[1], int(answer[2]), 0, generation, floor, bool(answer[4]))
+    intents = answer[5] if verdict is Verdict.SETTLE else b""
+    ids = tuple(intents[at : at + 16] for at in range(0, len(intents), 16))
+    return Found(verdict, b"", lease, floor, ids, answer[6] / 1000 if verdict is Verdict.WAIT else 0.0)
