@@ -105,6 +105,11 @@ class SharedTier:
         self._tag_stamps.clear()
         return True
 
+    def _is_open(self, generation: bytes, clock: int) -> None:
+        """As a step of this process has answered: what it finds from here on is of this generation."""
+        if self.opened(generation, clock):
+            self.lost(live=self.ear.live)
+
     def news(self, kind: bytes, of: bytes, stamp: bytes) -> None:
         """Something happened to the cache."""
         if kind == b"t":
@@ -344,17 +349,19 @@ class SharedTier:
     def invalidate_tag(self, tag: bytes, version: str) -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         self._tag_stamps.pop(tag, None)
-        return bool(self._run("invalidate_tag", [], [tag, version]))
+        generation, clock, fits = self._run("invalidate_tag", [], [tag, version])
+        self._is_open(generation, int(clock))
+        return bool(fits)
 
     def clear(self, version: str) -> None:
         """Nothing is what it was."""
-        self._run("clear", [], [version])
+        generation, clock = self._run("clear", [], [version])
+        self._is_open(generation, int(clock))
 
     def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""
         generation, clock = self._run("expire", keys, [self.digest(key) for key in keys])
-        if self.opened(generation, int(clock)):
-            self.lost(live=self.ear.live)
+        self._is_open(generation, int(clock))
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""

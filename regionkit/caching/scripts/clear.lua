@@ -1,4 +1,4 @@
--- ARGV[6] version. Another generation: what was stored before is not served any more
+-- ARGV[6] version. Answers generation and clock. Another generation: what was stored before is not served any more
 begin()
 open_next(ARGV[6])
-return 1
+return {generation(), digits(clock, 13)}

@@ -3,4 +3,4 @@ begin()
 local before = generation()
 tell('t', ARGV[6], raise('t' .. ARGV[6], ARGV[7], tag_life))
 trim()
-return before == generation() and 1 or 0
+return {generation(), digits(clock, 13), before == generation() and 1 or 0}
