@@ -47,6 +47,10 @@ CONNECT_WITHIN = 3.0
 """Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
 TRIPS_DOWN = 3
 """Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
+UNSURE = b"?"
+"""No generation."""
+LATE = 5.0
+"""Seconds after which no answer is still under way."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 MOST_TAGS_KNOWN = 10_000
@@ -98,12 +102,20 @@ class SharedTier:
 
     def opened(self, generation: bytes, clock: int) -> bool:
         """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
-        self._at = (clock, self._clock.monotonic())
+        now, (newest, at) = self._clock.monotonic(), self._at
         if generation == self._generation:
+            self._at = (clock, now)
             return False
-        self._generation = generation
+        if clock < newest and now - at < LATE:  # it was overtaken by an answer of a later one
+            self.unsure()
+        else:
+            self._at, self._generation = (clock, now), generation
         self._tag_stamps.clear()
         return True
+
+    def unsure(self) -> None:
+        """Which generation is open is not known: the account is asked before an entry is taken."""
+        self._generation = UNSURE
 
     def _is_open(self, generation: bytes, clock: int) -> None:
         """As a step of this process has answered: what it finds from here on is of this generation."""
