@@ -41,6 +41,10 @@ CONNECT_WITHIN = 3.0
 """Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
 CONNECT_TRIPS = 9
 """Round trips that a call may take besides its own: TCP, TLS, the login, and what a new connection asks and tells."""
+UNSURE = b"?"
+"""No generation."""
+LATE = 5.0
+"""Seconds after which no answer is still under way."""
 TRIPS_DOWN = 3
 """Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
 
@@ -94,12 +98,25 @@ class AsyncSharedAccount:
 
     def opened(self, generation: bytes, clock: int) -> bool:
         """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
-        self._at = (clock, self._clock.monotonic())
+        now, (newest, at) = self._clock.monotonic(), self._at
         if generation == self._generation:
+            self._at = (clock, now)
             return False
-        self._generation = generation
+        if clock < newest and now - at < LATE:  # it was overtaken by an answer of a later one
+            self.unsure()
+        else:
+            self._at, self._generation = (clock, now), generation
         self._tag_stamps.clear()
         return True
+
+    def unsure(self) -> None:
+        """Which generation is open is not known: the account is asked before an entry is taken."""
+        self._generation = UNSURE
+
+    def _is_open(self, generation: bytes, clock: int) -> None:
+        """As a step of this process has answered: what it finds from here on is of this generation."""
+        if self.opened(generation, clock):
+            self.lost(live=self.ear.live)
 
     def news(self, kind: bytes, of: bytes, stamp: bytes) -> None:
         """Something happened to the cache."""
@@ -215,8 +232,7 @@ class AsyncSharedAccount:
         self._rtt = max(observation.rtt, self._rtt * 0.9)
         generation, clock, _, _ = await self.run_on(connection, "hello", [], [run])
         connection.greeted = self
-        if self.opened(generation, int(clock)):
-            self.lost(live=self.ear.live)
+        self._is_open(generation, int(clock))
         self.ear.listen()
 
     async def run_on(self, connection: Any, script: str, names: list[bytes], words: Sequence[Any]) -> Any:

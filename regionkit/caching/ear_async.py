@@ -118,7 +118,7 @@ class AsyncEar:
             tier.lost(live=True)
         if generation != self._generation:
             self._generation = generation
-            tier.opened(generation, tier.clock_now())
+            tier.unsure()  # news come late: the account may be further on
         tier.news(fields[b"k"], fields[b"d"], fields[b"s"])
 
     def renew(self) -> None:

@@ -85,8 +85,7 @@ class SharedTier(SharedAccount):
         if not unknown:
             return
         generation, clock, *stamps = self._run("tags", [], unknown)
-        if self.opened(generation, int(clock)):
-            self.lost(live=self.ear.live)
+        self._is_open(generation, int(clock))
         if len(self._tag_stamps) > MOST_TAGS_KNOWN:
             self._tag_stamps.clear()
         for tag, stamp in zip(unknown, stamps, strict=True):
@@ -217,17 +216,19 @@ class SharedTier(SharedAccount):
     def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         self._tag_stamps.pop(tag, None)
-        return bool(self._run("invalidate_tag", [], [tag, version, id]))
+        generation, clock, fits = self._run("invalidate_tag", [], [tag, version, id])
+        self._is_open(generation, int(clock))
+        return bool(fits)
 
     def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was."""
-        self._run("clear", [], [version, id])
+        generation, clock = self._run("clear", [], [version, id])
+        self._is_open(generation, int(clock))
 
     def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""
         generation, clock = self._run("expire", keys, [self.digest(key) for key in keys])
-        if self.opened(generation, int(clock)):
-            self.lost(live=self.ear.live)
+        self._is_open(generation, int(clock))
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""

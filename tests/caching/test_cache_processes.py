@@ -129,7 +129,7 @@ def test_a_child_that_is_born_while_threads_load_hangs_nowhere(redis_server: Any
     import threading
 
     shared = Shared(redis_server.primary.url, timeout=5.0)
-    strategy = Lazy(load=lambda key: 1, ttl=300.0, soft_ttl=0.001)
+    strategy = Lazy(load=lambda key: 1, ttl=300.0, soft_ttl=0.001, load_timeout=1.0)
     stop = threading.Event()
     with Cache(f"p{os.urandom(6).hex()}", int, strategy=strategy, tiers=[Local(), shared]) as cache:
 

@@ -79,7 +79,7 @@ class Account:
 
     def invalidate_tag(self, tag: bytes, version: str = "") -> bool:
         """Whether there was room."""
-        return bool(self.run("invalidate_tag", [], tag, version))
+        return bool(self.run("invalidate_tag", [], tag, version)[2])
 
     def clear(self, version: str = "") -> None:
         """Everything."""

@@ -5,4 +5,4 @@ local before = generation()
 tell('t', ARGV[6], raise('t' .. ARGV[6], ARGV[7], tag_life))
 done(ARGV[8])
 trim()
-return before == generation() and 1 or 0
+return {generation(), digits(clock, 13), before == generation() and 1 or 0}

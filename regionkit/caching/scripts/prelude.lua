@@ -39,7 +39,9 @@ local function tell(kind, of, stamp)
   redis.call('XADD', news, 'MAXLEN', '~', 10000, '*', 'g', now, 'n', number, 'k', kind, 'd', of, 's', stamp or '')
 end
 
+-- a later generation has a later clock: answers that overtake each other are told apart by it
 local function open_generation(id, run)
+  clock = clock + 1
   redis.call('DEL', account, ends)
   redis.call('HSET', account, 'g', id, 'q', 0, 'n', 0, 'c', digits(clock, 13), 'w', digits(wall, 13),
     'o', digits(clock + floor_life, 13), 'd', 0, 'r', run)
@@ -99,7 +101,8 @@ end
 -- the cache is another from here on: what was stored before is not served any more
 local function open_next(version)
   raise('t*', version, tag_life)
-  redis.call('HSET', account, 'g', ARGV[1])
+  clock = clock + 1
+  redis.call('HSET', account, 'g', ARGV[1], 'c', digits(clock, 13))
   tell('c', '')
 end
 
