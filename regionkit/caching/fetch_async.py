@@ -93,10 +93,17 @@ class AsyncFetcher:
                 break
             if flight.error is not None:
                 raise flight.error
-            if flight.entry is not None and self.state(flight.entry, call) in (State.FRESH, State.SOFT):
+            if flight.entry is not None and self._takes(flight.entry, call):
                 parts.counters.joined += 1
                 return flight.entry, "loader"
         return await self._alone(call)
+
+    def _takes(self, entry: Entry, call: Call) -> bool:
+        """Whether one who waited for a load takes what it brought: also that nothing is there, where nobody keeps that."""
+        if self.state(entry, call) in (State.FRESH, State.SOFT):
+            return True
+        fits = not call.refresh and entry.made >= call.youngest
+        return not entry.found and fits and self.parts.source.covers(entry.lo, call.session)
 
     def patience(self) -> float:
         """Seconds that one load may take, and that others wait for it."""
@@ -224,7 +231,7 @@ class AsyncFetcher:
             entry, sealing = self.sealing(call, outcome, stale)
             if sealing is None:
                 held = not await self.abandoned(call.stored, lease)
-                return entry, False
+                return entry, held
             held, entry.stamp = False, lease.stamp
             verdict = await parts.tier.commit(call.stored, lease, sealing)
         except TierDown:
