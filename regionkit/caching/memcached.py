@@ -18,141 +18,60 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from regionkit.caching.entry import HEADER, MAGIC
-from regionkit.caching.events import SharedDown, SharedUp
+from regionkit.caching.entry import HEADER, MAGIC, MOST_TAGS
 from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.ledger_tier import LedgerTier
 from regionkit.caching.making import longest_life
-from regionkit.caching.memcached_entries import (
-    EXPIRED_KEPT,
-    FOREVER,
-    MOST_AT_ONCE,
-    LoadBegun,
-    address,
-    now_ms,
-    stamped,
-    tags_in,
-)
-from regionkit.caching.memcached_line import Line
-from regionkit.caching.memcached_wire import Refused, delete, gets, increment, lines_in, store, values_in
+from regionkit.caching.memcached_link import MemcachedLink
+from regionkit.caching.memcached_wire import delete, gets, increment, store, values_in
 from regionkit.caching.steps import Found, RowState, Sealing, TierDown
 from regionkit.caching.tiers import Memcached
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency import Slots, sleep
+from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError
 
 __all__ = ["MemcachedTier", "opened_tier"]
 
 T = TypeVar("T")
 
-CONNECT_WITHIN = 3.0
-"""Seconds that a first connection may take."""
-TRIPS_DOWN = 3
-"""Calls in a row without an answer: one may be this process's own pause."""
-AGAIN = 1.0
-"""Seconds that a tier which is down is not asked."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease; each pause is half as long again."""
+FOREVER = math.inf
+EXPIRED_KEPT = 86_400.0
+"""Seconds for which an entry that was expired is kept: as long as anybody serves it when a load fails."""
+MOST_AT_ONCE = 100
+"""Deletions in one message."""
 _MARK, _INTENT = b"mark", b"intent"
-_DONE = (b"STORED", b"DELETED", b"NOT_FOUND")
+
+
+class _Load(NamedTuple):
+    """What was there when a load began: its number at the server, the stamp, the generation."""
+
+    number: int
+    stamp: int
+    generation: bytes
 
 
 class MemcachedTier:
     """The values of one cache at one server. Safe to share between threads (tasks of one loop)."""
 
     def __init__(self, cache: Any, options: Memcached, clock: Clock, ledger: LedgerTier) -> None:
-        self._host, self._port, self._tls = address(options.server)
-        self._name = cache.name
-        self._emit = cache.emit
+        self._link = MemcachedLink(options, cache.name, clock, cache.emit)
         self._heard = cache.heard
         self._tenant: bytes = cache.tenant
         self._prefix = f"{cache.namespace}:rk:{cache.name}:".encode()
         self._clock = clock
-        self._timeout = options.timeout
-        self._size = options.pool_size
         self._ledger = ledger
-        self._slots = Slots(self._size)
-        self._idle: list[Line] = []
-        self._inherited: list[list[Line]] = []
-        self._loads: dict[bytes, LoadBegun] = {}
+        self._loads: dict[bytes, _Load] = {}
         self._intents: dict[tuple[bytes, Stored], int] = {}
         self._generation = b""
-        self._failed = 0
-        self._down_until = 0.0
-        self._closed = False
-
-    # the server
-
-    def _ask(self, data: bytes, read: Callable[[bytes], T | None]) -> T:
-        """What the server answers.
-
-        Raises:
-            TierDown: nothing.
-        """
-        if self._clock.monotonic() < self._down_until:
-            raise TierDown("the server did not answer a moment ago")
-        if not self._slots.try_acquire() and not self._slots.acquire(self._timeout):
-            raise TierDown(f"all {self._size} connections are in use")
-        line, good = None, False
-        try:
-            line = self._idle_one() or Line.opened(self._host, self._port, self._tls, CONNECT_WITHIN)
-            answer = line.ask(data, read, self._timeout)
-            good = True
-        except (OSError, Refused) as error:
-            raise self._fell(error, sent=line is not None) from error
-        finally:
-            if line is not None and good and not self._closed:
-                self._idle.append(line)
-            elif line is not None:
-                line.close()
-            self._slots.release()
-        if self._failed:
-            self._failed, was_down, self._down_until = 0, self._down_until, 0.0
-            if was_down:
-                self._emit(SharedUp(self._name, False))
-        return answer
-
-    def _idle_one(self) -> Line | None:
-        while self._idle:
-            try:
-                line = self._idle.pop()
-            except IndexError:  # another thread took it
-                break
-            if line.silent():
-                return line
-            line.close()
-        return None
-
-    def _fell(self, error: Exception, *, sent: bool) -> TierDown:
-        why = str(error) or type(error).__name__
-        self._failed += 1
-        if self._failed >= TRIPS_DOWN or not sent:
-            if not self._down_until:
-                self._emit(SharedDown(self._name, why))
-            self._down_until = self._clock.monotonic() + AGAIN
-        return TierDown(why, sent=sent)
-
-    def _said(self, *commands: bytes) -> list[bytes]:
-        return self._ask(b"".join(commands), lines_in(len(commands)))
-
-    def _done(self, *commands: bytes) -> None:
-        """As `_said`, of what must not fail.
-
-        Raises:
-            TierDown: the server did not do it.
-        """
-        for said in self._said(*commands):
-            if said not in _DONE:
-                raise TierDown(said.decode(errors="replace"), sent=True)
-
-    def _did(self, command: bytes) -> bool:
-        [said] = self._said(command)
-        return said in (b"STORED", b"DELETED")
 
     def _at(self, kind: bytes, of: bytes = b"") -> bytes:
         return b"%b%b%b" % (self._prefix, kind, of.hex().encode())
@@ -167,11 +86,11 @@ class MemcachedTier:
 
     def _values(self, names: Sequence[bytes]) -> dict[bytes, tuple[bytes, int]]:
         """Values by name, and which generation is open now."""
-        found = self._ask(gets([self._at(b"g"), *names]), values_in)
+        found = self._link.ask(gets([self._at(b"g"), *names]), values_in)
         generation = found.get(self._at(b"g"), (b"", 0))[0]
         if len(generation) != 8:
-            self._said(store(b"add", self._at(b"g"), os.urandom(8), FOREVER))
-            found = self._ask(gets([self._at(b"g"), *names]), values_in)
+            self._link.said(store(b"add", self._at(b"g"), os.urandom(8), FOREVER))
+            found = self._link.ask(gets([self._at(b"g"), *names]), values_in)
             generation = found.get(self._at(b"g"), (b"", 0))[0]
         self._open(generation)
         return found
@@ -183,13 +102,15 @@ class MemcachedTier:
 
     def _next_stamp(self) -> int:
         """A number above all that were given; where the count is gone, all that was cached is too."""
-        [said] = self._said(increment(self._at(b"q")))
+        [said] = self._link.said(increment(self._at(b"q")))
         if said.isdigit():
             return int(said)
         generation = os.urandom(8)
-        self._said(store(b"set", self._at(b"g"), generation, FOREVER), store(b"add", self._at(b"q"), b"0", FOREVER))
+        self._link.said(
+            store(b"set", self._at(b"g"), generation, FOREVER), store(b"add", self._at(b"q"), b"0", FOREVER)
+        )
         self._open(generation)
-        [said] = self._said(increment(self._at(b"q")))
+        [said] = self._link.said(increment(self._at(b"q")))
         if not said.isdigit():
             raise TierDown("the server keeps nothing")
         return int(said)
@@ -197,7 +118,7 @@ class MemcachedTier:
     def _tags_hold(self, tagged: Mapping[bytes, tuple[Sequence[bytes], int]]) -> set[bytes]:
         """Of entries, with their tags and stamps, those whose tags were not invalidated since."""
         names = sorted({self._at(b"t", tag) for tags, _ in tagged.values() for tag in tags})
-        floors = self._ask(gets(names), values_in) if names else {}
+        floors = self._link.ask(gets(names), values_in) if names else {}
 
         def holds(tags: Sequence[bytes], stamp: int) -> bool:
             found = [floors.get(self._at(b"t", tag), (b"", 0))[0] for tag in tags]
@@ -207,7 +128,7 @@ class MemcachedTier:
 
     def times(self, generation: bytes) -> int | None:
         """The machine's clock, milliseconds; None when `generation` is not the present one."""
-        return now_ms() if generation and generation == self._generation else None
+        return _now() if generation and generation == self._generation else None
 
     # the steps
 
@@ -215,7 +136,7 @@ class MemcachedTier:
         """The entries of keys, one round trip for all; one more for their tags."""
         found = self._values([self._value(key) for key in keys])
         entries = {name: data for name, (data, _) in found.items() if data[:3] == MAGIC}
-        tagged = {name: (tags, int(data[35:51])) for name, data in entries.items() if (tags := tags_in(data))}
+        tagged = {name: (tags, int(data[35:51])) for name, data in entries.items() if (tags := _tags(data))}
         held = self._tags_hold(tagged) if tagged else set()
         return [entries.get(n) if n not in tagged or n in held else None for n in map(self._value, keys)]
 
@@ -239,17 +160,17 @@ class MemcachedTier:
             data, number = (self._values([name])).get(name, (b"", 0))
             if data[:3] == MAGIC and data[:HEADER] != rejected and (self.read([key]))[0] is not None:
                 if leased:
-                    self._said(delete(self._lease(key)))
+                    self._link.said(delete(self._lease(key)))
                 return Found(Verdict.STORED, data)
             if data.startswith(_INTENT):
                 return Found(Verdict.BYPASS)
-            leased = leased or self._did(store(b"add", self._lease(key), lease.token.hex().encode(), lasts))
+            leased = leased or self._link.did(store(b"add", self._lease(key), lease.token.hex().encode(), lasts))
             if not leased:
                 return Found(Verdict.WAIT, wait=lasts)
             if data:
                 break
-            self._said(store(b"add", name, _MARK, lasts))
-        self._loads[lease.token] = LoadBegun(number, self._next_stamp(), self._generation)
+            self._link.said(store(b"add", name, _MARK, lasts))
+        self._loads[lease.token] = _Load(number, self._next_stamp(), self._generation)
         return Found(Verdict.LOAD, lease=lease)
 
     def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
@@ -262,25 +183,25 @@ class MemcachedTier:
         verdict = self._ledger.commit(key, lease, sealing)
         if verdict is Verdict.STORED and not (load and self._exchanged(key, load, sealing)):
             verdict = Verdict.LOST
-        self._said(delete(self._lease(key)))
+        self._link.said(delete(self._lease(key)))
         return verdict
 
-    def _exchanged(self, key: Stored, load: LoadBegun, sealing: Sealing) -> bool:
+    def _exchanged(self, key: Stored, load: _Load, sealing: Sealing) -> bool:
         if not load.number:
             return False
         name = self._value(key)
         if sealing.tags and not self._tags_hold({name: (sealing.tags, load.stamp)}):
             stamp = b"%d" % self._next_stamp()
-            self._said(*[store(b"add", self._at(b"t", tag), stamp, FOREVER) for tag in sealing.tags])
+            self._link.said(*[store(b"add", self._at(b"t", tag), stamp, FOREVER) for tag in sealing.tags])
             return False
-        data = stamped(sealing.data, load.generation, load.stamp)
-        return self._did(store(b"cas", name, data, sealing.kept, load.number))
+        data = _stamped(sealing.data, load.generation, load.stamp)
+        return self._link.did(store(b"cas", name, data, sealing.kept, load.number))
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try."""
         self._loads.pop(lease.token, None)
         held = self._ledger.abandon(key, lease)
-        self._said(delete(self._lease(key)))
+        self._link.said(delete(self._lease(key)))
         return held
 
     def wait(self, key: Stored, seconds: float) -> None:
@@ -294,16 +215,16 @@ class MemcachedTier:
     def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
         """Keys are not what they were."""
         self._ledger.invalidate(keys, version, id)
-        self._deleted([name for key in keys for name in (self._value(key), self._lease(key))])
+        for at in range(0, len(keys), MOST_AT_ONCE):
+            some = keys[at : at + MOST_AT_ONCE]
+            self._link.done(*[delete(name) for key in some for name in (self._value(key), self._lease(key))])
 
     def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
         """The same for keys as rows of intents have them: names and digests."""
         self._ledger.invalidate_named(named, version)
-        self._deleted([self._at(kind, name) for name, _ in named for kind in (b"v", b"l")])
-
-    def _deleted(self, names: Sequence[bytes]) -> None:
+        names = [self._at(kind, digest) for _, digest in named for kind in (b"v", b"l")]
         for at in range(0, len(names), MOST_AT_ONCE):
-            self._done(*map(delete, names[at : at + MOST_AT_ONCE]))
+            self._link.done(*map(delete, names[at : at + MOST_AT_ONCE]))
 
     def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
         """What is known here of the rows of writes."""
@@ -316,33 +237,33 @@ class MemcachedTier:
     def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was."""
         told = self._ledger.invalidate_tag(tag, version, id)
-        self._done(store(b"set", self._at(b"t", tag), b"%d" % self._next_stamp(), FOREVER))
+        self._link.done(store(b"set", self._at(b"t", tag), b"%d" % self._next_stamp(), FOREVER))
         return told
 
     def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was."""
         self._ledger.clear(version, id)
         generation = os.urandom(8)
-        self._done(store(b"set", self._at(b"g"), generation, FOREVER))
+        self._link.done(store(b"set", self._at(b"g"), generation, FOREVER))
         self._open(generation)
 
     def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""
         names = [self._value(key) for key in keys]
         found = self._values(names)
-        end = b"%013d" % now_ms()
+        end = b"%013d" % _now()
         for name in names:
             data, number = found.get(name, (b"", 0))
             if data[:3] == MAGIC:
-                self._said(store(b"cas", name, data[:79] + end + end + data[105:], EXPIRED_KEPT, number))
+                self._link.said(store(b"cas", name, data[:79] + end + end + data[105:], EXPIRED_KEPT, number))
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
         self._ledger.put(key, sealing)
         stamp = self._next_stamp()
         self._values([])
-        data = stamped(sealing.data, self._generation, stamp)
-        self._done(delete(self._lease(key)), store(b"set", self._value(key), data, sealing.kept))
+        data = _stamped(sealing.data, self._generation, stamp)
+        self._link.done(delete(self._lease(key)), store(b"set", self._value(key), data, sealing.kept))
         return stamp
 
     def intend(self, keys: Sequence[Stored], id: bytes, seconds: float) -> None:
@@ -350,7 +271,7 @@ class MemcachedTier:
         self._ledger.intend(keys, id, seconds)
         for key in keys:
             name = self._value(key)
-            self._done(store(b"set", name, _INTENT + id, seconds), delete(self._lease(key)))
+            self._link.done(store(b"set", name, _INTENT + id, seconds), delete(self._lease(key)))
             data, number = (self._values([name])).get(name, (b"", 0))
             if data == _INTENT + id:
                 self._intents[id, key] = number
@@ -361,10 +282,10 @@ class MemcachedTier:
         verdict, _ = self._ledger.publish(key, id, sealing, hi)
         stamp, name = self._next_stamp(), self._value(key)
         if verdict is Verdict.STORED and number and not sealing.tags:
-            data = stamped(sealing.data, self._generation, stamp)
-            if self._did(store(b"cas", name, data, sealing.kept, number)):
+            data = _stamped(sealing.data, self._generation, stamp)
+            if self._link.did(store(b"cas", name, data, sealing.kept, number)):
                 return verdict, stamp
-        self._done(delete(name))
+        self._link.done(delete(name))
         return Verdict.BELOW, stamp
 
     def abort(self, keys: Sequence[Stored], id: bytes) -> None:
@@ -373,21 +294,37 @@ class MemcachedTier:
         for key in keys:
             number = self._intents.pop((id, key), 0)
             if number:
-                self._said(store(b"cas", self._value(key), _MARK, 1.0, number))
+                self._link.said(store(b"cas", self._value(key), _MARK, 1.0, number))
 
     def renew(self) -> None:
         """After a fork: the parent's connections are not used or closed here."""
         self._ledger.renew()
-        self._inherited.append(self._idle)
-        self._idle, self._slots = [], Slots(self._size)
+        self._link.renew()
         self._loads, self._intents, self._generation = {}, {}, b""
 
     def close(self) -> None:
         """Close the connections. May be called twice."""
-        self._closed = True
-        while (line := self._idle_one()) is not None:
-            line.close()
+        self._link.close()
         self._ledger.close()
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _tags(data: bytes) -> list[bytes]:
+    """The tags of an entry; of what is no entry none, which is found out when it is opened."""
+    count = data[118:120]
+    if not count.isdigit() or int(count) > MOST_TAGS or not data[35:51].isdigit():
+        return []
+    return [data[at : at + 16] for at in range(120, 120 + 16 * int(count), 16)]
+
+
+def _stamped(data: bytes, generation: bytes, stamp: int) -> bytes:
+    """An entry with its generation and stamp, its ends from now on."""
+    now = _now()
+    ends = b"%013d%013d%013d" % (now + int(data[79:92]), now + int(data[92:105]), now)
+    return b"%b%b%016d%b%b%b" % (data[:27], generation, stamp, data[51:79], ends, data[118:])
 
 
 def opened_tier(cache: Any, shared: Memcached, clock: Clock, floor_life: float) -> MemcachedTier:

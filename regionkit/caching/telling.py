@@ -135,8 +135,8 @@ class Teller:
     def tell_later(self, what: str, of: Any, version: str) -> None:
         """The tier was not told: it is, as soon as it answers."""
         if len(self._later) >= MOST_LATER:
+            what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
             self._later.clear()
-            what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later), "")
         self._later.append((what, of, version))
         self._supervisor.start("cache news", self._again, self._failed, longest_back_off=AGAIN)
 

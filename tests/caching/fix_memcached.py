@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fix_servers import absent
@@ -49,6 +50,9 @@ class MemcachedServer:
 
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+            time.sleep(0.001)  # its threads stop one after the other
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)

@@ -279,7 +279,7 @@ def test_an_answer_that_comes_late_is_not_the_next_questions(memcached: Memcache
         try:
             with pytest.raises(TierDown):
                 cache.tier.read(["a"])
-            [said, _] = gather([lambda: cache.tier._said(delete(b"nothing")), thaw])
+            [said, _] = gather([lambda: cache.tier._link.said(delete(b"nothing")), thaw])
         finally:
             memcached.thaw()
         assert said == [b"NOT_FOUND"]
@@ -338,4 +338,4 @@ def test_off_loopback_it_speaks_tls() -> None:
         ("memcached://127.0.0.1", True),
     ):
         with Cache(name(), str, strategy=TTL(ttl=60), tiers=[Memcached(url)]) as cache:
-            assert (cache.tier._tls is None) is plain  # type: ignore[attr-defined]
+            assert (cache.tier._link.tls is None) is plain  # type: ignore[attr-defined]

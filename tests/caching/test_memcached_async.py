@@ -280,7 +280,7 @@ async def test_an_answer_that_comes_late_is_not_the_next_questions(memcached: Me
         try:
             with pytest.raises(TierDown):
                 await cache.tier.read(["a"])
-            [said, _] = await agather([lambda: cache.tier._said(delete(b"nothing")), thaw])
+            [said, _] = await agather([lambda: cache.tier._link.said(delete(b"nothing")), thaw])
         finally:
             memcached.thaw()
         assert said == [b"NOT_FOUND"]
@@ -339,4 +339,4 @@ async def test_off_loopback_it_speaks_tls() -> None:
         ("memcached://127.0.0.1", True),
     ):
         async with AsyncCache(name(), str, strategy=TTL(ttl=60), tiers=[Memcached(url)]) as cache:
-            assert (cache.tier._tls is None) is plain  # type: ignore[attr-defined]
+            assert (cache.tier._link.tls is None) is plain  # type: ignore[attr-defined]
