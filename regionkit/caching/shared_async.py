@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
@@ -54,8 +53,6 @@ MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
 LONGEST_AWAY = 43_200.0
 """Seconds without anybody who tails the intents, after which how far they were told is not known: half of what rows are kept."""
-MOST_LEFT = 16
-"""Generations that are known to be over: more are not left while one answer is on its way."""
 _VERSION_0 = "0" * 27
 
 
@@ -94,7 +91,6 @@ class AsyncSharedTier:
         self._waiting: dict[bytes, list[AsyncFlag]] = {}
         self._tag_stamps: dict[bytes, int] = {}
         self._generation = b""
-        self._left: deque[bytes] = deque(maxlen=MOST_LEFT)
         self._at = (0, 0.0)
         self.news_key = self._keys[2]
         self._rtt = 0.0
@@ -104,16 +100,10 @@ class AsyncSharedTier:
         self.ear = AsyncEar(self, clock, options.max_local_stale)
 
     def opened(self, generation: bytes, clock: int) -> bool:
-        """The account's generation and clock, as a script has answered; whether the generation is another than was known.
-
-        One that was left does not come back: that answer has been overtaken by another connection's.
-        """
-        if generation in self._left:
-            return False
+        """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
         self._at = (clock, self._clock.monotonic())
         if generation == self._generation:
             return False
-        self._left.append(self._generation)
         self._generation = generation
         self._tag_stamps.clear()
         return True
@@ -361,16 +351,11 @@ class AsyncSharedTier:
     async def invalidate_tag(self, tag: bytes, version: str) -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         self._tag_stamps.pop(tag, None)
-        fits = bool(await self._run("invalidate_tag", [], [tag, version]))
-        if not fits:
-            await self.clear(version)
-        return fits
+        return bool(await self._run("invalidate_tag", [], [tag, version]))
 
     async def clear(self, version: str) -> None:
         """Nothing is what it was."""
-        generation, clock = await self._run("clear", [], [version])
-        if self.opened(generation, int(clock)):  # known here before the news come
-            self.lost(live=self.ear.live)
+        await self._run("clear", [], [version])
 
     async def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""

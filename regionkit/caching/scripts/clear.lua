@@ -1,7 +1,6 @@
 -- ARGV[6] version. Another generation: what was stored before is not served any more
--- Answers generation and clock
 begin()
 raise('t*', ARGV[6], tag_life)
 redis.call('HSET', account, 'g', ARGV[1])
 tell('c', '')
-return {generation(), digits(clock, 13)}
+return 1
