@@ -80,6 +80,10 @@ class LedgerTier:
                 name, lease, self._now(), sealing.version, owner=sealing.owner, tags=sealing.tags
             )
 
+    def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys."""
+        return [self.commit(key, lease, sealing) for key, lease, sealing in loads]
+
     def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing; whether the lease was still this one's."""
         name = stored_name(key)

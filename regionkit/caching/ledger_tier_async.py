@@ -79,6 +79,10 @@ class AsyncLedgerTier:
                 name, lease, self._now(), sealing.version, owner=sealing.owner, tags=sealing.tags
             )
 
+    async def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys."""
+        return [await self.commit(key, lease, sealing) for key, lease, sealing in loads]
+
     async def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing; whether the lease was still this one's."""
         name = stored_name(key)

@@ -19,7 +19,7 @@ from regionkit.caching.local_table import Entry, Mark
 from regionkit.caching.outcome import Wanted
 from regionkit.caching.parts import Call
 from regionkit.caching.policy import State
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import Sealing, TierDown
 from regionkit.caching.strategies import TTL
 
 __all__ = ["Many"]
@@ -137,28 +137,36 @@ class Many:
         owner = any(lease.owner_only for _, lease in leases)
         assert strategy.load_many is not None
         wanted = Wanted(strategy.load_many, None, floor, owner, calls[0].session)
+        ready: list[tuple[Call, Lease, Entry, Sealing]] = []
         try:
             outcomes = fetcher.bounded(lambda: parts.source.load_many([c.key for c, _ in leases], wanted))
+            parts.counters.loads += 1
+            for call, lease in leases:
+                entry, sealing = fetcher.sealing(call, outcomes[call.key], None)
+                found[call.key] = entry
+                if sealing is not None:
+                    entry.stamp = lease.stamp
+                    ready.append((call, lease, entry, sealing))
         except BaseException:
             for call, lease in leases:
                 fetcher.give_up(call.stored, lease)
             raise
-        parts.counters.loads += 1
+        kept = {call.stored for call, *_ in ready}
         for call, lease in leases:
-            entry, sealing = fetcher.sealing(call, outcomes[call.key], None)
-            if sealing is None:
+            if call.stored not in kept:
                 fetcher.abandoned(call.stored, lease)
-                found[call.key] = entry
-                continue
-            entry.stamp = lease.stamp
-            verdict = parts.tier.commit(call.stored, lease, sealing)
+        try:
+            verdicts = parts.tier.commit_many([(c.stored, lease, sealing) for c, lease, _, sealing in ready])
+        except TierDown:  # what was loaded is given out; whether it was stored nobody knows
+            parts.counters.shared_down += 1
+            return left
+        for (call, _, entry, _), verdict in zip(ready, verdicts, strict=True):
             if verdict is Verdict.STORED:
                 parts.table.put(entry, marks[call.stored])
-                landed[call.stored] = found[call.key] = entry
-            else:
-                parts.counters.refused_fills += 1
-                if verdict is Verdict.BELOW:
-                    left.append(call)
-                else:
-                    found[call.key] = entry
+                landed[call.stored] = entry
+                continue
+            parts.counters.refused_fills += 1
+            if verdict is Verdict.BELOW:
+                del found[call.key]
+                left.append(call)
         return left

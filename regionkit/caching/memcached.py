@@ -197,6 +197,10 @@ class MemcachedTier:
         data = _stamped(sealing.data, load.generation, load.stamp)
         return self._link.did(store(b"cas", name, data, sealing.kept, load.number))
 
+    def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys."""
+        return [self.commit(key, lease, sealing) for key, lease, sealing in loads]
+
     def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try."""
         self._loads.pop(lease.token, None)

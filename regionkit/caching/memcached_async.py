@@ -196,6 +196,10 @@ class AsyncMemcachedTier:
         data = _stamped(sealing.data, load.generation, load.stamp)
         return await self._link.did(store(b"cas", name, data, sealing.kept, load.number))
 
+    async def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys."""
+        return [await self.commit(key, lease, sealing) for key, lease, sealing in loads]
+
     async def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try."""
         self._loads.pop(lease.token, None)

@@ -27,6 +27,8 @@ __all__ = ["SharedTier", "opened_tier"]
 IS_ASYNC = False
 T = TypeVar("T")
 
+BATCH = 100
+"""Keys of one script: a server does nothing else meanwhile."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 MOST_TAGS_KNOWN = 10_000
@@ -97,6 +99,8 @@ class SharedTier(SharedAccount):
 
     def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
         """The same for several keys."""
+        if len(wanted) > BATCH:
+            return self.begin_many(wanted[:BATCH], lasts) + self.begin_many(wanted[BATCH:], lasts)
         keys = [key for key, _ in wanted]
         digests = [self.digest(key) for key in keys]
         words: list[Any] = [round(lasts * 1000)]
@@ -164,12 +168,26 @@ class SharedTier(SharedAccount):
 
     def commit(self, key: Stored, lease: Lease, sealing: Sealing) -> Verdict:
         """Store what was loaded, if it may be."""
-        words = [
-            *(self.digest(key), lease.token, lease.generation, sealing.version or NO_VERSION, int(sealing.owner)),
-            *(sealing.data, max(1, round(sealing.kept * 1000))),
-        ]
-        _, _, verdict = self._run("fill_commit", [key], words)
-        return Verdict(verdict.decode())
+        return (self.commit_many([(key, lease, sealing)]))[0]
+
+    def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys."""
+        if not loads:
+            return []
+        if len(loads) > BATCH:
+            return self.commit_many(loads[:BATCH]) + self.commit_many(loads[BATCH:])
+        words: list[Any] = []
+        for key, lease, sealing in loads:
+            words += (
+                self.digest(key),
+                lease.token,
+                lease.generation,
+                sealing.version or NO_VERSION,
+                int(sealing.owner),
+            )
+            words += (sealing.data, max(1, round(sealing.kept * 1000)))
+        _, _, *verdicts = self._run("fill_commit", [key for key, *_ in loads], words)
+        return [Verdict(verdict.decode()) for verdict in verdicts]
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try."""

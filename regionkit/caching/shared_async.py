@@ -26,6 +26,8 @@ __all__ = ["AsyncSharedTier", "opened_tier"]
 IS_ASYNC = True
 T = TypeVar("T")
 
+BATCH = 100
+"""Keys of one script: a server does nothing else meanwhile."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 MOST_TAGS_KNOWN = 10_000
@@ -96,6 +98,8 @@ class AsyncSharedTier(AsyncSharedAccount):
 
     async def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
         """The same for several keys."""
+        if len(wanted) > BATCH:
+            return await self.begin_many(wanted[:BATCH], lasts) + await self.begin_many(wanted[BATCH:], lasts)
         keys = [key for key, _ in wanted]
         digests = [self.digest(key) for key in keys]
         words: list[Any] = [round(lasts * 1000)]
@@ -163,12 +167,26 @@ class AsyncSharedTier(AsyncSharedAccount):
 
     async def commit(self, key: Stored, lease: Lease, sealing: Sealing) -> Verdict:
         """Store what was loaded, if it may be."""
-        words = [
-            *(self.digest(key), lease.token, lease.generation, sealing.version or NO_VERSION, int(sealing.owner)),
-            *(sealing.data, max(1, round(sealing.kept * 1000))),
-        ]
-        _, _, verdict = await self._run("fill_commit", [key], words)
-        return Verdict(verdict.decode())
+        return (await self.commit_many([(key, lease, sealing)]))[0]
+
+    async def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys."""
+        if not loads:
+            return []
+        if len(loads) > BATCH:
+            return await self.commit_many(loads[:BATCH]) + await self.commit_many(loads[BATCH:])
+        words: list[Any] = []
+        for key, lease, sealing in loads:
+            words += (
+                self.digest(key),
+                lease.token,
+                lease.generation,
+                sealing.version or NO_VERSION,
+                int(sealing.owner),
+            )
+            words += (sealing.data, max(1, round(sealing.kept * 1000)))
+        _, _, *verdicts = await self._run("fill_commit", [key for key, *_ in loads], words)
+        return [Verdict(verdict.decode()) for verdict in verdicts]
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try."""

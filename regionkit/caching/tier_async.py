@@ -39,6 +39,10 @@ class AsyncTier(Protocol):
         """Store what was loaded, if it may be."""
         ...
 
+    async def commit_many(self, loads: Sequence[tuple[Stored, Lease, Sealing]]) -> list[Verdict]:
+        """The same for several keys, in one round trip."""
+        ...
+
     async def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try. Whether nothing else had happened to the key meanwhile."""
         ...
