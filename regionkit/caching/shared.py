@@ -100,7 +100,8 @@ class SharedTier(SharedAccount):
     def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
         """The same for several keys."""
         if len(wanted) > BATCH:
-            return self.begin_many(wanted[:BATCH], lasts) + self.begin_many(wanted[BATCH:], lasts)
+            parts = [wanted[at : at + BATCH] for at in range(0, len(wanted), BATCH)]
+            return [found for part in parts for found in self.begin_many(part, lasts)]
         keys = [key for key, _ in wanted]
         digests = [self.digest(key) for key in keys]
         words: list[Any] = [round(lasts * 1000)]
@@ -175,7 +176,8 @@ class SharedTier(SharedAccount):
         if not loads:
             return []
         if len(loads) > BATCH:
-            return self.commit_many(loads[:BATCH]) + self.commit_many(loads[BATCH:])
+            parts = [loads[at : at + BATCH] for at in range(0, len(loads), BATCH)]
+            return [verdict for part in parts for verdict in self.commit_many(part)]
         words: list[Any] = []
         for key, lease, sealing in loads:
             words += (

@@ -99,7 +99,8 @@ class AsyncSharedTier(AsyncSharedAccount):
     async def begin_many(self, wanted: Sequence[tuple[Stored, bytes]], lasts: float) -> list[Found]:
         """The same for several keys."""
         if len(wanted) > BATCH:
-            return await self.begin_many(wanted[:BATCH], lasts) + await self.begin_many(wanted[BATCH:], lasts)
+            parts = [wanted[at : at + BATCH] for at in range(0, len(wanted), BATCH)]
+            return [found for part in parts for found in await self.begin_many(part, lasts)]
         keys = [key for key, _ in wanted]
         digests = [self.digest(key) for key in keys]
         words: list[Any] = [round(lasts * 1000)]
@@ -174,7 +175,8 @@ class AsyncSharedTier(AsyncSharedAccount):
         if not loads:
             return []
         if len(loads) > BATCH:
-            return await self.commit_many(loads[:BATCH]) + await self.commit_many(loads[BATCH:])
+            parts = [loads[at : at + BATCH] for at in range(0, len(loads), BATCH)]
+            return [verdict for part in parts for verdict in await self.commit_many(part)]
         words: list[Any] = []
         for key, lease, sealing in loads:
             words += (
