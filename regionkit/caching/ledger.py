@@ -44,7 +44,7 @@ from enum import Enum
 
 import msgspec
 
-from regionkit.caching.version import NOTHING
+from regionkit.caching.version import NOTHING, OWNER_ONLY
 
 __all__ = ["ALL", "Begun", "Floor", "Intent", "Lease", "Ledger", "Verdict", "is_above"]
 
@@ -277,7 +277,7 @@ _PRUNED = 2
 
 
 def _raised(before: Floor | None, stamp: int, version: str, until: int) -> Floor:
-    """A floor never sinks; of versions of two kinds the later one counts."""
-    if before is not None and (not version or before.version[:1] == version[:1]):
+    """A floor never sinks, and "only the owner" stays as long as it lives; of versions of two kinds the later one counts."""
+    if before is not None and (not version or before.version == OWNER_ONLY or before.version[:1] == version[:1]):
         version = max(version, before.version)
     return Floor(stamp, version, until)

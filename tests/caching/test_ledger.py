@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from regionkit.caching import ledger as module
 from regionkit.caching.ledger import ALL, Floor, Lease, Ledger, Verdict, is_above
-from regionkit.caching.version import of_position, of_row
+from regionkit.caching.version import OWNER_ONLY, of_position, of_row
 
 from .ledger_world import FLOOR_LIFE, KEYS, LEASE, TAG, WRITE, World
 
@@ -294,3 +294,14 @@ def test_a_wait_says_how_long_at_most() -> None:
     assert ledger.commit(b"a", first, LEASE, owner=True) is Verdict.LOST
     assert ledger.commit(b"a", second, LEASE, owner=True) is Verdict.STORED
     assert not ledger.abandon(b"a", second.token)
+
+
+def test_only_the_owner_stays_until_its_time_ends() -> None:
+    """A write of which nobody knows how far it is, then one that is older: a copy that has the older will not do."""
+    ledger = Ledger(bytes(8), floor_life=1000, tag_life=1000, most=10)
+    ledger.invalidate(b"a", 0, OWNER_ONLY)
+    ledger.invalidate(b"a", 0, of_position(1, 50))
+    begun = ledger.begin(b"a", b"t", 1, 500)
+    assert begun.lease is not None
+    assert begun.floor == OWNER_ONLY
+    assert ledger.commit(b"a", begun.lease, 2, of_position(1, 60), owner=False) is Verdict.BELOW

@@ -15,7 +15,7 @@ from regionkit.backends.redis.lua import lua
 from regionkit.caching.entry import Envelope, sealed
 from regionkit.caching.keys import digest_of
 from regionkit.caching.ledger import Ledger, Verdict
-from regionkit.caching.version import NOTHING, of_position, of_row
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_row
 
 VERSION_0 = "0" * 27
 FLOOR, TAG_LIFE, LEASE = 60_000, 86_400_000, 10_000
@@ -163,8 +163,10 @@ class Both:
         return b"%016d" % self.made
 
     def version(self, chance: Random) -> str:
-        """Of either kind, or none."""
+        """Of either kind, none, or the owner alone."""
         number = chance.randrange(6)
+        if chance.random() < 0.03:
+            return OWNER_ONLY
         return chance.choice((NOTHING, of_row(number), of_position(1, number), of_position(1, number)))
 
     def begin(self, chance: Random, key: bytes) -> None:

@@ -92,7 +92,8 @@ local function raise(field, version, life)
   if version == '' then version = NOTHING end
   if before then
     local old = string.sub(before, 17, 43)
-    if version == NOTHING or (string.sub(old, 1, 1) == string.sub(version, 1, 1) and old > version) then version = old end
+    local kind = string.sub(old, 1, 1)
+    if version == NOTHING or kind == '9' or (kind == string.sub(version, 1, 1) and old > version) then version = old end
   end
   keep(field, stamp .. version, life)
   return stamp
