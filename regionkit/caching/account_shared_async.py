@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 CONNECT_WITHIN = 3.0
 """Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
+CONNECT_LEAST = 0.4
+"""Seconds that a connection may take at no distance: this machine or the server's may be busy."""
 CONNECT_TRIPS = 9
 """Round trips that a call may take besides its own: TCP, TLS, the login, and what a new connection asks and tells."""
 UNSURE = b"?"
@@ -164,11 +166,8 @@ class AsyncSharedAccount:
         """
         if self.down and not listens:
             raise TierDown(self.down)
-        within = (
-            (self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens)
-            if self._generation
-            else CONNECT_WITHIN
-        )
+        known = CONNECT_LEAST + self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens
+        within = known if self._generation else CONNECT_WITHIN
 
         async def greeted(connection: Any) -> T:
             if connection.greeted is not self:

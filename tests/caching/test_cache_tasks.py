@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
@@ -88,6 +89,7 @@ async def test_a_call_may_be_cancelled_wherever_it_waits(request: Any, tiers: st
     ended = 0
     async with cache:
         await cache.get("first")
+        await CALLS[verb](cache, "warm")  # the driver's own connecting bears no cancellation that no task has asked for
         for at in range(MOST):
             key = f"k{at}"
             try:
@@ -175,3 +177,26 @@ async def test_a_set_that_is_cancelled_is_done_or_not_done(redis_server: Any) ->
             assert await cache.get("a") == "after"
             return
     raise AssertionError("it never came to its end")
+
+
+async def test_tasks_are_cancelled_while_they_connect_and_write(redis_server: Any) -> None:
+    """At any moment of the first calls of a process: they end at once, and the next one goes on."""
+    chance, cancelled = random.Random(7), 0
+    for turn in range(10):
+        strategy = WriteThrough(load=load, store=store, ttl=300.0, load_timeout=LEASE, write_timeout=0.05)
+        shared = Shared(redis_server.primary.url, timeout=5.0)
+        async with AsyncCache(f"t{os.urandom(6).hex()}", str, tiers=[shared], strategy=strategy) as cache:
+            if turn % 2:
+                await cache.get("first")
+            for number in range(8):
+                task = asyncio.create_task(cache.put(f"k{number}", f"of k{number}"))
+                await asyncio.sleep(chance.random() * 0.006)
+                task.cancel()
+                began = time.monotonic()
+                try:
+                    await task
+                except asyncio.CancelledError:
+                    cancelled += 1
+                assert await cache.get(f"k{number}") == f"of k{number}"
+                assert time.monotonic() - began < BOUND
+    assert cancelled > 5
