@@ -176,7 +176,8 @@ class Fetcher:
                     parts.tier.wait(call.stored, min(found.wait, self.patience()))
                     rejected = b"" if not call.refresh else rejected
                 case Verdict.SETTLE:
-                    parts.settle(found.intents, call.stored)
+                    if not parts.settle(found.intents, call.stored):
+                        break  # its writer still stands in its transaction
                 case _:
                     break
         if call.load is None:

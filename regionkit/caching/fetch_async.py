@@ -177,7 +177,8 @@ class AsyncFetcher:
                     await parts.tier.wait(call.stored, min(found.wait, self.patience()))
                     rejected = b"" if not call.refresh else rejected
                 case Verdict.SETTLE:
-                    await parts.settle(found.intents, call.stored)
+                    if not await parts.settle(found.intents, call.stored):
+                        break  # its writer still stands in its transaction
                 case _:
                     break
         if call.load is None:

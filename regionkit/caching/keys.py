@@ -14,7 +14,17 @@ from uuid import UUID
 
 from regionkit.errors import ConfigurationError
 
-__all__ = ["LONGEST_PLAIN", "MOST_PARTS", "CacheKey", "Stored", "canonical", "digest_of", "stored_name"]
+__all__ = [
+    "LONGEST_PLAIN",
+    "MOST_PARTS",
+    "CacheKey",
+    "Stored",
+    "bare_name",
+    "canonical",
+    "digest_of",
+    "place_of",
+    "stored_name",
+]
 
 CacheKey = str | int | bytes | UUID | tuple[Any, ...]
 """What a key may be."""
@@ -26,6 +36,7 @@ LONGEST_PLAIN = 200
 MOST_PARTS = 64
 """Parts of a tuple, those of tuples in it counted: a key is no document."""
 _DIGEST = 16
+_PLACE = 2 + 2 * _DIGEST
 
 
 def canonical(key: Any) -> Stored:
@@ -93,3 +104,14 @@ def stored_name(stored: Stored) -> bytes:
     """How the key stands at a server."""
     whole = _whole(stored)
     return whole if len(whole) <= LONGEST_PLAIN else b"#" + digest_of(stored)
+
+
+def place_of(tenant: bytes) -> bytes:
+    """What stands before the names of a tenant's keys at a server. `tenant`: namespace, name and tenant of a cache."""
+    whose = tenant.split(b"/", 2)[-1]
+    return b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
+
+
+def bare_name(name: bytes) -> bytes:
+    """The name of a key without the place of its tenant."""
+    return name[_PLACE:] if name[:1] == b"@" else name
