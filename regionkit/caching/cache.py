@@ -150,7 +150,7 @@ class Cache(CacheChanges[V]):
         )
         self._many = Many(self.fetcher)
         self._sampler = None if sample_every is None else Sampler(self.fetcher.parts, sample_every, self._news_within())
-        self._calls = Calls(name, strategy, self.source, clock, self._usable, self._many.loader)
+        self._calls = Calls(name, strategy, self.source, clock, self._usable)
         self._glance: Glance | None = None
         works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:

@@ -151,7 +151,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._sampler = (
             None if sample_every is None else AsyncSampler(self.fetcher.parts, sample_every, self._news_within())
         )
-        self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable, self._many.loader)
+        self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable)
         self._glance: AsyncGlance | None = None
         works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
