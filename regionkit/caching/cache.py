@@ -18,7 +18,7 @@ from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey, canonical, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
@@ -267,7 +267,7 @@ class Cache(CacheChanges[V]):
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
+        calls = [self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(several(keys))]
         found = self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]

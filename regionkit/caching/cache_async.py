@@ -17,7 +17,7 @@ from regionkit.caching.fetch_async import AsyncFetcher
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey, canonical, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
@@ -270,7 +270,7 @@ class AsyncCache(AsyncCacheChanges[V]):
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [await self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
+        calls = [await self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(several(keys))]
         found = await self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]

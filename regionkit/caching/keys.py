@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, UsageError
 
 __all__ = [
     "LONGEST_PLAIN",
@@ -23,6 +24,7 @@ __all__ = [
     "canonical",
     "digest_of",
     "place_of",
+    "several",
     "stored_name",
 ]
 
@@ -50,6 +52,17 @@ def canonical(key: Any) -> Stored:
         _encoded(text)
         return text
     return _typed(key, [MOST_PARTS])
+
+
+def several(keys: Iterable[Any]) -> Iterable[Any]:
+    """The keys, where they are several.
+
+    Raises:
+        UsageError: it is one key, whose letters would be taken for keys.
+    """
+    if isinstance(keys, str | bytes | UUID):
+        raise UsageError(f"{keys!r} is one key, and several are taken.", fix=f"write [{keys!r}].")
+    return keys
 
 
 def _typed(key: Any, left: list[int]) -> bytes:

@@ -198,6 +198,7 @@ class Writer:
                 table.put(entry, mark)
         except TierDown:
             cache.teller.tell_later("keys", (stored,), hi)
+            cache.teller.told(stored)  # a load of this process that began before the COMMIT is nobody else's
         finally:
             table.unmark(mark)
 

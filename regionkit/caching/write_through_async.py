@@ -197,6 +197,7 @@ class AsyncWriter:
                 table.put(entry, mark)
         except TierDown:
             cache.teller.tell_later("keys", (stored,), hi)
+            cache.teller.told(stored)  # a load of this process that began before the COMMIT is nobody else's
         finally:
             table.unmark(mark)
 

@@ -25,7 +25,7 @@ from regionkit.caching import (
     Shared,
     WriteThrough,
 )
-from regionkit.core.concurrency import gather, sleep
+from regionkit.core.concurrency import Flag, gather, sleep
 from regionkit.errors import CacheError
 
 LONG = 300.0
@@ -467,6 +467,47 @@ def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:
         single = world.cache(User, Lazy(load=world.source.load, ttl=LONG), tenant="single")
         assert single.get_many(["a", "b", "none"]) == {"a": User("a"), "b": User("b")}
         assert world.source.loads[3:] == ["a", "b", "none"]
+
+
+def test_one_key_is_not_taken_for_several() -> None:
+    """Its letters are no keys."""
+    with World("local", "") as world:
+        cache = world.cache()
+        for wrong in ("ab", b"ab"):
+            with pytest.raises(UsageError, match="one key"):
+                cache.get_many(wrong)  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match="one key"):
+                cache.invalidate_many(wrong)  # type: ignore[arg-type]
+
+
+def test_news_that_become_one_clear_while_one_of_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clear is told after it."""
+    with World("local", "") as world:
+        teller = world.cache().teller
+        monkeypatch.setitem(type(teller).tell_later.__globals__, "MOST_LATER", 3)
+        told: list[str] = []
+        began, goes_on = Flag(), Flag()
+
+        def invalidate(keys: Any, version: str, id: bytes = b"") -> None:
+            began.set()
+            goes_on.wait(20.0)
+            told.extend(keys)
+
+        def clear(version: str, id: bytes = b"") -> None:
+            told.append("all")
+
+        monkeypatch.setattr(teller._tier, "invalidate", invalidate)
+        monkeypatch.setattr(teller._tier, "clear", clear)
+        for key in "abc":
+            teller.tell_later("keys", (key,), "")
+        assert began.wait(20.0)
+        teller.tell_later("keys", ("d",), "")
+        goes_on.set()
+        end = time.monotonic() + 20.0
+        while teller.waiting:
+            assert time.monotonic() < end
+            sleep(0.01)
+        assert told == ["a", "all"]
 
 
 def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:

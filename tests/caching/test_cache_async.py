@@ -24,7 +24,7 @@ from regionkit.caching import (
     Shared,
     WriteThrough,
 )
-from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.concurrency_async import AsyncFlag, agather, asleep
 from regionkit.errors import CacheError
 
 LONG = 300.0
@@ -466,6 +466,47 @@ async def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:
         single = world.cache(User, Lazy(load=world.source.load, ttl=LONG), tenant="single")
         assert await single.get_many(["a", "b", "none"]) == {"a": User("a"), "b": User("b")}
         assert world.source.loads[3:] == ["a", "b", "none"]
+
+
+async def test_one_key_is_not_taken_for_several() -> None:
+    """Its letters are no keys."""
+    async with World("local", "") as world:
+        cache = world.cache()
+        for wrong in ("ab", b"ab"):
+            with pytest.raises(UsageError, match="one key"):
+                await cache.get_many(wrong)  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match="one key"):
+                await cache.invalidate_many(wrong)  # type: ignore[arg-type]
+
+
+async def test_news_that_become_one_clear_while_one_of_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clear is told after it."""
+    async with World("local", "") as world:
+        teller = world.cache().teller
+        monkeypatch.setitem(type(teller).tell_later.__globals__, "MOST_LATER", 3)
+        told: list[str] = []
+        began, goes_on = AsyncFlag(), AsyncFlag()
+
+        async def invalidate(keys: Any, version: str, id: bytes = b"") -> None:
+            began.set()
+            await goes_on.wait(20.0)
+            told.extend(keys)
+
+        async def clear(version: str, id: bytes = b"") -> None:
+            told.append("all")
+
+        monkeypatch.setattr(teller._tier, "invalidate", invalidate)
+        monkeypatch.setattr(teller._tier, "clear", clear)
+        for key in "abc":
+            teller.tell_later("keys", (key,), "")
+        assert await began.wait(20.0)
+        teller.tell_later("keys", ("d",), "")
+        goes_on.set()
+        end = time.monotonic() + 20.0
+        while teller.waiting:
+            assert time.monotonic() < end
+            await asleep(0.01)
+        assert told == ["a", "all"]
 
 
 async def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:

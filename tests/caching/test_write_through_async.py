@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching import AsyncCache, Loaded, Local, Shared, WriteThrough
+from regionkit.caching.steps import TierDown
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.core.deadline import Deadline
@@ -284,3 +285,25 @@ async def test_the_tail_tells_the_keys_of_a_tenant(accounts: Any, shared_url: Ca
         while await rig.cache.get("a") != 2:
             assert time.monotonic() < end
             await asleep(0.05)
+
+
+async def test_who_comes_after_a_put_that_was_not_published_joins_no_older_load(
+    accounts: Any, shared_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tier goes down between the COMMIT and the publication: a load that began before is not taken."""
+    async with Rig(accounts, [Shared(shared_url())]) as rig:
+        cache = rig.cache
+
+        async def began_before() -> None:
+            cache._flights.board("a", cache.strategy.load)
+
+        async def down(*_: Any) -> None:
+            raise TierDown("gone")
+
+        rig.inside = began_before
+        monkeypatch.setattr(cache.tier, "publish", down)
+        await cache.put("a", 1)
+        assert await cache.get("a") == 1
+        assert rig.loads == 1
+        _, leads = cache._flights.board("a", cache.strategy.load)
+        assert leads
