@@ -20,7 +20,7 @@ import redis
 
 from regionkit.caching.ear_async import AsyncEar
 from regionkit.caching.events import SharedDown, SharedUp
-from regionkit.caching.keys import Stored, digest_of, stored_name
+from regionkit.caching.keys import Stored, digest_of, place_of, stored_name
 from regionkit.caching.ledger_tier_async import MOST_FLOORS
 from regionkit.caching.replies_shared import is_full
 from regionkit.caching.steps import Heard, TierDown
@@ -79,8 +79,7 @@ class AsyncSharedAccount:
         self._name = name
         self._tenant = tenant
         self._prefix: bytes = backend.key("cache", name).encode()
-        whose = tenant.split(b"/", 2)[-1]  # behind namespace and name
-        self._place = b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
+        self._place = place_of(tenant)
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
         self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")

@@ -18,7 +18,7 @@ from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey, canonical, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
@@ -150,7 +150,7 @@ class Cache(CacheChanges[V]):
         )
         self._many = Many(self.fetcher)
         self._sampler = None if sample_every is None else Sampler(self.fetcher.parts, sample_every, self._news_within())
-        self._calls = Calls(name, strategy, self.source, clock, self._usable, self._many.loader)
+        self._calls = Calls(name, strategy, self.source, clock, self._usable)
         self._glance: Glance | None = None
         works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
@@ -267,7 +267,7 @@ class Cache(CacheChanges[V]):
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
+        calls = [self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(several(keys))]
         found = self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]

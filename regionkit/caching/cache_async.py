@@ -17,7 +17,7 @@ from regionkit.caching.fetch_async import AsyncFetcher
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey, canonical, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
@@ -151,7 +151,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._sampler = (
             None if sample_every is None else AsyncSampler(self.fetcher.parts, sample_every, self._news_within())
         )
-        self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable, self._many.loader)
+        self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable)
         self._glance: AsyncGlance | None = None
         works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
@@ -270,7 +270,7 @@ class AsyncCache(AsyncCacheChanges[V]):
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [await self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(keys)]
+        calls = [await self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(several(keys))]
         found = await self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]

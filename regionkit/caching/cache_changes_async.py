@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from regionkit.caching.calls_async import AsyncCalls
 from regionkit.caching.fetch_async import AsyncFetcher
-from regionkit.caching.keys import CacheKey, canonical
+from regionkit.caching.keys import CacheKey, canonical, several
 from regionkit.caching.local_table import LocalTable
 from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.steps import TierDown
@@ -145,7 +145,7 @@ class AsyncCacheChanges(Generic[V]):
     ) -> None:
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
-        stored = [canonical(key) for key in keys]
+        stored = [canonical(key) for key in several(keys)]
 
         async def tell(covers: str, id: bytes) -> None:
             await self.teller.invalidate(stored, covers if version is None else of_row(version), id)

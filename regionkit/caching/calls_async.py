@@ -26,14 +26,12 @@ class AsyncCalls:
         source: AsyncSource,
         clock: Clock,
         usable: Callable[[], None],
-        load_one_of_many: Callable[..., Any],
     ) -> None:
         self._name = name
         self._strategy = strategy
         self._source = source
         self._clock = clock
         self._usable = usable
-        self._load_one_of_many = load_one_of_many
 
     async def of(
         self,
@@ -70,7 +68,7 @@ class AsyncCalls:
                 raise UsageError(
                     f"cache {self._name!r} has no loader.", fix="use get_or_load(key, loader), or give load=."
                 )
-            load = load or self._load_one_of_many
+            load = load or self._strategy.load_many
         youngest = -math.inf
         if max_stale is not None:
             youngest = self._clock.monotonic() - _seconds("max_stale", max_stale)

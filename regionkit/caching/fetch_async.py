@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -177,7 +177,8 @@ class AsyncFetcher:
                     await parts.tier.wait(call.stored, min(found.wait, self.patience()))
                     rejected = b"" if not call.refresh else rejected
                 case Verdict.SETTLE:
-                    await parts.settle(found.intents, call.stored)
+                    if not await parts.settle(found.intents, call.stored):
+                        break  # its writer still stands in its transaction
                 case _:
                     break
         if call.load is None:
@@ -241,10 +242,10 @@ class AsyncFetcher:
             clean = await self.abandoned(call.stored, lease) if held else False
             if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled:
                 raise
-            return self._served_anyway(call, stale, error), False
+            return self.served_anyway(call, stale, error), False
         except BaseException:
             if held:  # waiters need not wait for the end of the lease
-                self.give_up(call.stored, lease)
+                self.give_up([(call.stored, lease)])
             raise
         if verdict is Verdict.STORED:
             parts.table.put(entry, mark)
@@ -261,15 +262,16 @@ class AsyncFetcher:
         except TierDown:
             return False
 
-    def give_up(self, stored: Stored, lease: Lease) -> None:
-        """Whoever waits need not wait for the end of the lease. In the background: the caller was cancelled."""
+    def give_up(self, held: Sequence[tuple[Stored, Lease]]) -> None:
+        """Whoever waits need not wait for the end of the leases. In the background: the caller was cancelled."""
 
         async def run() -> None:
-            await self.abandoned(stored, lease)
+            for stored, lease in held:
+                await self.abandoned(stored, lease)
 
         spawn_async("regionkit give up", run)
 
-    def _served_anyway(self, call: Call, stale: Entry, error: Exception) -> Entry:
+    def served_anyway(self, call: Call, stale: Entry, error: Exception) -> Entry:
         """The load failed; what is kept for that is served, and the load is not tried again for a while."""
         parts, strategy = self.parts, self.parts.strategy
         now = parts.clock.monotonic()
@@ -298,9 +300,14 @@ class AsyncFetcher:
         """
         parts = self.parts
         assert call.load is not None
-        previous = None if stale is None else self.parts.shaper.lookup(stale, "local")
-        wanted = Wanted(call.load, previous, floor, owner, call.session)
-        outcome = await self.bounded(lambda: parts.source.load(call.key, wanted))
+        strategy = parts.strategy
+        if not isinstance(strategy, TTL) and strategy.load is None and call.load is strategy.load_many:
+            several = Wanted(call.load, None, floor, owner, call.session)
+            outcome = (await self.bounded(lambda: parts.source.load_many([call.key], several)))[call.key]
+        else:
+            previous = None if stale is None else self.parts.shaper.lookup(stale, "local")
+            wanted = Wanted(call.load, previous, floor, owner, call.session)
+            outcome = await self.bounded(lambda: parts.source.load(call.key, wanted))
         parts.counters.loads += 1
         return outcome
 

@@ -9,12 +9,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, UsageError
 
-__all__ = ["LONGEST_PLAIN", "MOST_PARTS", "CacheKey", "Stored", "canonical", "digest_of", "stored_name"]
+__all__ = [
+    "LONGEST_PLAIN",
+    "MOST_PARTS",
+    "CacheKey",
+    "Stored",
+    "bare_name",
+    "canonical",
+    "digest_of",
+    "place_of",
+    "several",
+    "stored_name",
+]
 
 CacheKey = str | int | bytes | UUID | tuple[Any, ...]
 """What a key may be."""
@@ -26,6 +38,7 @@ LONGEST_PLAIN = 200
 MOST_PARTS = 64
 """Parts of a tuple, those of tuples in it counted: a key is no document."""
 _DIGEST = 16
+_PLACE = 2 + 2 * _DIGEST
 
 
 def canonical(key: Any) -> Stored:
@@ -39,6 +52,17 @@ def canonical(key: Any) -> Stored:
         _encoded(text)
         return text
     return _typed(key, [MOST_PARTS])
+
+
+def several(keys: Iterable[Any]) -> Iterable[Any]:
+    """The keys, where they are several.
+
+    Raises:
+        UsageError: it is one key, whose letters would be taken for keys.
+    """
+    if isinstance(keys, str | bytes | UUID):
+        raise UsageError(f"{keys!r} is one key, and several are taken.", fix=f"write [{keys!r}].")
+    return keys
 
 
 def _typed(key: Any, left: list[int]) -> bytes:
@@ -93,3 +117,14 @@ def stored_name(stored: Stored) -> bytes:
     """How the key stands at a server."""
     whole = _whole(stored)
     return whole if len(whole) <= LONGEST_PLAIN else b"#" + digest_of(stored)
+
+
+def place_of(tenant: bytes) -> bytes:
+    """What stands before the names of a tenant's keys at a server. `tenant`: namespace, name and tenant of a cache."""
+    whose = tenant.split(b"/", 2)[-1]
+    return b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
+
+
+def bare_name(name: bytes) -> bytes:
+    """The name of a key without the place of its tenant."""
+    return name[_PLACE:] if name[:1] == b"@" else name

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 
-from regionkit.caching.keys import Stored, stored_name
+from regionkit.caching.keys import Stored, bare_name, stored_name
 from regionkit.caching.ledger import Lease, Ledger, Verdict
 from regionkit.caching.steps import Found, RowState, Sealing
 from regionkit.core.clock import Clock
@@ -127,7 +127,7 @@ class AsyncLedgerTier:
     async def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
         """The same for keys as rows of intents have them: names and digests."""
         with self._lock:
-            for name, _ in named:
+            for name in (bare_name(name) for name, _ in named):
                 self._ledger.invalidate(name, self._now(), version)
                 self._wake(name)
 

@@ -4,6 +4,7 @@
 1. Keys whose load this caller leads are loaded together and landed before it waits for anybody else's.
 2. What comes of each key is what `fetch` says; a key that was not loaded here after all goes through it by itself.
 3. Without `load_many` the missing keys are loaded one after the other.
+4. However it ends, no lease of its keys stands until its time.
 """
 
 from __future__ import annotations
@@ -11,18 +12,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flight
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.local_table import Entry, Mark
-from regionkit.caching.outcome import Wanted
+from regionkit.caching.outcome import Outcome, Wanted
 from regionkit.caching.parts import Call
 from regionkit.caching.policy import State
 from regionkit.caching.steps import Sealing, TierDown
 from regionkit.caching.strategies import TTL
+from regionkit.errors import CacheError
 
 __all__ = ["Many"]
+
+
+class _Batch:
+    """What became of the keys of one call so far.
+
+    Attributes:
+        found: entries that answer it, by key.
+        landed: those that others may take too.
+        stale: those that may be served where a load fails.
+        marks: of the keys that are on their way.
+        held: leases that were neither used nor given back.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[Any, Entry] = {}
+        self.landed: dict[Stored, Entry] = {}
+        self.stale: dict[Stored, Entry] = {}
+        self.marks: dict[Stored, Mark] = {}
+        self.held: dict[Stored, tuple[Call, Lease]] = {}
 
 
 class Many:
@@ -31,142 +54,169 @@ class Many:
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
 
-    def loader(self, key: Any) -> Any:
-        """The loader of one key where the strategy has only one of many."""
-        strategy = self._fetcher.parts.strategy
-        assert not isinstance(strategy, TTL)
-        assert strategy.load_many is not None
-        found = self._fetcher.parts.source.load_many([key], Wanted(strategy.load_many))
-        return found[key].value
-
     def entries(self, calls: Sequence[Call]) -> dict[Any, Entry]:
         """The entries of all calls, by key; those without one are left out."""
-        found: dict[Any, Entry] = {}
-        missing = [call for call in calls if not self._here(call, found)]
+        batch = _Batch()
+        missing = [call for call in calls if not self._here(call, batch)]
         strategy = self._fetcher.parts.strategy
         if missing and not isinstance(strategy, TTL) and strategy.load_many is not None:
-            missing = self._together(missing, found)
+            missing = self._together(missing, batch)
         elif missing:
-            missing = self._there(missing, found)
+            missing = self._there(missing, batch)
         for call in missing:
             entry, _ = self._fetcher.entry(call)
             if entry is not None:
-                found[call.key] = entry
-        return found
+                batch.found[call.key] = entry
+        return batch.found
 
-    def _here(self, call: Call, found: dict[Any, Entry]) -> bool:
+    def _here(self, call: Call, batch: _Batch) -> bool:
         entry = self._fetcher.parts.table.get(call.stored)
-        if entry is None or self._fetcher.state(entry, call) is not State.FRESH:
+        if entry is None:
+            return False
+        if self._fetcher.state(entry, call) is not State.FRESH:
+            batch.stale[call.stored] = entry
             return False
         entry.hits += 1
         if self._fetcher.parts.shaper.slides:
             self._fetcher.parts.shaper.slide(entry)
-        found[call.key] = entry
+        batch.found[call.key] = entry
         return True
 
-    def _there(self, calls: list[Call], found: dict[Any, Entry]) -> list[Call]:
+    def _mark(self, calls: list[Call], batch: _Batch) -> None:
+        parts = self._fetcher.parts
+        batch.marks = {call.stored: parts.table.mark(call.stored, parts.shaper.digest(call.stored)) for call in calls}
+
+    def _there(self, calls: list[Call], batch: _Batch) -> list[Call]:
         """What the tier has of them; the calls that are left."""
         parts = self._fetcher.parts
-        marks = {call.stored: parts.table.mark(call.stored, parts.shaper.digest(call.stored)) for call in calls}
+        self._mark(calls, batch)
         try:
-            return self._read(calls, marks, found)
+            return self._read(calls, batch)
         except TierDown:
             parts.counters.shared_down += 1
             return calls
         finally:
-            for mark in marks.values():
+            for mark in batch.marks.values():
                 parts.table.unmark(mark)
 
-    def _read(self, calls: list[Call], marks: dict[Stored, Mark], found: dict[Any, Entry]) -> list[Call]:
+    def _read(self, calls: list[Call], batch: _Batch) -> list[Call]:
+        """What the tier has of them; the calls that are left, with the heads of what is not taken."""
         left = []
         for call, data in zip(calls, self._fetcher.parts.tier.read([c.stored for c in calls]), strict=True):
-            entry, fits = None, False
-            if data is not None:
-                entry, _, fits = self._fetcher.taken(call, data, marks[call.stored])
+            entry, head, fits = None, b"", False
+            if data:
+                entry, head, fits = self._fetcher.taken(call, data, batch.marks[call.stored])
             if fits and entry is not None:
-                found[call.key] = entry
-            else:
-                left.append(call)
+                batch.landed[call.stored] = batch.found[call.key] = entry
+                continue
+            if entry is not None:
+                batch.stale[call.stored] = entry
+            left.append(msgspec.structs.replace(call, rejected=head) if head else call)
         return left
 
-    def _together(self, calls: list[Call], found: dict[Any, Entry]) -> list[Call]:
+    def _together(self, calls: list[Call], batch: _Batch) -> list[Call]:
         """Load together what this caller may load; the calls that are left."""
         parts = self._fetcher.parts
         boarded = {call.stored: parts.flights.board(call.stored, call.load) for call in calls}
         leading = {call.stored: flight for call in calls for flight, leads in [boarded[call.stored]] if leads}
         others = [call for call in calls if call.stored not in leading]
         mine = [call for call in calls if call.stored in leading]
-        landed: dict[Stored, Entry] = {}
-        marks = {call.stored: parts.table.mark(call.stored, parts.shaper.digest(call.stored)) for call in mine}
+        self._mark(mine, batch)
         try:
-            left = self._read(mine, marks, found)
-            left = self._loaded(left, marks, found, landed)
+            left = self._loaded(self._read(mine, batch), batch)
         except TierDown:
             parts.counters.shared_down += 1
-            left = [call for call in mine if call.key not in found]
+            left = [call for call in mine if call.key not in batch.found]
         finally:
             for call in mine:
-                parts.table.unmark(marks[call.stored])
-                self._land(call, leading[call.stored], landed.get(call.stored) or found.get(call.key))
+                parts.table.unmark(batch.marks[call.stored])
+                self._land(call, leading[call.stored], batch.landed.get(call.stored))
         return [*others, *left]
 
     def _land(self, call: Call, flight: Flight, entry: Entry | None) -> None:
         self._fetcher.parts.flights.leave(call.stored, call.load, flight)
         flight.end(entry)
 
-    def _loaded(
-        self, calls: list[Call], marks: dict[Stored, Mark], found: dict[Any, Entry], landed: dict[Stored, Entry]
-    ) -> list[Call]:
+    def _loaded(self, calls: list[Call], batch: _Batch) -> list[Call]:
         """Load with a lease for each key; the calls whose keys gave none, or were not loaded well enough."""
         parts, fetcher = self._fetcher.parts, self._fetcher
-        strategy = parts.strategy
-        assert not isinstance(strategy, TTL)
         if not calls:
             return []
-        begun = parts.tier.begin_many([(call.stored, b"") for call in calls], fetcher.patience())
-        leases: list[tuple[Call, Lease]] = []
+        begun = parts.tier.begin_many([(call.stored, call.rejected) for call in calls], fetcher.patience())
         left = []
         for call, answer in zip(calls, begun, strict=True):
             if answer.verdict is Verdict.LOAD and answer.lease is not None:
-                leases.append((call, answer.lease))
+                batch.held[call.stored] = (call, answer.lease)
             else:
                 left.append(call)
-        if not leases:
+        if not batch.held:
             return left
-        floor = max(lease.floor for _, lease in leases)
-        owner = any(lease.owner_only for _, lease in leases)
-        assert strategy.load_many is not None
-        wanted = Wanted(strategy.load_many, None, floor, owner, calls[0].session)
-        ready: list[tuple[Call, Lease, Entry, Sealing]] = []
         try:
-            outcomes = fetcher.bounded(lambda: parts.source.load_many([c.key for c, _ in leases], wanted))
-            parts.counters.loads += 1
-            for call, lease in leases:
-                entry, sealing = fetcher.sealing(call, outcomes[call.key], None)
-                found[call.key] = entry
-                if sealing is not None:
-                    entry.stamp = lease.stamp
-                    ready.append((call, lease, entry, sealing))
-        except BaseException:
-            for call, lease in leases:
-                fetcher.give_up(call.stored, lease)
-            raise
-        kept = {call.stored for call, *_ in ready}
-        for call, lease in leases:
-            if call.stored not in kept:
-                fetcher.abandoned(call.stored, lease)
+            left += self._stored(self._outcomes(batch), batch)
+        finally:
+            if batch.held:  # nobody waits for what is not loaded any more
+                fetcher.give_up([(call.stored, lease) for call, lease in batch.held.values()])
+        return left
+
+    def _outcomes(self, batch: _Batch) -> dict[Any, Outcome]:
+        """What one load brings. Where it fails, what is kept for that is found, and there is no outcome.
+
+        Raises:
+            Exception: of the load, where a key has nothing that may be served in its place.
+        """
+        parts, fetcher = self._fetcher.parts, self._fetcher
+        strategy, wanted = parts.strategy, list(batch.held.values())
+        assert not isinstance(strategy, TTL)
+        assert strategy.load_many is not None
+        floor = max(lease.floor for _, lease in wanted)
+        owner = any(lease.owner_only for _, lease in wanted)
+        asked = Wanted(strategy.load_many, None, floor, owner, wanted[0][0].session)
+        try:
+            outcomes = fetcher.bounded(lambda: parts.source.load_many([c.key for c, _ in wanted], asked))
+        except Exception as error:
+            if isinstance(error, CacheError):
+                raise
+            for call, lease in wanted:
+                stale = batch.stale.get(call.stored)
+                if stale is None:
+                    raise
+                del batch.held[call.stored]
+                clean = fetcher.abandoned(call.stored, lease)
+                if not clean or batch.marks[call.stored].spoiled:
+                    raise
+                batch.found[call.key] = fetcher.served_anyway(call, stale, error)
+            return {}
+        parts.counters.loads += 1
+        return outcomes
+
+    def _stored(self, outcomes: dict[Any, Outcome], batch: _Batch) -> list[Call]:
+        """Store what was loaded, in one step; the calls that do not take it. Where the tier does not answer, all do."""
+        parts, fetcher = self._fetcher.parts, self._fetcher
+        ready: list[tuple[Call, Lease, Entry, Sealing]] = []
+        for call, lease in list(batch.held.values()):
+            entry, sealing = fetcher.sealing(call, outcomes[call.key], batch.stale.get(call.stored))
+            batch.found[call.key] = entry
+            if sealing is not None:
+                entry.stamp = lease.stamp
+                ready.append((call, lease, entry, sealing))
+                continue
+            if fetcher.abandoned(call.stored, lease):
+                batch.landed[call.stored] = entry
+            del batch.held[call.stored]
         try:
             verdicts = parts.tier.commit_many([(c.stored, lease, sealing) for c, lease, _, sealing in ready])
-        except TierDown:  # what was loaded is given out; whether it was stored nobody knows
+        except TierDown:
             parts.counters.shared_down += 1
-            return left
+            return []
+        left = []
         for (call, _, entry, _), verdict in zip(ready, verdicts, strict=True):
+            del batch.held[call.stored]
             if verdict is Verdict.STORED:
-                parts.table.put(entry, marks[call.stored])
-                landed[call.stored] = entry
+                parts.table.put(entry, batch.marks[call.stored])
+                batch.landed[call.stored] = entry
                 continue
             parts.counters.refused_fills += 1
-            if verdict is Verdict.BELOW:
-                del found[call.key]
+            if verdict is Verdict.BELOW and not outcomes[call.key].owner:
+                del batch.found[call.key]
                 left.append(call)
         return left

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,9 @@ class Teller:
         self._emit = emit
         self._supervisor = Supervisor(clock)
         self._later: deque[tuple[str, Any, str]] = deque()
+        self._lock = threading.Lock()
+        self._jobs = 0
+        self._telling = False
 
     @property
     def waiting(self) -> int:
@@ -134,19 +138,33 @@ class Teller:
 
     def tell_later(self, what: str, of: Any, version: str) -> None:
         """The tier was not told: it is, as soon as it answers."""
-        if len(self._later) >= MOST_LATER:
-            what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
-            self._later.clear()
-        self._later.append((what, of, version))
-        self._supervisor.start("cache news", self._again, self._failed, longest_back_off=AGAIN)
+        with self._lock:
+            if len(self._later) >= MOST_LATER:
+                what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
+                self._later.clear()
+            self._later.append((what, of, version))
+            if self._telling:
+                return
+            self._telling = True
+            self._jobs += 1  # the job before may not be quite over
+        try:
+            self._supervisor.start(f"cache news {self._jobs}", self._again, self._failed, longest_back_off=AGAIN)
+        except BaseException:  # no thread is to be had: the next news start it
+            self._telling = False
+            raise
 
     def _failed(self, error: BaseException) -> None:
         """It is told again after a pause."""
 
+    def _first(self) -> tuple[str, Any, str] | None:
+        with self._lock:
+            self._telling = bool(self._later)
+            return self._later[0] if self._later else None
+
     def _again(self) -> float | None:
         """Tell what waits, oldest first."""
-        while self._later:
-            what, of, version = self._later[0]
+        while (first := self._first()) is not None:
+            what, of, version = first
             match what:
                 case "keys":
                     self._tier.invalidate(of[:BATCH], version)
@@ -157,15 +175,21 @@ class Teller:
                 case _:
                     self._tier.clear(version)
                     rest = ()
-            if rest:
-                self._later[0] = (what, rest, version)
-            else:
-                self._later.popleft()
+            with self._lock:
+                if self._later[0] is not first:  # they have become one clear meanwhile, which is not told yet
+                    continue
+                if rest:
+                    self._later[0] = (what, rest, version)
+                else:
+                    self._later.popleft()
+            if not rest:
                 self._emit(ToldLate(self._name, len(self._later)))
         return None
 
     def renew(self) -> None:
         """After a fork: what waits is told by the parent."""
+        self._lock = threading.Lock()
+        self._telling = False
         self._later.clear()
         self._supervisor.renew()
 

@@ -25,7 +25,7 @@ from importlib import import_module
 from typing import Any
 
 from regionkit.caching.events import IntentSettled
-from regionkit.caching.keys import Stored, stored_name
+from regionkit.caching.keys import Stored, place_of, stored_name
 from regionkit.caching.ledger import Verdict
 from regionkit.caching.outcome import Outcome, outcome_of
 from regionkit.caching.source_async import acalled
@@ -42,6 +42,13 @@ __all__ = ["AsyncWriter", "new_id"]
 
 IS_ASYNC = True
 
+SETTLED_WITHIN = 1.0
+"""Seconds that a get waits to hear what became of a write; then it reads the owner and stores nothing."""
+ASKED_AGAIN = 5.0
+"""Seconds until it is asked again: meanwhile gets of the key read the owner."""
+MOST_UNSETTLED = 1000
+"""Writes whose end is not known that are remembered; beyond, all of them are asked for again."""
+
 
 def new_id() -> bytes:
     """The id of a write: 16 hex digits at the tier and in the row."""
@@ -56,6 +63,7 @@ class AsyncWriter:
         self._clock = clock
         self._spreads = spreads
         self.intents: Any = None
+        self._unsettled: dict[bytes, float] = {}
         if backing is not None and (spreads or isinstance(cache.strategy, WriteThrough)):
             module = import_module(f"regionkit.caching.intents_sql{'_async' if IS_ASYNC else ''}")
             self.intents = module.AsyncIntents(backing, cache.name, clock)
@@ -66,9 +74,9 @@ class AsyncWriter:
         return Deadline(self._clock, strategy.write_timeout if isinstance(strategy, WriteThrough) else 10.0)
 
     def names(self, keys: Sequence[Stored]) -> list[tuple[bytes, bytes]]:
-        """The keys as rows have them."""
-        digest = self._cache.fetcher.parts.shaper.digest
-        return [(stored_name(key), digest(key)) for key in keys]
+        """The keys as rows have them: as they stand at a server, with the tenant's place, as one tail tells for all tenants."""
+        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.tenant)
+        return [(place + stored_name(key), digest(key)) for key in keys]
 
     async def put(self, key: Any, stored: Stored, value: Any) -> None:
         """Intent, store, publish."""
@@ -189,6 +197,7 @@ class AsyncWriter:
                 table.put(entry, mark)
         except TierDown:
             cache.teller.tell_later("keys", (stored,), hi)
+            cache.teller.told(stored)  # a load of this process that began before the COMMIT is nobody else's
         finally:
             table.unmark(mark)
 
@@ -235,15 +244,28 @@ class AsyncWriter:
             return str(await self._cache.source.newest(await self._cache.source.view(session)))
         return str(await self.intents.announce(id, kind, names, self.deadline()))
 
-    async def settle(self, intents: tuple[bytes, ...], stored: Stored) -> None:
-        """Writes that are over their time: find out what became of them, and say so to the tier."""
-        cache = self._cache
+    async def settle(self, intents: tuple[bytes, ...], stored: Stored) -> bool:
+        """Writes that are over their time: find out what became of them, and say so to the tier; False: not yet.
+
+        A writer that stands still in its transaction keeps whoever asks waiting: a get asks for a moment, and now and then.
+        """
+        cache, now = self._cache, self._clock.monotonic()
         for id in intents:
-            committed = not await self.intents.never(id, self.deadline())
+            if self._unsettled.get(id, now) > now:
+                return False
+            try:
+                committed = not await self.intents.never(id, Deadline(self._clock, SETTLED_WITHIN))
+            except RegionKitError:
+                if len(self._unsettled) >= MOST_UNSETTLED:
+                    self._unsettled.clear()
+                self._unsettled[id] = self._clock.monotonic() + ASKED_AGAIN
+                return False
+            self._unsettled.pop(id, None)
             if committed:
                 await cache.tier.invalidate([stored], await cache.source.newest(None) or OWNER_ONLY, id)
             await cache.tier.abort([stored], id)
             cache.emit(IntentSettled(cache.name, committed))
+        return True
 
     async def create_tables(self) -> None:
         """Make the table of intents."""

@@ -25,7 +25,7 @@ from regionkit.caching import (
     Shared,
     WriteThrough,
 )
-from regionkit.core.concurrency import gather, sleep
+from regionkit.core.concurrency import Flag, gather, sleep
 from regionkit.errors import CacheError
 
 LONG = 300.0
@@ -469,6 +469,47 @@ def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:
         assert world.source.loads[3:] == ["a", "b", "none"]
 
 
+def test_one_key_is_not_taken_for_several() -> None:
+    """Its letters are no keys."""
+    with World("local", "") as world:
+        cache = world.cache()
+        for wrong in ("ab", b"ab"):
+            with pytest.raises(UsageError, match="one key"):
+                cache.get_many(wrong)  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match="one key"):
+                cache.invalidate_many(wrong)  # type: ignore[arg-type]
+
+
+def test_news_that_become_one_clear_while_one_of_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clear is told after it."""
+    with World("local", "") as world:
+        teller = world.cache().teller
+        monkeypatch.setitem(type(teller).tell_later.__globals__, "MOST_LATER", 3)
+        told: list[str] = []
+        began, goes_on = Flag(), Flag()
+
+        def invalidate(keys: Any, version: str, id: bytes = b"") -> None:
+            began.set()
+            goes_on.wait(20.0)
+            told.extend(keys)
+
+        def clear(version: str, id: bytes = b"") -> None:
+            told.append("all")
+
+        monkeypatch.setattr(teller._tier, "invalidate", invalidate)
+        monkeypatch.setattr(teller._tier, "clear", clear)
+        for key in "abc":
+            teller.tell_later("keys", (key,), "")
+        assert began.wait(20.0)
+        teller.tell_later("keys", ("d",), "")
+        goes_on.set()
+        end = time.monotonic() + 20.0
+        while teller.waiting:
+            assert time.monotonic() < end
+            sleep(0.01)
+        assert told == ["a", "all"]
+
+
 def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:
     """A key that was not asked for, no mapping, an error: and the next call may load at once."""
     with World(*tiers) as world:
@@ -482,6 +523,54 @@ def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:
         answer[0] = {"a": User("a")}
         began = time.monotonic()
         assert cache.get_many(["a"]) == {"a": User("a")}
+        assert time.monotonic() - began < 5.0, "a lease was held until its end"
+
+
+def test_one_key_through_a_loader_of_many_keeps_what_it_said(tiers: Any) -> None:
+    """Its version, its tags, and that it is not to be stored."""
+    with World(*tiers) as world:
+        rows: dict[str, Any] = {"a": Loaded(User("old"), version=5, tags=("org",)), "b": NoStore(User("b"))}
+        cache = world.cache(User, Lazy(load_many=lambda keys: {key: rows[key] for key in keys}, ttl=LONG))
+        cache.invalidate("a", version=7)
+        for _ in range(2):
+            assert cache.get("a") == User("old")
+            assert cache.get_many(["a"]) == {"a": User("old")}
+            assert cache.get("b") == User("b")
+        rows |= {"a": Loaded(User("new"), version=7, tags=("org",)), "b": NoStore(User("c"))}
+        assert (cache.get("a"), cache.get("b")) == (User("new"), User("c"))
+        rows["a"] = Loaded(User("newer"), version=8)
+        cache.invalidate_tag("org")
+        assert cache.get("a") == User("newer")
+
+
+def test_many_keys_whose_time_has_come_are_one_load_too(tiers: Any) -> None:
+    """And when it fails, all are served that may be."""
+    with World(*tiers) as world:
+        strategy = Lazy(load_many=world.source.load_many, ttl=0.3, stale_if_error=LONG, error_pause=0.0)
+        cache = world.cache(User, strategy)
+        world.source.rows |= {key: User(key) for key in "abc"}
+        first = cache.get_many(list("abc"))
+        sleep(0.5)
+        assert cache.get_many(list("abc")) == first
+        assert world.source.loads == [list("abc")] * 2
+        sleep(0.5)
+        world.source.raises = LookupError("of the application's")
+        assert cache.get_many(list("abc")) == first
+        assert world.source.loads == [list("abc")] * 3
+        cache.invalidate("b")
+        with pytest.raises(LookupError):
+            cache.get_many(list("abc"))
+
+
+def test_one_bad_value_of_many_keeps_no_lease(tiers: Any) -> None:
+    """The others may be loaded at once."""
+    with World(*tiers) as world:
+        rows: dict[str, Any] = {"a": User("a"), "bad": object(), "c": User("c")}
+        cache = world.cache(User, Lazy(load_many=lambda keys: {key: rows[key] for key in keys}, ttl=LONG))
+        with pytest.raises(CacheError):
+            cache.get_many(["a", "bad", "c"])
+        began = time.monotonic()
+        assert cache.get_many(["c", "a"]) == {"c": User("c"), "a": User("a")}
         assert time.monotonic() - began < 5.0, "a lease was held until its end"
 
 

@@ -24,7 +24,7 @@ from regionkit.caching import (
     Shared,
     WriteThrough,
 )
-from regionkit.core.concurrency_async import agather, asleep
+from regionkit.core.concurrency_async import AsyncFlag, agather, asleep
 from regionkit.errors import CacheError
 
 LONG = 300.0
@@ -468,6 +468,47 @@ async def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:
         assert world.source.loads[3:] == ["a", "b", "none"]
 
 
+async def test_one_key_is_not_taken_for_several() -> None:
+    """Its letters are no keys."""
+    async with World("local", "") as world:
+        cache = world.cache()
+        for wrong in ("ab", b"ab"):
+            with pytest.raises(UsageError, match="one key"):
+                await cache.get_many(wrong)  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match="one key"):
+                await cache.invalidate_many(wrong)  # type: ignore[arg-type]
+
+
+async def test_news_that_become_one_clear_while_one_of_them_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clear is told after it."""
+    async with World("local", "") as world:
+        teller = world.cache().teller
+        monkeypatch.setitem(type(teller).tell_later.__globals__, "MOST_LATER", 3)
+        told: list[str] = []
+        began, goes_on = AsyncFlag(), AsyncFlag()
+
+        async def invalidate(keys: Any, version: str, id: bytes = b"") -> None:
+            began.set()
+            await goes_on.wait(20.0)
+            told.extend(keys)
+
+        async def clear(version: str, id: bytes = b"") -> None:
+            told.append("all")
+
+        monkeypatch.setattr(teller._tier, "invalidate", invalidate)
+        monkeypatch.setattr(teller._tier, "clear", clear)
+        for key in "abc":
+            teller.tell_later("keys", (key,), "")
+        assert await began.wait(20.0)
+        teller.tell_later("keys", ("d",), "")
+        goes_on.set()
+        end = time.monotonic() + 20.0
+        while teller.waiting:
+            assert time.monotonic() < end
+            await asleep(0.01)
+        assert told == ["a", "all"]
+
+
 async def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:
     """A key that was not asked for, no mapping, an error: and the next call may load at once."""
     async with World(*tiers) as world:
@@ -481,6 +522,54 @@ async def test_a_loader_of_many_that_is_wrong_is_told(tiers: Any) -> None:
         answer[0] = {"a": User("a")}
         began = time.monotonic()
         assert await cache.get_many(["a"]) == {"a": User("a")}
+        assert time.monotonic() - began < 5.0, "a lease was held until its end"
+
+
+async def test_one_key_through_a_loader_of_many_keeps_what_it_said(tiers: Any) -> None:
+    """Its version, its tags, and that it is not to be stored."""
+    async with World(*tiers) as world:
+        rows: dict[str, Any] = {"a": Loaded(User("old"), version=5, tags=("org",)), "b": NoStore(User("b"))}
+        cache = world.cache(User, Lazy(load_many=lambda keys: {key: rows[key] for key in keys}, ttl=LONG))
+        await cache.invalidate("a", version=7)
+        for _ in range(2):
+            assert await cache.get("a") == User("old")
+            assert await cache.get_many(["a"]) == {"a": User("old")}
+            assert await cache.get("b") == User("b")
+        rows |= {"a": Loaded(User("new"), version=7, tags=("org",)), "b": NoStore(User("c"))}
+        assert (await cache.get("a"), await cache.get("b")) == (User("new"), User("c"))
+        rows["a"] = Loaded(User("newer"), version=8)
+        await cache.invalidate_tag("org")
+        assert await cache.get("a") == User("newer")
+
+
+async def test_many_keys_whose_time_has_come_are_one_load_too(tiers: Any) -> None:
+    """And when it fails, all are served that may be."""
+    async with World(*tiers) as world:
+        strategy = Lazy(load_many=world.source.load_many, ttl=0.3, stale_if_error=LONG, error_pause=0.0)
+        cache = world.cache(User, strategy)
+        world.source.rows |= {key: User(key) for key in "abc"}
+        first = await cache.get_many(list("abc"))
+        await asleep(0.5)
+        assert await cache.get_many(list("abc")) == first
+        assert world.source.loads == [list("abc")] * 2
+        await asleep(0.5)
+        world.source.raises = LookupError("of the application's")
+        assert await cache.get_many(list("abc")) == first
+        assert world.source.loads == [list("abc")] * 3
+        await cache.invalidate("b")
+        with pytest.raises(LookupError):
+            await cache.get_many(list("abc"))
+
+
+async def test_one_bad_value_of_many_keeps_no_lease(tiers: Any) -> None:
+    """The others may be loaded at once."""
+    async with World(*tiers) as world:
+        rows: dict[str, Any] = {"a": User("a"), "bad": object(), "c": User("c")}
+        cache = world.cache(User, Lazy(load_many=lambda keys: {key: rows[key] for key in keys}, ttl=LONG))
+        with pytest.raises(CacheError):
+            await cache.get_many(["a", "bad", "c"])
+        began = time.monotonic()
+        assert await cache.get_many(["c", "a"]) == {"c": User("c"), "a": User("a")}
         assert time.monotonic() - began < 5.0, "a lease was held until its end"
 
 

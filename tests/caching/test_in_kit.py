@@ -77,6 +77,19 @@ def test_a_load_carries_the_version_of_what_it_read(regions: SqliteRegions) -> N
         assert len(found.version) == 27
 
 
+def test_one_key_through_a_loader_of_many(regions: SqliteRegions) -> None:
+    """It gets the keys and the store, and what it reads carries a version."""
+
+    def load_many(keys: Any, store: Any) -> dict[Any, int]:
+        with store.read(core=True) as db:
+            found = db.execute(text("SELECT id, n FROM users"))
+            return {id: n for id, n in found if id in keys}
+
+    with Rig(regions, US, strategy=Lazy(load_many=load_many, ttl=300)) as rig:
+        assert rig.cache.get("a", session=False) == 1
+        assert len((rig.cache.lookup("a", session=False)).version) == 27
+
+
 def test_a_session_sees_what_it_wrote(regions: SqliteRegions) -> None:
     """The cached value is older than the write, and is not given to the session that made it."""
     with Rig(regions, US) as rig:

@@ -76,6 +76,19 @@ async def test_a_load_carries_the_version_of_what_it_read(regions: SqliteRegions
         assert len(found.version) == 27
 
 
+async def test_one_key_through_a_loader_of_many(regions: SqliteRegions) -> None:
+    """It gets the keys and the store, and what it reads carries a version."""
+
+    async def load_many(keys: Any, store: Any) -> dict[Any, int]:
+        async with store.read(core=True) as db:
+            found = await db.execute(text("SELECT id, n FROM users"))
+            return {id: n for id, n in found if id in keys}
+
+    async with Rig(regions, US, strategy=Lazy(load_many=load_many, ttl=300)) as rig:
+        assert await rig.cache.get("a", session=False) == 1
+        assert len((await rig.cache.lookup("a", session=False)).version) == 27
+
+
 async def test_a_session_sees_what_it_wrote(regions: SqliteRegions) -> None:
     """The cached value is older than the write, and is not given to the session that made it."""
     async with Rig(regions, US) as rig:

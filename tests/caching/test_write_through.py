@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching import Cache, Loaded, Local, Shared, WriteThrough
+from regionkit.caching.steps import TierDown
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather, sleep
 from regionkit.core.deadline import Deadline
@@ -31,7 +32,7 @@ class Boom(Exception):
 class Rig:
     """A write-through cache over one database, and what its functions did."""
 
-    def __init__(self, accounts: Any, tiers: list[Any], **options: Any) -> None:
+    def __init__(self, accounts: Any, tiers: list[Any], *, tenant: str = "", **options: Any) -> None:
         self.engine = accounts.make(is_async=IS_ASYNC)
         self.loads = 0
         self.fail: Exception | None = None
@@ -40,6 +41,7 @@ class Rig:
             "accounts",
             int,
             tiers=tiers,
+            tenant=tenant,
             backing=self.engine,
             strategy=WriteThrough(load=self.load, store=self.store, ttl=300, negative_ttl=60, **options),
         )
@@ -248,3 +250,61 @@ def test_without_a_backing_the_store_commits_by_itself(accounts: Any) -> None:
         cache.put("a", 1)
         assert (cache.get("a"), values) == (1, {"a": 1})
         assert any("stale for up to ttl" in limit for limit in cache.explain().limits)
+
+
+def test_a_writer_that_stands_still_stops_no_reader(accounts: Any) -> None:
+    """Its transaction holds the row of its intent: gets give the owner's value, and store nothing, until it has ended."""
+    if accounts.url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer")
+    with Rig(accounts, [Local()], write_timeout=0.3) as rig:
+        rig.cache.put("a", 1)
+        writer = rig.cache._writer
+        id = b"0123456789abcdef"
+        with rig.engine.connect() as db:
+            writer.intend(["a"], id)
+            db.execute(writer.intents.statement(id, "w", writer.names(["a"])))
+            db.execute(text("UPDATE accounts SET n = 2 WHERE id = 'a'"))
+            sleep(0.4)
+            for _ in range(3):
+                assert rig.cache.get("a") == 1
+            assert rig.loads == 3
+            db.commit()
+        assert rig.cache.get("a") == 2
+
+
+def test_the_tail_tells_the_keys_of_a_tenant(accounts: Any, shared_url: Callable[[], str]) -> None:
+    """What another region wrote: the tenant's entry at the server goes, whichever tenant's cache tails."""
+    tiers = [Shared(shared_url())]
+    with Rig(accounts, tiers, tenant="blue") as rig, Rig(accounts, tiers, tenant="red") as other:
+        rig.cache.put("a", 1)
+        assert (rig.cache.get("a"), other.cache.get("b")) == (1, None)
+        writer = rig.cache._writer
+        with rig.engine.begin() as db:
+            db.execute(writer.intents.statement(b"0123456789abcdef", "w", writer.names(["a"])))
+            db.execute(text("UPDATE accounts SET n = 2 WHERE id = 'a'"))
+        end = time.monotonic() + 20.0
+        while rig.cache.get("a") != 2:
+            assert time.monotonic() < end
+            sleep(0.05)
+
+
+def test_who_comes_after_a_put_that_was_not_published_joins_no_older_load(
+    accounts: Any, shared_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tier goes down between the COMMIT and the publication: a load that began before is not taken."""
+    with Rig(accounts, [Shared(shared_url())]) as rig:
+        cache = rig.cache
+
+        def began_before() -> None:
+            cache._flights.board("a", cache.strategy.load)
+
+        def down(*_: Any) -> None:
+            raise TierDown("gone")
+
+        rig.inside = began_before
+        monkeypatch.setattr(cache.tier, "publish", down)
+        cache.put("a", 1)
+        assert cache.get("a") == 1
+        assert rig.loads == 1
+        _, leads = cache._flights.board("a", cache.strategy.load)
+        assert leads
