@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.caching import AsyncCache, Loaded, Local, Shared, WriteThrough
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.core.deadline import Deadline
-from regionkit.errors import CacheError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 IS_ASYNC = True
 UPSERT = {
@@ -247,3 +247,24 @@ async def test_without_a_backing_the_store_commits_by_itself(accounts: Any) -> N
         await cache.put("a", 1)
         assert (await cache.get("a"), values) == (1, {"a": 1})
         assert any("stale for up to ttl" in limit for limit in cache.explain().limits)
+
+
+async def test_a_put_without_its_table_says_which_call_makes_it(accounts: Any) -> None:
+    """Nothing is written, and no reader waits for it; a table of the application's that is missing is its own error."""
+    rig = Rig(accounts, [Local()])
+    with pytest.raises(ConfigurationError, match=r"no table 'regionkit_rk_cache_intent'.*create_tables\(\)"):
+        await rig.cache.put("a", 1)
+    assert (await rig.cache.get("a"), accounts.value("a")) == (None, None)
+    await rig.cache.create_tables()
+    await rig.cache.put("a", 1)
+
+    async def elsewhere() -> None:
+        async with rig.engine.connect() as db:
+            await db.execute(text("SELECT * FROM nowhere"))
+
+    rig.inside = elsewhere
+    with pytest.raises(DBAPIError, match="nowhere"):
+        await rig.cache.put("a", 2)
+    assert await rig.cache.get("a") == 1
+    await rig.cache.close()
+    await rig.engine.dispose()
