@@ -9,15 +9,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
 from regionkit.errors import ConfigurationError
 
-__all__ = ["LONGEST_PLAIN", "MOST_PARTS", "CacheKey", "Stored", "canonical", "digest_of", "stored_name"]
+__all__ = ["LONGEST_PLAIN", "MOST_PARTS", "CacheKey", "K", "Stored", "canonical", "digest_of", "several", "stored_name"]
 
 CacheKey = str | int | bytes | UUID | tuple[Any, ...]
 """What a key may be."""
+K = TypeVar("K", bound=CacheKey)
 Stored = str | bytes
 """How a key stands within the process."""
 
@@ -39,6 +41,22 @@ def canonical(key: Any) -> Stored:
         _encoded(text)
         return text
     return _typed(key, [MOST_PARTS])
+
+
+def several(verb: str, keys: Iterable[K]) -> list[K]:
+    """Keys, each once.
+
+    Raises:
+        ConfigurationError: it is one key, or nothing that has keys; the letters of a text are not meant.
+    """
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise ConfigurationError(
+            f"{verb} takes several keys, and was given a {type(keys).__name__}.", fix=f"write {verb}([key])."
+        )
+    try:
+        return list(dict.fromkeys(keys))
+    except TypeError:  # one that can change is refused by its type
+        return [key for key in keys if canonical(key) is not None]
 
 
 def _typed(key: Any, left: list[int]) -> bytes:
