@@ -10,6 +10,7 @@ from regionkit.core.lazy import lazy_names
 from regionkit.errors import (
     AlreadyApplied,
     BackendError,
+    CacheError,
     ConfigurationError,
     DeadlineExceeded,
     Fenced,
@@ -109,6 +110,7 @@ __all__ = [  # noqa: RUF022 - grouped as users look for them
     # errors
     "AlreadyApplied",
     "BackendError",
+    "CacheError",
     "ConfigurationError",
     "DeadlineExceeded",
     "Fenced",

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, TypeVar
 
 from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -16,7 +16,7 @@ from regionkit.errors import ConfigurationError, OutcomeUnknown, UsageError
 from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
-from regionkit.kit_caches_async import AsyncCaches, CacheOptions
+from regionkit.kit_caches_async import AsyncCaches, AsyncMakesCaches
 from regionkit.kit_stores_async import AsyncStores, Here
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
@@ -35,9 +35,6 @@ from regionkit.topology import profile as profile_of
 from regionkit.topology.homes import check_key
 from regionkit.topology.validation import shown
 
-if TYPE_CHECKING:
-    from regionkit.caching.cache_async import AsyncCache
-
 __all__ = ["AsyncRegionKit"]
 
 T = TypeVar("T")
@@ -45,7 +42,7 @@ T = TypeVar("T")
 IS_ASYNC = True
 
 
-class AsyncRegionKit:
+class AsyncRegionKit(AsyncMakesCaches):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (AsyncRegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -308,24 +305,6 @@ class AsyncRegionKit:
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""
         hot, now = self._all.hot_keys(), self._clock.monotonic()
         return status_of(self._all.looked_at(), self._local, now, hot, self._caches.to_dict())
-
-    def cache(
-        self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]
-    ) -> AsyncCache[Any]:
-        """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
-
-        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit.
-
-        Args:
-            name: of the cache; once in a kit.
-            kind: type of the values.
-            store: whose data they are: residency of the store covers its caches.
-            options: see `CacheOptions`.
-
-        Raises:
-            ConfigurationError, ResidencyViolation: what cannot work; the store's data may not be in this region.
-        """
-        return self._caches.make(self._topology, self._all, self.backing(store), name, kind, options)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar, Unpack, overload
 
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from regionkit.caching.strategies import Strategy
     from regionkit.caching.tiers import Local, Memcached, Shared
 
-__all__ = ["CacheOptions", "Caches"]
+__all__ = ["CacheOptions", "Caches", "MakesCaches"]
+
+T = TypeVar("T")
 
 
 class CacheOptions(TypedDict, total=False):
@@ -134,6 +136,40 @@ class Caches:
         """Close them all. May be called twice."""
         for cache in list(self.by_name.values()):
             cache.close()
+
+
+class MakesCaches:
+    """The part of a kit that makes caches."""
+
+    _topology: Topology
+    _all: Stores
+    _caches: Caches
+
+    def backing(self, store: str | Store) -> StoreBacking:
+        """A store as the place where a pillar keeps its rows."""
+        raise NotImplementedError
+
+    @overload
+    def cache(self, name: str, kind: type[T], *, store: str | Store, **options: Unpack[CacheOptions]) -> Cache[T]: ...
+    @overload
+    def cache(
+        self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]
+    ) -> Cache[Any]: ...
+    def cache(self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]) -> Cache[Any]:
+        """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
+
+        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit.
+
+        Args:
+            name: of the cache; once in a kit.
+            kind: type of the values.
+            store: whose data they are: residency of the store covers its caches.
+            options: see `CacheOptions`.
+
+        Raises:
+            ConfigurationError, ResidencyViolation: what cannot work; the store's data may not be in this region.
+        """
+        return self._caches.make(self._topology, self._all, self.backing(store), name, kind, options)
 
 
 def _tiers(described: CacheTiers) -> list[Local | Shared | Memcached]:

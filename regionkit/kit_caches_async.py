@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar, Unpack, overload
 
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from regionkit.caching.strategies import Strategy
     from regionkit.caching.tiers import Local, Memcached, Shared
 
-__all__ = ["AsyncCaches", "CacheOptions"]
+__all__ = ["AsyncCaches", "AsyncMakesCaches", "CacheOptions"]
+
+T = TypeVar("T")
 
 
 class CacheOptions(TypedDict, total=False):
@@ -133,6 +135,44 @@ class AsyncCaches:
         """Close them all. May be called twice."""
         for cache in list(self.by_name.values()):
             await cache.close()
+
+
+class AsyncMakesCaches:
+    """The part of a kit that makes caches."""
+
+    _topology: Topology
+    _all: AsyncStores
+    _caches: AsyncCaches
+
+    def backing(self, store: str | Store) -> AsyncStoreBacking:
+        """A store as the place where a pillar keeps its rows."""
+        raise NotImplementedError
+
+    @overload
+    def cache(
+        self, name: str, kind: type[T], *, store: str | Store, **options: Unpack[CacheOptions]
+    ) -> AsyncCache[T]: ...
+    @overload
+    def cache(
+        self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]
+    ) -> AsyncCache[Any]: ...
+    def cache(
+        self, name: str, kind: Any = Any, *, store: str | Store, **options: Unpack[CacheOptions]
+    ) -> AsyncCache[Any]:
+        """A cache over a store: its loader gets `(key, store)` and reads through `store.read()`, so fills carry versions.
+
+        The current session's bookmark is honoured by `get` and moved by it. Closed with the kit.
+
+        Args:
+            name: of the cache; once in a kit.
+            kind: type of the values.
+            store: whose data they are: residency of the store covers its caches.
+            options: see `CacheOptions`.
+
+        Raises:
+            ConfigurationError, ResidencyViolation: what cannot work; the store's data may not be in this region.
+        """
+        return self._caches.make(self._topology, self._all, self.backing(store), name, kind, options)
 
 
 def _tiers(described: CacheTiers) -> list[Local | Shared | Memcached]:

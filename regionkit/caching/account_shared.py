@@ -95,6 +95,7 @@ class SharedAccount:
         self._rtt = 0.0
         self._failed = 0
         self.down = ""
+        self._fix = ""
         self._refusing = False
         self.ear = Ear(self, clock, options.max_local_stale)
 
@@ -165,7 +166,7 @@ class SharedAccount:
             TierDown: it gives nothing.
         """
         if self.down and not listens:
-            raise TierDown(self.down)
+            raise TierDown(self.down, fix=self._fix)
         known = CONNECT_LEAST + self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens
         within = known if self._generation else CONNECT_WITHIN
 
@@ -187,7 +188,7 @@ class SharedAccount:
     def _quick(self, words: Sequence[str | bytes | int]) -> Any:
         """What one command answers, where a connection is at hand; NotImplemented where `ask` is the way."""
         if self.down:
-            raise TierDown(self.down)
+            raise TierDown(self.down, fix=self._fix)
         if not self._generation:
             return NotImplemented
         try:
@@ -217,12 +218,15 @@ class SharedAccount:
         sent = isinstance(error, OutcomeUnknown | redis.exceptions.RedisError)
         self._failed += 1
         why = getattr(error, "why", "") or str(error)
+        self._fix = (
+            getattr(error, "fix", "") if getattr(error, "cause", "") and not getattr(error, "retryable", True) else ""
+        )
         if not self.down and (self._failed >= TRIPS_DOWN or not sent):
             self.down = f"the shared tier does not answer: {why}"
             self._backend.evict()
             self._emit(SharedDown(self._name, why))
         self.ear.listen()
-        return TierDown(why, sent=sent)
+        return TierDown(why, sent=sent, fix=self._fix)
 
     def greet(self, connection: Any) -> None:
         """Tell a new connection's server which run it is, and hear which generation is open."""

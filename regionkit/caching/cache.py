@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from regionkit.caching.cache_changes import CacheChanges
 from regionkit.caching.calls import Calls
@@ -18,7 +18,7 @@ from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
-from regionkit.caching.keys import CacheKey, canonical, several
+from regionkit.caching.keys import CacheKey, K, canonical, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
@@ -74,6 +74,40 @@ class Cache(CacheChanges[V]):
         MissingDriver: a tier needs a driver that is not installed.
     """
 
+    @overload
+    def __init__(
+        self,
+        name: str,
+        kind: type[V],
+        *,
+        strategy: Strategy,
+        tiers: Sequence[Local | Shared | Memcached] | None = None,
+        namespace: str = "regionkit",
+        tenant: str = "",
+        backing: Any = None,
+        codec: str = "msgpack",
+        floor_life: float = 60.0,
+        sample_every: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        made: Made | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(  # no kind, or one that type checkers know no class of: `int | str`, `Any`
+        self: Cache[Any],
+        name: str,
+        kind: Any = Any,
+        *,
+        strategy: Strategy,
+        tiers: Sequence[Local | Shared | Memcached] | None = None,
+        namespace: str = "regionkit",
+        tenant: str = "",
+        backing: Any = None,
+        codec: str = "msgpack",
+        floor_life: float = 60.0,
+        sample_every: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        made: Made | None = None,
+    ) -> None: ...
     def __init__(
         self,
         name: str,
@@ -239,7 +273,7 @@ class Cache(CacheChanges[V]):
         max_stale: float | None = None,
         refresh: bool = False,
         session: Any = None,
-    ) -> Lookup:
+    ) -> Lookup[V | None]:
         """As `get`, with where the value came from, its age, and whether anything is there at all."""
         call = self._calls.of(key, ttl, max_stale, refresh, session)
         found, tier = self.fetcher.entry(call)
@@ -262,12 +296,12 @@ class Cache(CacheChanges[V]):
         call = self._calls.of(key, ttl, max_stale, refresh, session, load=load)
         return self._given((self.fetcher.entry(call))[0], call)
 
-    def get_many(self, keys: Iterable[CacheKey], *, ttl: float | None = None, session: Any = None) -> dict[CacheKey, V]:
+    def get_many(self, keys: Iterable[K], *, ttl: float | None = None, session: Any = None) -> dict[K, V]:
         """The values of several keys, those that are there: one question to the shared tier, one `load_many` for what is missing.
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(several(keys))]
+        calls = [self._calls.of(key, ttl, None, False, session) for key in several("get_many", keys)]
         found = self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from regionkit.caching.cache_changes_async import AsyncCacheChanges
 from regionkit.caching.calls_async import AsyncCalls
@@ -17,7 +17,7 @@ from regionkit.caching.fetch_async import AsyncFetcher
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
-from regionkit.caching.keys import CacheKey, canonical, several
+from regionkit.caching.keys import CacheKey, K, canonical, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
@@ -73,6 +73,40 @@ class AsyncCache(AsyncCacheChanges[V]):
         MissingDriver: a tier needs a driver that is not installed.
     """
 
+    @overload
+    def __init__(
+        self,
+        name: str,
+        kind: type[V],
+        *,
+        strategy: Strategy,
+        tiers: Sequence[Local | Shared | Memcached] | None = None,
+        namespace: str = "regionkit",
+        tenant: str = "",
+        backing: Any = None,
+        codec: str = "msgpack",
+        floor_life: float = 60.0,
+        sample_every: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        made: AsyncMade | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(  # no kind, or one that type checkers know no class of: `int | str`, `Any`
+        self: AsyncCache[Any],
+        name: str,
+        kind: Any = Any,
+        *,
+        strategy: Strategy,
+        tiers: Sequence[Local | Shared | Memcached] | None = None,
+        namespace: str = "regionkit",
+        tenant: str = "",
+        backing: Any = None,
+        codec: str = "msgpack",
+        floor_life: float = 60.0,
+        sample_every: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        made: AsyncMade | None = None,
+    ) -> None: ...
     def __init__(
         self,
         name: str,
@@ -240,7 +274,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         max_stale: float | None = None,
         refresh: bool = False,
         session: Any = None,
-    ) -> Lookup:
+    ) -> Lookup[V | None]:
         """As `get`, with where the value came from, its age, and whether anything is there at all."""
         call = await self._calls.of(key, ttl, max_stale, refresh, session)
         found, tier = await self.fetcher.entry(call)
@@ -263,14 +297,12 @@ class AsyncCache(AsyncCacheChanges[V]):
         call = await self._calls.of(key, ttl, max_stale, refresh, session, load=load)
         return self._given((await self.fetcher.entry(call))[0], call)
 
-    async def get_many(
-        self, keys: Iterable[CacheKey], *, ttl: float | None = None, session: Any = None
-    ) -> dict[CacheKey, V]:
+    async def get_many(self, keys: Iterable[K], *, ttl: float | None = None, session: Any = None) -> dict[K, V]:
         """The values of several keys, those that are there: one question to the shared tier, one `load_many` for what is missing.
 
         Each value is as good as one of `get`; together they are no snapshot.
         """
-        calls = [await self._calls.of(key, ttl, None, False, session) for key in dict.fromkeys(several(keys))]
+        calls = [await self._calls.of(key, ttl, None, False, session) for key in several("get_many", keys)]
         found = await self._many.entries(calls)
         given = {call.key: self._given(found[call.key], call) for call in calls if call.key in found}
         return {key: value for key, value in given.items() if found[key].found}  # type: ignore[misc]

@@ -70,7 +70,7 @@ class CacheChanges(Generic[V]):
             entry.stamp = self.tier.put(call.stored, sealing)
             self._table.put(entry, mark)
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_told(down, "set") from down
         finally:
             self._table.unmark(mark)
 
@@ -144,7 +144,7 @@ class CacheChanges(Generic[V]):
     def invalidate_many(self, keys: Iterable[CacheKey], *, version: int | None = None, session: Any = None) -> None:
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
-        stored = [canonical(key) for key in several(keys)]
+        stored = [canonical(key) for key in several("invalidate_many", keys)]
 
         def tell(covers: str, id: bytes) -> None:
             self.teller.invalidate(stored, covers if version is None else of_row(version), id)
@@ -176,4 +176,4 @@ class CacheChanges(Generic[V]):
         try:
             self.tier.expire([stored])
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_told(down, "expire") from down

@@ -69,7 +69,7 @@ class AsyncCacheChanges(Generic[V]):
             entry.stamp = await self.tier.put(call.stored, sealing)
             self._table.put(entry, mark)
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_told(down, "set") from down
         finally:
             self._table.unmark(mark)
 
@@ -145,7 +145,7 @@ class AsyncCacheChanges(Generic[V]):
     ) -> None:
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
-        stored = [canonical(key) for key in several(keys)]
+        stored = [canonical(key) for key in several("invalidate_many", keys)]
 
         async def tell(covers: str, id: bytes) -> None:
             await self.teller.invalidate(stored, covers if version is None else of_row(version), id)
@@ -177,4 +177,4 @@ class AsyncCacheChanges(Generic[V]):
         try:
             await self.tier.expire([stored])
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_told(down, "expire") from down

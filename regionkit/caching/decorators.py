@@ -95,6 +95,11 @@ class Cached(Generic[P, R]):
         self._function = function
         self._signature = inspect.signature(function)
         self._name = f"{function.__module__}.{function.__qualname__}"
+        if of is None and next(iter(self._signature.parameters), "") == "self":
+            raise ConfigurationError(
+                f"{function.__qualname__} is a method, and its instance would not be bound.",
+                fix="use cached_method.",
+            )
         kinds = {parameter.kind: name for name, parameter in self._signature.parameters.items()}
         self._more = kinds.get(inspect.Parameter.VAR_KEYWORD)
         self._key = key
@@ -269,6 +274,7 @@ def cached(
     Raises:
         ConfigurationError: what cannot work, with what to write in its place.
     """
+    check_strategy(cache)
     options = _given(kind=kind, name=name, tiers=tiers, namespace=namespace)
     return lambda function: Cached(function, cache, key=key, **options)
 
@@ -282,7 +288,7 @@ def cached_method(
     name: str | None = None,
     tiers: Sequence[Local | Shared | Memcached] | None = None,
     namespace: str | None = None,
-) -> Callable[[Callable[..., Any]], CachedMethod[Any]]:
+) -> Callable[[Callable[..., R]], CachedMethod[R]]:
     """Cache what a method returns, by its arguments and an attribute of the instance.
 
     Args:
@@ -294,8 +300,24 @@ def cached_method(
         tiers: of an own cache.
         namespace: of an own cache.
     """
+    check_strategy(cache)
     options = _given(kind=kind, name=name, tiers=tiers, namespace=namespace)
     return lambda function: CachedMethod(Cached(function, cache, key=key, of=of, **options))
+
+
+def check_strategy(cache: Any) -> None:
+    """Refuse what is neither a cache nor Lazy.
+
+    Raises:
+        ConfigurationError: with what to write.
+    """
+    if isinstance(cache, Cache | Lazy):
+        return
+    raise ConfigurationError(
+        f"the decorator was given a {type(cache).__name__}, which is neither a cache of its own form nor Lazy(...).",
+        why="a function that is decorated loads: there is nothing to set or put.",
+        fix="write @cached(Lazy(ttl=60)), or give a cache that you have; @cached alone is not enough.",
+    )
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -83,8 +83,16 @@ def _of_invalidations(cache: Explained) -> Said:
     if cache.shared is None:
         limits.append("other processes are not told: this cache is one process's")
     elif isinstance(cache.shared, Memcached):
-        promises.append("no load that began before it in this process is stored after it")
-        limits.append("a load of another process that crosses an invalidation may be stored, until its ttl ends")
+        promises.append("no load that began before it, in whichever process, is stored after it")
+        limits += [
+            "a load that another process begins after it, from a copy that lags, may be stored until its ttl ends",
+            "a value that the server has dropped is a miss; of each new tag the first load is not kept",
+            "ends are told by the clocks of the machines",
+        ]
+        if cache.local is not None:
+            limits.append("there are no news: another process's local tier serves the old value for local_ttl")
+        if isinstance(cache.strategy, WriteThrough):
+            limits.append("an intent that the server has dropped: an old value may be stored until the write commits")
     else:
         promises.append("nor does any process of this region store, after it, a load that began before it")
         promises.append("a cache server that was promoted, restarted or emptied serves nothing of before")
@@ -159,6 +167,10 @@ def _figures(cache: Explained) -> dict[str, float]:
             figures["news_delay_at_most"] = cache.shared.max_local_stale
     if cache.spreads or cache.settles:
         figures["region_delay"] = 0.25
+    if isinstance(cache.shared, Memcached):
+        figures["shared_timeout"] = cache.shared.timeout
+    if cache.local is not None and cache.local.ttl is not None:
+        figures["local_ttl"] = cache.local.ttl
     if cache.local is not None:
         figures["local_items"] = cache.local.max_items
         figures["local_bytes"] = cache.local.max_bytes

@@ -11,12 +11,13 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from sqlalchemy import MetaData, delete, insert, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.caching.kept_tables import CACHE_INTENT
 from regionkit.caching.schema_sql import cache_intent
@@ -69,6 +70,25 @@ class AsyncIntents:
         """Make the table, once."""
         await self.backing.create_tables([CACHE_INTENT], deadline)
 
+    @contextmanager
+    def expected(self) -> Iterator[None]:
+        """Inside, the table is needed.
+
+        Raises:
+            ConfigurationError: it is not there.
+        """
+        try:
+            yield
+        except DBAPIError as error:
+            if not _is_missing(error, self._table.name):
+                raise
+            raise ConfigurationError(
+                f"cache {self._cache!r} has no table {self._table.name!r}.",
+                why="beside the data it keeps a row for each write, for other regions and for a put whose writer died.",
+                fix="call create_tables() of the cache once, inside a kit kit.create_tables() when its caches are made; "
+                "and whenever you deploy.",
+            ) from error
+
     def statement(self, id: bytes, kind: str, names: Sequence[Named]) -> Any:
         """What puts a row into the transaction of a write."""
         return insert(self._table).values(
@@ -79,17 +99,21 @@ class AsyncIntents:
             made=self._clock.wall(),
         )
 
+    async def _write(self, unit: Any, id: bytes, kind: str, names: Sequence[Named]) -> None:
+        with self.expected():
+            await unit.native.execute(self.statement(id, kind, names))
+
     async def announce(self, id: bytes, kind: str, names: Sequence[Named], deadline: Deadline) -> str:
         """Tell other regions, by a row of its own; a version that covers all that was committed before."""
         async with self.backing.write(deadline=deadline, core=True) as unit:
-            await unit.native.execute(self.statement(id, kind, names))
+            await self._write(unit, id, kind, names)
         return of_stamp(unit.stamp) or OWNER_ONLY
 
     async def never(self, id: bytes, deadline: Deadline) -> bool:
         """Whether a write can never commit from now on; else it has."""
         try:
             async with self.backing.write(deadline=deadline, core=True) as unit:
-                await unit.native.execute(self.statement(id, "x", ()))
+                await self._write(unit, id, "x", ())
         except IntegrityError:
             return False
         return True
@@ -129,3 +153,10 @@ class AsyncIntents:
 def _row(seq: int, id: str, kind: str, names: str) -> Row:
     pairs: list[tuple[bytes, bytes]] = msgspec.msgpack.decode(b64decode(names), type=list[tuple[bytes, bytes]])
     return Row(seq, id.encode(), kind, tuple(pairs))
+
+
+def _is_missing(error: DBAPIError, table: str) -> bool:
+    """Whether a statement failed as that table is not there: PostgreSQL, MariaDB, SQLite."""
+    told: Any = error.orig
+    missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
+    return missing and table in str(told)

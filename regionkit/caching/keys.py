@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import ConfigurationError
 
 __all__ = [
     "LONGEST_PLAIN",
     "MOST_PARTS",
     "CacheKey",
+    "K",
     "Stored",
     "bare_name",
     "canonical",
@@ -30,6 +31,7 @@ __all__ = [
 
 CacheKey = str | int | bytes | UUID | tuple[Any, ...]
 """What a key may be."""
+K = TypeVar("K", bound=CacheKey)
 Stored = str | bytes
 """How a key stands within the process."""
 
@@ -54,15 +56,20 @@ def canonical(key: Any) -> Stored:
     return _typed(key, [MOST_PARTS])
 
 
-def several(keys: Iterable[Any]) -> Iterable[Any]:
-    """The keys, where they are several.
+def several(verb: str, keys: Iterable[K]) -> list[K]:
+    """Keys, each once.
 
     Raises:
-        UsageError: it is one key, whose letters would be taken for keys.
+        ConfigurationError: it is one key, or nothing that has keys; the letters of a text are not meant.
     """
-    if isinstance(keys, str | bytes | UUID):
-        raise UsageError(f"{keys!r} is one key, and several are taken.", fix=f"write [{keys!r}].")
-    return keys
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise ConfigurationError(
+            f"{verb} takes several keys, and was given a {type(keys).__name__}.", fix=f"write {verb}([key])."
+        )
+    try:
+        return list(dict.fromkeys(keys))
+    except TypeError:  # one that can change is refused by its type
+        return [key for key in keys if canonical(key) is not None]
 
 
 def _typed(key: Any, left: list[int]) -> bytes:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    V = TypeVar("V")
 
 __all__ = ["Lookup"]
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class Lookup(msgspec.Struct, Generic[V], frozen=True):
     """What a cache found.
 
     Attributes:
@@ -21,7 +30,7 @@ class Lookup(msgspec.Struct, frozen=True):
         version: what the value surely has; "" where it has no version.
     """
 
-    value: Any
+    value: V
     found: bool
     tier: str
     age: float

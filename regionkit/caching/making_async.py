@@ -54,12 +54,12 @@ def checked_tiers(
     Raises:
         ConfigurationError: none, two of a kind, or in the wrong order.
     """
-    given = [Local()] if tiers is None else list(tiers)
+    given = [Local()] if tiers is None else list(tiers) if isinstance(tiers, Sequence) else []
     local = [tier for tier in given if isinstance(tier, Local)]
     shared = [tier for tier in given if isinstance(tier, Shared | Memcached)]
     if len(local) + len(shared) != len(given) or not given or len(local) > 1 or len(shared) > 1:
         raise ConfigurationError(
-            f"tiers={given!r} cannot be used.", fix="give [Local()], [Shared(...)], or [Local(), Shared(...)]."
+            f"tiers={tiers!r} cannot be used.", fix="give [Local()], [Shared(...)], or [Local(), Shared(...)]."
         )
     if local and shared and given[0] is not local[0]:
         raise ConfigurationError("the shared tier stands before the local one.", fix="write [Local(), Shared(...)].")

@@ -14,6 +14,7 @@ from inspect import isawaitable
 from typing import Any, Protocol
 
 from regionkit.caching.outcome import Outcome, Wanted, asked_owner, named_for, outcome_of, outcomes_of
+from regionkit.caching.strategies import takes_these
 from regionkit.caching.version import NOTHING
 from regionkit.errors import UsageError
 
@@ -62,9 +63,19 @@ async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> An
     """What a function of the application's gives, whether it is async or not.
 
     Raises:
-        UsageError: an async one, in a cache for threads.
+        UsageError: an async one, in a cache for threads; one that takes other arguments.
     """
-    given = call(*arguments, **named)
+    try:
+        given = call(*arguments, **named)
+    except TypeError as error:
+        if takes_these(call, *arguments, **named):
+            raise
+        raise UsageError(
+            f"{getattr(call, '__name__', 'the function')} cannot be called as a cache calls it.",
+            why=f"{error}.",
+            fix="a loader takes (key), in a kit (key, store); the store of WriteThrough (key, value), with a backing or in "
+            "a kit (db, key, value).",
+        ) from error
     if not isawaitable(given):
         return given
     if not IS_ASYNC:

@@ -22,11 +22,12 @@ class RowState(Enum):
 
 
 class TierDown(Exception):
-    """The tier does not answer, or refuses. `sent`: what was asked may have been done."""
+    """The tier does not answer, or refuses. `sent`: it may have been done. `fix`: what to do, where waiting is no use."""
 
-    def __init__(self, why: str, *, sent: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, why: str, *, sent: bool = False, fix: str = "") -> None:
+        super().__init__(why.rstrip("."))
         self.sent = sent
+        self.fix = fix
 
 
 class Found(msgspec.Struct, frozen=True):

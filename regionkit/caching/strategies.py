@@ -14,11 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
 
 from regionkit.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    V = TypeVar("V")
 
 __all__ = [
     "TTL",
@@ -31,6 +40,7 @@ __all__ = [
     "WriteThrough",
     "check_verb",
     "takes",
+    "takes_these",
 ]
 
 LONGEST_TTL = 366 * 86_400.0
@@ -42,7 +52,7 @@ LOAD_TIMEOUT = 10.0
 """Seconds that a load may take: afterwards another process may load in its place."""
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class Loaded(msgspec.Struct, Generic[V], frozen=True):
     """What a loader gives back when it says more than the value.
 
     Attributes:
@@ -53,17 +63,17 @@ class Loaded(msgspec.Struct, frozen=True):
         found: whether there is anything. A plain None of a loader says that there is not.
     """
 
-    value: Any
+    value: V
     version: int | None = None
     ttl: float | None = None
     tags: tuple[str, ...] = ()
     found: bool = True
 
 
-class NoStore(msgspec.Struct, frozen=True):
+class NoStore(msgspec.Struct, Generic[V], frozen=True):
     """A value that is given to the caller and kept by nobody."""
 
-    value: Any
+    value: V
 
 
 class Unchanged(msgspec.Struct, frozen=True):
@@ -203,10 +213,23 @@ def takes(load: Callable[..., Any], name: str) -> bool:
         return False
 
 
+def takes_these(call: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
+    """Whether a function can be called like that, as far as it tells."""
+    try:
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):  # a builtin tells nothing
+        return True
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError:
+        return False
+    return True
+
+
 def _check_times(strategy: Any, *names: str) -> None:
     for name in names:
         seconds = getattr(strategy, name)
-        if seconds is None:
+        if seconds is None and name not in ("ttl", "write_timeout"):
             continue
         if (
             isinstance(seconds, bool)

@@ -79,8 +79,8 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Memcached:
-    """A Memcached server: a smaller shared tier. It keeps no account, so loads that cross an invalidation are refused only
-    within one process; `explain()` says what that means.
+    """A Memcached server: a smaller shared tier. It keeps no account: a load that another process begins after an
+    invalidation, from a copy that lags, may be stored; there are no news. `explain()` says all of it.
 
     Attributes:
         server: `memcached://host:port`.

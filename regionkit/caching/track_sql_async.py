@@ -131,7 +131,8 @@ class AsyncTracked:
         if self._writer.intents is not None:
             for kind, names in self._rows(keys):
                 id = self._id if kind == "w" else new_id()
-                self._enlisted.execute(self._writer.intents.statement(id, kind, names))
+                with self._writer.intents.expected():
+                    self._enlisted.execute(self._writer.intents.statement(id, kind, names))
 
     def _rows(self, keys: list[Stored]) -> list[tuple[str, list[tuple[bytes, bytes]]]]:
         if self._all:

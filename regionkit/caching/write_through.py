@@ -131,7 +131,8 @@ class Writer:
         try:
             with unit:
                 unit.hold("put ends the transaction when the store function has returned")
-                unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
+                with self.intents.expected():
+                    unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
                 given = called(strategy.store, unit.native, key, value)
                 if hasattr(unit.native, "flush"):
                     unit.native.flush()
@@ -166,8 +167,8 @@ class Writer:
             raise CacheError(
                 f"cache {cache.name!r} could not tell its shared tier of a write.",
                 why=f"{down}. Nothing was written: readers would have kept the old value.",
-                fix='try again when the tier answers; or use on_shared_down="commit" with a backing.',
-                retryable=True,
+                fix=down.fix or 'try again when the tier answers; or use on_shared_down="commit" with a backing.',
+                retryable=not down.fix,
                 committed="no",
             ) from down
         finally:

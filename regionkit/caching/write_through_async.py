@@ -130,7 +130,8 @@ class AsyncWriter:
         try:
             async with unit:
                 unit.hold("put ends the transaction when the store function has returned")
-                await unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
+                with self.intents.expected():
+                    await unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
                 given = await acalled(strategy.store, unit.native, key, value)
                 if hasattr(unit.native, "flush"):
                     await unit.native.flush()
@@ -165,8 +166,8 @@ class AsyncWriter:
             raise CacheError(
                 f"cache {cache.name!r} could not tell its shared tier of a write.",
                 why=f"{down}. Nothing was written: readers would have kept the old value.",
-                fix='try again when the tier answers; or use on_shared_down="commit" with a backing.',
-                retryable=True,
+                fix=down.fix or 'try again when the tier answers; or use on_shared_down="commit" with a backing.',
+                retryable=not down.fix,
                 committed="no",
             ) from down
         finally:

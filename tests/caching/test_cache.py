@@ -474,9 +474,9 @@ def test_one_key_is_not_taken_for_several() -> None:
     with World("local", "") as world:
         cache = world.cache()
         for wrong in ("ab", b"ab"):
-            with pytest.raises(UsageError, match="one key"):
+            with pytest.raises(ConfigurationError, match="several keys"):
                 cache.get_many(wrong)  # type: ignore[arg-type]
-            with pytest.raises(UsageError, match="one key"):
+            with pytest.raises(ConfigurationError, match="several keys"):
                 cache.invalidate_many(wrong)  # type: ignore[arg-type]
 
 

@@ -473,9 +473,9 @@ async def test_one_key_is_not_taken_for_several() -> None:
     async with World("local", "") as world:
         cache = world.cache()
         for wrong in ("ab", b"ab"):
-            with pytest.raises(UsageError, match="one key"):
+            with pytest.raises(ConfigurationError, match="several keys"):
                 await cache.get_many(wrong)  # type: ignore[arg-type]
-            with pytest.raises(UsageError, match="one key"):
+            with pytest.raises(ConfigurationError, match="several keys"):
                 await cache.invalidate_many(wrong)  # type: ignore[arg-type]
 
 

@@ -209,6 +209,24 @@ async def test_what_cannot_work_is_refused_when_it_is_written() -> None:
             async_cached(cache, tiers=[Local()])(found)
 
 
+@pytest.mark.parametrize("decorator", [async_cached, async_cached_method])
+@pytest.mark.parametrize("given", [TTL(ttl=60), None, 60, len])
+async def test_what_is_no_cache_is_refused_when_it_is_written(decorator: Any, given: Any) -> None:
+    """A strategy that has no loads, and the function itself, where the brackets were forgotten."""
+    with pytest.raises(ConfigurationError, match=r"write @async_cached\(Lazy\(ttl=60\)\)"):
+        decorator(given)
+
+
+async def test_a_method_needs_its_own_decorator() -> None:
+    """It would be called without its instance."""
+    with pytest.raises(ConfigurationError, match="use async_cached_method"):
+
+        class Account:
+            @async_cached(MINUTE)
+            async def balance(self) -> int:
+                return 1
+
+
 @pytest.mark.redis
 async def test_processes_share_results(redis_server: RedisServers) -> None:
     """The same function under the same name in another process has the same keys: two decorators stand for two processes."""

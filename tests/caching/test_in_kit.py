@@ -248,3 +248,16 @@ def test_the_topology_says_which_tiers(regions: SqliteRegions, redis_server: Any
         assert (rig.cache.local, rig.cache.shared) == (Local(max_items=5), Shared("cache"))
         assert rig.cache.counters.shared_down == 0
         assert rig.cache.tier.times(b"") is None
+
+
+def test_an_invalidation_without_the_table_says_which_call_makes_it(regions: SqliteRegions) -> None:
+    """This region is told all the same."""
+    with Rig(regions, US) as rig:
+        assert rig.cache.get("a") == 1
+        with rig.kit.session() as session:
+            rig.write(session, "a", 2)
+            with session.write("users", core=True) as db:
+                db.execute(text(f"DROP TABLE {regions.topology.namespace}_rk_cache_intent"))
+        with pytest.raises(ConfigurationError, match=r"no table '\w+_rk_cache_intent'.*kit\.create_tables\(\)"):
+            rig.cache.invalidate("a")
+        assert rig.cache.get("a") == 2

@@ -247,3 +247,16 @@ async def test_the_topology_says_which_tiers(regions: SqliteRegions, redis_serve
         assert (rig.cache.local, rig.cache.shared) == (Local(max_items=5), Shared("cache"))
         assert rig.cache.counters.shared_down == 0
         assert rig.cache.tier.times(b"") is None
+
+
+async def test_an_invalidation_without_the_table_says_which_call_makes_it(regions: SqliteRegions) -> None:
+    """This region is told all the same."""
+    async with Rig(regions, US) as rig:
+        assert await rig.cache.get("a") == 1
+        async with rig.kit.session() as session:
+            await rig.write(session, "a", 2)
+            async with session.write("users", core=True) as db:
+                await db.execute(text(f"DROP TABLE {regions.topology.namespace}_rk_cache_intent"))
+        with pytest.raises(ConfigurationError, match=r"no table '\w+_rk_cache_intent'.*kit\.create_tables\(\)"):
+            await rig.cache.invalidate("a")
+        assert await rig.cache.get("a") == 2

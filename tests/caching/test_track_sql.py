@@ -10,7 +10,7 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from regionkit.caching import Cache, Lazy, Local, WriteThrough
-from regionkit.errors import UsageError
+from regionkit.errors import ConfigurationError, UsageError
 
 IS_ASYNC = False
 
@@ -176,3 +176,16 @@ def test_misuse_says_what_is_wrong(accounts: Any) -> None:
     with Cache("lazy", int, strategy=Lazy(load=len, ttl=60)) as cache:
         with pytest.raises(UsageError, match="has no track"):
             cache.track(None)
+
+
+def test_a_commit_without_the_table_of_intents_says_which_call_makes_it(accounts: Any) -> None:
+    """And rolls back."""
+    rig = Rig(accounts, [Local()])
+    session = rig.begun()
+    session.add(Account(id="a", n=1))
+    with pytest.raises(ConfigurationError, match=r"no table 'regionkit_rk_cache_intent'.*create_tables\(\)"):
+        session.commit()
+    session.close()
+    assert accounts.value("a") is None
+    rig.cache.close()
+    rig.engine.dispose()

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit.caching import AsyncCache, Lazy, Local, WriteThrough
-from regionkit.errors import UsageError
+from regionkit.errors import ConfigurationError, UsageError
 
 IS_ASYNC = True
 
@@ -176,3 +176,16 @@ async def test_misuse_says_what_is_wrong(accounts: Any) -> None:
     async with AsyncCache("lazy", int, strategy=Lazy(load=len, ttl=60)) as cache:
         with pytest.raises(UsageError, match="has no track"):
             cache.track(None)
+
+
+async def test_a_commit_without_the_table_of_intents_says_which_call_makes_it(accounts: Any) -> None:
+    """And rolls back."""
+    rig = Rig(accounts, [Local()])
+    session = await rig.begun()
+    session.add(Account(id="a", n=1))
+    with pytest.raises(ConfigurationError, match=r"no table 'regionkit_rk_cache_intent'.*create_tables\(\)"):
+        await session.commit()
+    await session.close()
+    assert accounts.value("a") is None
+    await rig.cache.close()
+    await rig.engine.dispose()

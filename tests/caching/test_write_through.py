@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.caching import Cache, Loaded, Local, Shared, WriteThrough
 from regionkit.caching.steps import TierDown
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather, sleep
 from regionkit.core.deadline import Deadline
-from regionkit.errors import CacheError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 IS_ASYNC = False
 UPSERT = {
@@ -308,3 +308,24 @@ def test_who_comes_after_a_put_that_was_not_published_joins_no_older_load(
         assert rig.loads == 1
         _, leads = cache._flights.board("a", cache.strategy.load)
         assert leads
+
+
+def test_a_put_without_its_table_says_which_call_makes_it(accounts: Any) -> None:
+    """Nothing is written, and no reader waits for it; a table of the application's that is missing is its own error."""
+    rig = Rig(accounts, [Local()])
+    with pytest.raises(ConfigurationError, match=r"no table 'regionkit_rk_cache_intent'.*create_tables\(\)"):
+        rig.cache.put("a", 1)
+    assert (rig.cache.get("a"), accounts.value("a")) == (None, None)
+    rig.cache.create_tables()
+    rig.cache.put("a", 1)
+
+    def elsewhere() -> None:
+        with rig.engine.connect() as db:
+            db.execute(text("SELECT * FROM nowhere"))
+
+    rig.inside = elsewhere
+    with pytest.raises(DBAPIError, match="nowhere"):
+        rig.cache.put("a", 2)
+    assert rig.cache.get("a") == 1
+    rig.cache.close()
+    rig.engine.dispose()

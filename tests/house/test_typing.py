@@ -1,4 +1,4 @@
-"""A store's value is a typed handle: what a block yields is known to the type checker."""
+"""What a block yields, and what a cache holds, is known to the type checker."""
 
 from __future__ import annotations
 
@@ -46,3 +46,47 @@ def test_blocks_are_typed_by_their_store(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
     assert revealed == REVEALED, done.stdout
+
+
+CACHES = """
+from regionkit import RegionKit
+from regionkit.caching import TTL, AsyncCache, Cache, Lazy, Loaded
+
+def load(key: int) -> Loaded[str] | None:
+    return Loaded("v", tags=("all",))
+
+numbers = Cache("numbers", int, strategy=TTL(ttl=5))
+names = AsyncCache("names", list[str], strategy=Lazy(load=load, ttl=5))
+plain = Cache("plain", strategy=TTL(ttl=5))
+either: Cache[int | str] = Cache("either", int | str, strategy=TTL(ttl=5))
+reveal_type(numbers)
+reveal_type(numbers.get("a"))
+reveal_type(numbers.lookup("a").value)
+reveal_type(numbers.get_many(["a"]))
+reveal_type(names)
+reveal_type(plain)
+
+def in_kit(kit: RegionKit) -> None:
+    reveal_type(kit.cache("numbers", int, store="orders", strategy=TTL(ttl=5)))
+    reveal_type(kit.cache("either", store="orders", strategy=TTL(ttl=5)))
+"""
+HELD = [
+    "regionkit.caching.cache.Cache[int]",
+    "int | None",
+    "int | None",
+    "dict[str, int]",
+    "regionkit.caching.cache_async.AsyncCache[list[str]]",
+    "regionkit.caching.cache.Cache[Any]",
+    "regionkit.caching.cache.Cache[int]",
+    "regionkit.caching.cache.Cache[Any]",
+]
+
+
+def test_caches_are_typed_by_their_kind(tmp_path: Path) -> None:
+    """Without an annotation, where a checker knows the kind as a class; and no error."""
+    path = tmp_path / "snippet.py"
+    path.write_text(CACHES)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert (revealed, "error" in done.stdout) == (HELD, False), done.stdout

@@ -1,0 +1,94 @@
+# Generated from test_mistakes_async.py by scripts/twins.py. Do not edit.
+"""What beginners write: each is an error that names what to write in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from regionkit.caching import TTL, Cache, Lazy, Shared, WriteThrough
+from regionkit.errors import ConfigurationError, UsageError
+
+
+def nothing(key: Any) -> None:
+    """A loader."""
+
+
+def lazy(**options: Any) -> Any:
+    return Lazy(load=nothing, ttl=60, **options)
+
+
+@pytest.mark.parametrize("verb", ["get_many", "invalidate_many"])
+@pytest.mark.parametrize("keys", ["ab", b"ab", 5, None])
+def test_one_key_where_several_are_wanted(verb: str, keys: Any) -> None:
+    """The letters of a text are no keys."""
+    with Cache("c", str, strategy=lazy()) as cache:
+        with pytest.raises(ConfigurationError, match=rf"{verb}\(\[key\]\)"):
+            getattr(cache, verb)(keys)
+
+
+@pytest.mark.parametrize("keys", [["a", "b", "a"], ("a", "b"), {"a": 1, "b": 2}, iter("ab")])
+def test_several_keys(keys: Any) -> None:
+    """Of whatever is iterable, each once."""
+    asked: list[Any] = []
+    strategy = Lazy(load_many=lambda keys: asked.append(keys) or dict.fromkeys(keys, "v"), ttl=60)  # type: ignore[func-returns-value]
+    with Cache("c", str, strategy=strategy) as cache:
+        assert cache.get_many(keys) == {"a": "v", "b": "v"}
+        assert asked == [["a", "b"]]
+
+
+def test_a_key_that_can_change() -> None:
+    """Also one of several."""
+    with Cache("c", str, strategy=lazy()) as cache:
+        with pytest.raises(ConfigurationError, match="a list is no key"):
+            cache.get_many([["a"]])  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("tiers", [Shared("redis://127.0.0.1:1"), "redis://127.0.0.1:1", [], 5])
+def test_tiers_that_are_no_list(tiers: Any) -> None:
+    """One tier, or a URL."""
+    with pytest.raises(ConfigurationError, match=r"give \[Local\(\)\]"):
+        Cache("c", str, strategy=lazy(), tiers=tiers)
+
+
+@pytest.mark.parametrize("make", [TTL, lambda ttl: Lazy(load=nothing, ttl=ttl)])
+def test_a_life_of_none(make: Callable[..., Any]) -> None:
+    """There is no endless life."""
+    with pytest.raises(ConfigurationError, match="ttl=None is no time"):
+        make(ttl=None)
+
+
+@pytest.mark.parametrize("load", [lambda: "v", lambda key, store: "v"])
+def test_a_loader_with_other_arguments(load: Any) -> None:
+    """With none, or as in a kit."""
+    with Cache("c", str, strategy=Lazy(load=load, ttl=60)) as cache:
+        with pytest.raises(UsageError, match=r"a loader takes \(key\), in a kit \(key, store\)"):
+            cache.get("a")
+
+
+def test_a_store_function_with_other_arguments() -> None:
+    """As with a backing: nothing was written, and the key is cached again at once."""
+
+    def store(db: Any, key: str, value: str) -> None:
+        """Of a cache with a backing."""
+
+    loads: list[str] = []
+    strategy = WriteThrough(load=lambda key: loads.append(key) or "v", store=store, ttl=60)  # type: ignore[func-returns-value]
+    with Cache("c", str, strategy=strategy) as cache:
+        with pytest.raises(UsageError, match=r"\(key, value\), with a backing or in a kit \(db, key, value\)"):
+            cache.put("a", "b")
+        assert [cache.get("a") for _ in range(3)] == ["v", "v", "v"]
+        assert loads == ["a"]
+
+
+def test_a_type_error_of_the_loader_is_its_own() -> None:
+    """Inside it."""
+
+    def load(key: str) -> Any:
+        return len(5)  # type: ignore[arg-type]
+
+    with Cache("c", int, strategy=Lazy(load=load, ttl=60)) as cache:
+        with pytest.raises(TypeError, match="has no len"):
+            cache.get("a")
