@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regionkit.caching import TTL, Cache, Lazy, Shared, WriteThrough
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 
 def nothing(key: Any) -> None:
@@ -112,3 +112,12 @@ def test_a_cache_prints_as_what_it_is() -> None:
     """In a debugger."""
     with Cache("c", str, strategy=lazy()) as cache:
         assert repr(cache) == "<Cache 'c', Lazy>"
+
+
+def test_none_and_other_types_where_a_text_is_cached() -> None:
+    """None has an answer of its own."""
+    with Cache("c", str, strategy=TTL(ttl=60)) as cache:
+        with pytest.raises(CacheError, match=r"type NoneType where str is cached.*`\.\.\. \| None` as its type"):
+            cache.set("a", None)  # type: ignore[arg-type]
+        with pytest.raises(CacheError, match="a value of type int where str is cached"):
+            cache.set("a", 5)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from regionkit.caching import TTL, AsyncCache, Lazy, Shared, WriteThrough
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 
 def nothing(key: Any) -> None:
@@ -111,3 +111,12 @@ async def test_a_cache_prints_as_what_it_is() -> None:
     """In a debugger."""
     async with AsyncCache("c", str, strategy=lazy()) as cache:
         assert repr(cache) == "<AsyncCache 'c', Lazy>"
+
+
+async def test_none_and_other_types_where_a_text_is_cached() -> None:
+    """None has an answer of its own."""
+    async with AsyncCache("c", str, strategy=TTL(ttl=60)) as cache:
+        with pytest.raises(CacheError, match=r"type NoneType where str is cached.*`\.\.\. \| None` as its type"):
+            await cache.set("a", None)  # type: ignore[arg-type]
+        with pytest.raises(CacheError, match="a value of type int where str is cached"):
+            await cache.set("a", 5)  # type: ignore[arg-type]
