@@ -47,6 +47,9 @@ class CacheChanges(Generic[V]):
     _tracked: ContextVar[Tracked | None]
     _usable: Callable[[], None]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {type(self.strategy).__name__}>"
+
     def set(self, key: CacheKey, value: V, *, ttl: float | None = None) -> None:
         """Set a value (TTL only). A later set or delete wins over an earlier one, and over loads that began before.
 

@@ -46,6 +46,9 @@ class AsyncCacheChanges(Generic[V]):
     _tracked: ContextVar[AsyncTracked | None]
     _usable: Callable[[], None]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {type(self.strategy).__name__}>"
+
     async def set(self, key: CacheKey, value: V, *, ttl: float | None = None) -> None:
         """Set a value (TTL only). A later set or delete wins over an earlier one, and over loads that began before.
 

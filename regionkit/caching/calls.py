@@ -80,5 +80,8 @@ class Calls:
 
 def _seconds(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0.0 <= given <= LONGEST_TTL:
-        raise ConfigurationError(f"{name}={given!r} is no time.", fix=f"give seconds, from 0 to {LONGEST_TTL:.0f}.")
+        fix = f"give seconds, from 0 to {LONGEST_TTL:.0f}."
+        if not isinstance(given, int | float):
+            fix += " What get gives where nothing is there is None: there is no default to hand in."
+        raise ConfigurationError(f"{name}={given!r} is no time.", fix=fix)
     return given

@@ -177,7 +177,7 @@ class Coder(Generic[T]):
             TypeError: it is not.
         """
         if self._class is not None and not isinstance(value, self._class):
-            raise TypeError(f"a {type(value).__name__} where {_named(self.kind)} is cached")
+            raise TypeError(f"a value of type {type(value).__name__} where {_named(self.kind)} is cached")
 
     def encode(self, value: T) -> tuple[bytes, bool]:
         """The body of a value, and whether it is compressed.

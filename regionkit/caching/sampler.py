@@ -19,6 +19,7 @@ from regionkit.caching.parts import Parts
 from regionkit.caching.strategies import TTL
 from regionkit.core.concurrency import elapse
 from regionkit.core.supervisor import Supervisor
+from regionkit.errors import ConfigurationError
 
 __all__ = ["Sampler"]
 
@@ -30,6 +31,8 @@ class Sampler:
     """The sampler of one cache in this process. `bound`: seconds within which news arrive."""
 
     def __init__(self, parts: Parts, every: float, bound: float) -> None:
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every > 0.0:
+            raise ConfigurationError(f"sample_every={every!r} is no time.", fix="give seconds above 0, or None: never.")
         self._parts = parts
         self._every = every
         self._bound = bound

@@ -18,6 +18,7 @@ from regionkit.caching.parts_async import Parts
 from regionkit.caching.strategies import TTL
 from regionkit.core.concurrency_async import aelapse
 from regionkit.core.supervisor_async import AsyncSupervisor
+from regionkit.errors import ConfigurationError
 
 __all__ = ["AsyncSampler"]
 
@@ -29,6 +30,8 @@ class AsyncSampler:
     """The sampler of one cache in this process. `bound`: seconds within which news arrive."""
 
     def __init__(self, parts: Parts, every: float, bound: float) -> None:
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every > 0.0:
+            raise ConfigurationError(f"sample_every={every!r} is no time.", fix="give seconds above 0, or None: never.")
         self._parts = parts
         self._every = every
         self._bound = bound

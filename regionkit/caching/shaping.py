@@ -136,7 +136,9 @@ class Shaper:
                 raise CacheError(
                     f"a value for cache {self.name!r} cannot be cached.",
                     why=f"{error}.",
-                    fix="return a value of the cache's type, or make the cache with the type that is returned.",
+                    fix="make the cache with `... | None` as its type, where None is a value; what is not there needs no value."
+                    if outcome.value is None
+                    else "return a value of the cache's type, or make the cache with the type that is returned.",
                 ) from error
             except ValueError:
                 self._counters.unstorable += 1

@@ -212,12 +212,12 @@ def test_a_cache_is_made_once_and_closed_with_its_kit(regions: SqliteRegions) ->
         cache.get("a")
 
 
-def test_residency_covers_cached_copies() -> None:
+def test_residency_covers_cached_copies(tmp_path: Path) -> None:
     """A region that may not hold the data may not hold a copy of it in a cache."""
     store = SqlStore(
         "users",
         residency=Residency(allow=["KR"]),
-        endpoints=[Endpoint("seoul", Role.PRIMARY, "sqlite:///nowhere.db")],
+        endpoints=[Endpoint("seoul", Role.PRIMARY, f"sqlite:///{tmp_path}/nowhere.db")],
     )
     topology = Topology(regions=[Region("seoul", "KR"), Region("oregon", "US")], stores=[store])
     with RegionKit(topology, local="oregon") as kit:

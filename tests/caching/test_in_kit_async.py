@@ -211,12 +211,12 @@ async def test_a_cache_is_made_once_and_closed_with_its_kit(regions: SqliteRegio
         await cache.get("a")
 
 
-async def test_residency_covers_cached_copies() -> None:
+async def test_residency_covers_cached_copies(tmp_path: Path) -> None:
     """A region that may not hold the data may not hold a copy of it in a cache."""
     store = SqlStore(
         "users",
         residency=Residency(allow=["KR"]),
-        endpoints=[Endpoint("seoul", Role.PRIMARY, "sqlite:///nowhere.db")],
+        endpoints=[Endpoint("seoul", Role.PRIMARY, f"sqlite:///{tmp_path}/nowhere.db")],
     )
     topology = Topology(regions=[Region("seoul", "KR"), Region("oregon", "US")], stores=[store])
     async with AsyncRegionKit(topology, local="oregon") as kit:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regionkit.caching import TTL, Cache, Lazy, Shared, WriteThrough
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 
 def nothing(key: Any) -> None:
@@ -92,3 +92,32 @@ def test_a_type_error_of_the_loader_is_its_own() -> None:
     with Cache("c", int, strategy=Lazy(load=load, ttl=60)) as cache:
         with pytest.raises(TypeError, match="has no len"):
             cache.get("a")
+
+
+def test_a_default_as_of_a_dict() -> None:
+    """The second parameter of get is a time."""
+    with Cache("c", str, strategy=lazy()) as cache:
+        with pytest.raises(ConfigurationError, match="there is no default to hand in"):
+            cache.get("a", "nobody")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("every", [0, -1, True, "60"])
+def test_a_sampler_that_never_rests(every: Any) -> None:
+    """It would ask the owner all the time."""
+    with pytest.raises(ConfigurationError, match=r"sample_every=.* is no time"):
+        Cache("c", str, strategy=lazy(), sample_every=every)
+
+
+def test_a_cache_prints_as_what_it_is() -> None:
+    """In a debugger."""
+    with Cache("c", str, strategy=lazy()) as cache:
+        assert repr(cache) == "<Cache 'c', Lazy>"
+
+
+def test_none_and_other_types_where_a_text_is_cached() -> None:
+    """None has an answer of its own."""
+    with Cache("c", str, strategy=TTL(ttl=60)) as cache:
+        with pytest.raises(CacheError, match=r"type NoneType where str is cached.*`\.\.\. \| None` as its type"):
+            cache.set("a", None)  # type: ignore[arg-type]
+        with pytest.raises(CacheError, match="a value of type int where str is cached"):
+            cache.set("a", 5)  # type: ignore[arg-type]

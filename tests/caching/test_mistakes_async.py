@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from regionkit.caching import TTL, AsyncCache, Lazy, Shared, WriteThrough
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import CacheError, ConfigurationError, UsageError
 
 
 def nothing(key: Any) -> None:
@@ -91,3 +91,32 @@ async def test_a_type_error_of_the_loader_is_its_own() -> None:
     async with AsyncCache("c", int, strategy=Lazy(load=load, ttl=60)) as cache:
         with pytest.raises(TypeError, match="has no len"):
             await cache.get("a")
+
+
+async def test_a_default_as_of_a_dict() -> None:
+    """The second parameter of get is a time."""
+    async with AsyncCache("c", str, strategy=lazy()) as cache:
+        with pytest.raises(ConfigurationError, match="there is no default to hand in"):
+            await cache.get("a", "nobody")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("every", [0, -1, True, "60"])
+async def test_a_sampler_that_never_rests(every: Any) -> None:
+    """It would ask the owner all the time."""
+    with pytest.raises(ConfigurationError, match=r"sample_every=.* is no time"):
+        AsyncCache("c", str, strategy=lazy(), sample_every=every)
+
+
+async def test_a_cache_prints_as_what_it_is() -> None:
+    """In a debugger."""
+    async with AsyncCache("c", str, strategy=lazy()) as cache:
+        assert repr(cache) == "<AsyncCache 'c', Lazy>"
+
+
+async def test_none_and_other_types_where_a_text_is_cached() -> None:
+    """None has an answer of its own."""
+    async with AsyncCache("c", str, strategy=TTL(ttl=60)) as cache:
+        with pytest.raises(CacheError, match=r"type NoneType where str is cached.*`\.\.\. \| None` as its type"):
+            await cache.set("a", None)  # type: ignore[arg-type]
+        with pytest.raises(CacheError, match="a value of type int where str is cached"):
+            await cache.set("a", 5)  # type: ignore[arg-type]
