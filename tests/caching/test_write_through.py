@@ -308,3 +308,36 @@ def test_who_comes_after_a_put_that_was_not_published_joins_no_older_load(
         assert rig.loads == 1
         _, leads = cache._flights.board("a", cache.strategy.load)
         assert leads
+
+
+def test_a_late_row_is_told_beside_a_cache_that_writes_more(
+    accounts: Any, shared_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of other caches are no numbers to wait for: those of a slow transaction are not crowded out by them."""
+    if accounts.url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer")
+
+    def until(key: str) -> None:
+        end = time.monotonic() + 20.0
+        while rig.cache.get(key) != 2:
+            assert time.monotonic() < end, key
+            sleep(0.05)
+
+    with Rig(accounts, [Shared(shared_url())]) as rig:
+        monkeypatch.setitem(type(rig.cache._tail)._passed.__globals__, "MOST_LEFT_OUT", 5)
+        intents, names = rig.cache._writer.intents, rig.cache._writer.names
+        others = type(intents)(intents.backing, "others", SYSTEM_CLOCK)
+        for key in "ab":
+            rig.cache.put(key, 1)
+            assert rig.cache.get(key) == 1
+        with rig.engine.connect() as late:
+            late.execute(intents.statement(b"0" * 16, "w", names(["a"])))
+            late.execute(text("UPDATE accounts SET n = 2 WHERE id = 'a'"))
+            with rig.engine.begin() as db:
+                for number in range(20):
+                    db.execute(others.statement(b"%016d" % (number + 1), "k", []))
+                db.execute(intents.statement(b"1" * 16, "w", names(["b"])))
+                db.execute(text("UPDATE accounts SET n = 2 WHERE id = 'b'"))
+            until("b")
+            late.commit()
+        until("a")
