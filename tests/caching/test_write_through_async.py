@@ -169,8 +169,9 @@ async def test_a_write_that_was_given_up_can_never_commit(accounts: Any) -> None
 @pytest.mark.parametrize("committed", [True, False])
 async def test_whoever_meets_a_dead_write_finds_out(tiered: Any, committed: bool) -> None:
     """The writer died before or after its COMMIT: the next get gives what the table says, and it is cached again."""
-    async with Rig(*tiered, write_timeout=0.3) as rig:
+    async with Rig(*tiered) as rig:
         await rig.cache.put("a", 1)
+        object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
         writer = rig.cache._writer
         id = b"0123456789abcdef"
         await writer.intend(["a"], id)
@@ -255,8 +256,9 @@ async def test_a_writer_that_stands_still_stops_no_reader(accounts: Any) -> None
     """Its transaction holds the row of its intent: gets give the owner's value, and store nothing, until it has ended."""
     if accounts.url.startswith("sqlite"):
         pytest.skip("SQLite has one writer")
-    async with Rig(accounts, [Local()], write_timeout=0.3) as rig:
+    async with Rig(accounts, [Local()]) as rig:
         await rig.cache.put("a", 1)
+        object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
         writer = rig.cache._writer
         id = b"0123456789abcdef"
         async with rig.engine.connect() as db:
