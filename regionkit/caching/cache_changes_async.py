@@ -95,7 +95,8 @@ class AsyncCacheChanges(Generic[V]):
 
     def track(self, session: Any) -> AsyncTracked:
         """Track the transaction of a Session or a Connection (WriteThrough only): what it writes is not what it was, from its
-        COMMIT on. Again for each transaction. See `regionkit.caching.track_sql`.
+        COMMIT on. Again for each transaction, before it writes: what was written before is not seen. See
+        `regionkit.caching.track_sql`.
 
         Raises:
             UsageError: the strategy has no track, or there is no transaction to join.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,6 +43,8 @@ MOST_LOADS = 64
 """Loads under way at once in a process, a cache: what a database sees of a process whose shared tier is down."""
 MOST_REFRESHES = 8
 """Loads in the background at once: a refresh that finds no room is left to a later get."""
+_UNDER_WAY: ContextVar[frozenset[int]] = ContextVar("regionkit_loads_under_way", default=frozenset())
+"""Caches whose loads this code is called from."""
 MOST_PAUSES = 10_000
 """Keys whose failed load is not tried again yet. Beyond, all of them are."""
 
@@ -313,14 +316,19 @@ class Fetcher:
     def bounded(self, load: Callable[[], T]) -> T:
         """What a load brings, within its time and among the loads of this process."""
         parts, strategy = self.parts, self.parts.strategy
-        if not self._loads.try_acquire() and not self._loads.acquire(self.patience()):
+        under_way = _UNDER_WAY.get()
+        nested = id(self) in under_way  # a loader's get: those that it would wait for wait for it
+        if not nested and not self._loads.try_acquire() and not self._loads.acquire(self.patience()):
             raise self._too_late(f"{MOST_LOADS} loads were under way already")
 
         def run() -> T:
+            before = _UNDER_WAY.set(under_way | {id(self)})
             try:
                 return load()
             finally:
-                self._loads.release()
+                _UNDER_WAY.reset(before)
+                if not nested:
+                    self._loads.release()
 
         limit = None if isinstance(strategy, TTL) else strategy.load_timeout
         try:

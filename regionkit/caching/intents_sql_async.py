@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import MetaData, delete, insert, or_, select
+from sqlalchemy import MetaData, case, delete, insert, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.caching.kept_tables import CACHE_INTENT
@@ -39,11 +39,11 @@ KEPT_FOR = 86_400.0
 SWEPT = 500
 """Rows taken away at once."""
 MOST_READ = 500
-"""Rows read at once."""
+"""Rows read at once: a tail that is behind reads the next ones without a pause."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What was written, or told. `kind`: w a write, k keys, t a tag, c everything, x a tombstone."""
+    """What was written, or told. `kind`: w a write, k keys, t a tag, c everything, x a tombstone, "" another cache's."""
 
     seq: int
     id: bytes
@@ -126,10 +126,14 @@ class AsyncIntents:
             return unit.owner.history, int((await unit.native.execute(wanted)).scalar() or 0)
 
     async def after(self, seq: int, left_out: Sequence[int], deadline: Deadline) -> tuple[str, list[Row], str]:
-        """Rows of this cache above a number, and those left out before; the copy's history, and a version that covers them."""
+        """Rows above a number, and those left out before; the copy's history, and a version that covers them.
+
+        Of other caches' rows only the numbers come: that they are there, and nothing is to be waited for.
+        """
         c = self._table.c
         new = c.seq > seq if not left_out else or_(c.seq > seq, c.seq.in_(left_out))
-        wanted = select(c.seq, c.id, c.kind, c.names).where(c.cache == self._cache, new).order_by(c.seq)
+        kind, names = (case((c.cache == self._cache, column), else_="") for column in (c.kind, c.names))
+        wanted = select(c.seq, c.id, kind, names).where(new).order_by(c.seq)
         async with self.backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
             found = [_row(*row) for row in await unit.native.execute(wanted.limit(MOST_READ))]
             version = of_stamp(await unit.take_stamp()) if found else NOTHING
@@ -151,7 +155,7 @@ class AsyncIntents:
 
 
 def _row(seq: int, id: str, kind: str, names: str) -> Row:
-    pairs: list[tuple[bytes, bytes]] = msgspec.msgpack.decode(b64decode(names), type=list[tuple[bytes, bytes]])
+    pairs: list[Named] = msgspec.msgpack.decode(b64decode(names), type=list[Named]) if kind else []
     return Row(seq, id.encode(), kind, tuple(pairs))
 
 

@@ -35,7 +35,9 @@ HELD = 3.0
 RESCAN = 30.0
 """Seconds for which a row may be late: longer than transactions that write cached keys should take."""
 MOST_LEFT_OUT = 500
-"""Numbers that are asked for at once: transactions under way, rows of other caches, and what was rolled back."""
+"""Numbers that are asked for at once: transactions under way, and what was rolled back."""
+MANY = 500
+"""Rows of one look after which there may be more already."""
 BEFORE = 300.0
 """Seconds of rows that are told again when a tail begins: what clocks of writers may be apart, and a start may take."""
 WITHIN = 3.0
@@ -61,6 +63,7 @@ class AsyncTail:
         self._left_out: dict[int, float] = {}
         self._swept_next = 0.0
         self._told = ""
+        self._behind = False
 
     def start(self) -> None:
         """Tail from now on, unless it does."""
@@ -92,7 +95,7 @@ class AsyncTail:
             self._swept_next = self._clock.monotonic() + SWEEP_EVERY
             if await self._intents.sweep(Deadline(self._clock, WITHIN)):
                 self._swept_next = self._clock.monotonic() + 1.0
-        return EVERY
+        return EVERY / 50 if self._behind else EVERY
 
     async def _begin(self, deadline: Deadline, *, anew: bool) -> None:
         """Begin with the rows of the last time; `anew`: what is held may be older than that."""
@@ -110,8 +113,10 @@ class AsyncTail:
         if mark and self._history and mark != self._history:
             return False
         self._history = mark or self._history
-        states = await self._cache.tier.rows([row.id for row in rows]) if rows else {}
-        told = [row for row in rows if states[row.id] is RowState.NEW]
+        self._behind = len(rows) >= MANY
+        ours = [row for row in rows if row.kind]
+        states = await self._cache.tier.rows([row.id for row in ours]) if ours else {}
+        told = [row for row in ours if states[row.id] is RowState.NEW]
         named = [pair for row in told if row.kind in ("w", "k") for pair in row.names]
         for start in range(0, len(named), BATCH):
             await self._tell(named[start : start + BATCH], version)
@@ -123,7 +128,7 @@ class AsyncTail:
                 await self._cache.teller.clear(version)
         for row in rows:
             self._passed(row.seq, now)
-            if states[row.id] is RowState.PENDING:  # its writer is of this region, and alive
+            if row.kind and states[row.id] is RowState.PENDING:  # its writer is of this region, and alive
                 self._left_out[row.seq] = now
         return True
 

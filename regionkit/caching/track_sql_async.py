@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import TextClause, event
 from sqlalchemy import inspect as inspected
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
@@ -36,9 +36,11 @@ IS_ASYNC = True
 
 MOST_KEYS = 1000
 """Keys of one transaction that are told one by one: their intents are one step at the tier, which does nothing else meanwhile."""
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
+_NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _CHANGES = re.compile(
-    r"\s*(?:with\b.*?\b)?(?:insert|update|delete|replace|merge|truncate|copy)\b", re.IGNORECASE | re.DOTALL
+    r"(?:^|;)[\s(]*(?:do|load|(?:explain\b[^;]*\banaly[zs]e\b[^;]*?\b)?(?:with\b.*?\b)?"
+    r"(?:insert|update|delete|replace|merge|truncate|copy))\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -82,8 +84,13 @@ class AsyncTracked:
                     if isinstance(found, self._strategy.model):
                         self._add_object(found)
 
-        def before_execute(_: Any, __: Any, statement: str, *___: Any) -> None:
-            if not self._flushing and _CHANGES.match(statement) and named.search(_LITERAL.sub("''", statement)):
+        def before_execute(_: Any, __: Any, statement: str, ___: Any, context: Any, *____: Any) -> None:
+            compiled = getattr(context, "compiled", None)
+            by_flush = self._flushing and compiled is not None and not isinstance(compiled.statement, TextClause)
+            if by_flush or table.name.lower() not in statement.lower():
+                return
+            bare = _NO_CODE.sub(" ", statement)
+            if _CHANGES.search(bare) and named.search(bare):
                 self._blind = table.name
 
         if hasattr(session, "flush"):

@@ -25,7 +25,7 @@ from regionkit.caching import (
     Shared,
     WriteThrough,
 )
-from regionkit.core.concurrency import Flag, gather, sleep
+from regionkit.core.concurrency import Flag, Slots, gather, sleep
 from regionkit.errors import CacheError
 
 LONG = 300.0
@@ -467,6 +467,26 @@ def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:
         single = world.cache(User, Lazy(load=world.source.load, ttl=LONG), tenant="single")
         assert single.get_many(["a", "b", "none"]) == {"a": User("a"), "b": User("b")}
         assert world.source.loads[3:] == ["a", "b", "none"]
+
+
+def test_loaders_that_get_from_their_own_cache_do_not_wait_for_each_other() -> None:
+    """More of them than loads may be under way: each holds one, and needs another."""
+    with World("local", "") as world:
+        began: list[int] = []
+
+        def load(key: int) -> Any:
+            if key < 0:
+                return User("root")
+            began.append(key)
+            end = time.monotonic() + 20.0
+            while len(began) < 4 and time.monotonic() < end:
+                sleep(0.01)
+            return cache.get(-key - 1)
+
+        cache = world.cache(User, Lazy(load=load, ttl=LONG, load_timeout=30.0))
+        cache.fetcher._loads = Slots(4)
+        found = gather([lambda key=key: cache.get(key) for key in range(4)])  # type: ignore[misc]
+        assert found == [User("root")] * 4
 
 
 def test_one_key_is_not_taken_for_several() -> None:

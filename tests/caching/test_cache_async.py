@@ -24,7 +24,7 @@ from regionkit.caching import (
     Shared,
     WriteThrough,
 )
-from regionkit.core.concurrency_async import AsyncFlag, agather, asleep
+from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, agather, asleep
 from regionkit.errors import CacheError
 
 LONG = 300.0
@@ -466,6 +466,26 @@ async def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:
         single = world.cache(User, Lazy(load=world.source.load, ttl=LONG), tenant="single")
         assert await single.get_many(["a", "b", "none"]) == {"a": User("a"), "b": User("b")}
         assert world.source.loads[3:] == ["a", "b", "none"]
+
+
+async def test_loaders_that_get_from_their_own_cache_do_not_wait_for_each_other() -> None:
+    """More of them than loads may be under way: each holds one, and needs another."""
+    async with World("local", "") as world:
+        began: list[int] = []
+
+        async def load(key: int) -> Any:
+            if key < 0:
+                return User("root")
+            began.append(key)
+            end = time.monotonic() + 20.0
+            while len(began) < 4 and time.monotonic() < end:
+                await asleep(0.01)
+            return await cache.get(-key - 1)
+
+        cache = world.cache(User, Lazy(load=load, ttl=LONG, load_timeout=30.0))
+        cache.fetcher._loads = AsyncSlots(4)
+        found = await agather([lambda key=key: cache.get(key) for key in range(4)])  # type: ignore[misc]
+        assert found == [User("root")] * 4
 
 
 async def test_one_key_is_not_taken_for_several() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from regionkit.caching import Cache, Lazy, Local, WriteThrough
@@ -119,12 +119,28 @@ def test_a_savepoint_that_is_rolled_back_takes_its_rows_only(accounts: Any) -> N
 def test_a_statement_that_names_no_keys_is_refused_at_the_commit(accounts: Any) -> None:
     """Bulk and text alike: the commit rolls back, and says what to call."""
     with Rig(accounts, [Local()]) as rig:
-        for statement in (update(Account).values(n=9), text("UPDATE accounts SET n = 9 WHERE id = 'a'")):
+        plain = "UPDATE accounts SET n = 9 WHERE id = 'a'"
+        for statement in (
+            *(update(Account).values(n=9), text(plain), text(f"/* job */ {plain}"), text(f"-- it's a job\n{plain}")),
+        ):
             with rig.begun() as session:
                 session.execute(statement)
                 with pytest.raises(UsageError, match="nobody said which keys"):
                     session.commit()
             assert (accounts.value("a"), rig.cache.get("a")) == (1, 1)
+
+
+def test_a_hook_of_a_flush_that_writes_text_is_refused_too(accounts: Any) -> None:
+    """The flush is the session's, the statement is not."""
+    with Rig(accounts, [Local()]) as rig, rig.begun() as session:
+
+        def writes(sync: Any, *_: Any) -> None:
+            sync.execute(text("UPDATE accounts SET n = 9 WHERE id = 'a'"))
+
+        event.listen(getattr(session, "sync_session", session), "before_flush", writes)
+        session.add(Account(id="b", n=3))
+        with pytest.raises(UsageError, match="nobody said which keys"):
+            session.commit()
 
 
 @pytest.mark.parametrize("touched", [{"keys": ["a"]}, {"tags": ["all"]}, {"all": True}], ids=["keys", "tags", "all"])
