@@ -65,12 +65,12 @@ class CacheChanges(Generic[V]):
                 fix="raise max_value_bytes, or cache less of it.",
             )
         self.teller.told(call.stored)
-        mark = self._table.mark(call.stored)
+        mark = self._table.mark(call.stored, self.fetcher.parts.shaper.digest(call.stored))
         try:
             entry.stamp = self.tier.put(call.stored, sealing)
             self._table.put(entry, mark)
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_taken(down) from down
         finally:
             self._table.unmark(mark)
 
@@ -176,4 +176,4 @@ class CacheChanges(Generic[V]):
         try:
             self.tier.expire([stored])
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_taken(down) from down

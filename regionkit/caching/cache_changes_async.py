@@ -64,12 +64,12 @@ class AsyncCacheChanges(Generic[V]):
                 fix="raise max_value_bytes, or cache less of it.",
             )
         self.teller.told(call.stored)
-        mark = self._table.mark(call.stored)
+        mark = self._table.mark(call.stored, self.fetcher.parts.shaper.digest(call.stored))
         try:
             entry.stamp = await self.tier.put(call.stored, sealing)
             self._table.put(entry, mark)
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_taken(down) from down
         finally:
             self._table.unmark(mark)
 
@@ -177,4 +177,4 @@ class AsyncCacheChanges(Generic[V]):
         try:
             await self.tier.expire([stored])
         except TierDown as down:
-            raise self.teller.not_told(down) from down
+            raise self.teller.not_taken(down) from down

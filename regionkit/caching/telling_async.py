@@ -2,12 +2,13 @@
 
 1. This process is told before the tier and again after it: what was filled in between came from what is no longer true.
 2. A tier that did not answer is told later, in order, until it does: an invalidation is raised to the caller and is not lost.
-   More than `MOST_LATER` become one `clear`.
+   More than `MOST_LATER` become one `clear`, also while the oldest of them is being told.
 3. What is told twice does no harm: a floor is raised again, an entry that came later is loaded once more.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +55,7 @@ class AsyncTeller:
         self._counters = counters
         self._emit = emit
         self._supervisor = AsyncSupervisor(clock)
+        self._lock = threading.Lock()
         self._later: deque[tuple[str, Any, str]] = deque()
 
     @property
@@ -74,7 +76,7 @@ class AsyncTeller:
     def told_all(self) -> None:
         """Nothing is what it was, in this process."""
         self._flights.detach_all()
-        self._table.drop_all(open=self._table.open)
+        self._table.drop_all()
 
     async def invalidate(self, stored: list[Stored], version: str, id: bytes = b"") -> None:
         """Keys are not what they were. `id`: of the row that tells other regions, which need not tell this one.
@@ -131,40 +133,63 @@ class AsyncTeller:
             committed="unknown" if down.sent else "no",
         )
 
+    def not_taken(self, down: TierDown) -> CacheError:
+        """The error of a caller whose step was not done, and is not tried again."""
+        return CacheError(
+            f"cache {self._name!r} could not reach its shared tier.",
+            why=f"{down}.",
+            fix="call it again when the tier answers. Until then other processes may serve the old value.",
+            retryable=True,
+            committed="unknown" if down.sent else "no",
+        )
+
     def tell_later(self, what: str, of: Any, version: str) -> None:
         """The tier was not told: it is, as soon as it answers."""
-        if len(self._later) >= MOST_LATER:
-            what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
-            self._later.clear()
-        self._later.append((what, of, version))
+        with self._lock:
+            if len(self._later) >= MOST_LATER:
+                what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
+                self._later.clear()
+            self._later.append((what, of, version))
         self._supervisor.start("cache news", self._again, self._failed, longest_back_off=AGAIN)
 
     def _failed(self, error: BaseException) -> None:
         """It is told again after a pause."""
 
     async def _again(self) -> float | None:
-        """Tell what waits, oldest first."""
-        while self._later:
-            what, of, version = self._later[0]
+        """Tell what waits, oldest first. The job goes on for good: what came just when it ended would wait for ever."""
+        while (oldest := self._oldest()) is not None:
+            what, of, version = oldest
+            rest: tuple[Stored, ...] = ()
             match what:
                 case "keys":
                     await self._tier.invalidate(of[:BATCH], version)
                     rest = of[BATCH:]
                 case "tag":
                     await self._tier.invalidate_tag(of, version)
-                    rest = ()
                 case _:
                     await self._tier.clear(version)
-                    rest = ()
+            self._took(oldest, rest)
+        return AGAIN
+
+    def _oldest(self) -> tuple[str, Any, str] | None:
+        with self._lock:
+            return self._later[0] if self._later else None
+
+    def _took(self, oldest: tuple[str, Any, str], rest: tuple[Stored, ...]) -> None:
+        """The tier has taken the oldest of what waits, but for the `rest` of its keys."""
+        with self._lock:
+            if not self._later or self._later[0] is not oldest:  # a clear stands in its place, and was not told
+                return
             if rest:
-                self._later[0] = (what, rest, version)
-            else:
-                self._later.popleft()
-                self._emit(ToldLate(self._name, len(self._later)))
-        return None
+                self._later[0] = (oldest[0], rest, oldest[2])
+                return
+            self._later.popleft()
+            left = len(self._later)
+        self._emit(ToldLate(self._name, left))
 
     def renew(self) -> None:
         """After a fork: what waits is told by the parent."""
+        self._lock = threading.Lock()
         self._later.clear()
         self._supervisor.renew()
 
