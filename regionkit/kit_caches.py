@@ -125,12 +125,12 @@ class Caches:
 
     def create_tables(self) -> None:
         """Make what they keep beside the data."""
-        for cache in self.by_name.values():
+        for cache in list(self.by_name.values()):
             cache.create_tables()
 
     def to_dict(self) -> dict[str, Any]:
         """What each has done so far."""
-        return {name: cache.status() for name, cache in self.by_name.items()}
+        return {name: cache.status() for name, cache in list(self.by_name.items())}
 
     def close(self) -> None:
         """Close them all. May be called twice."""

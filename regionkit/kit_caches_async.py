@@ -124,12 +124,12 @@ class AsyncCaches:
 
     async def create_tables(self) -> None:
         """Make what they keep beside the data."""
-        for cache in self.by_name.values():
+        for cache in list(self.by_name.values()):
             await cache.create_tables()
 
     def to_dict(self) -> dict[str, Any]:
         """What each has done so far."""
-        return {name: cache.status() for name, cache in self.by_name.items()}
+        return {name: cache.status() for name, cache in list(self.by_name.items())}
 
     async def close(self) -> None:
         """Close them all. May be called twice."""

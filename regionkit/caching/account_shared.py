@@ -1,5 +1,5 @@
 # Generated from account_shared_async.py by scripts/twins.py. Do not edit.
-"""The shared tier: values and account of a cache on one Redis or Valkey server, by the scripts in `scripts/`.
+"""How a shared tier asks its server: connections, times, which generation is open. Its steps stand in `shared`.
 
 1. A hit is one GET, several are one MGET. Every other step is one script, and so one round trip.
 2. A connection tells which run of the server it speaks to before anything else is asked on it; another run than the account's
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
@@ -25,9 +26,10 @@ from regionkit.caching.keys import Stored, digest_of, place_of, stored_name
 from regionkit.caching.ledger_tier import MOST_FLOORS
 from regionkit.caching.replies_shared import is_full
 from regionkit.caching.steps import Heard, TierDown
+from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
+from regionkit.caching.waiters import Waiters
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency import Flag
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event
 from regionkit.errors import BackendError, OutcomeUnknown
@@ -46,6 +48,8 @@ CONNECT_TRIPS = 9
 """Round trips that a call may take besides its own: TCP, TLS, the login, and what a new connection asks and tells."""
 UNSURE = b"?"
 """No generation."""
+MOST_TAGS_KNOWN = 10_000
+"""Tags whose floors are remembered while news come; beyond, all are asked for again."""
 LATE = 5.0
 """Seconds after which no answer is still under way."""
 TRIPS_DOWN = 3
@@ -53,7 +57,7 @@ TRIPS_DOWN = 3
 
 
 class SharedAccount:
-    """The account of one cache at one server. Safe to share between threads (tasks of one loop)."""
+    """The way to the account of one cache at one server. Safe to share between threads (tasks of one loop)."""
 
     def __init__(
         self,
@@ -87,8 +91,9 @@ class SharedAccount:
         make = scripts.Script
         self._scripts = {word: make(word, "regionkit.caching") for word in _SCRIPTS}
         self._heard = heard
-        self._waiting: dict[bytes, list[Flag]] = {}
-        self._tag_stamps: dict[bytes, int] = {}
+        self._waiting = Waiters()
+        self._tag_floors = TagFloors(MOST_TAGS_KNOWN)
+        self._opening = threading.Lock()
         self._generation = b""
         self._at = (0, 0.0)
         self.news_key = self._keys[2]
@@ -101,15 +106,16 @@ class SharedAccount:
 
     def opened(self, generation: bytes, clock: int) -> bool:
         """The account's generation and clock, as a script has answered; whether the generation is another than was known."""
-        now, (newest, at) = self._clock.monotonic(), self._at
-        if generation == self._generation:
-            self._at = (clock, now)
-            return False
-        if clock < newest and now - at < LATE:  # it was overtaken by an answer of a later one
-            self.unsure()
-        else:
-            self._at, self._generation = (clock, now), generation
-        self._tag_stamps.clear()
+        with self._opening:  # answers of two generations, in two threads
+            now, (newest, at) = self._clock.monotonic(), self._at
+            if generation == self._generation:
+                self._at = (clock, now)
+                return False
+            if clock < newest and now - at < LATE:  # it was overtaken by an answer of a later one
+                self.unsure()
+            else:
+                self._at, self._generation = (clock, now), generation
+        self._tag_floors.forget_all()
         return True
 
     def unsure(self) -> None:
@@ -119,12 +125,12 @@ class SharedAccount:
     def _is_open(self, generation: bytes, clock: int) -> None:
         """As a step of this process has answered: what it finds from here on is of this generation."""
         if self.opened(generation, clock):
-            self.lost(live=self.ear.live)
+            self.lost()
 
     def news(self, kind: bytes, of: bytes, stamp: bytes) -> None:
         """Something happened to the cache."""
         if kind == b"t":
-            self._tag_stamps[of] = max(int(stamp), self._tag_stamps.get(of, 0))
+            self._tag_floors.raised(of, int(stamp))
             self._heard.tag_invalidated(of)
             return
         if kind == b"c":
@@ -134,17 +140,13 @@ class SharedAccount:
             self._heard.expired(of)
         elif kind == b"k":
             self._heard.invalidated(of, int(stamp or 0))
-        for flag in self._waiting.pop(of, ()):
-            flag.set()
+        self._waiting.wake(of)
 
-    def lost(self, *, live: bool) -> None:
-        """News may have been missed."""
-        self._tag_stamps.clear()
-        waiting, self._waiting = self._waiting, {}
+    def lost(self, *, live: bool | None = None) -> None:
+        """News may have been missed. `live`: whether they come from now on, which the ear alone knows; None: as before."""
+        self._tag_floors.forget_all()
         self._heard.lost(live=live)
-        for flags in waiting.values():
-            for flag in flags:
-                flag.set()
+        self._waiting.wake_all()
 
     def times(self, generation: bytes) -> int | None:
         """The clock of the account, milliseconds, as far as is known here; None when `generation` is not the present one."""
@@ -182,7 +184,7 @@ class SharedAccount:
         self._failed = 0
         if self.down or (self._refusing and listens):
             self.down, self._refusing = "", False
-            self._emit(SharedUp(self._name, False))
+            self._emit(SharedUp(self._name))
         return given
 
     def _quick(self, words: Sequence[str | bytes | int]) -> Any:

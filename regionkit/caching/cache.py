@@ -149,7 +149,7 @@ class Cache(CacheChanges[V]):
         compress = shared.compress_above if isinstance(shared, Shared) else None
         coder: Coder[Any] = Coder(kind, codec=codec, largest=largest, compress_above=compress)
         self._table = LocalTable(local.max_items if local else 1, local.max_bytes if local else 1, self._look_up_in)
-        self._table.open = local is not None and shared is None
+        self._table.open = self._always_open = local is not None and shared is None
         self._flights = Flights()
         self.source: Source = PlainSource(self.tenant) if made is None else made.source
         self.heard = News(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
@@ -370,7 +370,10 @@ class Cache(CacheChanges[V]):
     def _renew(self) -> None:
         """After a fork: nothing of the parent's is served or waited for here."""
         self._table.renew()
+        self._table.open = self._always_open
         self._flights.renew()
+        self.heard.renew()
+        self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
         if self._tail is not None:

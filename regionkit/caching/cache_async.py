@@ -148,7 +148,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         compress = shared.compress_above if isinstance(shared, Shared) else None
         coder: Coder[Any] = Coder(kind, codec=codec, largest=largest, compress_above=compress)
         self._table = LocalTable(local.max_items if local else 1, local.max_bytes if local else 1, self._look_up_in)
-        self._table.open = local is not None and shared is None
+        self._table.open = self._always_open = local is not None and shared is None
         self._flights = AsyncFlights()
         self.source: AsyncSource = AsyncPlainSource(self.tenant) if made is None else made.source
         self.heard = AsyncNews(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
@@ -371,7 +371,10 @@ class AsyncCache(AsyncCacheChanges[V]):
     def _renew(self) -> None:
         """After a fork: nothing of the parent's is served or waited for here."""
         self._table.renew()
+        self._table.open = self._always_open
         self._flights.renew()
+        self.heard.renew()
+        self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
         if self._tail is not None:

@@ -106,8 +106,8 @@ class Ear:
         now, number = self._hello(connection)
         self._after, self._number, self._generation = (last[0][0] if last else b"0-0"), number, now
         self._heard_at = asked_at
+        tier.lost(live=True)  # before `live`: what is known of tags is of a time without news
         self.live = True
-        tier.lost(live=True)
 
     def _hear(self, id: bytes, fields: dict[bytes, bytes]) -> None:
         tier = self._tier

@@ -25,7 +25,7 @@ import msgspec
 
 from regionkit.errors import ConfigurationError
 
-__all__ = ["HEADER", "MOST_TAGS", "Coder", "Envelope", "Unreadable", "opened", "sealed"]
+__all__ = ["HEADER", "MOST_TAGS", "Coder", "Envelope", "Unreadable", "opened", "sealed", "tags_in"]
 
 T = TypeVar("T")
 
@@ -137,6 +137,14 @@ def opened(data: bytes, digest: bytes) -> Envelope:
         )
     except ValueError:
         raise Unreadable("spoiled") from None
+
+
+def tags_in(data: bytes) -> list[bytes]:
+    """The tags of an entry, without a look at the rest; of what is no entry none, which is found out when it is opened."""
+    count = data[118:120]
+    if count == b"00" or not count.isdigit() or int(count) > MOST_TAGS:
+        return []
+    return [data[at : at + 16] for at in range(HEADER + 2, HEADER + 2 + 16 * int(count), 16)]
 
 
 class Coder(Generic[T]):

@@ -44,9 +44,7 @@ class SharedDown(_CacheEvent, frozen=True, gc=False):
 
 
 class SharedUp(_CacheEvent, frozen=True, gc=False):
-    """The shared tier answers again. `generation`: it is another one, so all that it held is not served."""
-
-    new_generation: bool
+    """The shared tier answers again."""
 
 
 class BusLost(_CacheEvent, frozen=True, gc=False):

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Lazy, Strategy, WriteThrough
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 
 __all__ = ["CacheExplanation", "Explained", "explain_cache"]
@@ -156,7 +156,7 @@ def _figures(cache: Explained) -> dict[str, float]:
     strategy = cache.strategy
     figures: dict[str, float] = {"ttl": strategy.ttl}
     if isinstance(strategy, Lazy):
-        figures["load_at_most"] = LOAD_TIMEOUT if strategy.load_timeout is None else strategy.load_timeout
+        figures["load_at_most"] = load_at_most(strategy)
         for name in ("soft_ttl", "negative_ttl", "stale_if_error"):
             if getattr(strategy, name):
                 figures[name] = getattr(strategy, name)

@@ -29,7 +29,7 @@ from regionkit.caching.outcome import Outcome, Wanted
 from regionkit.caching.parts import Call, Parts
 from regionkit.caching.policy import State, state_of
 from regionkit.caching.steps import Found, Sealing, TierDown
-from regionkit.caching.strategies import LOAD_TIMEOUT, TTL
+from regionkit.caching.strategies import TTL, load_at_most
 from regionkit.core.concurrency import Elapsed, Slots, spawn, stray, within
 from regionkit.errors import CacheError, DeadlineExceeded
 
@@ -57,6 +57,12 @@ class Fetcher:
         self._loads = Slots(MOST_LOADS)
         self._refreshes = Slots(MOST_REFRESHES)
         self._pauses: dict[Stored, float] = {}
+
+    def renew(self) -> None:
+        """After a fork: the parent's loads are not here, and chance is another."""
+        self._loads = Slots(MOST_LOADS)
+        self._refreshes = Slots(MOST_REFRESHES)
+        self.parts.shaper.renew()
 
     def state(self, entry: Entry, call: Call) -> State:
         """What an entry is to this call."""
@@ -111,9 +117,7 @@ class Fetcher:
 
     def patience(self) -> float:
         """Seconds that one load may take, and that others wait for it."""
-        strategy = self.parts.strategy
-        limit = None if isinstance(strategy, TTL) else strategy.load_timeout
-        return LOAD_TIMEOUT if limit is None else limit
+        return load_at_most(self.parts.strategy)
 
     def _led(self, call: Call, flight: Flight, stale: Entry | None, boarded: Any = None) -> tuple[Entry | None, str]:
         """The caller leads a flight: it lands, with whatever comes of it."""
@@ -142,7 +146,7 @@ class Fetcher:
             self.parts.counters.shared_down += 1
             if call.load is None:
                 return None, "shared", False
-            entry = self._loaded(call, None, mark, None, owner=True)
+            entry = self._loaded(call)
             return entry, "loader", not down.sent
         finally:
             table.unmark(mark)
@@ -186,17 +190,13 @@ class Fetcher:
         if call.load is None:
             return None, "shared", False
         parts.counters.bypassed += 1
-        return self._loaded(call, None, mark, None, owner=True), "loader", False
+        return self._loaded(call), "loader", False
 
     def _alone(self, call: Call) -> tuple[Entry | None, str]:
         """Others were waited for long enough: load for this caller, and store nothing."""
         if call.load is None:
             return None, "shared"
-        mark = self.parts.table.mark(call.stored)
-        try:
-            return self._loaded(call, None, mark, None, owner=True), "loader"
-        finally:
-            self.parts.table.unmark(mark)
+        return self._loaded(call), "loader"
 
     def taken(self, call: Call, data: bytes, mark: Mark) -> tuple[Entry | None, bytes, bool]:
         """What the tier's bytes are to this call: the entry, the head to reject, and whether it serves."""
@@ -242,7 +242,7 @@ class Fetcher:
             return entry, True
         except Exception as error:
             clean = self.abandoned(call.stored, lease) if held else False
-            if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled:
+            if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled or mark.told:
                 raise
             return self.served_anyway(call, stale, error), False
         except BaseException:
@@ -349,10 +349,10 @@ class Fetcher:
             committed="no",
         )
 
-    def _loaded(self, call: Call, stale: Entry | None, mark: Mark, lease: Lease | None, *, owner: bool) -> Entry:
-        """Load for this caller alone."""
-        outcome = self._outcome(call, stale, "", owner=owner)
-        return self.sealing(call, outcome, stale)[0]
+    def _loaded(self, call: Call) -> Entry:
+        """Load for this caller alone, from the owner."""
+        outcome = self._outcome(call, None, "", owner=True)
+        return self.sealing(call, outcome, None)[0]
 
     def sealing(self, call: Call, outcome: Outcome, stale: Entry | None) -> tuple[Entry, Sealing | None]:
         """The entry of what was loaded, and how it is stored; None: it is not."""
@@ -387,7 +387,7 @@ class Fetcher:
                     self._led(again, flight, None, ours)
             except Exception as error:
                 self._pause(call.stored)
-                self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, True))
+                self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, False))
             finally:
                 self._refreshes.release()
 

@@ -28,7 +28,7 @@ from regionkit.caching.outcome import Outcome, Wanted
 from regionkit.caching.parts_async import Call, Parts
 from regionkit.caching.policy import State, state_of
 from regionkit.caching.steps import Found, Sealing, TierDown
-from regionkit.caching.strategies import LOAD_TIMEOUT, TTL
+from regionkit.caching.strategies import TTL, load_at_most
 from regionkit.core.concurrency_async import AsyncSlots, Elapsed, astray, awithin, spawn_async
 from regionkit.errors import CacheError, DeadlineExceeded
 
@@ -56,6 +56,12 @@ class AsyncFetcher:
         self._loads = AsyncSlots(MOST_LOADS)
         self._refreshes = AsyncSlots(MOST_REFRESHES)
         self._pauses: dict[Stored, float] = {}
+
+    def renew(self) -> None:
+        """After a fork: the parent's loads are not here, and chance is another."""
+        self._loads = AsyncSlots(MOST_LOADS)
+        self._refreshes = AsyncSlots(MOST_REFRESHES)
+        self.parts.shaper.renew()
 
     def state(self, entry: Entry, call: Call) -> State:
         """What an entry is to this call."""
@@ -110,9 +116,7 @@ class AsyncFetcher:
 
     def patience(self) -> float:
         """Seconds that one load may take, and that others wait for it."""
-        strategy = self.parts.strategy
-        limit = None if isinstance(strategy, TTL) else strategy.load_timeout
-        return LOAD_TIMEOUT if limit is None else limit
+        return load_at_most(self.parts.strategy)
 
     async def _led(
         self, call: Call, flight: AsyncFlight, stale: Entry | None, boarded: Any = None
@@ -143,7 +147,7 @@ class AsyncFetcher:
             self.parts.counters.shared_down += 1
             if call.load is None:
                 return None, "shared", False
-            entry = await self._loaded(call, None, mark, None, owner=True)
+            entry = await self._loaded(call)
             return entry, "loader", not down.sent
         finally:
             table.unmark(mark)
@@ -187,17 +191,13 @@ class AsyncFetcher:
         if call.load is None:
             return None, "shared", False
         parts.counters.bypassed += 1
-        return await self._loaded(call, None, mark, None, owner=True), "loader", False
+        return await self._loaded(call), "loader", False
 
     async def _alone(self, call: Call) -> tuple[Entry | None, str]:
         """Others were waited for long enough: load for this caller, and store nothing."""
         if call.load is None:
             return None, "shared"
-        mark = self.parts.table.mark(call.stored)
-        try:
-            return await self._loaded(call, None, mark, None, owner=True), "loader"
-        finally:
-            self.parts.table.unmark(mark)
+        return await self._loaded(call), "loader"
 
     def taken(self, call: Call, data: bytes, mark: Mark) -> tuple[Entry | None, bytes, bool]:
         """What the tier's bytes are to this call: the entry, the head to reject, and whether it serves."""
@@ -243,7 +243,7 @@ class AsyncFetcher:
             return entry, True
         except Exception as error:
             clean = await self.abandoned(call.stored, lease) if held else False
-            if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled:
+            if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled or mark.told:
                 raise
             return self.served_anyway(call, stale, error), False
         except BaseException:
@@ -350,10 +350,10 @@ class AsyncFetcher:
             committed="no",
         )
 
-    async def _loaded(self, call: Call, stale: Entry | None, mark: Mark, lease: Lease | None, *, owner: bool) -> Entry:
-        """Load for this caller alone."""
-        outcome = await self._outcome(call, stale, "", owner=owner)
-        return self.sealing(call, outcome, stale)[0]
+    async def _loaded(self, call: Call) -> Entry:
+        """Load for this caller alone, from the owner."""
+        outcome = await self._outcome(call, None, "", owner=True)
+        return self.sealing(call, outcome, None)[0]
 
     def sealing(self, call: Call, outcome: Outcome, stale: Entry | None) -> tuple[Entry, Sealing | None]:
         """The entry of what was loaded, and how it is stored; None: it is not."""
@@ -388,7 +388,7 @@ class AsyncFetcher:
                     await self._led(again, flight, None, ours)
             except Exception as error:
                 self._pause(call.stored)
-                self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, True))
+                self.parts.emit(LoadFailed(self.parts.name, type(error).__name__, False))
             finally:
                 self._refreshes.release()
 

@@ -25,16 +25,14 @@ class AsyncFlight:
     Attributes:
         entry: what it brought; None while it flies, and when it brought nothing.
         error: of the load.
-        followed: somebody waits for it.
     """
 
-    __slots__ = ("_ended", "entry", "error", "followed")
+    __slots__ = ("_ended", "entry", "error")
 
     def __init__(self) -> None:
         self._ended = AsyncFlag()
         self.entry: Entry | None = None
         self.error: Exception | None = None
-        self.followed = False
 
     def end(self, entry: Entry | None = None, error: Exception | None = None) -> None:
         """It is over: with an entry, with an error, or abandoned."""
@@ -59,7 +57,6 @@ class AsyncFlights:
             flights = self._flying.setdefault(key, {})
             flight = flights.get(loader)
             if flight is not None:
-                flight.followed = True
                 return flight, False
             flight = flights[loader] = AsyncFlight()
             return flight, True

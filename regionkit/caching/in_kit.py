@@ -9,7 +9,7 @@ from typing import Any
 from regionkit.caching.cache import Cache
 from regionkit.caching.making import Made
 from regionkit.caching.store_source import StoreSource
-from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Strategy
+from regionkit.caching.strategies import Strategy, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
@@ -36,8 +36,7 @@ def made_in_kit(
     sample_every: float | None = None,
 ) -> Cache[Any]:
     """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
-    limit = None if isinstance(strategy, TTL) else strategy.load_timeout
-    timeout = LOAD_TIMEOUT if limit is None else limit
+    timeout = load_at_most(strategy)
     source = StoreSource(
         backing,
         current,

@@ -8,7 +8,7 @@ from typing import Any
 from regionkit.caching.cache_async import AsyncCache
 from regionkit.caching.making_async import AsyncMade
 from regionkit.caching.store_source_async import AsyncStoreSource
-from regionkit.caching.strategies import LOAD_TIMEOUT, TTL, Strategy
+from regionkit.caching.strategies import Strategy, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
@@ -35,8 +35,7 @@ def made_in_kit(
     sample_every: float | None = None,
 ) -> AsyncCache[Any]:
     """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
-    limit = None if isinstance(strategy, TTL) else strategy.load_timeout
-    timeout = LOAD_TIMEOUT if limit is None else limit
+    timeout = load_at_most(strategy)
     source = AsyncStoreSource(
         backing,
         current,

@@ -6,7 +6,7 @@ uses this class. A test runs both through the same steps.
 
 | step       | when                                    | then |
 |------------|-----------------------------------------|------|
-| begin      | an intent of the key is over its time   | SETTLE: find out first what became of that write |
+| begin      | an intent of the key is over its time   | SETTLE: find out first what became of that write (rule 7) |
 |            | an intent is alive                      | BYPASS: load from the owner, store nothing |
 |            | a lease is alive                        | WAIT |
 |            | else                                    | LOAD: a lease with the next stamp, and the floor to be reached |
@@ -21,20 +21,23 @@ uses this class. A test runs both through the same steps.
 | publish    | the own intent is alive, the only one, above all floors (rule 2), and older than none that is forgotten | STORED |
 |            | else                                    | BELOW, and as invalidate |
 | abort      | always                                  | the own intent goes: the write has surely done nothing |
-| put        | always                                  | lease goes; the floor is raised to the next stamp; STORED |
+| put        | always                                  | lease goes; the floor is raised to the next stamp, the value has it |
+| a tag      | always                                  | its floor is raised to (next stamp, version), within rule 3 |
+| clear      | always                                  | another generation; leases go; the cache's own floor is raised |
 
 1. Deletions come first in every step: one that fails half-way has made a miss, never a stale value.
 2. A load is above a floor when its lease has a later stamp, and when it was read from the owner or its version is not below
    the floor's. So a load that began before an invalidation is refused, and one from a copy that lags too. A write counts
    from the stamp of its intent: of two that overlap, neither's value is stored by the other's grace.
 3. A floor lives longer than any copy lags that a load reads from: the lease carries it from there on, however long the load
-   takes. Floors of tags and of the cache itself live as long as any entry. Of too many keys' floors the oldest go, and for one
-   floor's life only loads from the owner are stored. Of too many tags' the whole cache is cleared, with the version of the one
-   that goes.
+   takes. Floors of tags and of the cache itself live as long as any entry with tags. Of too many keys' floors the oldest go, and
+   for one floor's life only loads from the owner are stored. Of too many tags' the whole cache is cleared, with the version of
+   the one that goes.
 4. Whoever finds the account gone, or another run of the server, opens a new generation: entries of others are misses, and
    for one floor's life only loads from the owner are stored.
 5. Versions of two kinds do not compare: a load of another kind than the floor's has to come from the owner.
 6. An entry whose row version is above the invalidation's stays, when it was stored whole: it is newer than what was told.
+7. Where nobody can find out what became of a write, its intent goes at its time, and the floor is raised.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ from enum import Enum
 
 import msgspec
 
-from regionkit.caching.version import NOTHING, OWNER_ONLY
+from regionkit.caching.version import NOTHING, OWNER_ONLY, reaches
 
 __all__ = ["ALL", "Begun", "Floor", "Intent", "Lease", "Ledger", "Verdict", "is_above"]
 
@@ -107,7 +110,7 @@ def is_above(floor: Floor | None, stamp: int, version: str, *, owner: bool) -> b
         return True
     if stamp <= floor.stamp:
         return False
-    return owner or not floor.version or (version[:1] == floor.version[:1] and version >= floor.version)
+    return owner or reaches(version, floor.version)
 
 
 class Ledger:
@@ -116,7 +119,7 @@ class Ledger:
     Args:
         generation: 8 bytes, random.
         floor_life: milliseconds that the floor of a key lives.
-        tag_life: those of a tag, and of the cache itself: no entry lives longer.
+        tag_life: those of a tag, and of the cache itself: no entry with tags lives longer.
         most: floors of keys at once, and of tags.
         settles: intents over their time are to be settled; else they are forgotten, as nobody can know.
     """

@@ -28,7 +28,7 @@ class LedgerTier:
     Args:
         clock: where time is read.
         floor_life: seconds for which an invalidation is remembered.
-        tag_life: seconds that an entry may live at most.
+        tag_life: seconds that an entry with tags may live at most.
         settles: intents over their time are settled by the cache.
     """
 

@@ -91,15 +91,19 @@ class Entry:
 
 
 class Mark:
-    """An entry on its way into the table. `spoiled`: its key was invalidated meanwhile."""
+    """An entry on its way into the table.
 
-    __slots__ = ("digest", "key", "spoiled", "table")
+    `spoiled`: its key was invalidated meanwhile. `told`: the same, for an entry whose stamp is below this one; 0: it was not.
+    """
+
+    __slots__ = ("digest", "key", "spoiled", "table", "told")
 
     def __init__(self, key: Stored, digest: bytes, table: object) -> None:
         self.key = key
         self.digest = digest
         self.table = table
         self.spoiled = False
+        self.told = 0
 
 
 class LocalTable:
@@ -168,7 +172,9 @@ class LocalTable:
         """Put the entry in, in place of an older one; False when it came too late, or is too large."""
         with self._lock:
             self._forget(mark)
-            if mark.spoiled or mark.table is not self.entries or not self.open or entry.size > self._max_bytes // 4:
+            if mark.spoiled or mark.told > entry.stamp or mark.table is not self.entries:
+                return False
+            if not self.open or entry.size > self._max_bytes // 4:
                 return False
             self._remove(entry.key)
             self.entries[entry.key] = entry
@@ -200,14 +206,18 @@ class LocalTable:
             self._remove(key)
 
     def invalidate_digest(self, digest: bytes, stamp: int) -> Stored | None:
-        """The same for what other processes know by its digest, but for an entry that is not older than `stamp`.
+        """The same for what other processes know by its digest, but for an entry that is not older than `stamp` (0: for any).
 
         The key, where it stands here or is on its way.
         """
         with self._lock:
             key = self._names.get(digest)
             if key is not None:
-                self._spoil(key)
+                if stamp > 0:
+                    for mark in self._marks.get(key, ()):
+                        mark.told = max(mark.told, stamp)
+                else:
+                    self._spoil(key)
                 entry = self.entries.get(key)
                 if entry is not None and not 0 < stamp <= entry.stamp:
                     self._remove(key)
@@ -221,12 +231,6 @@ class LocalTable:
             for key in list(self._marks):
                 self._spoil(key)
 
-    def take_out(self, entry: Entry) -> None:
-        """Take this very entry out, if it is still there."""
-        with self._lock:
-            if self.entries.get(entry.key) is entry:
-                self._remove(entry.key)
-
     def take_out_digest(self, digest: bytes) -> None:
         """Take out what other processes know by its digest; what is on its way is let in."""
         with self._lock:
@@ -234,10 +238,10 @@ class LocalTable:
             if key is not None:
                 self._remove(key)
 
-    def drop_all(self, *, open: bool = True) -> None:
-        """Forget everything, and what is on its way. `open`: whether entries are taken from now on."""
+    def drop_all(self, *, open: bool | None = None) -> None:
+        """Forget everything, and what is on its way. `open`: whether entries are taken from now on; None: as before."""
         with self._lock:
-            self.open = open
+            self.open = self.open if open is None else open
             self._hits_gone += sum(entry.hits for entry in self.entries.values())
             self._begin()
 

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from regionkit.caching.ledger_tier import LedgerTier
+from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source import Source
-from regionkit.caching.strategies import LONGEST_TTL, TTL, Lazy, Strategy
+from regionkit.caching.strategies import TTL, Strategy
 from regionkit.caching.tier import Tier
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.core.clock import Clock
@@ -19,7 +20,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
-__all__ = ["Made", "checked_name", "checked_tiers", "longest_life", "longest_local", "tier_of"]
+__all__ = ["Made", "checked_name", "checked_tiers", "longest_local", "tier_of"]
 
 IS_ASYNC = False
 
@@ -79,12 +80,6 @@ def longest_local(local: Local | None, shared: Shared | Memcached | None, strate
     return min(limits)
 
 
-def longest_life(strategy: Strategy) -> float:
-    """Seconds that an entry may live at most, whatever a call or a loader asks for."""
-    kept = strategy.stale_if_error if isinstance(strategy, Lazy) else 0.0
-    return min(LONGEST_TTL, max(86_400.0, 10 * strategy.ttl) + kept)
-
-
 def tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> Tier:
     """The tier that keeps a cache's account. Connects to nothing.
 
@@ -98,7 +93,7 @@ def tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_l
         )
     strategy: Strategy = cache.strategy
     if shared is None:
-        return LedgerTier(clock, floor_life=floor_life, tag_life=longest_life(strategy), settles=cache.settles)
+        return LedgerTier(clock, floor_life=floor_life, tag_life=longest_tagged(strategy), settles=cache.settles)
     family = "shared" if isinstance(shared, Shared) else "memcached"
     module = import_module(f"regionkit.caching.{family}{'_async' if IS_ASYNC else ''}")
     opened: Tier = module.opened_tier(cache, shared, clock, floor_life)

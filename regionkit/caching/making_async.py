@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from regionkit.caching.ledger_tier_async import AsyncLedgerTier
+from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source_async import AsyncSource
-from regionkit.caching.strategies import LONGEST_TTL, TTL, Lazy, Strategy
+from regionkit.caching.strategies import TTL, Strategy
 from regionkit.caching.tier_async import AsyncTier
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.core.clock import Clock
@@ -18,7 +19,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
-__all__ = ["AsyncMade", "async_tier_of", "checked_name", "checked_tiers", "longest_life", "longest_local"]
+__all__ = ["AsyncMade", "async_tier_of", "checked_name", "checked_tiers", "longest_local"]
 
 IS_ASYNC = True
 
@@ -78,12 +79,6 @@ def longest_local(local: Local | None, shared: Shared | Memcached | None, strate
     return min(limits)
 
 
-def longest_life(strategy: Strategy) -> float:
-    """Seconds that an entry may live at most, whatever a call or a loader asks for."""
-    kept = strategy.stale_if_error if isinstance(strategy, Lazy) else 0.0
-    return min(LONGEST_TTL, max(86_400.0, 10 * strategy.ttl) + kept)
-
-
 def async_tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> AsyncTier:
     """The tier that keeps a cache's account. Connects to nothing.
 
@@ -97,7 +92,7 @@ def async_tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, f
         )
     strategy: Strategy = cache.strategy
     if shared is None:
-        return AsyncLedgerTier(clock, floor_life=floor_life, tag_life=longest_life(strategy), settles=cache.settles)
+        return AsyncLedgerTier(clock, floor_life=floor_life, tag_life=longest_tagged(strategy), settles=cache.settles)
     family = "shared" if isinstance(shared, Shared) else "memcached"
     module = import_module(f"regionkit.caching.{family}{'_async' if IS_ASYNC else ''}")
     opened: AsyncTier = module.opened_tier(cache, shared, clock, floor_life)

@@ -24,13 +24,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from regionkit.caching.entry import HEADER, MAGIC, MOST_TAGS
+from regionkit.caching.entry import HEADER, MAGIC, tags_in
 from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.ledger_tier import LedgerTier
-from regionkit.caching.making import longest_life
 from regionkit.caching.memcached_link import MemcachedLink
 from regionkit.caching.memcached_wire import delete, gets, increment, store, values_in
+from regionkit.caching.policy import longest_tagged
 from regionkit.caching.steps import Found, RowState, Sealing, TierDown
 from regionkit.caching.tiers import Memcached
 from regionkit.core.clock import Clock
@@ -136,7 +136,11 @@ class MemcachedTier:
         """The entries of keys, one round trip for all; one more for their tags."""
         found = self._values([self._value(key) for key in keys])
         entries = {name: data for name, (data, _) in found.items() if data[:3] == MAGIC}
-        tagged = {name: (tags, int(data[35:51])) for name, data in entries.items() if (tags := _tags(data))}
+        tagged = {
+            name: (tags, int(data[35:51]))
+            for name, data in entries.items()
+            if data[35:51].isdigit() and (tags := tags_in(data))
+        }
         held = self._tags_hold(tagged) if tagged else set()
         return [entries.get(n) if n not in tagged or n in held else None for n in map(self._value, keys)]
 
@@ -316,14 +320,6 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _tags(data: bytes) -> list[bytes]:
-    """The tags of an entry; of what is no entry none, which is found out when it is opened."""
-    count = data[118:120]
-    if not count.isdigit() or int(count) > MOST_TAGS or not data[35:51].isdigit():
-        return []
-    return [data[at : at + 16] for at in range(120, 120 + 16 * int(count), 16)]
-
-
 def _stamped(data: bytes, generation: bytes, stamp: int) -> bytes:
     """An entry with its generation and stamp, its ends from now on."""
     now = _now()
@@ -343,6 +339,6 @@ def opened_tier(cache: Any, shared: Memcached, clock: Clock, floor_life: float) 
             why="it does not hear what other processes invalidate, and serves it that long.",
             fix="write Local(ttl=5), or leave the Local tier out.",
         )
-    life = longest_life(cache.strategy)
+    life = longest_tagged(cache.strategy)
     ledger = LedgerTier(clock, floor_life=floor_life, tag_life=life, settles=cache.settles)
     return MemcachedTier(cache, shared, clock, ledger)

@@ -81,7 +81,7 @@ class MemcachedLink:
         if self._failed:
             self._failed, was_down, self._down_until = 0, self._down_until, 0.0
             if was_down:
-                self._emit(SharedUp(self._name, False))
+                self._emit(SharedUp(self._name))
         return answer
 
     def _idle_one(self) -> Line | None:

@@ -50,11 +50,11 @@ class News:
         self._table.invalidate_tag(tag)
         self._flights.detach_all()
 
-    def lost(self, *, live: bool) -> None:
-        """Something may have been missed: all that is held here goes."""
+    def lost(self, *, live: bool | None) -> None:
+        """Something may have been missed: all that is held here goes. None: whether news come is as it was."""
         self._flights.detach_all()
-        self._table.drop_all(open=live and self._has_local)
-        if live is self._live:
+        self._table.drop_all(open=None if live is None else live and self._has_local)
+        if live is None or live is self._live:
             return
         self._live = live
         if live:
@@ -62,3 +62,7 @@ class News:
         else:
             self._counters.bus_losses += 1
             self._emit(BusLost(self._name, "the shared tier has told nothing for max_local_stale seconds"))
+
+    def renew(self) -> None:
+        """After a fork: no news come here yet."""
+        self._live = False

@@ -148,7 +148,8 @@ def outcomes_of(
             f"load_many returned a {type(given).__name__}.",
             fix="return a mapping from key to value; leave out what is not there.",
         )
-    foreign = [key for key in given if key not in set(keys)]
+    asked_for = set(keys)
+    foreign = [key for key in given if key not in asked_for]
     if foreign:
         raise UsageError(
             f"load_many returned the key {foreign[0]!r}, which it was not asked for.",

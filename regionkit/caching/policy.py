@@ -13,7 +13,9 @@
 4. Lives are shortened at random by the strategy's jitter; the time for which a value is kept on an error is not.
 5. Before its soft end an entry may be reloaded early, ever more likely towards that end, so that callers of many processes do
    not all come at the end: each process draws an earlier soft end of its own.
-6. While a failed load is not to be tried again (`error_pause`), EXPIRED is served as it is.
+6. An entry with tags lives no longer than the floor of a tag is remembered (`longest_tagged`), whatever a call or a loader asks
+   for: afterwards nobody would know that its tag was invalidated.
+7. While a failed load is not to be tried again (`error_pause`), EXPIRED is served as it is.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from enum import Enum
 
 import msgspec
 
-from regionkit.caching.strategies import TTL, Lazy, Strategy
+from regionkit.caching.strategies import LONGEST_TTL, TTL, Lazy, Strategy
 
-__all__ = ["Life", "State", "drawn_soft", "life_of", "state_of"]
+__all__ = ["Life", "State", "bounded", "drawn_soft", "life_of", "longest_tagged", "state_of"]
 
 
 class State(Enum):
@@ -84,6 +86,17 @@ def life_of(strategy: Strategy, chance: float, *, found: bool = True, ttl: float
     hard = strategy.ttl if ttl is None else ttl
     soft = hard if strategy.soft_ttl is None else hard * strategy.soft_ttl / strategy.ttl
     return Life(soft * share, hard * share, hard * share + strategy.stale_if_error)
+
+
+def longest_tagged(strategy: Strategy) -> float:
+    """Seconds that an entry with tags is kept at most, and that the floor of a tag is remembered."""
+    kept = strategy.stale_if_error if isinstance(strategy, Lazy) else 0.0
+    return min(LONGEST_TTL, max(86_400.0, 10 * strategy.ttl) + kept)
+
+
+def bounded(life: Life, longest: float) -> Life:
+    """A life that is over after `longest` seconds."""
+    return Life(min(life.soft, longest), min(life.hard, longest), min(life.kept, longest))
 
 
 def drawn_soft(strategy: Strategy, made: float, soft: float, chance: float) -> float:

@@ -6,12 +6,11 @@ from typing import Any
 
 import redis
 
-from regionkit.caching.entry import MOST_TAGS
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.steps import Found
 from regionkit.caching.version import NOTHING
 
-__all__ = ["NO_VERSION", "found_in", "is_full", "tags_in"]
+__all__ = ["NO_VERSION", "found_in", "is_full"]
 
 NO_VERSION = "0" * 27
 """What stands in entries and floors where there is no version."""
@@ -21,14 +20,6 @@ def is_full(error: BaseException) -> bool:
     """Whether the server has no memory left; before Redis 7 a script's error says so in its text."""
     full = isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
     return full or (isinstance(error, redis.exceptions.ResponseError) and "-OOM " in str(error))
-
-
-def tags_in(data: bytes) -> list[bytes]:
-    """The tags of an entry; of what is no entry none, which is found out when it is opened."""
-    count = data[118:120]
-    if count == b"00" or not count.isdigit() or int(count) > MOST_TAGS:
-        return []
-    return [data[at : at + 16] for at in range(120, 120 + 16 * int(count), 16)]
 
 
 def found_in(answer: list[Any], generation: bytes) -> Found:

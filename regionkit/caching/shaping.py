@@ -14,7 +14,7 @@ from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.local_table import OVERHEAD, Entry
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.outcome import Outcome
-from regionkit.caching.policy import Life, drawn_soft, life_of
+from regionkit.caching.policy import Life, bounded, drawn_soft, life_of, longest_tagged
 from regionkit.caching.steps import Sealing
 from regionkit.caching.strategies import TTL, Strategy
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -65,6 +65,10 @@ class Shaper:
         self._longest_local = longest_local
         self._clock = clock
         self._counters = counters
+        self._chance = random.Random()
+
+    def renew(self) -> None:
+        """After a fork: lives are drawn anew, else all children of one parent would draw the same."""
         self._chance = random.Random()
 
     def digest(self, stored: Stored) -> bytes:
@@ -164,6 +168,8 @@ class Shaper:
             entry.value, entry.body = outcome.value, None
         if life is None or not outcome.store or not fits:
             return entry, None
+        if outcome.tags:
+            life = bounded(life, longest_tagged(self.strategy))
         self._live(entry, now, now + life.soft, now + life.hard, now + life.kept)
         times = {"soft": round(life.soft * 1000), "hard": round(life.hard * 1000)}
         data = sealed(msgspec.structs.replace(envelope, **times), self.digest(stored))

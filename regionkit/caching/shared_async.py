@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
-from regionkit.caching.account_shared_async import AsyncSharedAccount
+from regionkit.caching.account_shared_async import MOST_TAGS_KNOWN, AsyncSharedAccount
+from regionkit.caching.entry import tags_in
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
-from regionkit.caching.making_async import longest_life
-from regionkit.caching.replies_shared import NO_VERSION, found_in, tags_in
+from regionkit.caching.policy import longest_tagged
+from regionkit.caching.replies_shared import NO_VERSION, found_in
 from regionkit.caching.steps import Found, RowState, Sealing, TierDown
 from regionkit.caching.strategies import TTL
 from regionkit.caching.tiers import Shared
 from regionkit.contract.backing_async import HERE
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
+from regionkit.core.concurrency_async import asleep, spawn_async
 from regionkit.topology import Endpoint, RedisStore, Role, profile
 
-__all__ = ["AsyncSharedTier", "opened_tier"]
+__all__ = ["MOST_TAGS_KNOWN", "AsyncSharedTier", "opened_tier"]
 
 IS_ASYNC = True
 T = TypeVar("T")
@@ -30,8 +32,6 @@ BATCH = 100
 """Keys of one script: a server does nothing else meanwhile."""
 FIRST_POLL = 0.02
 """Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
-MOST_TAGS_KNOWN = 10_000
-"""Tags whose floors are remembered while news come; beyond, all are asked for again."""
 LONGEST_AWAY = 43_200.0
 """Seconds without anybody who tails the intents, after which how far they were told is not known: half of what rows are kept."""
 
@@ -49,12 +49,12 @@ class AsyncSharedTier(AsyncSharedAccount):
         found = await self._slid(names) if self._slides else await self._read(names)
         tagged = {at: tags for at, data in enumerate(found) if data and (tags := tags_in(data))}
         if tagged:
-            await self._learn({tag for tags in tagged.values() for tag in tags})
+            floors = await self._floors_of({tag for tags in tagged.values() for tag in tags})
             for at, tags in tagged.items():
                 data = found[at]
                 assert data is not None
                 stamp = data[35:51]
-                if not stamp.isdigit() or any(int(stamp) <= self._tag_stamps.get(tag, 0) for tag in tags):
+                if not stamp.isdigit() or any(int(stamp) <= floors[tag] for tag in tags):
                     found[at] = None
         return found
 
@@ -78,19 +78,18 @@ class AsyncSharedTier(AsyncSharedAccount):
 
         return list(await self.ask(asked))
 
-    async def _learn(self, tags: set[bytes]) -> None:
-        """Ask for the floors of tags that are not known; what is known holds while news come."""
+    async def _floors_of(self, tags: set[bytes]) -> dict[bytes, int]:
+        """The stamps of tags' floors: asked for where they are not known; what is known holds while news come."""
         if not self.ear.live:
-            self._tag_stamps.clear()
-        unknown = [tag for tag in tags if tag not in self._tag_stamps]
+            self._tag_floors.forget_all()
+        known, era = self._tag_floors.known(tags)
+        unknown = [tag for tag in tags if tag not in known]
         if not unknown:
-            return
+            return known
         generation, clock, *stamps = await self._run("tags", [], unknown)
         self._is_open(generation, int(clock))
-        if len(self._tag_stamps) > MOST_TAGS_KNOWN:
-            self._tag_stamps.clear()
-        for tag, stamp in zip(unknown, stamps, strict=True):
-            self._tag_stamps[tag] = max(int(stamp or 0), self._tag_stamps.get(tag, 0))
+        told = {tag: int(stamp or 0) for tag, stamp in zip(unknown, stamps, strict=True)}
+        return self._tag_floors.learned(known | told, era)
 
     async def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load."""
@@ -107,23 +106,21 @@ class AsyncSharedTier(AsyncSharedAccount):
         tokens = [os.urandom(8).hex().encode() for _ in keys]
         for digest, token, (_, rejected) in zip(digests, tokens, wanted, strict=True):
             words += [digest, token, rejected]
-        flags = [AsyncFlag() for _ in keys]
-        for digest, flag in zip(digests, flags, strict=True):  # before the question: the answer may come after the news
-            self._waiting.setdefault(digest, []).append(flag)
+        for digest in digests:  # before the question: the answer may come after the news
+            self._waiting.enter(digest)
         found: list[Found] = []
         try:
             generation, clock, *answers = await self._run("fill_begin", keys, words)
-            if self.opened(generation, int(clock)):
-                self.lost(live=self.ear.live)
+            self._is_open(generation, int(clock))
             found = [found_in(answer, generation) for answer in answers]
         except BaseException as error:
             if not isinstance(error, TierDown) or error.sent:
                 self._give_up(keys, tokens)
             raise
         finally:
-            for at, (digest, flag) in enumerate(zip(digests, flags, strict=True)):
+            for at, digest in enumerate(digests):
                 if at >= len(found) or found[at].verdict is not Verdict.WAIT:
-                    self._deaf(digest, flag)
+                    self._waiting.leave(digest)
         return found
 
     def _give_up(self, keys: list[Stored], tokens: list[bytes]) -> None:
@@ -138,24 +135,16 @@ class AsyncSharedTier(AsyncSharedAccount):
 
         spawn_async("regionkit give up", run)
 
-    def _deaf(self, digest: bytes, flag: AsyncFlag) -> None:
-        flags = self._waiting.get(digest)
-        if flags is not None and flag in flags:
-            flags.remove(flag)
-            if not flags:
-                self._waiting.pop(digest, None)
-
     async def wait(self, key: Stored, seconds: float) -> None:
         """Until the load of another has ended, or `seconds` have."""
         digest = self.digest(key)
-        flags = self._waiting.get(digest)
-        if flags and self.ear.live:
-            flag = flags[-1]
-            await flag.wait(seconds)
-            self._deaf(digest, flag)
-            return
-        if flags:
-            self._deaf(digest, flags[-1])
+        flag = self._waiting.mine(digest)
+        try:
+            if flag is not None and self.ear.live:
+                await flag.wait(seconds)
+                return
+        finally:
+            self._waiting.leave(digest)
         pause, lease = FIRST_POLL, self._lease(key)
 
         async def held(connection: Any) -> Any:
@@ -234,8 +223,10 @@ class AsyncSharedTier(AsyncSharedAccount):
 
     async def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
-        self._tag_stamps.pop(tag, None)
-        generation, clock, fits = await self._run("invalidate_tag", [], [tag, version, id])
+        try:
+            generation, clock, fits = await self._run("invalidate_tag", [], [tag, version, id])
+        finally:
+            self._tag_floors.forget(tag)
         self._is_open(generation, int(clock))
         return bool(fits)
 
@@ -275,8 +266,10 @@ class AsyncSharedTier(AsyncSharedAccount):
         """After a fork: the parent's connections are not used, and its ear is deaf here."""
         if self._owns:  # else the kit does it
             self._backend.abandon()
-        self._waiting, self._generation, self.down = {}, b"", ""
-        self._tag_stamps = {}
+        self._generation, self.down = b"", ""
+        self._opening = threading.Lock()
+        self._waiting.renew()
+        self._tag_floors.renew()
         self.ear.renew()
 
     async def close(self) -> None:
@@ -314,7 +307,7 @@ def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: 
         name=cache.name,
         tenant=cache.tenant,
         floor_life=floor_life,
-        tag_life=longest_life(cache.strategy),
+        tag_life=longest_tagged(cache.strategy),
         settles=cache.settles,
         owns=owns,
         slides=cache.strategy.ttl if isinstance(cache.strategy, TTL) and cache.strategy.sliding else 0.0,

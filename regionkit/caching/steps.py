@@ -82,6 +82,6 @@ class Heard(Protocol):
         """What carries a tag is not what it was."""
         ...
 
-    def lost(self, *, live: bool) -> None:
-        """Something may have been missed: all that is held here goes. `live`: news arrive from now on."""
+    def lost(self, *, live: bool | None) -> None:
+        """Something may have been missed: all that is held here goes. `live`: news arrive from now on; None: as before."""
         ...

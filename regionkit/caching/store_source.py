@@ -20,7 +20,7 @@ import msgspec
 
 from regionkit.caching.outcome import Outcome, Wanted, named_for, outcome_of, outcomes_of
 from regionkit.caching.source import called
-from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp, position_of
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp, position_of, reaches
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -125,9 +125,7 @@ class StoreSource:
 
     def covers(self, lo: str, view: View | None) -> bool:
         """Whether a value that surely has `lo` shows all that the session wrote or saw."""
-        if view is None or (view.known and not view.needs):
-            return True
-        return view.known and lo[:1] == view.needs[:1] and lo >= view.needs
+        return view is None or (view.known and reaches(lo, view.needs))
 
     def saw(self, hi: str, view: View | None) -> None:
         """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
@@ -190,7 +188,7 @@ class LoaderStore:
             unit.__enter__()
             try:
                 lo = self._position(unit)
-                if lo and all(_reaches(lo, needed) for needed in (wanted.floor, view.needs if view else NOTHING)):
+                if lo and all(reaches(lo, needed) for needed in (wanted.floor, view.needs if view else NOTHING)):
                     self._note(lo, owner=False)
                     return unit
             except BaseException as error:
@@ -247,7 +245,3 @@ class LoaderRead:
             unit.__exit__(type(raised), raised, raised.__traceback__)
             raise
         unit.__exit__(kind, error, traceback)
-
-
-def _reaches(lo: str, needed: str) -> bool:
-    return not needed or (lo[:1] == needed[:1] and lo >= needed)

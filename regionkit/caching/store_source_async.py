@@ -19,7 +19,7 @@ import msgspec
 
 from regionkit.caching.outcome import Outcome, Wanted, named_for, outcome_of, outcomes_of
 from regionkit.caching.source_async import acalled
-from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp, position_of
+from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp, position_of, reaches
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -124,9 +124,7 @@ class AsyncStoreSource:
 
     def covers(self, lo: str, view: View | None) -> bool:
         """Whether a value that surely has `lo` shows all that the session wrote or saw."""
-        if view is None or (view.known and not view.needs):
-            return True
-        return view.known and lo[:1] == view.needs[:1] and lo >= view.needs
+        return view is None or (view.known and reaches(lo, view.needs))
 
     def saw(self, hi: str, view: View | None) -> None:
         """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
@@ -189,7 +187,7 @@ class AsyncLoaderStore:
             await unit.__aenter__()
             try:
                 lo = await self._position(unit)
-                if lo and all(_reaches(lo, needed) for needed in (wanted.floor, view.needs if view else NOTHING)):
+                if lo and all(reaches(lo, needed) for needed in (wanted.floor, view.needs if view else NOTHING)):
                     self._note(lo, owner=False)
                     return unit
             except BaseException as error:
@@ -246,7 +244,3 @@ class AsyncLoaderRead:
             await unit.__aexit__(type(raised), raised, raised.__traceback__)
             raise
         await unit.__aexit__(kind, error, traceback)
-
-
-def _reaches(lo: str, needed: str) -> bool:
-    return not needed or (lo[:1] == needed[:1] and lo >= needed)

@@ -39,6 +39,7 @@ __all__ = [
     "Unchanged",
     "WriteThrough",
     "check_verb",
+    "load_at_most",
     "takes",
     "takes_these",
 ]
@@ -59,7 +60,7 @@ class Loaded(msgspec.Struct, Generic[V], frozen=True):
         value: None is a value too; for "nothing is there" a loader returns `Loaded(None, found=False)`.
         version: of the row, a whole number that grows with each change; it makes late loads from a lagging copy harmless.
         ttl: seconds, in place of the strategy's.
-        tags: for `invalidate_tag`.
+        tags: for `invalidate_tag`. A value with tags lives a day at most, or ten times the strategy's `ttl` where that is more.
         found: whether there is anything. A plain None of a loader says that there is not.
     """
 
@@ -202,6 +203,12 @@ def check_verb(verb: str, strategy: Strategy, cache: str) -> None:
             why=f"{verb} belongs to {' and '.join(kind.__name__ for kind in having)}.",
             fix=f"use {instead}; or give the cache strategy={having[0].__name__}(...).",
         )
+
+
+def load_at_most(strategy: Strategy) -> float:
+    """Seconds after which nobody waits for a load, and another may load."""
+    limit = None if isinstance(strategy, TTL) else strategy.load_timeout
+    return LOAD_TIMEOUT if limit is None else limit
 
 
 @lru_cache(maxsize=1024)

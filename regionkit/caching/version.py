@@ -14,7 +14,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.facts.position import Position
 from regionkit.facts.stamp import Stamp
 
-__all__ = ["NOTHING", "OWNER_ONLY", "WIDTH", "of_position", "of_row", "of_stamp", "position_of"]
+__all__ = ["NOTHING", "OWNER_ONLY", "WIDTH", "of_position", "of_row", "of_stamp", "position_of", "reaches"]
 
 WIDTH = 27
 """Characters of a version."""
@@ -53,6 +53,11 @@ def of_row(number: int) -> str:
             fix="give a whole number that grows with each change of the row.",
         )
     return f"{_ROW}{0:06d}{number:020d}"
+
+
+def reaches(version: str, needed: str) -> bool:
+    """Whether a version is of the same kind as the one that is needed, and not below it. NOTHING is needed: always."""
+    return not needed or (version[:1] == needed[:1] and version >= needed)
 
 
 def position_of(version: str) -> tuple[int, int] | None:

@@ -159,3 +159,23 @@ def test_a_child_that_is_born_while_threads_load_hangs_nowhere(redis_server: Any
             stop.set()
             for thread in threads:
                 thread.join()
+
+
+def test_a_child_has_every_place_and_draws_lives_of_its_own(tmp_path: Path) -> None:
+    """Whatever was under way when it was born; else the children of one parent would all reload in the same instant."""
+    strategy = Lazy(load=lambda key: 1, ttl=300.0, load_timeout=PATIENCE)
+    with Cache(f"p{os.urandom(6).hex()}", int, strategy=strategy) as cache:
+        for places in (cache.fetcher._loads, cache.fetcher._refreshes):
+            while places.try_acquire():
+                pass
+
+        def child(name: str) -> None:
+            began = time.monotonic()
+            assert cache.get("a") == 1
+            assert time.monotonic() - began < PATIENCE / 2
+            assert cache.fetcher._refreshes.try_acquire()
+            (tmp_path / name).write_text(str(cache.fetcher.parts.shaper._chance.random()))
+
+        for name in ("one", "two"):
+            in_a_child(lambda name=name: child(name), tmp_path)()  # type: ignore[misc]
+        assert (tmp_path / "one").read_text() != (tmp_path / "two").read_text()

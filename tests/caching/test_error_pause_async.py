@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from regionkit.caching import AsyncCache, Lazy
+from regionkit.caching.events import LoadFailed
 from regionkit.core.concurrency_async import asleep
 
 GETS = 20
@@ -32,11 +35,14 @@ async def test_an_ended_value_is_served_without_asking_each_time(pause: float, t
     database = Database()
     strategy = Lazy(load=database.load, ttl=0.01, jitter=0.0, stale_if_error=LONG, error_pause=pause)
     async with AsyncCache("prices", int, strategy=strategy) as cache:
+        told: list[Any] = []
+        cache.subscribe(told.append)
         await cache.get("tea")
         await asleep(0.05)
         assert [await cache.get("tea") for _ in range(GETS)] == [1] * GETS
         await asleep(0.05)  # whatever goes on in the background
         assert database.asked - 1 == tries
+        assert told == [LoadFailed("prices", "ConnectionError", True)] * tries
 
 
 async def test_a_refresh_that_failed_is_paused_too() -> None:
@@ -44,8 +50,11 @@ async def test_a_refresh_that_failed_is_paused_too() -> None:
     database = Database()
     strategy = Lazy(load=database.load, ttl=LONG, soft_ttl=0.01, jitter=0.0, error_pause=LONG)
     async with AsyncCache("prices", int, strategy=strategy) as cache:
+        told: list[Any] = []
+        cache.subscribe(told.append)
         await cache.get("tea")
         for _ in range(GETS):
             await asleep(0.01)
             assert await cache.get("tea") == 1
         assert database.asked == 2
+        assert told == [LoadFailed("prices", "ConnectionError", False)]

@@ -193,7 +193,7 @@ SWITCHES = {
     ],
     "the generation": [("if held.generation != self.generation or ", "if "), ("        self.leases.clear()\n", "")],
     "the floor's stamp": [("    if stamp <= floor.stamp:\n        return False\n", "")],
-    "the floor's version": [("return owner or not floor.version or (", "return True or (")],
+    "the floor's version": [("return owner or reaches(", "return True or (")],
     "the version of a late load's lease": [(", Floor(0, held.floor)]", "]")],
     "what an earlier floor asked for": [("        version = max(version, before.version)\n", "        pass\n")],
     "intents": [_INTENDED, _BYPASS],

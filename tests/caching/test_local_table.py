@@ -153,6 +153,20 @@ def test_a_tag_takes_out_what_carries_it() -> None:
     assert not table.entries and not table._by_tag and table.bytes == 0
 
 
+def test_news_of_what_is_on_its_way_are_compared_with_its_stamp() -> None:
+    """Its own news may come before its answer does; later ones refuse it."""
+    table = LocalTable(10, HUGE)
+    for stamp, taken in ((4, False), (5, True), (6, True), (0, False)):
+        mark = table.mark("a", b"a")
+        assert table.invalidate_digest(b"a", 5) == "a"
+        assert table.invalidate_digest(b"a", 3) == "a"
+        entry = Entry("a", 1)
+        entry.stamp = stamp
+        assert table.put(entry, mark) is taken
+        table.invalidate("a")
+    assert not table._marks and not table._names
+
+
 def test_a_table_that_is_closed_takes_nothing() -> None:
     """While no news come; hits are still counted afterwards."""
     table = LocalTable(10, HUGE)
@@ -161,20 +175,12 @@ def test_a_table_that_is_closed_takes_nothing() -> None:
     table.drop_all(open=False)
     assert put(table, "a") is None
     assert table.hits == 1
+    table.drop_all()
+    assert put(table, "a") is None
     table.drop_all(open=True)
     assert put(table, "a")
-
-
-def test_only_the_very_entry_is_taken_out() -> None:
-    """One that came in its place stays."""
-    table = LocalTable(10, HUGE)
-    old = put(table, "a")
-    new = put(table, "a")
-    assert old is not None and new is not None
-    table.take_out(old)
-    assert table.get("a") is new
-    table.take_out(new)
-    assert table.get("a") is None
+    table.drop_all()
+    assert put(table, "a")
 
 
 def test_whoever_looks_up_is_told_where() -> None:

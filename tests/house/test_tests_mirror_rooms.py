@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "facts", "topology", "routing")
+ROOMS = ("core", "facts", "topology", "routing", "caching")
 TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
     "topology/names": "topology/test_topology.py",
@@ -23,6 +23,29 @@ ELSEWHERE = {
     "routing/loss": "routing/test_session.py",  # `accept_loss`
     "routing/backing": "contract/test_units.py",  # every backend passes it
     "routing/partitions": "contract/test_partitioning.py",  # every backend passes it
+    "caching/account_shared": "caching/test_cache_faults.py",  # servers that die, freeze, forget and fill up
+    "caching/cache_changes": "caching/test_cache.py",
+    "caching/calls": "caching/test_cache.py",  # what is no key and no time, verbs of a closed cache
+    "caching/counters": "caching/test_cache.py",
+    "caching/ear": "caching/test_cache_faults.py",  # news that were trimmed, deleted, renumbered
+    "caching/events": "caching/test_news.py",
+    "caching/fetch": "caching/test_cache.py",
+    "caching/glance": "caching/test_fast_lane_shared.py",
+    "caching/intents_sql": "caching/test_sweep.py",
+    "caching/kept_tables": "caching/test_write_through.py",
+    "caching/ledger_tier": "caching/test_cache.py",  # each of its tests, over a local tier alone
+    "caching/lookup": "caching/test_cache.py",
+    "caching/making": "caching/test_tiers.py",
+    "caching/many": "caching/test_cache.py",
+    "caching/memcached_line": "caching/test_memcached.py",
+    "caching/memcached_link": "caching/test_memcached.py",
+    "caching/outcome": "caching/test_cache.py",  # what loaders answer
+    "caching/replies_shared": "caching/test_scripts.py",
+    "caching/schema_sql": "caching/test_write_through.py",
+    "caching/source": "caching/test_cache.py",
+    "caching/store_source": "caching/test_in_kit.py",
+    "caching/strategies": "caching/test_tiers.py",
+    "caching/tail": "caching/test_tail_histories.py",
 }
 """Modules whose test has another name, and which."""
 WITHOUT = {
@@ -33,6 +56,9 @@ WITHOUT = {
     "routing/route": TYPES_ONLY,
     "routing/verdict": TYPES_ONLY,
     "topology/cassandra_client": TYPES_ONLY,
+    "caching/parts": TYPES_ONLY,
+    "caching/steps": TYPES_ONLY,
+    "caching/tier": TYPES_ONLY,
 }
 """Modules without a test, and why."""
 

@@ -1,0 +1,50 @@
+"""Who waits for another's load: each by a flag of its own, woken by key or with all."""
+
+from __future__ import annotations
+
+from regionkit.caching.waiters_async import AsyncWaiters
+from regionkit.core.concurrency_async import agather
+
+A, B = b"a", b"b"
+
+
+async def test_news_wake_who_waits_for_their_key() -> None:
+    """And nobody else."""
+    waiters = AsyncWaiters()
+    of_a, of_b = waiters.enter(A), waiters.enter(B)
+    assert (waiters.mine(A), waiters.mine(B)) == (of_a, of_b)
+    waiters.wake(A)
+    assert of_a.is_set()
+    assert waiters.mine(A) is None
+    assert not of_b.is_set()
+    waiters.wake_all()
+    assert of_b.is_set()
+    assert len(waiters) == 0
+
+
+async def test_each_caller_waits_by_a_flag_of_its_own() -> None:
+    """One that leaves takes no other's away."""
+    waiters = AsyncWaiters()
+    mine = waiters.enter(A)
+
+    async def comes_and_goes() -> bool:
+        own = waiters.enter(A)
+        good = own is not mine and waiters.mine(A) is own
+        waiters.leave(A)
+        waiters.leave(A)
+        return good and waiters.mine(A) is None
+
+    assert await agather([comes_and_goes, comes_and_goes]) == [True, True]
+    assert waiters.mine(A) is mine
+    waiters.wake(A)
+    assert mine.is_set()
+    assert len(waiters) == 0
+
+
+async def test_a_child_has_none_of_its_parents() -> None:
+    """After a fork."""
+    waiters = AsyncWaiters()
+    waiters.enter(A)
+    waiters.renew()
+    assert waiters.mine(A) is None
+    assert len(waiters) == 0
