@@ -68,7 +68,7 @@ class CacheChanges(Generic[V]):
                 fix="raise max_value_bytes, or cache less of it.",
             )
         self.teller.told(call.stored)
-        mark = self._table.mark(call.stored)
+        mark = self._table.mark(call.stored, self.fetcher.parts.shaper.digest(call.stored))
         try:
             entry.stamp = self.tier.put(call.stored, sealing)
             self._table.put(entry, mark)

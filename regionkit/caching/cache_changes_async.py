@@ -67,7 +67,7 @@ class AsyncCacheChanges(Generic[V]):
                 fix="raise max_value_bytes, or cache less of it.",
             )
         self.teller.told(call.stored)
-        mark = self._table.mark(call.stored)
+        mark = self._table.mark(call.stored, self.fetcher.parts.shaper.digest(call.stored))
         try:
             entry.stamp = await self.tier.put(call.stored, sealing)
             self._table.put(entry, mark)

@@ -79,7 +79,7 @@ class Teller:
     def told_all(self) -> None:
         """Nothing is what it was, in this process."""
         self._flights.detach_all()
-        self._table.drop_all(open=self._table.open)
+        self._table.drop_all()
 
     def invalidate(self, stored: list[Stored], version: str, id: bytes = b"") -> None:
         """Keys are not what they were. `id`: of the row that tells other regions, which need not tell this one.

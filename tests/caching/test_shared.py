@@ -92,7 +92,7 @@ def test_a_set_that_the_tier_did_not_take_says_that_it_is_for_the_caller_to_repe
         cache.set("a", 1)
         servers.primary.kill()
         for call in (lambda: cache.set("a", 2), lambda: cache.expire("a")):
-            with pytest.raises(CacheError, match="call it again"):
+            with pytest.raises(CacheError, match="it again when the tier answers"):
                 call()
         assert cache.teller.waiting == 0
         with pytest.raises(CacheError, match="told again"):

@@ -95,10 +95,3 @@ def test_a_clear_that_comes_while_the_oldest_is_told_is_told_too(monkeypatch: py
     rig.teller._again()
     assert rig.tier.told[1:] == ["clear"]
     assert rig.teller.waiting == 0
-
-
-def test_the_job_does_not_end_when_nothing_waits() -> None:
-    """One that ended just when more comes would leave that untold: the supervisor starts no second one of its name."""
-    rig = Rig()
-    rig.tier.down = False
-    assert rig.teller._again()

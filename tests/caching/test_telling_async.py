@@ -96,10 +96,3 @@ async def test_a_clear_that_comes_while_the_oldest_is_told_is_told_too(
     await rig.teller._again()
     assert rig.tier.told[1:] == ["clear"]
     assert rig.teller.waiting == 0
-
-
-async def test_the_job_does_not_end_when_nothing_waits() -> None:
-    """One that ended just when more comes would leave that untold: the supervisor starts no second one of its name."""
-    rig = Rig()
-    rig.tier.down = False
-    assert await rig.teller._again()
