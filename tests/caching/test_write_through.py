@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from regionkit.caching import Cache, Loaded, Local, Shared, WriteThrough
+from regionkit.caching import Cache, Lazy, Loaded, Local, Shared, WriteThrough
 from regionkit.caching.steps import TierDown
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather, sleep
@@ -189,6 +189,23 @@ def test_whoever_meets_a_dead_write_finds_out(tiered: Any, committed: bool) -> N
             loads = rig.loads
             assert rig.cache.get("a") == expected
         assert tiered.accounts.rows("x") == (0 if committed else 1)
+
+
+def test_a_reader_that_cannot_find_out_leaves_it_to_those_who_can(accounts: Any, shared_url: Any) -> None:
+    """A cache of the same name without a backing: as long as nobody has settled a dead write, it keeps nothing."""
+    if accounts.url.startswith("sqlite"):
+        pytest.skip("one server will do")
+    tiers = [Shared(shared_url())]
+    with Rig(accounts, tiers) as rig, Cache("accounts", int, tiers=tiers, strategy=Lazy(ttl=300)) as other:
+        rig.cache.put("a", 1)
+        object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
+        rig.cache._tail.close()
+        rig.cache._writer.intend(["a"], b"0123456789abcdef")
+        sleep(0.5)
+        for value in (1, 2):  # the writer commits between the two, and dies
+            assert other.get_or_load("a", lambda key, value=value: value) == value
+        assert rig.cache.get("a") == 1
+        assert accounts.rows("x") == 1
 
 
 def test_writers_and_readers_of_one_key_agree_in_the_end(tiered: Any) -> None:

@@ -23,7 +23,8 @@ each_key(function(number, value, lease)
     local one = string.sub(intents, at, at + 44)
     if tonumber(string.sub(one, 33, 45)) <= clock then over = over .. string.sub(one, 1, 16) else alive = alive .. one end
   end
-  if over ~= '' and not settles then
+  local others = not settles and redis.call('HEXISTS', account, 's') == 1  -- what became of it, others can find out
+  if over ~= '' and not settles and not others then
     set_intents(digest, alive)
     raise('f' .. digest, '', floor_life)
   end
@@ -31,7 +32,7 @@ each_key(function(number, value, lease)
   local floor = version_floor(digest)
   if over ~= '' and settles then
     out[#out + 1] = {'settle', '', '', floor, 0, over}
-  elseif alive ~= '' then
+  elseif alive ~= '' or (over ~= '' and others) then
     out[#out + 1] = {'bypass', '', '', floor}
   elseif held and tonumber(string.sub(held, 33, 45)) > clock and string.sub(held, 75, 82) == generation() then
     if string.sub(held, 46, 46) ~= 'w' then redis.call('SETRANGE', lease, 45, 'w') end

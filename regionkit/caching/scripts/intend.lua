@@ -2,6 +2,7 @@
 each_key(function(_, value, lease) redis.call('DEL', value, lease) end)
 begin()
 local stamp = next_stamp()
+if settles then redis.call('HSET', account, 's', 1) end
 redis.call('SET', account .. ':w:' .. ARGV[6], 1, 'PX', ARGV[7])
 each_key(function(number)
   local digest = ARGV[8 + number]

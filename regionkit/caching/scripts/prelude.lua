@@ -8,7 +8,7 @@
 --
 -- The hash has g (generation), q (last stamp), n (last number of the news), c (the account's clock, ms), w (the machine's clock
 -- when c was set), o (until when only loads from the owner are stored), d (the last stamp of a key's floor that is no more),
--- r (the run of the server), and
+-- r (the run of the server), s (there is a cache that settles intents), and
 --   f<digest>  floor of a key: stamp(16) version(27)      t<digest>  floor of a tag; t* of the cache itself
 --   i<digest>  intents of a key: id(16) stamp(16) until(13), one after the other
 -- A lease is token(16) stamp(16) until(13) waited-for(1) owner only(1) floor(27) generation(8).
