@@ -41,7 +41,7 @@ def fanned_out(
     if kind == "write" and isinstance(found, AsyncPartitionedStore) and found.shards[0].state.snapshot.leaderless:
         raise UsageError(
             f"store {found.name!r} has no owners whom a fan-out could write.",
-            why="its data centres hold all keys, and each key is written by its home alone.",
+            why="each of them holds all keys, and each key is written by its home alone.",
             fix="write key by key, with key=.",
         )
     deadline = Deadline(clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)

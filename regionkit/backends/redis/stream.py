@@ -195,15 +195,24 @@ class Stream(Connection):
             except OSError:
                 pass
 
+    def _polled(self) -> select.poll:
+        sock: Any = self._sock
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return poll
+
     def silent(self) -> bool:
         """Whether it is open and nothing waits to be read on it: then its other side is there, as far as can be told."""
         if self._sock is None:
             return False
         poll = self._poll
         if poll is None:
-            poll = self._poll = select.poll()
-            poll.register(self._sock.fileno(), select.POLLIN)
-        return not poll.poll(0) and (self._tls is None or not getattr(self._sock, "pending", int)())
+            poll = self._poll = self._polled()
+        try:
+            waits = poll.poll(0)
+        except RuntimeError:  # another thread looks at it, too: a poll serves one at a time
+            waits = self._polled().poll(0)
+        return not waits and (self._tls is None or not getattr(self._sock, "pending", int)())
 
     def answer(self, command: bytes, seconds: float) -> Any:
         """The answer to one command, within `seconds`, where no other answer is to come; as bytes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from sqlalchemy import Dialect
 from sqlalchemy.dialects import registry
 
 from regionkit.backends.sql.server import Server, SqlContext
@@ -51,5 +52,10 @@ def registered(drivername: str, *, is_async: bool) -> str:
     module, name = _DIALECTS[drivername]
     dialect = drivername.partition("+")[0]
     ours = f"{dialect}.regionkit" + ("_async" if is_async else "")
-    registry.register(ours, f"regionkit.backends.sql.{module}", ("Async" if is_async else "") + name)
+    found: type[Dialect] = getattr(
+        importlib.import_module(f"regionkit.backends.sql.{module}"), ("Async" if is_async else "") + name
+    )
+    registry.impls[ours] = lambda: (
+        found
+    )  # by name SQLAlchemy looks into the package, where another thread may not have put it yet
     return ours.replace(".", "+")
