@@ -16,6 +16,8 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.embedded import SqliteRegions
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 20.0
 
 

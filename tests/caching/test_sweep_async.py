@@ -15,6 +15,8 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.embedded import AsyncSqliteRegions
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 20.0
 
 

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from regionkit import RegionKit, RegionKitError
 from regionkit.caching import Lazy
 from regionkit.core.concurrency import sleep
 from regionkit.embedded import SqliteRegions
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 20.0
 """Seconds; it takes two or three where the machine is not busy."""

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from regionkit import AsyncRegionKit, RegionKitError
 from regionkit.caching import Lazy
 from regionkit.core.concurrency_async import asleep
 from regionkit.embedded import AsyncSqliteRegions
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 20.0
 """Seconds; it takes two or three where the machine is not busy."""
