@@ -49,7 +49,7 @@ local function open_generation(id, run)
   tell('c', '')
 end
 
--- a floor goes: a write that began before it was raised can not be told from a later one by it any more
+-- a floor goes: a write that began before it was raised cannot be told from a later one by it any more
 local function forget(field)
   if string.sub(field, 1, 1) == 'f' then
     local stamp = tonumber(string.sub(redis.call('HGET', account, field) or '0', 1, 16))
