@@ -1,0 +1,137 @@
+# Generated from source_async.py by scripts/twins.py. Do not edit.
+"""What a consumer asks of a source, and a relay of a target. Prose and Protocols; `tests/messaging` has the contract suite.
+
+A source
+1. gives every message at least once, until it is acknowledged; it may give one twice, late and out of order;
+2. begins a new group at the earliest message that is still there;
+3. takes an acknowledgement only from whom the delivery belongs to now: that of one who lost it changes nothing, and `ack` says so;
+4. never drops a message by itself: a limit of deliveries that does is refused in `open`, and a hole that it sees is `SourceGap`;
+5. keeps a delivery to itself as long as `extend` is called before `lease` seconds are over.
+
+A target takes each message for itself: what one becomes says nothing of the others in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from regionkit.core.deadline import Deadline
+
+__all__ = ["Delivery", "Sent", "Source", "SourceFacts", "Target"]
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """One message as a source gives it.
+
+    Attributes:
+        receipt: by which the source knows this delivery; nobody else reads it.
+        body: an envelope, as bytes; whatever came, where it is none.
+        again: deliveries before this one, as far as the source counts; a hint only.
+        position: where it stands in the source, for people.
+    """
+
+    receipt: Any
+    body: bytes
+    again: int = 0
+    position: str = ""
+
+
+class SourceFacts(msgspec.Struct, frozen=True, gc=False):
+    """What a source promises, as values for `explain()`.
+
+    Attributes:
+        kind: "redis stream", "sql queue", "memory", ...
+        horizon: seconds after which no copy of a message comes any more; infinite where nothing ends.
+        lease: seconds for which a delivery stays with whom it was given to, without `extend`; None: until it is gone.
+        in_order: one owner a key is enforced, so that messages of a key come one after another.
+        counts: `Delivery.again` is counted by the source.
+        notes: what is not covered.
+    """
+
+    kind: str
+    horizon: float
+    lease: float | None
+    in_order: bool = False
+    counts: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Where a consumer takes messages from. Used by one consumer; its calls come one at a time, `extend` beside them.
+
+    Attributes:
+        name: of the stream, queue or topic.
+        group: consumers of one group share its messages; None where a source has no groups.
+        facts: what it promises.
+    """
+
+    name: str
+    group: str | None
+    facts: SourceFacts
+
+    def open(self, deadline: Deadline) -> None:
+        """Connect, make the group, and refuse what would lose messages.
+
+        Raises:
+            ConfigurationError: it cannot be used like this.
+        """
+        ...
+
+    def fetch(self, most: int, wait: float) -> list[Delivery]:
+        """At most `most` messages, within `wait` seconds; those that another one has lost among them.
+
+        Raises:
+            RegionUnavailable: the source does not answer.
+            SourceGap: messages are gone that were never delivered.
+        """
+        ...
+
+    def ack(self, deliveries: Sequence[Delivery]) -> int:
+        """They are done. How many of them were still this consumer's."""
+        ...
+
+    def give_back(self, deliveries: Sequence[Delivery], delay: float) -> None:
+        """Deliver them again, to whomever, after `delay` seconds at the earliest. It counts as no failure."""
+        ...
+
+    def extend(self, deliveries: Sequence[Delivery]) -> None:
+        """They are still being worked on."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is not acknowledged, and close what the source itself opened. May be called twice."""
+        ...
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False):
+    """What became of one message: confirmed; refused for good, and why; or neither (it may be there)."""
+
+    confirmed: bool
+    refused: str = ""
+
+
+class Target(Protocol):
+    """Where a relay publishes. Safe to share between threads (tasks of one loop).
+
+    Attributes:
+        name: of the stream, queue or topic.
+        facts: of it as a source.
+    """
+
+    name: str
+    facts: SourceFacts
+
+    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
+        """Publish (key, envelope) in this order, and wait until each is confirmed as durable as the target can.
+
+        Raises:
+            RegionUnavailable: it does not answer; any of them may have been published.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what it itself opened. May be called twice."""
+        ...
