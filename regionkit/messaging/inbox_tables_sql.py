@@ -42,7 +42,6 @@ def inbox(meta: MetaData, name: str) -> Table:
         _key("scope", 64),
         _key("id", 64),
         Column("print", _bytes(16), nullable=False),
-        Column("state", String(8), nullable=False),  # done, parked
         Column("seen_at", Double, nullable=False),
         **_INNODB,
     )
@@ -127,7 +126,7 @@ def hospital(meta: MetaData, name: str) -> Table:
         Column("admitted_at", Double, nullable=False),
         Column("changed_at", Double, nullable=False),
         Index(f"{name}_message", "scope", "message_id", unique=True),
-        Index(f"{name}_due", "status", "due_at"),
+        Index(f"{name}_due", "scope", "due_at"),
         Index(f"{name}_key", "scope", "lineage", "key"),
         **_INNODB,
     )

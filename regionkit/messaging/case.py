@@ -1,0 +1,128 @@
+"""A case of the error hospital: a message that could not be applied, and what was tried. Pure.
+
+| status     | what it means                                    | its key, where it parks one | next |
+|------------|--------------------------------------------------|-----------------------------|------|
+| retrying   | runs again by itself when it is due              | waits                       | treating |
+| treating   | a run was started; it died where `due_at` passed | waits                       | discharged, retrying, admitted |
+| admitted   | waits for somebody                               | waits                       | retrying, buried, redirected |
+| discharged | applied                                          | goes on                     | - |
+| buried     | given up                                         | goes on                     | - |
+| redirected | sent elsewhere                                   | goes on                     | - |
+
+1. A case is known by (consumer, message id): admitting it twice is admitting it once.
+2. The number of a run is its fence: who ends a run ends it only while it is the last one that was started.
+3. A case that has ended and parks a key is `due` until the key has gone on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import traceback
+
+import msgspec
+
+from regionkit.messaging.envelope import LARGEST_MESSAGE
+
+__all__ = [
+    "FIRST_RETRY",
+    "LONGEST_RETRY",
+    "OPEN",
+    "Case",
+    "Failed",
+    "HeldMessage",
+    "Key",
+    "failed",
+    "retry_after",
+]
+
+OPEN = ("retrying", "treating", "admitted")
+"""Status of a case that is not over."""
+FIRST_RETRY = 1.0
+"""Seconds before the first retry by the hospital: what is over sooner is retried in place."""
+LONGEST_RETRY = 300.0
+"""Seconds between two retries at most: an outage of an hour costs five minutes after it."""
+LONGEST_ERROR = 2000
+"""Characters of an error's text that are kept."""
+LONGEST_STACK = 8000
+"""Characters of a traceback that are kept."""
+assert LARGEST_MESSAGE <= 1 << 24, "a body fits every column"
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """An error as it is kept: never its locals, which may hold anybody's data. `group`: of errors raised at one place."""
+
+    type: str
+    text: str
+    stack: str
+    group: str
+
+
+NO_ERROR = Failed("", "", "", "")
+
+
+def failed(error: BaseException) -> Failed:
+    """The error as it is kept."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = "\n".join(f"{frame.filename}:{frame.name}" for frame in frames)
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    group = hashlib.blake2b(f"{name}\n{places}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    stack = "".join(traceback.format_list(frames))
+    return Failed(name[:200], str(error)[:LONGEST_ERROR], stack[-LONGEST_STACK:], group)
+
+
+class Case(msgspec.Struct, frozen=True, gc=False):
+    """One case as it stands.
+
+    Attributes:
+        id: of the case.
+        scope: the consumer.
+        message_id: as it stands in tables.
+        status: see the table above.
+        reason: "failed", "crashed", "gap", "mismatch", "expired", "stale", "future", "overtaken", "unhandled", "malformed",
+            "in_doubt".
+        parks: its key waits for it.
+        attempts: started runs.
+        due_at: when it runs next, seconds since 1970 by the database's clock; None: not by itself.
+        body: the envelope as it came.
+    """
+
+    id: str
+    scope: bytes
+    message_id: bytes
+    status: str
+    reason: str
+    type: str
+    lineage: bytes
+    key: bytes | None
+    parks: bool
+    attempts: int
+    due_at: float | None
+    error: Failed
+    region: str
+    source: str
+    position: str
+    body: bytes
+    admitted_at: float
+    changed_at: float
+
+
+class Key(msgspec.Struct, frozen=True, gc=False):
+    """A key of one consumer, as its gate knows it."""
+
+    lineage: bytes
+    key: bytes
+
+
+class HeldMessage(msgspec.Struct, frozen=True, gc=False):
+    """A message behind a parked key."""
+
+    seq: int
+    id: bytes
+    body: bytes
+
+
+def retry_after(attempts: int, chance: random.Random) -> float:
+    """Seconds until the next run, after so many: doubled each time, and jittered by a quarter."""
+    pause: float = min(FIRST_RETRY * 2.0 ** max(0, attempts - 1), LONGEST_RETRY)
+    return pause * (0.75 + 0.5 * chance.random())

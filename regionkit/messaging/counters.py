@@ -1,0 +1,68 @@
+"""What a consumer has done, in numbers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, fields, replace
+
+__all__ = ["Counters", "Summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of the messages that were delivered.
+
+    Attributes:
+        applied: effects that are committed, those of cases and held messages counted.
+        duplicates: copies of what was applied; nothing was done.
+        retrying: messages that failed and wait in the hospital for their next run.
+        held: messages put behind a parked key.
+        parked: cases that wait for somebody.
+        expired: messages whose time had passed.
+        stale: messages older than is accepted, from the future, or overtaken by a failover of their outbox.
+        unhandled: messages of a type that nobody handles.
+        skipped: tombstones: numbers of messages that went elsewhere.
+        malformed: bytes that are no message.
+        mismatches: copies of an id with another payload.
+        diverged: messages whose number was given out twice, by a failover of their outbox.
+        began: keys that began past their first message.
+        reruns: runs again after a deadlock or a lost connection; no attempts.
+        given_back: deliveries that were given back to the source.
+    """
+
+    applied: int = 0
+    duplicates: int = 0
+    retrying: int = 0
+    held: int = 0
+    parked: int = 0
+    expired: int = 0
+    stale: int = 0
+    unhandled: int = 0
+    skipped: int = 0
+    malformed: int = 0
+    mismatches: int = 0
+    diverged: int = 0
+    began: int = 0
+    reruns: int = 0
+    given_back: int = 0
+
+    def __sub__(self, other: Summary) -> Summary:
+        return Summary(**{f.name: getattr(self, f.name) - getattr(other, f.name) for f in fields(self)})
+
+
+class Counters:
+    """Counts. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = dict.fromkeys((f.name for f in fields(Summary)), 0)
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count."""
+        with self._lock:
+            self._now[name] += count
+
+    def summary(self) -> Summary:
+        """All of them, as they stand."""
+        with self._lock:
+            return replace(Summary(), **self._now)

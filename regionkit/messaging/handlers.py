@@ -1,0 +1,119 @@
+"""Handlers of a consumer: what is registered for which type, and with which options. Pure.
+
+1. A message type has one handler or several; several run in one transaction, in the order of registration.
+2. An external effect stands alone for its type: it has a lease of its own, and no transaction.
+3. Options that cannot work together are refused when they are registered, before a message is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any, Literal
+
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.envelope import LONGEST_TYPE
+
+__all__ = ["ATTEMPTS", "TIMEOUT", "Effect", "Handler", "Handlers", "checked_call"]
+
+ATTEMPTS = 5
+"""Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
+TIMEOUT = 30.0
+"""Seconds for one run, its COMMIT counted: above every transaction that is well, below what sources take for a dead consumer."""
+
+Effect = Literal["transaction", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One handler. `attempts`: started runs of a message. `timeout`: seconds of one run."""
+
+    type: str
+    call: Callable[..., Any]
+    attempts: int = ATTEMPTS
+    timeout: float = TIMEOUT
+    effect: Effect = "transaction"
+    lease: float = 30.0
+    resolve: Callable[..., Any] | None = None
+    on_in_doubt: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return getattr(self.call, "__qualname__", type(self.call).__name__)
+
+
+class Handlers:
+    """By type. Filled before the consumer runs; read from many threads then."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[str, tuple[Handler, ...]] = {}
+
+    def add(self, handler: Handler) -> None:
+        """Register one more.
+
+        Raises:
+            ConfigurationError: it cannot work, or not beside those that are there.
+        """
+        if not isinstance(handler.type, str) or not 0 < len(handler.type) <= LONGEST_TYPE:
+            raise ConfigurationError(
+                f"{handler.type!r} is no type of messages.", fix=f'write a text of 1 to {LONGEST_TYPE}: "order.placed".'
+            )
+        if isinstance(handler.attempts, bool) or not isinstance(handler.attempts, int) or handler.attempts < 1:
+            raise ConfigurationError(
+                f"attempts={handler.attempts!r} of {handler.name}.", fix="give a number from 1 on."
+            )
+        if not 0.0 < handler.timeout <= 3600.0:
+            raise ConfigurationError(
+                f"timeout={handler.timeout!r} of {handler.name}.", fix="give seconds, at most 3600."
+            )
+        if handler.effect not in ("transaction", "external"):
+            raise ConfigurationError(
+                f"effect={handler.effect!r} of {handler.name}.", fix='write "transaction" or "external".'
+            )
+        others = self._by_type.get(handler.type, ())
+        if others and "external" in {other.effect for other in (*others, handler)}:
+            raise ConfigurationError(
+                f"type {handler.type!r} has several handlers, and one of them has an effect outside.",
+                why="the others' transaction and the effect outside would not end together.",
+                fix="give it a consumer of its own, with another group.",
+            )
+        self._by_type[handler.type] = (*others, handler)
+
+    def of(self, type: str) -> tuple[Handler, ...]:
+        """Those of a type; none where it is not known."""
+        return self._by_type.get(type, ())
+
+    def __iter__(self) -> Iterator[Handler]:
+        for handlers in self._by_type.values():
+            yield from handlers
+
+    def __len__(self) -> int:
+        return len(self._by_type)
+
+
+def longest(handlers: Sequence[Handler]) -> float:
+    """Seconds of one run of all of them."""
+    return max((handler.timeout for handler in handlers), default=TIMEOUT)
+
+
+def fewest(handlers: Sequence[Handler]) -> int:
+    """Attempts: the most careful one counts."""
+    return min((handler.attempts for handler in handlers), default=1)
+
+
+def checked_call(call: Any, *, is_async: bool) -> Callable[..., Any]:
+    """A function that can be a handler in this world.
+
+    Raises:
+        ConfigurationError: none, a generator, or one of the other world.
+    """
+    if not callable(call) or isgeneratorfunction(call) or isasyncgenfunction(call):
+        raise ConfigurationError("a handler is a function, and no generator.", fix="write def handler(message, db).")
+    if iscoroutinefunction(call) and not is_async:
+        raise ConfigurationError(
+            f"{call.__qualname__} is an async function, and this consumer runs in threads.", fix="use AsyncConsumer."
+        )
+    named: Callable[..., Any] = call
+    return named

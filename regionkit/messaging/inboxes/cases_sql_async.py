@@ -1,0 +1,269 @@
+"""Cases, held messages and parked keys of a SQL inbox. Each step is one transaction; the gate's row is the lock of its key.
+
+| step            | in one transaction |
+|-----------------|--------------------|
+| admit           | claim or gate, the case, `parked` on the gate |
+| admit_gap       | `parked` = "gap", the message that waits into `held`, the case |
+| begin_treatment | the number of the run |
+| discharge       | the case is over, with the effect |
+| next, take_held | the gate locked, the lowest held message, its row gone and the gate moved, with the effect |
+| the last one    | nothing held: `parked` = "", ended cases are done with |
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import msgspec
+
+from regionkit.contract.backing_async import AsyncBacking
+from regionkit.core.deadline import Deadline
+from regionkit.core.ids import uuid7
+from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key
+from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, moved
+from regionkit.messaging.envelope import Envelope, stored_key
+from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, gate_key, key_of
+
+__all__ = ["AsyncSqlCases"]
+
+_APPLY = Judged(Verdict.APPLY)
+
+
+class AsyncSqlCases:
+    """What a SQL inbox does for the hospital."""
+
+    backing: AsyncBacking
+
+    @abstractmethod
+    def rows_for(self, unit: Any) -> InboxRows:
+        """The statements of its dialect."""
+
+    @abstractmethod
+    def now(self) -> float:
+        """Seconds since 1970 by the database's clock."""
+
+    @abstractmethod
+    def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
+        """A unit."""
+
+    @abstractmethod
+    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool, waited: bool) -> Judged:
+        """By gate or claim."""
+
+    @abstractmethod
+    async def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        """Put a message behind its key."""
+
+    @abstractmethod
+    async def locked_gate(self, native: Any, rows: InboxRows, where: dict[str, Any]) -> Gate | None:
+        """The gate, locked."""
+
+    @abstractmethod
+    async def insert(self, native: Any, statement: Any, values: dict[str, Any]) -> bool:
+        """Whether a row went in."""
+
+    async def admit(
+        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, park: bool
+    ) -> Judged:
+        """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile."""
+        async with self.unit(deadline, core=True) as unit:
+            if envelope is not None:
+                judged = await self.judge(unit, scope, envelope, ordered=ordered, waited=False)
+                if judged.verdict is not Verdict.APPLY:
+                    return judged
+            await self._admit(unit, case)
+            if park and envelope is not None:
+                await self._park(unit, gate_key(scope, envelope), "case")
+        return _APPLY
+
+    async def _admit(self, unit: Any, case: Case) -> None:
+        rows = self.rows_for(unit)
+        if await self.insert(unit.native, rows.admit, _columns(case)):
+            await self.note(unit, case.id, "admitted", case.reason)
+
+    async def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
+        """A line of the audit trail, in the unit's transaction."""
+        event = {"case_id": case_id, "at": self.now(), "who": who, "what": what, "reason": reason}
+        await unit.native.execute(self.rows_for(unit).tell, event)
+
+    async def _park(self, unit: Any, where: dict[str, Any], how: str) -> None:
+        await unit.native.execute(self.rows_for(unit).park, {**where, "n_parked": how})
+
+    async def admit_gap(self, scope: bytes, case: Case, envelope: Envelope, deadline: Deadline) -> Judged:
+        """Park a key before a gap, with the message that waits behind it; what else than HELD comes back has closed it."""
+        where = gate_key(scope, envelope)
+        assert envelope.number is not None
+        async with self.unit(deadline, core=True) as unit:
+            gate = await self.locked_gate(unit.native, self.rows_for(unit), where)
+            judged = judge(gate, envelope.number, envelope.prev, waited=True)
+            if judged.verdict is Verdict.GAP:
+                await self._park(unit, where, "gap")
+                await self._admit(unit, case)
+            elif judged.verdict is not Verdict.HELD:
+                return judged
+            return Judged(await self.hold(unit, scope, envelope))
+
+    async def due(self, scope: bytes, most: int, deadline: Deadline) -> list[Case]:
+        """Cases to run, and ended ones whose key has not gone on."""
+        async with self.unit(deadline, core=True) as unit:
+            asked = {"b_scope": scope, "b_now": self.now(), "b_most": most}
+            return [case_of(row) for row in await unit.native.execute(self.rows_for(unit).due, asked)]
+
+    async def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
+        """Start the next run of a case, committed before it runs; None where another one has."""
+        started = msgspec.structs.replace(
+            case, status="treating", attempts=case.attempts + 1, due_at=until, changed_at=self.now()
+        )
+        async with self.unit(deadline, core=True) as unit:
+            return started if await self._change(unit, case, started) else None
+
+    async def discharge(self, unit: Any, case: Case) -> bool:
+        """In the unit of the effect: this run has applied it. False where the case is another run's by now."""
+        now = self.now()
+        over = msgspec.structs.replace(case, status="discharged", due_at=now if case.parks else None, changed_at=now)
+        if not await self._change(unit, case, over):
+            return False
+        await self.note(unit, case.id, "discharged", f"run {case.attempts}")
+        return True
+
+    async def end_treatment(self, case: Case, after: Case, deadline: Deadline) -> bool:
+        """A run has failed: the case as it stands after it. False where it is another run's by now."""
+        async with self.unit(deadline, core=True) as unit:
+            changed = await self._change(unit, case, after)
+            if changed and after.status == "admitted":
+                await self.note(unit, case.id, "given up", f"run {case.attempts}: {after.error.type}")
+            return changed
+
+    async def _change(self, unit: Any, case: Case, after: Case) -> bool:
+        values = {
+            **{"b_case": case.id, "b_status": case.status, "b_attempts": case.attempts},
+            **{f"n_{name}": value for name, value in _columns(after).items() if name in InboxRows.CHANGES},
+        }
+        return bool((await unit.native.execute(self.rows_for(unit).change_case, values)).rowcount == 1)
+
+    async def next_held(self, unit: Any, scope: bytes, key: Key) -> HeldMessage | None:
+        """The lowest of a key's held messages, its gate locked; None where the key is not to go on, or has no more."""
+        native, rows, where = unit.native, self.rows_for(unit), key_of(scope, key)
+        gate = await self.locked_gate(native, rows, where)
+        parking = (await native.execute(rows.parking, where)).all()
+        if any(row.reason != "gap" and row.status in OPEN for row in parking):
+            return None
+        row = (await native.execute(rows.lowest, where)).first()
+        if row is not None:
+            return HeldMessage(row.seq, bytes(row.id), bytes(row.body))
+        if gate is not None and gate.parked:
+            await self._park(unit, where, "")
+        await native.execute(rows.gap_over, {**where, "b_now": self.now()})
+        await native.execute(rows.done_with, where)
+        return None
+
+    async def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
+        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits."""
+        native, rows, where = unit.native, self.rows_for(unit), gate_key(scope, envelope)
+        judged = _APPLY
+        if envelope.number is not None:
+            gate = await self.locked_gate(native, rows, where)
+            assert gate is not None, "a key with held messages has a gate"
+            judged = judge(msgspec.structs.replace(gate, parked=""), envelope.number, envelope.prev)
+            if judged.verdict is Verdict.GAP and not await self._given_up(unit, where):
+                await self._gap_again(unit, scope, where, envelope, held)
+                return judged
+            if judged.verdict in (Verdict.GAP, Verdict.APPLY):
+                judged = _APPLY if judged.verdict is Verdict.GAP else judged
+                await native.execute(rows.move_gate, {**where, **columns_of(moved(gate, envelope.number), "n_")})
+        await native.execute(rows.unhold, {"b_seq": held.seq})
+        return judged
+
+    async def _given_up(self, unit: Any, where: dict[str, Any]) -> bool:
+        """Whether somebody has buried the case of the gap: what is missing is not waited for any more."""
+        found = (await unit.native.execute(self.rows_for(unit).parking, where)).all()
+        return any(row.reason == "gap" and row.status == "buried" for row in found)
+
+    async def _gap_again(
+        self, unit: Any, scope: bytes, where: dict[str, Any], envelope: Envelope, held: HeldMessage
+    ) -> None:
+        """Behind what was released there is a gap: the key waits for it."""
+        native, rows = unit.native, self.rows_for(unit)
+        await self._park(unit, where, "gap")
+        parking = (await native.execute(rows.parking, where)).all()
+        if not any(row.reason == "gap" and row.status in OPEN for row in parking):
+            await self._admit(unit, self.gap_case(scope, envelope, held.body))
+        await native.execute(rows.done_with, where)
+
+    def gap_case(
+        self, scope: bytes, envelope: Envelope, body: bytes, *, region: str = "", source: str = "", position: str = ""
+    ) -> Case:
+        """A case for what is missing before a message."""
+        number, prev = envelope.number, envelope.prev
+        assert number is not None and envelope.key is not None
+        missing = f"what follows ({prev.history}, {prev.n}) is there, and what leads up to it is not"
+        now = self.now()
+        return Case(
+            id=str(uuid7()),
+            message_id=f"gap:{number.n}:".encode() + stored_key(envelope.key)[:40],
+            scope=scope,
+            status="admitted",
+            reason="gap",
+            type=envelope.type,
+            lineage=envelope.lineage.encode(),
+            key=stored_key(envelope.key),
+            parks=True,
+            attempts=0,
+            due_at=None,
+            error=Failed("", missing, "", "gap"),
+            region=region,
+            source=source,
+            position=position,
+            body=body,
+            admitted_at=now,
+            changed_at=now,
+        )
+
+    async def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
+        """It could not be applied: a case takes its place, and the key waits for it."""
+        where = gate_key(scope, envelope)
+        await self.take_held(unit, scope, held, envelope)
+        await unit.native.execute(self.rows_for(unit).done_with, where)
+        await self._admit(unit, case)
+        if case.parks:
+            await self._park(unit, where, "case")
+
+
+_PLAIN = ("status", "reason", "type", "lineage", "key", "attempts", "due_at", "region", "source", "position", "body")
+
+
+def _columns(case: Case) -> dict[str, Any]:
+    return {
+        **{name: getattr(case, name) for name in (*_PLAIN, "scope", "message_id", "admitted_at", "changed_at")},
+        "case_id": case.id,
+        "parks": int(case.parks),
+        "error_type": case.error.type,
+        "error": case.error.text,
+        "stack": case.error.stack,
+        "stack_group": case.error.group,
+    }
+
+
+def case_of(row: Any) -> Case:
+    """A case as its row has it."""
+    return Case(
+        id=row.case_id,
+        scope=bytes(row.scope),
+        message_id=bytes(row.message_id),
+        status=row.status,
+        reason=row.reason,
+        type=row.type,
+        lineage=bytes(row.lineage),
+        key=None if row.key is None else bytes(row.key),
+        parks=bool(row.parks),
+        attempts=row.attempts,
+        due_at=row.due_at,
+        error=Failed(row.error_type, row.error, row.stack, row.stack_group),
+        region=row.region,
+        source=row.source,
+        position=row.position,
+        body=bytes(row.body),
+        admitted_at=row.admitted_at,
+        changed_at=row.changed_at,
+    )

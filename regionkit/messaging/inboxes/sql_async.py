@@ -1,0 +1,235 @@
+"""An inbox in PostgreSQL, MariaDB or SQLite: claim, gate and effect commit in one transaction.
+
+1. A numbered message of a key that is kept in order costs one UPDATE of its gate; it is dedup, order and parking in one.
+2. Others cost one INSERT of a claim. Where it waits for another one's transaction, it waits as long as its run may take.
+3. MariaDB: a claim that is there is an error 1062 of a plain INSERT, and the winner is read under a lock.
+4. A key whose messages nobody numbered has a gate too: it is the lock that makes parking and arrival come one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.unit_async import AsyncUnit
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, judge_claim, moved
+from regionkit.messaging.envelope import (
+    NOTHING_BEFORE,
+    Envelope,
+    Number,
+    encode,
+    fingerprint,
+    made_at,
+    stored_id,
+)
+from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
+from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
+from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.store_clock import StoreClock
+
+__all__ = ["MOST_HELD", "AsyncSqlInbox", "bucket_of"]
+
+MOST_HELD = 10_000
+"""Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
+DAY = 86_400.0
+
+
+def bucket_of(id: str) -> int:
+    """The day of an id of ours, from 1; 0 for a foreign one: a function of the id alone."""
+    made = made_at(id)
+    return 0 if made is None else 1 + int(made // DAY)
+
+
+class AsyncSqlInbox(AsyncSqlCases):
+    """An inbox beside the data of its effects. Safe to share between threads (tasks of one loop).
+
+    Args:
+        given: an engine of the application's, or a kit.
+        store: which of a kit's stores.
+        namespace: prefix of its tables; a kit's own counts for its stores.
+        clock: where time is read.
+    """
+
+    transactional = True
+    gates = True
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self, given: Any, *, store: str | None = None, namespace: str = "regionkit", clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self.given = given
+        self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
+        if "core" not in self.backing.capabilities.modes:
+            raise ConfigurationError(
+                f"{self.backing.name!r} cannot keep a SQL inbox.",
+                fix="give an engine of PostgreSQL, MariaDB or SQLite.",
+            )
+        self._clock = clock
+        self._time = StoreClock(clock)
+        self._rows: InboxRows | None = None
+
+    async def create_tables(self, timeout: float = 30.0) -> None:
+        """Make what it keeps. Many processes may call it at the same time."""
+        await self.backing.create_tables(KEPT, Deadline(self._clock, timeout))
+
+    async def open(self, deadline: Deadline) -> None:
+        """See that its tables are there, and what time the database has."""
+        async with self.unit(deadline, core=True) as unit:
+            rows = self.rows_for(unit)
+            with self.expected():
+                await unit.native.execute(rows.is_held, {"b_scope": b"", "b_id": b""})
+            self._time.set(float((await unit.native.execute(rows.now)).scalar_one()))
+
+    @contextmanager
+    def expected(self) -> Iterator[None]:
+        """Inside, the tables are needed.
+
+        Raises:
+            ConfigurationError: one is not there.
+        """
+        try:
+            yield
+        except DBAPIError as error:
+            told: Any = error.orig
+            missing = (
+                getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
+            )
+            if not missing:
+                raise
+            raise ConfigurationError(
+                f"the inbox in {self.backing.name!r} has no tables.",
+                why="claims, gates and cases stand beside the data.",
+                fix="call create_tables() of the inbox once, inside a kit kit.create_tables(); and whenever you deploy.",
+            ) from error
+
+    def rows_for(self, unit: Any) -> InboxRows:
+        """The statements of its dialect."""
+        if self._rows is None:
+            self._rows = InboxRows(self.backing.namespace, dialect_of(unit.native))
+        return self._rows
+
+    def now(self) -> float:
+        """Seconds since 1970 by the database's clock."""
+        return self._time.now()
+
+    @property
+    def clock_due(self) -> bool:
+        """Whether the database should be asked what time it has."""
+        return self._time.due
+
+    def unit(self, deadline: Deadline, *, core: bool = False) -> AbstractAsyncContextManager[AsyncUnit]:
+        """A unit for an effect; with `core` for rows alone."""
+        return self.backing.write(deadline=deadline, core=core)
+
+    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool, waited: bool) -> Judged:
+        """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
+        if not ordered or envelope.key is None:
+            return Judged(await self._claim(unit, scope, envelope))
+        if envelope.number is not None:
+            return await self._by_gate(unit, scope, envelope, envelope.number, waited=waited)
+        return await self._by_lock(unit, scope, envelope)
+
+    async def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number, *, waited: bool) -> Judged:
+        native, rows, prev = unit.native, self.rows_for(unit), envelope.prev
+        where = gate_key(scope, envelope)
+        if prev.history == number.history:
+            values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
+            if (await native.execute(rows.advance, {**where, **values})).rowcount == 1:
+                return Judged(Verdict.APPLY)
+        elif prev == NOTHING_BEFORE and await self._begin(native, rows, where, Gate(number)):
+            return Judged(Verdict.APPLY)
+        gate = await self.locked_gate(native, rows, where)
+        judged = judge(gate, number, prev, waited=waited)
+        if judged.verdict is Verdict.APPLY:
+            after = moved(gate, number)
+            if gate is not None:
+                await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
+            elif not await self._begin(native, rows, where, after):
+                return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
+        elif judged.verdict is Verdict.HELD:
+            return Judged(await self.hold(unit, scope, envelope))
+        return judged
+
+    async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        native, rows = unit.native, self.rows_for(unit)
+        where = gate_key(scope, envelope)
+        gate = await self.locked_gate(native, rows, where)
+        if gate is None:
+            await self._begin(native, rows, where, Gate(NOTHING_BEFORE))
+            gate = await self.locked_gate(native, rows, where)
+        verdict = await self._claim(unit, scope, envelope)
+        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            verdict = await self.hold(unit, scope, envelope)
+        return Judged(verdict)
+
+    async def _begin(self, native: Any, rows: InboxRows, where: dict[str, Any], gate: Gate) -> bool:
+        values = {name.removeprefix("b_"): value for name, value in where.items()}
+        return await self.insert(native, rows.begin_gate, {**values, **columns_of(gate)})
+
+    async def locked_gate(self, native: Any, rows: InboxRows, where: dict[str, Any]) -> Gate | None:
+        """The gate, locked until the transaction ends."""
+        row = (await native.execute(rows.lock_gate, where)).first()
+        return None if row is None else gate_of(row)
+
+    async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        native, rows = unit.native, self.rows_for(unit)
+        mark = fingerprint(envelope)
+        bucket, id = bucket_of(envelope.id), stored_id(envelope.id)
+        values = {"bucket": bucket, "scope": scope, "id": id, "print": mark, "seen_at": self.now()}
+        if await self.insert(native, rows.claim, values):
+            return Verdict.APPLY
+        found = (await native.execute(rows.claimed, {"b_bucket": bucket, "b_scope": scope, "b_id": id})).first()
+        return Verdict.BUSY if found is None else judge_claim(bytes(found[0]), mark)
+
+    async def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        """Put a message behind its parked key, the gate locked."""
+        native, rows = unit.native, self.rows_for(unit)
+        where, id = gate_key(scope, envelope), stored_id(envelope.id)
+        if (await native.execute(rows.is_held, {"b_scope": scope, "b_id": id})).first() is not None:
+            return Verdict.DUPLICATE
+        if (await native.execute(rows.held_count, where)).scalar_one() >= MOST_HELD:
+            return Verdict.BUSY
+        number = envelope.number or NOTHING_BEFORE
+        row = {
+            **{name.removeprefix("b_"): value for name, value in where.items()},
+            "id": id,
+            "epoch": number.epoch,
+            "n": number.n,
+            "body": encode(envelope),
+            "held_at": self.now(),
+        }
+        await native.execute(rows.hold, row)
+        return Verdict.HELD
+
+    async def insert(self, native: Any, statement: Any, values: dict[str, Any]) -> bool:
+        """Whether a row went in; False where its key is taken."""
+        try:
+            return bool((await native.execute(statement, values)).rowcount == 1)
+        except IntegrityError as error:
+            told: Any = error.orig
+            if told.args[:1] != (1062,):  # MariaDB alone raises: the others' INSERT does nothing then
+                raise
+            return False
+
+    async def start(self, scope: bytes, id: bytes, deadline: Deadline) -> int:
+        """A run of a suspect begins, committed before it does. Which one it is, from 1."""
+        async with self.unit(deadline, core=True) as unit:
+            native, rows = unit.native, self.rows_for(unit)
+            where = {"b_scope": scope, "b_id": id}
+            if await self.insert(
+                native, rows.begin_start, {"scope": scope, "id": id, "runs": 1, "seen_at": self.now()}
+            ):
+                return 1
+            await native.execute(rows.start, where)
+            return int((await native.execute(rows.runs, where)).scalar_one())
+
+    async def close(self) -> None:
+        """Close what it itself opened. May be called twice."""
+        await self.backing.close()
