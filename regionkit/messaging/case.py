@@ -22,7 +22,8 @@ import traceback
 
 import msgspec
 
-from regionkit.messaging.envelope import LARGEST_MESSAGE
+from regionkit.core.ids import uuid7
+from regionkit.messaging.envelope import LARGEST_MESSAGE, Envelope, stored_key
 
 __all__ = [
     "FIRST_RETRY",
@@ -33,6 +34,7 @@ __all__ = [
     "HeldMessage",
     "Key",
     "failed",
+    "gap_case",
     "retry_after",
 ]
 
@@ -126,3 +128,32 @@ def retry_after(attempts: int, chance: random.Random) -> float:
     """Seconds until the next run, after so many: doubled each time, and jittered by a quarter."""
     pause: float = min(FIRST_RETRY * 2.0 ** max(0, attempts - 1), LONGEST_RETRY)
     return pause * (0.75 + 0.5 * chance.random())
+
+
+def gap_case(
+    scope: bytes, envelope: Envelope, body: bytes, now: float, *, region: str = "", source: str = "", position: str = ""
+) -> Case:
+    """A case for what is missing before a message."""
+    number, prev = envelope.number, envelope.prev
+    assert number is not None and envelope.key is not None
+    missing = f"what follows ({prev.history}, {prev.n}) is there, and what leads up to it is not"
+    return Case(
+        id=str(uuid7()),
+        message_id=f"gap:{number.n}:".encode() + stored_key(envelope.key)[:40],
+        scope=scope,
+        status="admitted",
+        reason="gap",
+        type=envelope.type,
+        lineage=envelope.lineage.encode(),
+        key=stored_key(envelope.key),
+        parks=True,
+        attempts=0,
+        due_at=None,
+        error=Failed("", missing, "", "gap"),
+        region=region,
+        source=source,
+        position=position,
+        body=body,
+        admitted_at=now,
+        changed_at=now,
+    )

@@ -4,11 +4,13 @@ Intake, before any row is looked at (`take`); `now` is the clock of the inbox's 
 
 | the message                                        | verdict |
 |----------------------------------------------------|---------|
-| its id was made after now + SKEW                   | FUTURE: a case |
-| its id, or what published it, is older than accept_for | STALE: a case |
+| its id was made after now + SKEW; no gate for it   | FUTURE: a case |
+| its id, or else what published it, is older than accept_for; no gate for it | STALE: a case |
 | expires_at has passed                              | EXPIRED: a case, or dropped by policy |
 | no handler for its type                            | UNHANDLED: a case, or skipped by policy |
 | else                                               | TAKEN |
+
+What a gate judges is known for ever, however late a copy comes: its age does not matter.
 
 The gate, one row for (consumer, lineage, key), in the effect's transaction (`judge`). (h, n) is where it stands:
 
@@ -67,10 +69,12 @@ class Intake(Enum):
     UNHANDLED = "unhandled"
 
 
-def take(envelope: Envelope, now: float, *, accept_for: float, handled: bool) -> Intake:
-    """Whether the message may be taken at all. `now`: seconds since 1970 by the inbox's clock."""
-    made = made_at(envelope.id)
-    if made is not None:
+def take(envelope: Envelope, now: float, *, accept_for: float, handled: bool, gated: bool) -> Intake:
+    """Whether the message may be taken at all. `now`: seconds since 1970 by the inbox's clock. `gated`: a gate judges it."""
+    made = None if gated else made_at(envelope.id)
+    if gated:
+        pass
+    elif made is not None:
         if made > now + SKEW:
             return Intake.FUTURE
         if made < now - accept_for:
@@ -109,11 +113,19 @@ class Verdict(Enum):
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """A verdict, and what is worth counting about it. `began`: a key that nobody had seen begins past its first message."""
+    """A verdict, and what is worth knowing about it.
+
+    Attributes:
+        verdict: what is to be done.
+        diverged: its number was given out twice.
+        began: a key that nobody had seen begins past its first message.
+        closes: the gap that the key was parked for is closed by it.
+    """
 
     verdict: Verdict
     diverged: bool = False
     began: bool = False
+    closes: bool = False
 
 
 _APPLY = Judged(Verdict.APPLY)
@@ -132,7 +144,9 @@ def judge(gate: Gate | None, number: Number, prev: Number, *, waited: bool = Fal
     judged = _in_line(gate, number, prev)
     if not gate.parked or judged.verdict not in (Verdict.APPLY, Verdict.GAP):
         return judged
-    return judged if gate.parked == "gap" and judged.verdict is Verdict.APPLY else _HELD
+    if gate.parked == "gap" and judged.verdict is Verdict.APPLY:
+        return Judged(Verdict.APPLY, diverged=judged.diverged, closes=True)
+    return _HELD
 
 
 def _in_line(gate: Gate, number: Number, prev: Number) -> Judged:

@@ -20,10 +20,9 @@ import msgspec
 
 from regionkit.contract.backing import Backing
 from regionkit.core.deadline import Deadline
-from regionkit.core.ids import uuid7
-from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key
+from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key, gap_case
 from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, moved
-from regionkit.messaging.envelope import Envelope, stored_key
+from regionkit.messaging.envelope import Envelope
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, gate_key, key_of
 
 __all__ = ["SqlCases"]
@@ -65,16 +64,16 @@ class SqlCases:
         """Whether a row went in."""
 
     def admit(
-        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, park: bool
+        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, waited: bool
     ) -> Judged:
         """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile."""
         with self.unit(deadline, core=True) as unit:
             if envelope is not None:
-                judged = self.judge(unit, scope, envelope, ordered=ordered, waited=False)
+                judged = self.judge(unit, scope, envelope, ordered=ordered, waited=waited)
                 if judged.verdict is not Verdict.APPLY:
                     return judged
             self._admit(unit, case)
-            if park and envelope is not None:
+            if case.parks and envelope is not None:
                 self._park(unit, gate_key(scope, envelope), "case")
         return _APPLY
 
@@ -187,37 +186,9 @@ class SqlCases:
         self._park(unit, where, "gap")
         parking = (native.execute(rows.parking, where)).all()
         if not any(row.reason == "gap" and row.status in OPEN for row in parking):
-            self._admit(unit, self.gap_case(scope, envelope, held.body))
+            self._admit(unit, gap_case(scope, envelope, held.body, self.now()))
+        native.execute(rows.gap_due, {**where, "n_due": None})
         native.execute(rows.done_with, where)
-
-    def gap_case(
-        self, scope: bytes, envelope: Envelope, body: bytes, *, region: str = "", source: str = "", position: str = ""
-    ) -> Case:
-        """A case for what is missing before a message."""
-        number, prev = envelope.number, envelope.prev
-        assert number is not None and envelope.key is not None
-        missing = f"what follows ({prev.history}, {prev.n}) is there, and what leads up to it is not"
-        now = self.now()
-        return Case(
-            id=str(uuid7()),
-            message_id=f"gap:{number.n}:".encode() + stored_key(envelope.key)[:40],
-            scope=scope,
-            status="admitted",
-            reason="gap",
-            type=envelope.type,
-            lineage=envelope.lineage.encode(),
-            key=stored_key(envelope.key),
-            parks=True,
-            attempts=0,
-            due_at=None,
-            error=Failed("", missing, "", "gap"),
-            region=region,
-            source=source,
-            position=position,
-            body=body,
-            admitted_at=now,
-            changed_at=now,
-        )
 
     def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""

@@ -61,7 +61,7 @@ class Inbox(Protocol):
         ...
 
     def admit(
-        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, park: bool
+        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, waited: bool
     ) -> Judged:
         """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile.
 
@@ -71,7 +71,7 @@ class Inbox(Protocol):
             envelope: None where the case takes no message's place: the bytes are none, or the message has been taken before.
             deadline: of the unit.
             ordered: keys are kept in order.
-            park: its key waits for it.
+            waited: what comes before it had its time to come.
         """
         ...
 

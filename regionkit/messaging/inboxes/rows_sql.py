@@ -104,10 +104,10 @@ class InboxRows:
         self.change_case = update(c).where(same_run).values({name: bindparam(f"n_{name}") for name in self.CHANGES})
         ended = c.c.status.not_in(OPEN)
         self.done_with = update(c).where(of_key, ended).values(parks=0, due_at=None)
+        open_gap = and_(of_key, c.c.reason == "gap", c.c.status.in_(OPEN))
+        self.gap_due = update(c).where(open_gap).values(due_at=bindparam("n_due"))
         self.gap_over = (
-            update(c)
-            .where(of_key, c.c.reason == "gap", c.c.status.in_(OPEN))
-            .values(status="discharged", parks=0, due_at=None, changed_at=bindparam("b_now"))
+            update(c).where(open_gap).values(status="discharged", parks=0, due_at=None, changed_at=bindparam("b_now"))
         )
         self.old_claims = select(i.c.bucket, i.c.scope, i.c.id).where(
             or_(

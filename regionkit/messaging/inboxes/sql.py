@@ -154,6 +154,8 @@ class SqlInbox(SqlCases):
                 native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
             elif not self._begin(native, rows, where, after):
                 return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
+            if judged.closes:
+                native.execute(rows.gap_due, {**where, "n_due": self.now()})
         elif judged.verdict is Verdict.HELD:
             return Judged(self.hold(unit, scope, envelope))
         return judged

@@ -153,6 +153,8 @@ class AsyncSqlInbox(AsyncSqlCases):
                 await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
             elif not await self._begin(native, rows, where, after):
                 return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
+            if judged.closes:
+                await native.execute(rows.gap_due, {**where, "n_due": self.now()})
         elif judged.verdict is Verdict.HELD:
             return Judged(await self.hold(unit, scope, envelope))
         return judged

@@ -1,0 +1,241 @@
+"""One message through its inbox: intake, gate or claim, handler, COMMIT; and what follows from what came of it.
+
+| what came of a run                           | what follows |
+|----------------------------------------------|--------------|
+| COMMIT answered                              | acknowledge |
+| COMMIT sent, no answer                       | give back: the next delivery finds the claim, or does not |
+| proven rolled back (deadlock, serialization) | again, jittered, inside the deadline; no attempt |
+| the store does not answer                    | wait for it; no attempt |
+| the claim was waited for until the deadline  | give back; no attempt |
+| the handler raised, or took too long         | again in place for `IN_PLACE` s, then a case; acknowledge when it is committed |
+| duplicate, held, tombstone                   | acknowledge |
+| a gap before it                              | aside until what is before it came, at most `gap_wait`; then park the key |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import AsyncLock, asleep
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import Event
+from regionkit.messaging.admitting_async import ROWS_WITHIN, AsyncAdmitting, Taken
+from regionkit.messaging.case import NO_ERROR, Failed, failed
+from regionkit.messaging.counters import Counters
+from regionkit.messaging.delivery import Intake, Judged, Verdict, take
+from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of, stored_id
+from regionkit.messaging.events import ConsumerHalted
+from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
+from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+from regionkit.messaging.options import Options
+from regionkit.messaging.runs_async import DOWN, AsyncRuns, Ended, Run
+from regionkit.messaging.sources.source_async import Delivery
+
+__all__ = ["AsyncApplier", "Halted", "Step"]
+
+IN_PLACE = 1.0
+"""Seconds for which a failing message is run again while its lane waits; then it waits in the hospital."""
+FIRST_PAUSE = 0.05
+"""Seconds before the first run in place after an error."""
+SWALLOWED = 3
+"""Runs whose COMMIT was answered by a rollback although the handler had returned: then it swallows an error."""
+
+
+class Step(Enum):
+    """What the source is told, or not yet."""
+
+    ACK = "ack"
+    BACK = "back"
+    ASIDE = "aside"
+    PAUSE = "pause"
+
+
+class Halted(Exception):
+    """The consumer stops at this message, as it was asked to."""
+
+
+_TURNED_AWAY = {
+    Intake.FUTURE: ("future", "stale"),
+    Intake.STALE: ("stale", "stale"),
+    Intake.EXPIRED: ("expired", "expired"),
+    Intake.UNHANDLED: ("unhandled", "unhandled"),
+}
+_DIED = Failed("", "its handler was started, and each time the process died or was lost", "", "crashed")
+_MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
+_OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
+
+
+class AsyncApplier:
+    """Applies the messages of one consumer. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self,
+        inbox: AsyncInbox,
+        handlers: Handlers,
+        options: Options,
+        counters: Counters,
+        tell: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self.inbox = inbox
+        self.handlers = handlers
+        self.options = options
+        self.counters = counters
+        self.clock = clock
+        self.tell = tell
+        self.runs = AsyncRuns(inbox, clock)
+        self.admitting = AsyncAdmitting(inbox, options, counters, tell, clock)
+        self._suspects = AsyncLock()
+
+    async def work(self, delivery: Delivery, *, waited: bool = False) -> Step:
+        """Take one delivered message as far as it goes now."""
+        try:
+            return await self._work(delivery, waited=waited)
+        except DOWN:
+            return Step.PAUSE
+
+    async def close_gap(self, delivery: Delivery) -> Step:
+        """What leads up to it has not come in time."""
+        taken = Taken(delivery, decode(delivery.body))
+        try:
+            judged = await self.admitting.park_before_gap(taken)
+            return Step.ASIDE if judged.verdict is Verdict.APPLY else await self._judged(taken, judged)
+        except DOWN:
+            return Step.PAUSE
+
+    async def _work(self, delivery: Delivery, *, waited: bool) -> Step:
+        try:
+            taken = Taken(delivery, decode(delivery.body), waited)
+            envelope = taken.envelope
+            handlers = self.handlers.of(envelope.type)
+            intake = self._intake(envelope, handled=bool(handlers))
+            message = message_of(envelope) if intake is Intake.TAKEN and not envelope.tomb else None
+        except Malformed as error:
+            return await self._admit_bytes(delivery, error)
+        if intake is not Intake.TAKEN:
+            return await self._turn_away(taken, intake)
+        if message is None:
+            return await self._pass(taken, "skipped")
+        if not delivery.again:
+            return await self._attempts(taken, handlers, message, 1)
+        async with self._suspects:  # perhaps it kills its process: one at a time, so that no other one is to blame
+            started = await self.inbox.start(
+                self.options.scope, stored_id(envelope.id), Deadline(self.clock, ROWS_WITHIN)
+            )
+            if started > fewest(handlers):
+                return await self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
+            return await self._attempts(taken, handlers, message, started)
+
+    def _intake(self, envelope: Envelope, *, handled: bool) -> Intake:
+        gated = self.options.ordered and envelope.number is not None and envelope.key is not None
+        return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
+
+    async def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
+        limit, timeout = fewest(handlers), longest(handlers)
+        halts = self.options.on_poison == "halt"
+        began, undone, pause = self.clock.monotonic(), 0, FIRST_PAUSE
+        while True:
+            if attempt > 1:
+                message = msgspec.structs.replace(message, attempt=attempt)
+            ended = await self._run(taken, handlers, message, timeout)
+            spent = self.clock.monotonic() - began
+            undone += ended.run is Run.UNDONE
+            if ended.run in (Run.TRANSIENT, Run.UNDONE) and undone < SWALLOWED and spent < timeout:
+                self.counters.add("reruns")
+            elif ended.run not in (Run.FAILED, Run.UNDONE):
+                return await self._follow(taken, ended)
+            elif attempt < limit and (halts or spent + pause < IN_PLACE):
+                attempt += 1
+            else:
+                assert ended.error is not None
+                return await self._give_up(taken, attempt, limit, ended.error)
+            await asleep(pause * (0.5 + self.admitting.chance.random()))
+            pause = min(2.0 * pause, IN_PLACE)
+
+    async def _run(self, taken: Taken, handlers: Sequence[Handler], message: Message | None, timeout: float) -> Ended:
+        options = self.options
+
+        async def begin(unit: Any) -> Judged:
+            return await self.inbox.judge(
+                unit, options.scope, taken.envelope, ordered=options.ordered, waited=taken.waited
+            )
+
+        return await self.runs.run(begin, handlers, message, timeout)
+
+    async def _pass(self, taken: Taken, counted: str) -> Step:
+        """Its place is taken, and nothing is done."""
+        ended = await self._run(taken, (), None, ROWS_WITHIN)
+        if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
+            self.counters.add(counted)
+            return Step.ACK
+        return await self._follow(taken, ended)
+
+    async def _follow(self, taken: Taken, ended: Ended) -> Step:
+        """What follows from a run that needs no other one."""
+        if ended.run is Run.UNAVAILABLE:
+            return Step.PAUSE
+        if ended.run not in (Run.COMMITTED, Run.NOTHING):
+            return Step.BACK
+        judged = ended.judged
+        if judged.verdict is not Verdict.APPLY:
+            return await self._judged(taken, judged)
+        self.counters.add("applied")
+        if judged.diverged:
+            self.counters.add("diverged")
+        if judged.began:
+            self.counters.add("began")
+        return Step.ACK
+
+    async def _judged(self, taken: Taken, judged: Judged) -> Step:
+        """What follows from a verdict that is not to apply it."""
+        match judged.verdict:
+            case Verdict.DUPLICATE:
+                self.counters.add("duplicates")
+                return Step.ACK
+            case Verdict.HELD:
+                self.counters.add("held")
+                return Step.ACK
+            case Verdict.GAP:
+                return Step.ASIDE
+            case Verdict.MISMATCH:
+                self.counters.add("mismatches")
+                return await self._admit(taken, "mismatch", "admitted", _MISMATCH, aside=True)
+            case Verdict.OVERTAKEN:
+                self.counters.add("stale")
+                return await self._admit(taken, "overtaken", "admitted", _OVERTAKEN, aside=True)
+        return Step.BACK
+
+    async def _admit(self, taken: Taken, reason: str, status: str, error: Failed, **more: Any) -> Step:
+        judged = await self.admitting.admit(taken, reason, status, error, **more)
+        return Step.ACK if judged.verdict is Verdict.APPLY else await self._judged(taken, judged)
+
+    async def _turn_away(self, taken: Taken, intake: Intake) -> Step:
+        reason, counted = _TURNED_AWAY[intake]
+        policy = {Intake.EXPIRED: self.options.expired, Intake.UNHANDLED: self.options.unhandled}.get(intake)
+        if policy == "drop":
+            return await self._pass(taken, counted)
+        aside = intake in (Intake.FUTURE, Intake.STALE)  # no claim: its row could not be kept long enough
+        judged = await self.admitting.admit(taken, reason, "admitted", NO_ERROR, aside=aside)
+        if judged.verdict is not Verdict.APPLY:
+            return await self._judged(taken, judged)
+        self.counters.add(counted)
+        return Step.ACK
+
+    async def _admit_bytes(self, delivery: Delivery, error: Malformed) -> Step:
+        """No message: nothing can be claimed, and the case is known by what came."""
+        nameless = Envelope(fingerprint(Envelope("", "", delivery.body)).hex(), "", b"")
+        await self.admitting.admit(Taken(delivery, nameless), error.reason, "admitted", failed(error), aside=True)
+        self.counters.add("malformed")
+        return Step.ACK
+
+    async def _give_up(self, taken: Taken, attempt: int, limit: int, error: BaseException) -> Step:
+        if self.options.on_poison == "halt":
+            self.tell(ConsumerHalted(self.options.name, taken.envelope.type, type(error).__name__))
+            raise Halted from error
+        status = "retrying" if attempt < limit else "admitted"
+        return await self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)

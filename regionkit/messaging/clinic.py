@@ -1,0 +1,179 @@
+# Generated from clinic_async.py by scripts/twins.py. Do not edit.
+"""What a consumer does for the hospital: it runs cases that are due, and lets keys go on whose case is over.
+
+1. The number of a run is committed before it begins; the effect and the end of the case commit together, under that number.
+2. A run that died is due again when its time is over. One that could not run (deadlock, no store) is due again soon.
+3. A key goes on message by message, each in a transaction of its own: gate locked, lowest held, handler, row gone.
+4. Whatever stops on the way is due again: nothing is remembered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.messaging.admitting import ROWS_WITHIN, Taken
+from regionkit.messaging.applying import Applier
+from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
+from regionkit.messaging.delivery import Judged, Verdict
+from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, message_of
+from regionkit.messaging.events import TreatmentFailed
+from regionkit.messaging.handlers import Handler, fewest, longest
+from regionkit.messaging.runs import Ended, Run
+from regionkit.messaging.sources.source import Delivery
+
+__all__ = ["Clinic"]
+
+MOST_AT_ONCE = 20
+"""Cases that are looked at in one round."""
+LOOKED_EVERY = 0.5
+"""Seconds between two rounds: a retry is a matter of seconds."""
+MOST_RELEASED = 1000
+"""Held messages of one key that one round lets go on: other keys have their turn, too."""
+NOT_RUN = 1.0
+"""Seconds until a case is due again that could not be run."""
+
+
+class Clinic:
+    """The cases of one consumer. Used by one thread (task) at a time."""
+
+    def __init__(self, applier: Applier) -> None:
+        self._applier = applier
+        self._inbox = applier.inbox
+        self._scope = applier.options.scope
+        self.busy = False
+
+    def _deadline(self, seconds: float = ROWS_WITHIN) -> Deadline:
+        return Deadline(self._applier.clock, seconds)
+
+    def round(self) -> float:
+        """Look once at what is due. Seconds until the next look."""
+        cases = self._inbox.due(self._scope, MOST_AT_ONCE, self._deadline())
+        self.busy = bool(cases)
+        for case in cases:
+            if case.status in ("retrying", "treating"):
+                self._treat(case)
+            else:
+                self._release(case)
+        return 0.0 if len(cases) == MOST_AT_ONCE else LOOKED_EVERY
+
+    def _treat(self, case: Case) -> None:
+        try:
+            envelope = decode(case.body)
+            message = message_of(envelope, case.attempts + 1)
+        except Malformed as error:
+            self._end(case, "admitted", failed(error))
+            return
+        handlers = self._applier.handlers.of(envelope.type)
+        if not handlers:
+            self._end(case, "admitted", Failed("", "nobody handles its type here", "", "unhandled"))
+            return
+        if case.status == "treating" and case.attempts >= fewest(handlers):
+            self._end(case, "admitted", Failed("", "its last run died or was lost", "", "crashed"))
+            return
+        until = self._inbox.now() + longest(handlers) + ROWS_WITHIN
+        started = self._inbox.begin_treatment(case, until, self._deadline())
+        if started is None:
+            return
+        crash_point("case.started")
+        self._after(started, handlers, self._run(started, handlers, message))
+
+    def _run(self, case: Case, handlers: Sequence[Handler], message: Message) -> Ended:
+        def begin(unit: Any) -> Judged:
+            return Judged(Verdict.APPLY if self._inbox.discharge(unit, case) else Verdict.DUPLICATE)
+
+        return self._applier.runs.run(begin, handlers, message, longest(handlers))
+
+    def _after(self, case: Case, handlers: Sequence[Handler], ended: Ended) -> None:
+        if ended.run is Run.COMMITTED:
+            self._applier.counters.add("applied")
+            if case.parks:
+                self._release(case)
+        elif ended.run in (Run.FAILED, Run.UNDONE):
+            assert ended.error is not None
+            status = "retrying" if case.attempts < fewest(handlers) else "admitted"
+            self._applier.tell(
+                TreatmentFailed(self._applier.options.name, status, case.attempts, type(ended.error).__name__)
+            )
+            self._end(case, status, failed(ended.error))
+        elif ended.run is not Run.NOTHING:
+            self._end(case, "retrying", case.error, pause=NOT_RUN)
+
+    def _end(self, case: Case, status: str, error: Failed, *, pause: float | None = None) -> None:
+        now = self._inbox.now()
+        pause = retry_after(case.attempts, self._applier.admitting.chance) if pause is None else pause
+        due = now + pause if status == "retrying" else None
+        after = msgspec.structs.replace(case, status=status, due_at=due, error=error, changed_at=now)
+        self._inbox.end_treatment(case, after, self._deadline())
+
+    def _release(self, case: Case) -> None:
+        """The key goes on, as far as it can now."""
+        if case.key is None:
+            return
+        key = Key(case.lineage, case.key)
+        for _ in range(MOST_RELEASED):
+            if not self._release_one(key):
+                return
+
+    def _release_one(self, key: Key) -> bool:
+        """The lowest held message of a key; whether there may be a next one."""
+        found: list[tuple[HeldMessage, Envelope]] = []
+        held = self._lowest(key)
+        if held is None:
+            return False
+        envelope = decode(held.body)
+        handlers = () if envelope.tomb else self._applier.handlers.of(envelope.type)
+        taken = Taken(Delivery(None, held.body, position="held"), envelope)
+        try:
+            message = None if envelope.tomb else message_of(envelope)
+        except Malformed as error:
+            return self._park(key, held, taken, "malformed", failed(error), retries=False)
+        if not handlers and not envelope.tomb:
+            return self._park(key, held, taken, "unhandled", NO_ERROR, retries=False)
+
+        def begin(unit: Any) -> Judged:
+            still = self._inbox.next_held(unit, self._scope, key)
+            if still is None or still.seq != held.seq:
+                return Judged(Verdict.BUSY)
+            found.append((still, envelope))
+            return self._inbox.take_held(unit, self._scope, held, envelope)
+
+        ended = self._applier.runs.run(begin, handlers, message, longest(handlers))
+        if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
+            self._applier.counters.add("skipped" if envelope.tomb else "applied")
+            return True
+        if ended.run in (Run.FAILED, Run.UNDONE):
+            assert ended.error is not None
+            return self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
+        return self._not_released(key, held, taken, ended)
+
+    def _not_released(self, key: Key, held: HeldMessage, taken: Taken, ended: Ended) -> bool:
+        """What is neither applied nor failed: its row goes, or the key waits, in a transaction of their own."""
+        if ended.run is not Run.NOTHING or ended.judged.verdict is Verdict.BUSY:
+            return ended.run is Run.NOTHING
+        with self._inbox.unit(self._deadline(), core=True) as unit:
+            still = self._inbox.next_held(unit, self._scope, key)
+            if still is None or still.seq != held.seq:
+                return still is not None
+            judged = self._inbox.take_held(unit, self._scope, held, taken.envelope)
+        return judged.verdict is not Verdict.GAP
+
+    def _lowest(self, key: Key) -> HeldMessage | None:
+        with self._inbox.unit(self._deadline(), core=True) as unit:
+            return self._inbox.next_held(unit, self._scope, key)
+
+    def _park(self, key: Key, held: HeldMessage, taken: Taken, reason: str, error: Failed, *, retries: bool) -> bool:
+        """It could not be applied: a case takes its place."""
+        case = self._applier.admitting.case(
+            taken, reason, "retrying" if retries else "admitted", error, attempts=1, park=reason != "unhandled"
+        )
+        with self._inbox.unit(self._deadline(), core=True) as unit:
+            still = self._inbox.next_held(unit, self._scope, key)
+            if still is not None and still.seq == held.seq:
+                self._inbox.park_held(unit, self._scope, held, taken.envelope, case)
+                self._applier.counters.add("retrying" if retries else "parked")
+        return not case.parks

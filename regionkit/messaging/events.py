@@ -1,0 +1,56 @@
+"""What happens to messages, as events. None carries a payload or a key: they may be anybody's data."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from regionkit.core.events import Event
+
+__all__ = ["CaseAdmitted", "ConsumerHalted", "ConsumerPaused", "ConsumerResumed", "TreatmentFailed"]
+
+
+class _ConsumerEvent(Event, frozen=True, gc=False):
+    consumer: str
+
+    @property
+    def subject(self) -> str:
+        """The consumer."""
+        return self.consumer
+
+
+class CaseAdmitted(_ConsumerEvent, frozen=True, gc=False):
+    """A message could not be applied and is in the hospital. `status`: it is retried by itself, or waits for somebody."""
+
+    level: ClassVar[int] = logging.WARNING
+    reason: str
+    status: str
+    type: str
+
+
+class TreatmentFailed(_ConsumerEvent, frozen=True, gc=False):
+    """A retry by the hospital failed, too."""
+
+    level: ClassVar[int] = logging.WARNING
+    status: str
+    attempts: int
+    error: str
+
+
+class ConsumerPaused(_ConsumerEvent, frozen=True, gc=False):
+    """Its database or its source does not answer. Nothing is fetched; it is tried again."""
+
+    level: ClassVar[int] = logging.WARNING
+    why: str
+
+
+class ConsumerResumed(_ConsumerEvent, frozen=True, gc=False):
+    """They answer again."""
+
+
+class ConsumerHalted(_ConsumerEvent, frozen=True, gc=False):
+    """A message failed for good, and the consumer was asked to stop then."""
+
+    level: ClassVar[int] = logging.ERROR
+    type: str
+    error: str

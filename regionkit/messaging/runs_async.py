@@ -1,0 +1,163 @@
+"""One run of a message's handlers, in the unit that holds its claim; and what its end says. Nothing is decided here.
+
+1. The handler gets what the unit gives, held: committing, rolling back and closing it are ours, and whoever tries hears why.
+2. What the handler raised itself is the application's; what the unit made of an error of its own connection is the server's.
+3. "Committed" is said only when the answer to COMMIT has come and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+
+from regionkit.contract.unit_async import Committed
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    Fenced,
+    NoEligibleEndpoint,
+    RegionUnavailable,
+    TransactionRolledBack,
+    UsageError,
+)
+from regionkit.messaging.delivery import Judged, Verdict
+from regionkit.messaging.envelope import Message
+from regionkit.messaging.handlers import Handler
+from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+
+__all__ = ["DOWN", "AsyncRuns", "Ended", "Run", "acalled"]
+
+IS_ASYNC = True
+
+
+class Run(Enum):
+    """What came of one run."""
+
+    COMMITTED = "committed"
+    NOTHING = "nothing"
+    UNKNOWN = "unknown"
+    TRANSIENT = "transient"
+    UNDONE = "undone"
+    UNAVAILABLE = "unavailable"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A run that is over."""
+
+    run: Run
+    judged: Judged
+    error: BaseException | None = None
+
+
+class _Nothing(Exception):
+    """Nothing was written: the unit may roll back."""
+
+    def __init__(self, judged: Judged) -> None:
+        super().__init__(judged)
+        self.judged = judged
+
+
+_NOT_JUDGED = Judged(Verdict.BUSY)
+
+
+async def acalled(call: Callable[..., Any], *args: Any) -> Any:
+    """What a function of the application's gives, whether it is async or not.
+
+    Raises:
+        UsageError: an async one, in a consumer for threads.
+    """
+    given = call(*args)
+    if not isawaitable(given):
+        return given
+    if not IS_ASYNC:
+        if hasattr(given, "close"):
+            given.close()
+        raise UsageError(
+            f"{getattr(call, '__name__', 'the function')} is async, and the consumer is not.",
+            fix="register a plain function, or use AsyncConsumer.",
+        )
+    return await given
+
+
+class AsyncRuns:
+    """Runs of one consumer. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, inbox: AsyncInbox, clock: Clock) -> None:
+        self._inbox = inbox
+        self._clock = clock
+
+    async def run(
+        self,
+        begin: Callable[[Any], Awaitable[Judged]],
+        handlers: Sequence[Handler],
+        message: Message | None,
+        timeout: float,
+    ) -> Ended:
+        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits."""
+        outcome: list[Committed] = []
+        own: list[BaseException] = []
+        called = False
+        unit: Any = self._inbox.unit(Deadline(self._clock, timeout))
+        unit.on_outcome(outcome.append)
+        try:
+            async with unit:
+                judged = await begin(unit)
+                if judged.verdict is Verdict.APPLY:
+                    crash_point("message.claimed")
+                    if handlers:
+                        unit.hold("the consumer commits when its handler has returned")
+                    called = bool(handlers)
+                    await self._call(handlers, message, unit.native, own)
+                    crash_point("message.handled")
+                elif judged.verdict not in _WRITES:
+                    raise _Nothing(judged)
+        except _Nothing as nothing:
+            return Ended(Run.NOTHING, nothing.judged)
+        except (ConfigurationError, UsageError) as error:
+            if not own:  # of the consumer itself: no message is to blame
+                raise
+            return Ended(Run.FAILED, _NOT_JUDGED, error)
+        except Exception as error:
+            return Ended(_came_of(error, outcome, own, called=called), _NOT_JUDGED, error)
+        crash_point("message.committed")
+        return Ended(Run.COMMITTED, judged)
+
+    async def _call(
+        self, handlers: Sequence[Handler], message: Message | None, native: Any, own: list[BaseException]
+    ) -> None:
+        try:
+            for handler in handlers:
+                await acalled(handler.call, message, native)
+            if hasattr(native, "flush"):
+                await native.flush()
+        except BaseException as error:
+            own.append(error)
+            raise
+
+
+DOWN = (RegionUnavailable, Fenced, NoEligibleEndpoint, DeadlineExceeded, TransactionRolledBack)
+"""Of a unit that writes rows alone: the store is away, or busy. Nothing is known to be done, and it is done again."""
+_WRITES = (Verdict.APPLY, Verdict.HELD)
+"""Verdicts that have written in the unit."""
+
+
+def _came_of(error: Exception, outcome: list[Committed], own: list[BaseException], *, called: bool) -> Run:
+    """What an error that left a unit says of the run."""
+    if outcome == ["unknown"]:
+        return Run.UNKNOWN
+    if own and own[0] is error:
+        return Run.FAILED
+    if isinstance(error, TransactionRolledBack):
+        return Run.TRANSIENT if own or not called else Run.UNDONE
+    if isinstance(error, DeadlineExceeded):
+        return Run.FAILED if called else Run.BUSY
+    return Run.UNAVAILABLE if isinstance(error, DOWN) or not called else Run.FAILED
