@@ -1,0 +1,83 @@
+# Generated from source_rigs_async.py by scripts/twins.py. Do not edit.
+"""Every source over a real server: what makes members of it, and one that publishes to it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.messaging.sources import MemoryQueue
+
+__all__ = ["LEASE", "Rig", "drained", "made_rig", "soon"]
+
+IS_ASYNC = False
+KINDS = ("memory",)
+LEASE = 1.0
+"""Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
+_numbers = itertools.count()
+
+
+def soon(seconds: float = 30.0) -> Deadline:
+    """A deadline that no test here is about."""
+    return Deadline(SYSTEM_CLOCK, seconds)
+
+
+class Rig:
+    """One queue, and what makes members of it."""
+
+    def __init__(self, kind: str, make: Any) -> None:
+        self.kind = kind
+        self.has_groups = kind in ("memory", "redis")
+        self._make = make
+        self._made: list[Any] = []
+
+    def member(self, group: str = "billing", lease: float = LEASE) -> Any:
+        """An open source; closed with the rig."""
+        made = self._make(group, lease)
+        made.open(soon())
+        self._made.append(made)
+        return made
+
+    def publish(self, *bodies: bytes) -> None:
+        """Publish, all confirmed."""
+        target = self._make(None, 30.0)
+        self._made.append(target)
+        sent = target.publish([(None, body) for body in bodies], soon())
+        assert all(one.confirmed for one in sent), sent
+
+    def target(self) -> Any:
+        """To publish to."""
+        made = self._make(None, 30.0)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close all members."""
+        for made in self._made:
+            made.close()
+            made.close()
+
+
+def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> Rig:
+    """The rig of a kind."""
+    assert kind == "memory"
+    pile = MemoryQueue("orders")
+
+    def in_memory(group: str | None, lease: float) -> Any:
+        made = MemoryQueue("orders", group=group, lease=lease)
+        made._pile, made._tokens = pile._pile, pile._tokens
+        return made
+
+    return Rig(kind, in_memory)
+
+
+def drained(source: Any, count: int, seconds: float = 20.0) -> list[Any]:
+    """So many deliveries, however many fetches they take; fewer only after a long time."""
+    deadline, found = soon(seconds), []
+    while len(found) < count and deadline.remaining() > 0:
+        found += source.fetch(count - len(found), min(0.5, max(0.0, deadline.remaining())))
+    return found
