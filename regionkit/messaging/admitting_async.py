@@ -17,12 +17,12 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
 from regionkit.core.ids import uuid7
 from regionkit.messaging.case import Case, Failed, gap_case, retry_after
+from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Judged, Verdict
 from regionkit.messaging.envelope import Envelope, stored_id, stored_key
 from regionkit.messaging.events import CaseAdmitted
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
-from regionkit.messaging.options import Options
 from regionkit.messaging.sources.source_async import Delivery
 
 __all__ = ["ROWS_WITHIN", "AsyncAdmitting", "Taken"]
@@ -34,11 +34,10 @@ _SEEN = ("failed", "crashed", "mismatch", "overtaken")
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
-    """A delivered message under way. `waited`: what comes before it had its time to come."""
+    """A delivered message under way."""
 
     delivery: Delivery
     envelope: Envelope
-    waited: bool = False
 
 
 class AsyncAdmitting:
@@ -76,7 +75,6 @@ class AsyncAdmitting:
             None if aside else envelope,
             Deadline(self._clock, ROWS_WITHIN),
             ordered=options.ordered,
-            waited=taken.waited,
         )
         if judged.verdict is Verdict.APPLY:
             crash_point("message.admitted")
@@ -93,6 +91,7 @@ class AsyncAdmitting:
             taken.envelope,
             delivery.body,
             inbox.now(),
+            options.gap_wait,
             region=options.region,
             source=options.source,
             position=delivery.position,

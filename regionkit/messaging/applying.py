@@ -27,13 +27,13 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event
 from regionkit.messaging.admitting import ROWS_WITHIN, Admitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
+from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
 from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of, stored_id
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox import Inbox
-from regionkit.messaging.options import Options
 from regionkit.messaging.runs import DOWN, Ended, Run, Runs
 from regionkit.messaging.sources.source import Delivery
 
@@ -93,10 +93,10 @@ class Applier:
         self.admitting = Admitting(inbox, options, counters, tell, clock)
         self._suspects = Lock()
 
-    def work(self, delivery: Delivery, *, waited: bool = False) -> Step:
+    def work(self, delivery: Delivery) -> Step:
         """Take one delivered message as far as it goes now."""
         try:
-            return self._work(delivery, waited=waited)
+            return self._work(delivery)
         except DOWN:
             return Step.PAUSE
 
@@ -109,9 +109,9 @@ class Applier:
         except DOWN:
             return Step.PAUSE
 
-    def _work(self, delivery: Delivery, *, waited: bool) -> Step:
+    def _work(self, delivery: Delivery) -> Step:
         try:
-            taken = Taken(delivery, decode(delivery.body), waited)
+            taken = Taken(delivery, decode(delivery.body))
             envelope = taken.envelope
             handlers = self.handlers.of(envelope.type)
             intake = self._intake(envelope, handled=bool(handlers))
@@ -160,7 +160,7 @@ class Applier:
         options = self.options
 
         def begin(unit: Any) -> Judged:
-            return self.inbox.judge(unit, options.scope, taken.envelope, ordered=options.ordered, waited=taken.waited)
+            return self.inbox.judge(unit, options.scope, taken.envelope, ordered=options.ordered)
 
         return self.runs.run(begin, handlers, message, timeout)
 
@@ -184,8 +184,6 @@ class Applier:
         self.counters.add("applied")
         if judged.diverged:
             self.counters.add("diverged")
-        if judged.began:
-            self.counters.add("began")
         return Step.ACK
 
     def _judged(self, taken: Taken, judged: Judged) -> Step:

@@ -26,13 +26,13 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event
 from regionkit.messaging.admitting_async import ROWS_WITHIN, AsyncAdmitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
+from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
 from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of, stored_id
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
-from regionkit.messaging.options import Options
 from regionkit.messaging.runs_async import DOWN, AsyncRuns, Ended, Run
 from regionkit.messaging.sources.source_async import Delivery
 
@@ -92,10 +92,10 @@ class AsyncApplier:
         self.admitting = AsyncAdmitting(inbox, options, counters, tell, clock)
         self._suspects = AsyncLock()
 
-    async def work(self, delivery: Delivery, *, waited: bool = False) -> Step:
+    async def work(self, delivery: Delivery) -> Step:
         """Take one delivered message as far as it goes now."""
         try:
-            return await self._work(delivery, waited=waited)
+            return await self._work(delivery)
         except DOWN:
             return Step.PAUSE
 
@@ -108,9 +108,9 @@ class AsyncApplier:
         except DOWN:
             return Step.PAUSE
 
-    async def _work(self, delivery: Delivery, *, waited: bool) -> Step:
+    async def _work(self, delivery: Delivery) -> Step:
         try:
-            taken = Taken(delivery, decode(delivery.body), waited)
+            taken = Taken(delivery, decode(delivery.body))
             envelope = taken.envelope
             handlers = self.handlers.of(envelope.type)
             intake = self._intake(envelope, handled=bool(handlers))
@@ -161,9 +161,7 @@ class AsyncApplier:
         options = self.options
 
         async def begin(unit: Any) -> Judged:
-            return await self.inbox.judge(
-                unit, options.scope, taken.envelope, ordered=options.ordered, waited=taken.waited
-            )
+            return await self.inbox.judge(unit, options.scope, taken.envelope, ordered=options.ordered)
 
         return await self.runs.run(begin, handlers, message, timeout)
 
@@ -187,8 +185,6 @@ class AsyncApplier:
         self.counters.add("applied")
         if judged.diverged:
             self.counters.add("diverged")
-        if judged.began:
-            self.counters.add("began")
         return Step.ACK
 
     async def _judged(self, taken: Taken, judged: Judged) -> Step:

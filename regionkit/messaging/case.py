@@ -131,9 +131,17 @@ def retry_after(attempts: int, chance: random.Random) -> float:
 
 
 def gap_case(
-    scope: bytes, envelope: Envelope, body: bytes, now: float, *, region: str = "", source: str = "", position: str = ""
+    scope: bytes,
+    envelope: Envelope,
+    body: bytes,
+    now: float,
+    wait: float,
+    *,
+    region: str = "",
+    source: str = "",
+    position: str = "",
 ) -> Case:
-    """A case for what is missing before a message."""
+    """A case for what is missing before a message. `wait`: seconds that a key that never began waits for it."""
     number, prev = envelope.number, envelope.prev
     assert number is not None and envelope.key is not None
     missing = f"what follows ({prev.history}, {prev.n}) is there, and what leads up to it is not"
@@ -148,7 +156,7 @@ def gap_case(
         key=stored_key(envelope.key),
         parks=True,
         attempts=0,
-        due_at=None,
+        due_at=now + wait,
         error=Failed("", missing, "", "gap"),
         region=region,
         source=source,

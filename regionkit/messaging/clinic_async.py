@@ -144,6 +144,8 @@ class AsyncClinic:
         ended = await self._applier.runs.run(begin, handlers, message, longest(handlers))
         if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
             self._applier.counters.add("skipped" if envelope.tomb else "applied")
+            if ended.judged.began:
+                self._applier.counters.add("began")
             return True
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None

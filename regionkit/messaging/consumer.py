@@ -32,13 +32,13 @@ from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.applying import Applier, Halted, Step
 from regionkit.messaging.clinic import Clinic
+from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.lanes import Lane, StoreWatch, lane_of
-from regionkit.messaging.options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.sources.source import Delivery, Source
 
 __all__ = ["Consumer"]

@@ -31,13 +31,13 @@ from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.applying_async import AsyncApplier, Halted, Step
 from regionkit.messaging.clinic_async import AsyncClinic
+from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
-from regionkit.messaging.options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
 
 __all__ = ["AsyncConsumer"]

@@ -14,7 +14,7 @@ What a gate judges is known for ever, however late a copy comes: its age does no
 
 The gate, one row for (consumer, lineage, key), in the effect's transaction (`judge`). (h, n) is where it stands:
 
-1. No gate: the first message of the key, or one that has waited long enough, begins it. Others have a GAP before them.
+1. No gate: the first message of the key begins it. Others have a GAP before them.
 2. The message is of the gate's history: at or below n it is a DUPLICATE, with prev = (h, n) APPLY, else there is a GAP.
 3. It is of another history, and prev = (h, n): APPLY. With prev of the gate's history, below n: APPLY too, `diverged`: the
    gate has seen messages that a failover of the outbox has undone, and their numbers were given out again.
@@ -24,6 +24,8 @@ The gate, one row for (consumer, lineage, key), in the effect's transaction (`ju
 6. A key that is parked for a case: what would be APPLY or GAP is HELD, behind it. One that is parked for a gap: a GAP is HELD,
    and APPLY closes the gap.
 7. What moves the gate moves it in the transaction of the effect. What is HELD does not move it: it moves when it is released.
+8. A key that never began, and whose gap was waited for, begins at the lowest message that is held (`begun`): a new consumer of
+   an old stream. What was before that, and comes all the same, is OVERTAKEN, not a duplicate.
 
 The claim, a row a message, where nobody numbered it (`judge_claim`): none: APPLY; the same payload: DUPLICATE; another: MISMATCH.
 
@@ -47,6 +49,7 @@ __all__ = [
     "Judged",
     "Park",
     "Verdict",
+    "begun",
     "judge",
     "judge_claim",
     "moved",
@@ -93,10 +96,18 @@ Park = Literal["", "case", "gap"]
 
 
 class Gate(msgspec.Struct, frozen=True, gc=False):
-    """Where a key stands. `before`: the last number of the history before, for copies that come late."""
+    """Where a key stands.
+
+    Attributes:
+        at: the last number.
+        before: the last number of the history before, for copies that come late.
+        first: where it began, when that was not its first message.
+        parked: why it does not go on.
+    """
 
     at: Number
     before: Number = NOTHING_BEFORE
+    first: Number = NOTHING_BEFORE
     parked: Park = ""
 
 
@@ -118,7 +129,7 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         verdict: what is to be done.
         diverged: its number was given out twice.
-        began: a key that nobody had seen begins past its first message.
+        began: its key begins with it, past its first message.
         closes: the gap that the key was parked for is closed by it.
     """
 
@@ -135,12 +146,10 @@ _HELD = Judged(Verdict.HELD)
 _OVERTAKEN = Judged(Verdict.OVERTAKEN)
 
 
-def judge(gate: Gate | None, number: Number, prev: Number, *, waited: bool = False) -> Judged:
-    """What the gate says to a numbered message. `waited`: its predecessor had its time to come."""
+def judge(gate: Gate | None, number: Number, prev: Number) -> Judged:
+    """What the gate says to a numbered message."""
     if gate is None:
-        if prev == NOTHING_BEFORE:
-            return _APPLY
-        return Judged(Verdict.APPLY, began=True) if waited else _GAP
+        return _APPLY if prev == NOTHING_BEFORE else _GAP
     judged = _in_line(gate, number, prev)
     if not gate.parked or judged.verdict not in (Verdict.APPLY, Verdict.GAP):
         return judged
@@ -151,6 +160,8 @@ def judge(gate: Gate | None, number: Number, prev: Number, *, waited: bool = Fal
 
 def _in_line(gate: Gate, number: Number, prev: Number) -> Judged:
     at = gate.at
+    if number.history == gate.first.history and number.n < gate.first.n:
+        return _OVERTAKEN
     if number.history == at.history:
         if number.n <= at.n:
             return _DUPLICATE
@@ -169,7 +180,12 @@ def moved(gate: Gate | None, number: Number) -> Gate:
     if gate is None:
         return Gate(number)
     before = gate.before if number.history == gate.at.history else gate.at
-    return Gate(number, before, gate.parked)
+    return Gate(number, before, gate.first, gate.parked)
+
+
+def begun(gate: Gate, number: Number) -> Gate:
+    """The gate of a key that begins with a message that is not its first."""
+    return Gate(number, NOTHING_BEFORE, number, gate.parked)
 
 
 def judge_claim(stored: bytes | None, fingerprint: bytes) -> Verdict:

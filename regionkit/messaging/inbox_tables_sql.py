@@ -61,6 +61,8 @@ def gate(meta: MetaData, name: str) -> Table:
         Column("before_epoch", BigInteger, nullable=False),
         Column("before_history", _bytes(40), nullable=False),
         Column("before_n", BigInteger, nullable=False),
+        Column("first_history", _bytes(40), nullable=False),
+        Column("first_n", BigInteger, nullable=False),
         Column("parked", String(4), nullable=False),
         **_INNODB,
     )

@@ -27,8 +27,8 @@ ASIDE_LOOK = 0.02
 """Seconds until a message that is aside is looked at again, at first."""
 ASIDE_LONGEST = 0.5
 """Seconds between two looks at most."""
-MOST_ASIDE = 100
-"""Messages of a lane that are aside; beyond, they go back to the source."""
+MOST_ASIDE = 16
+"""Messages of a lane that are aside, half of what it has under way: beyond, the oldest one waits in the database."""
 IDLE = 0.5
 """Seconds that a lane waits for something to do before it looks whether it is to stop."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -53,7 +53,7 @@ class StoreWatch:
         self._asking = Lock()
         self.down = False
 
-    def again(self, delivery: Delivery, *, waited: bool) -> Step:
+    def again(self, delivery: Delivery) -> Step:
         """Work at the message until the store answers, or the consumer stops."""
         if not self.down:
             self.down = True
@@ -61,7 +61,7 @@ class StoreWatch:
         pause = FIRST_PAUSE
         with self._asking:
             while not self._stopping.wait(pause if self.down else 0.0):
-                step = self._applier.work(delivery, waited=waited)
+                step = self._applier.work(delivery)
                 if step is not Step.PAUSE:
                     self._answers()
                     return step
@@ -122,31 +122,30 @@ class Lane:
                 self._look = min(2.0 * self._look, ASIDE_LONGEST)
                 self._look_again()
 
-    def _work(self, delivery: Delivery, *, waited: bool = False) -> Step:
-        step = self._applier.work(delivery, waited=waited)
-        return self._watch.again(delivery, waited=waited) if step is Step.PAUSE else step
+    def _work(self, delivery: Delivery) -> Step:
+        step = self._applier.work(delivery)
+        return self._watch.again(delivery) if step is Step.PAUSE else step
 
     def _end(self, delivery: Delivery, step: Step) -> None:
         if step is Step.ASIDE:
-            if len(self._aside) >= MOST_ASIDE:
-                self._done(delivery, Step.BACK)
-            else:
-                self._aside.append(_Aside(delivery, self._clock.monotonic()))
+            self._aside.append(_Aside(delivery, self._clock.monotonic()))
+            if len(self._aside) > MOST_ASIDE:
+                self._look_again(crowded=True)
             return
         self._done(delivery, step)
         if step is Step.ACK and self._aside:
             self._look = ASIDE_LOOK
             self._look_again()
 
-    def _look_again(self) -> None:
-        """At each that is aside, as long as one of them goes on."""
+    def _look_again(self, *, crowded: bool = False) -> None:
+        """At each that is aside, as long as one of them goes on. `crowded`: the oldest have waited long enough."""
         moved = True
         while moved and not self._stopping.is_set():
             moved = False
             for aside in tuple(self._aside):
                 waited = self._clock.monotonic() - aside.since > self._applier.options.gap_wait
-                step = self._work(aside.delivery, waited=waited)
-                if step is Step.ASIDE and waited:
+                step = self._work(aside.delivery)
+                if step is Step.ASIDE and (waited or (crowded and len(self._aside) > MOST_ASIDE)):
                     step = self._applier.close_gap(aside.delivery)
                 if step not in (Step.ASIDE, Step.PAUSE):
                     moved = True

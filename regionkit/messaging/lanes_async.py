@@ -26,8 +26,8 @@ ASIDE_LOOK = 0.02
 """Seconds until a message that is aside is looked at again, at first."""
 ASIDE_LONGEST = 0.5
 """Seconds between two looks at most."""
-MOST_ASIDE = 100
-"""Messages of a lane that are aside; beyond, they go back to the source."""
+MOST_ASIDE = 16
+"""Messages of a lane that are aside, half of what it has under way: beyond, the oldest one waits in the database."""
 IDLE = 0.5
 """Seconds that a lane waits for something to do before it looks whether it is to stop."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -52,7 +52,7 @@ class AsyncStoreWatch:
         self._asking = AsyncLock()
         self.down = False
 
-    async def again(self, delivery: Delivery, *, waited: bool) -> Step:
+    async def again(self, delivery: Delivery) -> Step:
         """Work at the message until the store answers, or the consumer stops."""
         if not self.down:
             self.down = True
@@ -60,7 +60,7 @@ class AsyncStoreWatch:
         pause = FIRST_PAUSE
         async with self._asking:
             while not await self._stopping.wait(pause if self.down else 0.0):
-                step = await self._applier.work(delivery, waited=waited)
+                step = await self._applier.work(delivery)
                 if step is not Step.PAUSE:
                     self._answers()
                     return step
@@ -121,31 +121,30 @@ class AsyncLane:
                 self._look = min(2.0 * self._look, ASIDE_LONGEST)
                 await self._look_again()
 
-    async def _work(self, delivery: Delivery, *, waited: bool = False) -> Step:
-        step = await self._applier.work(delivery, waited=waited)
-        return await self._watch.again(delivery, waited=waited) if step is Step.PAUSE else step
+    async def _work(self, delivery: Delivery) -> Step:
+        step = await self._applier.work(delivery)
+        return await self._watch.again(delivery) if step is Step.PAUSE else step
 
     async def _end(self, delivery: Delivery, step: Step) -> None:
         if step is Step.ASIDE:
-            if len(self._aside) >= MOST_ASIDE:
-                self._done(delivery, Step.BACK)
-            else:
-                self._aside.append(_Aside(delivery, self._clock.monotonic()))
+            self._aside.append(_Aside(delivery, self._clock.monotonic()))
+            if len(self._aside) > MOST_ASIDE:
+                await self._look_again(crowded=True)
             return
         self._done(delivery, step)
         if step is Step.ACK and self._aside:
             self._look = ASIDE_LOOK
             await self._look_again()
 
-    async def _look_again(self) -> None:
-        """At each that is aside, as long as one of them goes on."""
+    async def _look_again(self, *, crowded: bool = False) -> None:
+        """At each that is aside, as long as one of them goes on. `crowded`: the oldest have waited long enough."""
         moved = True
         while moved and not self._stopping.is_set():
             moved = False
             for aside in tuple(self._aside):
                 waited = self._clock.monotonic() - aside.since > self._applier.options.gap_wait
-                step = await self._work(aside.delivery, waited=waited)
-                if step is Step.ASIDE and waited:
+                step = await self._work(aside.delivery)
+                if step is Step.ASIDE and (waited or (crowded and len(self._aside) > MOST_ASIDE)):
                     step = await self._applier.close_gap(aside.delivery)
                 if step not in (Step.ASIDE, Step.PAUSE):
                     moved = True

@@ -20,8 +20,8 @@ import msgspec
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key, gap_case
-from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, moved
-from regionkit.messaging.envelope import Envelope
+from regionkit.messaging.delivery import Gate, Judged, Verdict, begun, judge, moved
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, gate_key, key_of
 
 __all__ = ["AsyncSqlCases"]
@@ -47,7 +47,7 @@ class AsyncSqlCases:
         """A unit."""
 
     @abstractmethod
-    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool, waited: bool) -> Judged:
+    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """By gate or claim."""
 
     @abstractmethod
@@ -59,16 +59,20 @@ class AsyncSqlCases:
         """The gate, locked."""
 
     @abstractmethod
+    async def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
+        """Whether the gate of a key was made."""
+
+    @abstractmethod
     async def insert(self, native: Any, statement: Any, values: dict[str, Any]) -> bool:
         """Whether a row went in."""
 
     async def admit(
-        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, waited: bool
+        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
     ) -> Judged:
         """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile."""
         async with self.unit(deadline, core=True) as unit:
             if envelope is not None:
-                judged = await self.judge(unit, scope, envelope, ordered=ordered, waited=waited)
+                judged = await self.judge(unit, scope, envelope, ordered=ordered)
                 if judged.verdict is not Verdict.APPLY:
                     return judged
             await self._admit(unit, case)
@@ -95,10 +99,13 @@ class AsyncSqlCases:
         assert envelope.number is not None
         async with self.unit(deadline, core=True) as unit:
             gate = await self.locked_gate(unit.native, self.rows_for(unit), where)
-            judged = judge(gate, envelope.number, envelope.prev, waited=True)
+            judged = judge(gate, envelope.number, envelope.prev)
             if judged.verdict is Verdict.GAP:
+                if gate is None and not await self.begin(unit, where, Gate(NOTHING_BEFORE, parked="gap")):
+                    return Judged(Verdict.BUSY)
                 await self._park(unit, where, "gap")
-                await self._admit(unit, case)
+                never = gate is None or gate.at == NOTHING_BEFORE
+                await self._admit(unit, case if never else msgspec.structs.replace(case, due_at=None))
             elif judged.verdict is not Verdict.HELD:
                 return judged
             return Judged(await self.hold(unit, scope, envelope))
@@ -165,19 +172,22 @@ class AsyncSqlCases:
             gate = await self.locked_gate(native, rows, where)
             assert gate is not None, "a key with held messages has a gate"
             judged = judge(msgspec.structs.replace(gate, parked=""), envelope.number, envelope.prev)
-            if judged.verdict is Verdict.GAP and not await self._given_up(unit, where):
-                await self._gap_again(unit, scope, where, envelope, held)
-                return judged
-            if judged.verdict in (Verdict.GAP, Verdict.APPLY):
-                judged = _APPLY if judged.verdict is Verdict.GAP else judged
-                await native.execute(rows.move_gate, {**where, **columns_of(moved(gate, envelope.number), "n_")})
+            after = moved(gate, envelope.number)
+            if judged.verdict is Verdict.GAP:
+                if not await self._given_up(unit, where, gate):
+                    await self._gap_again(unit, scope, where, envelope, held)
+                    return judged
+                judged, after = Judged(Verdict.APPLY, began=True), begun(gate, envelope.number)
+            if judged.verdict is Verdict.APPLY:
+                await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
         await native.execute(rows.unhold, {"b_seq": held.seq})
         return judged
 
-    async def _given_up(self, unit: Any, where: dict[str, Any]) -> bool:
-        """Whether somebody has buried the case of the gap: what is missing is not waited for any more."""
-        found = (await unit.native.execute(self.rows_for(unit).parking, where)).all()
-        return any(row.reason == "gap" and row.status == "buried" for row in found)
+    async def _given_up(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
+        """Whether what is missing is not waited for any more: somebody has buried the case, or the key never began."""
+        never, now = gate.at == NOTHING_BEFORE, self.now()
+        gaps = [row for row in await unit.native.execute(self.rows_for(unit).parking, where) if row.reason == "gap"]
+        return any(row.status == "buried" or (never and row.due_at is not None and row.due_at <= now) for row in gaps)
 
     async def _gap_again(
         self, unit: Any, scope: bytes, where: dict[str, Any], envelope: Envelope, held: HeldMessage
@@ -187,7 +197,7 @@ class AsyncSqlCases:
         await self._park(unit, where, "gap")
         parking = (await native.execute(rows.parking, where)).all()
         if not any(row.reason == "gap" and row.status in OPEN for row in parking):
-            await self._admit(unit, gap_case(scope, envelope, held.body, self.now()))
+            await self._admit(unit, gap_case(scope, envelope, held.body, self.now(), 0.0))
         await native.execute(rows.gap_due, {**where, "n_due": None})
         await native.execute(rows.done_with, where)
 

@@ -51,7 +51,7 @@ class AsyncInbox(Protocol):
         """A unit for an effect; with `core` for rows alone."""
         ...
 
-    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool, waited: bool) -> Judged:
+    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
         ...
 
@@ -60,7 +60,7 @@ class AsyncInbox(Protocol):
         ...
 
     async def admit(
-        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool, waited: bool
+        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
     ) -> Judged:
         """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile.
 
@@ -70,12 +70,14 @@ class AsyncInbox(Protocol):
             envelope: None where the case takes no message's place: the bytes are none, or the message has been taken before.
             deadline: of the unit.
             ordered: keys are kept in order.
-            waited: what comes before it had its time to come.
         """
         ...
 
     async def admit_gap(self, scope: bytes, case: Case, envelope: Envelope, deadline: Deadline) -> Judged:
-        """Park a key before a gap, with the message that waits behind it; what else than HELD comes back has closed it."""
+        """Park a key before a gap, with the message that waits behind it; what else than HELD comes back has closed it.
+
+        A key that never began begins with the lowest held message when the case is due.
+        """
         ...
 
     async def due(self, scope: bytes, most: int, deadline: Deadline) -> list[Case]:

@@ -89,7 +89,7 @@ class InboxRows:
         self.runs = select(s.c.runs).where(s.c.scope == scope, s.c.id == bindparam("b_id"))
         self.admit = insert_once(dialect, c)
         of_key = and_(c.c.scope == scope, c.c.lineage == lineage, c.c.key == key, c.c.parks == 1)
-        self.parking = select(c.c.reason, c.c.status).where(of_key)
+        self.parking = select(c.c.reason, c.c.status, c.c.due_at).where(of_key)
         self.due = (
             select(c)
             .where(c.c.scope == scope, c.c.due_at <= bindparam("b_now"))
@@ -128,7 +128,8 @@ def gate_of(row: Any) -> Gate:
     """A gate as its row has it."""
     at = Number(row.epoch, bytes(row.history).decode(), row.n)
     before = Number(row.before_epoch, bytes(row.before_history).decode(), row.before_n)
-    return Gate(at, before, row.parked)
+    first = Number(0, bytes(row.first_history).decode(), row.first_n)
+    return Gate(at, before, first, row.parked)
 
 
 def columns_of(gate: Gate, prefix: str = "") -> dict[str, Any]:
@@ -140,6 +141,8 @@ def columns_of(gate: Gate, prefix: str = "") -> dict[str, Any]:
         "before_epoch": gate.before.epoch,
         "before_history": gate.before.history.encode(),
         "before_n": gate.before.n,
+        "first_history": gate.first.history.encode(),
+        "first_n": gate.first.n,
         "parked": gate.parked,
     }
     return {f"{prefix}{name}": value for name, value in values.items()}

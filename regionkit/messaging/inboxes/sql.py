@@ -129,30 +129,30 @@ class SqlInbox(SqlCases):
         """A unit for an effect; with `core` for rows alone."""
         return self.backing.write(deadline=deadline, core=core)
 
-    def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool, waited: bool) -> Judged:
+    def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
         if not ordered or envelope.key is None:
             return Judged(self._claim(unit, scope, envelope))
         if envelope.number is not None:
-            return self._by_gate(unit, scope, envelope, envelope.number, waited=waited)
+            return self._by_gate(unit, scope, envelope, envelope.number)
         return self._by_lock(unit, scope, envelope)
 
-    def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number, *, waited: bool) -> Judged:
+    def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number) -> Judged:
         native, rows, prev = unit.native, self.rows_for(unit), envelope.prev
         where = gate_key(scope, envelope)
         if prev.history == number.history:
             values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
             if (native.execute(rows.advance, {**where, **values})).rowcount == 1:
                 return Judged(Verdict.APPLY)
-        elif prev == NOTHING_BEFORE and self._begin(native, rows, where, Gate(number)):
+        elif prev == NOTHING_BEFORE and self.begin(unit, where, Gate(number)):
             return Judged(Verdict.APPLY)
         gate = self.locked_gate(native, rows, where)
-        judged = judge(gate, number, prev, waited=waited)
+        judged = judge(gate, number, prev)
         if judged.verdict is Verdict.APPLY:
             after = moved(gate, number)
             if gate is not None:
                 native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
-            elif not self._begin(native, rows, where, after):
+            elif not self.begin(unit, where, after):
                 return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
             if judged.closes:
                 native.execute(rows.gap_due, {**where, "n_due": self.now()})
@@ -165,16 +165,17 @@ class SqlInbox(SqlCases):
         where = gate_key(scope, envelope)
         gate = self.locked_gate(native, rows, where)
         if gate is None:
-            self._begin(native, rows, where, Gate(NOTHING_BEFORE))
+            self.begin(unit, where, Gate(NOTHING_BEFORE))
             gate = self.locked_gate(native, rows, where)
         verdict = self._claim(unit, scope, envelope)
         if verdict is Verdict.APPLY and gate is not None and gate.parked:
             verdict = self.hold(unit, scope, envelope)
         return Judged(verdict)
 
-    def _begin(self, native: Any, rows: InboxRows, where: dict[str, Any], gate: Gate) -> bool:
+    def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
+        """Whether the gate of a key was made."""
         values = {name.removeprefix("b_"): value for name, value in where.items()}
-        return self.insert(native, rows.begin_gate, {**values, **columns_of(gate)})
+        return self.insert(unit.native, self.rows_for(unit).begin_gate, {**values, **columns_of(gate)})
 
     def locked_gate(self, native: Any, rows: InboxRows, where: dict[str, Any]) -> Gate | None:
         """The gate, locked until the transaction ends."""

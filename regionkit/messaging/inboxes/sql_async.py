@@ -128,30 +128,30 @@ class AsyncSqlInbox(AsyncSqlCases):
         """A unit for an effect; with `core` for rows alone."""
         return self.backing.write(deadline=deadline, core=core)
 
-    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool, waited: bool) -> Judged:
+    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
         if not ordered or envelope.key is None:
             return Judged(await self._claim(unit, scope, envelope))
         if envelope.number is not None:
-            return await self._by_gate(unit, scope, envelope, envelope.number, waited=waited)
+            return await self._by_gate(unit, scope, envelope, envelope.number)
         return await self._by_lock(unit, scope, envelope)
 
-    async def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number, *, waited: bool) -> Judged:
+    async def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number) -> Judged:
         native, rows, prev = unit.native, self.rows_for(unit), envelope.prev
         where = gate_key(scope, envelope)
         if prev.history == number.history:
             values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
             if (await native.execute(rows.advance, {**where, **values})).rowcount == 1:
                 return Judged(Verdict.APPLY)
-        elif prev == NOTHING_BEFORE and await self._begin(native, rows, where, Gate(number)):
+        elif prev == NOTHING_BEFORE and await self.begin(unit, where, Gate(number)):
             return Judged(Verdict.APPLY)
         gate = await self.locked_gate(native, rows, where)
-        judged = judge(gate, number, prev, waited=waited)
+        judged = judge(gate, number, prev)
         if judged.verdict is Verdict.APPLY:
             after = moved(gate, number)
             if gate is not None:
                 await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
-            elif not await self._begin(native, rows, where, after):
+            elif not await self.begin(unit, where, after):
                 return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
             if judged.closes:
                 await native.execute(rows.gap_due, {**where, "n_due": self.now()})
@@ -164,16 +164,17 @@ class AsyncSqlInbox(AsyncSqlCases):
         where = gate_key(scope, envelope)
         gate = await self.locked_gate(native, rows, where)
         if gate is None:
-            await self._begin(native, rows, where, Gate(NOTHING_BEFORE))
+            await self.begin(unit, where, Gate(NOTHING_BEFORE))
             gate = await self.locked_gate(native, rows, where)
         verdict = await self._claim(unit, scope, envelope)
         if verdict is Verdict.APPLY and gate is not None and gate.parked:
             verdict = await self.hold(unit, scope, envelope)
         return Judged(verdict)
 
-    async def _begin(self, native: Any, rows: InboxRows, where: dict[str, Any], gate: Gate) -> bool:
+    async def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
+        """Whether the gate of a key was made."""
         values = {name.removeprefix("b_"): value for name, value in where.items()}
-        return await self.insert(native, rows.begin_gate, {**values, **columns_of(gate)})
+        return await self.insert(unit.native, self.rows_for(unit).begin_gate, {**values, **columns_of(gate)})
 
     async def locked_gate(self, native: Any, rows: InboxRows, where: dict[str, Any]) -> Gate | None:
         """The gate, locked until the transaction ends."""
