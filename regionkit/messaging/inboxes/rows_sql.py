@@ -33,11 +33,12 @@ def dialect_of(native: Any) -> str:
 
 def insert_once(dialect: str, table: Table) -> Any:
     """An INSERT that does nothing where the key is taken; on MariaDB it raises IntegrityError then, as IGNORE hides too much."""
+    made: Any = insert(table)
     if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
+        made = postgresql.insert(table).on_conflict_do_nothing()
     if dialect == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return insert(table)
+        made = sqlite.insert(table).on_conflict_do_nothing()
+    return made.execution_options(preserve_rowcount=True)  # else an INSERT tells none after its cursor is closed
 
 
 NO_LINEAGE = b""
