@@ -16,10 +16,10 @@ The gate, one row for (consumer, lineage, key), in the effect's transaction (`ju
 
 1. No gate: the first message of the key begins it. Others have a GAP before them.
 2. The message is of the gate's history: at or below n it is a DUPLICATE, with prev = (h, n) APPLY, else there is a GAP.
-3. It is of another history, and prev = (h, n): APPLY. With prev of the gate's history, below n: APPLY too, `diverged`: the
-   gate has seen messages that a failover of the outbox has undone, and their numbers were given out again.
-4. It is of the history before the gate's: what was at or below its last number is a DUPLICATE, the rest was OVERTAKEN by a
-   failover of the outbox: a case. So is whatever is of an older epoch, or of the same one and another branch.
+3. It is of another history, and prev = (h, n): APPLY. With a later epoch, and a prev that the gate has passed in this or an
+   earlier history, or none: APPLY too, `diverged`: the gate has seen messages that a failover of the outbox has undone.
+4. It is of a history that the gate has passed: what was at or below its last number is a DUPLICATE, the rest was OVERTAKEN by
+   a failover of the outbox: a case. So is whatever is of an older epoch, or of the same one and another branch.
 5. It is of a later epoch than the gate's: GAP; what is between has not come yet.
 6. A key that is parked for a case: what would be APPLY or GAP is HELD, behind it. One that is parked for a gap: a GAP is HELD,
    and APPLY closes the gap.
@@ -43,6 +43,7 @@ from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, made_
 
 __all__ = [
     "ACCEPT_FOR",
+    "MOST_PASSED",
     "SKEW",
     "Gate",
     "Intake",
@@ -91,6 +92,9 @@ def take(envelope: Envelope, now: float, *, accept_for: float, handled: bool, ga
     return Intake.TAKEN
 
 
+MOST_PASSED = 8
+"""Earlier histories of an outbox that a gate remembers: failovers within the life of a late copy."""
+
 Park = Literal["", "case", "gap"]
 """Why a key is parked: behind a case, or before a gap; "" where it is not."""
 
@@ -100,13 +104,13 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         at: the last number.
-        before: the last number of the history before, for copies that come late.
+        passed: the last numbers of earlier histories, the newest first, for copies that come late: at most `MOST_PASSED`.
         first: where it began, when that was not its first message.
         parked: why it does not go on.
     """
 
     at: Number
-    before: Number = NOTHING_BEFORE
+    passed: tuple[Number, ...] = ()
     first: Number = NOTHING_BEFORE
     parked: Park = ""
 
@@ -168,24 +172,30 @@ def _in_line(gate: Gate, number: Number, prev: Number) -> Judged:
         return _APPLY if prev == at else _GAP
     if prev == at:
         return _APPLY
-    if prev.history == at.history and prev.n <= at.n and number.epoch > at.epoch:
+    if number.epoch > at.epoch and (prev == NOTHING_BEFORE or _has_passed(prev, (at, *gate.passed))):
         return Judged(Verdict.APPLY, diverged=True)
-    if number.history == gate.before.history:
-        return _DUPLICATE if number.n <= gate.before.n else _OVERTAKEN
+    if _has_passed(number, gate.passed):
+        return _DUPLICATE
     return _OVERTAKEN if number.epoch <= at.epoch else _GAP
+
+
+def _has_passed(number: Number, passed: tuple[Number, ...]) -> bool:
+    return any(number.history == seen.history and number.n <= seen.n for seen in passed)
 
 
 def moved(gate: Gate | None, number: Number) -> Gate:
     """The gate after a message was applied; what it is parked for stays."""
     if gate is None:
         return Gate(number)
-    before = gate.before if number.history == gate.at.history else gate.at
-    return Gate(number, before, gate.first, gate.parked)
+    passed = gate.passed
+    if number.history != gate.at.history and gate.at != NOTHING_BEFORE:
+        passed = (gate.at, *passed)[:MOST_PASSED]
+    return Gate(number, passed, gate.first, gate.parked)
 
 
 def begun(gate: Gate, number: Number) -> Gate:
     """The gate of a key that begins with a message that is not its first."""
-    return Gate(number, NOTHING_BEFORE, number, gate.parked)
+    return Gate(number, (), number, gate.parked)
 
 
 def judge_claim(stored: bytes | None, fingerprint: bytes) -> Verdict:

@@ -48,7 +48,7 @@ def inbox(meta: MetaData, name: str) -> Table:
 
 
 def gate(meta: MetaData, name: str) -> Table:
-    """Gates. `parked`: "", "case" or "gap"."""
+    """Gates. `past`: earlier histories, and where the key began; mostly empty. `parked`: "", "case" or "gap"."""
     return Table(
         name,
         meta,
@@ -58,11 +58,7 @@ def gate(meta: MetaData, name: str) -> Table:
         Column("epoch", BigInteger, nullable=False),
         Column("history", _bytes(40), nullable=False),
         Column("n", BigInteger, nullable=False),
-        Column("before_epoch", BigInteger, nullable=False),
-        Column("before_history", _bytes(40), nullable=False),
-        Column("before_n", BigInteger, nullable=False),
-        Column("first_history", _bytes(40), nullable=False),
-        Column("first_n", BigInteger, nullable=False),
+        Column("past", _bytes(800), nullable=False),
         Column("parked", String(4), nullable=False),
         **_INNODB,
     )

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from regionkit.core.codec import Codec
 from regionkit.core.tables import table_name
 from regionkit.messaging import inbox_tables_sql as tables
 from regionkit.messaging.case import OPEN, Key
@@ -41,6 +42,7 @@ def insert_once(dialect: str, table: Table) -> Any:
     return made.execution_options(preserve_rowcount=True)  # else an INSERT tells none after its cursor is closed
 
 
+_PAST: Codec[tuple[Number, tuple[Number, ...]]] = Codec(tuple[Number, tuple[Number, ...]])
 NO_LINEAGE = b""
 """Of messages that nobody numbered."""
 
@@ -128,22 +130,20 @@ def gate_key(scope: bytes, envelope: Envelope) -> dict[str, Any]:
 def gate_of(row: Any) -> Gate:
     """A gate as its row has it."""
     at = Number(row.epoch, bytes(row.history).decode(), row.n)
-    before = Number(row.before_epoch, bytes(row.before_history).decode(), row.before_n)
-    first = Number(0, bytes(row.first_history).decode(), row.first_n)
-    return Gate(at, before, first, row.parked)
+    if not row.past:
+        return Gate(at, parked=row.parked)
+    first, passed = _PAST.decode(bytes(row.past))
+    return Gate(at, passed, first, row.parked)
 
 
 def columns_of(gate: Gate, prefix: str = "") -> dict[str, Any]:
     """A gate as its row has it."""
+    plain = gate.first == NOTHING_BEFORE and not gate.passed
     values = {
         "epoch": gate.at.epoch,
         "history": gate.at.history.encode(),
         "n": gate.at.n,
-        "before_epoch": gate.before.epoch,
-        "before_history": gate.before.history.encode(),
-        "before_n": gate.before.n,
-        "first_history": gate.first.history.encode(),
-        "first_n": gate.first.n,
+        "past": b"" if plain else _PAST.encode((gate.first, gate.passed)),
         "parked": gate.parked,
     }
     return {f"{prefix}{name}": value for name, value in values.items()}
