@@ -1,0 +1,82 @@
+"""A consumer with a ledger: each applied message is a row of the effect's database, in the order of the commits of its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.messaging.consumer_async import AsyncConsumer
+from regionkit.messaging.counters import Summary
+from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
+from regionkit.messaging.sources.memory_async import AsyncMemoryQueue
+
+IS_ASYNC = True
+SERIAL = {
+    "postgresql": "seq BIGSERIAL PRIMARY KEY",
+    "mysql": "seq BIGINT PRIMARY KEY AUTO_INCREMENT",
+    "sqlite": "seq INTEGER PRIMARY KEY AUTOINCREMENT",
+}
+APPLIED = text("INSERT INTO ledger (k, n) VALUES (:k, :n)")
+IDLE = 1.0
+"""Seconds: above the pause between two looks at cases, so that what is due has its turn."""
+
+
+class LedgerRig:
+    """One database, one queue, one consumer."""
+
+    def __init__(self, accounts: Any, *, order: Any = "key", source: Any = None, **options: Any) -> None:
+        self.accounts = accounts
+        self.engine = accounts.make(is_async=IS_ASYNC)
+        self.inbox = AsyncSqlInbox(self.engine)
+        self.source = source or AsyncMemoryQueue("orders", group="billing")
+        self.events: list[Any] = []
+        self.consumer = AsyncConsumer(self.source, inbox=self.inbox, order=order, concurrency=4, **options)
+        self.consumer.on_event(self.events.append)
+        self.inside: Callable[[Any, Any], Any] | None = None
+
+    async def __aenter__(self) -> LedgerRig:
+        serial = SERIAL[self.accounts.engine.dialect.name.replace("mariadb", "mysql")]
+        with self.accounts.engine.begin() as db:
+            db.execute(text(f"CREATE TABLE ledger ({serial}, k VARCHAR(40) NOT NULL, n INTEGER NOT NULL)"))
+        await self.inbox.create_tables()
+        self.consumer.handler("moved", attempts=3)(self.apply)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.inbox.close()
+        await self.engine.dispose()
+
+    async def apply(self, message: Any, db: Any) -> None:
+        """The handler: a row, and what the test wants."""
+        await db.execute(APPLIED, message.payload)
+        if self.inside is not None:
+            given = self.inside(message, db)
+            if given is not None:
+                await given
+
+    async def publish(self, *messages: Any) -> None:
+        """Into the queue."""
+        deadline = Deadline(SYSTEM_CLOCK, 30.0)
+        await self.source.open(deadline)
+        await self.source.publish(list(messages), deadline)
+
+    async def run(self, idle: float = IDLE) -> Summary:
+        """Until nothing comes any more."""
+        return await self.consumer.run(until_idle=idle)
+
+    def ledger(self) -> dict[str, list[int]]:
+        """What was applied, by key, in order."""
+        found: dict[str, list[int]] = {}
+        with self.accounts.engine.connect() as db:
+            for key, n in db.execute(text("SELECT k, n FROM ledger ORDER BY seq")):
+                found.setdefault(key, []).append(n)
+        return found
+
+    def cases(self, columns: str = "reason, status") -> Sequence[Any]:
+        """Those that stand."""
+        with self.accounts.engine.connect() as db:
+            return db.execute(text(f"SELECT {columns} FROM regionkit_rk_hospital ORDER BY admitted_at")).all()
