@@ -34,7 +34,11 @@ POSITION = _kept("position", "sql")
 KEPT = (HISTORY, MARKER, RECORD, POSITION)
 
 PILLARS = MappingProxyType(
-    {"routing": "regionkit.contract.kept_tables:KEPT", "caching": "regionkit.caching.kept_tables:KEPT"}
+    {
+        "routing": "regionkit.contract.kept_tables:KEPT",
+        "caching": "regionkit.caching.kept_tables:KEPT",
+        "messaging": "regionkit.messaging.kept_tables:KEPT",
+    }
 )
 """By pillar, "module:name" of the tables that it keeps."""
 
