@@ -70,9 +70,10 @@ class Binding:
                 fix=f"give a function of its arguments: {option}=lambda order: order['id'].",
             )
         try:
-            wanted = list(inspect.signature(function).parameters.values())
+            signature = inspect.signature(function)
         except (TypeError, ValueError):  # of a built-in function
-            wanted = []
+            return lambda values: function(*values)
+        wanted = list(signature.parameters.values())
         names = [p.name for p in wanted]
         if names and set(names) <= set(self._names) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in wanted):
             places = [self._names.index(name) for name in names]
@@ -80,13 +81,12 @@ class Binding:
                 pick = itemgetter(places[0])
                 return lambda values: function(pick(values))
             return lambda values: function(*[values[place] for place in places])
-        if wanted:
-            try:
-                inspect.signature(function).bind(*self._names)
-            except TypeError as error:
-                raise ConfigurationError(
-                    f"{option}= of {self._what} takes other arguments than it.",
-                    why=f"{error}; {self._what} has {', '.join(self._names) or 'none'}.",
-                    fix="call its parameters as those of the function that it needs, or let it take all of them.",
-                ) from None
+        try:
+            signature.bind(*self._names)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{option}= of {self._what} takes other arguments than it.",
+                why=f"{error}; {self._what} has {', '.join(self._names) or 'none'}.",
+                fix="call its parameters as those of the function that it needs, or let it take all of them.",
+            ) from None
         return lambda values: function(*values)

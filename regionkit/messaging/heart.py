@@ -15,6 +15,8 @@ import os
 import threading
 from collections.abc import Callable
 
+import msgspec
+
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import gather, sleep, thread
 from regionkit.errors import RegionKitError
@@ -37,21 +39,24 @@ RENEW_WITHIN = 5.0
 """Seconds that a renewal may take; a quarter of the lease where that is less."""
 
 
-class Watch:
-    """One lease that is kept alive. Read by any thread; changed by its heart."""
+class Watch(msgspec.Struct, gc=False):
+    """One lease that is kept alive. Read by any thread; changed by its heart.
 
-    __slots__ = ("fence", "is_lost", "renew_at", "valid_until", "wish")
+    Attributes:
+        wish: whose lease.
+        fence: that it was won with.
+        since: when the last renewal that was answered was sent, or the claim.
+        is_lost: another has taken it over.
+    """
 
-    def __init__(self, wish: Wish, fence: int, since: float) -> None:
-        self.wish = wish
-        self.fence = fence
-        self.is_lost = False
-        self.renew_at = since + wish.lease / 3
-        self.valid_until = since + wish.lease
+    wish: Wish
+    fence: int
+    since: float
+    is_lost: bool = False
 
     def holds(self, now: float) -> bool:
         """Whether the lease holds at `now`, as far as can be told here."""
-        return not self.is_lost and now < self.valid_until
+        return not self.is_lost and now < self.since + self.wish.lease
 
 
 class Heart:
@@ -66,51 +71,51 @@ class Heart:
         self._opened = opened
         self._now = clock.monotonic
         self._lock = threading.Lock()
-        self._watched: set[Watch] = set()
+        self._watched: dict[bytes, Watch] = {}
         self._entered = 0
-        self._pause = LONGEST_PAUSE
-        self._thread: threading.Thread | None = None
+        self._least = LONGEST_PAUSE * LOOKS
         self._number = 0
+        self._beating = -1
         self._process = os.getpid()
 
     def watch(self, wish: Wish, fence: int, since: float) -> Watch:
         """Keep a lease alive that was asked for at `since`, until `leave`."""
-        watch = Watch(wish, fence, since)
-        if self._thread is None or not self._thread.is_alive() or wish.lease < self._pause * LOOKS:
+        if self._beating != self._number or wish.lease < self._least or self._process != os.getpid():
             self._start(wish.lease)
-        self._watched.add(watch)
+        watch = self._watched[wish.owner] = Watch(wish, fence, since)
         self._entered += 1
         return watch
 
     def leave(self, watch: Watch) -> None:
         """Let the lease end."""
-        self._watched.discard(watch)
+        self._watched.pop(watch.wish.owner, None)
 
     def _start(self, lease: float) -> None:
         with self._lock:
-            if self._process != os.getpid():  # a child's own table: the parent's calls go on in the parent
-                self._process, self._watched = os.getpid(), set()
-            pause = min(self._pause, lease / LOOKS)
-            if self._thread is not None and self._thread.is_alive() and pause == self._pause:
+            if self._process != os.getpid():  # a child: the parent's calls go on in the parent, and so does its thread
+                self._process, self._watched, self._beating = os.getpid(), {}, -1
+            if self._beating == self._number and lease >= self._least:
                 return
-            self._pause = pause
+            self._least = min(self._least, lease)
             self._number += 1
-            number = self._number
-            self._thread = thread("regionkit leases", lambda: self._beat(number))
+            number = self._beating = self._number
+            thread("regionkit leases", lambda: self._beat(number))
 
     def _beat(self, number: int) -> None:
         claims = self._opened()
         idle, entered = 0, -1
         try:
             while self._number == number and idle < IDLE_LOOKS:
-                sleep(self._pause)
+                sleep(self._least / LOOKS)
                 idle = 0 if self._watched or self._entered != entered else idle + 1
                 entered = self._entered
                 now = self._now()
-                due = [watch for watch in self._watched.copy() if now >= watch.renew_at]
+                due = [w for w in self._watched.copy().values() if now >= w.since + w.wish.lease / 3]
                 for at in range(0, len(due), AT_ONCE):
                     gather([_renewal(self, claims, watch) for watch in due[at : at + AT_ONCE]])
         finally:
+            if self._beating == number:
+                self._beating = -1
             claims.close()
 
     def renew(self, claims: Claims, watch: Watch) -> None:
@@ -127,10 +132,10 @@ class Heart:
             LOG.exception("a lease of %s could not be renewed, it is tried again", wish.scope.decode("replace"))
             return
         if kept:
-            watch.renew_at, watch.valid_until = now + wish.lease / 3, now + wish.lease
+            watch.since = now
         else:
             watch.is_lost = True
-            self._watched.discard(watch)
+            self.leave(watch)
 
     def close(self) -> None:
         """End the thread at its next look; leases that are watched end by themselves."""

@@ -105,9 +105,13 @@ class KeyedCall:
         wish = Wish(self._scope, id, owner, fingerprint, options.lease, options.ttl, True)
         now = SYSTEM_CLOCK.monotonic
         since = now()
-        answer = self._asked(wish)
+        claims = self._records.claims
+        try:
+            answer = claims.claim(wish, within=ASK_WITHIN)
+        except OutcomeUnknown:
+            answer = claims.claim(wish, within=ASK_WITHIN)  # the same wish is the same claim
         if type(answer) is Busy:
-            self._check_reentry(wish, key)
+            self._check_reentry(wish)
             if options.in_progress == "wait":
                 self._check_loop()
             until, pause = now() + (options.wait_timeout if options.in_progress == "wait" else 0.0), FIRST_POLL
@@ -121,17 +125,12 @@ class KeyedCall:
                 sleep(min(pause, left, answer.retry_after))
                 pause = min(pause * 1.5, LONGEST_POLL)
                 since = now()
-                answer = self._asked(wish)
+                answer = claims.claim(wish, within=ASK_WITHIN)
+        if type(answer) is Mismatch:
+            self._check_reentry(wish)
         if type(answer) is Won:
             return self._run(wish, answer, since, key, args, kwargs)
         return self._repeated(answer, key)
-
-    def _asked(self, wish: Wish) -> Answer:
-        claims = self._records.claims
-        try:
-            return claims.claim(wish, within=ASK_WITHIN)
-        except OutcomeUnknown:
-            return claims.claim(wish, within=ASK_WITHIN)  # the same wish is the same claim
 
     def _run(self, wish: Wish, won: Won, since: float, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         heart = self._records.heart
@@ -256,7 +255,7 @@ class KeyedCall:
             retry_after=retry_after,
         )
 
-    def _check_reentry(self, wish: Wish, key: Any) -> None:
+    def _check_reentry(self, wish: Wish) -> None:
         inside = _inside.get()
         while inside is not None:
             if inside.wish.id == wish.id and inside.wish.scope == wish.scope:

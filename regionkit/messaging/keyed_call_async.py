@@ -104,9 +104,13 @@ class AsyncKeyedCall:
         wish = Wish(self._scope, id, owner, fingerprint, options.lease, options.ttl, True)
         now = SYSTEM_CLOCK.monotonic
         since = now()
-        answer = await self._asked(wish)
+        claims = self._records.claims
+        try:
+            answer = await claims.claim(wish, within=ASK_WITHIN)
+        except OutcomeUnknown:
+            answer = await claims.claim(wish, within=ASK_WITHIN)  # the same wish is the same claim
         if type(answer) is Busy:
-            self._check_reentry(wish, key)
+            self._check_reentry(wish)
             if options.in_progress == "wait":
                 self._check_loop()
             until, pause = now() + (options.wait_timeout if options.in_progress == "wait" else 0.0), FIRST_POLL
@@ -120,17 +124,12 @@ class AsyncKeyedCall:
                 await asleep(min(pause, left, answer.retry_after))
                 pause = min(pause * 1.5, LONGEST_POLL)
                 since = now()
-                answer = await self._asked(wish)
+                answer = await claims.claim(wish, within=ASK_WITHIN)
+        if type(answer) is Mismatch:
+            self._check_reentry(wish)
         if type(answer) is Won:
             return await self._run(wish, answer, since, key, args, kwargs)
         return self._repeated(answer, key)
-
-    async def _asked(self, wish: Wish) -> Answer:
-        claims = self._records.claims
-        try:
-            return await claims.claim(wish, within=ASK_WITHIN)
-        except OutcomeUnknown:
-            return await claims.claim(wish, within=ASK_WITHIN)  # the same wish is the same claim
 
     async def _run(
         self, wish: Wish, won: Won, since: float, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -257,7 +256,7 @@ class AsyncKeyedCall:
             retry_after=retry_after,
         )
 
-    def _check_reentry(self, wish: Wish, key: Any) -> None:
+    def _check_reentry(self, wish: Wish) -> None:
         inside = _inside.get()
         while inside is not None:
             if inside.wish.id == wish.id and inside.wish.scope == wish.scope:

@@ -87,12 +87,13 @@ class Results:
         if not self._store:
             return None, result
         try:
-            codec = self.codec()
+            codec = self._codec or self.codec()
             data = codec.encode(result)
             again = codec.decode(data)
         except _NOT_PLAIN:  # ConfigurationError too
             return None, result
-        return self._sealed(_RESULT + data), again
+        data = _RESULT + data
+        return data if self._cipher is None else self._sealed(data), again
 
     def kept_error(self, error: Exception) -> bytes | None:
         """What is kept of an error; None where it is not one that is kept."""
