@@ -102,9 +102,10 @@ class Heart:
             thread("regionkit leases", lambda: self._beat(number))
 
     def _beat(self, number: int) -> None:
-        claims = self._opened()
         idle, entered = 0, -1
+        claims: Claims | None = None
         try:
+            claims = self._opened()
             while self._number == number and idle < IDLE_LOOKS:
                 sleep(self._least / LOOKS)
                 idle = 0 if self._watched or self._entered != entered else idle + 1
@@ -113,10 +114,13 @@ class Heart:
                 due = [w for w in self._watched.copy().values() if now >= w.since + w.wish.lease / 3]
                 for at in range(0, len(due), AT_ONCE):
                     gather([_renewal(self, claims, watch) for watch in due[at : at + AT_ONCE]])
+        except Exception:
+            LOG.exception("leases are not kept alive, until the next call")
         finally:
             if self._beating == number:
                 self._beating = -1
-            claims.close()
+            if claims is not None:
+                claims.close()
 
     def renew(self, claims: Claims, watch: Watch) -> None:
         """Renew one lease now."""

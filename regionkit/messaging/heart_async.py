@@ -101,9 +101,10 @@ class AsyncHeart:
             athread("regionkit leases", lambda: self._beat(number))
 
     async def _beat(self, number: int) -> None:
-        claims = self._opened()
         idle, entered = 0, -1
+        claims: AsyncClaims | None = None
         try:
+            claims = self._opened()
             while self._number == number and idle < IDLE_LOOKS:
                 await asleep(self._least / LOOKS)
                 idle = 0 if self._watched or self._entered != entered else idle + 1
@@ -112,10 +113,13 @@ class AsyncHeart:
                 due = [w for w in self._watched.copy().values() if now >= w.since + w.wish.lease / 3]
                 for at in range(0, len(due), AT_ONCE):
                     await agather([_renewal(self, claims, watch) for watch in due[at : at + AT_ONCE]])
+        except Exception:
+            LOG.exception("leases are not kept alive, until the next call")
         finally:
             if self._beating == number:
                 self._beating = -1
-            await claims.close()
+            if claims is not None:
+                await claims.close()
 
     async def renew(self, claims: AsyncClaims, watch: AsyncWatch) -> None:
         """Renew one lease now."""

@@ -10,15 +10,18 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, ClassVar
 
 from regionkit.contract.backing import Backing, backing_of
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency import owner
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.claiming import Claims, async_claims_of
 from regionkit.messaging.claims.memory import MemoryClaims
 from regionkit.messaging.heart import Heart
+from regionkit.messaging.own_loop import InOwnLoop
 
 __all__ = [
     "CallRecords",
@@ -66,28 +69,36 @@ class CallRecords:
             )
         return backing
 
-    def _open(self) -> Claims:
-        backing = backing_of(self._given, namespace=self._namespace, store=self._store)
+    def _open(self, given: Any) -> Claims:
+        backing = backing_of(given, namespace=self._namespace, store=self._store)
         return async_claims_of(self._checked(backing))
 
     @property
     def claims(self) -> Claims:
         """The claims; opened when they are first asked for."""
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = self._open(self._given)
         return self._opened
 
     @property
     def heart(self) -> Heart:
         """What keeps their leases alive."""
         if self._heart is None:
+            self._loop: Any = owner()
             self._heart = Heart(self._renewing, SYSTEM_CLOCK)
         return self._heart
 
     def _renewing(self) -> Claims:
         """The claims that the thread of the heart renews by: it closes them."""
-        renewing: Claims = self._open() if IS_ASYNC else _lent(self.claims)
-        return renewing
+        renewing: Any
+        if not IS_ASYNC:
+            renewing = _Lent(self.claims)
+        elif self._store is not None:  # a kit stays in its loop
+            renewing = InOwnLoop(self.claims, self._loop)
+        else:
+            renewing = self._open(_for_another_loop(self._given))
+        lent: Claims = renewing
+        return lent
 
     def create_tables(self) -> None:
         """Make the table, where there is one to make. Many processes may do it at once.
@@ -123,8 +134,11 @@ class _Lent:
         """They stay open."""
 
 
-def _lent(claims: Any) -> Any:
-    return _Lent(claims)
+def _for_another_loop(given: Any) -> Any:
+    """An engine, client or session as another event loop can use it. All but engines are copied, or belong to no loop."""
+    if not hasattr(given, "sync_engine"):
+        return given
+    return import_module("regionkit.messaging.claims.sql_async").another_engine(given)
 
 
 class SqlRecords(CallRecords):

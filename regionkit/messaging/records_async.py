@@ -9,15 +9,18 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, ClassVar
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.claiming_async import AsyncClaims, async_claims_of
 from regionkit.messaging.claims.memory_async import AsyncMemoryClaims
 from regionkit.messaging.heart_async import AsyncHeart
+from regionkit.messaging.own_loop import InOwnLoop
 
 __all__ = [
     "AsyncCallRecords",
@@ -65,28 +68,36 @@ class AsyncCallRecords:
             )
         return backing
 
-    def _open(self) -> AsyncClaims:
-        backing = async_backing_of(self._given, namespace=self._namespace, store=self._store)
+    def _open(self, given: Any) -> AsyncClaims:
+        backing = async_backing_of(given, namespace=self._namespace, store=self._store)
         return async_claims_of(self._checked(backing))
 
     @property
     def claims(self) -> AsyncClaims:
         """The claims; opened when they are first asked for."""
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = self._open(self._given)
         return self._opened
 
     @property
     def heart(self) -> AsyncHeart:
         """What keeps their leases alive."""
         if self._heart is None:
+            self._loop: Any = aowner()
             self._heart = AsyncHeart(self._renewing, SYSTEM_CLOCK)
         return self._heart
 
     def _renewing(self) -> AsyncClaims:
         """The claims that the thread of the heart renews by: it closes them."""
-        renewing: AsyncClaims = self._open() if IS_ASYNC else _lent(self.claims)
-        return renewing
+        renewing: Any
+        if not IS_ASYNC:
+            renewing = _Lent(self.claims)
+        elif self._store is not None:  # a kit stays in its loop
+            renewing = InOwnLoop(self.claims, self._loop)
+        else:
+            renewing = self._open(_for_another_loop(self._given))
+        lent: AsyncClaims = renewing
+        return lent
 
     async def create_tables(self) -> None:
         """Make the table, where there is one to make. Many processes may do it at once.
@@ -122,8 +133,11 @@ class _Lent:
         """They stay open."""
 
 
-def _lent(claims: Any) -> Any:
-    return _Lent(claims)
+def _for_another_loop(given: Any) -> Any:
+    """An engine, client or session as another event loop can use it. All but engines are copied, or belong to no loop."""
+    if not hasattr(given, "sync_engine"):
+        return given
+    return import_module("regionkit.messaging.claims.sql_async").another_engine(given)
 
 
 class AsyncSqlRecords(AsyncCallRecords):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -22,7 +23,7 @@ from regionkit.messaging.claiming import fitting
 from regionkit.messaging.claims.schema_sql import ClaimStatements
 from regionkit.messaging.kept_tables import IDEMPOTENCY
 
-__all__ = ["SqlClaims", "opened_claims"]
+__all__ = ["SqlClaims", "another_engine", "opened_claims"]
 
 MOST_LOOKS = 8
 """Looks at a record that others take and let go in between; more say that something else is wrong."""
@@ -187,6 +188,13 @@ def _is_missing(error: DBAPIError, table: str) -> bool:
     told: Any = error.orig
     missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
     return missing and table in str(told)
+
+
+def another_engine(engine: Any) -> Any:
+    """The same engine with a pool of its own: connections in the application's pool belong to its event loop."""
+    plain = copy(engine.sync_engine)
+    plain.pool = plain.pool.recreate()
+    return type(engine)(plain)
 
 
 def opened_claims(backing: Backing) -> SqlClaims:
