@@ -242,7 +242,9 @@ def test_two_threads_and_two_processes_run_it_once(served: ClaimStore, ledger: L
 
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb", "redis"])
-def test_a_blocked_loop_keeps_its_leases(request: pytest.FixtureRequest, name: str) -> None:
+def test_a_blocked_loop_keeps_its_leases(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     """The loop stands still for three leases: another thread's claim finds it busy to the end, and nothing was lost.
 
     Connections of the application's own pool are idle meanwhile, and belong to the blocked loop.
@@ -282,6 +284,7 @@ def test_a_blocked_loop_keeps_its_leases(request: pytest.FixtureRequest, name: s
                 time.sleep(0.1)
         thread.join()
         assert found == ["blocked"] and answers <= {"blocked"} and call(1) == "blocked"
+    assert "renewed" not in caplog.text, "each renewal went well, on a connection of the thread's own"
 
 
 @pytest.mark.parametrize("protected", [True, False])
