@@ -1,4 +1,7 @@
-"""Messages that take effect once: inbox, outbox, relay, order per key, error hospital. Each usable without a kit."""
+"""Messages that take effect once: inbox, outbox, relay, order per key, error hospital, idempotent functions.
+
+Each is usable without a kit.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,59 @@ from typing import TYPE_CHECKING
 from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from regionkit.messaging.consumer import Consumer
+    from regionkit.messaging.consumer_async import AsyncConsumer
+    from regionkit.messaging.counters import Summary
+    from regionkit.messaging.decorator import idempotent
     from regionkit.messaging.envelope import Message
+    from regionkit.messaging.inboxes.sql import SqlInbox
+    from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
+    from regionkit.messaging.options import Resolved
+    from regionkit.messaging.records import CassandraRecords, MemoryRecords, MongoRecords, RedisRecords, SqlRecords
+    from regionkit.messaging.records_async import (
+        AsyncCassandraRecords,
+        AsyncMemoryRecords,
+        AsyncMongoRecords,
+        AsyncRedisRecords,
+        AsyncSqlRecords,
+    )
 
-__all__ = ["Message"]
+__all__ = [
+    "AsyncCassandraRecords",
+    "AsyncConsumer",
+    "AsyncMemoryRecords",
+    "AsyncMongoRecords",
+    "AsyncRedisRecords",
+    "AsyncSqlInbox",
+    "AsyncSqlRecords",
+    "CassandraRecords",
+    "Consumer",
+    "MemoryRecords",
+    "Message",
+    "MongoRecords",
+    "RedisRecords",
+    "Resolved",
+    "SqlInbox",
+    "SqlRecords",
+    "Summary",
+    "idempotent",
+]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Message": "envelope"})
+_PAIRS = {
+    "Consumer": "consumer",
+    "SqlInbox": "inboxes.sql",
+    **dict.fromkeys(("CassandraRecords", "MemoryRecords", "MongoRecords", "RedisRecords", "SqlRecords"), "records"),
+}
+"""Names that come in two worlds, and where the sync one is."""
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Message": "envelope",
+        "Resolved": "options",
+        "Summary": "counters",
+        "idempotent": "decorator",
+        **_PAIRS,
+        **{f"Async{name}": f"{module}_async" for name, module in _PAIRS.items()},
+    },
+)

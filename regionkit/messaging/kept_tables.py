@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from regionkit.core.tables import Table
 
-__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "INBOX", "KEPT", "STARTED"]
+__all__ = [
+    "GATE",
+    "HELD",
+    "HOSPITAL",
+    "HOSPITAL_EVENT",
+    "IDEMPOTENCY",
+    "INBOX",
+    "INBOX_TABLES",
+    "KEPT",
+    "STARTED",
+]
 
 
 def _kept(name: str) -> Table:
@@ -23,5 +33,19 @@ HOSPITAL = _kept("hospital")
 """One row a case."""
 HOSPITAL_EVENT = _kept("hospital_event")
 """What was done with each case, by whom, why."""
+INBOX_TABLES = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
+"""What a consumer keeps in the database of its effects."""
 
-KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
+IDEMPOTENCY = Table(
+    "messaging",
+    "idempotency",
+    1,
+    {
+        "sql": "regionkit.messaging.claims.schema_sql:idempotency",
+        "mongo": "regionkit.messaging.claims.schema_mongo:IDEMPOTENCY",
+        "cassandra": "regionkit.messaging.claims.schema_cassandra:IDEMPOTENCY",
+    },
+)
+"""One row a claim: of a call, or of a message whose effect is outside."""
+
+KEPT = (*INBOX_TABLES, IDEMPOTENCY)

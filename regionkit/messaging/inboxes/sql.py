@@ -32,7 +32,7 @@ from regionkit.messaging.envelope import (
 )
 from regionkit.messaging.inboxes.cases_sql import SqlCases
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
-from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.kept_tables import INBOX_TABLES
 from regionkit.messaging.store_clock import StoreClock
 
 __all__ = ["MOST_HELD", "SqlInbox", "bucket_of"]
@@ -78,7 +78,7 @@ class SqlInbox(SqlCases):
 
     def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
-        self.backing.create_tables(KEPT, Deadline(self._clock, timeout))
+        self.backing.create_tables(INBOX_TABLES, Deadline(self._clock, timeout))
 
     def open(self, deadline: Deadline) -> None:
         """See that its tables are there, and what time the database has."""

@@ -31,7 +31,7 @@ from regionkit.messaging.envelope import (
 )
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
-from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.kept_tables import INBOX_TABLES
 from regionkit.messaging.store_clock import StoreClock
 
 __all__ = ["MOST_HELD", "AsyncSqlInbox", "bucket_of"]
@@ -77,7 +77,7 @@ class AsyncSqlInbox(AsyncSqlCases):
 
     async def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
-        await self.backing.create_tables(KEPT, Deadline(self._clock, timeout))
+        await self.backing.create_tables(INBOX_TABLES, Deadline(self._clock, timeout))
 
     async def open(self, deadline: Deadline) -> None:
         """See that its tables are there, and what time the database has."""

@@ -1,0 +1,129 @@
+# Generated from elsewhere_async.py by scripts/twins.py. Do not edit.
+"""Messages whose key has its home in another region: the home applies them, nobody else.
+
+| elsewhere | what this region does with a message of another home | it leaves the source here |
+|-----------|------------------------------------------------------|---------------------------|
+| forward   | publishes it where its home takes its messages from  | when that is confirmed |
+| observe   | shows it to `observe(message)`, which has no effect  | when this region's own copy of the data shows that it was applied |
+| skip      | nothing                                              | the same |
+
+1. Who applies is decided by the owner of the key's part, each time anew; the unit of the effect is fenced by its epoch.
+2. What is observed or skipped stays in this region's source until the copy of the data that stands here has the effect: if the
+   home is lost, and this copy takes over, it is applied from here. What the copy has not seen cannot have been left behind.
+3. A message is forwarded once in an epoch of its part: two regions that disagree about a home do not play ball.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from regionkit.contract.backing import Backing
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.messaging.applying import Applier, Step
+from regionkit.messaging.counters import Counters
+from regionkit.messaging.envelope import Envelope, Malformed, decode, encode, message_of
+from regionkit.messaging.runs import DOWN, called
+from regionkit.messaging.sources.source import Delivery, Target
+
+__all__ = ["FORWARDED", "Elsewhere", "Homes"]
+
+Elsewhere = Literal["forward", "observe", "skip"]
+FORWARDED = "rk-forwarded"
+"""Header of a message that was forwarded: the part and its epoch then."""
+WITHIN = 10.0
+"""Seconds for one question about a home, or one forwarded message."""
+
+
+class Homes(Protocol):
+    """The parts of a partitioned store, and where keys have their home. Of a kit."""
+
+    parts: Mapping[str, Backing]
+    local: str
+
+    def part_of(self, key: str, deadline: Deadline) -> str:
+        """The part where a key has its home."""
+        ...
+
+
+class Elsewhere:
+    """Gives each message to the part where its key has its home. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self,
+        homes: Homes,
+        appliers: Mapping[str, Applier],
+        *,
+        elsewhere: Elsewhere,
+        forward_to: Mapping[str, Target],
+        observe: Callable[..., Any] | None,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._homes = homes
+        self._appliers = appliers
+        self._elsewhere = elsewhere
+        self._forward_to = forward_to
+        self._observe = observe
+        self._counters = counters
+        self._clock = clock
+        first = next(iter(appliers.values()))
+        self.options = first.options
+        self.tell = first.tell
+
+    def work(self, delivery: Delivery) -> Step:
+        """Take one delivered message as far as it goes now."""
+        try:
+            envelope = decode(delivery.body)
+        except Malformed:  # of no home: it is a case of the first part here
+            return next(iter(self._appliers.values())).work(delivery)
+        try:
+            part = self._part_of(envelope)
+            owner = self._homes.parts[part].owner(deadline=self._deadline())
+            if owner.region == self._homes.local:
+                return self._appliers[part].work(delivery)
+            if self._elsewhere == "forward":
+                return self._forward(envelope, part, owner.region, owner.epoch)
+            return self._look_on(envelope, part, delivery)
+        except DOWN:
+            return Step.PAUSE
+
+    def close_gap(self, delivery: Delivery) -> Step:
+        """What leads up to it has not come in time."""
+        try:
+            return self._appliers[self._part_of(decode(delivery.body))].close_gap(delivery)
+        except DOWN:
+            return Step.PAUSE
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._clock, WITHIN)
+
+    def _part_of(self, envelope: Envelope) -> str:
+        """A message without a key is of the part that its id falls to."""
+        return self._homes.part_of(envelope.key or envelope.id, self._deadline())
+
+    def _forward(self, envelope: Envelope, part: str, region: str, epoch: int) -> Step:
+        mark = f"{part} {epoch}"
+        target = self._forward_to.get(region)
+        if target is None or envelope.headers.get(FORWARDED) == mark:
+            return Step.BACK
+        sent = msgspec.structs.replace(envelope, headers={**envelope.headers, FORWARDED: mark})
+        (answer,) = target.publish([(envelope.key, encode(sent))], self._deadline())
+        if not answer.confirmed:
+            return Step.BACK
+        self._counters.add("forwarded")
+        return Step.ACK
+
+    def _look_on(self, envelope: Envelope, part: str, delivery: Delivery) -> Step:
+        applier = self._appliers[part]
+        if not applier.inbox.has_applied(
+            applier.options.scope, envelope, self._deadline(), ordered=applier.options.ordered
+        ):
+            return Step.BACK
+        if self._observe is not None and not envelope.tomb:
+            called(self._observe, message_of(envelope))
+        self._counters.add("seen")
+        return Step.ACK
