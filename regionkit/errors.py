@@ -11,12 +11,12 @@ take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
      |    |-- NoEligibleEndpoint                |-- MessagingError
      |    |-- ResidencyViolation                |    |-- InProgress
      |    |-- StaleRead                         |    |-- PayloadMismatch
-     |    |-- Fenced                            |    `-- RetentionTooShort
-     |    |-- InvalidBookmark (ValueError)      `-- TransactionError
-     |    |-- UnknownHome (LookupError)              |-- TransactionAborted
-     |    `-- UsageError (RuntimeError)              |-- TransactionInDoubt
-     `-- BackendError                                `-- HeuristicOutcome
-          |-- RegionUnavailable (ConnectionError)
+     |    |-- Fenced                            |    |-- RetentionTooShort
+     |    |-- InvalidBookmark (ValueError)      |    `-- SourceGap
+     |    |-- UnknownHome (LookupError)         `-- TransactionError
+     |    `-- UsageError (RuntimeError)              |-- TransactionAborted
+     `-- BackendError                                |-- TransactionInDoubt
+          |-- RegionUnavailable (ConnectionError)    `-- HeuristicOutcome
           |-- DeadlineExceeded (TimeoutError)
           |-- TransactionRolledBack
           |-- AlreadyApplied
@@ -50,6 +50,7 @@ __all__ = [
     "ResidencyViolation",
     "RetentionTooShort",
     "RoutingError",
+    "SourceGap",
     "StaleRead",
     "TransactionAborted",
     "TransactionError",
@@ -315,6 +316,19 @@ class RetentionTooShort(MessagingError):
     """Records of handled messages would be forgotten before the broker stops redelivering."""
 
     code = "RK-5103"
+
+
+class SourceGap(MessagingError):
+    """Messages are gone from a source that a group had not acknowledged: trimmed, expired, or lost with a server's data.
+
+    Attributes:
+        source: name of the stream, queue or topic.
+        lost: how many, as far as is known; 0 where it is not.
+    """
+
+    code = "RK-5105"
+    source: str = ""
+    lost: int = 0
 
 
 class TransactionError(RegionKitError):

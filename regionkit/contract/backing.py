@@ -87,6 +87,10 @@ class Backing(Protocol):
         """Who owns the data (the key's partition) now."""
         ...
 
+    def endpoint(self, key: str | None = None, *, deadline: Deadline) -> EndpointBackend:
+        """Where the owner is now, for questions that no unit asks: its family's own."""
+        ...
+
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, once: many processes may call it at the same time."""
         ...

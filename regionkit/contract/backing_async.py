@@ -88,6 +88,10 @@ class AsyncBacking(Protocol):
         """Who owns the data (the key's partition) now."""
         ...
 
+    async def endpoint(self, key: str | None = None, *, deadline: Deadline) -> AsyncEndpointBackend:
+        """Where the owner is now, for questions that no unit asks: its family's own."""
+        ...
+
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, once: many processes may call it at the same time."""
         ...

@@ -17,6 +17,7 @@ from typing import Any
 
 from regionkit.contract.backing import Plain
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint import EndpointBackend
 from regionkit.contract.message import Answer, Statement
 from regionkit.contract.records import Records
 from regionkit.contract.unit import Committed
@@ -305,6 +306,11 @@ class StoreBacking:
             )
         return index
 
+    def endpoint(self, key: str | None = None, *, deadline: Deadline) -> EndpointBackend:
+        """Where the owner is now, for questions that no unit asks: its family's own."""
+        store = self.shard(key, deadline)
+        return store.backend(self.owner_index(store, deadline))
+
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
@@ -328,8 +334,7 @@ class _OwnersRecords:
         self._key = key
 
     def _records(self, deadline: Deadline) -> Records:
-        store = self._backing.shard(self._key, deadline)
-        return store.backend(self._backing.owner_index(store, deadline)).records
+        return (self._backing.endpoint(self._key, deadline=deadline)).records
 
     def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that the owner has; None when it has none."""

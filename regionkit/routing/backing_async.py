@@ -16,6 +16,7 @@ from typing import Any
 
 from regionkit.contract.backing_async import AsyncPlain
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint_async import AsyncEndpointBackend
 from regionkit.contract.message import Answer, Statement
 from regionkit.contract.records_async import AsyncRecords
 from regionkit.contract.unit_async import Committed
@@ -306,6 +307,11 @@ class AsyncStoreBacking:
             )
         return index
 
+    async def endpoint(self, key: str | None = None, *, deadline: Deadline) -> AsyncEndpointBackend:
+        """Where the owner is now, for questions that no unit asks: its family's own."""
+        store = await self.shard(key, deadline)
+        return store.backend(await self.owner_index(store, deadline))
+
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
@@ -329,8 +335,7 @@ class _OwnersRecords:
         self._key = key
 
     async def _records(self, deadline: Deadline) -> AsyncRecords:
-        store = await self._backing.shard(self._key, deadline)
-        return store.backend(await self._backing.owner_index(store, deadline)).records
+        return (await self._backing.endpoint(self._key, deadline=deadline)).records
 
     async def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that the owner has; None when it has none."""

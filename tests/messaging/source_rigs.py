@@ -7,15 +7,16 @@ import itertools
 from typing import Any
 
 import pytest
+import redis
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.messaging.sources import MemoryQueue
+from regionkit.messaging.sources import MemoryQueue, RedisStream
 
 __all__ = ["LEASE", "Rig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = False
-KINDS = ("memory",)
+KINDS = ("memory", "redis")
 LEASE = 1.0
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()
@@ -64,7 +65,8 @@ class Rig:
 
 def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> Rig:
     """The rig of a kind."""
-    assert kind == "memory"
+    if kind == "redis":
+        return _on_redis(request)
     pile = MemoryQueue("orders")
 
     def in_memory(group: str | None, lease: float) -> Any:
@@ -73,6 +75,17 @@ def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> Rig:
         return made
 
     return Rig(kind, in_memory)
+
+
+def _on_redis(request: pytest.FixtureRequest) -> Rig:
+    servers = request.getfixturevalue("redis_server")
+    with redis.Redis.from_url(servers.primary.url) as client:
+        client.delete("orders")
+
+    def make(group: str | None, lease: float) -> Any:
+        return RedisStream(servers.primary.url, "orders", group=group, lease=lease)
+
+    return Rig("redis", make)
 
 
 def drained(source: Any, count: int, seconds: float = 20.0) -> list[Any]:

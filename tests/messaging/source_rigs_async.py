@@ -6,15 +6,16 @@ import itertools
 from typing import Any
 
 import pytest
+import redis
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.messaging.sources import AsyncMemoryQueue
+from regionkit.messaging.sources import AsyncMemoryQueue, AsyncRedisStream
 
 __all__ = ["LEASE", "AsyncRig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = True
-KINDS = ("memory",)
+KINDS = ("memory", "redis")
 LEASE = 1.0
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()
@@ -63,7 +64,8 @@ class AsyncRig:
 
 def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> AsyncRig:
     """The rig of a kind."""
-    assert kind == "memory"
+    if kind == "redis":
+        return _on_redis(request)
     pile = AsyncMemoryQueue("orders")
 
     def in_memory(group: str | None, lease: float) -> Any:
@@ -72,6 +74,17 @@ def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> AsyncR
         return made
 
     return AsyncRig(kind, in_memory)
+
+
+def _on_redis(request: pytest.FixtureRequest) -> AsyncRig:
+    servers = request.getfixturevalue("redis_server")
+    with redis.Redis.from_url(servers.primary.url) as client:
+        client.delete("orders")
+
+    def make(group: str | None, lease: float) -> Any:
+        return AsyncRedisStream(servers.primary.url, "orders", group=group, lease=lease)
+
+    return AsyncRig("redis", make)
 
 
 async def drained(source: Any, count: int, seconds: float = 20.0) -> list[Any]:

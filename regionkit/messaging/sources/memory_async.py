@@ -17,7 +17,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag, asleep
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.messaging.sources.checks import LONGEST_WAIT, check_lease
-from regionkit.messaging.sources.source_async import Delivery, Sent, SourceFacts
+from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["AsyncMemoryQueue"]
 
