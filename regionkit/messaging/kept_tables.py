@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from regionkit.core.tables import Table
 
-__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "INBOX", "KEPT", "STARTED"]
+__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "INBOX", "KEPT", "QUEUE", "STARTED"]
 
 
-def _kept(name: str) -> Table:
-    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.inbox_tables_sql:{name}"})
+def _kept(name: str, module: str = "inbox_tables_sql") -> Table:
+    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.{module}:{name}"})
 
 
 INBOX = _kept("inbox")
@@ -23,5 +23,7 @@ HOSPITAL = _kept("hospital")
 """One row a case."""
 HOSPITAL_EVENT = _kept("hospital_event")
 """What was done with each case, by whom, why."""
+QUEUE = _kept("queue", "queue_tables_sql")
+"""One row a message of a `SqlQueue`, and who has it."""
 
-KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
+KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT, QUEUE)

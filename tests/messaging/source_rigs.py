@@ -11,12 +11,14 @@ import redis
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.messaging.sources import MemoryQueue, RedisStream
+from regionkit.messaging.sources import MemoryQueue, RedisStream, SqlQueue
+
+from .source_engines import engine_of, url_of
 
 __all__ = ["LEASE", "Rig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = False
-KINDS = ("memory", "redis")
+KINDS = ("memory", "redis", "postgresql", "mariadb", "sqlite")
 LEASE = 1.0
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()
@@ -35,6 +37,14 @@ class Rig:
         self.has_groups = kind in ("memory", "redis")
         self._make = make
         self._made: list[Any] = []
+
+    def ready(self) -> Rig:
+        """With its tables."""
+        made = self._make(None, LEASE)
+        if hasattr(made, "create_tables"):
+            made.create_tables()
+        self._made.append(made)
+        return self
 
     def member(self, group: str = "billing", lease: float = LEASE) -> Any:
         """An open source; closed with the rig."""
@@ -67,6 +77,8 @@ def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> Rig:
     """The rig of a kind."""
     if kind == "redis":
         return _on_redis(request)
+    if kind != "memory":
+        return _on_sql(kind, url_of(kind, request, tmp_path))
     pile = MemoryQueue("orders")
 
     def in_memory(group: str | None, lease: float) -> Any:
@@ -86,6 +98,15 @@ def _on_redis(request: pytest.FixtureRequest) -> Rig:
         return RedisStream(servers.primary.url, "orders", group=group, lease=lease)
 
     return Rig("redis", make)
+
+
+def _on_sql(kind: str, url: str) -> Rig:
+    engine = engine_of(url, IS_ASYNC)
+
+    def make(group: str | None, lease: float) -> Any:
+        return SqlQueue(engine, "orders", group=group, lease=lease)
+
+    return Rig(kind, make)
 
 
 def drained(source: Any, count: int, seconds: float = 20.0) -> list[Any]:

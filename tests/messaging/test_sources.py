@@ -19,7 +19,7 @@ from .source_rigs import KINDS, LEASE, Rig, drained, made_rig, soon
 def rig(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Rig]:
     """Each kind of source."""
     made = made_rig(request.param, request, tmp_path)
-    yield made
+    yield made.ready()
     made.close()
 
 

@@ -18,7 +18,7 @@ from .source_rigs_async import KINDS, LEASE, AsyncRig, drained, made_rig, soon
 async def rig(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[AsyncRig]:
     """Each kind of source."""
     made = made_rig(request.param, request, tmp_path)
-    yield made
+    yield await made.ready()
     await made.close()
 
 

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from regionkit.messaging.sources.redis_stream_async import AsyncRedisStream
     from regionkit.messaging.sources.source import Source, Target
     from regionkit.messaging.sources.source_async import AsyncSource, AsyncTarget
+    from regionkit.messaging.sources.sql_queue import SqlQueue
+    from regionkit.messaging.sources.sql_queue_async import AsyncSqlQueue
     from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = [
     "AsyncMemoryQueue",
     "AsyncRedisStream",
     "AsyncSource",
+    "AsyncSqlQueue",
     "AsyncTarget",
     "Delivery",
     "MemoryQueue",
@@ -26,6 +29,7 @@ __all__ = [
     "Sent",
     "Source",
     "SourceFacts",
+    "SqlQueue",
     "Target",
 ]
 
@@ -35,6 +39,8 @@ __getattr__, __dir__ = lazy_names(
         "AsyncMemoryQueue": "memory_async",
         "AsyncRedisStream": "redis_stream_async",
         "RedisStream": "redis_stream",
+        "AsyncSqlQueue": "sql_queue_async",
+        "SqlQueue": "sql_queue",
         "AsyncSource": "source_async",
         "AsyncTarget": "source_async",
         "Delivery": "values",

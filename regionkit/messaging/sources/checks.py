@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from regionkit.errors import (
     BackendError,
@@ -24,6 +25,8 @@ __all__ = [
     "answered",
     "check_lease",
 ]
+
+T = TypeVar("T")
 
 ANSWER_WITHIN = 5.0
 """Seconds in which a server answers one step of a source: what a failover of a server near by takes at most, mostly."""
@@ -71,3 +74,16 @@ def answered(name: str, committed: Committed = "no") -> Iterator[None]:
             committed=committed,
             cause=getattr(error, "cause", ""),
         ) from error
+
+
+def chunks(whole: Sequence[T], most: int, largest: int = 0) -> Iterator[Sequence[T]]:
+    """At most so many at once, and at most so many bytes, where they are counted; one at least."""
+    begin, size = 0, 0
+    for at, one in enumerate(whole):
+        length = len(one) if largest and isinstance(one, bytes) else 0
+        if at > begin and (at - begin == most or (largest and size + length > largest)):
+            yield whole[begin:at]
+            begin, size = at, 0
+        size += length
+    if begin < len(whole):
+        yield whole[begin:]

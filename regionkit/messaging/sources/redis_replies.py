@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from regionkit.messaging.sources.values import Delivery
 
-__all__ = ["Receipt", "chunks", "in_order", "notes_of", "read"]
+__all__ = ["Receipt", "in_order", "notes_of", "read"]
 
-T = TypeVar("T")
 Receipt = tuple[bytes, int]
 """An entry's id, and which of its deliveries it is."""
 
@@ -32,19 +31,6 @@ def read(flat: Sequence[Any]) -> list[Delivery]:
 def in_order(receipts: Sequence[Receipt]) -> list[Receipt]:
     """In the order of the stream."""
     return sorted(receipts, key=lambda receipt: tuple(map(int, receipt[0].split(b"-"))))
-
-
-def chunks(whole: Sequence[T], most: int, largest: int = 0) -> Iterator[Sequence[T]]:
-    """At most so many at once, and at most so many bytes, where they are counted; one at least."""
-    begin, size = 0, 0
-    for at, one in enumerate(whole):
-        length = len(one) if largest and isinstance(one, bytes) else 0
-        if at > begin and (at - begin == most or (largest and size + length > largest)):
-            yield whole[begin:at]
-            begin, size = at, 0
-        size += length
-    if begin < len(whole):
-        yield whole[begin:]
 
 
 def notes_of(told: Sequence[bytes]) -> tuple[str, ...]:

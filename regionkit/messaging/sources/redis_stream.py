@@ -27,8 +27,8 @@ from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import ConfigurationError, Fenced, RegionKitError, RegionUnavailable, SourceGap
 from regionkit.facts.request import Kind
 from regionkit.messaging.envelope import LARGEST_MESSAGE
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease
-from regionkit.messaging.sources.redis_replies import Receipt, chunks, in_order, notes_of, read
+from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
+from regionkit.messaging.sources.redis_replies import Receipt, in_order, notes_of, read
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 from regionkit.topology import Endpoint, RedisStore, Role, profile
 
@@ -213,10 +213,8 @@ class RedisStream:
         done = 0
         with answered(self.name):
             for some in chunks(in_order(receipts), MOST_AT_ONCE):
-                words = [self.group, self._me, what, idle]
-                for receipt in some:
-                    words += receipt
-                done += int(self._run("settle", words))
+                words = [word for receipt in some for word in receipt]
+                done += int(self._run("settle", [self.group, self._me, what, idle, *words]))
         return done
 
     def _own(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
@@ -248,9 +246,9 @@ class RedisStream:
         now = self._clock.monotonic()
         for id, later in [(id, later) for id, later in self._later.items() if later.look_at <= now]:
             left = round((later.due - now) * 1000)
-            self._settle("back", [(id, later.count)], max(0, self._lease_ms - max(0, left)))
+            self._settle("back", [(id, later.again)], max(0, self._lease_ms - max(0, left)))
             if left > self._lease_ms:
-                self._later[id] = _Later(later.count, later.due, now + self._lease_ms / 2000)
+                self._later[id] = _Later(later.again, later.due, now + self._lease_ms / 2000)
             else:
                 self._later.pop(id, None)
 
@@ -345,7 +343,7 @@ class RedisStream:
 class _Later(NamedTuple):
     """A delivery that comes again when it is `due`; until then it is looked at now and then."""
 
-    count: int
+    again: int
     due: float
     look_at: float
 

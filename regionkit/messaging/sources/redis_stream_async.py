@@ -26,8 +26,8 @@ from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import ConfigurationError, Fenced, RegionKitError, RegionUnavailable, SourceGap
 from regionkit.facts.request import Kind
 from regionkit.messaging.envelope import LARGEST_MESSAGE
-from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease
-from regionkit.messaging.sources.redis_replies import Receipt, chunks, in_order, notes_of, read
+from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
+from regionkit.messaging.sources.redis_replies import Receipt, in_order, notes_of, read
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 from regionkit.topology import Endpoint, RedisStore, Role, profile
 
