@@ -190,6 +190,17 @@ async def test_some_of_a_batch_are_acknowledged(rig: AsyncRig) -> None:
     assert sorted(bodies(await drained(one, 5))) == sorted(bodies(found[0::2]))
 
 
+async def test_a_delivery_that_is_named_twice_is_one(rig: AsyncRig) -> None:
+    """In one call."""
+    one = await rig.member()
+    await rig.publish(b"a", b"b")
+    first, second = await drained(one, 2)
+    await one.extend([first, first])
+    assert await one.ack([first, first]) == 1
+    await one.give_back([second, second], 0.0)
+    assert len(await drained(one, 1)) == 1
+
+
 async def test_a_source_says_what_it_is(rig: AsyncRig) -> None:
     """Values for `explain()`."""
     source = await rig.member(lease=5.0)

@@ -24,14 +24,15 @@ if read and (not lag or lag >= length) then  -- all that is there is new to the 
   if gone > read then return {'gap', gone - read} end
 end
 local answer, lost, last = {'ok', cursor, 0, mine['last-delivered-id'], mine['pending'] + (lag or 0)}, 0, nil
+local filled = #answer
 local function add(entry, count)
-  local fields, body = entry[2], entry[2]
+  local fields = entry[2]
+  local body = fields
   for at = 1, #fields, 2 do
     if fields[at] == 'rk' then body = fields[at + 1] end
   end
-  answer[#answer + 1] = entry[1]
-  answer[#answer + 1] = count
-  answer[#answer + 1] = body
+  answer[filled + 1], answer[filled + 2], answer[filled + 3] = entry[1], count, body
+  filled = filled + 3
 end
 if cursor ~= '' then
   local claimed, holes = redis.call('XAUTOCLAIM', key, group, me, ARGV[4], cursor, 'COUNT', most), false

@@ -156,8 +156,7 @@ class AsyncMemoryQueue:
     def _own(self, deliveries: Sequence[Delivery]) -> list[int]:
         """The numbers of those that are still whose they were: nobody else was given them since."""
         group, own = self._joined(), []
-        for delivery in deliveries:
-            n, token = delivery.receipt
+        for n, token in dict.fromkeys(delivery.receipt for delivery in deliveries):
             if self._mine.get(n) == token:
                 if n in group.out and group.out[n].token == token:
                     own.append(n)

@@ -11,14 +11,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Double, Table, cast, delete, extract, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Double,
+    Integer,
+    LargeBinary,
+    MetaData,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    extract,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
-__all__ = ["Claimed", "begun", "claim", "drop", "file_of", "move", "publish"]
+from regionkit.messaging.queue_tables_sql import queue
+
+__all__ = ["Claimed", "Held", "Rows", "begun", "file_of"]
 
 Claimed = tuple[int, bytes, int]
 """Id, body, deliveries before this one."""
+Held = Sequence[tuple[bytes, Sequence[int]]]
+"""What is held under each token, by id."""
+
+_NOW = {
+    "postgresql": select(cast(extract("epoch", func.clock_timestamp()), Double)).scalar_subquery(),
+    "sqlite": select(literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double)).scalar_subquery(),
+    "mysql": literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)", Double),
+}
+"""Seconds since 1970 by the server's clock; asked once a statement, so that an index serves what is compared with it."""
 
 
 @contextmanager
@@ -30,81 +60,96 @@ def begun(connection: Connection) -> Iterator[None]:
         yield
 
 
-def _now(connection: Connection) -> Any:
-    """Seconds since 1970 by the server's clock; asked once a statement."""
+class Rows:
+    """The rows of one queue on one kind of server; statements are made once. Immutable.
+
+    Args:
+        table_name: of the table of queues.
+        name: of the queue.
+        dialect: "postgresql", "mysql", "mariadb" or "sqlite".
+    """
+
+    def __init__(self, table_name: str, name: bytes, dialect: str) -> None:
+        self._table = table = queue(MetaData(), table_name)
+        self._name = name
+        self._dialect = "mysql" if dialect == "mariadb" else dialect
+        self._now: Any = _NOW[self._dialect]
+        c = table.c
+        if dialect == "postgresql":
+            ids = c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+        else:
+            ids = c.id.in_(bindparam("ids", expanding=True, type_=BigInteger))
+        due_at = self._now + bindparam("seconds", type_=Double)
+        held = (ids, c.token == bindparam("token_", type_=LargeBinary))
+        self._gone = delete(table).where(*held)
+        self._kept = update(table).where(*held).values(due_at=due_at)
+        self._back = update(table).where(*held).values(due_at=due_at, token=None)
+        taken = {"due_at": due_at, "given": c.given + 1, "token": bindparam("token_", type_=LargeBinary)}
+        self._taken = update(table).where(ids).values(taken)
+        self._claimed: Any = update(table).values(taken).returning(c.id, c.body, c.given)
+        self._due = (
+            select(c.id)
+            .where(c.queue == bindparam("queue_", type_=LargeBinary), c.due_at <= self._now)
+            .order_by(c.due_at, c.id)
+            .limit(bindparam("most", type_=Integer))
+        )
+
+    @cached_property
+    def _claim(self) -> Any:
+        """What takes rows; on MariaDB, which has no UPDATE with RETURNING, what locks them."""
+        c = self._table.c
+        if self._dialect == "sqlite":
+            return self._claimed.where(c.id.in_(self._due))
+        locked = self._due.with_for_update(skip_locked=True)
+        if self._dialect == "mysql":
+            return locked.add_columns(c.body, (c.given + 1).label("given"))
+        ready = locked.cte("ready")
+        return self._claimed.where(c.id == ready.c.id)
+
+    def claim(self, most: int, lease: float, token: bytes) -> Callable[[Connection], list[Claimed]]:
+        """Take at most so many."""
+
+        def work(connection: Connection) -> list[Claimed]:
+            values = {"queue_": self._name, "most": most, "seconds": lease, "token_": token}
+            found = connection.execute(self._claim, values).all()
+            if found and self._dialect == "mysql":
+                taken = {"ids": [row[0] for row in found], "seconds": lease, "token_": token}
+                connection.execute(self._taken, taken)
+            return sorted((id, bytes(body), given - 1) for id, body, given in found)
+
+        return work
+
+    def drop(self, held: Held) -> Callable[[Connection], int]:
+        """Take away what is held; how many were."""
+
+        def work(connection: Connection) -> int:
+            gone = (connection.execute(self._gone, {"token_": token, "ids": ids}) for token, ids in held)
+            return sum(result.rowcount for result in gone)
+
+        return work
+
+    def move(self, held: Held, seconds: float, *, keep: bool) -> Callable[[Connection], None]:
+        """What is held is due again in so many seconds. `keep`: it stays whose it is until then."""
+
+        def work(connection: Connection) -> None:
+            for token, ids in held:
+                values = {"token_": token, "ids": ids, "seconds": seconds}
+                connection.execute(self._kept if keep else self._back, values)
+
+        return work
+
+    def publish(self, bodies: Sequence[bytes]) -> Callable[[Connection], None]:
+        """Add messages in this order."""
+
+        def work(connection: Connection) -> None:
+            now = connection.execute(select(self._now)).scalar_one()
+            row = {"queue": self._name, "due_at": now, "given": 0, "token": None, "published_at": now}
+            connection.execute(insert(self._table), [{**row, "body": body} for body in bodies])
+
+        return work
+
+
+def file_of(connection: Connection) -> tuple[str, str]:
+    """The name of the dialect; of SQLite, the file, "" of all others."""
     name = connection.dialect.name
-    if name == "postgresql":
-        return select(cast(extract("epoch", func.clock_timestamp()), Double)).scalar_subquery()
-    if name == "sqlite":
-        return select(literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double)).scalar_subquery()
-    return literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)", Double)
-
-
-def claim(table: Table, queue: bytes, most: int, lease: float, token: bytes) -> Callable[[Connection], list[Claimed]]:
-    """Take at most so many."""
-    c = table.c
-
-    def work(connection: Connection) -> list[Claimed]:
-        now = _now(connection)
-        due = select(c.id).where(c.queue == queue, c.due_at <= now).order_by(c.due_at, c.id).limit(most)
-        taken = {"due_at": now + lease, "given": c.given + 1, "token": token}
-        columns = (c.id, c.body, c.given)
-        match connection.dialect.name:
-            case "postgresql":
-                ready = due.with_for_update(skip_locked=True).cte("ready")
-                rows = connection.execute(
-                    update(table).where(c.id == ready.c.id).values(taken).returning(*columns)
-                ).all()
-            case "sqlite":
-                rows = connection.execute(update(table).where(c.id.in_(due)).values(taken).returning(*columns)).all()
-            case _:
-                found = connection.execute(due.add_columns(c.body, c.given + 1).with_for_update(skip_locked=True)).all()
-                rows = found
-                if found:
-                    connection.execute(update(table).where(c.id.in_([row[0] for row in found])).values(taken))
-        return sorted((id, bytes(body), given - 1) for id, body, given in rows)
-
-    return work
-
-
-def drop(table: Table, held: Sequence[tuple[bytes, Sequence[int]]]) -> Callable[[Connection], int]:
-    """Take away what is held under (token, ids); how many were."""
-    c = table.c
-
-    def work(connection: Connection) -> int:
-        gone = (connection.execute(delete(table).where(c.id.in_(ids), c.token == token)) for token, ids in held)
-        return sum(result.rowcount for result in gone)
-
-    return work
-
-
-def move(
-    table: Table, held: Sequence[tuple[bytes, Sequence[int]]], seconds: float, *, keep: bool
-) -> Callable[[Connection], None]:
-    """What is held is due again in so many seconds. `keep`: it stays whose it is until then."""
-    c = table.c
-
-    def work(connection: Connection) -> None:
-        values = {"due_at": _now(connection) + seconds} | ({} if keep else {"token": None})
-        for token, ids in held:
-            connection.execute(update(table).where(c.id.in_(ids), c.token == token).values(values))
-
-    return work
-
-
-def publish(table: Table, queue: bytes, bodies: Sequence[bytes]) -> Callable[[Connection], None]:
-    """Add messages in this order."""
-
-    def work(connection: Connection) -> None:
-        now = connection.execute(select(_now(connection))).scalar_one()
-        row = {"queue": queue, "due_at": now, "given": 0, "token": None, "published_at": now}
-        connection.execute(insert(table), [{**row, "body": body} for body in bodies])
-
-    return work
-
-
-def file_of(connection: Connection) -> str:
-    """Of SQLite, the file; "" of all others."""
-    if connection.dialect.name != "sqlite":
-        return ""
-    return str(connection.exec_driver_sql("PRAGMA database_list").all()[0][2] or "")
+    return name, str(connection.exec_driver_sql("PRAGMA database_list").all()[0][2] or "") if name == "sqlite" else ""

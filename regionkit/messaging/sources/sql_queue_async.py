@@ -10,8 +10,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import MetaData
-
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag
@@ -20,10 +18,10 @@ from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError, RegionKitError
 from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.kept_tables import QUEUE
-from regionkit.messaging.queue_tables_sql import LONGEST_NAME, queue
-from regionkit.messaging.sources import queue_rows_sql as rows
+from regionkit.messaging.queue_tables_sql import LONGEST_NAME
 from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
 from regionkit.messaging.sources.file_turn_async import AsyncFileTurn
+from regionkit.messaging.sources.queue_rows_sql import Held, Rows, begun, file_of
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["AsyncSqlQueue"]
@@ -72,10 +70,10 @@ class AsyncSqlQueue:
                 why="it is a table of PostgreSQL, MariaDB or SQLite.",
                 fix="take a store or an engine of these, or RedisStream.",
             )
-        self._table = queue(MetaData(), table_name(self._backing.namespace, QUEUE.name))
+        self._table = table_name(self._backing.namespace, QUEUE.name)
         self._lease = lease
         self._clock = clock
-        self._turns: AsyncFileTurn | None = None
+        self._known: tuple[Rows, AsyncFileTurn] | None = None
         self._flag = AsyncFlag()
         self._pause = FIRST_LOOK
         self._mine: dict[int, bytes] = {}
@@ -84,17 +82,19 @@ class AsyncSqlQueue:
         """Make the table, once; many processes may call it at the same time."""
         await self._backing.create_tables([QUEUE], deadline or Deadline(self._clock, ANSWER_WITHIN))
 
-    async def _change(self, work: Callable[[Any], Any], deadline: Deadline | None = None) -> Any:
+    async def _change(self, work: Callable[[Rows], Callable[[Any], Any]], deadline: Deadline | None = None) -> Any:
         """What `work` gives in a transaction of its own, at the owner."""
         deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         endpoint = await self._backing.endpoint(deadline=deadline)
-        if self._turns is None:
-            self._turns = AsyncFileTurn(await endpoint.change(deadline, "queue", rows.file_of))
-        turn = await self._turns.take(deadline)
+        if self._known is None:
+            dialect, file = await endpoint.change(deadline, "queue", file_of)
+            self._known = Rows(self._table, self._queue, dialect), AsyncFileTurn(file)
+        rows, turns = self._known
+        turn = await turns.take(deadline)
         try:
-            return await endpoint.change(deadline, "queue", work, rows.begun)
+            return await endpoint.change(deadline, "queue", work(rows), begun)
         finally:
-            self._turns.end(turn)
+            turns.end(turn)
 
     async def open(self, deadline: Deadline) -> None:
         """See that the table is there.
@@ -105,7 +105,7 @@ class AsyncSqlQueue:
         """
         try:
             with answered(self.name):
-                await self._change(rows.claim(self._table, self._queue, 0, self._lease, b""), deadline)
+                await self._change(lambda rows: rows.claim(0, self._lease, b""), deadline)
         except ConfigurationError as error:
             raise ConfigurationError(
                 f"queue {self.name!r} cannot be used: {error.what}",
@@ -124,9 +124,7 @@ class AsyncSqlQueue:
             self._flag.clear()
             token = os.urandom(16)
             with answered(self.name):
-                found = await self._change(
-                    rows.claim(self._table, self._queue, min(most, MOST_AT_ONCE), self._lease, token)
-                )
+                found = await self._claim(min(most, MOST_AT_ONCE), token)
             if found:
                 self._pause = FIRST_LOOK
                 self._mine.update((id, token) for id, _, _ in found)
@@ -137,7 +135,10 @@ class AsyncSqlQueue:
             if not await self._flag.wait(min(self._pause, left)):
                 self._pause = min(self._pause * 1.5, LONGEST_LOOK)
 
-    def _held(self, deliveries: Sequence[Delivery], *, done: bool = False) -> list[tuple[bytes, list[int]]]:
+    async def _claim(self, most: int, token: bytes) -> Any:
+        return await self._change(lambda rows: rows.claim(most, self._lease, token))
+
+    def _held(self, deliveries: Sequence[Delivery], *, done: bool = False) -> Held:
         """By token."""
         found: dict[bytes, list[int]] = {}
         for id, token in (delivery.receipt for delivery in deliveries):
@@ -151,7 +152,7 @@ class AsyncSqlQueue:
         if not deliveries:
             return 0
         with answered(self.name):
-            gone: int = await self._change(rows.drop(self._table, self._held(deliveries)))
+            gone: int = await self._change(lambda rows: rows.drop(self._held(deliveries)))
         self._held(deliveries, done=True)
         return gone
 
@@ -159,7 +160,7 @@ class AsyncSqlQueue:
         """Deliver them again, to whomever, after `delay` seconds at the earliest."""
         if deliveries:
             with answered(self.name):
-                await self._change(rows.move(self._table, self._held(deliveries), delay, keep=False))
+                await self._change(lambda rows: rows.move(self._held(deliveries), delay, keep=False))
             self._held(deliveries, done=True)
             self._flag.set()
 
@@ -167,7 +168,7 @@ class AsyncSqlQueue:
         """They are still being worked on."""
         if deliveries:
             with answered(self.name):
-                await self._change(rows.move(self._table, self._held(deliveries), self._lease, keep=True))
+                await self._change(lambda rows: rows.move(self._held(deliveries), self._lease, keep=True))
 
     async def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
         """Publish (key, envelope) in this order; confirmed is committed.
@@ -178,9 +179,12 @@ class AsyncSqlQueue:
         fitting = [body for _, body in bodies if len(body) <= LARGEST_MESSAGE]
         for some in chunks(fitting, MOST_AT_ONCE, LARGEST_MESSAGE):
             with answered(self.name, "unknown"):
-                await self._change(rows.publish(self._table, self._queue, some), deadline)
+                await self._add(some, deadline)
         self._flag.set()
         return [Sent(True) if len(body) <= LARGEST_MESSAGE else Sent(False, "too_large") for _, body in bodies]
+
+    async def _add(self, bodies: Sequence[bytes], deadline: Deadline) -> None:
+        await self._change(lambda rows: rows.publish(bodies), deadline)
 
     async def close(self) -> None:
         """Give back what is not acknowledged, and close the connections. May be called twice."""
