@@ -1,6 +1,7 @@
 """A consumer in a process of its own, told by lines what to do: it is stopped and killed by tests.
 
-`fetch N SECONDS`, `ack N` (of what it holds, the first ones), `race SECONDS` (claim and acknowledge one by one). Each answers a line.
+`fetch N SECONDS`, `ack N` (of what it holds, the first ones), `race SECONDS` (claim and acknowledge one by one).
+Each answers a line.
 """
 
 from __future__ import annotations

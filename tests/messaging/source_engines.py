@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
+import redis.asyncio
 import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -26,3 +28,8 @@ def engine_of(url: str, is_async: bool) -> Any:
     if is_async:
         return create_async_engine(parsed.set(drivername=DRIVERS[parsed.drivername]))
     return sqlalchemy.create_engine(parsed)
+
+
+def client_of(url: str, is_async: bool) -> Any:
+    """A client of redis-py, with its own retries. Never connected: there is nothing to close."""
+    return redis.asyncio.Redis.from_url(url) if is_async else redis.Redis.from_url(url)

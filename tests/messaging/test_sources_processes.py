@@ -103,7 +103,6 @@ def publish(source: Any, *bodies: bytes) -> None:
 
 def test_a_process_that_slept_beyond_its_lease_changes_nothing(url: str, children: Callable[..., Any]) -> None:
     """Promise 3, by SIGSTOP and SIGCONT: another one has its message, and only that one's acknowledgement counts."""
-    source = source_of(url, 30.0 if url.startswith("redis") else LEASE)
     source = source_of(url, LEASE)
     source.open(soon())
     publish(source, b"a", b"b")
@@ -196,6 +195,21 @@ def test_redis_gone_for_a_while(own_redis: Callable[..., Any]) -> None:
     assert other.ack(found) == 3
     source.close()
     other.close()
+
+
+def test_redis_frozen_for_a_while(own_redis: Callable[..., Any]) -> None:
+    """It takes connections and answers nothing: a call ends all the same, and says so."""
+    servers = own_redis()
+    source = source_of(servers.primary.url, 30.0)
+    source.open(soon())
+    publish(source, b"a")
+    servers.primary.freeze()
+    began = time.monotonic()
+    away(source, 0.1, servers.primary.thaw)
+    assert time.monotonic() - began < 40.0
+    found = gone_on(source, 1)
+    assert found[0].body in (b"a", b"x")
+    source.close()
 
 
 def test_postgresql_gone_for_a_while(own_pg: Callable[..., Any]) -> None:

@@ -4,13 +4,14 @@
    come one after another: nothing to pass over.
 2. Every claim has a token of its own. What acknowledges, extends or gives back a row names it, so whoever has lost it changes
    nothing.
-3. Times are the server's. On MariaDB transactions are READ COMMITTED: gaps that two claims lock are a deadlock.
+3. Times are the server's.
+4. MariaDB, whose transactions are REPEATABLE READ, locks the gaps of a range, and two claims of one range are a deadlock. There
+   a claim looks without a lock, and locks by number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -36,12 +37,15 @@ from sqlalchemy import (
 
 from regionkit.messaging.queue_tables_sql import queue
 
-__all__ = ["Claimed", "Held", "Rows", "begun", "file_of"]
+__all__ = ["Claimed", "Held", "Rows", "file_of"]
 
 Claimed = tuple[int, bytes, int]
 """Id, body, deliveries before this one."""
 Held = Sequence[tuple[bytes, Sequence[int]]]
 """What is held under each token, by id."""
+
+CLAIMERS = 4
+"""Times as many rows as are wanted are looked at where a claim first looks and then locks."""
 
 _NOW = {
     "postgresql": select(cast(extract("epoch", func.clock_timestamp()), Double)).scalar_subquery(),
@@ -49,15 +53,6 @@ _NOW = {
     "mysql": literal_column("(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)", Double),
 }
 """Seconds since 1970 by the server's clock; asked once a statement, so that an index serves what is compared with it."""
-
-
-@contextmanager
-def begun(connection: Connection) -> Iterator[None]:
-    """A transaction."""
-    with connection.begin():
-        if connection.dialect.name in ("mysql", "mariadb"):
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        yield
 
 
 class Rows:
@@ -94,27 +89,40 @@ class Rows:
             .limit(bindparam("most", type_=Integer))
         )
 
+        self._locked = (
+            select(c.id, c.body, c.given + 1)
+            .where(ids, c.due_at <= self._now)
+            .order_by(c.id)
+            .limit(bindparam("most", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+
     @cached_property
     def _claim(self) -> Any:
-        """What takes rows; on MariaDB, which has no UPDATE with RETURNING, what locks them."""
-        c = self._table.c
+        """What takes rows, in one statement."""
         if self._dialect == "sqlite":
-            return self._claimed.where(c.id.in_(self._due))
-        locked = self._due.with_for_update(skip_locked=True)
-        if self._dialect == "mysql":
-            return locked.add_columns(c.body, (c.given + 1).label("given"))
-        ready = locked.cte("ready")
-        return self._claimed.where(c.id == ready.c.id)
+            return self._claimed.where(self._table.c.id.in_(self._due))
+        ready = self._due.with_for_update(skip_locked=True).cte("ready")
+        return self._claimed.where(self._table.c.id == ready.c.id)
+
+    def _claim_by_number(self, connection: Connection, values: dict[str, Any]) -> Sequence[Any]:
+        """The same where no UPDATE has RETURNING. More are looked at than are taken: others may look at the same."""
+        most = values["most"]
+        seen = connection.execute(self._due, {**values, "most": CLAIMERS * most}).scalars().all()
+        found = connection.execute(self._locked, {"ids": seen, "most": most}).all() if seen else []
+        if found:
+            connection.execute(self._taken, {**values, "ids": [row[0] for row in found]})
+        return found
 
     def claim(self, most: int, lease: float, token: bytes) -> Callable[[Connection], list[Claimed]]:
         """Take at most so many."""
 
         def work(connection: Connection) -> list[Claimed]:
             values = {"queue_": self._name, "most": most, "seconds": lease, "token_": token}
-            found = connection.execute(self._claim, values).all()
-            if found and self._dialect == "mysql":
-                taken = {"ids": [row[0] for row in found], "seconds": lease, "token_": token}
-                connection.execute(self._taken, taken)
+            if self._dialect == "mysql":
+                found = self._claim_by_number(connection, values)
+            else:
+                found = connection.execute(self._claim, values).all()
             return sorted((id, bytes(body), given - 1) for id, body, given in found)
 
         return work

@@ -22,7 +22,7 @@ from regionkit.messaging.kept_tables import QUEUE
 from regionkit.messaging.queue_tables_sql import LONGEST_NAME
 from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
 from regionkit.messaging.sources.file_turn import FileTurn
-from regionkit.messaging.sources.queue_rows_sql import Held, Rows, begun, file_of
+from regionkit.messaging.sources.queue_rows_sql import Held, Rows, file_of
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["SqlQueue"]
@@ -93,7 +93,7 @@ class SqlQueue:
         rows, turns = self._known
         turn = turns.take(deadline)
         try:
-            return endpoint.change(deadline, "queue", work(rows), begun)
+            return endpoint.change(deadline, "queue", work(rows))
         finally:
             turns.end(turn)
 

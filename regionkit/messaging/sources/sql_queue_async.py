@@ -21,7 +21,7 @@ from regionkit.messaging.kept_tables import QUEUE
 from regionkit.messaging.queue_tables_sql import LONGEST_NAME
 from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
 from regionkit.messaging.sources.file_turn_async import AsyncFileTurn
-from regionkit.messaging.sources.queue_rows_sql import Held, Rows, begun, file_of
+from regionkit.messaging.sources.queue_rows_sql import Held, Rows, file_of
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["AsyncSqlQueue"]
@@ -92,7 +92,7 @@ class AsyncSqlQueue:
         rows, turns = self._known
         turn = await turns.take(deadline)
         try:
-            return await endpoint.change(deadline, "queue", work(rows), begun)
+            return await endpoint.change(deadline, "queue", work(rows))
         finally:
             turns.end(turn)
 
