@@ -26,6 +26,7 @@ JOBS = (
     "partitioning",
     "redis_reads",
     "session_read",
+    "sources",
     "write_wan",
 )
 

@@ -14,12 +14,12 @@ take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
      |    |-- Fenced                            |    |-- RetentionTooShort
      |    |-- InvalidBookmark (ValueError)      |    |-- ResultNotStored
      |    |-- UnknownHome (LookupError)         |    |-- LeaseLost
-     |    `-- UsageError (RuntimeError)         |    `-- InDoubt
-     `-- BackendError                           `-- TransactionError
-          |-- RegionUnavailable (ConnectionError)    |-- TransactionAborted
-          |-- DeadlineExceeded (TimeoutError)        |-- TransactionInDoubt
-          |-- TransactionRolledBack                  `-- HeuristicOutcome
-          |-- AlreadyApplied
+     |    `-- UsageError (RuntimeError)         |    |-- InDoubt
+     `-- BackendError                           |    `-- SourceGap
+          |-- RegionUnavailable (ConnectionError)   `-- TransactionError
+          |-- DeadlineExceeded (TimeoutError)            |-- TransactionAborted
+          |-- TransactionRolledBack                      |-- TransactionInDoubt
+          |-- AlreadyApplied                             `-- HeuristicOutcome
           `-- OutcomeUnknown
 """
 
@@ -53,6 +53,7 @@ __all__ = [
     "ResultNotStored",
     "RetentionTooShort",
     "RoutingError",
+    "SourceGap",
     "StaleRead",
     "TransactionAborted",
     "TransactionError",
@@ -345,6 +346,19 @@ class InDoubt(MessagingError):
 
     code = "RK-5106"
     committed = "unknown"
+
+
+class SourceGap(MessagingError):
+    """Messages are gone from a source that a group had not acknowledged: trimmed, expired, or lost with a server's data.
+
+    Attributes:
+        source: name of the stream, queue or topic.
+        lost: how many, as far as is known; 0 where it is not.
+    """
+
+    code = "RK-5107"
+    source: str = ""
+    lost: int = 0
 
 
 class TransactionError(RegionKitError):

@@ -1,10 +1,10 @@
 # Generated from elsewhere_async.py by scripts/twins.py. Do not edit.
 """Messages whose key has its home in another region: the home applies them, nobody else.
 
-| elsewhere | what this region does with a message of another home | it leaves the source here |
-|-----------|------------------------------------------------------|---------------------------|
-| forward   | publishes it where its home takes its messages from  | when that is confirmed |
-| observe   | shows it to `observe(message)`, which has no effect  | when this region's own copy of the data shows that it was applied |
+| elsewhere | what this region does with a message of another home | it leaves the source here when |
+|-----------|------------------------------------------------------|--------------------------------|
+| forward   | publishes it where its home takes its messages from  | that is confirmed |
+| observe   | shows it to `observe(message)`, which has no effect  | the copy of the data here shows that it was applied |
 | skip      | nothing                                              | the same |
 
 1. Who applies is decided by the owner of the key's part, each time anew; the unit of the effect is fenced by its epoch.
@@ -29,7 +29,7 @@ from regionkit.messaging.envelope import Envelope, Malformed, decode, encode, me
 from regionkit.messaging.runs import DOWN, called
 from regionkit.messaging.sources.source import Delivery, Target
 
-__all__ = ["FORWARDED", "Elsewhere", "Homes"]
+__all__ = ["FORWARDED", "Appliers", "Elsewhere", "Homes"]
 
 Elsewhere = Literal["forward", "observe", "skip"]
 FORWARDED = "rk-forwarded"
@@ -49,7 +49,7 @@ class Homes(Protocol):
         ...
 
 
-class Elsewhere:
+class Appliers:
     """Gives each message to the part where its key has its home. Safe to share between threads (tasks of one loop)."""
 
     def __init__(

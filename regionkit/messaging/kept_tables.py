@@ -13,12 +13,13 @@ __all__ = [
     "INBOX",
     "INBOX_TABLES",
     "KEPT",
+    "QUEUE",
     "STARTED",
 ]
 
 
-def _kept(name: str) -> Table:
-    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.inbox_tables_sql:{name}"})
+def _kept(name: str, module: str = "inbox_tables_sql") -> Table:
+    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.{module}:{name}"})
 
 
 INBOX = _kept("inbox")
@@ -48,4 +49,7 @@ IDEMPOTENCY = Table(
 )
 """One row a claim: of a call, or of a message whose effect is outside."""
 
-KEPT = (*INBOX_TABLES, IDEMPOTENCY)
+QUEUE = _kept("queue", "queue_tables_sql")
+"""One row a message of a `SqlQueue`, and who has it."""
+
+KEPT = (*INBOX_TABLES, IDEMPOTENCY, QUEUE)

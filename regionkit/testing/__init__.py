@@ -11,6 +11,8 @@ from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from regionkit.testing import servers
+    from regionkit.testing.chaos import ChaosSource
+    from regionkit.testing.chaos_async import AsyncChaosSource
     from regionkit.testing.checking import check, check_outcomes, check_sessions, check_staleness, check_survival
     from regionkit.testing.clock import VirtualClock
     from regionkit.testing.crash import crash_points
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from regionkit.testing.wan import Wan, WanUnavailable
 
 __all__ = [
+    "AsyncChaosSource",
+    "ChaosSource",
     "FaultProxy",
     "Guarantee",
     "History",
@@ -44,6 +48,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "AsyncChaosSource": "chaos_async",
+        "ChaosSource": "chaos",
         "FaultProxy": "proxy",
         "Guarantee": "guarantees",
         "History": "history",

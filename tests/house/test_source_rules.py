@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "regionkit"
 LONGEST = 400
 UNSAFE = frozenset({"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle"})
-CHOICES = frozenset({"demo/workload.py"})  # which airports the demo's visitors look at: nothing that could be guessed
+CHOICES = frozenset(  # which airports visitors of the demo see; what goes wrong in a test
+    {"demo/workload.py", "testing/chaos.py", "testing/chaos_async.py"}
+)
 JITTER = frozenset(
     {
         *("core/supervisor.py", "core/supervisor_async.py", "routing/monitor.py", "routing/monitor_async.py"),

@@ -7,16 +7,19 @@ import itertools
 from typing import Any
 
 import pytest
+import redis
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.messaging.sources import MemoryQueue
+from regionkit.messaging.sources import MemoryQueue, RedisStream, SqlQueue
+
+from .source_engines import engine_of, url_of
 
 __all__ = ["LEASE", "Rig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = False
-KINDS = ("memory",)
-LEASE = 1.0
+KINDS = ("memory", "redis", "postgresql", "mariadb", "sqlite")
+LEASE = 0.6
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()
 
@@ -34,6 +37,14 @@ class Rig:
         self.has_groups = kind in ("memory", "redis")
         self._make = make
         self._made: list[Any] = []
+
+    def ready(self) -> Rig:
+        """With its tables."""
+        made = self._make(None, LEASE)
+        if hasattr(made, "create_tables"):
+            made.create_tables()
+        self._made.append(made)
+        return self
 
     def member(self, group: str = "billing", lease: float = LEASE) -> Any:
         """An open source; closed with the rig."""
@@ -64,7 +75,10 @@ class Rig:
 
 def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> Rig:
     """The rig of a kind."""
-    assert kind == "memory"
+    if kind == "redis":
+        return _on_redis(request)
+    if kind != "memory":
+        return _on_sql(kind, url_of(kind, request, tmp_path))
     pile = MemoryQueue("orders")
 
     def in_memory(group: str | None, lease: float) -> Any:
@@ -73,6 +87,26 @@ def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> Rig:
         return made
 
     return Rig(kind, in_memory)
+
+
+def _on_redis(request: pytest.FixtureRequest) -> Rig:
+    servers = request.getfixturevalue("redis_server")
+    with redis.Redis.from_url(servers.primary.url) as client:
+        client.delete("orders")
+
+    def make(group: str | None, lease: float) -> Any:
+        return RedisStream(servers.primary.url, "orders", group=group, lease=lease)
+
+    return Rig("redis", make)
+
+
+def _on_sql(kind: str, url: str) -> Rig:
+    engine = engine_of(url, IS_ASYNC)
+
+    def make(group: str | None, lease: float) -> Any:
+        return SqlQueue(engine, "orders", group=group, lease=lease)
+
+    return Rig(kind, make)
 
 
 def drained(source: Any, count: int, seconds: float = 20.0) -> list[Any]:

@@ -6,16 +6,19 @@ import itertools
 from typing import Any
 
 import pytest
+import redis
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
-from regionkit.messaging.sources import AsyncMemoryQueue
+from regionkit.messaging.sources import AsyncMemoryQueue, AsyncRedisStream, AsyncSqlQueue
+
+from .source_engines import engine_of, url_of
 
 __all__ = ["LEASE", "AsyncRig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = True
-KINDS = ("memory",)
-LEASE = 1.0
+KINDS = ("memory", "redis", "postgresql", "mariadb", "sqlite")
+LEASE = 0.6
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()
 
@@ -33,6 +36,14 @@ class AsyncRig:
         self.has_groups = kind in ("memory", "redis")
         self._make = make
         self._made: list[Any] = []
+
+    async def ready(self) -> AsyncRig:
+        """With its tables."""
+        made = self._make(None, LEASE)
+        if hasattr(made, "create_tables"):
+            await made.create_tables()
+        self._made.append(made)
+        return self
 
     async def member(self, group: str = "billing", lease: float = LEASE) -> Any:
         """An open source; closed with the rig."""
@@ -63,7 +74,10 @@ class AsyncRig:
 
 def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> AsyncRig:
     """The rig of a kind."""
-    assert kind == "memory"
+    if kind == "redis":
+        return _on_redis(request)
+    if kind != "memory":
+        return _on_sql(kind, url_of(kind, request, tmp_path))
     pile = AsyncMemoryQueue("orders")
 
     def in_memory(group: str | None, lease: float) -> Any:
@@ -72,6 +86,26 @@ def made_rig(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> AsyncR
         return made
 
     return AsyncRig(kind, in_memory)
+
+
+def _on_redis(request: pytest.FixtureRequest) -> AsyncRig:
+    servers = request.getfixturevalue("redis_server")
+    with redis.Redis.from_url(servers.primary.url) as client:
+        client.delete("orders")
+
+    def make(group: str | None, lease: float) -> Any:
+        return AsyncRedisStream(servers.primary.url, "orders", group=group, lease=lease)
+
+    return AsyncRig("redis", make)
+
+
+def _on_sql(kind: str, url: str) -> AsyncRig:
+    engine = engine_of(url, IS_ASYNC)
+
+    def make(group: str | None, lease: float) -> Any:
+        return AsyncSqlQueue(engine, "orders", group=group, lease=lease)
+
+    return AsyncRig(kind, make)
 
 
 async def drained(source: Any, count: int, seconds: float = 20.0) -> list[Any]:

@@ -19,7 +19,7 @@ from .source_rigs import KINDS, LEASE, Rig, drained, made_rig, soon
 def rig(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Rig]:
     """Each kind of source."""
     made = made_rig(request.param, request, tmp_path)
-    yield made
+    yield made.ready()
     made.close()
 
 
@@ -189,6 +189,17 @@ def test_some_of_a_batch_are_acknowledged(rig: Rig) -> None:
     one.give_back([], 0.0)
     one.extend([])
     assert sorted(bodies(drained(one, 5))) == sorted(bodies(found[0::2]))
+
+
+def test_a_delivery_that_is_named_twice_is_one(rig: Rig) -> None:
+    """In one call."""
+    one = rig.member()
+    rig.publish(b"a", b"b")
+    first, second = drained(one, 2)
+    one.extend([first, first])
+    assert one.ack([first, first]) == 1
+    one.give_back([second, second], 0.0)
+    assert len(drained(one, 1)) == 1
 
 
 def test_a_source_says_what_it_is(rig: Rig) -> None:

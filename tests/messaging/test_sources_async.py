@@ -18,7 +18,7 @@ from .source_rigs_async import KINDS, LEASE, AsyncRig, drained, made_rig, soon
 async def rig(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[AsyncRig]:
     """Each kind of source."""
     made = made_rig(request.param, request, tmp_path)
-    yield made
+    yield await made.ready()
     await made.close()
 
 
@@ -188,6 +188,17 @@ async def test_some_of_a_batch_are_acknowledged(rig: AsyncRig) -> None:
     await one.give_back([], 0.0)
     await one.extend([])
     assert sorted(bodies(await drained(one, 5))) == sorted(bodies(found[0::2]))
+
+
+async def test_a_delivery_that_is_named_twice_is_one(rig: AsyncRig) -> None:
+    """In one call."""
+    one = await rig.member()
+    await rig.publish(b"a", b"b")
+    first, second = await drained(one, 2)
+    await one.extend([first, first])
+    assert await one.ack([first, first]) == 1
+    await one.give_back([second, second], 0.0)
+    assert len(await drained(one, 1)) == 1
 
 
 async def test_a_source_says_what_it_is(rig: AsyncRig) -> None:

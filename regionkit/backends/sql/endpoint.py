@@ -58,6 +58,10 @@ class SqlRows(abc.ABC):
         """The records that this endpoint keeps."""
         return SqlRecords(self._context, Statements(self._context, self._met))
 
+    def change(self, deadline: Deadline, what: str, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
+        """As `Statements.change`, for tables that a pillar keeps here."""
+        return Statements(self._context, self._met).change(deadline, what, work)
+
     def _met(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
         """As `check_out`; for a change, of a server that is known."""
         checkout = self.check_out(kind, deadline, timeout)

@@ -57,6 +57,10 @@ class AsyncSqlRows(abc.ABC):
         """The records that this endpoint keeps."""
         return AsyncSqlRecords(self._context, AsyncStatements(self._context, self._met))
 
+    async def change(self, deadline: Deadline, what: str, work: Callable[[sqlalchemy.Connection], Any]) -> Any:
+        """As `AsyncStatements.change`, for tables that a pillar keeps here."""
+        return await AsyncStatements(self._context, self._met).change(deadline, what, work)
+
     async def _met(self, kind: Kind, deadline: Deadline, timeout: float) -> Any:
         """As `check_out`; for a change, of a server that is known."""
         checkout = await self.check_out(kind, deadline, timeout)

@@ -55,6 +55,10 @@ class AsyncInbox(Protocol):
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
         ...
 
+    async def has_applied(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> bool:
+        """Whether the copy of the data in this region shows that the message was taken: applied, held, or a case."""
+        ...
+
     async def start(self, scope: bytes, id: bytes, deadline: Deadline) -> int:
         """A run of a suspect begins, committed before it does. Which one it is, from 1."""
         ...

@@ -71,7 +71,8 @@ class InboxRows:
         at = and_(g.c.epoch == bindparam("p_epoch"), g.c.history == bindparam("p_history"), g.c.n == bindparam("p_n"))
         self.advance = update(g).where(here, at, g.c.parked == "").values(n=bindparam("n_n"))
         self.begin_gate = insert_once(dialect, g)
-        self.lock_gate = select(g).where(here).with_for_update()
+        self.look_gate = select(g).where(here)
+        self.lock_gate = self.look_gate.with_for_update()
         self.move_gate = (
             update(g).where(here).values({name: bindparam(f"n_{name}") for name in columns_of(Gate(NOTHING_BEFORE))})
         )
@@ -80,6 +81,7 @@ class InboxRows:
         claimed = select(i.c.print).where(
             i.c.bucket == bindparam("b_bucket"), i.c.scope == scope, i.c.id == bindparam("b_id")
         )
+        self.look_claim = claimed
         self.claimed = claimed.with_for_update(read=True) if dialect in ("mysql", "mariadb") else claimed
         held_here = and_(h.c.scope == scope, h.c.lineage == lineage, h.c.key == key)
         self.is_held = select(h.c.seq).where(h.c.scope == scope, h.c.id == bindparam("b_id"))

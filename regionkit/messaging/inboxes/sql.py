@@ -30,6 +30,7 @@ from regionkit.messaging.envelope import (
     made_at,
     stored_id,
 )
+from regionkit.messaging.inboxes.applied_sql import has_applied
 from regionkit.messaging.inboxes.cases_sql import SqlCases
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
 from regionkit.messaging.kept_tables import INBOX_TABLES
@@ -231,6 +232,13 @@ class SqlInbox(SqlCases):
                 return 1
             native.execute(rows.start, where)
             return int((native.execute(rows.runs, where)).scalar_one())
+
+    def has_applied(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> bool:
+        """Whether the copy of the data in this region shows that the message was taken."""
+        rows = self._rows
+        assert rows is not None, "the inbox is open"
+        bucket = bucket_of(envelope.id)
+        return has_applied(self.backing, rows, bucket, scope, envelope, deadline, ordered=ordered)
 
     def close(self) -> None:
         """Close what it itself opened. May be called twice."""

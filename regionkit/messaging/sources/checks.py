@@ -1,13 +1,39 @@
-"""What every source checks of its options. Pure."""
+"""What every source checks of its options, and what it says when its server does not answer. No I/O."""
 
 from __future__ import annotations
 
-from regionkit.errors import ConfigurationError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
-__all__ = ["LONGEST_LEASE", "LONGEST_WAIT", "SHORTEST_LEASE", "check_lease"]
+from regionkit.errors import (
+    BackendError,
+    Committed,
+    ConfigurationError,
+    Fenced,
+    NoEligibleEndpoint,
+    OutcomeUnknown,
+    RegionUnavailable,
+)
 
+__all__ = [
+    "ANSWER_WITHIN",
+    "LONGEST_LEASE",
+    "LONGEST_WAIT",
+    "MOST_AT_ONCE",
+    "SHORTEST_LEASE",
+    "answered",
+    "check_lease",
+]
+
+T = TypeVar("T")
+
+ANSWER_WITHIN = 5.0
+"""Seconds in which a server answers one step of a source: what a failover of a server near by takes at most, mostly."""
 LONGEST_WAIT = 60.0
 """Seconds that one `fetch` waits at most: a consumer that is to stop is not kept from it longer."""
+MOST_AT_ONCE = 1000
+"""Messages of one fetch, or of one message to the server: it does nothing else meanwhile."""
 SHORTEST_LEASE = 0.05
 """Seconds: below, a delivery is lost before anybody has looked at it."""
 LONGEST_LEASE = 86_400.0
@@ -26,3 +52,38 @@ def check_lease(lease: float) -> None:
             why="what a consumer that died had comes to another one after it, and what lives extends it in time.",
             fix=f"take {SHORTEST_LEASE:g} to {LONGEST_LEASE:g} s; 30 are usual.",
         )
+
+
+@contextmanager
+def answered(name: str, committed: Committed = "no") -> Iterator[None]:
+    """Inside, the server of a source is asked. `committed`: what is known of it when no answer comes.
+
+    Raises:
+        RegionUnavailable: it does not answer, or nobody is its owner now.
+    """
+    try:
+        yield
+    except (BackendError, NoEligibleEndpoint, Fenced) as error:
+        if isinstance(error, RegionUnavailable) and error.committed == committed:
+            raise
+        raise RegionUnavailable(
+            f"{name!r} does not answer: {error.what}",
+            why=error.why,
+            fix=error.fix or "nothing is lost: try again when it is back.",
+            retryable=error.retryable or isinstance(error, OutcomeUnknown),
+            committed=committed,
+            cause=getattr(error, "cause", ""),
+        ) from error
+
+
+def chunks(whole: Sequence[T], most: int, largest: int = 0) -> Iterator[Sequence[T]]:
+    """At most so many at once, and at most so many bytes, where they are counted; one at least."""
+    begin, size = 0, 0
+    for at, one in enumerate(whole):
+        length = len(one) if largest and isinstance(one, bytes) else 0
+        if at > begin and (at - begin == most or (largest and size + length > largest)):
+            yield whole[begin:at]
+            begin, size = at, 0
+        size += length
+    if begin < len(whole):
+        yield whole[begin:]

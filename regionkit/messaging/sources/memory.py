@@ -18,7 +18,7 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag, sleep
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.messaging.sources.checks import LONGEST_WAIT, check_lease
-from regionkit.messaging.sources.source import Delivery, Sent, SourceFacts
+from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["MemoryQueue"]
 
@@ -157,8 +157,7 @@ class MemoryQueue:
     def _own(self, deliveries: Sequence[Delivery]) -> list[int]:
         """The numbers of those that are still whose they were: nobody else was given them since."""
         group, own = self._joined(), []
-        for delivery in deliveries:
-            n, token = delivery.receipt
+        for n, token in dict.fromkeys(delivery.receipt for delivery in deliveries):
             if self._mine.get(n) == token:
                 if n in group.out and group.out[n].token == token:
                     own.append(n)

@@ -1,0 +1,35 @@
+"""Engines of the application's own, of both worlds, on the servers of tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import sqlalchemy
+from sqlalchemy.ext.asyncio import create_async_engine
+
+DRIVERS = {"mysql+pymysql": "mysql+aiomysql", "sqlite": "sqlite+aiosqlite", "postgresql+psycopg": "postgresql+psycopg"}
+
+
+def url_of(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """An empty database."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'queue.db'}"
+    servers: Any = request.getfixturevalue("pg" if kind == "postgresql" else "mariadb")
+    url: str = servers.primary.url_for(servers.database())
+    return url
+
+
+def engine_of(url: str, is_async: bool) -> Any:
+    """An engine."""
+    parsed = sqlalchemy.make_url(url)
+    if is_async:
+        return create_async_engine(parsed.set(drivername=DRIVERS[parsed.drivername]))
+    return sqlalchemy.create_engine(parsed)
+
+
+def client_of(url: str, is_async: bool) -> Any:
+    """A client of redis-py, with its own retries. Never connected: there is nothing to close."""
+    return redis.asyncio.Redis.from_url(url) if is_async else redis.Redis.from_url(url)

@@ -1,0 +1,121 @@
+"""What only a queue in a table has: its table, several queues in one, many claimers at once, the server's clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from regionkit import AsyncRegionKit, Endpoint, Region, Role, SqlStore, Topology
+from regionkit.core.concurrency_async import agather
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.envelope import LARGEST_MESSAGE
+from regionkit.messaging.sources import AsyncSqlQueue
+
+from .source_engines import client_of, engine_of, url_of
+from .source_rigs_async import drained, soon
+
+IS_ASYNC = True
+KINDS = ("postgresql", "mariadb", "sqlite")
+
+
+@pytest.fixture(params=KINDS)
+async def queues(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Any]:
+    """Makes queues over one engine, in an empty database."""
+    made: list[Any] = []
+    engine = engine_of(url_of(request.param, request, tmp_path), IS_ASYNC)
+
+    def make(name: str = "orders", **options: Any) -> Any:
+        made.append(AsyncSqlQueue(engine, name, **options))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        await queue.close()
+
+
+async def publish(queue: Any, *bodies: bytes) -> None:
+    assert all(sent.confirmed for sent in await queue.publish([(None, body) for body in bodies], soon()))
+
+
+async def test_a_table_that_is_missing_is_told(queues: Any) -> None:
+    """With what makes it; making it twice does no harm."""
+    queue = queues()
+    with pytest.raises(ConfigurationError, match="create_tables"):
+        await queue.open(soon())
+    await queue.create_tables()
+    await queue.create_tables()
+    await queue.open(soon())
+
+
+async def test_queues_of_one_table_are_apart(queues: Any) -> None:
+    """By name, byte for byte."""
+    one, other, blank = queues("orders"), queues("Orders"), queues("orders ")
+    await one.create_tables()
+    await publish(one, b"a")
+    await publish(other, b"b")
+    assert await blank.fetch(10, 0.0) == []
+    assert [delivery.body for delivery in await drained(one, 1)] == [b"a"]
+    assert [delivery.body for delivery in await drained(other, 1)] == [b"b"]
+
+
+async def test_many_claim_and_publish_at_once(queues: Any) -> None:
+    """Each message goes to one of them; nobody deadlocks, and none is passed over for good."""
+    members = [queues(lease=60.0) for _ in range(4)]
+    await members[0].create_tables()
+    counts = 30
+
+    async def work(number: int) -> list[bytes]:
+        queue, done = members[number], []
+        for n in range(counts):
+            await publish(queue, b"%d-%d-a" % (number, n), b"%d-%d-b" % (number, n))
+            found = await queue.fetch(3, 0.0)
+            assert await queue.ack(found) == len(found)
+            done += [delivery.body for delivery in found]
+        return done
+
+    def job(number: int) -> Any:
+        async def run() -> list[bytes]:
+            return await work(number)
+
+        return run
+
+    done = await agather([job(number) for number in range(4)])
+    bodies = [body for some in done for body in (some if isinstance(some, list) else [repr(some).encode()])]
+    while found := await members[0].fetch(100, 0.0):
+        bodies += [delivery.body for delivery in found]
+    assert len(bodies) == len(set(bodies)) == 4 * counts * 2, bodies[-1]
+
+
+async def test_a_message_that_is_too_large_is_refused_alone(queues: Any) -> None:
+    """For good; its neighbours are confirmed, and come in order. The largest one passes."""
+    queue = queues()
+    await queue.create_tables()
+    most = b"x" * LARGEST_MESSAGE
+    sent = await queue.publish([(None, most), (None, most + b"x"), (None, b"b")], soon())
+    assert [(one.confirmed, one.refused) for one in sent] == [(True, ""), (False, "too_large"), (True, "")]
+    assert [delivery.body for delivery in await drained(queue, 2)] == [most, b"b"]
+
+
+async def test_names_that_cannot_be_are_refused(queues: Any) -> None:
+    """And what is no SQL."""
+    for name in ("", "q" * 65):
+        with pytest.raises(ConfigurationError, match="named"):
+            queues(name)
+    with pytest.raises(ConfigurationError, match="PostgreSQL"):
+        AsyncSqlQueue(client_of("redis://127.0.0.1:1", IS_ASYNC), "orders")
+
+
+async def test_a_kits_store_keeps_a_queue(tmp_path: Any) -> None:
+    """Its table comes with the kit's."""
+    store = SqlStore("main", endpoints=[Endpoint("here", Role.PRIMARY, f"sqlite:///{tmp_path / 'main.db'}")])
+    async with AsyncRegionKit(Topology("shop", regions=[Region("here")], stores=[store]), local="here") as kit:
+        await kit.create_tables()
+        queue = AsyncSqlQueue(kit, "orders", store="main", group="billing")
+        await queue.create_tables()
+        await queue.open(soon())
+        await publish(queue, b"a")
+        [found] = await drained(queue, 1)
+        assert await queue.ack([found]) == 1
+        await queue.close()
