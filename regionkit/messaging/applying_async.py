@@ -23,13 +23,13 @@ import msgspec
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock, asleep
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event
+from regionkit.core.events import Event, crash_point
 from regionkit.messaging.admitting_async import ROWS_WITHIN, AsyncAdmitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
-from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of, stored_id
+from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
@@ -94,6 +94,7 @@ class AsyncApplier:
 
     async def work(self, delivery: Delivery) -> Step:
         """Take one delivered message as far as it goes now."""
+        crash_point("message.taken")
         try:
             return await self._work(delivery)
         except DOWN:
@@ -125,11 +126,11 @@ class AsyncApplier:
             return await self._attempts(taken, handlers, message, 1)
         async with self._suspects:  # perhaps it kills its process: one at a time, so that no other one is to blame
             started = await self.inbox.start(
-                self.options.scope, stored_id(envelope.id), Deadline(self.clock, ROWS_WITHIN)
+                self.options.scope, envelope, Deadline(self.clock, ROWS_WITHIN), ordered=self.options.ordered
             )
             if started > fewest(handlers):
                 return await self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
-            return await self._attempts(taken, handlers, message, started)
+            return await self._attempts(taken, handlers, message, max(1, started))
 
     def _intake(self, envelope: Envelope, *, handled: bool) -> Intake:
         gated = self.options.ordered and envelope.number is not None and envelope.key is not None

@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag, sleep, spawn
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event, EventHooks, Hook
+from regionkit.core.events import Event, EventHooks, Hook, crash_point
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.applying import Applier, Halted, Step
@@ -324,6 +324,7 @@ class Consumer:
         try:
             if done:
                 self._source.ack(done)
+                crash_point("message.acknowledged")
             if back:
                 self._source.give_back(back, BACK_AFTER)
                 self._counters.add("given_back", len(back))

@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeVar
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event, EventHooks, Hook
+from regionkit.core.events import Event, EventHooks, Hook, crash_point
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.applying_async import AsyncApplier, Halted, Step
@@ -323,6 +323,7 @@ class AsyncConsumer:
         try:
             if done:
                 await self._source.ack(done)
+                crash_point("message.acknowledged")
             if back:
                 await self._source.give_back(back, BACK_AFTER)
                 self._counters.add("given_back", len(back))

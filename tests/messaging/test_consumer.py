@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from sending import Numbering, envelope
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,7 +18,6 @@ from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources.memory import MemoryQueue
 
 from .ledger import IS_ASYNC, LedgerRig
-from .sending import Numbering, envelope
 
 
 def row(key: str, n: int) -> dict[str, Any]:

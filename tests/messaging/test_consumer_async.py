@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from sending import Numbering, envelope
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +17,6 @@ from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.sources.memory_async import AsyncMemoryQueue
 
 from .ledger_async import IS_ASYNC, LedgerRig
-from .sending import Numbering, envelope
 
 
 def row(key: str, n: int) -> dict[str, Any]:

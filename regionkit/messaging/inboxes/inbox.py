@@ -60,8 +60,8 @@ class Inbox(Protocol):
         """Whether the copy of the data in this region shows that the message was taken: applied, held, or a case."""
         ...
 
-    def start(self, scope: bytes, id: bytes, deadline: Deadline) -> int:
-        """A run of a suspect begins, committed before it does. Which one it is, from 1."""
+    def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:
+        """A run of a suspect begins, committed before it does. Which one it is, from 1; 0: it would not be applied now."""
         ...
 
     def admit(

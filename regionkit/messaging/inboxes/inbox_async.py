@@ -59,8 +59,8 @@ class AsyncInbox(Protocol):
         """Whether the copy of the data in this region shows that the message was taken: applied, held, or a case."""
         ...
 
-    async def start(self, scope: bytes, id: bytes, deadline: Deadline) -> int:
-        """A run of a suspect begins, committed before it does. Which one it is, from 1."""
+    async def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:
+        """A run of a suspect begins, committed before it does. Which one it is, from 1; 0: it would not be applied now."""
         ...
 
     async def admit(

@@ -223,11 +223,17 @@ class SqlInbox(SqlCases):
                 raise
             return False
 
-    def start(self, scope: bytes, id: bytes, deadline: Deadline) -> int:
-        """A run of a suspect begins, committed before it does. Which one it is, from 1."""
+    def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:
+        """A run of a suspect begins, committed before it does. Which one it is, from 1; 0: it would not be applied now."""
+        id = stored_id(envelope.id)
         with self.unit(deadline, core=True) as unit:
             native, rows = unit.native, self.rows_for(unit)
             where = {"b_scope": scope, "b_id": id}
+            if ordered and envelope.key is not None and envelope.number is not None:
+                row = (native.execute(rows.look_gate, gate_key(scope, envelope))).first()
+                gate = None if row is None else gate_of(row)
+                if judge(gate, envelope.number, envelope.prev).verdict is not Verdict.APPLY:
+                    return 0
             if self.insert(native, rows.begin_start, {"scope": scope, "id": id, "runs": 1, "seen_at": self.now()}):
                 return 1
             native.execute(rows.start, where)

@@ -1,0 +1,181 @@
+"""Consumers are killed at each step, on each source and inbox: each message takes effect once, in the order of its key.
+
+Pairwise in a full run; `make campaign-messaging` takes every cell. What was applied is read from a ledger that grows only, in
+the database of the effect.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sending import Numbering
+from sqlalchemy import create_engine, text
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.messaging.inboxes.sql import SqlInbox
+
+CHILDREN = str(Path(__file__).with_name("consumer_children.py"))
+POINTS = (
+    "message.taken",
+    "message.claimed",
+    "in the effect",
+    "message.handled",
+    "message.committed",
+    "message.acknowledged",
+)
+SOURCES = ("redis", "postgresql", "mariadb", "sqlite")
+INBOXES = ("sqlite", "postgresql", "mariadb")
+WHOLE = os.environ.get("REGIONKIT_MESSAGING") == "whole"
+KEYS = 12
+MESSAGES = 1200 if WHOLE else 240
+KILLS = 12 if WHOLE else 5
+SERIAL = {
+    "postgresql": "seq BIGSERIAL PRIMARY KEY",
+    "mysql": "seq BIGINT PRIMARY KEY AUTO_INCREMENT",
+    "sqlite": "seq INTEGER PRIMARY KEY AUTOINCREMENT",
+}
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """All of them; or each point with each inbox, sources in turn."""
+    if WHOLE:
+        return list(itertools.product(POINTS, SOURCES, INBOXES))
+    found = []
+    for number, (point, inbox) in enumerate(itertools.product(POINTS, INBOXES)):
+        found.append((point, SOURCES[(number + number // len(INBOXES)) % len(SOURCES)], inbox))
+    return found
+
+
+@pytest.fixture
+def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
+    """A database of its own on a server, by the server's name."""
+
+    def make(server: str, what: str) -> str:
+        if server == "sqlite":
+            return f"sqlite:///{tmp_path}/{what}.db"
+        given = request.getfixturevalue("pg" if server == "postgresql" else "mariadb")
+        url: str = given.primary.url_for(given.database())
+        return url
+
+    return make
+
+
+def prepared(inbox: str) -> None:
+    """The tables of the effect, and of the inbox."""
+    engine = create_engine(inbox)
+    with engine.begin() as db:
+        serial = SERIAL[engine.dialect.name.replace("mariadb", "mysql")]
+        db.execute(text(f"CREATE TABLE ledger ({serial}, k VARCHAR(40) NOT NULL, n INTEGER NOT NULL)"))
+        db.execute(text("CREATE TABLE accounts (id VARCHAR(40) PRIMARY KEY, n INTEGER NOT NULL)"))
+        for key in range(KEYS):
+            db.execute(text("INSERT INTO accounts VALUES (:k, 0)"), {"k": f"k{key}"})
+    made = SqlInbox(engine)
+    made.create_tables()
+    made.close()
+    engine.dispose()
+
+
+def published(cell: dict[str, Any]) -> None:
+    """All messages, in the order of their keys."""
+    from consumer_children import source_of
+
+    source, numbers, deadline = source_of(cell), Numbering(), Deadline(SYSTEM_CLOCK, 60.0)
+    if hasattr(source, "create_tables"):
+        source.create_tables()
+    sent = []
+    for n in range(1, MESSAGES // KEYS + 1):
+        sent += [numbers.message(f"k{key}", {"k": f"k{key}", "n": n}) for key in range(KEYS)]
+    assert all(answer.confirmed for answer in source.publish(sent, deadline))
+    source.close()
+
+
+def applied(inbox: str) -> tuple[dict[str, list[int]], dict[str, int]]:
+    """By key: what the ledger says, and what the account says."""
+    engine, found = create_engine(inbox), {}
+    with engine.connect() as db:
+        for key, n in db.execute(text("SELECT k, n FROM ledger ORDER BY seq")):
+            found.setdefault(key, []).append(n)
+        accounts = dict(db.execute(text("SELECT id, n FROM accounts")).all())  # type: ignore[arg-type]
+    engine.dispose()
+    return found, accounts
+
+
+def cases(inbox: str) -> str:
+    """What is in the hospital, and what is held: for people."""
+    engine = create_engine(inbox)
+    with engine.connect() as db:
+        found = db.execute(text("SELECT reason, status, attempts, error_type, error FROM regionkit_rk_hospital")).all()
+        held = db.execute(text("SELECT count(*) FROM regionkit_rk_held")).scalar()
+        gates = db.execute(text("SELECT n, parked FROM regionkit_rk_gate ORDER BY n")).all()
+    engine.dispose()
+    return f"{held} held, cases {found}, gates {gates}"
+
+
+def run_cell(point: str, source: str, inbox: str, url_of: Callable[[str, str], str], **more: Any) -> dict[str, Any]:
+    """The cell, run to its end in processes of its own. What became of it, the inbox's database among it."""
+    url = url_of(inbox, "inbox")
+    cell = {"point": point, "source": source, "inbox": url, "seed": hash((point, inbox)) % 1000, "kills": KILLS, **more}
+    prepared(url)
+    published(cell)
+    done = subprocess.run(
+        [sys.executable, CHILDREN, json.dumps(cell)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert (told["late"], told["failed"]) == (0, 0), (told, done.stderr)
+    return {**told, "inbox": url}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("point", "source", "inbox"), cells())
+def test_a_killed_consumer_loses_and_doubles_nothing(
+    point: str, source: str, inbox: str, url_of: Callable[[str, str], str], request: pytest.FixtureRequest
+) -> None:
+    """Neither in the ledger nor in the accounts, and in order."""
+    told = run_cell(point, address(source, url_of, request), inbox, url_of)
+    ledger, accounts = applied(told["inbox"])
+    expected = list(range(1, MESSAGES // KEYS + 1))
+    wrong = {key: found for key, found in ledger.items() if found != expected}
+    assert not wrong, f"{wrong}, {told}: {cases(told['inbox'])}"
+    assert len(ledger) == KEYS
+    assert accounts == {f"k{key}": len(expected) for key in range(KEYS)}
+    assert told["kills"] >= KILLS
+    if point == "message.committed":
+        assert told["duplicates"] > 0, "nothing that was committed came again"
+    print(f"{told['kills']} kills, {told.get('duplicates', 0)} duplicates, {told.get('held', 0)} held")
+
+
+def address(source: str, url_of: Callable[[str, str], str], request: pytest.FixtureRequest) -> str:
+    """The source as its children are told it."""
+    if source != "redis":
+        return f"sql {url_of(source, 'queue')}"
+    url = request.getfixturevalue("redis_server").primary.url
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+    return f"redis {url}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inbox", INBOXES)
+def test_without_its_inbox_the_matrix_is_red(
+    inbox: str, url_of: Callable[[str, str], str], request: pytest.FixtureRequest
+) -> None:
+    """The rig sees what it is there for: messages applied twice."""
+    told = run_cell("message.committed", address("redis", url_of, request), inbox, url_of, without_inbox=True)
+    ledger, _ = applied(told["inbox"])
+    assert sum(map(len, ledger.values())) > MESSAGES
