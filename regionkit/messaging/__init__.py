@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from regionkit.messaging.counters import Summary
     from regionkit.messaging.decorator import idempotent
     from regionkit.messaging.envelope import Message
+    from regionkit.messaging.hospital import Hospital
+    from regionkit.messaging.hospital_async import AsyncHospital
     from regionkit.messaging.inboxes.sql import SqlInbox
     from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
     from regionkit.messaging.options import Resolved
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncCassandraRecords",
     "AsyncConsumer",
+    "AsyncHospital",
     "AsyncMemoryRecords",
     "AsyncMongoRecords",
     "AsyncRedisRecords",
@@ -37,6 +40,7 @@ __all__ = [
     "AsyncSqlRecords",
     "CassandraRecords",
     "Consumer",
+    "Hospital",
     "MemoryRecords",
     "Message",
     "MongoRecords",
@@ -49,9 +53,14 @@ __all__ = [
 ]
 
 _PAIRS = {
+    "CassandraRecords": "records",
     "Consumer": "consumer",
+    "Hospital": "hospital",
+    "MemoryRecords": "records",
+    "MongoRecords": "records",
+    "RedisRecords": "records",
     "SqlInbox": "inboxes.sql",
-    **dict.fromkeys(("CassandraRecords", "MemoryRecords", "MongoRecords", "RedisRecords", "SqlRecords"), "records"),
+    "SqlRecords": "records",
 }
 """Names that come in two worlds, and where the sync one is."""
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 
@@ -21,17 +22,29 @@ from regionkit.messaging.case import Case, Failed, gap_case, retry_after
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Judged, Verdict
-from regionkit.messaging.envelope import Envelope, stored_id, stored_key
+from regionkit.messaging.envelope import LONGEST_ID, Envelope, fingerprint, stored_id, stored_key
 from regionkit.messaging.events import CaseAdmitted
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.sources.source import Delivery
 
-__all__ = ["ROWS_WITHIN", "Admitting", "Taken"]
+__all__ = ["OVERTAKEN", "ROWS_WITHIN", "Admitting", "Taken", "aside_id"]
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
 _SEEN = ("failed", "crashed", "mismatch", "overtaken")
 """Reasons that count as cases by themselves; others have counts of their own."""
+
+
+OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
+
+
+def aside_id(reason: str, envelope: Envelope) -> bytes:
+    """How a case is known that takes no message's place. Two payloads under one id are two cases."""
+    whole = f"{reason}:".encode() + stored_id(envelope.id)
+    if reason != "mismatch" and len(whole) <= LONGEST_ID:
+        return whole
+    digest = hashlib.blake2b(stored_id(envelope.id) + fingerprint(envelope), digest_size=20)
+    return f"{reason}:{digest.hexdigest()}".encode()
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +82,7 @@ class Admitting:
         options, envelope = self._options, taken.envelope
         case = self.case(taken, reason, status, error, attempts=attempts, park=park)
         if aside:
-            case = msgspec.structs.replace(case, message_id=f"{reason}:".encode() + stored_id(envelope.id)[:40])
+            case = msgspec.structs.replace(case, message_id=aside_id(reason, envelope))
         judged = self._inbox.admit(
             options.scope,
             case,

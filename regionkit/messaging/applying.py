@@ -25,7 +25,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting import ROWS_WITHIN, Admitting, Taken
+from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Admitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -68,7 +68,6 @@ _TURNED_AWAY = {
 }
 _DIED = Failed("", "its handler was started, and each time the process died or was lost", "", "crashed")
 _MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
-_OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
 
 
 class Applier:
@@ -205,7 +204,7 @@ class Applier:
                 return self._admit(taken, "mismatch", "admitted", _MISMATCH, aside=True)
             case Verdict.OVERTAKEN:
                 self.counters.add("stale")
-                return self._admit(taken, "overtaken", "admitted", _OVERTAKEN, aside=True)
+                return self._admit(taken, "overtaken", "admitted", OVERTAKEN, aside=True)
         return Step.BACK
 
     def _admit(self, taken: Taken, reason: str, status: str, error: Failed, **more: Any) -> Step:

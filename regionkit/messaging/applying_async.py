@@ -24,7 +24,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting_async import ROWS_WITHIN, AsyncAdmitting, Taken
+from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -67,7 +67,6 @@ _TURNED_AWAY = {
 }
 _DIED = Failed("", "its handler was started, and each time the process died or was lost", "", "crashed")
 _MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
-_OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
 
 
 class AsyncApplier:
@@ -204,7 +203,7 @@ class AsyncApplier:
                 return await self._admit(taken, "mismatch", "admitted", _MISMATCH, aside=True)
             case Verdict.OVERTAKEN:
                 self.counters.add("stale")
-                return await self._admit(taken, "overtaken", "admitted", _OVERTAKEN, aside=True)
+                return await self._admit(taken, "overtaken", "admitted", OVERTAKEN, aside=True)
         return Step.BACK
 
     async def _admit(self, taken: Taken, reason: str, status: str, error: Failed, **more: Any) -> Step:

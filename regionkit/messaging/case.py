@@ -144,10 +144,12 @@ def gap_case(
     """A case for what is missing before a message. `wait`: seconds that a key that never began waits for it."""
     number, prev = envelope.number, envelope.prev
     assert number is not None and envelope.key is not None
+    whose = hashlib.blake2b(f"{envelope.lineage}\0{number.history}\0{number.n}\0".encode(), digest_size=20)
+    whose.update(stored_key(envelope.key))
     missing = f"what follows ({prev.history}, {prev.n}) is there, and what leads up to it is not"
     return Case(
         id=str(uuid7()),
-        message_id=f"gap:{number.n}:".encode() + stored_key(envelope.key)[:40],
+        message_id=b"gap:" + whose.hexdigest().encode(),
         scope=scope,
         status="admitted",
         reason="gap",

@@ -2,7 +2,8 @@
 
 1. The number of a run is committed before it begins; the effect and the end of the case commit together, under that number.
 2. A run that died is due again when its time is over. One that could not run (deadlock, no store) is due again soon.
-3. A key goes on message by message, each in a transaction of its own: gate locked, lowest held, handler, row gone.
+3. A key goes on message by message, each in a transaction of its own: gate locked, row gone, handler, and the next one is read;
+   with the last one the key is parked no longer. What has expired meanwhile is not applied.
 4. Whatever stops on the way is due again: nothing is remembered here.
 """
 
@@ -15,7 +16,7 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.messaging.admitting_async import ROWS_WITHIN, Taken
+from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, Taken, aside_id
 from regionkit.messaging.applying_async import AsyncApplier
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
@@ -35,6 +36,13 @@ MOST_RELEASED = 1000
 """Held messages of one key that one round lets go on: other keys have their turn, too."""
 NOT_RUN = 1.0
 """Seconds until a case is due again that could not be run."""
+NOT_PARKING = ("unhandled", "expired", "overtaken")
+"""Reasons for which a key does not wait: it goes on as it would have, had they come just now."""
+_COUNTED = {"unhandled": "unhandled", "expired": "expired", "overtaken": "stale"}
+
+
+class _Meanwhile(Exception):
+    """What was missing before a held message has come just now: nothing is written, and it is applied with its handler."""
 
 
 class AsyncClinic:
@@ -71,6 +79,9 @@ class AsyncClinic:
         if not handlers:
             await self._end(case, "admitted", Failed("", "nobody handles its type here", "", "unhandled"))
             return
+        if case.reason != "expired" and self._passed(envelope, handled=True):  # somebody may want it all the same
+            await self._end(case, "admitted", case.error, reason="expired")
+            return
         if case.status == "treating" and case.attempts >= fewest(handlers):
             await self._end(case, "admitted", Failed("", "its last run died or was lost", "", "crashed"))
             return
@@ -102,11 +113,15 @@ class AsyncClinic:
         elif ended.run is not Run.NOTHING:
             await self._end(case, "retrying", case.error, pause=NOT_RUN)
 
-    async def _end(self, case: Case, status: str, error: Failed, *, pause: float | None = None) -> None:
+    async def _end(
+        self, case: Case, status: str, error: Failed, *, pause: float | None = None, reason: str | None = None
+    ) -> None:
         now = self._inbox.now()
         pause = retry_after(case.attempts, self._applier.admitting.chance) if pause is None else pause
         due = now + pause if status == "retrying" else None
-        after = msgspec.structs.replace(case, status=status, due_at=due, error=error, changed_at=now)
+        after = msgspec.structs.replace(
+            case, status=status, due_at=due, error=error, changed_at=now, reason=reason or case.reason
+        )
         await self._inbox.end_treatment(case, after, self._deadline())
 
     async def _release(self, case: Case) -> None:
@@ -114,69 +129,96 @@ class AsyncClinic:
         if case.key is None:
             return
         key = Key(case.lineage, case.key)
-        for _ in range(MOST_RELEASED):
-            if not await self._release_one(key):
-                return
-
-    async def _release_one(self, key: Key) -> bool:
-        """The lowest held message of a key; whether there may be a next one."""
-        found: list[tuple[HeldMessage, Envelope]] = []
         held = await self._lowest(key)
-        if held is None:
-            return False
+        for _ in range(MOST_RELEASED):
+            if held is None:
+                return
+            held = await self._release_one(key, held)
+            crash_point("held.released")
+
+    async def _release_one(self, key: Key, held: HeldMessage) -> HeldMessage | None:
+        """The lowest held message of a key; the next one, where there is one and the key goes on."""
         envelope = decode(held.body)
         handlers = () if envelope.tomb else self._applier.handlers.of(envelope.type)
         taken = Taken(Delivery(None, held.body, position="held"), envelope)
         try:
             message = None if envelope.tomb else message_of(envelope)
         except Malformed as error:
-            return await self._park(key, held, taken, "malformed", failed(error), retries=False)
-        if not handlers and not envelope.tomb:
-            return await self._park(key, held, taken, "unhandled", NO_ERROR, retries=False)
+            return await self._park(key, held, taken, "malformed", failed(error))
+        passed = None if envelope.tomb else self._passed(envelope, handled=bool(handlers))
+        if passed is not None and self._policy(passed) == "hospital":
+            return await self._park(key, held, taken, passed, NO_ERROR)
+        if passed is not None:
+            handlers, message = (), None
+        ahead: list[HeldMessage | None] = []
 
         async def begin(unit: Any) -> Judged:
-            still = await self._inbox.next_held(unit, self._scope, key)
-            if still is None or still.seq != held.seq:
-                return Judged(Verdict.BUSY)
-            found.append((still, envelope))
-            return await self._inbox.take_held(unit, self._scope, held, envelope)
+            judged = await self._inbox.take_held(unit, self._scope, held, envelope)
+            if judged.verdict is Verdict.APPLY:  # the next one; where there is none, the key is parked no longer
+                ahead.append(await self._inbox.next_held(unit, self._scope, key))
+            return judged
 
         ended = await self._applier.runs.run(begin, handlers, message, longest(handlers))
-        if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
-            self._applier.counters.add("skipped" if envelope.tomb else "applied")
+        if ended.run is Run.COMMITTED:
+            self._applier.counters.add("skipped" if envelope.tomb else passed or "applied")
             if ended.judged.began:
                 self._applier.counters.add("began")
-            return True
+            return ahead[-1]
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
             return await self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
-        return await self._not_released(key, held, taken, ended)
+        if ended.run is not Run.NOTHING:
+            return None
+        if ended.judged.verdict is Verdict.BUSY:
+            return await self._lowest(key)
+        if ended.judged.verdict is Verdict.OVERTAKEN:
+            return await self._park(key, held, taken, "overtaken", OVERTAKEN)
+        return await self._not_released(key, held, taken)
 
-    async def _not_released(self, key: Key, held: HeldMessage, taken: Taken, ended: Ended) -> bool:
-        """What is neither applied nor failed: its row goes, or the key waits, in a transaction of their own."""
-        if ended.run is not Run.NOTHING or ended.judged.verdict is Verdict.BUSY:
-            return ended.run is Run.NOTHING
-        async with self._inbox.unit(self._deadline(), core=True) as unit:
-            still = await self._inbox.next_held(unit, self._scope, key)
-            if still is None or still.seq != held.seq:
-                return still is not None
-            judged = await self._inbox.take_held(unit, self._scope, held, taken.envelope)
-        return judged.verdict is not Verdict.GAP
+    def _passed(self, envelope: Envelope, *, handled: bool) -> str | None:
+        """Why it is not applied any more; None where it is."""
+        if envelope.expires_at is not None and envelope.expires_at <= self._inbox.now():
+            return "expired"
+        return None if handled else "unhandled"
+
+    def _policy(self, passed: str) -> str:
+        options = self._applier.options
+        return options.expired if passed == "expired" else options.unhandled
+
+    async def _not_released(self, key: Key, held: HeldMessage, taken: Taken) -> HeldMessage | None:
+        """A copy goes, and before a gap the key waits, in a transaction of their own."""
+        try:
+            async with self._inbox.unit(self._deadline(), core=True) as unit:
+                still = await self._inbox.next_held(unit, self._scope, key)
+                if still is None or still.id != held.id:
+                    return still
+                judged = await self._inbox.take_held(unit, self._scope, held, taken.envelope)
+                if judged.verdict is Verdict.APPLY:
+                    raise _Meanwhile
+                if judged.verdict is not Verdict.DUPLICATE:
+                    return None
+                return await self._inbox.next_held(unit, self._scope, key)
+        except _Meanwhile:
+            return held
 
     async def _lowest(self, key: Key) -> HeldMessage | None:
         async with self._inbox.unit(self._deadline(), core=True) as unit:
             return await self._inbox.next_held(unit, self._scope, key)
 
     async def _park(
-        self, key: Key, held: HeldMessage, taken: Taken, reason: str, error: Failed, *, retries: bool
-    ) -> bool:
-        """It could not be applied: a case takes its place."""
-        case = self._applier.admitting.case(
-            taken, reason, "retrying" if retries else "admitted", error, attempts=1, park=reason != "unhandled"
+        self, key: Key, held: HeldMessage, taken: Taken, reason: str, error: Failed, *, retries: bool = False
+    ) -> HeldMessage | None:
+        """It could not be applied: a case takes its place. The next one, where the key goes on."""
+        admitting, aside = self._applier.admitting, reason == "overtaken"
+        case = admitting.case(
+            taken, reason, "retrying" if retries else "admitted", error, attempts=1, park=reason not in NOT_PARKING
         )
+        if aside:
+            case = msgspec.structs.replace(case, message_id=aside_id(reason, taken.envelope))
         async with self._inbox.unit(self._deadline(), core=True) as unit:
             still = await self._inbox.next_held(unit, self._scope, key)
-            if still is not None and still.seq == held.seq:
-                await self._inbox.park_held(unit, self._scope, held, taken.envelope, case)
-                self._applier.counters.add("retrying" if retries else "parked")
-        return not case.parks
+            if still is None or still.id != held.id:
+                return still
+            await self._inbox.park_held(unit, self._scope, held, taken.envelope, case)
+            self._applier.counters.add(_COUNTED.get(reason, "retrying" if retries else "parked"))
+            return None if case.parks else await self._inbox.next_held(unit, self._scope, key)

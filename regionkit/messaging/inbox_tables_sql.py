@@ -98,7 +98,7 @@ def started(meta: MetaData, name: str) -> Table:
 
 
 def hospital(meta: MetaData, name: str) -> Table:
-    """Cases. `status`: retrying, treating, admitted, discharged, buried."""
+    """Cases. `status`: retrying, treating, admitted, discharged, buried, redirected."""
     return Table(
         name,
         meta,
@@ -126,12 +126,13 @@ def hospital(meta: MetaData, name: str) -> Table:
         Index(f"{name}_message", "scope", "message_id", unique=True),
         Index(f"{name}_due", "scope", "due_at"),
         Index(f"{name}_key", "scope", "lineage", "key"),
+        Index(f"{name}_status", "status", "stack_group"),
         **_INNODB,
     )
 
 
 def hospital_event(meta: MetaData, name: str) -> Table:
-    """The audit trail."""
+    """The audit trail. `body`: the message before an edit."""
     return Table(
         name,
         meta,
@@ -141,5 +142,6 @@ def hospital_event(meta: MetaData, name: str) -> Table:
         Column("who", String(120), nullable=False),
         Column("what", String(40), nullable=False),
         Column("reason", _text(), nullable=False),
+        Column("body", _body(), nullable=True),
         **_INNODB,
     )

@@ -21,6 +21,7 @@ import msgspec
 from regionkit.contract.backing import Backing
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key, gap_case
+from regionkit.messaging.cipher import Cipher, sealed, unsealed
 from regionkit.messaging.delivery import Gate, Judged, Verdict, begun, judge, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, gate_key, key_of
@@ -34,6 +35,7 @@ class SqlCases:
     """What a SQL inbox does for the hospital."""
 
     backing: Backing
+    cipher: Cipher | None
 
     @abstractmethod
     def rows_for(self, unit: Any) -> InboxRows:
@@ -83,7 +85,7 @@ class SqlCases:
 
     def _admit(self, unit: Any, case: Case) -> None:
         rows = self.rows_for(unit)
-        if self.insert(unit.native, rows.admit, _columns(case)):
+        if self.insert(unit.native, rows.admit, {**_columns(case), "body": sealed(self.cipher, case.body)}):
             self.note(unit, case.id, "admitted", case.reason)
 
     def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
@@ -115,7 +117,7 @@ class SqlCases:
         """Cases to run, and ended ones whose key has not gone on."""
         with self.unit(deadline, core=True) as unit:
             asked = {"b_scope": scope, "b_now": self.now(), "b_most": most}
-            return [case_of(row) for row in unit.native.execute(self.rows_for(unit).due, asked)]
+            return [case_of(row, self.cipher) for row in unit.native.execute(self.rows_for(unit).due, asked)]
 
     def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
         """Start the next run of a case, committed before it runs; None where another one has."""
@@ -158,7 +160,7 @@ class SqlCases:
             return None
         row = (native.execute(rows.lowest, where)).first()
         if row is not None:
-            return HeldMessage(row.seq, bytes(row.id), bytes(row.body))
+            return HeldMessage(row.seq, bytes(row.id), unsealed(self.cipher, bytes(row.body)))
         if gate is not None and gate.parked:
             self._park(unit, where, "")
         native.execute(rows.gap_over, {**where, "b_now": self.now()})
@@ -166,29 +168,38 @@ class SqlCases:
         return None
 
     def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
-        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits."""
+        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits.
+
+        BUSY: it is not held any more; another process has let it go on.
+        """
         native, rows, where = unit.native, self.rows_for(unit), gate_key(scope, envelope)
-        judged = _APPLY
-        if envelope.number is not None:
-            gate = self.locked_gate(native, rows, where)
-            assert gate is not None, "a key with held messages has a gate"
-            judged = judge(msgspec.structs.replace(gate, parked=""), envelope.number, envelope.prev)
-            after = moved(gate, envelope.number)
+        judged, number = _APPLY, envelope.number
+        gate = self.locked_gate(native, rows, where)
+        assert gate is not None, "a key with held messages has a gate"
+        if number is not None:
+            judged = judge(msgspec.structs.replace(gate, parked=""), number, envelope.prev)
             if judged.verdict is Verdict.GAP:
                 if not self._given_up(unit, where, gate):
                     self._gap_again(unit, scope, where, envelope, held)
                     return judged
-                judged, after = Judged(Verdict.APPLY, began=True), begun(gate, envelope.number)
-            if judged.verdict is Verdict.APPLY:
-                native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
-        native.execute(rows.unhold, {"b_seq": held.seq})
+                judged = Judged(Verdict.APPLY, began=True)
+        if (native.execute(rows.unhold, {"b_seq": held.seq, "b_id": held.id})).rowcount != 1:
+            return Judged(Verdict.BUSY)
+        if number is not None and judged.verdict is Verdict.APPLY:
+            if judged.began:
+                native.execute(rows.gap_used, where)  # the next gap is another one
+            after = begun(gate, number) if judged.began else moved(gate, number)
+            native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
         return judged
 
     def _given_up(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
         """Whether what is missing is not waited for any more: somebody has buried the case, or the key never began."""
         never, now = gate.at == NOTHING_BEFORE, self.now()
         gaps = [row for row in unit.native.execute(self.rows_for(unit).parking, where) if row.reason == "gap"]
-        return any(row.status == "buried" or (never and row.due_at is not None and row.due_at <= now) for row in gaps)
+        return any(
+            (row.status == "buried" and not row.attempts) or (never and row.due_at is not None and row.due_at <= now)
+            for row in gaps
+        )
 
     def _gap_again(self, unit: Any, scope: bytes, where: dict[str, Any], envelope: Envelope, held: HeldMessage) -> None:
         """Behind what was released there is a gap: the key waits for it."""
@@ -202,12 +213,14 @@ class SqlCases:
 
     def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""
+        judged = self.take_held(unit, scope, held, envelope)
+        if judged.verdict not in (Verdict.APPLY, Verdict.OVERTAKEN):
+            return
         where = gate_key(scope, envelope)
-        self.take_held(unit, scope, held, envelope)
-        unit.native.execute(self.rows_for(unit).done_with, where)
-        self._admit(unit, case)
-        if case.parks:
+        if case.parks:  # else those that let the key go on are not done with it
+            unit.native.execute(self.rows_for(unit).done_with, where)
             self._park(unit, where, "case")
+        self._admit(unit, case)
 
 
 _PLAIN = ("status", "reason", "type", "lineage", "key", "attempts", "due_at", "region", "source", "position", "body")
@@ -225,7 +238,7 @@ def _columns(case: Case) -> dict[str, Any]:
     }
 
 
-def case_of(row: Any) -> Case:
+def case_of(row: Any, cipher: Cipher | None = None) -> Case:
     """A case as its row has it."""
     return Case(
         id=row.case_id,
@@ -243,7 +256,7 @@ def case_of(row: Any) -> Case:
         region=row.region,
         source=row.source,
         position=row.position,
-        body=bytes(row.body),
+        body=unsealed(cipher, bytes(row.body)),
         admitted_at=row.admitted_at,
         changed_at=row.changed_at,
     )

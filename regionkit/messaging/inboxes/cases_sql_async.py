@@ -20,6 +20,7 @@ import msgspec
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key, gap_case
+from regionkit.messaging.cipher import Cipher, sealed, unsealed
 from regionkit.messaging.delivery import Gate, Judged, Verdict, begun, judge, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, gate_key, key_of
@@ -33,6 +34,7 @@ class AsyncSqlCases:
     """What a SQL inbox does for the hospital."""
 
     backing: AsyncBacking
+    cipher: Cipher | None
 
     @abstractmethod
     def rows_for(self, unit: Any) -> InboxRows:
@@ -82,7 +84,7 @@ class AsyncSqlCases:
 
     async def _admit(self, unit: Any, case: Case) -> None:
         rows = self.rows_for(unit)
-        if await self.insert(unit.native, rows.admit, _columns(case)):
+        if await self.insert(unit.native, rows.admit, {**_columns(case), "body": sealed(self.cipher, case.body)}):
             await self.note(unit, case.id, "admitted", case.reason)
 
     async def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
@@ -114,7 +116,7 @@ class AsyncSqlCases:
         """Cases to run, and ended ones whose key has not gone on."""
         async with self.unit(deadline, core=True) as unit:
             asked = {"b_scope": scope, "b_now": self.now(), "b_most": most}
-            return [case_of(row) for row in await unit.native.execute(self.rows_for(unit).due, asked)]
+            return [case_of(row, self.cipher) for row in await unit.native.execute(self.rows_for(unit).due, asked)]
 
     async def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
         """Start the next run of a case, committed before it runs; None where another one has."""
@@ -157,7 +159,7 @@ class AsyncSqlCases:
             return None
         row = (await native.execute(rows.lowest, where)).first()
         if row is not None:
-            return HeldMessage(row.seq, bytes(row.id), bytes(row.body))
+            return HeldMessage(row.seq, bytes(row.id), unsealed(self.cipher, bytes(row.body)))
         if gate is not None and gate.parked:
             await self._park(unit, where, "")
         await native.execute(rows.gap_over, {**where, "b_now": self.now()})
@@ -165,29 +167,38 @@ class AsyncSqlCases:
         return None
 
     async def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
-        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits."""
+        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits.
+
+        BUSY: it is not held any more; another process has let it go on.
+        """
         native, rows, where = unit.native, self.rows_for(unit), gate_key(scope, envelope)
-        judged = _APPLY
-        if envelope.number is not None:
-            gate = await self.locked_gate(native, rows, where)
-            assert gate is not None, "a key with held messages has a gate"
-            judged = judge(msgspec.structs.replace(gate, parked=""), envelope.number, envelope.prev)
-            after = moved(gate, envelope.number)
+        judged, number = _APPLY, envelope.number
+        gate = await self.locked_gate(native, rows, where)
+        assert gate is not None, "a key with held messages has a gate"
+        if number is not None:
+            judged = judge(msgspec.structs.replace(gate, parked=""), number, envelope.prev)
             if judged.verdict is Verdict.GAP:
                 if not await self._given_up(unit, where, gate):
                     await self._gap_again(unit, scope, where, envelope, held)
                     return judged
-                judged, after = Judged(Verdict.APPLY, began=True), begun(gate, envelope.number)
-            if judged.verdict is Verdict.APPLY:
-                await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
-        await native.execute(rows.unhold, {"b_seq": held.seq})
+                judged = Judged(Verdict.APPLY, began=True)
+        if (await native.execute(rows.unhold, {"b_seq": held.seq, "b_id": held.id})).rowcount != 1:
+            return Judged(Verdict.BUSY)
+        if number is not None and judged.verdict is Verdict.APPLY:
+            if judged.began:
+                await native.execute(rows.gap_used, where)  # the next gap is another one
+            after = begun(gate, number) if judged.began else moved(gate, number)
+            await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
         return judged
 
     async def _given_up(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
         """Whether what is missing is not waited for any more: somebody has buried the case, or the key never began."""
         never, now = gate.at == NOTHING_BEFORE, self.now()
         gaps = [row for row in await unit.native.execute(self.rows_for(unit).parking, where) if row.reason == "gap"]
-        return any(row.status == "buried" or (never and row.due_at is not None and row.due_at <= now) for row in gaps)
+        return any(
+            (row.status == "buried" and not row.attempts) or (never and row.due_at is not None and row.due_at <= now)
+            for row in gaps
+        )
 
     async def _gap_again(
         self, unit: Any, scope: bytes, where: dict[str, Any], envelope: Envelope, held: HeldMessage
@@ -203,12 +214,14 @@ class AsyncSqlCases:
 
     async def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""
+        judged = await self.take_held(unit, scope, held, envelope)
+        if judged.verdict not in (Verdict.APPLY, Verdict.OVERTAKEN):
+            return
         where = gate_key(scope, envelope)
-        await self.take_held(unit, scope, held, envelope)
-        await unit.native.execute(self.rows_for(unit).done_with, where)
-        await self._admit(unit, case)
-        if case.parks:
+        if case.parks:  # else those that let the key go on are not done with it
+            await unit.native.execute(self.rows_for(unit).done_with, where)
             await self._park(unit, where, "case")
+        await self._admit(unit, case)
 
 
 _PLAIN = ("status", "reason", "type", "lineage", "key", "attempts", "due_at", "region", "source", "position", "body")
@@ -226,7 +239,7 @@ def _columns(case: Case) -> dict[str, Any]:
     }
 
 
-def case_of(row: Any) -> Case:
+def case_of(row: Any, cipher: Cipher | None = None) -> Case:
     """A case as its row has it."""
     return Case(
         id=row.case_id,
@@ -244,7 +257,7 @@ def case_of(row: Any) -> Case:
         region=row.region,
         source=row.source,
         position=row.position,
-        body=bytes(row.body),
+        body=unsealed(cipher, bytes(row.body)),
         admitted_at=row.admitted_at,
         changed_at=row.changed_at,
     )

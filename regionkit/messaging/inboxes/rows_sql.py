@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from regionkit.core.codec import Codec
 from regionkit.core.tables import table_name
+from regionkit.errors import ConfigurationError
 from regionkit.messaging import inbox_tables_sql as tables
 from regionkit.messaging.case import OPEN, Key
 from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, stored_key
 from regionkit.messaging.kept_tables import GATE, HELD, HOSPITAL, HOSPITAL_EVENT, INBOX, STARTED
 
-__all__ = ["InboxRows", "columns_of", "dialect_of", "gate_key", "gate_of", "insert_once", "key_of"]
+__all__ = ["InboxRows", "columns_of", "dialect_of", "gate_key", "gate_of", "insert_once", "key_of", "tables_expected"]
 
 NOW = {
     "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
@@ -42,6 +46,27 @@ def insert_once(dialect: str, table: Table) -> Any:
     return made.execution_options(preserve_rowcount=True)  # else an INSERT tells none after its cursor is closed
 
 
+@contextmanager
+def tables_expected(name: str) -> Iterator[None]:
+    """Inside, the tables are needed.
+
+    Raises:
+        ConfigurationError: one is not there.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        told: Any = error.orig
+        missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
+        if not missing:
+            raise
+        raise ConfigurationError(
+            f"the inbox in {name!r} has no tables.",
+            why="claims, gates and cases stand beside the data.",
+            fix="call create_tables() of the inbox once, inside a kit kit.create_tables(); and whenever you deploy.",
+        ) from error
+
+
 _PAST: Codec[tuple[Number, tuple[Number, ...]]] = Codec(tuple[Number, tuple[Number, ...]])
 NO_LINEAGE = b""
 """Of messages that nobody numbered."""
@@ -50,7 +75,7 @@ NO_LINEAGE = b""
 class InboxRows:
     """Tables of a namespace, and what is asked of them. Immutable."""
 
-    CHANGES = ("status", "attempts", "due_at", "error_type", "error", "stack", "stack_group", "changed_at")
+    CHANGES = ("status", "attempts", "due_at", "error_type", "error", "stack", "stack_group", "changed_at", "reason")
     """Columns of a case that a run changes."""
 
     def __init__(self, namespace: str, dialect: str) -> None:
@@ -88,13 +113,13 @@ class InboxRows:
         self.held_count = select(func.count()).select_from(h).where(held_here)
         self.hold = insert(h)
         self.lowest = select(h.c.seq, h.c.id, h.c.body).where(held_here).order_by(h.c.epoch, h.c.n, h.c.seq).limit(1)
-        self.unhold = delete(h).where(h.c.seq == bindparam("b_seq"))
+        self.unhold = delete(h).where(h.c.seq == bindparam("b_seq"), h.c.id == bindparam("b_id"))
         self.begin_start = insert_once(dialect, s)
         self.start = update(s).where(s.c.scope == scope, s.c.id == bindparam("b_id")).values(runs=s.c.runs + 1)
         self.runs = select(s.c.runs).where(s.c.scope == scope, s.c.id == bindparam("b_id"))
         self.admit = insert_once(dialect, c)
         of_key = and_(c.c.scope == scope, c.c.lineage == lineage, c.c.key == key, c.c.parks == 1)
-        self.parking = select(c.c.reason, c.c.status, c.c.due_at).where(of_key)
+        self.parking = select(c.c.reason, c.c.status, c.c.due_at, c.c.attempts).where(of_key)
         self.due = (
             select(c)
             .where(c.c.scope == scope, c.c.due_at <= bindparam("b_now"))
@@ -114,6 +139,8 @@ class InboxRows:
         self.gap_over = (
             update(c).where(open_gap).values(status="discharged", parks=0, due_at=None, changed_at=bindparam("b_now"))
         )
+        given_up = and_(of_key, c.c.reason == "gap", c.c.status == "buried")
+        self.gap_used = update(c).where(given_up).values(attempts=1)
         self.old_claims = select(i.c.bucket, i.c.scope, i.c.id).where(
             or_(
                 and_(i.c.bucket > 0, i.c.bucket < bindparam("b_bucket")),

@@ -8,17 +8,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.cipher import Cipher, sealed
 from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, judge_claim, moved
 from regionkit.messaging.envelope import (
     NOTHING_BEFORE,
@@ -31,7 +31,7 @@ from regionkit.messaging.envelope import (
 )
 from regionkit.messaging.inboxes.applied_sql_async import has_applied
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
-from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
+from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of, tables_expected
 from regionkit.messaging.kept_tables import INBOX_TABLES
 from regionkit.messaging.store_clock import StoreClock
 
@@ -55,6 +55,7 @@ class AsyncSqlInbox(AsyncSqlCases):
         given: an engine of the application's, or a kit.
         store: which of a kit's stores.
         namespace: prefix of its tables; a kit's own counts for its stores.
+        cipher: encrypts the bodies of held messages and cases; their keys, types and errors stand in plain.
         clock: where time is read.
     """
 
@@ -63,9 +64,16 @@ class AsyncSqlInbox(AsyncSqlCases):
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, given: Any, *, store: str | None = None, namespace: str = "regionkit", clock: Clock = SYSTEM_CLOCK
+        self,
+        given: Any,
+        *,
+        store: str | None = None,
+        namespace: str = "regionkit",
+        cipher: Cipher | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.given = given
+        self.cipher = cipher
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(
@@ -88,27 +96,9 @@ class AsyncSqlInbox(AsyncSqlCases):
                 await unit.native.execute(rows.is_held, {"b_scope": b"", "b_id": b""})
             self._time.set(float((await unit.native.execute(rows.now)).scalar_one()))
 
-    @contextmanager
-    def expected(self) -> Iterator[None]:
-        """Inside, the tables are needed.
-
-        Raises:
-            ConfigurationError: one is not there.
-        """
-        try:
-            yield
-        except DBAPIError as error:
-            told: Any = error.orig
-            missing = (
-                getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
-            )
-            if not missing:
-                raise
-            raise ConfigurationError(
-                f"the inbox in {self.backing.name!r} has no tables.",
-                why="claims, gates and cases stand beside the data.",
-                fix="call create_tables() of the inbox once, inside a kit kit.create_tables(); and whenever you deploy.",
-            ) from error
+    def expected(self) -> AbstractContextManager[None]:
+        """Inside, the tables are needed; `ConfigurationError` where one is not there."""
+        return tables_expected(self.backing.name)
 
     def rows_for(self, unit: Any) -> InboxRows:
         """The statements of its dialect."""
@@ -206,7 +196,7 @@ class AsyncSqlInbox(AsyncSqlCases):
             "id": id,
             "epoch": number.epoch,
             "n": number.n,
-            "body": encode(envelope),
+            "body": sealed(self.cipher, encode(envelope)),
             "held_at": self.now(),
         }
         await native.execute(rows.hold, row)

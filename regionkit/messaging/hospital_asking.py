@@ -1,0 +1,52 @@
+"""What a caller of the hospital asks for, checked. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regionkit.errors import UsageError
+from regionkit.messaging.case import OPEN
+from regionkit.messaging.envelope import stored_key
+
+__all__ = ["STATUSES", "asked", "limited", "pause_of"]
+
+STATUSES = (*OPEN, "discharged", "buried", "redirected", "open")
+"""Of a case; "open" is each that is not over."""
+
+
+def asked(**named: Any) -> dict[str, Any]:
+    """A filter: what is None is left out, texts are as they stand in tables.
+
+    Raises:
+        UsageError: a status that is not known.
+    """
+    found = {name: value for name, value in named.items() if value is not None}
+    if found.get("status", "open") not in STATUSES:
+        raise UsageError(f"status {found['status']!r} is not known.", fix=f"write one of {', '.join(STATUSES)}.")
+    if "key" in found:
+        found["key"] = stored_key(found["key"])
+    if "consumer" in found:
+        found["scope"] = str(found.pop("consumer")).encode()
+    return found
+
+
+def limited(limit: int, most: int) -> int:
+    """A limit.
+
+    Raises:
+        UsageError: it is below 1, or above `most`.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= most:
+        raise UsageError(f"a limit of {limit!r}.", fix=f"give a number from 1 to {most}.")
+    return limit
+
+
+def pause_of(rate: float | None) -> float:
+    """Seconds between two runs.
+
+    Raises:
+        UsageError: a rate that cannot be kept.
+    """
+    if rate is not None and not 0.0 < rate <= 1e6:
+        raise UsageError(f"rate={rate!r} cannot be kept.", fix="give cases a second, above 0.")
+    return 0.0 if rate is None else 1.0 / rate

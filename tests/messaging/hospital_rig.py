@@ -1,0 +1,126 @@
+# Generated from hospital_rig_async.py by scripts/twins.py. Do not edit.
+"""A consumer over a queue in memory, its inbox and hospital in one database, and a ledger that only grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.core.ids import uuid7
+from regionkit.messaging.consumer import Consumer
+from regionkit.messaging.counters import Summary
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, encode
+from regionkit.messaging.hospital import Hospital
+from regionkit.messaging.inboxes.sql import SqlInbox
+from regionkit.messaging.sources import MemoryQueue
+
+IS_ASYNC = False
+LEDGER = {
+    "postgresql": "CREATE TABLE ledger (seq SERIAL PRIMARY KEY, k VARCHAR(40), n INTEGER, id VARCHAR(64))",
+    "mysql": "CREATE TABLE ledger (seq INTEGER AUTO_INCREMENT PRIMARY KEY, k VARCHAR(40), n INTEGER, id VARCHAR(64))",
+    "sqlite": "CREATE TABLE ledger (seq INTEGER PRIMARY KEY AUTOINCREMENT, k VARCHAR(40), n INTEGER, id VARCHAR(64))",
+}
+WRITTEN = text("INSERT INTO ledger (k, n, id) VALUES (:k, :n, :id)")
+
+
+class Poison(Exception):
+    """What the handler raises."""
+
+
+def numbered(key: str, n: int, payload: Any = None, **more: Any) -> Envelope:
+    """The n-th message of a key, from 1."""
+    prev = NOTHING_BEFORE if n == 1 else Number(1, "h", n - 1)
+    data = encoded({"n": n} if payload is None else payload)
+    made = {"lineage": "outbox", "number": Number(1, "h", n), "prev": prev} | more
+    return Envelope(str(uuid7()), "order.placed", data, key, **made)
+
+
+def encoded(payload: Any) -> bytes:
+    """As producers do by default."""
+    import msgspec
+
+    return msgspec.msgpack.encode(payload)
+
+
+class Ward:
+    """A queue, a consumer, an inbox, a hospital, a ledger.
+
+    Attributes:
+        runs: payloads that the handler was given, in order.
+    """
+
+    def __init__(self, accounts: Any, **options: Any) -> None:
+        self.accounts = accounts
+        self.engine = accounts.make(is_async=IS_ASYNC)
+        shared = {name: options.pop(name) for name in ("cipher",) if name in options}
+        self.hospital = Hospital(self.engine, who="ann", **shared, **options.pop("hospital", {}))
+        self.inbox = SqlInbox(self.engine, **shared)
+        self.queue = MemoryQueue("orders", group="billing")
+        self.attempts = options.pop("attempts", 1)
+        self.options: dict[str, Any] = {"order": "key", "concurrency": 4, "gap_wait": 0.3} | options
+        self.runs: list[Any] = []
+        self.mended = False
+
+    def __enter__(self) -> Ward:
+        with self.accounts.engine.begin() as db:
+            db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
+        self.hospital.create_tables()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.queue.close()
+        self.inbox.close()
+        self.hospital.close()
+        self.engine.dispose()
+
+    def consumer(self) -> Consumer:
+        """One that poisons break."""
+        made = Consumer(self.queue, inbox=self.inbox, hospital=self.hospital, **self.options)
+
+        @made.handler("order.placed", attempts=self.attempts)
+        def place(message: Any, db: Any) -> None:
+            self.runs.append(message.payload)
+            values = {"k": message.key, "n": message.payload["n"], "id": message.id}
+            db.execute(WRITTEN, values)
+            if message.payload.get("poison") and not self.mended:
+                raise Poison(f"cannot take {message.payload['n']}")
+
+        return made
+
+    def publish(self, *envelopes: Envelope | bytes) -> None:
+        """To the queue."""
+        bodies = [(None, one if isinstance(one, bytes) else encode(one)) for one in envelopes]
+        sent = self.queue.publish(bodies, soon())
+        assert all(one.confirmed for one in sent)
+
+    def run(self, until_idle: float = 0.7) -> Summary:
+        """Consume until nothing is left to do."""
+        return self.consumer().run(until_idle=until_idle)
+
+    def ledger(self, key: str) -> list[int]:
+        """The numbers of a key, in the order of their effects."""
+        with self.accounts.engine.connect() as db:
+            found: Sequence[int] = db.execute(
+                text("SELECT n FROM ledger WHERE k = :k ORDER BY seq"), {"k": key}
+            ).scalars().all()  # fmt: skip
+            return list(found)
+
+    def rows(self, table: str) -> int:
+        """How many rows stand in a table of the inbox."""
+        with self.accounts.engine.connect() as db:
+            return int(db.execute(text(f"SELECT count(*) FROM regionkit_rk_{table}")).scalar_one())
+
+    def the_case(self, **filters: Any) -> Any:
+        """The only case that there is."""
+        found = self.hospital.cases(**filters)
+        assert len(found) == 1, found
+        return found[0]
+
+
+def soon(seconds: float = 60.0) -> Deadline:
+    """A deadline that no test here is about."""
+    return Deadline(SYSTEM_CLOCK, seconds)
