@@ -66,6 +66,7 @@ class Admitting:
         self._tell = tell
         self._clock = clock
         self.chance = random.Random()
+        self.changed: Callable[[], None] = lambda: None
 
     def admit(
         self,
@@ -95,6 +96,7 @@ class Admitting:
             if reason in _SEEN:
                 self._counters.add("retrying" if status == "retrying" else "parked")
             self._tell(CaseAdmitted(options.name, reason, status, envelope.type))
+            self.changed()
         return judged
 
     def park_before_gap(self, taken: Taken) -> Judged:
@@ -113,6 +115,7 @@ class Admitting:
         judged = inbox.admit_gap(options.scope, case, taken.envelope, Deadline(self._clock, ROWS_WITHIN))
         if judged.verdict is Verdict.HELD:
             self._tell(CaseAdmitted(options.name, "gap", "admitted", taken.envelope.type))
+            self.changed()
         return judged
 
     def case(
@@ -132,7 +135,7 @@ class Admitting:
             key=None if envelope.key is None else stored_key(envelope.key),
             parks=park and keyed and options.on_poison == "park_key",
             attempts=attempts,
-            due_at=now + retry_after(attempts, self.chance) if status == "retrying" else None,
+            due_at=now + retry_after(0.0, self.chance) if status == "retrying" else None,
             error=error,
             region=options.region,
             source=options.source,

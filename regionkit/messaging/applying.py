@@ -70,6 +70,10 @@ _DIED = Failed("", "its handler was started, and each time the process died or w
 _MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
 
 
+def _nothing() -> None:
+    """Nobody hears."""
+
+
 class Applier:
     """Applies the messages of one consumer. Safe to share between threads (tasks of one loop)."""
 
@@ -91,6 +95,11 @@ class Applier:
         self.runs = Runs(inbox, clock)
         self.admitting = Admitting(inbox, options, counters, tell, clock)
         self._suspects = Lock()
+        self._changed: Callable[[], None] = _nothing
+
+    def on_change(self, hear: Callable[[], None]) -> None:
+        """Call `hear` when a case was admitted or a gap closed."""
+        self._changed = self.admitting.changed = hear
 
     def work(self, delivery: Delivery) -> Step:
         """Take one delivered message as far as it goes now."""
@@ -184,6 +193,8 @@ class Applier:
         if judged.verdict is not Verdict.APPLY:
             return self._judged(taken, judged)
         self.counters.add("applied")
+        if judged.closes:
+            self._changed()
         if judged.diverged:
             self.counters.add("diverged")
         return Step.ACK

@@ -69,6 +69,10 @@ _DIED = Failed("", "its handler was started, and each time the process died or w
 _MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
 
 
+def _nothing() -> None:
+    """Nobody hears."""
+
+
 class AsyncApplier:
     """Applies the messages of one consumer. Safe to share between threads (tasks of one loop)."""
 
@@ -90,6 +94,11 @@ class AsyncApplier:
         self.runs = AsyncRuns(inbox, clock)
         self.admitting = AsyncAdmitting(inbox, options, counters, tell, clock)
         self._suspects = AsyncLock()
+        self._changed: Callable[[], None] = _nothing
+
+    def on_change(self, hear: Callable[[], None]) -> None:
+        """Call `hear` when a case was admitted or a gap closed."""
+        self._changed = self.admitting.changed = hear
 
     async def work(self, delivery: Delivery) -> Step:
         """Take one delivered message as far as it goes now."""
@@ -183,6 +192,8 @@ class AsyncApplier:
         if judged.verdict is not Verdict.APPLY:
             return await self._judged(taken, judged)
         self.counters.add("applied")
+        if judged.closes:
+            self._changed()
         if judged.diverged:
             self.counters.add("diverged")
         return Step.ACK

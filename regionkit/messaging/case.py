@@ -124,9 +124,9 @@ class HeldMessage(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-def retry_after(attempts: int, chance: random.Random) -> float:
-    """Seconds until the next run, after so many: doubled each time, and jittered by a quarter."""
-    pause: float = min(FIRST_RETRY * 2.0 ** max(0, attempts - 1), LONGEST_RETRY)
+def retry_after(age: float, chance: random.Random) -> float:
+    """Seconds until the next run of a case of that age: as long again as it has waited, jittered by a quarter."""
+    pause = min(max(FIRST_RETRY, age), LONGEST_RETRY)
     return pause * (0.75 + 0.5 * chance.random())
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.core.concurrency import Flag
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Taken, aside_id
@@ -22,7 +23,7 @@ from regionkit.messaging.applying import Applier
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
 from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, message_of
-from regionkit.messaging.events import TreatmentFailed
+from regionkit.messaging.events import ClinicFailed, TreatmentFailed
 from regionkit.messaging.handlers import Handler, fewest, longest
 from regionkit.messaging.runs import Ended, Run
 from regionkit.messaging.sources.source import Delivery
@@ -31,8 +32,8 @@ __all__ = ["Clinic"]
 
 MOST_AT_ONCE = 20
 """Cases that are looked at in one round."""
-LOOKED_EVERY = 0.5
-"""Seconds between two rounds: a retry is a matter of seconds."""
+FIRST_LOOK, LONGEST_LOOK = 0.25, 5.0
+"""Seconds between two rounds: after a change, and when there was none for long. What another process left is found then."""
 MOST_RELEASED = 1000
 """Held messages of one key that one round lets go on: other keys have their turn, too."""
 NOT_RUN = 1.0
@@ -53,10 +54,32 @@ class Clinic:
         self._applier = applier
         self._inbox = applier.inbox
         self._scope = applier.options.scope
+        self._pause = FIRST_LOOK
+        self._woken = Flag()
         self.busy = False
+        self.idle_since = 0.0
+        applier.on_change(self.wake)
 
     def _deadline(self, seconds: float = ROWS_WITHIN) -> Deadline:
         return Deadline(self._applier.clock, seconds)
+
+    def wake(self) -> None:
+        """Something has changed, and may be due soon. From any thread (task of the loop)."""
+        self._pause = FIRST_LOOK
+        self._woken.set()
+
+    def run(self, stopping: Flag) -> None:
+        """Look again and again: soon after something has changed, else ever more seldom. A round that fails is told."""
+        while not stopping.is_set():
+            self._woken.clear()
+            try:
+                pause = self.round()
+            except Exception as error:
+                self.busy = False
+                pause = LONGEST_LOOK
+                self._applier.tell(ClinicFailed(self._applier.options.name, f"{type(error).__name__}: {error}"))
+            if pause > 0.0:
+                self._woken.wait(pause)
 
     def round(self) -> float:
         """Look once at what is due. Seconds until the next look."""
@@ -67,7 +90,12 @@ class Clinic:
                 self._treat(case)
             else:
                 self._release(case)
-        return 0.0 if len(cases) == MOST_AT_ONCE else LOOKED_EVERY
+        if cases:
+            self._pause = FIRST_LOOK
+            return 0.0
+        self.idle_since = self._applier.clock.monotonic()
+        pause, self._pause = self._pause, min(2.0 * self._pause, LONGEST_LOOK)
+        return pause
 
     def _treat(self, case: Case) -> None:
         try:
@@ -118,7 +146,7 @@ class Clinic:
         self, case: Case, status: str, error: Failed, *, pause: float | None = None, reason: str | None = None
     ) -> None:
         now = self._inbox.now()
-        pause = retry_after(case.attempts, self._applier.admitting.chance) if pause is None else pause
+        pause = retry_after(now - case.admitted_at, self._applier.admitting.chance) if pause is None else pause
         due = now + pause if status == "retrying" else None
         after = msgspec.structs.replace(
             case, status=status, due_at=due, error=error, changed_at=now, reason=reason or case.reason

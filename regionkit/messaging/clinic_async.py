@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.core.concurrency_async import AsyncFlag
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, Taken, aside_id
@@ -21,7 +22,7 @@ from regionkit.messaging.applying_async import AsyncApplier
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
 from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, message_of
-from regionkit.messaging.events import TreatmentFailed
+from regionkit.messaging.events import ClinicFailed, TreatmentFailed
 from regionkit.messaging.handlers import Handler, fewest, longest
 from regionkit.messaging.runs_async import Ended, Run
 from regionkit.messaging.sources.source_async import Delivery
@@ -30,8 +31,8 @@ __all__ = ["AsyncClinic"]
 
 MOST_AT_ONCE = 20
 """Cases that are looked at in one round."""
-LOOKED_EVERY = 0.5
-"""Seconds between two rounds: a retry is a matter of seconds."""
+FIRST_LOOK, LONGEST_LOOK = 0.25, 5.0
+"""Seconds between two rounds: after a change, and when there was none for long. What another process left is found then."""
 MOST_RELEASED = 1000
 """Held messages of one key that one round lets go on: other keys have their turn, too."""
 NOT_RUN = 1.0
@@ -52,10 +53,32 @@ class AsyncClinic:
         self._applier = applier
         self._inbox = applier.inbox
         self._scope = applier.options.scope
+        self._pause = FIRST_LOOK
+        self._woken = AsyncFlag()
         self.busy = False
+        self.idle_since = 0.0
+        applier.on_change(self.wake)
 
     def _deadline(self, seconds: float = ROWS_WITHIN) -> Deadline:
         return Deadline(self._applier.clock, seconds)
+
+    def wake(self) -> None:
+        """Something has changed, and may be due soon. From any thread (task of the loop)."""
+        self._pause = FIRST_LOOK
+        self._woken.set()
+
+    async def run(self, stopping: AsyncFlag) -> None:
+        """Look again and again: soon after something has changed, else ever more seldom. A round that fails is told."""
+        while not stopping.is_set():
+            self._woken.clear()
+            try:
+                pause = await self.round()
+            except Exception as error:
+                self.busy = False
+                pause = LONGEST_LOOK
+                self._applier.tell(ClinicFailed(self._applier.options.name, f"{type(error).__name__}: {error}"))
+            if pause > 0.0:
+                await self._woken.wait(pause)
 
     async def round(self) -> float:
         """Look once at what is due. Seconds until the next look."""
@@ -66,7 +89,12 @@ class AsyncClinic:
                 await self._treat(case)
             else:
                 await self._release(case)
-        return 0.0 if len(cases) == MOST_AT_ONCE else LOOKED_EVERY
+        if cases:
+            self._pause = FIRST_LOOK
+            return 0.0
+        self.idle_since = self._applier.clock.monotonic()
+        pause, self._pause = self._pause, min(2.0 * self._pause, LONGEST_LOOK)
+        return pause
 
     async def _treat(self, case: Case) -> None:
         try:
@@ -117,7 +145,7 @@ class AsyncClinic:
         self, case: Case, status: str, error: Failed, *, pause: float | None = None, reason: str | None = None
     ) -> None:
         now = self._inbox.now()
-        pause = retry_after(case.attempts, self._applier.admitting.chance) if pause is None else pause
+        pause = retry_after(now - case.admitted_at, self._applier.admitting.chance) if pause is None else pause
         due = now + pause if status == "retrying" else None
         after = msgspec.structs.replace(
             case, status=status, due_at=due, error=error, changed_at=now, reason=reason or case.reason

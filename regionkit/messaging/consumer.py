@@ -28,7 +28,6 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag, sleep, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, EventHooks, Hook, crash_point
-from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.applying import Applier, Halted, Step
 from regionkit.messaging.clinic import Clinic
@@ -232,15 +231,15 @@ class Consumer:
         applier = Applier(self._inbox, self._handlers, self.options, self._counters, self._tell, self._clock)
         watch = StoreWatch(applier, stopping)
         lanes = [Lane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
-        clinic, jobs = Clinic(applier), Supervisor(self._clock)
-        tasks = [spawn(f"regionkit lane {self.name}", self._guarded(lane)) for lane in lanes]
-        jobs.start(f"clinic {self.name}", clinic.round, self._clinic_failed)
+        clinic = Clinic(applier)
+        tasks = [spawn(f"regionkit lane {self.name}", self._guarded(lane.run)) for lane in lanes]
+        tasks.append(spawn(f"regionkit clinic {self.name}", self._guarded(lambda: clinic.run(stopping))))
         under_way: dict[int, Delivery] = {}
         try:
             self._loop(lanes, watch, clinic, under_way, until_idle)
         finally:
             stopping.set()
-            jobs.stop(DRAINED_WITHIN)
+            clinic.wake()
             until = self._clock.monotonic() + DRAINED_WITHIN
             for task in tasks:
                 task.ended(max(0.0, until - self._clock.monotonic()))
@@ -248,10 +247,10 @@ class Consumer:
             self._source.give_back(list(under_way.values()), 0.0)
             self._counters.add("given_back", len(under_way))
 
-    def _guarded(self, lane: Lane) -> Callable[[], Any]:
+    def _guarded(self, work: Callable[[], None]) -> Callable[[], Any]:
         def run() -> None:
             try:
-                lane.run()
+                work()
             except BaseException as error:
                 self._fatal = self._fatal or error
                 self._stop.set()
@@ -260,9 +259,6 @@ class Consumer:
                     raise
 
         return run
-
-    def _clinic_failed(self, error: BaseException) -> None:
-        self._tell(ConsumerPaused(self.name, f"cases cannot be looked at: {type(error).__name__}"))
 
     def _done(self, delivery: Delivery, step: Step) -> None:
         self._ended.append((delivery, step))
@@ -297,7 +293,9 @@ class Consumer:
                 if under_way or clinic.busy:
                     worked = now
                 elif until_idle is not None and now - worked >= until_idle:
-                    return
+                    if clinic.idle_since > worked:
+                        return
+                    clinic.wake()
                 if lease is not None and under_way and now - extended > lease / 3.0:
                     extended = now
                     self._source.extend(list(under_way.values()))

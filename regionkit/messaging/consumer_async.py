@@ -19,7 +19,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -27,7 +27,6 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, EventHooks, Hook, crash_point
-from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.applying_async import AsyncApplier, Halted, Step
 from regionkit.messaging.clinic_async import AsyncClinic
@@ -231,15 +230,15 @@ class AsyncConsumer:
         applier = AsyncApplier(self._inbox, self._handlers, self.options, self._counters, self._tell, self._clock)
         watch = AsyncStoreWatch(applier, stopping)
         lanes = [AsyncLane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
-        clinic, jobs = AsyncClinic(applier), AsyncSupervisor(self._clock)
-        tasks = [spawn_async(f"regionkit lane {self.name}", self._guarded(lane)) for lane in lanes]
-        jobs.start(f"clinic {self.name}", clinic.round, self._clinic_failed)
+        clinic = AsyncClinic(applier)
+        tasks = [spawn_async(f"regionkit lane {self.name}", self._guarded(lane.run)) for lane in lanes]
+        tasks.append(spawn_async(f"regionkit clinic {self.name}", self._guarded(lambda: clinic.run(stopping))))
         under_way: dict[int, Delivery] = {}
         try:
             await self._loop(lanes, watch, clinic, under_way, until_idle)
         finally:
             stopping.set()
-            await jobs.stop(DRAINED_WITHIN)
+            clinic.wake()
             until = self._clock.monotonic() + DRAINED_WITHIN
             for task in tasks:
                 await task.ended(max(0.0, until - self._clock.monotonic()))
@@ -247,10 +246,10 @@ class AsyncConsumer:
             await self._source.give_back(list(under_way.values()), 0.0)
             self._counters.add("given_back", len(under_way))
 
-    def _guarded(self, lane: AsyncLane) -> Callable[[], Any]:
+    def _guarded(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Any]:
         async def run() -> None:
             try:
-                await lane.run()
+                await work()
             except BaseException as error:
                 self._fatal = self._fatal or error
                 self._stop.set()
@@ -259,9 +258,6 @@ class AsyncConsumer:
                     raise
 
         return run
-
-    def _clinic_failed(self, error: BaseException) -> None:
-        self._tell(ConsumerPaused(self.name, f"cases cannot be looked at: {type(error).__name__}"))
 
     def _done(self, delivery: Delivery, step: Step) -> None:
         self._ended.append((delivery, step))
@@ -296,7 +292,9 @@ class AsyncConsumer:
                 if under_way or clinic.busy:
                     worked = now
                 elif until_idle is not None and now - worked >= until_idle:
-                    return
+                    if clinic.idle_since > worked:
+                        return
+                    clinic.wake()
                 if lease is not None and under_way and now - extended > lease / 3.0:
                     extended = now
                     await self._source.extend(list(under_way.values()))

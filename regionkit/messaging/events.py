@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from regionkit.core.events import Event
 
-__all__ = ["CaseAdmitted", "ConsumerHalted", "ConsumerPaused", "ConsumerResumed", "TreatmentFailed"]
+__all__ = ["CaseAdmitted", "ClinicFailed", "ConsumerHalted", "ConsumerPaused", "ConsumerResumed", "TreatmentFailed"]
 
 
 class _ConsumerEvent(Event, frozen=True, gc=False):
@@ -35,6 +35,13 @@ class TreatmentFailed(_ConsumerEvent, frozen=True, gc=False):
     status: str
     attempts: int
     error: str
+
+
+class ClinicFailed(_ConsumerEvent, frozen=True, gc=False):
+    """Cases could not be looked at, or one of them could not be worked at. It is tried again."""
+
+    level: ClassVar[int] = logging.WARNING
+    why: str
 
 
 class ConsumerPaused(_ConsumerEvent, frozen=True, gc=False):

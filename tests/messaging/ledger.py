@@ -22,7 +22,7 @@ SERIAL = {
     "sqlite": "seq INTEGER PRIMARY KEY AUTOINCREMENT",
 }
 APPLIED = text("INSERT INTO ledger (k, n) VALUES (:k, :n)")
-IDLE = 1.0
+IDLE = 0.3
 """Seconds: above the pause between two looks at cases, so that what is due has its turn."""
 
 

@@ -80,7 +80,7 @@ async def test_a_poison_message_parks_its_key_alone(accounts: Any) -> None:
     async with LedgerRig(accounts) as rig:
         rig.inside = poison
         await rig.publish(*sent)
-        summary = await rig.run(idle=2.0)
+        summary = await rig.run(idle=0.6)
         assert rig.ledger() == {"good": [1, 2, 3, 4, 5, 6], "bad": [1, 2]}
         assert (summary.parked + summary.retrying, summary.held) == (1, 3)
         ((reason, status, attempts, error),) = rig.cases("reason, status, attempts, error_type")
@@ -95,10 +95,11 @@ async def test_a_poison_message_parks_its_key_alone(accounts: Any) -> None:
 
 async def test_a_case_is_retried_by_itself(accounts: Any) -> None:
     """With its followers behind it."""
-    numbers, until = Numbering(), time.monotonic() + 1.5
+    numbers, seen = Numbering(), [0.0]
 
     def fail_for_a_while(message: Any, db: Any) -> None:
-        if message.payload["n"] == 1 and time.monotonic() < until:
+        seen[0] = seen[0] or time.monotonic() + 1.5
+        if message.payload["n"] == 1 and time.monotonic() < seen[0]:
             raise ConnectionError("their service is down")
 
     async with LedgerRig(accounts) as rig:
@@ -121,7 +122,7 @@ async def test_skip_lets_the_key_go_on(accounts: Any) -> None:
     async with LedgerRig(accounts, on_poison="skip") as rig:
         rig.inside = poison
         await rig.publish(*[numbers.message("a", row("a", n)) for n in (1, 2, 3)])
-        await rig.run(idle=2.0)
+        await rig.run(idle=0.6)
     assert rig.ledger() == {"a": [1, 3]}
     assert rig.cases() == [("failed", "admitted")]
 
@@ -166,10 +167,10 @@ async def test_a_gap_that_is_never_closed_is_a_case(accounts: Any) -> None:
     first, missing, *rest = [numbers.message("a", row("a", n)) for n in (1, 2, 3, 4)]
     async with LedgerRig(accounts, gap_wait=0.3) as rig:
         await rig.publish(first, *rest)
-        await rig.run(idle=1.5)
+        await rig.run(idle=0.6)
         assert (rig.ledger(), rig.cases()) == ({"a": [1]}, [("gap", "admitted")])
         await rig.publish(missing)
-        await rig.run(idle=1.5)
+        await rig.run(idle=0.6)
     assert rig.ledger() == {"a": [1, 2, 3, 4]}
     assert rig.cases() == [("gap", "discharged")]
 
@@ -180,10 +181,10 @@ async def test_a_gap_that_is_given_up_is_passed(accounts: Any) -> None:
     first, missing, *rest = [numbers.message("a", row("a", n)) for n in (1, 2, 3, 4)]
     async with LedgerRig(accounts, gap_wait=0.3) as rig:
         await rig.publish(first, *rest)
-        await rig.run(idle=1.5)
+        await rig.run(idle=0.6)
         with accounts.engine.begin() as db:
             db.execute(text("UPDATE regionkit_rk_hospital SET status = 'buried', due_at = 0"))
-        await rig.run(idle=1.5)
+        await rig.run(idle=0.6)
         assert rig.ledger() == {"a": [1, 3, 4]}
         await rig.publish(missing)
         await rig.run()
@@ -196,7 +197,7 @@ async def test_a_new_consumer_of_an_old_stream_begins_where_it_can(accounts: Any
     old = [numbers.message("a", row("a", n)) for n in range(1, 6)]
     async with LedgerRig(accounts, gap_wait=0.3) as rig:
         await rig.publish(*old[2:])
-        summary = await rig.run(idle=2.0)
+        summary = await rig.run(idle=0.6)
         assert (rig.ledger(), summary.began) == ({"a": [3, 4, 5]}, 1)
         await rig.publish(old[1])
         await rig.run()
@@ -274,7 +275,7 @@ async def test_unnumbered_messages_of_a_parked_key_wait_too(accounts: Any) -> No
     async with LedgerRig(accounts) as rig:
         rig.inside = poison
         await rig.publish(*[envelope(row("a", n), key="a") for n in (1, 2, 3)])
-        await rig.run(idle=2.0)
+        await rig.run(idle=0.6)
         assert rig.ledger() == {}
         with accounts.engine.begin() as db:
             db.execute(text("UPDATE regionkit_rk_hospital SET status = 'buried', due_at = 0"))
@@ -291,7 +292,7 @@ async def test_a_handler_that_commits_is_told(accounts: Any) -> None:
     async with LedgerRig(accounts, order=None) as rig:
         rig.inside = commit
         await rig.publish(envelope(row("a", 1)))
-        await rig.run(idle=2.0)
+        await rig.run(idle=0.6)
     assert rig.ledger() == {}
     ((reason, error),) = rig.cases("reason, error")
     assert reason == "failed"
@@ -310,7 +311,7 @@ async def test_an_error_of_sql_that_is_swallowed_is_no_success(accounts: Any) ->
     async with LedgerRig(accounts, order=None) as rig:
         rig.inside = swallow
         await rig.publish(envelope(row("a", 1)))
-        summary = await rig.run(idle=2.0)
+        summary = await rig.run(idle=0.6)
     if accounts.engine.dialect.name == "postgresql":
         assert (rig.ledger(), summary.applied) == ({}, 0)
         assert rig.cases("reason") == [("failed",)]
@@ -351,5 +352,5 @@ async def test_handlers_are_registered_before_it_runs(accounts: Any) -> None:
 
         rig.inside = late
         await rig.publish(envelope(row("a", 1)))
-        await rig.run(idle=2.0)
+        await rig.run(idle=0.6)
         assert UsageError.__name__ in rig.cases("error_type")[0][0]
