@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from regionkit.core.tables import Table
 
-__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "INBOX", "KEPT", "STARTED"]
+__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "INBOX", "KEPT", "OUTBOX", "STARTED"]
 
 
-def _kept(name: str) -> Table:
-    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.inbox_tables_sql:{name}"})
+def _kept(name: str, of: str = "inbox") -> Table:
+    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.{of}_tables_sql:{name}"})
 
 
 INBOX = _kept("inbox")
@@ -24,4 +24,11 @@ HOSPITAL = _kept("hospital")
 HOSPITAL_EVENT = _kept("hospital_event")
 """What was done with each case, by whom, why."""
 
-KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
+OUTBOX = tuple(
+    _kept(name, "outbox")
+    for name in ("outbox", "outbox_later", "outbox_payload", "outbox_key", "outbox_run", "outbox_lease")
+)
+"""What an outbox keeps: messages, those that are not due, payloads of several destinations, the last number of each key, the
+run of the database's owner, and who publishes."""
+
+KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT, *OUTBOX)
