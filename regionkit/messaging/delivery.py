@@ -14,8 +14,9 @@ The gate, one row for (consumer, lineage, key), in the effect's transaction (`ju
 
 1. No gate: the first message of the key, or one that has waited long enough, begins it. Others have a GAP before them.
 2. The message is of the gate's history: at or below n it is a DUPLICATE, with prev = (h, n) APPLY, else there is a GAP.
-3. It is of another history, and prev = (h, n): APPLY. With prev of the gate's history, below n: APPLY too, `diverged`: the
-   gate has seen messages that a failover of the outbox has undone, and their numbers were given out again.
+3. It is of another history, and prev = (h, n): APPLY. Of a later epoch, with prev of the gate's history at or below n, or of an
+   epoch before the gate's: APPLY too, `diverged`: the gate has seen messages that a failover of the outbox has undone (all
+   of its history, or the whole key, whose prev is nothing), and their numbers were given out again.
 4. It is of the history before the gate's: what was at or below its last number is a DUPLICATE, the rest was OVERTAKEN by a
    failover of the outbox: a case. So is whatever is of an older epoch, or of the same one and another branch.
 5. It is of a later epoch than the gate's: GAP; what is between has not come yet.
@@ -143,7 +144,8 @@ def _in_line(gate: Gate, number: Number, prev: Number) -> Judged:
         return _APPLY if prev == at else _GAP
     if prev == at:
         return _APPLY
-    if prev.history == at.history and prev.n <= at.n and number.epoch > at.epoch:
+    undone = prev.epoch < at.epoch or (prev.history == at.history and prev.n <= at.n)
+    if undone and number.epoch > at.epoch:
         return Judged(Verdict.APPLY, diverged=True)
     if number.history == gate.before.history:
         return _DUPLICATE if number.n <= gate.before.n else _OVERTAKEN

@@ -1,10 +1,10 @@
-"""How messages are numbered, and what leaves an outbox. Pure: the one place where it is decided.
+"""How messages are numbered, and what leaves an outbox. The one place where it is decided; pure but for the chance in `begun`.
 
 1. A number is (epoch, history, n) of one (outbox, destination, key). It is taken last in the producer's transaction, all keys
    of it sorted, under the row of the key, which stays locked until the COMMIT: numbers have no holes, and their order is that
    of the commits. `prev` is the number before it, whatever its history.
 2. A history is one run of the owner of the database. Where the server is not the one that the row of the run names, the
-   transaction that sees it begins another: epoch + 1, and an id that nobody else has made (`history_name`). `n` goes on.
+   transaction that sees it begins another: a later epoch, and an id that nobody else has made (`begun`). `n` goes on.
 3. What is delayed has no number: it takes one when it is due. What has no key never has one.
 4. A row is there until it leaves: published and confirmed, as itself or as a tombstone. `leaving` says how: a row with a number
    whose time is over is a tombstone, and so is one that was buried; without a number it is dropped.
@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
@@ -35,7 +36,7 @@ __all__ = [
     "Run",
     "Sending",
     "Taken",
-    "history_name",
+    "begun",
     "in_order",
     "leaving",
     "numbered",
@@ -100,9 +101,14 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     prev_history: str
 
 
-def history_name(epoch: int, incarnation: str, salt: str) -> str:
-    """The id of a history. `salt`: random; two servers that were promoted apart may well call themselves the same."""
-    return f"{epoch}.{hashlib.sha256(f'{incarnation}/{salt}'.encode()).hexdigest()[:12]}"
+def begun(epoch: int, incarnation: str, *, now: float) -> Run:
+    """The run after one of `epoch`, on a server of that name; `now`: seconds since 1970 by its clock.
+
+    The epoch is a time, so that it is above those of runs that a failover has undone, whose rows nobody has any more. The
+    history has chance in it: two servers that were promoted apart may well have one name.
+    """
+    epoch = max(epoch + 1, int(now))
+    return Run(epoch, f"{epoch}.{hashlib.sha256(incarnation.encode() + os.urandom(16)).hexdigest()[:12]}")
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:

@@ -6,7 +6,6 @@ only where it names the server's incarnation. On PostgreSQL one statement takes 
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError
 from regionkit.messaging import outbox_tables_sql as tables
-from regionkit.messaging.outbox_rules import Event, Place, Run, Taken, history_name, in_order, numbered, takes
+from regionkit.messaging.outbox_rules import Event, Place, Run, Taken, begun, in_order, numbered, takes
 
 __all__ = ["AT_ONCE", "NOW", "Execute", "OutboxSql", "parts", "unless_there"]
 
@@ -134,23 +133,24 @@ class OutboxSql:
         """The run of this server; where the row names another server, or is not there, a new run begins."""
         c = self.run.c
         here: Any = literal_column(self._here(dialect, execute))
+        now: Any = literal_column(NOW[dialect])
         for attempt in range(_RUN_TRIES):
-            wanted = select(c.epoch, c.history, c.incarnation, here).where(c.outbox == self.name)
+            wanted = select(c.epoch, c.history, c.incarnation, here, now).where(c.outbox == self.name)
             found = execute(wanted.with_for_update() if attempt else wanted, None).first()
             if found is None:
-                made = _run_values(1, execute(select(here), None).scalar()) | {
-                    "outbox": self.name,
-                    "lineage": str(uuid.uuid4()),
-                }
+                incarnation, at = execute(select(here, now), None).one()
+                made = _run_values(begun(0, incarnation, now=float(at)), incarnation)
+                made |= {"outbox": self.name, "lineage": str(uuid.uuid4())}
                 execute(unless_there(dialect, self.run, made), None)
                 continue
-            epoch, history, incarnation, now = found
-            if incarnation == now:
+            epoch, history, named, incarnation, at = found
+            if named == incarnation:
                 return Run(int(epoch), bytes(history).decode())
             if attempt:  # the row is locked
-                values = _run_values(int(epoch) + 1, now)
-                execute(updating(self.run).where(c.outbox == self.name).values(values), None)
-                return Run(values["epoch"], values["history"].decode())
+                run = begun(int(epoch), incarnation, now=float(at))
+                changed = updating(self.run).where(c.outbox == self.name).values(_run_values(run, incarnation))
+                execute(changed, None)
+                return run
         raise ConfigurationError(
             f"the run of outbox {self.name.decode()!r} was taken away while it was looked at.",
             fix="look who else writes to its tables.",
@@ -271,9 +271,8 @@ class OutboxSql:
         )
 
 
-def _run_values(epoch: int, incarnation: str) -> dict[str, Any]:
-    history = history_name(epoch, incarnation, os.urandom(8).hex()).encode()
-    return {"epoch": epoch, "history": history, "incarnation": incarnation}
+def _run_values(run: Run, incarnation: str) -> dict[str, Any]:
+    return {"epoch": run.epoch, "history": run.history.encode(), "incarnation": incarnation}
 
 
 def _ends(event: Event, now: float) -> float | None:
