@@ -103,9 +103,9 @@ class Outbox:
         """Of one piece of its own work."""
         return Deadline(self.clock, seconds)
 
-    def change(self, work: Callable[..., Any], *args: Any) -> Any:
+    def change(self, work: Callable[..., Any], *args: Any, seconds: float = WITHIN) -> Any:
         """`work(dialect, execute, *args)` in a transaction of its own, on the owner of the database."""
-        with self.backing.write(deadline=self.deadline(), core=True) as unit:
+        with self.backing.write(deadline=self.deadline(seconds), core=True) as unit:
             return self.within(unit.native, work, *args)
 
     def look(self, work: Callable[..., Any], *args: Any) -> Any:

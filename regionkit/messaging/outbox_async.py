@@ -102,9 +102,9 @@ class AsyncOutbox:
         """Of one piece of its own work."""
         return Deadline(self.clock, seconds)
 
-    async def change(self, work: Callable[..., Any], *args: Any) -> Any:
+    async def change(self, work: Callable[..., Any], *args: Any, seconds: float = WITHIN) -> Any:
         """`work(dialect, execute, *args)` in a transaction of its own, on the owner of the database."""
-        async with self.backing.write(deadline=self.deadline(), core=True) as unit:
+        async with self.backing.write(deadline=self.deadline(seconds), core=True) as unit:
             return await self.within(unit.native, work, *args)
 
     async def look(self, work: Callable[..., Any], *args: Any) -> Any:

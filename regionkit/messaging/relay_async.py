@@ -29,6 +29,10 @@ SHORTEST_PAUSE = 0.02
 """Seconds between two polls of which the first found nothing: 50 wakes a second at most."""
 LONGEST_PAUSE = 2.0
 """Seconds after which an idle relay looks, whether it was woken or not: the latency that holds without any wake."""
+MOVED_WITHIN = 1.0
+"""Seconds that a relay waits for the locks of keys whose delayed messages are due; nothing is published meanwhile."""
+MOVED_AGAIN = 5.0
+"""Seconds until it tries again."""
 SEND_TIMEOUT = 5.0
 """Seconds for one batch at a target."""
 LEASE = 20.0
@@ -156,6 +160,7 @@ class _Lane:
         self._floor = Floor()
         self._wake = AsyncFlag()
         self._pause = SHORTEST_PAUSE
+        self._move_at = 0.0
         self._settled: list[int] = []
         self._stuck: list[tuple[Row, str]] = []
         self._unlisten: Callable[[], None] = lambda: None
@@ -224,17 +229,30 @@ class _Lane:
         if polled.epoch != self._lease.epoch:
             self._lease.lost()
             return True
-        if polled.due:
-            done.moved += await self._outbox.change(self._outbox.sql.move_due, self._stored, self._lease.epoch)
+        moved = await self._move_due() if polled.due else 0
+        done.moved += moved
         self._floor.polled(polled.rows, polled.xmin, polled.xmax)
         if not polled.rows:
-            return bool(polled.due)
+            return moved > 0
         sending = Sending()
         try:
             await self._send(polled.rows, polled.now, sending, done)
         finally:
             self._note(sending, done)
-        return bool(self._settled or self._stuck)
+        return bool(self._settled or self._stuck or moved)
+
+    async def _move_due(self) -> int:
+        """Delayed messages take their numbers: where a key of theirs is locked by a transaction in doubt, they wait, alone."""
+        outbox, now = self._outbox, self._outbox.clock.monotonic()
+        if now < self._move_at:
+            return 0
+        try:
+            moved = await outbox.change(outbox.sql.move_due, self._stored, self._lease.epoch, seconds=MOVED_WITHIN)
+        except RegionKitError as error:
+            self._move_at = now + MOVED_AGAIN
+            self.failed(error)
+            return 0
+        return int(moved)
 
     async def _settle_and_poll(self, floor: int = 0, *, poll: bool = True) -> Any:
         """What was confirmed goes, in the transaction that looks for more; without any it is a read."""

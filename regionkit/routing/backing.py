@@ -27,7 +27,7 @@ from regionkit.core.tables import Table
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
-from regionkit.facts.history import HistoryRow
+from regionkit.facts.history import HistoryRow, adoption_id
 from regionkit.facts.position import Position, as_position
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
@@ -37,7 +37,7 @@ from regionkit.routing.partitions import CallOptions, PartitionedStore, no_key, 
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import StoreState
-from regionkit.topology import Shard
+from regionkit.topology import Role, Shard
 
 __all__ = ["StoreBacking", "StoreUnit", "plain_backing"]
 
@@ -308,11 +308,25 @@ class StoreBacking:
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
+            if self._owned is not None:
+                self._adopt(store, deadline)
             backend = store.backend(self.owner_index(store, deadline))
             if self._owned is not None:
                 backend.create_tables(deadline, lambda origin: HistoryRow(uuid7().hex, None, None, 1, origin))
             backend.make_tables(deadline, tables)
             store.probe(self.owner_index(store, deadline))
+
+    def _adopt(self, store: RoutedStore, deadline: Deadline) -> None:
+        """Without a kit nobody records promotions: whoever hands in an engine, and makes tables, says which server counts."""
+        observation = store.probe(0, deadline.remaining())
+        lineage = None if observation is None else observation.lineage
+        if observation is None or lineage is None or observation.recorded or observation.role is not Role.PRIMARY:
+            return
+        backend, parent = store.backend(0), lineage.current
+        fork = backend.survived(deadline.remaining(), parent, observation)
+        id = adoption_id(uuid7().hex)
+        backend.write_history(deadline, HistoryRow(id, parent.history, fork, parent.epoch + 1, observation.origin))
+        store.probe(0, deadline.remaining())
 
     def close(self) -> None:
         """Close what the backing itself opened; never what it was handed. May be called twice."""

@@ -26,7 +26,7 @@ from regionkit.core.tables import Table
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
-from regionkit.facts.history import HistoryRow
+from regionkit.facts.history import HistoryRow, adoption_id
 from regionkit.facts.position import Position, as_position
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
@@ -36,7 +36,7 @@ from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOption
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.routing.store_state import StoreState
-from regionkit.topology import Shard
+from regionkit.topology import Role, Shard
 
 __all__ = ["AsyncStoreBacking", "AsyncStoreUnit", "async_plain_backing"]
 
@@ -309,11 +309,27 @@ class AsyncStoreBacking:
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
+            if self._owned is not None:
+                await self._adopt(store, deadline)
             backend = store.backend(await self.owner_index(store, deadline))
             if self._owned is not None:
                 await backend.create_tables(deadline, lambda origin: HistoryRow(uuid7().hex, None, None, 1, origin))
             await backend.make_tables(deadline, tables)
             await store.probe(await self.owner_index(store, deadline))
+
+    async def _adopt(self, store: AsyncRoutedStore, deadline: Deadline) -> None:
+        """Without a kit nobody records promotions: whoever hands in an engine, and makes tables, says which server counts."""
+        observation = await store.probe(0, deadline.remaining())
+        lineage = None if observation is None else observation.lineage
+        if observation is None or lineage is None or observation.recorded or observation.role is not Role.PRIMARY:
+            return
+        backend, parent = store.backend(0), lineage.current
+        fork = await backend.survived(deadline.remaining(), parent, observation)
+        id = adoption_id(uuid7().hex)
+        await backend.write_history(
+            deadline, HistoryRow(id, parent.history, fork, parent.epoch + 1, observation.origin)
+        )
+        await store.probe(0, deadline.remaining())
 
     async def close(self) -> None:
         """Close what the backing itself opened; never what it was handed. May be called twice."""
