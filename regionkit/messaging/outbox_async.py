@@ -21,6 +21,7 @@ from regionkit.errors import ConfigurationError, UsageError
 from regionkit.facts.consistency import STRONG
 from regionkit.messaging.kept_tables import HOSPITAL, HOSPITAL_EVENT, OUTBOX
 from regionkit.messaging.outbox_event import OutboxCase, case_of, checked_destination, made
+from regionkit.messaging.outbox_facts import OutboxReport
 from regionkit.messaging.outbox_rules import Event
 from regionkit.messaging.router import Routed, Router
 from regionkit.topology.topology import NAMESPACE
@@ -227,6 +228,11 @@ class AsyncOutbox:
         """Messages that a target refused for good, with the keys that wait behind them."""
         found = await self.look(self.sql.cases, list(self._stored.values()))
         return [case_of(*row) for row in found]
+
+    async def doctor(self) -> OutboxReport:
+        """What waits at each destination, and what wants looking at."""
+        report: OutboxReport = await self.look(self.sql.measure, list(self._stored.values()))
+        return report
 
     async def release(self, id: str, *, reason: str = "", who: str = "") -> bool:
         """Publish a stuck message once more, and what waits behind it after that. False: it is not stuck."""

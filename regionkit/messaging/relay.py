@@ -9,31 +9,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from regionkit.core.concurrency import Flag, sleep
-from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event, EventHooks, Hook, crash_point
+from regionkit.core.concurrency import Flag
+from regionkit.core.events import EventHooks, Hook
 from regionkit.core.supervisor import Supervisor
-from regionkit.errors import ConfigurationError, RegionKitError
-from regionkit.messaging.envelope import Envelope, Malformed, decode, encode
+from regionkit.errors import ConfigurationError
 from regionkit.messaging.outbox import Outbox
-from regionkit.messaging.outbox_rules import BATCH, Floor, Leaving, Row, Sending, leaving, waves
-from regionkit.messaging.relay_events import Relayed, RelayFailed, RelayStuck, RelayTookOver
-from regionkit.messaging.relay_lease import RelayLease
-from regionkit.messaging.sources.source import Sent, Target
+from regionkit.messaging.outbox_facts import RelayExplanation
+from regionkit.messaging.relay_events import Relayed
+from regionkit.messaging.relay_lane import LONGEST_PAUSE, Lane, LaneOptions, PublishAfter
+from regionkit.messaging.sources.source import Target
 
 __all__ = ["Relay"]
 
-SHORTEST_PAUSE = 0.02
-"""Seconds between two polls of which the first found nothing: 50 wakes a second at most."""
-LONGEST_PAUSE = 2.0
-"""Seconds after which an idle relay looks, whether it was woken or not: the latency that holds without any wake."""
-MOVED_WITHIN = 1.0
-"""Seconds that a relay waits for the locks of keys whose delayed messages are due; nothing is published meanwhile."""
-MOVED_AGAIN = 5.0
-"""Seconds until it tries again."""
 SEND_TIMEOUT = 5.0
 """Seconds for one batch at a target."""
 LEASE = 20.0
@@ -48,6 +37,9 @@ class Relay:
         to: a target for all its destinations; or by destination, for some of them: other relays take the others.
         gated: all consumers judge numbers (`order="key"` with a gate): a batch goes out at once. Without it, of each key one
             message is on its way at a time.
+        publish_after: "replicated": when every copy of the data has it, so that no failover undoes what was published; "commit":
+            at once. Default "replicated" inside a kit whose store has copies, else "commit". A copy that does not answer
+            holds everything up: take it out of the topology, or choose "commit".
         send_timeout: seconds for one batch at a target.
         lease: seconds after which another relay takes over from one that died; more than three times `send_timeout`.
 
@@ -61,6 +53,7 @@ class Relay:
         *,
         to: Target | Mapping[str, Target],
         gated: bool = False,
+        publish_after: PublishAfter | None = None,
         send_timeout: float = SEND_TIMEOUT,
         lease: float = LEASE,
     ) -> None:
@@ -77,21 +70,27 @@ class Relay:
                 why="what is sent is sent only while the lease outlasts the sending.",
                 fix="make lease= more than three times send_timeout=.",
             )
+        copies = outbox.backing.copies
+        if publish_after == "replicated" and not copies:
+            raise ConfigurationError(
+                f"outbox {outbox.name!r} has no copies that anybody knows of here.",
+                why="whether a message is replicated is asked of the copies, and those are in a kit's topology.",
+                fix='make the outbox of a kit: Outbox(kit, store=...); or take publish_after="commit".',
+            )
         self.outbox = outbox
         self.gated = gated
+        self.publish_after: PublishAfter = publish_after or ("replicated" if copies else "commit")
         self.send_timeout = send_timeout
+        self._lease = lease
         self._hooks = EventHooks()
         self._supervisor = Supervisor(outbox.clock)
         self._stopping = Flag()
-        self._lanes = [_Lane(self, name, target, lease) for name, target in targets.items()]
+        options = LaneOptions(gated, self.publish_after, send_timeout, lease, self._hooks.emit)
+        self._lanes = [Lane(outbox, name, target, options) for name, target in targets.items()]
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with each event of this relay; the result takes it away again."""
         return self._hooks.add(hook)
-
-    def emit(self, event: Event) -> None:
-        """Tell the log and every hook."""
-        self._hooks.emit(event)
 
     def run_once(self) -> Relayed:
         """Publish all that is due now and not another relay's; what was done.
@@ -128,10 +127,25 @@ class Relay:
         """Let what is being sent end, within its time-out, and leave the destinations to other relays."""
         self._stopping.set()
         for lane in self._lanes:
-            lane.wake()
+            lane.stop()
         self._supervisor.stop(self.send_timeout + 1.0)
         for lane in self._lanes:
             lane.leave()
+
+    def explain(self) -> RelayExplanation:
+        """What holds of what it publishes, and what does not. Nothing is asked."""
+        return RelayExplanation(
+            outbox=self.outbox.name,
+            targets={lane.destination: lane.target.facts.kind for lane in self._lanes},
+            left_to_others=tuple(
+                name for name in self.outbox.destinations if name not in {lane.destination for lane in self._lanes}
+            ),
+            publish_after=self.publish_after,
+            gated=self.gated,
+            lease=self._lease,
+            longest_pause=LONGEST_PAUSE,
+            waits_for=tuple(dict.fromkeys(name for lane in self._lanes for name in lane.lacking)),
+        )
 
     @property
     def counts(self) -> Relayed:
@@ -140,206 +154,3 @@ class Relay:
         for lane in self._lanes:
             found.add(lane.done)
         return found
-
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopping.is_set()
-
-
-class _Lane:
-    """One destination. One job at a time works on it."""
-
-    def __init__(self, relay: Relay, destination: str, target: Target, lease: float) -> None:
-        self._relay = relay
-        self._outbox = relay.outbox
-        self.destination = destination
-        self._stored = destination.encode()
-        self._target = target
-        self._lease = RelayLease(relay.outbox, destination, lease)
-        self._lasts = lease
-        self._floor = Floor()
-        self._wake = Flag()
-        self._pause = SHORTEST_PAUSE
-        self._move_at = 0.0
-        self._settled: list[int] = []
-        self._stuck: list[tuple[Row, str]] = []
-        self._unlisten: Callable[[], None] = lambda: None
-        self.done = Relayed()
-
-    # the job
-
-    def listens(self) -> None:
-        """Be woken by what this process publishes."""
-        self._unlisten()
-        self._unlisten = self._outbox.listen(self.wake)
-
-    def wake(self) -> None:
-        """There may be something."""
-        self._wake.set()
-
-    def job(self) -> float | None:
-        """One round of the background job."""
-        if self._relay.stopping:
-            return None
-        if self.round(self.done):
-            self._pause = SHORTEST_PAUSE
-            return 0.0
-        if self._lease.left() <= 0:
-            return self._lasts / 3
-        sleep(SHORTEST_PAUSE)
-        woken = self._wake.wait(self._pause - SHORTEST_PAUSE) if self._pause > SHORTEST_PAUSE else False
-        self._pause = SHORTEST_PAUSE if woken or self._wake.is_set() else min(2 * self._pause, LONGEST_PAUSE)
-        self._wake.clear()
-        return 0.0
-
-    def failed(self, error: BaseException) -> None:
-        """A round of the job failed."""
-        self._relay.emit(RelayFailed(self._outbox.name, self.destination, str(error)))
-
-    def leave(self) -> None:
-        """Settle what is confirmed, and give the lease up."""
-        self._unlisten()
-        self.settle()
-        try:
-            self._lease.give_up(self._outbox.deadline())
-        except RegionKitError as error:
-            self.failed(error)
-
-    def settle(self) -> None:
-        """What was confirmed goes, if it still can."""
-        try:
-            if self._settled or self._stuck:
-                self._settle_and_poll(poll=False)
-        except RegionKitError as error:
-            self.failed(error)
-
-    # one round
-
-    def round(self, done: Relayed) -> bool:
-        """Poll, publish, settle; whether there may be more at once."""
-        epoch = self._lease.epoch
-        if not self._lease.hold(2 * self._relay.send_timeout):
-            self._settled, self._stuck = [], []
-            return False
-        if self._lease.epoch != epoch:
-            self._floor, self._settled, self._stuck = Floor(), [], []
-            self._relay.emit(RelayTookOver(self._outbox.name, self.destination, self._lease.epoch))
-        floor = self._floor.begin(self._outbox.clock.monotonic())
-        polled = self._settle_and_poll(floor)
-        if polled.epoch != self._lease.epoch:
-            self._lease.lost()
-            return True
-        moved = self._move_due() if polled.due else 0
-        done.moved += moved
-        self._floor.polled(polled.rows, polled.xmin, polled.xmax)
-        if not polled.rows:
-            return moved > 0
-        sending = Sending()
-        try:
-            self._send(polled.rows, polled.now, sending, done)
-        finally:
-            self._note(sending, done)
-        return bool(self._settled or self._stuck or moved)
-
-    def _move_due(self) -> int:
-        """Delayed messages take their numbers: where a key of theirs is locked by a transaction in doubt, they wait, alone."""
-        outbox, now = self._outbox, self._outbox.clock.monotonic()
-        if now < self._move_at:
-            return 0
-        try:
-            moved = outbox.change(outbox.sql.move_due, self._stored, self._lease.epoch, seconds=MOVED_WITHIN)
-        except RegionKitError as error:
-            self._move_at = now + MOVED_AGAIN
-            self.failed(error)
-            return 0
-        return int(moved)
-
-    def _settle_and_poll(self, floor: int = 0, *, poll: bool = True) -> Any:
-        """What was confirmed goes, in the transaction that looks for more; without any it is a read."""
-        sql, outbox = self._outbox.sql, self._outbox
-        most = BATCH if poll else 0
-        if not (self._settled or self._stuck):
-            return outbox.look(sql.poll, self._stored, floor, most)
-        stuck = [(row, why, self._envelope(row)) for row, why in self._stuck]
-        polled = outbox.change(sql.settle_and_poll, self._stored, self._lease.epoch, self._settled, stuck, floor, most)
-        crash_point("relay.settled")
-        self._settled, self._stuck = [], []
-        return polled
-
-    def _send(self, rows: Sequence[Row], now: float, sending: Sending, done: Relayed) -> None:
-        going = []
-        for row in rows:
-            if leaving(row, now)[0] is Leaving.DROPPED:
-                self._settled.append(row.seq)
-                done.dropped += 1
-            else:
-                going.append(row)
-        for wave in waves(going, gated=self._relay.gated):
-            may_go = sending.may_go(wave)
-            if not may_go:
-                continue
-            if self._lease.left() <= self._relay.send_timeout and not self._lease.hold(self._relay.send_timeout):
-                return
-            self._send_wave(may_go, now, sending, done)
-
-    def _send_wave(self, rows: Sequence[Row], now: float, sending: Sending, done: Relayed) -> None:
-        bodies: list[tuple[str | None, bytes]] = []
-        good: list[Row] = []
-        tombs: list[bool] = []
-        for row in rows:
-            try:
-                envelope = self._leaves(row, now)
-            except Malformed as error:
-                sending.became(row, confirmed=False, refused=str(error))
-                continue
-            bodies.append((envelope.key, encode(envelope)))
-            good.append(row)
-            tombs.append(bool(envelope.tomb))
-        sent: Sequence[Sent] = ()
-        try:
-            if good:
-                sent = self._target.publish(bodies, Deadline(self._outbox.clock, self._relay.send_timeout))
-            crash_point("relay.published")
-        finally:
-            for row, became, tomb in zip(good, sent, tombs):
-                sending.became(row, confirmed=became.confirmed, refused=became.refused)
-                done.tombstones += tomb and became.confirmed
-            for row in good[len(sent) :]:
-                sending.became(row, confirmed=False)
-
-    def _leaves(self, row: Row, now: float) -> Envelope:
-        """A row as it is published."""
-        e, why = decode(row.body), leaving(row, now)[1]
-        return Envelope(
-            e.id,
-            e.type,
-            b"" if why else e.payload,
-            e.key,
-            "bytes" if why else e.codec,
-            e.headers,
-            row.published_at,
-            row.expires_at,
-            "" if row.number is None else self._lease.lineage,
-            row.number,
-            row.prev,
-            e.region,
-            why,
-        )
-
-    def _envelope(self, row: Row) -> bytes:
-        """A row as a case has it."""
-        try:
-            return encode(self._leaves(row, row.published_at))
-        except Malformed:
-            return row.body
-
-    def _note(self, sending: Sending, done: Relayed) -> None:
-        """What became of a batch: settled with the next poll."""
-        self._settled += [row.seq for row in sending.confirmed]
-        self._stuck += sending.refused
-        done.published += len(sending.confirmed)
-        done.refused += len(sending.refused)
-        done.unknown += len(sending.unknown)
-        for row, why in sending.refused:
-            self._relay.emit(RelayStuck(self._outbox.name, self.destination, row.id, why[:200]))

@@ -31,6 +31,7 @@ from regionkit.core.ids import uuid7
 from regionkit.core.tables import table_name
 from regionkit.messaging.envelope import Malformed, Number, decode, stored_id
 from regionkit.messaging.inbox_tables_sql import hospital, hospital_event
+from regionkit.messaging.outbox_facts import Backlog, OutboxReport
 from regionkit.messaging.outbox_rules import BATCH, Event, Row
 from regionkit.messaging.outbox_sql import NOW, Execute, OutboxSql, parts, unless_there
 
@@ -45,6 +46,12 @@ DELETE FROM {rows} WHERE seq = ANY(CAST(:seqs AS bigint[])) AND set_config('sync
   AND EXISTS (SELECT 1 FROM {lease} WHERE outbox = :outbox AND destination = :destination AND epoch = :epoch)
 """
 """One text for any number of rows, that is prepared. Lost with a crash, they are published again: nobody waits for the disk."""
+
+_OPEN = """
+SELECT COALESCE(extract(epoch FROM max(clock_timestamp() - xact_start) FILTER (WHERE backend_xmin IS NOT NULL)), 0),
+  (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 class Overtaken(Exception):
@@ -241,6 +248,22 @@ class RelaySql(OutboxSql):
                 same = c.message_id == func.convert_to(r.id, "UTF8")
             found += [(to, *row) for row in execute(wanted.where(here, same), None)]
         return found
+
+    def measure(self, dialect: str, execute: Execute, destinations: Sequence[bytes]) -> OutboxReport:
+        """What stands in it."""
+        r, w, now = self.rows.c, self.later.c, literal_column(NOW[dialect], Double)
+        backlogs = []
+        for to in destinations:
+            here = and_(r.outbox == self.name, r.destination == to)
+            counted = select(func.count(), func.min(r.published_at), func.sum(r.stuck), now).where(here)
+            rows, oldest, stuck, at = execute(counted, None).one()
+            later = execute(
+                select(func.count()).select_from(self.later).where(w.outbox == self.name, w.destination == to), None
+            ).scalar()
+            age = 0.0 if oldest is None else max(0.0, float(at) - float(oldest))
+            backlogs.append(Backlog(to.decode("utf-8", "replace"), int(rows), age, int(stuck or 0), int(later)))
+        snapshot, prepared = execute(text(_OPEN), None).one() if dialect == "postgresql" else (0, 0)
+        return OutboxReport(self.name.decode(), tuple(backlogs), float(snapshot), int(prepared))
 
     def move_due(self, dialect: str, execute: Execute, destination: bytes, epoch: int) -> int:
         """Delayed messages that are due become rows, and take their numbers now; how many."""

@@ -28,13 +28,14 @@ from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
 from regionkit.facts.history import HistoryRow, adoption_id
-from regionkit.facts.position import Position, as_position
+from regionkit.facts.position import Position, as_position, reaches
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.facts.stamp import Owner, Stamp
 from regionkit.routing.blocks import Block
 from regionkit.routing.partitions import CallOptions, PartitionedStore, no_key, not_partitioned
 from regionkit.routing.session_state import SessionState
+from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import StoreState
 from regionkit.topology import Role, Shard
@@ -305,6 +306,24 @@ class StoreBacking:
             )
         return index
 
+    @property
+    def copies(self) -> int:
+        """Of the data, beside the owner's, that may become the owner's one day; 0 where nobody knows of any."""
+        return sum(sum(e.allowed for e in store.state.snapshot.endpoints) - 1 for store in self._find().shards)
+
+    def lacking(self, stamp: Stamp, *, deadline: Deadline) -> list[str]:
+        """Those copies that are not proved to have all that `stamp` covers; each of them was asked just now."""
+        found = []
+        for store in self._find().shards:
+            owner = self.owner_index(store, deadline)
+            for index, e in enumerate(store.state.snapshot.endpoints):
+                if index == owner or not e.allowed or _has(e, stamp):
+                    continue
+                store.probe(index, deadline.remaining())
+                if not _has(store.state.snapshot.endpoints[index], stamp):
+                    found.append(e.id)
+        return found
+
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
@@ -369,6 +388,14 @@ class _OwnersRecords:
     def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then."""
         return (self._records(deadline)).delete(deadline, kind, key, expected=expected)
+
+
+def _has(e: EndpointState, stamp: Stamp) -> bool:
+    """Whether a copy has said that it has come so far, in the same history."""
+    lineage, observation = e.lineage, e.observation
+    if lineage is None or observation is None or observation.reached is None:
+        return False
+    return lineage.current.history == stamp.history and reaches(observation.reached, stamp.position)
 
 
 def _owner_at(store: RoutedStore, index: int) -> Owner:

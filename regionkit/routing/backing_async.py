@@ -27,13 +27,14 @@ from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
 from regionkit.facts.history import HistoryRow, adoption_id
-from regionkit.facts.position import Position, as_position
+from regionkit.facts.position import Position, as_position, reaches
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.facts.stamp import Owner, Stamp
 from regionkit.routing.blocks_async import AsyncBlock
 from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, no_key, not_partitioned
 from regionkit.routing.session_state_async import AsyncSessionState
+from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.routing.store_state import StoreState
 from regionkit.topology import Role, Shard
@@ -306,6 +307,24 @@ class AsyncStoreBacking:
             )
         return index
 
+    @property
+    def copies(self) -> int:
+        """Of the data, beside the owner's, that may become the owner's one day; 0 where nobody knows of any."""
+        return sum(sum(e.allowed for e in store.state.snapshot.endpoints) - 1 for store in self._find().shards)
+
+    async def lacking(self, stamp: Stamp, *, deadline: Deadline) -> list[str]:
+        """Those copies that are not proved to have all that `stamp` covers; each of them was asked just now."""
+        found = []
+        for store in self._find().shards:
+            owner = await self.owner_index(store, deadline)
+            for index, e in enumerate(store.state.snapshot.endpoints):
+                if index == owner or not e.allowed or _has(e, stamp):
+                    continue
+                await store.probe(index, deadline.remaining())
+                if not _has(store.state.snapshot.endpoints[index], stamp):
+                    found.append(e.id)
+        return found
+
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
@@ -372,6 +391,14 @@ class _OwnersRecords:
     async def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then."""
         return await (await self._records(deadline)).delete(deadline, kind, key, expected=expected)
+
+
+def _has(e: EndpointState, stamp: Stamp) -> bool:
+    """Whether a copy has said that it has come so far, in the same history."""
+    lineage, observation = e.lineage, e.observation
+    if lineage is None or observation is None or observation.reached is None:
+        return False
+    return lineage.current.history == stamp.history and reaches(observation.reached, stamp.position)
 
 
 def _owner_at(store: AsyncRoutedStore, index: int) -> Owner:

@@ -219,3 +219,21 @@ def test_what_does_not_fit_is_refused(accounts: Any) -> None:
     with pytest.raises(ConfigurationError, match="too short"):
         Relay(outbox, to=Landing(), send_timeout=5.0, lease=10.0)
     outbox.close()
+
+
+def test_what_holds_and_what_wants_looking_at(accounts: Any) -> None:
+    """Explained without asking; measured in the tables."""
+    with Rig(accounts) as rig:
+        rig.landing.refuses = {"odd"}
+        rig.publish(("odd", 1, "a"), ("made", 2, "a"), ("made", 3, "b"))
+        rig.publish(("late", 4, None), delay=60.0)
+        rig.relay.run_once()
+        report = rig.outbox.doctor()
+        [backlog] = report.backlogs
+        assert (backlog.rows, backlog.stuck, backlog.later) == (2, 1, 1) and 0 < backlog.oldest < 60
+        [finding] = report.findings
+        assert "1 messages were refused for good" in finding and finding in str(report)
+        told = str(rig.relay.explain())
+        assert (
+            "default -> memory" in told and "phantom events up to RPO" in told and "one message is on its way" in told
+        )

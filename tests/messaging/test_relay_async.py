@@ -220,3 +220,21 @@ async def test_what_does_not_fit_is_refused(accounts: Any) -> None:
     with pytest.raises(ConfigurationError, match="too short"):
         AsyncRelay(outbox, to=AsyncLanding(), send_timeout=5.0, lease=10.0)
     await outbox.close()
+
+
+async def test_what_holds_and_what_wants_looking_at(accounts: Any) -> None:
+    """Explained without asking; measured in the tables."""
+    async with Rig(accounts) as rig:
+        rig.landing.refuses = {"odd"}
+        await rig.publish(("odd", 1, "a"), ("made", 2, "a"), ("made", 3, "b"))
+        await rig.publish(("late", 4, None), delay=60.0)
+        await rig.relay.run_once()
+        report = await rig.outbox.doctor()
+        [backlog] = report.backlogs
+        assert (backlog.rows, backlog.stuck, backlog.later) == (2, 1, 1) and 0 < backlog.oldest < 60
+        [finding] = report.findings
+        assert "1 messages were refused for good" in finding and finding in str(report)
+        told = str(rig.relay.explain())
+        assert (
+            "default -> memory" in told and "phantom events up to RPO" in told and "one message is on its way" in told
+        )
