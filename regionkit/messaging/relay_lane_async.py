@@ -13,7 +13,7 @@ from regionkit.errors import RegionKitError
 from regionkit.facts.consistency import STRONG
 from regionkit.messaging.envelope import Envelope, Malformed, decode, encode
 from regionkit.messaging.outbox_async import AsyncOutbox
-from regionkit.messaging.outbox_rules import BATCH, Floor, Leaving, Row, Sending, leaving, waves
+from regionkit.messaging.outbox_rules import BATCH, FULL_SCAN, Floor, Leaving, Row, Sending, leaving, waves
 from regionkit.messaging.relay_events import Relayed, RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.relay_lease_async import AsyncRelayLease
 from regionkit.messaging.sources.source_async import AsyncTarget, Sent
@@ -60,7 +60,7 @@ class AsyncLane:
         self._floor = Floor()
         self._wake = AsyncFlag()
         self._pause = SHORTEST_PAUSE
-        self._move_at = 0.0
+        self._move_at = self._sweep_at = 0.0
         self._waiting: tuple[Any, Any] | None = None
         self.lacking: list[str] = []
         self._settled: list[int] = []
@@ -142,6 +142,7 @@ class AsyncLane:
             done.moved += moved
             self._floor.polled(polled.rows, polled.xmin, polled.xmax)
             if not polled.rows:
+                await self._sweep()
                 return moved > 0
             if self._options.publish_after == "replicated":
                 self._waiting = (polled, stamp)
@@ -172,6 +173,14 @@ class AsyncLane:
                 break
             await asleep(REPLICATED_POLL)
         return False
+
+    async def _sweep(self) -> None:
+        """Payloads that no destination waits for any more go, now and then."""
+        now = self._outbox.clock.monotonic()
+        if now >= self._sweep_at and len(self._outbox.destinations) > 1:
+            self._sweep_at = now + FULL_SCAN
+            while await self._outbox.change(self._outbox.sql.sweep) == BATCH:
+                pass
 
     async def _move_due(self) -> int:
         """Delayed messages take their numbers: where a key of theirs is locked by a transaction in doubt, they wait, alone."""

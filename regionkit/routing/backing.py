@@ -27,18 +27,18 @@ from regionkit.core.tables import Table
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
-from regionkit.facts.history import HistoryRow, adoption_id
-from regionkit.facts.position import Position, as_position, reaches
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.position import Position, as_position
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.facts.stamp import Owner, Stamp
 from regionkit.routing.blocks import Block
+from regionkit.routing.copies import adopt_only, lacking
 from regionkit.routing.partitions import CallOptions, PartitionedStore, no_key, not_partitioned
 from regionkit.routing.session_state import SessionState
-from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import StoreState
-from regionkit.topology import Role, Shard
+from regionkit.topology import Shard
 
 __all__ = ["StoreBacking", "StoreUnit", "plain_backing"]
 
@@ -315,37 +315,19 @@ class StoreBacking:
         """Those copies that are not proved to have all that `stamp` covers; each of them was asked just now."""
         found = []
         for store in self._find().shards:
-            owner = self.owner_index(store, deadline)
-            for index, e in enumerate(store.state.snapshot.endpoints):
-                if index == owner or not e.allowed or _has(e, stamp):
-                    continue
-                store.probe(index, deadline.remaining())
-                if not _has(store.state.snapshot.endpoints[index], stamp):
-                    found.append(e.id)
+            found += lacking(store, self.owner_index(store, deadline), stamp, deadline)
         return found
 
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
             if self._owned is not None:
-                self._adopt(store, deadline)
+                adopt_only(store, deadline)
             backend = store.backend(self.owner_index(store, deadline))
             if self._owned is not None:
                 backend.create_tables(deadline, lambda origin: HistoryRow(uuid7().hex, None, None, 1, origin))
             backend.make_tables(deadline, tables)
             store.probe(self.owner_index(store, deadline))
-
-    def _adopt(self, store: RoutedStore, deadline: Deadline) -> None:
-        """Without a kit nobody records promotions: whoever hands in an engine, and makes tables, says which server counts."""
-        observation = store.probe(0, deadline.remaining())
-        lineage = None if observation is None else observation.lineage
-        if observation is None or lineage is None or observation.recorded or observation.role is not Role.PRIMARY:
-            return
-        backend, parent = store.backend(0), lineage.current
-        fork = backend.survived(deadline.remaining(), parent, observation)
-        id = adoption_id(uuid7().hex)
-        backend.write_history(deadline, HistoryRow(id, parent.history, fork, parent.epoch + 1, observation.origin))
-        store.probe(0, deadline.remaining())
 
     def close(self) -> None:
         """Close what the backing itself opened; never what it was handed. May be called twice."""
@@ -388,14 +370,6 @@ class _OwnersRecords:
     def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then."""
         return (self._records(deadline)).delete(deadline, kind, key, expected=expected)
-
-
-def _has(e: EndpointState, stamp: Stamp) -> bool:
-    """Whether a copy has said that it has come so far, in the same history."""
-    lineage, observation = e.lineage, e.observation
-    if lineage is None or observation is None or observation.reached is None:
-        return False
-    return lineage.current.history == stamp.history and reaches(observation.reached, stamp.position)
 
 
 def _owner_at(store: RoutedStore, index: int) -> Owner:

@@ -26,18 +26,18 @@ from regionkit.core.tables import Table
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
-from regionkit.facts.history import HistoryRow, adoption_id
-from regionkit.facts.position import Position, as_position, reaches
+from regionkit.facts.history import HistoryRow
+from regionkit.facts.position import Position, as_position
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.facts.stamp import Owner, Stamp
 from regionkit.routing.blocks_async import AsyncBlock
+from regionkit.routing.copies_async import adopt_only, lacking
 from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, no_key, not_partitioned
 from regionkit.routing.session_state_async import AsyncSessionState
-from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.routing.store_state import StoreState
-from regionkit.topology import Role, Shard
+from regionkit.topology import Shard
 
 __all__ = ["AsyncStoreBacking", "AsyncStoreUnit", "async_plain_backing"]
 
@@ -316,39 +316,19 @@ class AsyncStoreBacking:
         """Those copies that are not proved to have all that `stamp` covers; each of them was asked just now."""
         found = []
         for store in self._find().shards:
-            owner = await self.owner_index(store, deadline)
-            for index, e in enumerate(store.state.snapshot.endpoints):
-                if index == owner or not e.allowed or _has(e, stamp):
-                    continue
-                await store.probe(index, deadline.remaining())
-                if not _has(store.state.snapshot.endpoints[index], stamp):
-                    found.append(e.id)
+            found += await lacking(store, await self.owner_index(store, deadline), stamp, deadline)
         return found
 
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
             if self._owned is not None:
-                await self._adopt(store, deadline)
+                await adopt_only(store, deadline)
             backend = store.backend(await self.owner_index(store, deadline))
             if self._owned is not None:
                 await backend.create_tables(deadline, lambda origin: HistoryRow(uuid7().hex, None, None, 1, origin))
             await backend.make_tables(deadline, tables)
             await store.probe(await self.owner_index(store, deadline))
-
-    async def _adopt(self, store: AsyncRoutedStore, deadline: Deadline) -> None:
-        """Without a kit nobody records promotions: whoever hands in an engine, and makes tables, says which server counts."""
-        observation = await store.probe(0, deadline.remaining())
-        lineage = None if observation is None else observation.lineage
-        if observation is None or lineage is None or observation.recorded or observation.role is not Role.PRIMARY:
-            return
-        backend, parent = store.backend(0), lineage.current
-        fork = await backend.survived(deadline.remaining(), parent, observation)
-        id = adoption_id(uuid7().hex)
-        await backend.write_history(
-            deadline, HistoryRow(id, parent.history, fork, parent.epoch + 1, observation.origin)
-        )
-        await store.probe(0, deadline.remaining())
 
     async def close(self) -> None:
         """Close what the backing itself opened; never what it was handed. May be called twice."""
@@ -391,14 +371,6 @@ class _OwnersRecords:
     async def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then."""
         return await (await self._records(deadline)).delete(deadline, kind, key, expected=expected)
-
-
-def _has(e: EndpointState, stamp: Stamp) -> bool:
-    """Whether a copy has said that it has come so far, in the same history."""
-    lineage, observation = e.lineage, e.observation
-    if lineage is None or observation is None or observation.reached is None:
-        return False
-    return lineage.current.history == stamp.history and reaches(observation.reached, stamp.position)
 
 
 def _owner_at(store: AsyncRoutedStore, index: int) -> Owner:
