@@ -23,6 +23,7 @@ JOBS = (
     "local_read",
     "mongo_reads",
     "memory",
+    "outbox_relay",
     "partitioning",
     "redis_reads",
     "session_read",

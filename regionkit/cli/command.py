@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -79,7 +80,30 @@ def _parser() -> argparse.ArgumentParser:
     _part(found)
     found.add_argument("--yes", action="store_true", help="do not ask for the endpoint's name to be typed")
     found.set_defaults(run=adopt)
+
+    found = commands.add_parser("relay", help="publish what stands in an outbox; or say what holds of it")
+    actions = found.add_subparsers(title="actions", required=True, metavar="ACTION")
+    action = actions.add_parser("run", help="publish until SIGTERM, then end what is under way")
+    action.add_argument(
+        "relay", metavar="MODULE:NAME", help="a Relay of the application's, or a function that makes one"
+    )
+    action.add_argument("--once", action="store_true", help="publish what is due now, and end")
+    action.set_defaults(run=_relay("run_relay"))
+    action = actions.add_parser("explain", help="order, copies, failovers, latency: what holds and what does not")
+    action.add_argument(
+        "relay", metavar="MODULE:NAME", help="a Relay of the application's, or a function that makes one"
+    )
+    action.add_argument("--json", action="store_true", help="plain data; its keys are stable")
+    action.set_defaults(run=_relay("explain_relay"))
     return parser
+
+
+def _relay(name: str) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        done: int = getattr(importlib.import_module("regionkit.cli.relay"), name)(options)  # not every command needs it
+        return done
+
+    return run
 
 
 def _part(parser: argparse.ArgumentParser) -> None:

@@ -92,6 +92,15 @@ class AsyncBacking(Protocol):
         """The endpoint of that owner, for a module of its family that asks it in its own words."""
         ...
 
+    @property
+    def copies(self) -> int:
+        """Of the data, beside the owner's, that may become the owner's one day; 0 where nobody knows of any."""
+        ...
+
+    async def lacking(self, stamp: Stamp, *, deadline: Deadline) -> list[str]:
+        """Those copies that are not proved to have all that `stamp` covers; each of them was asked just now."""
+        ...
+
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, once: many processes may call it at the same time."""
         ...

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from regionkit.messaging.inboxes.sql import SqlInbox
     from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
     from regionkit.messaging.options import Resolved
+    from regionkit.messaging.outbox import Outbox
+    from regionkit.messaging.outbox_async import AsyncOutbox
+    from regionkit.messaging.outbox_event import OutboxCase
     from regionkit.messaging.records import CassandraRecords, MemoryRecords, MongoRecords, RedisRecords, SqlRecords
     from regionkit.messaging.records_async import (
         AsyncCassandraRecords,
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
         AsyncRedisRecords,
         AsyncSqlRecords,
     )
+    from regionkit.messaging.relay import Relay
+    from regionkit.messaging.relay_async import AsyncRelay
+    from regionkit.messaging.relay_events import Relayed
+    from regionkit.messaging.router import Routed, Router
 
 __all__ = [
     "AsyncCassandraRecords",
@@ -35,7 +42,9 @@ __all__ = [
     "AsyncHospital",
     "AsyncMemoryRecords",
     "AsyncMongoRecords",
+    "AsyncOutbox",
     "AsyncRedisRecords",
+    "AsyncRelay",
     "AsyncSqlInbox",
     "AsyncSqlRecords",
     "CassandraRecords",
@@ -44,8 +53,14 @@ __all__ = [
     "MemoryRecords",
     "Message",
     "MongoRecords",
+    "Outbox",
+    "OutboxCase",
     "RedisRecords",
+    "Relay",
+    "Relayed",
     "Resolved",
+    "Routed",
+    "Router",
     "SqlInbox",
     "SqlRecords",
     "Summary",
@@ -58,7 +73,9 @@ _PAIRS = {
     "Hospital": "hospital",
     "MemoryRecords": "records",
     "MongoRecords": "records",
+    "Outbox": "outbox",
     "RedisRecords": "records",
+    "Relay": "relay",
     "SqlInbox": "inboxes.sql",
     "SqlRecords": "records",
 }
@@ -68,7 +85,11 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Message": "envelope",
+        "OutboxCase": "outbox_event",
+        "Relayed": "relay_events",
         "Resolved": "options",
+        "Routed": "router",
+        "Router": "router",
         "Summary": "counters",
         "idempotent": "decorator",
         **_PAIRS,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
+
+from regionkit.messaging.columns_sql import Bytes
 
 __all__ = ["gate", "held", "hospital", "hospital_event", "inbox", "started"]
 
@@ -18,11 +20,11 @@ _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _bytes(length: int) -> Any:
-    return LargeBinary(length).with_variant(mysql.VARBINARY(length), "mysql", "mariadb")
+    return Bytes(length)
 
 
 def _body() -> Any:
-    return LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+    return Bytes()
 
 
 def _text() -> Any:

@@ -13,6 +13,7 @@ __all__ = [
     "INBOX",
     "INBOX_TABLES",
     "KEPT",
+    "OUTBOX",
     "QUEUE",
     "STARTED",
 ]
@@ -52,4 +53,11 @@ IDEMPOTENCY = Table(
 QUEUE = _kept("queue", "queue_tables_sql")
 """One row a message of a `SqlQueue`, and who has it."""
 
-KEPT = (*INBOX_TABLES, IDEMPOTENCY, QUEUE)
+OUTBOX = tuple(
+    _kept(name, "outbox_tables_sql")
+    for name in ("outbox", "outbox_later", "outbox_payload", "outbox_key", "outbox_run", "outbox_lease")
+)
+"""What an outbox keeps: messages, those that are not due, payloads of several destinations, the last number of each key, the
+run of the database's owner, and who publishes."""
+
+KEPT = (*INBOX_TABLES, IDEMPOTENCY, QUEUE, *OUTBOX)

@@ -34,6 +34,7 @@ from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
 from regionkit.facts.stamp import Owner, Stamp
 from regionkit.routing.blocks import Block
+from regionkit.routing.copies import adopt_only, lacking
 from regionkit.routing.partitions import CallOptions, PartitionedStore, no_key, not_partitioned
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.store import RoutedStore
@@ -311,9 +312,23 @@ class StoreBacking:
             )
         return index
 
+    @property
+    def copies(self) -> int:
+        """Of the data, beside the owner's, that may become the owner's one day; 0 where nobody knows of any."""
+        return sum(sum(e.allowed for e in store.state.snapshot.endpoints) - 1 for store in self._find().shards)
+
+    def lacking(self, stamp: Stamp, *, deadline: Deadline) -> list[str]:
+        """Those copies that are not proved to have all that `stamp` covers; each of them was asked just now."""
+        found = []
+        for store in self._find().shards:
+            found += lacking(store, self.owner_index(store, deadline), stamp, deadline)
+        return found
+
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, on the owner of every partition; without a kit, what routing keeps too."""
         for store in self._find().shards:
+            if self._owned is not None:
+                adopt_only(store, deadline)
             backend = store.backend(self.owner_index(store, deadline))
             if self._owned is not None:
                 backend.create_tables(deadline, lambda origin: HistoryRow(uuid7().hex, None, None, 1, origin))

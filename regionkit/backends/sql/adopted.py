@@ -33,6 +33,7 @@ def adopt_postgres(connection: Any, options: str) -> Any:
             fix="give an engine that connects to the server itself, or a kit's store: its URL may lead to a pooler.",
         )
     made: Any = (postgres.Bounded if type(driver) is psycopg.Connection else postgres.AsyncBounded)(driver.pgconn)
+    made._prepared = driver._prepared  # what the application had prepared stands at the server, under psycopg's names
     del driver.pgconn  # it is ours now: the other object must neither use it nor complain of it
     made.add_notice_handler(made._noticed)
     if connection is driver:

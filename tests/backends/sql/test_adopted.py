@@ -25,3 +25,23 @@ def test_it_keeps_no_rows(pg: Any, bouncers: tuple[Bouncer, Bouncer]) -> None:
             u.native.execute(sqlalchemy.text("SELECT 1"))
     backing.close()
     engine.dispose()
+
+
+def test_what_the_application_had_prepared_keeps_its_name(pg: Any) -> None:
+    """psycopg numbers prepared statements; ours would give a name again that stands at the server already."""
+    engine = sqlalchemy.create_engine(pg.primary.url_for(pg.database()))
+    question, given = sqlalchemy.text("SELECT :n + 1"), [{"n": n} for n in range(10)]
+    backing = backing_of(engine, namespace="shop")
+    backing.create_tables([], Deadline(SYSTEM_CLOCK, 20.0))
+    with engine.begin() as connection:
+        for parameters in given:
+            connection.execute(question, parameters)
+    for parameters in given:
+        for unit in (
+            backing.write(deadline=Deadline(SYSTEM_CLOCK, 20.0)),
+            backing.read(deadline=Deadline(SYSTEM_CLOCK, 20.0)),
+        ):
+            with unit as u:
+                assert u.native.execute(question, parameters).scalar() == parameters["n"] + 1
+    backing.close()
+    engine.dispose()

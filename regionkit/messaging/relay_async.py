@@ -1,0 +1,155 @@
+"""A relay: takes messages out of an outbox and publishes them; each destination by one relay at a time.
+
+1. Rows are found by their presence, never by a cursor: one that is committed late is not skipped.
+2. A row is deleted when its target has confirmed it. A relay that dies in between publishes again: the same id, the same number.
+3. Rows are read at the owner of the database only.
+4. Whatever wakes a relay is a hint. Without any it polls: 20 ms after work, up to 2 s when there was none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from regionkit.core.concurrency_async import AsyncFlag
+from regionkit.core.events import EventHooks, Hook
+from regionkit.core.supervisor_async import AsyncSupervisor
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.outbox_async import AsyncOutbox
+from regionkit.messaging.outbox_facts import RelayExplanation
+from regionkit.messaging.relay_events import Relayed
+from regionkit.messaging.relay_lane_async import LONGEST_PAUSE, AsyncLane, LaneOptions, PublishAfter
+from regionkit.messaging.sources.source_async import AsyncTarget
+
+__all__ = ["AsyncRelay"]
+
+SEND_TIMEOUT = 5.0
+"""Seconds for one batch at a target."""
+LEASE = 20.0
+"""Seconds after which another relay may take over: four sendings."""
+
+
+class AsyncRelay:
+    """Publishes what stands in an outbox. One job; as many processes as there are may run one each.
+
+    Args:
+        outbox: whose messages.
+        to: a target for all its destinations; or by destination, for some of them: other relays take the others.
+        gated: all consumers judge numbers (`order="key"` with a gate): a batch goes out at once. Without it, of each key one
+            message is on its way at a time.
+        publish_after: "replicated": when every copy of the data has it, so that no failover undoes what was published; "commit":
+            at once. Default "replicated" inside a kit whose store has copies, else "commit". A copy that does not answer
+            holds everything up: take it out of the topology, or choose "commit".
+        send_timeout: seconds for one batch at a target.
+        lease: seconds after which another relay takes over from one that died; more than three times `send_timeout`.
+
+    Raises:
+        ConfigurationError: a destination that the outbox does not have, or times that do not fit.
+    """
+
+    def __init__(
+        self,
+        outbox: AsyncOutbox,
+        *,
+        to: AsyncTarget | Mapping[str, AsyncTarget],
+        gated: bool = False,
+        publish_after: PublishAfter | None = None,
+        send_timeout: float = SEND_TIMEOUT,
+        lease: float = LEASE,
+    ) -> None:
+        targets = dict(to) if isinstance(to, Mapping) else dict.fromkeys(outbox.destinations, to)
+        unknown = sorted(set(targets) - set(outbox.destinations))
+        if unknown or not targets:
+            raise ConfigurationError(
+                f"outbox {outbox.name!r} has no destination {unknown[0]!r}." if unknown else "a relay has no targets.",
+                fix=f"it has {', '.join(map(repr, outbox.destinations))}.",
+            )
+        if not 0 < 3 * send_timeout < lease:
+            raise ConfigurationError(
+                f"a lease of {lease:g} s is too short for a send time-out of {send_timeout:g} s.",
+                why="what is sent is sent only while the lease outlasts the sending.",
+                fix="make lease= more than three times send_timeout=.",
+            )
+        copies = outbox.backing.copies
+        if publish_after == "replicated" and not copies:
+            raise ConfigurationError(
+                f"outbox {outbox.name!r} has no copies that anybody knows of here.",
+                why="whether a message is replicated is asked of the copies, and those are in a kit's topology.",
+                fix='make the outbox of a kit: Outbox(kit, store=...); or take publish_after="commit".',
+            )
+        self.outbox = outbox
+        self.gated = gated
+        self.publish_after: PublishAfter = publish_after or ("replicated" if copies else "commit")
+        self.send_timeout = send_timeout
+        self._lease = lease
+        self._hooks = EventHooks()
+        self._supervisor = AsyncSupervisor(outbox.clock)
+        self._stopping = AsyncFlag()
+        options = LaneOptions(gated, self.publish_after, send_timeout, lease, self._hooks.emit)
+        self._lanes = [AsyncLane(outbox, name, target, options) for name, target in targets.items()]
+
+    def subscribe(self, hook: Hook) -> Callable[[], None]:
+        """Call `hook` with each event of this relay; the result takes it away again."""
+        return self._hooks.add(hook)
+
+    async def run_once(self) -> Relayed:
+        """Publish all that is due now and not another relay's; what was done.
+
+        Raises:
+            RegionKitError: the database or a target does not answer; what was confirmed before is settled.
+        """
+        done = Relayed()
+        for lane in self._lanes:
+            try:
+                while await lane.round(done):
+                    pass
+            except BaseException:
+                await lane.settle()
+                raise
+        return done
+
+    async def start(self) -> None:
+        """Publish in the background, until `stop`."""
+        self._stopping.clear()
+        for lane in self._lanes:
+            lane.listens()
+            self._supervisor.start(
+                f"relay {self.outbox.name}/{lane.destination}", lane.job, lane.failed, longest_back_off=LONGEST_PAUSE
+            )
+
+    async def run(self) -> None:
+        """Publish until `stop` is called."""
+        await self.start()
+        while not await self._stopping.wait(60.0):
+            pass
+
+    async def stop(self) -> None:
+        """Let what is being sent end, within its time-out, and leave the destinations to other relays."""
+        self._stopping.set()
+        for lane in self._lanes:
+            lane.stop()
+        await self._supervisor.stop(self.send_timeout + 1.0)
+        for lane in self._lanes:
+            await lane.leave()
+
+    def explain(self) -> RelayExplanation:
+        """What holds of what it publishes, and what does not. Nothing is asked."""
+        return RelayExplanation(
+            outbox=self.outbox.name,
+            targets={lane.destination: lane.target.facts.kind for lane in self._lanes},
+            left_to_others=tuple(
+                name for name in self.outbox.destinations if name not in {lane.destination for lane in self._lanes}
+            ),
+            publish_after=self.publish_after,
+            gated=self.gated,
+            lease=self._lease,
+            longest_pause=LONGEST_PAUSE,
+            waits_for=tuple(dict.fromkeys(name for lane in self._lanes for name in lane.lacking)),
+        )
+
+    @property
+    def counts(self) -> Relayed:
+        """What its background jobs have done."""
+        found = Relayed()
+        for lane in self._lanes:
+            found.add(lane.done)
+        return found

@@ -1,0 +1,239 @@
+# Generated from test_relay_async.py by scripts/twins.py. Do not edit.
+"""A relay: each message at least once, of a key in order; what fails holds nobody else up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from regionkit.core.concurrency import sleep
+from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.messaging.outbox import Outbox
+from regionkit.messaging.relay import Relay
+from regionkit.messaging.relay_events import RelayStuck, RelayTookOver
+
+from .landing import Landing, payloads
+
+IS_ASYNC = False
+
+
+class Rig:
+    """An outbox, where its messages land, and a relay."""
+
+    def __init__(self, accounts: Any, **options: Any) -> None:
+        self.engine = accounts.make(is_async=IS_ASYNC)
+        self.outbox = Outbox(self.engine)
+        self.landing = Landing()
+        self.relay = Relay(self.outbox, to=self.landing, **options)
+
+    def __enter__(self) -> Rig:
+        self.outbox.create_tables()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.relay.stop()
+        self.outbox.close()
+        self.engine.dispose()
+
+    def publish(self, *events: tuple[str, Any, str | None], **options: Any) -> None:
+        """In one transaction: (type, payload, key)."""
+        with Session(self.engine) as db:
+            for type, payload, key in events:
+                self.outbox.publish(db, type, payload, key=key, **options)
+            db.commit()
+
+    def rows(self) -> int:
+        """Rows of the outbox."""
+        with self.engine.connect() as db:
+            return int((db.execute(text("SELECT count(*) FROM regionkit_rk_outbox"))).scalar_one())
+
+
+def test_one_of_a_key_is_on_its_way(accounts: Any) -> None:
+    """To consumers without gates; with `gated` a batch goes at once."""
+    with Rig(accounts) as rig:
+        rig.publish(*[("made", n, "ab"[n % 2]) for n in range(6)], ("told", 6, None))
+        assert (rig.relay.run_once()).published == 7
+        assert rig.landing.batches == [3, 2, 2]
+        gated = Relay(rig.outbox, to=rig.landing, gated=True)
+        rig.relay.stop()
+        rig.publish(*[("made", n, "a") for n in range(6)])
+        assert (gated.run_once()).published == 6
+        assert rig.landing.batches == [3, 2, 2, 6]
+        assert rig.rows() == 0
+        gated.stop()
+
+
+def test_what_has_no_answer_is_sent_before_what_follows_it(accounts: Any) -> None:
+    """An unknown confirm is none: it is sent again, then the later ones of its key; other keys go on meanwhile."""
+    with Rig(accounts) as rig:
+        rig.landing.silent, rig.landing.lands = {"odd"}, True
+        rig.publish(("odd", 1, "a"), ("made", 2, "a"), ("made", 3, "b"))
+        assert (rig.relay.run_once()).unknown > 0
+        assert set(payloads(rig.landing.came)) == {1, 3}
+        rig.landing.silent = set()
+        rig.relay.run_once()
+        assert [p for p in payloads(rig.landing.came) if p != 3][-2:] == [1, 2]
+
+
+def test_a_target_that_is_down_loses_nothing(accounts: Any) -> None:
+    """The error is raised; when the target answers, all of it comes."""
+    with Rig(accounts) as rig:
+        rig.publish(*[("made", n, "a") for n in range(3)])
+        rig.landing.down = True
+        with pytest.raises(RegionUnavailable):
+            rig.relay.run_once()
+        rig.landing.down = False
+        assert (rig.relay.run_once()).published == 3
+        assert payloads(rig.landing.came) == [0, 1, 2]
+
+
+def test_a_stuck_key_holds_nobody_else_up(accounts: Any) -> None:
+    """Rule 20: 600 rows behind one that is refused for good, in front of the others of the poll."""
+    with Rig(accounts, gated=True) as rig:
+        told: list[Any] = []
+        rig.relay.subscribe(told.append)
+        rig.landing.refuses = {"odd"}
+        rig.publish(("odd", 0, "a"), *[("made", n, "a") for n in range(1, 601)], ("made", 601, "b"), ("odd", 7, None))
+        done = rig.relay.run_once()
+        stuck = {event.id for event in told if isinstance(event, RelayStuck)}
+        assert 601 in payloads(rig.landing.came) and done.refused == 2
+        [case] = [case for case in rig.outbox.cases() if case.key == "a"]
+        assert case.id in stuck and len(stuck) == 2
+        assert (case.reason, case.type, case.attempts, case.error) == ("refused", "odd", 1, "odd is refused")
+
+
+def test_a_stuck_key_goes_on_in_order(accounts: Any) -> None:
+    """Retried as itself, or buried: then its number is published without it, and what waited follows."""
+    with Rig(accounts) as rig:
+        rig.landing.refuses = {"odd"}
+        rig.publish(("odd", 1, "a"), ("made", 2, "a"), ("odd", 3, "a"), ("made", 4, "a"))
+        rig.relay.run_once()
+        assert payloads(rig.landing.came) == []
+        [case] = rig.outbox.cases()
+        assert rig.outbox.release(case.id, reason="once more")
+        rig.relay.run_once()
+        [case] = rig.outbox.cases()
+        assert case.attempts == 2
+        assert rig.outbox.bury(case.id, reason="too odd")
+        assert not rig.outbox.bury(case.id, reason="too odd")
+        rig.relay.run_once()
+        assert payloads(rig.landing.came) == ["buried", 2]
+        rig.landing.refuses = set()
+        [case] = rig.outbox.cases()
+        rig.outbox.release(case.id)
+        rig.relay.run_once()
+        assert payloads(rig.landing.came) == ["buried", 2, 3, 4]
+        assert [envelope.number.n for envelope in rig.landing.came if envelope.number] == [1, 2, 3, 4]
+
+
+def test_what_has_expired_leaves_a_tombstone(accounts: Any) -> None:
+    """Where it had a number, so that the key goes on; else it is gone."""
+    with Rig(accounts) as rig:
+        rig.publish(("made", 1, "a"), ("made", 2, None), expires_in=0.001)
+        sleep(0.01)
+        rig.publish(("made", 3, "a"), expires_in=60.0)
+        done = rig.relay.run_once()
+        assert (done.published, done.tombstones, done.dropped) == (2, 1, 1)
+        assert payloads(rig.landing.came) == ["expired", 3]
+        assert rig.landing.came[0].payload == b""
+
+
+def test_one_relay_at_a_time(accounts: Any) -> None:
+    """Another one waits for the lease, and has it at once where it was given up."""
+    with Rig(accounts) as rig:
+        other = Relay(rig.outbox, to=rig.landing)
+        told: list[Any] = []
+        other.subscribe(told.append)
+        rig.publish(("made", 1, "a"))
+        rig.relay.run_once()
+        rig.publish(("made", 2, "a"))
+        assert (other.run_once()).published == 0
+        rig.relay.stop()
+        assert (other.run_once()).published == 1
+        assert [event.epoch for event in told if isinstance(event, RelayTookOver)] == [2]
+        other.stop()
+
+
+def test_a_zombie_deletes_nothing(accounts: Any) -> None:
+    """Rule 24: it stands still between poll and settling; another one takes over, and what it settles then stays."""
+    with Rig(accounts, send_timeout=0.1, lease=1.5) as rig:
+        rig.landing.silent = {"made"}
+        rig.publish(("made", 1, "a"))
+        rig.relay.run_once()
+        [lane] = rig.relay._lanes
+        sleep(2.0)
+        other = Relay(rig.outbox, to=Landing(), send_timeout=0.1, lease=60.0)
+        assert (other.run_once()).published == 1
+        rig.publish(("made", 2, "a"))
+        lane._settled = list(range(100))
+        lane._settle_and_poll(0)
+        assert rig.rows() == 1
+        assert lane.round(lane.done) is False, "it has lost the lease"
+        other.stop()
+
+
+def test_in_the_background(accounts: Any) -> None:
+    """It is woken by what is published in its process, and `stop` lets go of the destination."""
+    with Rig(accounts) as rig:
+        rig.relay.start()
+        rig.relay.start()
+        for number in range(5):
+            rig.publish(("made", number, "a"))
+            for _ in range(1000):
+                if len(rig.landing.came) > number:
+                    break
+                sleep(0.01)
+        rig.relay.stop()
+        assert payloads(rig.landing.came) == list(range(5))
+        assert rig.relay.counts.published == 5
+        with rig.engine.connect() as db:
+            found = db.execute(text("SELECT count(*) FROM regionkit_rk_record WHERE kind = 'relay'"))
+            assert found.scalar_one() == 0
+
+
+def test_a_target_that_is_back_is_seen(accounts: Any) -> None:
+    """The background job goes on after errors."""
+    with Rig(accounts) as rig:
+        rig.landing.down = True
+        rig.relay.start()
+        rig.publish(("made", 1, "a"))
+        sleep(0.3)
+        rig.landing.down = False
+        for _ in range(1000):
+            if rig.landing.came:
+                break
+            sleep(0.01)
+        assert payloads(rig.landing.came) == [1]
+
+
+def test_what_does_not_fit_is_refused(accounts: Any) -> None:
+    """Destinations that there are not, times that would let a zombie publish."""
+    outbox = Outbox(accounts.make(is_async=IS_ASYNC))
+    with pytest.raises(ConfigurationError, match="no destination 'x'"):
+        Relay(outbox, to={"x": Landing()})
+    with pytest.raises(ConfigurationError, match="no targets"):
+        Relay(outbox, to={})
+    with pytest.raises(ConfigurationError, match="too short"):
+        Relay(outbox, to=Landing(), send_timeout=5.0, lease=10.0)
+    outbox.close()
+
+
+def test_what_holds_and_what_wants_looking_at(accounts: Any) -> None:
+    """Explained without asking; measured in the tables."""
+    with Rig(accounts) as rig:
+        rig.landing.refuses = {"odd"}
+        rig.publish(("odd", 1, "a"), ("made", 2, "a"), ("made", 3, "b"))
+        rig.publish(("late", 4, None), delay=60.0)
+        rig.relay.run_once()
+        report = rig.outbox.doctor()
+        [backlog] = report.backlogs
+        assert (backlog.rows, backlog.stuck, backlog.later) == (2, 1, 1) and 0 < backlog.oldest < 60
+        [finding] = report.findings
+        assert "1 messages were refused for good" in finding and finding in str(report)
+        told = str(rig.relay.explain())
+        assert (
+            "default -> memory" in told and "phantom events up to RPO" in told and "one message is on its way" in told
+        )
