@@ -35,9 +35,11 @@ from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Po
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
+from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
+from regionkit.messaging.retention import check_retention
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
 
 __all__ = ["AsyncConsumer"]
@@ -173,10 +175,15 @@ class AsyncConsumer:
         """What it has done so far."""
         return self._counters.summary()
 
+    def explain(self) -> ConsumerExplanation:
+        """What it guarantees with the handlers that it has so far, and what not. Asks nobody."""
+        return explain_consumer(self.options, tuple(self._handlers), self._inbox, self._source.facts)
+
     async def run(self, until_idle: float | None = None) -> Summary:
         """Take and apply messages until `stop()`; with `until_idle` until none has come for so many seconds.
 
         Raises:
+            RetentionTooShort: claims would be forgotten while copies may still come.
             ConfigurationError: something cannot work: tables that are missing, a source that would lose messages.
             MessagingError: a message failed for good, with on_poison="halt".
         """
@@ -186,6 +193,7 @@ class AsyncConsumer:
             raise ConfigurationError(
                 f"consumer {self.name!r} has no handler.", fix="register one: @consumer.handler(...)."
             )
+        check_retention(self._inbox.retention, self.options.accept_for, self.name)
         before = self._counters.summary()
         self._running, self._fatal = True, None
         self._stop.clear()

@@ -19,6 +19,7 @@ JITTER = frozenset(
         *("routing/store_state.py", "demo/workload.py"),
         *("caching/shaping.py", "caching/sampler.py", "caching/sampler_async.py"),
         *("backends/cassandra/records.py", "backends/cassandra/records_async.py"),
+        *("messaging/admitting.py", "messaging/admitting_async.py", "messaging/case.py"),
     }
 )
 PLACES = re.compile(

@@ -32,6 +32,7 @@ from regionkit.messaging.envelope import (
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
 from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
 
 __all__ = ["MOST_HELD", "AsyncSqlInbox", "bucket_of"]
@@ -54,6 +55,8 @@ class AsyncSqlInbox(AsyncSqlCases):
         given: an engine of the application's, or a kit.
         store: which of a kit's stores.
         namespace: prefix of its tables; a kit's own counts for its stores.
+        retention: seconds for which a claim is kept after its id was made; None: as long as `accept_for` of its consumer needs.
+        forget_foreign_after: seconds for which one is kept whose id tells no time; for ever, where none is given.
         clock: where time is read.
     """
 
@@ -62,9 +65,17 @@ class AsyncSqlInbox(AsyncSqlCases):
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, given: Any, *, store: str | None = None, namespace: str = "regionkit", clock: Clock = SYSTEM_CLOCK
+        self,
+        given: Any,
+        *,
+        store: str | None = None,
+        namespace: str = "regionkit",
+        retention: float | None = None,
+        forget_foreign_after: float = FOR_EVER,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.given = given
+        self.retention = Retention(retention, forget_foreign_after).checked()
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(
