@@ -30,6 +30,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, EventHooks, Hook
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
+from regionkit.messaging.admitting import Taken, opened
 from regionkit.messaging.applying import Applier, Halted, Step
 from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
@@ -272,8 +273,8 @@ class Consumer:
     def _clinic_failed(self, error: BaseException) -> None:
         self._tell(ConsumerPaused(self.name, f"cases cannot be looked at: {type(error).__name__}"))
 
-    def _done(self, delivery: Delivery, step: Step) -> None:
-        self._ended.append((delivery, step))
+    def _done(self, taken: Taken, step: Step) -> None:
+        self._ended.append((taken.delivery, step))
         self._woken.set()
 
     def _loop(
@@ -300,7 +301,8 @@ class Consumer:
                     found = self._source.fetch(room, wait if until_idle is None else min(wait, until_idle))
                     for delivery in found:
                         under_way[id(delivery)] = delivery
-                        lanes[lane_of(delivery, len(lanes))].give(delivery)
+                        taken = opened(delivery)
+                        lanes[lane_of(taken, len(lanes))].give(taken)
                 now = self._clock.monotonic()
                 if under_way or clinic.busy:
                     worked = now

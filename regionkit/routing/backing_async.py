@@ -53,7 +53,10 @@ class AsyncStoreUnit:
         key: str | None,
         covers: Stamp | None,
         deadline: Deadline,
+        *,
+        stamped: bool = True,
     ) -> None:
+        self._stamped = stamped
         self._backing = backing
         self._options = options
         self._key = key
@@ -111,7 +114,7 @@ class AsyncStoreUnit:
             raise
         undone = block.progress.undone and not block.progress.commits
         try:
-            if written and not undone:
+            if written and not undone and self._stamped:
                 await self._stamp_of_write(block)
         finally:
             self._tell("unknown" if block.progress.unknown else "no" if undone else "yes")
@@ -229,11 +232,13 @@ class AsyncStoreBacking:
         assert found is not None, "a store has an endpoint that residency allows"
         return found
 
-    def write(self, *, key: str | None = None, deadline: Deadline, core: bool = False) -> AsyncStoreUnit:
+    def write(
+        self, *, key: str | None = None, deadline: Deadline, core: bool = False, stamped: bool = True
+    ) -> AsyncStoreUnit:
         """A unit on the current owner (of the key's partition): one transaction where there is any."""
         transaction = "transaction" in self.capabilities.modes and not self.capabilities.transactions
         options = CallOptions(Kind.WRITE, BlockMode(core=core, transaction=transaction))
-        return AsyncStoreUnit(self, options, key, None, deadline)
+        return AsyncStoreUnit(self, options, key, None, deadline, stamped=stamped)
 
     def read(
         self,
