@@ -1,9 +1,10 @@
 # Generated from lanes_async.py by scripts/twins.py. Do not edit.
 """The lanes of a consumer: a key is always of one lane, and a lane works at one message at a time.
 
-1. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
-2. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
-3. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
+1. Messages that may share a transaction are taken together, as many as wait in a row.
+2. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
+3. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
+4. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Flag, Lock
 from regionkit.messaging.admitting import Taken
 from regionkit.messaging.applying import Applier, Step
+from regionkit.messaging.batches import Batches
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
 
 __all__ = ["Lane", "StoreWatch", "lane_of"]
@@ -95,6 +97,8 @@ class Lane:
         self._aside: list[_Aside] = []
         self._given = Flag()
         self._look = ASIDE_LOOK
+        self._batches = Batches(applier)
+        self._moved = False
 
     def give(self, taken: Taken) -> None:
         """One more message."""
@@ -105,8 +109,7 @@ class Lane:
         """Work until the consumer stops."""
         while not self._stopping.is_set():
             if self._waiting:
-                taken = self._waiting.popleft()
-                self._end(taken, self._work(taken))
+                self._take()
                 continue
             self._given.clear()
             if self._waiting:  # it came just now
@@ -116,6 +119,34 @@ class Lane:
             if self._aside:
                 self._look = min(2.0 * self._look, ASIDE_LONGEST)
                 self._look_again()
+
+    def _take(self) -> None:
+        """The next message, or the next ones where they may share a transaction."""
+        first = self._waiting.popleft()
+        batch, most = [first], self._batches.most(first)
+        while len(batch) < most and self._waiting and self._batches.joins(first, self._waiting[0]):
+            batch.append(self._waiting.popleft())
+        parts = deque([batch])
+        if len(batch) == 1 and self._batches.fused(first):
+            parts = deque(self._batches.run(batch, self._end_of_batch))
+        while parts:
+            part = parts.popleft()
+            if len(part) > 1 and not self._stopping.is_set():
+                parts.extendleft(reversed(self._batches.run(part, self._end_of_batch)))
+            elif not self._stopping.is_set():
+                for taken in part:
+                    self._end(taken, self._work(taken))
+        self._look_if_moved()
+
+    def _end_of_batch(self, taken: Taken, step: Step) -> None:
+        self._done(taken, step)
+        self._moved = self._moved or step is Step.ACK
+
+    def _look_if_moved(self) -> None:
+        if self._moved and self._aside:
+            self._look = ASIDE_LOOK
+            self._look_again()
+        self._moved = False
 
     def _work(self, taken: Taken) -> Step:
         step = self._applier.work(taken)

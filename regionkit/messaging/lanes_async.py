@@ -1,8 +1,9 @@
 """The lanes of a consumer: a key is always of one lane, and a lane works at one message at a time.
 
-1. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
-2. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
-3. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
+1. Messages that may share a transaction are taken together, as many as wait in a row.
+2. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
+3. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
+4. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncFlag, AsyncLock
 from regionkit.messaging.admitting_async import Taken
 from regionkit.messaging.applying_async import AsyncApplier, Step
+from regionkit.messaging.batches_async import AsyncBatches
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
 
 __all__ = ["AsyncLane", "AsyncStoreWatch", "lane_of"]
@@ -94,6 +96,8 @@ class AsyncLane:
         self._aside: list[_Aside] = []
         self._given = AsyncFlag()
         self._look = ASIDE_LOOK
+        self._batches = AsyncBatches(applier)
+        self._moved = False
 
     def give(self, taken: Taken) -> None:
         """One more message."""
@@ -104,8 +108,7 @@ class AsyncLane:
         """Work until the consumer stops."""
         while not self._stopping.is_set():
             if self._waiting:
-                taken = self._waiting.popleft()
-                await self._end(taken, await self._work(taken))
+                await self._take()
                 continue
             self._given.clear()
             if self._waiting:  # it came just now
@@ -115,6 +118,34 @@ class AsyncLane:
             if self._aside:
                 self._look = min(2.0 * self._look, ASIDE_LONGEST)
                 await self._look_again()
+
+    async def _take(self) -> None:
+        """The next message, or the next ones where they may share a transaction."""
+        first = self._waiting.popleft()
+        batch, most = [first], self._batches.most(first)
+        while len(batch) < most and self._waiting and self._batches.joins(first, self._waiting[0]):
+            batch.append(self._waiting.popleft())
+        parts = deque([batch])
+        if len(batch) == 1 and self._batches.fused(first):
+            parts = deque(await self._batches.run(batch, self._end_of_batch))
+        while parts:
+            part = parts.popleft()
+            if len(part) > 1 and not self._stopping.is_set():
+                parts.extendleft(reversed(await self._batches.run(part, self._end_of_batch)))
+            elif not self._stopping.is_set():
+                for taken in part:
+                    await self._end(taken, await self._work(taken))
+        await self._look_if_moved()
+
+    def _end_of_batch(self, taken: Taken, step: Step) -> None:
+        self._done(taken, step)
+        self._moved = self._moved or step is Step.ACK
+
+    async def _look_if_moved(self) -> None:
+        if self._moved and self._aside:
+            self._look = ASIDE_LOOK
+            await self._look_again()
+        self._moved = False
 
     async def _work(self, taken: Taken) -> Step:
         step = await self._applier.work(taken)

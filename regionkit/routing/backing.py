@@ -18,6 +18,7 @@ from typing import Any
 from regionkit.contract.backing import Plain
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.message import Answer, Statement
+from regionkit.contract.outcomes import Failure
 from regionkit.contract.records import Records
 from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
@@ -68,6 +69,7 @@ class StoreUnit:
         self._hearing: list[Callable[[Committed], None]] = []
         self._outcome: Committed | None = None
         self._stamp: Stamp | None = None
+        self.conflict = False
         self.native: Any = None
         self.atomic = False
 
@@ -109,6 +111,8 @@ class StoreUnit:
         try:
             block.__exit__(kind, error, traceback)
         except BaseException as raised:
+            again = getattr(raised, "retryable", True)  # an error that was swallowed comes again
+            self.conflict = again and block.store.backend(block.index).classify(raised) is Failure.ROLLED_BACK
             self._tell(self._committed(raised, own=raised is not error))
             raise
         undone = block.progress.undone and not block.progress.commits

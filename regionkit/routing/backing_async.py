@@ -17,6 +17,7 @@ from typing import Any
 from regionkit.contract.backing_async import AsyncPlain
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.message import Answer, Statement
+from regionkit.contract.outcomes import Failure
 from regionkit.contract.records_async import AsyncRecords
 from regionkit.contract.unit_async import Committed
 from regionkit.core.deadline import Deadline
@@ -67,6 +68,7 @@ class AsyncStoreUnit:
         self._hearing: list[Callable[[Committed], None]] = []
         self._outcome: Committed | None = None
         self._stamp: Stamp | None = None
+        self.conflict = False
         self.native: Any = None
         self.atomic = False
 
@@ -110,6 +112,8 @@ class AsyncStoreUnit:
         try:
             await block.__aexit__(kind, error, traceback)
         except BaseException as raised:
+            again = getattr(raised, "retryable", True)  # an error that was swallowed comes again
+            self.conflict = again and block.store.backend(block.index).classify(raised) is Failure.ROLLED_BACK
             self._tell(self._committed(raised, own=raised is not error))
             raise
         undone = block.progress.undone and not block.progress.commits

@@ -32,8 +32,8 @@ def server_url(request: pytest.FixtureRequest, server: str, folder: Path) -> str
     """An empty database of that server."""
     if server == "sqlite":
         return f"sqlite:///{folder / 'inbox.db'}"
-    found: str = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[server]).database()
-    return found
+    servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[server])
+    return str(servers.primary.url_for(servers.database()))
 
 
 def event(type: str = "moved", payload: Any = 1, **more: Any) -> Envelope:
@@ -70,9 +70,9 @@ class InboxRig:
         self.inboxes.append(made)
         return made
 
-    def consumer(self, inbox: Any, **options: Any) -> Any:
+    def consumer(self, inbox: Any, group: str = "billing", **options: Any) -> Any:
         """A consumer of the queue."""
-        return Consumer(self.queue.member("billing"), inbox=inbox, **{"concurrency": 2, **options})
+        return Consumer(self.queue.member(group), inbox=inbox, **{"concurrency": 2, **options})
 
     def publish(self, *envelopes: Envelope) -> None:
         """Into the queue."""

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from regionkit.core.tables import table_name
 from regionkit.messaging import inbox_tables_sql as tables
 from regionkit.messaging.case import OPEN, Key
 from regionkit.messaging.delivery import Gate
-from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, stored_key
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, made_at, stored_key
 from regionkit.messaging.kept_tables import GATE, HELD, HOSPITAL, HOSPITAL_EVENT, INBOX, STARTED
 
 __all__ = [
@@ -57,6 +58,22 @@ def insert_once(dialect: str, table: Table) -> Any:
     return made.execution_options(preserve_rowcount=True)  # else an INSERT tells none after its cursor is closed
 
 
+DAY = 86_400.0
+
+
+def bucket_of(id: str) -> int:
+    """The day of an id of ours, from 1; 0 for a foreign one: a function of the id alone."""
+    made = made_at(id)
+    return 0 if made is None else 1 + int(made // DAY)
+
+
+def require_taken(error: IntegrityError) -> None:
+    """MariaDB alone raises where a key is taken: the others' INSERT does nothing then."""
+    told: Any = error.orig
+    if told.args[:1] != (1062,):
+        raise error
+
+
 class Prepared:
     """A statement as the driver takes it, past what SQLAlchemy looks up at each run: half of what a statement costs here."""
 
@@ -76,6 +93,35 @@ class Prepared:
 
 NO_LINEAGE = b""
 """Of messages that nobody numbered."""
+
+
+_CLAIM_MANY = """
+INSERT INTO {inbox} (bucket, scope, id, print, seen_at)
+SELECT a.bucket, CAST(:b_scope AS bytea), a.id, a.print, CAST(:b_seen_at AS double precision)
+FROM unnest(CAST(:a_bucket AS int[]), CAST(:a_id AS bytea[]), CAST(:a_print AS bytea[])) AS a(bucket, id, print)
+ORDER BY a.id ON CONFLICT DO NOTHING RETURNING id"""
+_AS_TYPES = {
+    **{"lineage": "bytea", "key": "bytea", "epoch": "bigint", "history": "bytea", "n": "bigint"},
+    **{"before_epoch": "bigint", "before_history": "bytea", "before_n": "bigint"},
+    **{"first_history": "bytea", "first_n": "bigint", "parked": "text"},
+}
+_MOVE_GATES = (
+    "UPDATE {gate} AS g SET "  # noqa: S608  # names of this module's
+    + ", ".join(f"{name} = a.{name}" for name in list(_AS_TYPES)[2:])
+    + " FROM unnest("
+    + ", ".join(f"CAST(:a_{name} AS {kind}[])" for name, kind in _AS_TYPES.items())
+    + f") AS a({', '.join(_AS_TYPES)}) WHERE g.scope = :b_scope AND g.lineage = a.lineage AND g.key = a.key"
+)
+
+
+def _put(dialect: str, gate: Table) -> Any:
+    """Gates as they are now; they are there, and locked. MariaDB takes many of these in one statement, and no UPDATE so."""
+    names = list(columns_of(Gate(NOTHING_BEFORE)))
+    if dialect in ("mysql", "mariadb"):
+        upsert = mysql.insert(gate)
+        return upsert.on_duplicate_key_update({name: upsert.inserted[name] for name in names})
+    put = sqlite.insert(gate)
+    return put.on_conflict_do_update(gate.primary_key.columns.keys(), set_={name: put.excluded[name] for name in names})
 
 
 def _count(made: Any) -> Any:
@@ -99,6 +145,7 @@ class InboxRows:
         compiler = engine_of(native).dialect
         self.dialect = dialect = str(compiler.name)
         self.answers = dialect == "postgresql"
+        self._compiler, self._fused = compiler, dict[str, Prepared]()  # as many as the application has statements
         self.inbox = i = tables.inbox(meta, table_name(namespace, INBOX.name))
         self.gate = g = tables.gate(meta, table_name(namespace, GATE.name))
         self.held = h = tables.held(meta, table_name(namespace, HELD.name))
@@ -136,6 +183,23 @@ class InboxRows:
             keyed_claim = insert_once(dialect, i).from_select(list(row), select(*row.values()).select_from(locked))
             keyed_claim = _answering(keyed_claim, i, claimed, (select(locked.c.parked).scalar_subquery(),))
         self.advance, self.claim, self.keyed_claim = (Prepared(s, compiler) for s in (advance, claim, keyed_claim))
+        self.lock_gates = (
+            select(g)
+            .where(g.c.scope == scope, g.c.lineage == lineage, g.c.key.in_(bindparam("b_keys", expanding=True)))
+            .order_by(g.c.key)
+            .with_for_update()
+        )
+        self.claims = select(i.c.id, i.c.print).where(
+            i.c.scope == scope,
+            i.c.bucket.in_(bindparam("b_buckets", expanding=True)),
+            i.c.id.in_(bindparam("b_ids", expanding=True)),
+        )
+        self.put_claims = insert_once(dialect, i)
+        self.put_gates = _put(dialect, g)
+        self.claim_many = self.move_gates = None
+        if self.answers:
+            self.claim_many = Prepared(text(_CLAIM_MANY.format(inbox=i.name)), compiler)
+            self.move_gates = Prepared(text(_MOVE_GATES.format(gate=g.name)), compiler)
         held_here = and_(h.c.scope == scope, h.c.lineage == lineage, h.c.key == key)
         self.is_held = select(h.c.seq).where(h.c.scope == scope, h.c.id == bindparam("b_id"))
         self.held_count = select(func.count()).select_from(h).where(held_here)
@@ -173,6 +237,13 @@ class InboxRows:
                 and_(i.c.bucket == 0, i.c.seen_at < bindparam("b_before")),
             )
         )
+
+    def fused(self, statement: Any) -> Prepared:
+        """A statement of the application's together with a claim."""
+        made = self._fused.get(statement.sql)
+        if made is None:
+            made = self._fused[statement.sql] = Prepared(text(statement.with_claim(self.inbox.name)), self._compiler)
+        return made
 
 
 def gate_key(scope: bytes, envelope: Envelope) -> dict[str, Any]:

@@ -26,39 +26,34 @@ from regionkit.messaging.envelope import (
     Number,
     encode,
     fingerprint,
-    made_at,
     stored_id,
 )
+from regionkit.messaging.inboxes.batch_sql_async import AsyncSqlBatches
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
-from regionkit.messaging.inboxes.rows_sql import InboxRows, Prepared, columns_of, gate_key, gate_of, glimpse_of
+from regionkit.messaging.inboxes.rows_sql import (
+    InboxRows,
+    Prepared,
+    bucket_of,
+    columns_of,
+    gate_key,
+    gate_of,
+    glimpse_of,
+    require_taken,
+)
 from regionkit.messaging.kept_tables import KEPT
 from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
 
-__all__ = ["MOST_HELD", "AsyncSqlInbox", "bucket_of"]
+__all__ = ["MOST_HELD", "AsyncSqlInbox"]
 
 MOST_HELD = 10_000
 """Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
-DAY = 86_400.0
 
 
 _APPLY, _DUPLICATE = Judged(Verdict.APPLY), Judged(Verdict.DUPLICATE)
 
 
-def _require_taken(error: IntegrityError) -> None:
-    """MariaDB alone raises where a key is taken: the others' INSERT does nothing then."""
-    told: Any = error.orig
-    if told.args[:1] != (1062,):
-        raise error
-
-
-def bucket_of(id: str) -> int:
-    """The day of an id of ours, from 1; 0 for a foreign one: a function of the id alone."""
-    made = made_at(id)
-    return 0 if made is None else 1 + int(made // DAY)
-
-
-class AsyncSqlInbox(AsyncSqlCases):
+class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches):
     """An inbox beside the data of its effects. Safe to share between threads (tasks of one loop).
 
     Args:
@@ -242,7 +237,7 @@ class AsyncSqlInbox(AsyncSqlCases):
             if made == 1:
                 return Verdict.APPLY, parked
         except IntegrityError as error:
-            _require_taken(error)
+            require_taken(error)
         if stored is None:
             where = {name: row[name] for name in ("b_bucket", "b_scope", "b_id")}
             stored = (await native.execute(rows.claimed, where)).scalar()
@@ -273,7 +268,7 @@ class AsyncSqlInbox(AsyncSqlCases):
         try:
             return bool((await native.execute(statement, values)).rowcount == 1)
         except IntegrityError as error:
-            _require_taken(error)
+            require_taken(error)
             return False
 
     async def start(self, scope: bytes, id: bytes, deadline: Deadline) -> int:
