@@ -63,8 +63,17 @@ class Backing(Protocol):
         """Records on the current owner (of the key's partition, where the store is partitioned)."""
         ...
 
-    def write(self, *, key: str | None = None, deadline: Deadline, core: bool = False) -> AbstractContextManager[Unit]:
-        """A unit on the current owner (of the key's partition, where the store is partitioned). `core`: SQL, a Connection."""
+    def write(
+        self, *, key: str | None = None, deadline: Deadline, core: bool = False, stamped: bool = True
+    ) -> AbstractContextManager[Unit]:
+        """A unit on the current owner (of the key's partition, where the store is partitioned).
+
+        Args:
+            key: whose partition.
+            deadline: of the unit.
+            core: SQL: a Connection is what one types with.
+            stamped: False where nobody will ask for its stamp: a server whose COMMIT does not tell it is not asked then.
+        """
         ...
 
     def read(

@@ -63,9 +63,16 @@ class AsyncBacking(Protocol):
         ...
 
     def write(
-        self, *, key: str | None = None, deadline: Deadline, core: bool = False
+        self, *, key: str | None = None, deadline: Deadline, core: bool = False, stamped: bool = True
     ) -> AbstractAsyncContextManager[AsyncUnit]:
-        """A unit on the current owner (of the key's partition, where the store is partitioned). `core`: SQL, a Connection."""
+        """A unit on the current owner (of the key's partition, where the store is partitioned).
+
+        Args:
+            key: whose partition.
+            deadline: of the unit.
+            core: SQL: a Connection is what one types with.
+            stamped: False where nobody will ask for its stamp: a server whose COMMIT does not tell it is not asked then.
+        """
         ...
 
     def read(

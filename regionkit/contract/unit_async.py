@@ -43,6 +43,11 @@ class AsyncUnit(Protocol):
         """After a write: an upper bound of what it did; of a read, what `take_stamp` told. None where nobody can tell."""
         ...
 
+    @property
+    def conflict(self) -> bool:
+        """After its end: the server rolled it back for another transaction's sake; the same again may succeed."""
+        ...
+
     async def position(self) -> Position | None:
         """Inside: a lower bound. After a row lock, all that was committed under that lock before lies at or before it."""
         ...

@@ -22,12 +22,12 @@ from regionkit.messaging.case import Case, Failed, gap_case, retry_after
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Judged, Verdict
-from regionkit.messaging.envelope import LONGEST_ID, Envelope, fingerprint, stored_id, stored_key
+from regionkit.messaging.envelope import LONGEST_ID, Envelope, Malformed, decode, fingerprint, stored_id, stored_key
 from regionkit.messaging.events import CaseAdmitted
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.sources.source import Delivery
 
-__all__ = ["OVERTAKEN", "ROWS_WITHIN", "Admitting", "Taken", "aside_id"]
+__all__ = ["OVERTAKEN", "ROWS_WITHIN", "Admitting", "Taken", "aside_id", "opened", "unreadable"]
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
@@ -48,10 +48,24 @@ def aside_id(reason: str, envelope: Envelope) -> bytes:
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
-    """A delivered message under way."""
+    """A delivered message under way. `malformed`: its bytes are none; the envelope is named by what came, then."""
 
     delivery: Delivery
     envelope: Envelope
+    malformed: Malformed | None = None
+
+
+def opened(delivery: Delivery) -> Taken:
+    """A delivery, decoded once."""
+    try:
+        return Taken(delivery, decode(delivery.body))
+    except Malformed as error:
+        return unreadable(delivery, error)
+
+
+def unreadable(delivery: Delivery, error: Malformed) -> Taken:
+    """A delivery that is no message."""
+    return Taken(delivery, Envelope(fingerprint(Envelope("", "", delivery.body)).hex(), "", b""), error)
 
 
 class Admitting:

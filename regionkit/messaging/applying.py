@@ -25,17 +25,16 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Admitting, Taken
+from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Admitting, Taken, unreadable
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
-from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, message_of
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.runs import DOWN, Ended, Run, Runs
-from regionkit.messaging.sources.source import Delivery
 
 __all__ = ["Applier", "Halted", "Step"]
 
@@ -96,42 +95,44 @@ class Applier:
         self.admitting = Admitting(inbox, options, counters, tell, clock)
         self._suspects = Lock()
         self._changed: Callable[[], None] = _nothing
+        self.away = ""  # why the store was away when it last was
 
     def on_change(self, hear: Callable[[], None]) -> None:
         """Call `hear` when a case was admitted or a gap closed."""
         self._changed = self.admitting.changed = hear
 
-    def work(self, delivery: Delivery) -> Step:
+    def work(self, taken: Taken) -> Step:
         """Take one delivered message as far as it goes now."""
         crash_point("message.taken")
         try:
-            return self._work(delivery)
-        except DOWN:
+            return self._work(taken)
+        except DOWN as error:
+            self.away = f"{type(error).__name__}: {error}"
             return Step.PAUSE
 
-    def close_gap(self, delivery: Delivery) -> Step:
+    def close_gap(self, taken: Taken) -> Step:
         """What leads up to it has not come in time."""
-        taken = Taken(delivery, decode(delivery.body))
         try:
             judged = self.admitting.park_before_gap(taken)
             return Step.ASIDE if judged.verdict is Verdict.APPLY else self._judged(taken, judged)
         except DOWN:
             return Step.PAUSE
 
-    def _work(self, delivery: Delivery) -> Step:
+    def _work(self, taken: Taken) -> Step:
+        if taken.malformed is not None:
+            return self._admit_bytes(taken, taken.malformed)
+        envelope = taken.envelope
+        handlers = self.handlers.of(envelope.type)
+        intake = self.intake(envelope, handled=bool(handlers))
         try:
-            taken = Taken(delivery, decode(delivery.body))
-            envelope = taken.envelope
-            handlers = self.handlers.of(envelope.type)
-            intake = self._intake(envelope, handled=bool(handlers))
             message = message_of(envelope) if intake is Intake.TAKEN and not envelope.tomb else None
         except Malformed as error:
-            return self._admit_bytes(delivery, error)
+            return self._admit_bytes(unreadable(taken.delivery, error), error)
         if intake is not Intake.TAKEN:
             return self._turn_away(taken, intake)
         if message is None:
             return self._pass(taken, "skipped")
-        if not delivery.again:
+        if not taken.delivery.again:
             return self._attempts(taken, handlers, message, 1)
         with self._suspects:  # perhaps it kills its process: one at a time, so that no other one is to blame
             started = self.inbox.start(
@@ -141,7 +142,8 @@ class Applier:
                 return self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
             return self._attempts(taken, handlers, message, max(1, started))
 
-    def _intake(self, envelope: Envelope, *, handled: bool) -> Intake:
+    def intake(self, envelope: Envelope, *, handled: bool) -> Intake:
+        """What is seen of it without any row."""
         gated = self.options.ordered and envelope.number is not None and envelope.key is not None
         return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
 
@@ -186,6 +188,7 @@ class Applier:
     def _follow(self, taken: Taken, ended: Ended) -> Step:
         """What follows from a run that needs no other one."""
         if ended.run is Run.UNAVAILABLE:
+            self.away = f"{type(ended.error).__name__}: {ended.error}"
             return Step.PAUSE
         if ended.run not in (Run.COMMITTED, Run.NOTHING):
             return Step.BACK
@@ -234,10 +237,9 @@ class Applier:
         self.counters.add(counted)
         return Step.ACK
 
-    def _admit_bytes(self, delivery: Delivery, error: Malformed) -> Step:
+    def _admit_bytes(self, taken: Taken, error: Malformed) -> Step:
         """No message: nothing can be claimed, and the case is known by what came."""
-        nameless = Envelope(fingerprint(Envelope("", "", delivery.body)).hex(), "", b"")
-        self.admitting.admit(Taken(delivery, nameless), error.reason, "admitted", failed(error), aside=True)
+        self.admitting.admit(taken, error.reason, "admitted", failed(error), aside=True)
         self.counters.add("malformed")
         return Step.ACK
 

@@ -24,17 +24,16 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken
+from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken, unreadable
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
-from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, message_of
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.runs_async import DOWN, AsyncRuns, Ended, Run
-from regionkit.messaging.sources.source_async import Delivery
 
 __all__ = ["AsyncApplier", "Halted", "Step"]
 
@@ -95,42 +94,44 @@ class AsyncApplier:
         self.admitting = AsyncAdmitting(inbox, options, counters, tell, clock)
         self._suspects = AsyncLock()
         self._changed: Callable[[], None] = _nothing
+        self.away = ""  # why the store was away when it last was
 
     def on_change(self, hear: Callable[[], None]) -> None:
         """Call `hear` when a case was admitted or a gap closed."""
         self._changed = self.admitting.changed = hear
 
-    async def work(self, delivery: Delivery) -> Step:
+    async def work(self, taken: Taken) -> Step:
         """Take one delivered message as far as it goes now."""
         crash_point("message.taken")
         try:
-            return await self._work(delivery)
-        except DOWN:
+            return await self._work(taken)
+        except DOWN as error:
+            self.away = f"{type(error).__name__}: {error}"
             return Step.PAUSE
 
-    async def close_gap(self, delivery: Delivery) -> Step:
+    async def close_gap(self, taken: Taken) -> Step:
         """What leads up to it has not come in time."""
-        taken = Taken(delivery, decode(delivery.body))
         try:
             judged = await self.admitting.park_before_gap(taken)
             return Step.ASIDE if judged.verdict is Verdict.APPLY else await self._judged(taken, judged)
         except DOWN:
             return Step.PAUSE
 
-    async def _work(self, delivery: Delivery) -> Step:
+    async def _work(self, taken: Taken) -> Step:
+        if taken.malformed is not None:
+            return await self._admit_bytes(taken, taken.malformed)
+        envelope = taken.envelope
+        handlers = self.handlers.of(envelope.type)
+        intake = self.intake(envelope, handled=bool(handlers))
         try:
-            taken = Taken(delivery, decode(delivery.body))
-            envelope = taken.envelope
-            handlers = self.handlers.of(envelope.type)
-            intake = self._intake(envelope, handled=bool(handlers))
             message = message_of(envelope) if intake is Intake.TAKEN and not envelope.tomb else None
         except Malformed as error:
-            return await self._admit_bytes(delivery, error)
+            return await self._admit_bytes(unreadable(taken.delivery, error), error)
         if intake is not Intake.TAKEN:
             return await self._turn_away(taken, intake)
         if message is None:
             return await self._pass(taken, "skipped")
-        if not delivery.again:
+        if not taken.delivery.again:
             return await self._attempts(taken, handlers, message, 1)
         async with self._suspects:  # perhaps it kills its process: one at a time, so that no other one is to blame
             started = await self.inbox.start(
@@ -140,7 +141,8 @@ class AsyncApplier:
                 return await self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
             return await self._attempts(taken, handlers, message, max(1, started))
 
-    def _intake(self, envelope: Envelope, *, handled: bool) -> Intake:
+    def intake(self, envelope: Envelope, *, handled: bool) -> Intake:
+        """What is seen of it without any row."""
         gated = self.options.ordered and envelope.number is not None and envelope.key is not None
         return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
 
@@ -185,6 +187,7 @@ class AsyncApplier:
     async def _follow(self, taken: Taken, ended: Ended) -> Step:
         """What follows from a run that needs no other one."""
         if ended.run is Run.UNAVAILABLE:
+            self.away = f"{type(ended.error).__name__}: {ended.error}"
             return Step.PAUSE
         if ended.run not in (Run.COMMITTED, Run.NOTHING):
             return Step.BACK
@@ -233,10 +236,9 @@ class AsyncApplier:
         self.counters.add(counted)
         return Step.ACK
 
-    async def _admit_bytes(self, delivery: Delivery, error: Malformed) -> Step:
+    async def _admit_bytes(self, taken: Taken, error: Malformed) -> Step:
         """No message: nothing can be claimed, and the case is known by what came."""
-        nameless = Envelope(fingerprint(Envelope("", "", delivery.body)).hex(), "", b"")
-        await self.admitting.admit(Taken(delivery, nameless), error.reason, "admitted", failed(error), aside=True)
+        await self.admitting.admit(taken, error.reason, "admitted", failed(error), aside=True)
         self.counters.add("malformed")
         return Step.ACK
 

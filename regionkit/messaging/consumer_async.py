@@ -28,15 +28,19 @@ from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, EventHooks, Hook, crash_point
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
+from regionkit.messaging.admitting_async import Taken, opened
 from regionkit.messaging.applying_async import AsyncApplier, Halted, Step
 from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
+from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
+from regionkit.messaging.fast_handlers_async import AsyncFastHandlers
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
+from regionkit.messaging.retention import check_retention
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
 
 __all__ = ["AsyncConsumer"]
@@ -45,7 +49,7 @@ IS_ASYNC = True
 F = TypeVar("F", bound=Callable[..., Any])
 
 A_LANE = 32
-"""Messages under way for each lane: as many as are acknowledged in one step."""
+"""Messages under way for each lane: as many as are acknowledged in one step; at least two batches where there are any."""
 FETCH_WAIT = 0.5
 """Seconds that a fetch waits when nothing is under way."""
 FETCH_WAIT_BUSY = 0.02
@@ -60,7 +64,7 @@ FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 5.0
 """Seconds between two questions to a source that does not answer."""
 
 
-class AsyncConsumer:
+class AsyncConsumer(AsyncFastHandlers):
     """Takes messages from one source. Handlers are registered before it runs; it runs in one thread (task) at a time.
 
     Args:
@@ -76,6 +80,7 @@ class AsyncConsumer:
         gap_wait: seconds for which what comes before a message of its key is waited for.
         expired: what becomes of messages whose time has passed: "hospital" or "drop".
         unhandled: the same for messages of a type that nobody handles.
+        batch: messages that one transaction holds at most, of handlers that are rerunnable.
         clock: where time is read.
     """
 
@@ -93,6 +98,7 @@ class AsyncConsumer:
         gap_wait: float = GAP_WAIT,
         expired: Policy = "hospital",
         unhandled: Policy = "hospital",
+        batch: int = 1,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if order not in (None, "key"):
@@ -115,6 +121,7 @@ class AsyncConsumer:
             gap_wait=gap_wait,
             expired=expired,
             unhandled=unhandled,
+            batch=batch,
             source=source.name,
         ).checked()
         self._clock = clock
@@ -138,7 +145,15 @@ class AsyncConsumer:
         """Of the consumer."""
         return self.options.name
 
-    def handler(self, type: str, *, attempts: int = ATTEMPTS, timeout: float = TIMEOUT) -> Callable[[F], F]:
+    def handler(
+        self,
+        type: str,
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float = TIMEOUT,
+        rerunnable: bool = False,
+        batch: int | None = None,
+    ) -> Callable[[F], F]:
         """Register `call(message, db)` for a type; `db` is a Session in the transaction that holds the message's claim.
 
         Committing it is the consumer's. What the handler raises rolls all of it back, and counts as an attempt.
@@ -147,18 +162,32 @@ class AsyncConsumer:
             type: of the messages.
             attempts: started runs of one message; then it waits for somebody in the hospital.
             timeout: seconds of one run, its COMMIT counted.
+            rerunnable: it calls nothing outside and changes nothing but its database, so that a run may be rolled back for
+                another message's sake: then one transaction may hold many messages.
+            batch: how many at most; the consumer's number where none is given.
 
         Raises:
             ConfigurationError: options that cannot work; the consumer runs already.
         """
 
         def register(call: F) -> F:
-            if self._running:
-                raise UsageError(f"consumer {self.name!r} runs already.", fix="register handlers before run().")
-            self._handlers.add(Handler(type, checked_call(call, is_async=IS_ASYNC), attempts, timeout))
+            most = (self.options.batch if rerunnable else 1) if batch is None else batch
+            checked = checked_call(call, is_async=IS_ASYNC)
+            self.register(Handler(type, checked, attempts, timeout, rerunnable=rerunnable, batch=most))
             return call
 
         return register
+
+    def register(self, handler: Handler) -> None:
+        """Register a handler as it is.
+
+        Raises:
+            ConfigurationError: it cannot work.
+            UsageError: the consumer runs already.
+        """
+        if self._running:
+            raise UsageError(f"consumer {self.name!r} runs already.", fix="register handlers before run().")
+        self._handlers.add(handler)
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with each event; the result takes it away again."""
@@ -172,10 +201,15 @@ class AsyncConsumer:
         """What it has done so far."""
         return self._counters.summary()
 
+    def explain(self) -> ConsumerExplanation:
+        """What it guarantees with the handlers that it has so far, and what not. Asks nobody."""
+        return explain_consumer(self.options, tuple(self._handlers), self._inbox, self._source.facts)
+
     async def run(self, until_idle: float | None = None) -> Summary:
         """Take and apply messages until `stop()`; with `until_idle` until none has come for so many seconds.
 
         Raises:
+            RetentionTooShort: claims would be forgotten while copies may still come.
             ConfigurationError: something cannot work: tables that are missing, a source that would lose messages.
             MessagingError: a message failed for good, with on_poison="halt".
         """
@@ -185,6 +219,7 @@ class AsyncConsumer:
             raise ConfigurationError(
                 f"consumer {self.name!r} has no handler.", fix="register one: @consumer.handler(...)."
             )
+        check_retention(self._inbox.retention, self.options.accept_for, self.name)
         before = self._counters.summary()
         self._running, self._fatal = True, None
         self._stop.clear()
@@ -259,8 +294,8 @@ class AsyncConsumer:
 
         return run
 
-    def _done(self, delivery: Delivery, step: Step) -> None:
-        self._ended.append((delivery, step))
+    def _done(self, taken: Taken, step: Step) -> None:
+        self._ended.append((taken.delivery, step))
         self._woken.set()
 
     async def _loop(
@@ -271,7 +306,8 @@ class AsyncConsumer:
         under_way: dict[int, Delivery],
         until_idle: float | None,
     ) -> None:
-        window, pause = A_LANE * len(lanes), FIRST_BACK_OFF
+        batch = max(handler.batch for handler in self._handlers)
+        window, pause = max(A_LANE, 2 * batch) * len(lanes), FIRST_BACK_OFF
         worked = extended = self._clock.monotonic()
         lease = self._source.facts.lease
         away = False
@@ -287,7 +323,8 @@ class AsyncConsumer:
                     found = await self._source.fetch(room, wait if until_idle is None else min(wait, until_idle))
                     for delivery in found:
                         under_way[id(delivery)] = delivery
-                        lanes[lane_of(delivery, len(lanes))].give(delivery)
+                        taken = opened(delivery)
+                        lanes[lane_of(taken, len(lanes))].give(taken)
                 now = self._clock.monotonic()
                 if under_way or clinic.busy:
                     worked = now

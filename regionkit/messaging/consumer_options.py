@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.delivery import ACCEPT_FOR
+from regionkit.messaging.handlers import MOST_BATCH
 
 __all__ = ["OnPoison", "Options", "Policy"]
 
@@ -34,6 +35,7 @@ class Options:
         gap_wait: seconds for which what comes before a message is waited for.
         expired: what becomes of messages whose time has passed.
         unhandled: what becomes of messages of a type that nobody handles.
+        batch: messages of handlers that are rerunnable that one transaction holds at most, where the handler says nothing else.
         region: where the consumer runs; "" without a kit.
         source: of the messages, for people.
     """
@@ -46,6 +48,7 @@ class Options:
     gap_wait: float = GAP_WAIT
     expired: Policy = "hospital"
     unhandled: Policy = "hospital"
+    batch: int = 1
     region: str = ""
     source: str = ""
 
@@ -68,6 +71,7 @@ class Options:
         _within("concurrency", self.concurrency, 1, MOST_CONCURRENT)
         _within("accept_for", self.accept_for, 1.0, 3650 * 86_400.0)
         _within("gap_wait", self.gap_wait, 0.0, 3600.0)
+        _within("batch", self.batch, 1, MOST_BATCH)
         _one_of("on_poison", self.on_poison, ("park_key", "skip", "halt"))
         _one_of("expired", self.expired, ("hospital", "drop"))
         _one_of("unhandled", self.unhandled, ("hospital", "drop"))

@@ -26,6 +26,7 @@ class Summary:
         mismatches: copies of an id with another payload.
         diverged: messages whose number was given out twice, by a failover of their outbox.
         began: keys that began past their first message.
+        unchanged: effects of `statement` that changed no row, counted where each changes one at most.
         reruns: runs again after a deadlock or a lost connection; no attempts.
         given_back: deliveries that were given back to the source.
     """
@@ -43,6 +44,7 @@ class Summary:
     mismatches: int = 0
     diverged: int = 0
     began: int = 0
+    unchanged: int = 0
     reruns: int = 0
     given_back: int = 0
 

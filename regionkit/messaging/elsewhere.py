@@ -23,11 +23,12 @@ import msgspec
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
+from regionkit.messaging.admitting import Taken
 from regionkit.messaging.applying import Applier, Step
 from regionkit.messaging.counters import Counters
-from regionkit.messaging.envelope import Envelope, Malformed, decode, encode, message_of
+from regionkit.messaging.envelope import Envelope, encode, message_of
 from regionkit.messaging.runs import DOWN, called
-from regionkit.messaging.sources.source import Delivery, Target
+from regionkit.messaging.sources.source import Target
 
 __all__ = ["FORWARDED", "Appliers", "Elsewhere", "Homes"]
 
@@ -74,27 +75,26 @@ class Appliers:
         self.options = first.options
         self.tell = first.tell
 
-    def work(self, delivery: Delivery) -> Step:
+    def work(self, taken: Taken) -> Step:
         """Take one delivered message as far as it goes now."""
-        try:
-            envelope = decode(delivery.body)
-        except Malformed:  # of no home: it is a case of the first part here
-            return next(iter(self._appliers.values())).work(delivery)
+        envelope = taken.envelope
+        if taken.malformed is not None:  # of no home: it is a case of the first part here
+            return next(iter(self._appliers.values())).work(taken)
         try:
             part = self._part_of(envelope)
             owner = self._homes.parts[part].owner(deadline=self._deadline())
             if owner.region == self._homes.local:
-                return self._appliers[part].work(delivery)
+                return self._appliers[part].work(taken)
             if self._elsewhere == "forward":
                 return self._forward(envelope, part, owner.region, owner.epoch)
-            return self._look_on(envelope, part, delivery)
+            return self._look_on(envelope, part)
         except DOWN:
             return Step.PAUSE
 
-    def close_gap(self, delivery: Delivery) -> Step:
+    def close_gap(self, taken: Taken) -> Step:
         """What leads up to it has not come in time."""
         try:
-            return self._appliers[self._part_of(decode(delivery.body))].close_gap(delivery)
+            return self._appliers[self._part_of(taken.envelope)].close_gap(taken)
         except DOWN:
             return Step.PAUSE
 
@@ -117,7 +117,7 @@ class Appliers:
         self._counters.add("forwarded")
         return Step.ACK
 
-    def _look_on(self, envelope: Envelope, part: str, delivery: Delivery) -> Step:
+    def _look_on(self, envelope: Envelope, part: str) -> Step:
         applier = self._appliers[part]
         if not applier.inbox.has_applied(
             applier.options.scope, envelope, self._deadline(), ordered=applier.options.ordered

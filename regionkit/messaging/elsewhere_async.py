@@ -22,11 +22,12 @@ import msgspec
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
+from regionkit.messaging.admitting_async import Taken
 from regionkit.messaging.applying_async import AsyncApplier, Step
 from regionkit.messaging.counters import Counters
-from regionkit.messaging.envelope import Envelope, Malformed, decode, encode, message_of
+from regionkit.messaging.envelope import Envelope, encode, message_of
 from regionkit.messaging.runs_async import DOWN, acalled
-from regionkit.messaging.sources.source_async import AsyncTarget, Delivery
+from regionkit.messaging.sources.source_async import AsyncTarget
 
 __all__ = ["FORWARDED", "AsyncAppliers", "AsyncHomes", "Elsewhere"]
 
@@ -73,27 +74,26 @@ class AsyncAppliers:
         self.options = first.options
         self.tell = first.tell
 
-    async def work(self, delivery: Delivery) -> Step:
+    async def work(self, taken: Taken) -> Step:
         """Take one delivered message as far as it goes now."""
-        try:
-            envelope = decode(delivery.body)
-        except Malformed:  # of no home: it is a case of the first part here
-            return await next(iter(self._appliers.values())).work(delivery)
+        envelope = taken.envelope
+        if taken.malformed is not None:  # of no home: it is a case of the first part here
+            return await next(iter(self._appliers.values())).work(taken)
         try:
             part = await self._part_of(envelope)
             owner = await self._homes.parts[part].owner(deadline=self._deadline())
             if owner.region == self._homes.local:
-                return await self._appliers[part].work(delivery)
+                return await self._appliers[part].work(taken)
             if self._elsewhere == "forward":
                 return await self._forward(envelope, part, owner.region, owner.epoch)
-            return await self._look_on(envelope, part, delivery)
+            return await self._look_on(envelope, part)
         except DOWN:
             return Step.PAUSE
 
-    async def close_gap(self, delivery: Delivery) -> Step:
+    async def close_gap(self, taken: Taken) -> Step:
         """What leads up to it has not come in time."""
         try:
-            return await self._appliers[await self._part_of(decode(delivery.body))].close_gap(delivery)
+            return await self._appliers[await self._part_of(taken.envelope)].close_gap(taken)
         except DOWN:
             return Step.PAUSE
 
@@ -116,7 +116,7 @@ class AsyncAppliers:
         self._counters.add("forwarded")
         return Step.ACK
 
-    async def _look_on(self, envelope: Envelope, part: str, delivery: Delivery) -> Step:
+    async def _look_on(self, envelope: Envelope, part: str) -> Step:
         applier = self._appliers[part]
         if not await applier.inbox.has_applied(
             applier.options.scope, envelope, self._deadline(), ordered=applier.options.ordered

@@ -15,19 +15,26 @@ from typing import Any, Literal
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import LONGEST_TYPE
 
-__all__ = ["ATTEMPTS", "TIMEOUT", "Effect", "Handler", "Handlers", "checked_call"]
+__all__ = ["ATTEMPTS", "MOST_BATCH", "TIMEOUT", "Effect", "Handler", "Handlers", "checked_call"]
 
 ATTEMPTS = 5
 """Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
 TIMEOUT = 30.0
 """Seconds for one run, its COMMIT counted: above every transaction that is well, below what sources take for a dead consumer."""
 
+MOST_BATCH = 1000
+"""Messages of one transaction: beyond, it is no cheaper, and its locks are held for long."""
+
 Effect = Literal["transaction", "external"]
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One handler. `attempts`: started runs of a message. `timeout`: seconds of one run."""
+    """One handler. `attempts`: started runs of a message. `timeout`: seconds of one run.
+
+    `batch`: messages that one transaction may hold. `many`: takes them all at once. `fused`: a statement that a server takes
+    together with the claim.
+    """
 
     type: str
     call: Callable[..., Any]
@@ -37,6 +44,10 @@ class Handler:
     lease: float = 30.0
     resolve: Callable[..., Any] | None = None
     on_in_doubt: str = ""
+    rerunnable: bool = False
+    batch: int = 1
+    many: Callable[..., Any] | None = None
+    fused: Any = None
 
     @property
     def name(self) -> str:
@@ -72,6 +83,7 @@ class Handlers:
             raise ConfigurationError(
                 f"effect={handler.effect!r} of {handler.name}.", fix='write "transaction" or "external".'
             )
+        _check_batch(handler)
         others = self._by_type.get(handler.type, ())
         if others and "external" in {other.effect for other in (*others, handler)}:
             raise ConfigurationError(
@@ -91,6 +103,19 @@ class Handlers:
 
     def __len__(self) -> int:
         return len(self._by_type)
+
+
+def _check_batch(handler: Handler) -> None:
+    if isinstance(handler.batch, bool) or not isinstance(handler.batch, int) or not 1 <= handler.batch <= MOST_BATCH:
+        raise ConfigurationError(
+            f"batch={handler.batch!r} of {handler.name}.", fix=f"give a number from 1 to {MOST_BATCH}."
+        )
+    if handler.batch > 1 and not handler.rerunnable:
+        raise ConfigurationError(
+            f"{handler.name} takes messages in batches, and is not said to be rerunnable.",
+            why="a batch that is rolled back for one message's sake runs the others' handlers again.",
+            fix="write rerunnable=True, if it calls nothing outside and changes nothing but its database.",
+        )
 
 
 def longest(handlers: Sequence[Handler]) -> float:

@@ -1,9 +1,10 @@
 # Generated from lanes_async.py by scripts/twins.py. Do not edit.
 """The lanes of a consumer: a key is always of one lane, and a lane works at one message at a time.
 
-1. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
-2. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
-3. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
+1. Messages that may share a transaction are taken together, as many as wait in a row.
+2. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
+3. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
+4. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import msgspec
 
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Flag, Lock
+from regionkit.messaging.admitting import Taken
 from regionkit.messaging.applying import Applier, Step
-from regionkit.messaging.envelope import Malformed, decode
+from regionkit.messaging.batches import Batches
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
-from regionkit.messaging.sources.source import Delivery
 
 __all__ = ["Lane", "StoreWatch", "lane_of"]
 
@@ -35,13 +36,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two questions to a store that does not answer."""
 
 
-def lane_of(delivery: Delivery, lanes: int) -> int:
-    """Which lane a message is of: by its key, without one by its bytes."""
-    try:
-        envelope = decode(delivery.body)
-    except Malformed:
-        return zlib.crc32(delivery.body) % lanes
-    return zlib.crc32((envelope.key or envelope.id).encode("utf-8", "surrogatepass")) % lanes
+def lane_of(taken: Taken, lanes: int) -> int:
+    """Which lane a message is of: by its key, without one by its id."""
+    return zlib.crc32((taken.envelope.key or taken.envelope.id).encode("utf-8", "surrogatepass")) % lanes
 
 
 class StoreWatch:
@@ -53,15 +50,17 @@ class StoreWatch:
         self._asking = Lock()
         self.down = False
 
-    def again(self, delivery: Delivery) -> Step:
+    def again(self, taken: Taken) -> Step:
         """Work at the message until the store answers, or the consumer stops."""
         if not self.down:
             self.down = True
-            self._applier.tell(ConsumerPaused(self._applier.options.name, "its store does not answer"))
+            self._applier.tell(
+                ConsumerPaused(self._applier.options.name, f"its store does not answer: {self._applier.away}")
+            )
         pause = FIRST_PAUSE
         with self._asking:
             while not self._stopping.wait(pause if self.down else 0.0):
-                step = self._applier.work(delivery)
+                step = self._applier.work(taken)
                 if step is not Step.PAUSE:
                     self._answers()
                     return step
@@ -76,7 +75,7 @@ class StoreWatch:
 
 
 class _Aside(msgspec.Struct):
-    delivery: Delivery
+    taken: Taken
     since: float
 
 
@@ -89,29 +88,30 @@ class Lane:
         watch: StoreWatch,
         clock: Clock,
         stopping: Flag,
-        done: Callable[[Delivery, Step], None],
+        done: Callable[[Taken, Step], None],
     ) -> None:
         self._applier = applier
         self._watch = watch
         self._clock = clock
         self._stopping = stopping
         self._done = done
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[Taken] = deque()
         self._aside: list[_Aside] = []
         self._given = Flag()
         self._look = ASIDE_LOOK
+        self._batches = Batches(applier)
+        self._moved = False
 
-    def give(self, delivery: Delivery) -> None:
+    def give(self, taken: Taken) -> None:
         """One more message."""
-        self._waiting.append(delivery)
+        self._waiting.append(taken)
         self._given.set()
 
     def run(self) -> None:
         """Work until the consumer stops."""
         while not self._stopping.is_set():
             if self._waiting:
-                delivery = self._waiting.popleft()
-                self._end(delivery, self._work(delivery))
+                self._take()
                 continue
             self._given.clear()
             if self._waiting:  # it came just now
@@ -122,17 +122,45 @@ class Lane:
                 self._look = min(2.0 * self._look, ASIDE_LONGEST)
                 self._look_again()
 
-    def _work(self, delivery: Delivery) -> Step:
-        step = self._applier.work(delivery)
-        return self._watch.again(delivery) if step is Step.PAUSE else step
+    def _take(self) -> None:
+        """The next message, or the next ones where they may share a transaction."""
+        first = self._waiting.popleft()
+        batch, most = [first], self._batches.most(first)
+        while len(batch) < most and self._waiting and self._batches.joins(first, self._waiting[0]):
+            batch.append(self._waiting.popleft())
+        parts = deque([batch])
+        if len(batch) == 1 and self._batches.fused(first):
+            parts = deque(self._batches.run(batch, self._end_of_batch))
+        while parts:
+            part = parts.popleft()
+            if len(part) > 1 and not self._stopping.is_set():
+                parts.extendleft(reversed(self._batches.run(part, self._end_of_batch)))
+            elif not self._stopping.is_set():
+                for taken in part:
+                    self._end(taken, self._work(taken))
+        self._look_if_moved()
 
-    def _end(self, delivery: Delivery, step: Step) -> None:
+    def _end_of_batch(self, taken: Taken, step: Step) -> None:
+        self._done(taken, step)
+        self._moved = self._moved or step is Step.ACK
+
+    def _look_if_moved(self) -> None:
+        if self._moved and self._aside:
+            self._look = ASIDE_LOOK
+            self._look_again()
+        self._moved = False
+
+    def _work(self, taken: Taken) -> Step:
+        step = self._applier.work(taken)
+        return self._watch.again(taken) if step is Step.PAUSE else step
+
+    def _end(self, taken: Taken, step: Step) -> None:
         if step is Step.ASIDE:
-            self._aside.append(_Aside(delivery, self._clock.monotonic()))
+            self._aside.append(_Aside(taken, self._clock.monotonic()))
             if len(self._aside) > MOST_ASIDE:
                 self._look_again(crowded=True)
             return
-        self._done(delivery, step)
+        self._done(taken, step)
         if step is Step.ACK and self._aside:
             self._look = ASIDE_LOOK
             self._look_again()
@@ -144,10 +172,10 @@ class Lane:
             moved = False
             for aside in tuple(self._aside):
                 waited = self._clock.monotonic() - aside.since > self._applier.options.gap_wait
-                step = self._work(aside.delivery)
+                step = self._work(aside.taken)
                 if step is Step.ASIDE and (waited or (crowded and len(self._aside) > MOST_ASIDE)):
-                    step = self._applier.close_gap(aside.delivery)
+                    step = self._applier.close_gap(aside.taken)
                 if step not in (Step.ASIDE, Step.PAUSE):
                     moved = True
                     self._aside.remove(aside)
-                    self._done(aside.delivery, step)
+                    self._done(aside.taken, step)

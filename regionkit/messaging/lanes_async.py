@@ -1,8 +1,9 @@
 """The lanes of a consumer: a key is always of one lane, and a lane works at one message at a time.
 
-1. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
-2. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
-3. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
+1. Messages that may share a transaction are taken together, as many as wait in a row.
+2. A message with a gap before it is aside, and looked at again after each other one of its lane, and soon when there is none.
+3. While the store does not answer, one lane asks it, with a back-off; the others wait, and nothing is fetched.
+4. A lane that is to stop ends the message under way, and leaves the others undone: they are given back.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import msgspec
 
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncFlag, AsyncLock
+from regionkit.messaging.admitting_async import Taken
 from regionkit.messaging.applying_async import AsyncApplier, Step
-from regionkit.messaging.envelope import Malformed, decode
+from regionkit.messaging.batches_async import AsyncBatches
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
-from regionkit.messaging.sources.source_async import Delivery
 
 __all__ = ["AsyncLane", "AsyncStoreWatch", "lane_of"]
 
@@ -34,13 +35,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two questions to a store that does not answer."""
 
 
-def lane_of(delivery: Delivery, lanes: int) -> int:
-    """Which lane a message is of: by its key, without one by its bytes."""
-    try:
-        envelope = decode(delivery.body)
-    except Malformed:
-        return zlib.crc32(delivery.body) % lanes
-    return zlib.crc32((envelope.key or envelope.id).encode("utf-8", "surrogatepass")) % lanes
+def lane_of(taken: Taken, lanes: int) -> int:
+    """Which lane a message is of: by its key, without one by its id."""
+    return zlib.crc32((taken.envelope.key or taken.envelope.id).encode("utf-8", "surrogatepass")) % lanes
 
 
 class AsyncStoreWatch:
@@ -52,15 +49,17 @@ class AsyncStoreWatch:
         self._asking = AsyncLock()
         self.down = False
 
-    async def again(self, delivery: Delivery) -> Step:
+    async def again(self, taken: Taken) -> Step:
         """Work at the message until the store answers, or the consumer stops."""
         if not self.down:
             self.down = True
-            self._applier.tell(ConsumerPaused(self._applier.options.name, "its store does not answer"))
+            self._applier.tell(
+                ConsumerPaused(self._applier.options.name, f"its store does not answer: {self._applier.away}")
+            )
         pause = FIRST_PAUSE
         async with self._asking:
             while not await self._stopping.wait(pause if self.down else 0.0):
-                step = await self._applier.work(delivery)
+                step = await self._applier.work(taken)
                 if step is not Step.PAUSE:
                     self._answers()
                     return step
@@ -75,7 +74,7 @@ class AsyncStoreWatch:
 
 
 class _Aside(msgspec.Struct):
-    delivery: Delivery
+    taken: Taken
     since: float
 
 
@@ -88,29 +87,30 @@ class AsyncLane:
         watch: AsyncStoreWatch,
         clock: Clock,
         stopping: AsyncFlag,
-        done: Callable[[Delivery, Step], None],
+        done: Callable[[Taken, Step], None],
     ) -> None:
         self._applier = applier
         self._watch = watch
         self._clock = clock
         self._stopping = stopping
         self._done = done
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[Taken] = deque()
         self._aside: list[_Aside] = []
         self._given = AsyncFlag()
         self._look = ASIDE_LOOK
+        self._batches = AsyncBatches(applier)
+        self._moved = False
 
-    def give(self, delivery: Delivery) -> None:
+    def give(self, taken: Taken) -> None:
         """One more message."""
-        self._waiting.append(delivery)
+        self._waiting.append(taken)
         self._given.set()
 
     async def run(self) -> None:
         """Work until the consumer stops."""
         while not self._stopping.is_set():
             if self._waiting:
-                delivery = self._waiting.popleft()
-                await self._end(delivery, await self._work(delivery))
+                await self._take()
                 continue
             self._given.clear()
             if self._waiting:  # it came just now
@@ -121,17 +121,45 @@ class AsyncLane:
                 self._look = min(2.0 * self._look, ASIDE_LONGEST)
                 await self._look_again()
 
-    async def _work(self, delivery: Delivery) -> Step:
-        step = await self._applier.work(delivery)
-        return await self._watch.again(delivery) if step is Step.PAUSE else step
+    async def _take(self) -> None:
+        """The next message, or the next ones where they may share a transaction."""
+        first = self._waiting.popleft()
+        batch, most = [first], self._batches.most(first)
+        while len(batch) < most and self._waiting and self._batches.joins(first, self._waiting[0]):
+            batch.append(self._waiting.popleft())
+        parts = deque([batch])
+        if len(batch) == 1 and self._batches.fused(first):
+            parts = deque(await self._batches.run(batch, self._end_of_batch))
+        while parts:
+            part = parts.popleft()
+            if len(part) > 1 and not self._stopping.is_set():
+                parts.extendleft(reversed(await self._batches.run(part, self._end_of_batch)))
+            elif not self._stopping.is_set():
+                for taken in part:
+                    await self._end(taken, await self._work(taken))
+        await self._look_if_moved()
 
-    async def _end(self, delivery: Delivery, step: Step) -> None:
+    def _end_of_batch(self, taken: Taken, step: Step) -> None:
+        self._done(taken, step)
+        self._moved = self._moved or step is Step.ACK
+
+    async def _look_if_moved(self) -> None:
+        if self._moved and self._aside:
+            self._look = ASIDE_LOOK
+            await self._look_again()
+        self._moved = False
+
+    async def _work(self, taken: Taken) -> Step:
+        step = await self._applier.work(taken)
+        return await self._watch.again(taken) if step is Step.PAUSE else step
+
+    async def _end(self, taken: Taken, step: Step) -> None:
         if step is Step.ASIDE:
-            self._aside.append(_Aside(delivery, self._clock.monotonic()))
+            self._aside.append(_Aside(taken, self._clock.monotonic()))
             if len(self._aside) > MOST_ASIDE:
                 await self._look_again(crowded=True)
             return
-        self._done(delivery, step)
+        self._done(taken, step)
         if step is Step.ACK and self._aside:
             self._look = ASIDE_LOOK
             await self._look_again()
@@ -143,10 +171,10 @@ class AsyncLane:
             moved = False
             for aside in tuple(self._aside):
                 waited = self._clock.monotonic() - aside.since > self._applier.options.gap_wait
-                step = await self._work(aside.delivery)
+                step = await self._work(aside.taken)
                 if step is Step.ASIDE and (waited or (crowded and len(self._aside) > MOST_ASIDE)):
-                    step = await self._applier.close_gap(aside.delivery)
+                    step = await self._applier.close_gap(aside.taken)
                 if step not in (Step.ASIDE, Step.PAUSE):
                     moved = True
                     self._aside.remove(aside)
-                    self._done(aside.delivery, step)
+                    self._done(aside.taken, step)

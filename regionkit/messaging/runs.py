@@ -3,7 +3,8 @@
 
 1. The handler gets what the unit gives, held: committing, rolling back and closing it are ours, and whoever tries hears why.
 2. What the handler raised itself is the application's; what the unit made of an error of its own connection is the server's.
-3. "Committed" is said only when the answer to COMMIT has come and says so.
+3. A deadlock or a serialization failure, wherever it struck, is nobody's fault: the unit says so (`conflict`).
+4. "Committed" is said only when the answer to COMMIT has come and says so.
 """
 
 from __future__ import annotations
@@ -128,7 +129,9 @@ class Runs:
                 raise
             return Ended(Run.FAILED, _NOT_JUDGED, error)
         except Exception as error:
-            return Ended(_came_of(error, outcome, own, called=called), _NOT_JUDGED, error)
+            conflict = outcome != ["unknown"] and getattr(unit, "conflict", False)
+            came = Run.TRANSIENT if conflict else _came_of(error, outcome, own, called=called)
+            return Ended(came, _NOT_JUDGED, error)
         crash_point("message.committed")
         return Ended(Run.COMMITTED, judged)
 

@@ -18,6 +18,7 @@ from regionkit.contract.backing_async import AsyncPlain
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_async import AsyncEndpointBackend
 from regionkit.contract.message import Answer, Statement
+from regionkit.contract.outcomes import Failure
 from regionkit.contract.records_async import AsyncRecords
 from regionkit.contract.unit_async import Committed
 from regionkit.core.deadline import Deadline
@@ -55,7 +56,10 @@ class AsyncStoreUnit:
         key: str | None,
         covers: Stamp | None,
         deadline: Deadline,
+        *,
+        stamped: bool = True,
     ) -> None:
+        self._stamped = stamped
         self._backing = backing
         self._options = options
         self._key = key
@@ -66,6 +70,7 @@ class AsyncStoreUnit:
         self._hearing: list[Callable[[Committed], None]] = []
         self._outcome: Committed | None = None
         self._stamp: Stamp | None = None
+        self.conflict = False
         self.native: Any = None
         self.atomic = False
 
@@ -109,11 +114,13 @@ class AsyncStoreUnit:
         try:
             await block.__aexit__(kind, error, traceback)
         except BaseException as raised:
+            again = getattr(raised, "retryable", True)  # an error that was swallowed comes again
+            self.conflict = again and block.store.backend(block.index).classify(raised) is Failure.ROLLED_BACK
             self._tell(self._committed(raised, own=raised is not error))
             raise
         undone = block.progress.undone and not block.progress.commits
         try:
-            if written and not undone:
+            if written and not undone and self._stamped:
                 await self._stamp_of_write(block)
         finally:
             self._tell("unknown" if block.progress.unknown else "no" if undone else "yes")
@@ -231,11 +238,13 @@ class AsyncStoreBacking:
         assert found is not None, "a store has an endpoint that residency allows"
         return found
 
-    def write(self, *, key: str | None = None, deadline: Deadline, core: bool = False) -> AsyncStoreUnit:
+    def write(
+        self, *, key: str | None = None, deadline: Deadline, core: bool = False, stamped: bool = True
+    ) -> AsyncStoreUnit:
         """A unit on the current owner (of the key's partition): one transaction where there is any."""
         transaction = "transaction" in self.capabilities.modes and not self.capabilities.transactions
         options = CallOptions(Kind.WRITE, BlockMode(core=core, transaction=transaction))
-        return AsyncStoreUnit(self, options, key, None, deadline)
+        return AsyncStoreUnit(self, options, key, None, deadline, stamped=stamped)
 
     def read(
         self,

@@ -30,7 +30,7 @@ from regionkit.messaging.hospital_views import (
     text_of,
 )
 from regionkit.messaging.inboxes.cases_sql import case_of
-from regionkit.messaging.inboxes.rows_sql import InboxRows, dialect_of, tables_expected
+from regionkit.messaging.inboxes.rows_sql import InboxRows, tables_expected
 
 __all__ = ["SqlHospital"]
 
@@ -41,8 +41,8 @@ MOST_COUNTED = 1000
 class _Rows:
     """The statements of one dialect. Immutable."""
 
-    def __init__(self, namespace: str, dialect: str) -> None:
-        rows = InboxRows(namespace, dialect)
+    def __init__(self, namespace: str, native: Any) -> None:
+        rows = InboxRows(namespace, native)
         self.now = rows.now
         self.hospital = c = rows.hospital
         self.held = h = rows.held
@@ -117,7 +117,7 @@ class SqlHospital:
     def _for(self, unit: Any) -> _Rows:
         rows = self._rows
         if rows is None:
-            rows = _Rows(self._backing.namespace, dialect_of(unit.native))
+            rows = _Rows(self._backing.namespace, unit.native)
             with tables_expected(self._backing.name):
                 unit.native.execute(rows.trail, {"b_case": "", "b_most": 1})
             self._rows = rows

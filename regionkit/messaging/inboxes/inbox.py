@@ -17,6 +17,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import Case, HeldMessage, Key
 from regionkit.messaging.delivery import Judged
 from regionkit.messaging.envelope import Envelope
+from regionkit.messaging.retention import Retention
 
 __all__ = ["Inbox"]
 
@@ -29,12 +30,14 @@ class Inbox(Protocol):
         gates: keys can be kept in order.
         backing: whose database it is.
         notes: what is not covered, for `explain()`.
+        retention: how long claims are kept.
     """
 
     transactional: bool
     gates: bool
     backing: Backing
     notes: tuple[str, ...]
+    retention: Retention
 
     def open(self, deadline: Deadline) -> None:
         """See that its tables are there, and what time the database has.

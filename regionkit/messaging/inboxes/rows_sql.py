@@ -1,14 +1,20 @@
-"""The statements of a SQL inbox: made once a dialect, compiled once by SQLAlchemy."""
+"""The statements of a SQL inbox: made once a dialect, compiled once by SQLAlchemy.
+
+Those of every message are `Prepared`, and on PostgreSQL they answer in the round trip of the change what would be asked
+after it: what stands there where nothing was changed. That is as of the statement's beginning: a claim that was waited for
+does not show in it, and is asked for again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.core.codec import Codec
 from regionkit.core.tables import table_name
@@ -16,10 +22,21 @@ from regionkit.errors import ConfigurationError
 from regionkit.messaging import inbox_tables_sql as tables
 from regionkit.messaging.case import OPEN, Key
 from regionkit.messaging.delivery import Gate
-from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, stored_key
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, made_at, stored_key
 from regionkit.messaging.kept_tables import GATE, HELD, HOSPITAL, HOSPITAL_EVENT, INBOX, STARTED
 
-__all__ = ["InboxRows", "columns_of", "dialect_of", "gate_key", "gate_of", "insert_once", "key_of", "tables_expected"]
+__all__ = [
+    "InboxRows",
+    "Prepared",
+    "columns_of",
+    "engine_of",
+    "gate_key",
+    "gate_of",
+    "glimpse_of",
+    "insert_once",
+    "key_of",
+    "tables_expected",
+]
 
 NOW = {
     "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
@@ -30,10 +47,9 @@ NOW = {
 """Seconds since 1970 by the server's clock."""
 
 
-def dialect_of(native: Any) -> str:
-    """SQLAlchemy's name of the dialect of a Session or Connection, of either world."""
-    given = native.get_bind() if hasattr(native, "get_bind") else native
-    return str(given.dialect.name)
+def engine_of(native: Any) -> Any:
+    """What a Session or Connection, of either world, is bound to."""
+    return native.get_bind() if hasattr(native, "get_bind") else native
 
 
 def insert_once(dialect: str, table: Table) -> Any:
@@ -68,8 +84,87 @@ def tables_expected(name: str) -> Iterator[None]:
 
 
 _PAST: Codec[tuple[Number, tuple[Number, ...]]] = Codec(tuple[Number, tuple[Number, ...]])
+
+
+DAY = 86_400.0
+
+
+def bucket_of(id: str) -> int:
+    """The day of an id of ours, from 1; 0 for a foreign one: a function of the id alone."""
+    made = made_at(id)
+    return 0 if made is None else 1 + int(made // DAY)
+
+
+def require_taken(error: IntegrityError) -> None:
+    """MariaDB alone raises where a key is taken: the others' INSERT does nothing then."""
+    told: Any = error.orig
+    if told.args[:1] != (1062,):
+        raise error
+
+
+class Prepared:
+    """A statement as the driver takes it, past what SQLAlchemy looks up at each run: half of what a statement costs here."""
+
+    OPTIONS: Mapping[str, Any] = MappingProxyType({"preserve_rowcount": True})
+
+    def __init__(self, statement: Any, dialect: Any) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.text = str(compiled)
+        self._order: Sequence[str] | None = compiled.positiontup
+        self._given = {name: value for name, value in compiled.params.items() if value is not None}
+        found = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()}
+        self._processed = {name: process for name, process in found.items() if process is not None}
+
+    def values(self, given: Mapping[str, Any]) -> Any:
+        """Parameters in the driver's style."""
+        values = {**self._given, **given}
+        for name, process in self._processed.items():
+            if name in given:
+                values[name] = process(given[name])
+        return values if self._order is None else tuple([values[name] for name in self._order])
+
+
 NO_LINEAGE = b""
 """Of messages that nobody numbered."""
+
+
+_CLAIM_MANY = """
+INSERT INTO {inbox} (bucket, scope, id, print, seen_at)
+SELECT a.bucket, CAST(:b_scope AS bytea), a.id, a.print, CAST(:b_seen_at AS double precision)
+FROM unnest(CAST(:a_bucket AS int[]), CAST(:a_id AS bytea[]), CAST(:a_print AS bytea[])) AS a(bucket, id, print)
+ORDER BY a.id ON CONFLICT DO NOTHING RETURNING id"""
+_AS_TYPES = {
+    **{"lineage": "bytea", "key": "bytea", "epoch": "bigint", "history": "bytea", "n": "bigint"},
+    **{"before_epoch": "bigint", "before_history": "bytea", "before_n": "bigint"},
+    **{"past": "bytea", "parked": "text"},
+}
+_MOVE_GATES = (
+    "UPDATE {gate} AS g SET "  # noqa: S608  # names of this module's
+    + ", ".join(f"{name} = a.{name}" for name in list(_AS_TYPES)[2:])
+    + " FROM unnest("
+    + ", ".join(f"CAST(:a_{name} AS {kind}[])" for name, kind in _AS_TYPES.items())
+    + f") AS a({', '.join(_AS_TYPES)}) WHERE g.scope = :b_scope AND g.lineage = a.lineage AND g.key = a.key"
+)
+
+
+def _put(dialect: str, gate: Table) -> Any:
+    """Gates as they are now; they are there, and locked. MariaDB takes many of these in one statement, and no UPDATE so."""
+    names = list(columns_of(Gate(NOTHING_BEFORE)))
+    if dialect in ("mysql", "mariadb"):
+        upsert = mysql.insert(gate)
+        return upsert.on_duplicate_key_update({name: upsert.inserted[name] for name in names})
+    put = sqlite.insert(gate)
+    return put.on_conflict_do_update(gate.primary_key.columns.keys(), set_={name: put.excluded[name] for name in names})
+
+
+def _count(made: Any) -> Any:
+    return select(func.count()).select_from(made).scalar_subquery()
+
+
+def _answering(claim: Any, table: Table, claimed: Any, more: Sequence[Any]) -> Any:
+    """Whether a claim went in, the fingerprint that stood there before, and more; in the statement of the claim."""
+    made = claim.returning(table.c.id).cte("made")
+    return select(_count(made), claimed.scalar_subquery(), *more)
 
 
 class InboxRows:
@@ -78,9 +173,12 @@ class InboxRows:
     CHANGES = ("status", "attempts", "due_at", "error_type", "error", "stack", "stack_group", "changed_at", "reason")
     """Columns of a case that a run changes."""
 
-    def __init__(self, namespace: str, dialect: str) -> None:
+    def __init__(self, namespace: str, native: Any) -> None:
         meta = MetaData()
-        self.dialect = dialect
+        compiler = engine_of(native).dialect
+        self.dialect = dialect = str(compiler.name)
+        self.answers = dialect == "postgresql"
+        self._compiler, self._fused = compiler, dict[str, Prepared]()  # as many as the application has statements
         self.inbox = i = tables.inbox(meta, table_name(namespace, INBOX.name))
         self.gate = g = tables.gate(meta, table_name(namespace, GATE.name))
         self.held = h = tables.held(meta, table_name(namespace, HELD.name))
@@ -94,7 +192,7 @@ class InboxRows:
         key: Any = bindparam("b_key")
         here = and_(g.c.scope == scope, g.c.lineage == lineage, g.c.key == key)
         at = and_(g.c.epoch == bindparam("p_epoch"), g.c.history == bindparam("p_history"), g.c.n == bindparam("p_n"))
-        self.advance = update(g).where(here, at, g.c.parked == "").values(n=bindparam("n_n"))
+        advance: Any = update(g).where(here, at, g.c.parked == "").values(n=bindparam("n_n"))
         self.begin_gate = insert_once(dialect, g)
         self.look_gate = select(g).where(here)
         self.lock_gate = self.look_gate.with_for_update()
@@ -102,12 +200,41 @@ class InboxRows:
             update(g).where(here).values({name: bindparam(f"n_{name}") for name in columns_of(Gate(NOTHING_BEFORE))})
         )
         self.park = update(g).where(here).values(parked=bindparam("n_parked"))
-        self.claim = insert_once(dialect, i)
         claimed = select(i.c.print).where(
             i.c.bucket == bindparam("b_bucket"), i.c.scope == scope, i.c.id == bindparam("b_id")
         )
         self.look_claim = claimed
         self.claimed = claimed.with_for_update(read=True) if dialect in ("mysql", "mariadb") else claimed
+        row = {column.name: bindparam(f"b_{column.name}", type_=column.type) for column in i.c}
+        claim = insert_once(dialect, i).values(row)
+        unparked = select(*row.values()).select_from(g).where(here, g.c.parked == "").with_for_update()
+        keyed_claim = insert_once(dialect, i).from_select(list(row), unparked)
+        if self.answers:
+            moved_one = advance.returning(g.c.n).cte("moved_one")
+            shown = (g.c.epoch, g.c.history, g.c.n, g.c.past)
+            advance = select(_count(moved_one), *shown).where(here)
+            claim = _answering(claim, i, claimed, ())
+            locked = select(g.c.parked).where(here).with_for_update().cte("locked")
+            keyed_claim = insert_once(dialect, i).from_select(list(row), select(*row.values()).select_from(locked))
+            keyed_claim = _answering(keyed_claim, i, claimed, (select(locked.c.parked).scalar_subquery(),))
+        self.advance, self.claim, self.keyed_claim = (Prepared(s, compiler) for s in (advance, claim, keyed_claim))
+        self.lock_gates = (
+            select(g)
+            .where(g.c.scope == scope, g.c.lineage == lineage, g.c.key.in_(bindparam("b_keys", expanding=True)))
+            .order_by(g.c.key)
+            .with_for_update()
+        )
+        self.claims = select(i.c.id, i.c.print).where(
+            i.c.scope == scope,
+            i.c.bucket.in_(bindparam("b_buckets", expanding=True)),
+            i.c.id.in_(bindparam("b_ids", expanding=True)),
+        )
+        self.put_claims = insert_once(dialect, i)
+        self.put_gates = _put(dialect, g)
+        self.claim_many = self.move_gates = None
+        if self.answers:
+            self.claim_many = Prepared(text(_CLAIM_MANY.format(inbox=i.name)), compiler)
+            self.move_gates = Prepared(text(_MOVE_GATES.format(gate=g.name)), compiler)
         held_here = and_(h.c.scope == scope, h.c.lineage == lineage, h.c.key == key)
         self.is_held = select(h.c.seq).where(h.c.scope == scope, h.c.id == bindparam("b_id"))
         self.held_count = select(func.count()).select_from(h).where(held_here)
@@ -148,12 +275,26 @@ class InboxRows:
             )
         )
 
+    def fused(self, statement: Any) -> Prepared:
+        """A statement of the application's together with a claim."""
+        made = self._fused.get(statement.sql)
+        if made is None:
+            made = self._fused[statement.sql] = Prepared(text(statement.with_claim(self.inbox.name)), self._compiler)
+        return made
+
 
 def gate_key(scope: bytes, envelope: Envelope) -> dict[str, Any]:
     """Which gate a message is judged by."""
     assert envelope.key is not None
     lineage = NO_LINEAGE if envelope.number is None else envelope.lineage.encode()
     return {"b_scope": scope, "b_lineage": lineage, "b_key": stored_key(envelope.key)}
+
+
+def glimpse_of(row: Any) -> Gate:
+    """What `advance` shows of a gate: enough to know a duplicate."""
+    _, epoch, history, n, past = row
+    first, passed = _PAST.decode(bytes(past)) if past else (NOTHING_BEFORE, ())
+    return Gate(Number(epoch, bytes(history).decode(), n), passed, first)
 
 
 def gate_of(row: Any) -> Gate:

@@ -26,29 +26,36 @@ from regionkit.messaging.envelope import (
     Number,
     encode,
     fingerprint,
-    made_at,
     stored_id,
 )
 from regionkit.messaging.inboxes.applied_sql_async import has_applied
+from regionkit.messaging.inboxes.batch_sql_async import AsyncSqlBatches
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
-from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of, tables_expected
+from regionkit.messaging.inboxes.rows_sql import (
+    InboxRows,
+    Prepared,
+    bucket_of,
+    columns_of,
+    gate_key,
+    gate_of,
+    glimpse_of,
+    require_taken,
+    tables_expected,
+)
 from regionkit.messaging.kept_tables import INBOX_TABLES
+from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
 
-__all__ = ["MOST_HELD", "AsyncSqlInbox", "bucket_of"]
+__all__ = ["MOST_HELD", "AsyncSqlInbox"]
 
 MOST_HELD = 10_000
 """Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
-DAY = 86_400.0
 
 
-def bucket_of(id: str) -> int:
-    """The day of an id of ours, from 1; 0 for a foreign one: a function of the id alone."""
-    made = made_at(id)
-    return 0 if made is None else 1 + int(made // DAY)
+_APPLY, _DUPLICATE = Judged(Verdict.APPLY), Judged(Verdict.DUPLICATE)
 
 
-class AsyncSqlInbox(AsyncSqlCases):
+class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches):
     """An inbox beside the data of its effects. Safe to share between threads (tasks of one loop).
 
     Args:
@@ -56,6 +63,8 @@ class AsyncSqlInbox(AsyncSqlCases):
         store: which of a kit's stores.
         namespace: prefix of its tables; a kit's own counts for its stores.
         cipher: encrypts the bodies of held messages and cases; their keys, types and errors stand in plain.
+        retention: seconds for which a claim is kept after its id was made; None: as long as `accept_for` of its consumer needs.
+        forget_foreign_after: seconds for which one is kept whose id tells no time; for ever, where none is given.
         clock: where time is read.
     """
 
@@ -70,10 +79,13 @@ class AsyncSqlInbox(AsyncSqlCases):
         store: str | None = None,
         namespace: str = "regionkit",
         cipher: Cipher | None = None,
+        retention: float | None = None,
+        forget_foreign_after: float = FOR_EVER,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.given = given
         self.cipher = cipher
+        self.retention = Retention(retention, forget_foreign_after).checked()
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(
@@ -103,7 +115,7 @@ class AsyncSqlInbox(AsyncSqlCases):
     def rows_for(self, unit: Any) -> InboxRows:
         """The statements of its dialect."""
         if self._rows is None:
-            self._rows = InboxRows(self.backing.namespace, dialect_of(unit.native))
+            self._rows = InboxRows(self.backing.namespace, unit.native)
         return self._rows
 
     def now(self) -> float:
@@ -117,7 +129,7 @@ class AsyncSqlInbox(AsyncSqlCases):
 
     def unit(self, deadline: Deadline, *, core: bool = False) -> AbstractAsyncContextManager[AsyncUnit]:
         """A unit for an effect; with `core` for rows alone."""
-        return self.backing.write(deadline=deadline, core=core)
+        return self.backing.write(deadline=deadline, core=core, stamped=False)
 
     async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
@@ -127,15 +139,26 @@ class AsyncSqlInbox(AsyncSqlCases):
             return await self._by_gate(unit, scope, envelope, envelope.number)
         return await self._by_lock(unit, scope, envelope)
 
+    async def asked(self, native: Any, statement: Prepared, values: Any) -> Any:
+        """What a prepared statement gives in the unit's transaction."""
+        connection = native if hasattr(native, "exec_driver_sql") else await native.connection()
+        return await connection.exec_driver_sql(
+            statement.text, statement.values(values), execution_options=Prepared.OPTIONS
+        )
+
     async def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number) -> Judged:
         native, rows, prev = unit.native, self.rows_for(unit), envelope.prev
         where = gate_key(scope, envelope)
         if prev.history == number.history:
             values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
-            if (await native.execute(rows.advance, {**where, **values})).rowcount == 1:
-                return Judged(Verdict.APPLY)
+            said = await self.asked(native, rows.advance, {**where, **values})
+            row = said.first() if rows.answers else None
+            if row[0] == 1 if row is not None else not rows.answers and said.rowcount == 1:
+                return _APPLY
+            if row is not None and judge(glimpse_of(row), number, prev).verdict is Verdict.DUPLICATE:
+                return _DUPLICATE  # whatever has happened since: a gate never goes back
         elif prev == NOTHING_BEFORE and await self.begin(unit, where, Gate(number)):
-            return Judged(Verdict.APPLY)
+            return _APPLY
         gate = await self.locked_gate(native, rows, where)
         judged = judge(gate, number, prev)
         if judged.verdict is Verdict.APPLY:
@@ -152,13 +175,16 @@ class AsyncSqlInbox(AsyncSqlCases):
 
     async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
         native, rows = unit.native, self.rows_for(unit)
-        where = gate_key(scope, envelope)
-        gate = await self.locked_gate(native, rows, where)
-        if gate is None:
-            await self.begin(unit, where, Gate(NOTHING_BEFORE))
+        where, row = gate_key(scope, envelope), self._claim_row(scope, envelope)
+        verdict, parked = await self._claimed(native, rows, rows.keyed_claim, {**row, **where})
+        if verdict is Verdict.BUSY:  # there is no gate yet, or it is parked, or another one's claim was waited for
             gate = await self.locked_gate(native, rows, where)
-        verdict = await self._claim(unit, scope, envelope)
-        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            if gate is None:
+                await self.begin(unit, where, Gate(NOTHING_BEFORE))
+                gate = await self.locked_gate(native, rows, where)
+            verdict, _ = await self._claimed(native, rows, rows.claim, row)
+            parked = "" if gate is None else gate.parked
+        if verdict is Verdict.APPLY and parked:
             verdict = await self.hold(unit, scope, envelope)
         return Judged(verdict)
 
@@ -173,14 +199,36 @@ class AsyncSqlInbox(AsyncSqlCases):
         return None if row is None else gate_of(row)
 
     async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
-        native, rows = unit.native, self.rows_for(unit)
-        mark = fingerprint(envelope)
-        bucket, id = bucket_of(envelope.id), stored_id(envelope.id)
-        values = {"bucket": bucket, "scope": scope, "id": id, "print": mark, "seen_at": self.now()}
-        if await self.insert(native, rows.claim, values):
-            return Verdict.APPLY
-        found = (await native.execute(rows.claimed, {"b_bucket": bucket, "b_scope": scope, "b_id": id})).first()
-        return Verdict.BUSY if found is None else judge_claim(bytes(found[0]), mark)
+        rows = self.rows_for(unit)
+        return (await self._claimed(unit.native, rows, rows.claim, self._claim_row(scope, envelope)))[0]
+
+    def _claim_row(self, scope: bytes, envelope: Envelope) -> dict[str, Any]:
+        return {
+            "b_bucket": bucket_of(envelope.id),
+            "b_scope": scope,
+            "b_id": stored_id(envelope.id),
+            "b_print": fingerprint(envelope),
+            "b_seen_at": self.now(),
+        }
+
+    async def _claimed(self, native: Any, rows: InboxRows, claim: Prepared, row: dict[str, Any]) -> tuple[Verdict, str]:
+        """What a claim came to, and of one with a key what that is parked for. BUSY: it has to be looked at again."""
+        parked, stored = "", None
+        try:
+            said = await self.asked(native, claim, row)
+            if rows.answers:
+                made, stored, *more = said.one()
+                parked = more[0] if more else ""
+            else:
+                made = said.rowcount
+            if made == 1:
+                return Verdict.APPLY, parked
+        except IntegrityError as error:
+            require_taken(error)
+        if stored is None:
+            where = {name: row[name] for name in ("b_bucket", "b_scope", "b_id")}
+            stored = (await native.execute(rows.claimed, where)).scalar()
+        return Verdict.BUSY if stored is None else judge_claim(bytes(stored), row["b_print"]), parked
 
     async def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         """Put a message behind its parked key, the gate locked."""
@@ -207,9 +255,7 @@ class AsyncSqlInbox(AsyncSqlCases):
         try:
             return bool((await native.execute(statement, values)).rowcount == 1)
         except IntegrityError as error:
-            told: Any = error.orig
-            if told.args[:1] != (1062,):  # MariaDB alone raises: the others' INSERT does nothing then
-                raise
+            require_taken(error)
             return False
 
     async def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:

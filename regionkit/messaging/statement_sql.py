@@ -1,0 +1,79 @@
+# Generated from statement_sql_async.py by scripts/twins.py. Do not edit.
+"""An effect that is one statement of SQL: alone, for many messages, or together with the claim.
+
+PostgreSQL takes claim and effect as one statement. The claim in it is a plain INSERT: where it is there already the whole
+statement fails, and its effect with it, whatever its text is. Nothing has to be added to the application's own condition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import text
+
+from regionkit.errors import ConfigurationError, UsageError
+from regionkit.messaging.envelope import Message
+
+__all__ = ["SqlStatement"]
+
+_KIND = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
+_RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+_COUNTED = MappingProxyType({"preserve_rowcount": True})
+OWN = "rk_"
+"""Names in a statement that are regionkit's begin with it."""
+
+
+class SqlStatement:
+    """One statement and its parameters. Immutable."""
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql.strip().rstrip(";").rstrip()
+        if not _KIND.match(self.sql) or _RETURNING.search(self.sql) or ";" in self.sql:
+            raise ConfigurationError(
+                f"{sql[:80]!r} is no statement that can be an effect.",
+                why="it is sent together with the claim, and its rows are counted.",
+                fix="write one INSERT, UPDATE or DELETE without RETURNING, or a handler.",
+            )
+        self._text = text(self.sql)
+        self._names = tuple(self._text._bindparams)
+        if any(name.startswith(OWN) for name in self._names):
+            raise ConfigurationError(f"names in a statement do not begin with {OWN!r}.", fix="give it another name.")
+
+    def values(self, message: Message) -> dict[str, Any]:
+        """Its parameters for a message.
+
+        Raises:
+            UsageError: the payload is no map, or has no field of that name.
+        """
+        own = {"message_id": message.id, "message_key": message.key}
+        fields = {**message.payload, **own} if isinstance(message.payload, Mapping) else own
+        missing = [name for name in self._names if name not in fields]
+        if missing:
+            raise UsageError(
+                f"a message of type {message.type!r} has no field {missing[0]!r}.",
+                why="names in a statement are fields of the payload, which has to be a map.",
+                fix="edit the message in the hospital, or write a handler.",
+            )
+        return {name: fields[name] for name in self._names}
+
+    def one(self, message: Message, db: Any) -> None:
+        """For one message, in its transaction."""
+        db.execute(self._text, self.values(message))
+
+    def many(self, messages: Sequence[Message], db: Any) -> int | None:
+        """For many, in their order; the rows that were changed, where the driver tells."""
+        said = db.execute(self._text, [self.values(message) for message in messages], execution_options=_COUNTED)
+        return None if said.rowcount < 0 else int(said.rowcount)
+
+    def with_claim(self, inbox: str) -> str:
+        """Claim and effect as one statement; it answers how many rows each has changed."""
+        columns = ("bucket", "scope", "id", "print", "seen_at")
+        return (  # the text is the application's own, and names of regionkit's; values are parameters
+            f"WITH rk_claim AS (INSERT INTO {inbox} ({', '.join(columns)}) "  # noqa: S608
+            f"VALUES ({', '.join(f':{OWN}{name}' for name in columns)}) RETURNING 1), "
+            f"rk_effect AS ({self.sql} RETURNING 1) "
+            "SELECT (SELECT count(*) FROM rk_claim), (SELECT count(*) FROM rk_effect)"
+        )
