@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,6 +30,19 @@ def engine_of(url: str, is_async: bool) -> Any:
     if is_async:
         return create_async_engine(parsed.set(drivername=DRIVERS[parsed.drivername]))
     return sqlalchemy.create_engine(parsed)
+
+
+@contextlib.contextmanager
+def locked_row(url: str, id_of: str) -> Iterator[None]:
+    """Somebody's transaction has locked a row of the queue, for as long as this lasts. `id_of`: "min" or "max"."""
+    engine = sqlalchemy.create_engine(url)
+    table = "regionkit_rk_queue"
+    with engine.connect() as connection:
+        [[id]] = connection.execute(sqlalchemy.text(f"SELECT {id_of}(id) FROM {table}")).all()
+        connection.rollback()
+        connection.execute(sqlalchemy.text(f"SELECT id FROM {table} WHERE id = :id FOR UPDATE"), {"id": id})
+        yield
+    engine.dispose()
 
 
 def client_of(url: str, is_async: bool) -> Any:

@@ -106,7 +106,7 @@ class RedisStream:
 
         return self._ask(asked, deadline or Deadline(self._clock, ANSWER_WITHIN))
 
-    def open(self, deadline: Deadline) -> None:
+    def open(self, deadline: Deadline | None = None) -> None:
         """Make the group at the earliest entry, and see what the server promises.
 
         Raises:
@@ -119,6 +119,7 @@ class RedisStream:
                 why="members of a group share its messages, and each group gets all.",
                 fix='say which: group="billing".',
             )
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         self._me = f"{socket.gethostname()[:64]}-{os.getpid()}-{os.urandom(4).hex()}"
 
         def informed(connection: Any) -> Any:
@@ -259,7 +260,7 @@ class RedisStream:
     def publish(
         self,
         bodies: Sequence[tuple[str | None, bytes]],
-        deadline: Deadline,
+        deadline: Deadline | None = None,
         *,
         fence: tuple[str, int] | None = None,
     ) -> list[Sent]:
@@ -267,13 +268,14 @@ class RedisStream:
 
         Args:
             bodies: what to publish.
-            deadline: until when.
+            deadline: until when; the default is 5 s from now.
             fence: (name, epoch): refused where a higher epoch of that name has published here.
 
         Raises:
             RegionUnavailable: the server does not answer, or takes nothing; any of them may have been published.
             Fenced: a successor has published; nothing was.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         sent = [Sent(False, "too_large" if len(body) > LARGEST_MESSAGE else "") for _, body in bodies]
         fitting = [at for at, one in enumerate(sent) if not one.refused]
         done, trimmed = 0, not self._maxlen

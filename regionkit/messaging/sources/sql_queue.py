@@ -97,7 +97,7 @@ class SqlQueue:
         finally:
             turns.end(turn)
 
-    def open(self, deadline: Deadline) -> None:
+    def open(self, deadline: Deadline | None = None) -> None:
         """See that the table is there.
 
         Raises:
@@ -171,12 +171,13 @@ class SqlQueue:
             with answered(self.name):
                 self._change(lambda rows: rows.move(self._held(deliveries), self._lease, keep=True))
 
-    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
+    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline | None = None) -> list[Sent]:
         """Publish (key, envelope) in this order; confirmed is committed.
 
         Raises:
             RegionUnavailable: the server does not answer; any of them may have been published.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         fitting = [body for _, body in bodies if len(body) <= LARGEST_MESSAGE]
         for some in chunks(fitting, MOST_AT_ONCE, LARGEST_MESSAGE):
             with answered(self.name, "unknown"):

@@ -96,7 +96,7 @@ class AsyncSqlQueue:
         finally:
             turns.end(turn)
 
-    async def open(self, deadline: Deadline) -> None:
+    async def open(self, deadline: Deadline | None = None) -> None:
         """See that the table is there.
 
         Raises:
@@ -170,12 +170,13 @@ class AsyncSqlQueue:
             with answered(self.name):
                 await self._change(lambda rows: rows.move(self._held(deliveries), self._lease, keep=True))
 
-    async def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
+    async def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline | None = None) -> list[Sent]:
         """Publish (key, envelope) in this order; confirmed is committed.
 
         Raises:
             RegionUnavailable: the server does not answer; any of them may have been published.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         fitting = [body for _, body in bodies if len(body) <= LARGEST_MESSAGE]
         for some in chunks(fitting, MOST_AT_ONCE, LARGEST_MESSAGE):
             with answered(self.name, "unknown"):
