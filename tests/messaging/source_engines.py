@@ -47,4 +47,5 @@ def locked_row(url: str, id_of: str) -> Iterator[None]:
 
 def client_of(url: str, is_async: bool) -> Any:
     """A client of redis-py, with its own retries. Never connected: there is nothing to close."""
-    return redis.asyncio.Redis.from_url(url) if is_async else redis.Redis.from_url(url)
+    options: Any = {"decode_responses": True, "protocol": 3}  # neither matters to what a source is answered
+    return redis.asyncio.Redis.from_url(url, **options) if is_async else redis.Redis.from_url(url, **options)

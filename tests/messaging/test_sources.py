@@ -186,6 +186,7 @@ def test_some_of_a_batch_are_acknowledged(rig: Rig) -> None:
     found = drained(one, 10)
     assert one.ack(found[1::2]) == 5
     assert one.ack([]) == 0
+    assert one.fetch(0, 5.0) == []
     one.give_back([], 0.0)
     one.extend([])
     assert sorted(bodies(drained(one, 5))) == sorted(bodies(found[0::2]))

@@ -185,6 +185,7 @@ async def test_some_of_a_batch_are_acknowledged(rig: AsyncRig) -> None:
     found = await drained(one, 10)
     assert await one.ack(found[1::2]) == 5
     assert await one.ack([]) == 0
+    assert await one.fetch(0, 5.0) == []
     await one.give_back([], 0.0)
     await one.extend([])
     assert sorted(bodies(await drained(one, 5))) == sorted(bodies(found[0::2]))

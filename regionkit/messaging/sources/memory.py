@@ -127,6 +127,8 @@ class MemoryQueue:
 
     def fetch(self, most: int, wait: float) -> list[Delivery]:
         """At most `most` messages, within `wait` seconds; those that another one has lost among them."""
+        if most < 1:
+            return []
         flag, until = Flag(), time.monotonic() + min(wait, LONGEST_WAIT)
         try:
             while True:

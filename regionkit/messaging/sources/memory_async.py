@@ -126,6 +126,8 @@ class AsyncMemoryQueue:
 
     async def fetch(self, most: int, wait: float) -> list[Delivery]:
         """At most `most` messages, within `wait` seconds; those that another one has lost among them."""
+        if most < 1:
+            return []
         flag, until = AsyncFlag(), time.monotonic() + min(wait, LONGEST_WAIT)
         try:
             while True:

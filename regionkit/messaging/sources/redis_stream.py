@@ -141,6 +141,8 @@ class RedisStream:
             RegionUnavailable: the server does not answer.
             SourceGap: entries are gone that were not acknowledged. Those before a hole: each time, until `skip_gap`; others once.
         """
+        if most < 1:
+            return []
         until = self._clock.monotonic() + min(wait, LONGEST_WAIT)
         with answered(self.name):
             while True:
@@ -179,6 +181,7 @@ class RedisStream:
     def _begin_anew(self) -> None:
         """The group is gone: with the stream's data, or alone."""
         left, self._left = self._left, 0
+        self._last = b"0-0"
         self._mine.clear()
         self._later.clear()
         if self._make_group(Deadline(self._clock, ANSWER_WITHIN)) and left:
@@ -225,6 +228,7 @@ class RedisStream:
         """They are done. How many of them were still this member's."""
         own = self._own(deliveries)
         done = self._settle("ack", own)
+        self._left = max(0, self._left - done)
         for id, _ in own:
             self._mine.pop(id, None)
         return done

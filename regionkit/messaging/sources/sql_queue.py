@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from regionkit.contract.backing import backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag
@@ -29,6 +31,7 @@ __all__ = ["SqlQueue"]
 
 FIRST_LOOK = 0.02
 """Seconds after which an empty queue is looked at again; each pause is half as long again."""
+ONE_MACHINE = "leases and delays end by this machine's clock; processes of other machines cannot share the file"
 LONGEST_LOOK = 0.5
 """Seconds between two looks at most: two statements a second of an idle consumer."""
 
@@ -89,6 +92,8 @@ class SqlQueue:
         endpoint = self._backing.endpoint(deadline=deadline)
         if self._known is None:
             dialect, file = endpoint.change(deadline, "queue", file_of)
+            if dialect == "sqlite":
+                self.facts = msgspec.structs.replace(self.facts, notes=(ONE_MACHINE,))
             self._known = Rows(self._table, self._queue, dialect), FileTurn(file)
         rows, turns = self._known
         turn = turns.take(deadline)
@@ -120,6 +125,8 @@ class SqlQueue:
         Raises:
             RegionUnavailable: the server does not answer.
         """
+        if most < 1:
+            return []
         until = self._clock.monotonic() + min(wait, LONGEST_WAIT)
         while True:
             self._flag.clear()
