@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,6 +32,20 @@ def engine_of(url: str, is_async: bool) -> Any:
     return sqlalchemy.create_engine(parsed)
 
 
+@contextlib.contextmanager
+def locked_row(url: str, id_of: str) -> Iterator[None]:
+    """Somebody's transaction has locked a row of the queue, for as long as this lasts. `id_of`: "min" or "max"."""
+    engine = sqlalchemy.create_engine(url)
+    table = "regionkit_rk_queue"
+    with engine.connect() as connection:
+        [[id]] = connection.execute(sqlalchemy.text(f"SELECT {id_of}(id) FROM {table}")).all()
+        connection.rollback()
+        connection.execute(sqlalchemy.text(f"SELECT id FROM {table} WHERE id = :id FOR UPDATE"), {"id": id})
+        yield
+    engine.dispose()
+
+
 def client_of(url: str, is_async: bool) -> Any:
     """A client of redis-py, with its own retries. Never connected: there is nothing to close."""
-    return redis.asyncio.Redis.from_url(url) if is_async else redis.Redis.from_url(url)
+    options: Any = {"decode_responses": True, "protocol": 3}  # neither matters to what a source is answered
+    return redis.asyncio.Redis.from_url(url, **options) if is_async else redis.Redis.from_url(url, **options)

@@ -18,7 +18,7 @@ __all__ = ["LEASE", "AsyncRig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = True
 KINDS = ("memory", "redis", "postgresql", "mariadb", "sqlite")
-LEASE = 0.6
+LEASE = 0.5
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()
 

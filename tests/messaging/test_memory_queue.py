@@ -46,9 +46,9 @@ def test_a_message_is_kept_until_each_group_has_acknowledged_it() -> None:
     """And no longer."""
     one = MemoryQueue(group="one", most=1)
     other = one.member("other")
+    one.publish([(None, b"a")], soon())
     one.open(soon())
     other.open(soon())
-    one.publish([(None, b"a")], soon())
     assert one.ack(one.fetch(1, 0.0)) == 1
     assert not (one.publish([(None, b"b")], Deadline(SYSTEM_CLOCK, 0.05)))[0].confirmed
     assert other.ack(other.fetch(1, 0.0)) == 1

@@ -45,9 +45,9 @@ async def test_a_message_is_kept_until_each_group_has_acknowledged_it() -> None:
     """And no longer."""
     one = AsyncMemoryQueue(group="one", most=1)
     other = one.member("other")
+    await one.publish([(None, b"a")], soon())
     await one.open(soon())
     await other.open(soon())
-    await one.publish([(None, b"a")], soon())
     assert await one.ack(await one.fetch(1, 0.0)) == 1
     assert not (await one.publish([(None, b"b")], Deadline(SYSTEM_CLOCK, 0.05)))[0].confirmed
     assert await other.ack(await other.fetch(1, 0.0)) == 1

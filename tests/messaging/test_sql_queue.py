@@ -14,7 +14,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.sources import SqlQueue
 
-from .source_engines import client_of, engine_of, url_of
+from .source_engines import client_of, engine_of, locked_row, url_of
 from .source_rigs import drained, soon
 
 IS_ASYNC = False
@@ -34,6 +34,12 @@ def queues(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
     yield make
     for queue in made:
         queue.close()
+
+
+@pytest.fixture(params=("postgresql", "mariadb"))
+def url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """Of a server that locks rows."""
+    return url_of(request.param, request, tmp_path)
 
 
 def publish(queue: Any, *bodies: bytes) -> None:
@@ -87,6 +93,18 @@ def test_many_claim_and_publish_at_once(queues: Any) -> None:
     while found := members[0].fetch(100, 0.0):
         bodies += [delivery.body for delivery in found]
     assert len(bodies) == len(set(bodies)) == 4 * counts * 2, bodies[-1]
+
+
+def test_a_claim_passes_over_what_another_one_has_locked(url: str) -> None:
+    """SKIP LOCKED: a claim that hangs holds up its own rows only."""
+    queue = SqlQueue(engine_of(url, IS_ASYNC), "orders")
+    queue.create_tables()
+    publish(queue, b"a", b"b", b"c")
+    with locked_row(url, "min"):
+        found = queue.fetch(10, 0.0)
+        assert [delivery.body for delivery in found] == [b"b", b"c"]
+    assert [delivery.body for delivery in drained(queue, 1)] == [b"a"]
+    queue.close()
 
 
 def test_a_message_that_is_too_large_is_refused_alone(queues: Any) -> None:

@@ -13,7 +13,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.sources import AsyncSqlQueue
 
-from .source_engines import client_of, engine_of, url_of
+from .source_engines import client_of, engine_of, locked_row, url_of
 from .source_rigs_async import drained, soon
 
 IS_ASYNC = True
@@ -33,6 +33,12 @@ async def queues(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator
     yield make
     for queue in made:
         await queue.close()
+
+
+@pytest.fixture(params=("postgresql", "mariadb"))
+def url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """Of a server that locks rows."""
+    return url_of(request.param, request, tmp_path)
 
 
 async def publish(queue: Any, *bodies: bytes) -> None:
@@ -86,6 +92,18 @@ async def test_many_claim_and_publish_at_once(queues: Any) -> None:
     while found := await members[0].fetch(100, 0.0):
         bodies += [delivery.body for delivery in found]
     assert len(bodies) == len(set(bodies)) == 4 * counts * 2, bodies[-1]
+
+
+async def test_a_claim_passes_over_what_another_one_has_locked(url: str) -> None:
+    """SKIP LOCKED: a claim that hangs holds up its own rows only."""
+    queue = AsyncSqlQueue(engine_of(url, IS_ASYNC), "orders")
+    await queue.create_tables()
+    await publish(queue, b"a", b"b", b"c")
+    with locked_row(url, "min"):
+        found = await queue.fetch(10, 0.0)
+        assert [delivery.body for delivery in found] == [b"b", b"c"]
+    assert [delivery.body for delivery in await drained(queue, 1)] == [b"a"]
+    await queue.close()
 
 
 async def test_a_message_that_is_too_large_is_refused_alone(queues: Any) -> None:

@@ -4,8 +4,11 @@ if groups.err then
   if string.find(groups.err, 'no such key', 1, true) then return 0 end
   return groups
 end
-local time = redis.call('TIME')
-local ms, seq = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1], 0
+local ms, seq = math.huge, 0
+if ARGV[1] ~= '0' then
+  local time = redis.call('TIME')
+  ms = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
+end
 for _, flat in ipairs(groups) do
   local group = {}
   for at = 1, #flat, 2 do group[flat[at]] = flat[at + 1] end

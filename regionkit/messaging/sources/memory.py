@@ -17,7 +17,7 @@ import msgspec
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag, sleep
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.messaging.sources.checks import LONGEST_WAIT, check_lease
+from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, check_lease
 from regionkit.messaging.sources.values import Delivery, Sent, SourceFacts
 
 __all__ = ["MemoryQueue"]
@@ -112,7 +112,7 @@ class MemoryQueue:
         made._pile, made._tokens = self._pile, self._tokens
         return made
 
-    def open(self, deadline: Deadline) -> None:
+    def open(self, deadline: Deadline | None = None) -> None:
         """Make the group; it begins at the earliest message that is still there."""
         with self._pile.lock:
             self._joined()
@@ -127,6 +127,8 @@ class MemoryQueue:
 
     def fetch(self, most: int, wait: float) -> list[Delivery]:
         """At most `most` messages, within `wait` seconds; those that another one has lost among them."""
+        if most < 1:
+            return []
         flag, until = Flag(), time.monotonic() + min(wait, LONGEST_WAIT)
         try:
             while True:
@@ -195,9 +197,9 @@ class MemoryQueue:
             for n in self._own(deliveries):
                 self._joined().out[n].until = until
 
-    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
+    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline | None = None) -> list[Sent]:
         """Publish in this order. What finds no room until the deadline is not confirmed, nor what follows it."""
-        done = 0
+        deadline, done = deadline or Deadline(self._clock, ANSWER_WITHIN), 0
         while True:
             with self._pile.lock:
                 for _, body in bodies[done : done + self._most - len(self._pile.bodies)]:

@@ -106,7 +106,7 @@ class RedisStream:
 
         return self._ask(asked, deadline or Deadline(self._clock, ANSWER_WITHIN))
 
-    def open(self, deadline: Deadline) -> None:
+    def open(self, deadline: Deadline | None = None) -> None:
         """Make the group at the earliest entry, and see what the server promises.
 
         Raises:
@@ -119,6 +119,7 @@ class RedisStream:
                 why="members of a group share its messages, and each group gets all.",
                 fix='say which: group="billing".',
             )
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         self._me = f"{socket.gethostname()[:64]}-{os.getpid()}-{os.urandom(4).hex()}"
 
         def informed(connection: Any) -> Any:
@@ -140,6 +141,8 @@ class RedisStream:
             RegionUnavailable: the server does not answer.
             SourceGap: entries are gone that were not acknowledged. Those before a hole: each time, until `skip_gap`; others once.
         """
+        if most < 1:
+            return []
         until = self._clock.monotonic() + min(wait, LONGEST_WAIT)
         with answered(self.name):
             while True:
@@ -178,6 +181,7 @@ class RedisStream:
     def _begin_anew(self) -> None:
         """The group is gone: with the stream's data, or alone."""
         left, self._left = self._left, 0
+        self._last = b"0-0"
         self._mine.clear()
         self._later.clear()
         if self._make_group(Deadline(self._clock, ANSWER_WITHIN)) and left:
@@ -224,6 +228,7 @@ class RedisStream:
         """They are done. How many of them were still this member's."""
         own = self._own(deliveries)
         done = self._settle("ack", own)
+        self._left = max(0, self._left - done)
         for id, _ in own:
             self._mine.pop(id, None)
         return done
@@ -259,7 +264,7 @@ class RedisStream:
     def publish(
         self,
         bodies: Sequence[tuple[str | None, bytes]],
-        deadline: Deadline,
+        deadline: Deadline | None = None,
         *,
         fence: tuple[str, int] | None = None,
     ) -> list[Sent]:
@@ -267,13 +272,14 @@ class RedisStream:
 
         Args:
             bodies: what to publish.
-            deadline: until when.
+            deadline: until when; the default is 5 s from now.
             fence: (name, epoch): refused where a higher epoch of that name has published here.
 
         Raises:
             RegionUnavailable: the server does not answer, or takes nothing; any of them may have been published.
             Fenced: a successor has published; nothing was.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         sent = [Sent(False, "too_large" if len(body) > LARGEST_MESSAGE else "") for _, body in bodies]
         fitting = [at for at, one in enumerate(sent) if not one.refused]
         done, trimmed = 0, not self._maxlen

@@ -105,7 +105,7 @@ class AsyncRedisStream:
 
         return await self._ask(asked, deadline or Deadline(self._clock, ANSWER_WITHIN))
 
-    async def open(self, deadline: Deadline) -> None:
+    async def open(self, deadline: Deadline | None = None) -> None:
         """Make the group at the earliest entry, and see what the server promises.
 
         Raises:
@@ -118,6 +118,7 @@ class AsyncRedisStream:
                 why="members of a group share its messages, and each group gets all.",
                 fix='say which: group="billing".',
             )
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         self._me = f"{socket.gethostname()[:64]}-{os.getpid()}-{os.urandom(4).hex()}"
 
         async def informed(connection: Any) -> Any:
@@ -139,6 +140,8 @@ class AsyncRedisStream:
             RegionUnavailable: the server does not answer.
             SourceGap: entries are gone that were not acknowledged. Those before a hole: each time, until `skip_gap`; others once.
         """
+        if most < 1:
+            return []
         until = self._clock.monotonic() + min(wait, LONGEST_WAIT)
         with answered(self.name):
             while True:
@@ -177,6 +180,7 @@ class AsyncRedisStream:
     async def _begin_anew(self) -> None:
         """The group is gone: with the stream's data, or alone."""
         left, self._left = self._left, 0
+        self._last = b"0-0"
         self._mine.clear()
         self._later.clear()
         if await self._make_group(Deadline(self._clock, ANSWER_WITHIN)) and left:
@@ -223,6 +227,7 @@ class AsyncRedisStream:
         """They are done. How many of them were still this member's."""
         own = self._own(deliveries)
         done = await self._settle("ack", own)
+        self._left = max(0, self._left - done)
         for id, _ in own:
             self._mine.pop(id, None)
         return done
@@ -258,7 +263,7 @@ class AsyncRedisStream:
     async def publish(
         self,
         bodies: Sequence[tuple[str | None, bytes]],
-        deadline: Deadline,
+        deadline: Deadline | None = None,
         *,
         fence: tuple[str, int] | None = None,
     ) -> list[Sent]:
@@ -266,13 +271,14 @@ class AsyncRedisStream:
 
         Args:
             bodies: what to publish.
-            deadline: until when.
+            deadline: until when; the default is 5 s from now.
             fence: (name, epoch): refused where a higher epoch of that name has published here.
 
         Raises:
             RegionUnavailable: the server does not answer, or takes nothing; any of them may have been published.
             Fenced: a successor has published; nothing was.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         sent = [Sent(False, "too_large" if len(body) > LARGEST_MESSAGE else "") for _, body in bodies]
         fitting = [at for at, one in enumerate(sent) if not one.refused]
         done, trimmed = 0, not self._maxlen

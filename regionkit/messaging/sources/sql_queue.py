@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from regionkit.contract.backing import backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag
@@ -29,6 +31,7 @@ __all__ = ["SqlQueue"]
 
 FIRST_LOOK = 0.02
 """Seconds after which an empty queue is looked at again; each pause is half as long again."""
+ONE_MACHINE = "leases and delays end by this machine's clock; processes of other machines cannot share the file"
 LONGEST_LOOK = 0.5
 """Seconds between two looks at most: two statements a second of an idle consumer."""
 
@@ -89,6 +92,8 @@ class SqlQueue:
         endpoint = self._backing.backend(deadline=deadline)
         if self._known is None:
             dialect, file = endpoint.change(deadline, "queue", file_of)
+            if dialect == "sqlite":
+                self.facts = msgspec.structs.replace(self.facts, notes=(ONE_MACHINE,))
             self._known = Rows(self._table, self._queue, dialect), FileTurn(file)
         rows, turns = self._known
         turn = turns.take(deadline)
@@ -97,7 +102,7 @@ class SqlQueue:
         finally:
             turns.end(turn)
 
-    def open(self, deadline: Deadline) -> None:
+    def open(self, deadline: Deadline | None = None) -> None:
         """See that the table is there.
 
         Raises:
@@ -120,6 +125,8 @@ class SqlQueue:
         Raises:
             RegionUnavailable: the server does not answer.
         """
+        if most < 1:
+            return []
         until = self._clock.monotonic() + min(wait, LONGEST_WAIT)
         while True:
             self._flag.clear()
@@ -171,12 +178,13 @@ class SqlQueue:
             with answered(self.name):
                 self._change(lambda rows: rows.move(self._held(deliveries), self._lease, keep=True))
 
-    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
+    def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline | None = None) -> list[Sent]:
         """Publish (key, envelope) in this order; confirmed is committed.
 
         Raises:
             RegionUnavailable: the server does not answer; any of them may have been published.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         fitting = [body for _, body in bodies if len(body) <= LARGEST_MESSAGE]
         for some in chunks(fitting, MOST_AT_ONCE, LARGEST_MESSAGE):
             with answered(self.name, "unknown"):

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag
@@ -28,6 +30,7 @@ __all__ = ["AsyncSqlQueue"]
 
 FIRST_LOOK = 0.02
 """Seconds after which an empty queue is looked at again; each pause is half as long again."""
+ONE_MACHINE = "leases and delays end by this machine's clock; processes of other machines cannot share the file"
 LONGEST_LOOK = 0.5
 """Seconds between two looks at most: two statements a second of an idle consumer."""
 
@@ -88,6 +91,8 @@ class AsyncSqlQueue:
         endpoint = await self._backing.backend(deadline=deadline)
         if self._known is None:
             dialect, file = await endpoint.change(deadline, "queue", file_of)
+            if dialect == "sqlite":
+                self.facts = msgspec.structs.replace(self.facts, notes=(ONE_MACHINE,))
             self._known = Rows(self._table, self._queue, dialect), AsyncFileTurn(file)
         rows, turns = self._known
         turn = await turns.take(deadline)
@@ -96,7 +101,7 @@ class AsyncSqlQueue:
         finally:
             turns.end(turn)
 
-    async def open(self, deadline: Deadline) -> None:
+    async def open(self, deadline: Deadline | None = None) -> None:
         """See that the table is there.
 
         Raises:
@@ -119,6 +124,8 @@ class AsyncSqlQueue:
         Raises:
             RegionUnavailable: the server does not answer.
         """
+        if most < 1:
+            return []
         until = self._clock.monotonic() + min(wait, LONGEST_WAIT)
         while True:
             self._flag.clear()
@@ -170,12 +177,13 @@ class AsyncSqlQueue:
             with answered(self.name):
                 await self._change(lambda rows: rows.move(self._held(deliveries), self._lease, keep=True))
 
-    async def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
+    async def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline | None = None) -> list[Sent]:
         """Publish (key, envelope) in this order; confirmed is committed.
 
         Raises:
             RegionUnavailable: the server does not answer; any of them may have been published.
         """
+        deadline = deadline or Deadline(self._clock, ANSWER_WITHIN)
         fitting = [body for _, body in bodies if len(body) <= LARGEST_MESSAGE]
         for some in chunks(fitting, MOST_AT_ONCE, LARGEST_MESSAGE):
             with answered(self.name, "unknown"):
