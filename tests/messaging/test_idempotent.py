@@ -368,7 +368,7 @@ def test_a_result_that_is_not_ours_any_more_is_not_given(records: MemoryRecords)
     assert call(1) == 2
     go.set()
     task.ended(20)
-    assert len(lost) == 1 and lost[0].committed == "unknown" and lost[0].retryable
+    assert len(lost) == 1 and lost[0].committed == "unknown"
     assert call(1) == 2
 
 

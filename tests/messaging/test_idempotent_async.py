@@ -369,7 +369,7 @@ async def test_a_result_that_is_not_ours_any_more_is_not_given(records: AsyncMem
     assert await call(1) == 2
     go.set()
     await task.ended(20)
-    assert len(lost) == 1 and lost[0].committed == "unknown" and lost[0].retryable
+    assert len(lost) == 1 and lost[0].committed == "unknown"
     assert await call(1) == 2
 
 
