@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 
@@ -76,11 +75,10 @@ class Heart:
         self._least = LONGEST_PAUSE * LOOKS
         self._number = 0
         self._beating = -1
-        self._process = os.getpid()
 
     def watch(self, wish: Wish, fence: int, since: float) -> Watch:
         """Keep a lease alive that was asked for at `since`, until `leave`."""
-        if self._beating != self._number or wish.lease < self._least or self._process != os.getpid():
+        if self._beating != self._number or wish.lease < self._least:
             self._start(wish.lease)
         watch = self._watched[wish.owner] = Watch(wish, fence, since)
         self._entered += 1
@@ -92,8 +90,6 @@ class Heart:
 
     def _start(self, lease: float) -> None:
         with self._lock:
-            if self._process != os.getpid():  # a child: the parent's calls go on in the parent, and so does its thread
-                self._process, self._watched, self._beating = os.getpid(), {}, -1
             if self._beating == self._number and lease >= self._least:
                 return
             self._least = min(self._least, lease)

@@ -241,6 +241,33 @@ def test_two_threads_and_two_processes_run_it_once(served: ClaimStore, ledger: L
     assert (ledger.folder / "answers a").read_text() == (ledger.folder / "answers b").read_text()
 
 
+def test_a_child_of_a_fork_uses_nothing_of_its_parents(served: ClaimStore, ledger: Ledger) -> None:
+    """Used before the fork, with a heartbeat running: both go on, with connections and heartbeats of their own."""
+    with served.opened() as records:
+        given: Any = records._given
+        if hasattr(given, "pool"):
+            with given.connect(), given.connect(), given.connect():
+                pass
+
+        def work(id: int) -> int:
+            time.sleep(2.5 if id > 1 else 0.0)
+            return id
+
+        keeps = idempotent(records, key=lambda id: id, name="f", lease=1.0, short_lease=True, wait_timeout=PATIENCE)(
+            work
+        )
+        assert keeps(1) == 1
+
+        def in_child() -> None:
+            assert keeps(1) == 1 and keeps(2) == 2
+            ledger.set("done")
+
+        with child(in_child, ledger):
+            assert keeps(3) == 3 and [keeps(1) for _ in range(50)] == [1] * 50
+            ledger.wait("done")
+            assert keeps(2) == 2
+
+
 @pytest.mark.parametrize("name", ["sqlite", "mariadb", "redis"])
 def test_a_blocked_loop_keeps_its_leases(
     request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, name: str
