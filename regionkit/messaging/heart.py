@@ -78,10 +78,10 @@ class Heart:
 
     def watch(self, wish: Wish, fence: int, since: float) -> Watch:
         """Keep a lease alive that was asked for at `since`, until `leave`."""
-        if self._beating != self._number or wish.lease < self._least:
-            self._start(wish.lease)
         watch = self._watched[wish.owner] = Watch(wish, fence, since)
         self._entered += 1
+        if self._beating != self._number or wish.lease < self._least:
+            self._start(wish.lease)
         return watch
 
     def leave(self, watch: Watch) -> None:
@@ -102,10 +102,12 @@ class Heart:
         claims: Claims | None = None
         try:
             claims = self._opened()
-            while self._number == number and idle < IDLE_LOOKS:
+            while self._number == number:
                 sleep(self._least / LOOKS)
                 idle = 0 if self._watched or self._entered != entered else idle + 1
                 entered = self._entered
+                if idle >= IDLE_LOOKS and self._rests(number):
+                    break
                 now = self._now()
                 due = [w for w in self._watched.copy().values() if now >= w.since + w.wish.lease / 3]
                 for at in range(0, len(due), AT_ONCE):
@@ -117,6 +119,13 @@ class Heart:
                 self._beating = -1
             if claims is not None:
                 claims.close()
+
+    def _rests(self, number: int) -> bool:
+        """Whether this thread may end: whoever enters a lease from now on sees that none beats."""
+        with self._lock:
+            if self._number == number:
+                self._beating = -1 if not self._watched else number
+            return self._beating != number
 
     def renew(self, claims: Claims, watch: Watch) -> None:
         """Renew one lease now."""

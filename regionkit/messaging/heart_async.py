@@ -77,10 +77,10 @@ class AsyncHeart:
 
     def watch(self, wish: Wish, fence: int, since: float) -> AsyncWatch:
         """Keep a lease alive that was asked for at `since`, until `leave`."""
-        if self._beating != self._number or wish.lease < self._least:
-            self._start(wish.lease)
         watch = self._watched[wish.owner] = AsyncWatch(wish, fence, since)
         self._entered += 1
+        if self._beating != self._number or wish.lease < self._least:
+            self._start(wish.lease)
         return watch
 
     def leave(self, watch: AsyncWatch) -> None:
@@ -101,10 +101,12 @@ class AsyncHeart:
         claims: AsyncClaims | None = None
         try:
             claims = self._opened()
-            while self._number == number and idle < IDLE_LOOKS:
+            while self._number == number:
                 await asleep(self._least / LOOKS)
                 idle = 0 if self._watched or self._entered != entered else idle + 1
                 entered = self._entered
+                if idle >= IDLE_LOOKS and self._rests(number):
+                    break
                 now = self._now()
                 due = [w for w in self._watched.copy().values() if now >= w.since + w.wish.lease / 3]
                 for at in range(0, len(due), AT_ONCE):
@@ -116,6 +118,13 @@ class AsyncHeart:
                 self._beating = -1
             if claims is not None:
                 await claims.close()
+
+    def _rests(self, number: int) -> bool:
+        """Whether this thread may end: whoever enters a lease from now on sees that none beats."""
+        with self._lock:
+            if self._number == number:
+                self._beating = -1 if not self._watched else number
+            return self._beating != number
 
     async def renew(self, claims: AsyncClaims, watch: AsyncWatch) -> None:
         """Renew one lease now."""
