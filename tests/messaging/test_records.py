@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy
-from fix_claims import ClaimStore
+from fix_claims import CLAIM_STORES, ClaimStore
 from sqlalchemy import text
 
 from regionkit import ConfigurationError, RegionKit, RegionUnavailable
@@ -47,6 +47,30 @@ def test_a_store_of_another_kind_is_refused_where_it_is_written(sql: CallRecords
         records = RedisRecords(kit, store="orders")
         with pytest.raises(ConfigurationError, match="cannot keep records in sqlite"):
             records.create_tables()
+
+
+@pytest.mark.parametrize("name", CLAIM_STORES[1:])
+def test_a_kits_store_keeps_calls(request: pytest.FixtureRequest, name: str) -> None:
+    """On its owner, under the kit's namespace; the same record for who comes with another kit."""
+    rig: Any = request.getfixturevalue(f"{name}_store_rig")
+    store = ClaimStore(name, rig)
+    regions = [region.name for region in rig.topology().regions]
+    local = "us-east-1" if "us-east-1" in regions else regions[0]
+    runs: list[int] = []
+
+    def work(id: int) -> int:
+        runs.append(id)
+        return len(runs)
+
+    for _ in range(2):
+        with RegionKit(rig.topology(), local=local) as kit:
+            records = store.made(kit)
+            kit.create_tables()
+            records.create_tables()
+            call = idempotent(records, key=lambda id: id, name="k")(work)
+            assert call(1) == 1 == call(1)
+            records.close()
+    assert runs == [1]
 
 
 def test_a_missing_table_says_what_to_call(sql: CallRecords) -> None:

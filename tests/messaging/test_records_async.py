@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy
-from fix_claims import ClaimStore
+from fix_claims import CLAIM_STORES, ClaimStore
 from sqlalchemy import text
 
 from regionkit import AsyncRegionKit, ConfigurationError, RegionUnavailable
@@ -48,6 +48,30 @@ async def test_a_store_of_another_kind_is_refused_where_it_is_written(
         records = AsyncRedisRecords(kit, store="orders")
         with pytest.raises(ConfigurationError, match="cannot keep records in sqlite"):
             await records.create_tables()
+
+
+@pytest.mark.parametrize("name", CLAIM_STORES[1:])
+async def test_a_kits_store_keeps_calls(request: pytest.FixtureRequest, name: str) -> None:
+    """On its owner, under the kit's namespace; the same record for who comes with another kit."""
+    rig: Any = request.getfixturevalue(f"{name}_store_rig")
+    store = ClaimStore(name, rig)
+    regions = [region.name for region in rig.topology().regions]
+    local = "us-east-1" if "us-east-1" in regions else regions[0]
+    runs: list[int] = []
+
+    async def work(id: int) -> int:
+        runs.append(id)
+        return len(runs)
+
+    for _ in range(2):
+        async with AsyncRegionKit(rig.topology(), local=local) as kit:
+            records = store.made_async(kit)
+            await kit.create_tables()
+            await records.create_tables()
+            call = idempotent(records, key=lambda id: id, name="k")(work)
+            assert await call(1) == 1 == await call(1)
+            await records.close()
+    assert runs == [1]
 
 
 async def test_a_missing_table_says_what_to_call(sql: AsyncCallRecords) -> None:
