@@ -44,10 +44,12 @@ def records() -> MemoryRecords:
     return MemoryRecords()
 
 
-@pytest.fixture
-def anywhere(claim_store: ClaimStore) -> Iterator[CallRecords]:
-    """In each store."""
-    with claim_store.opened() as opened:
+@pytest.fixture(params=["memory", "postgresql", "redis", "mongo"])
+def anywhere(request: pytest.FixtureRequest) -> Iterator[CallRecords]:
+    """In some stores: claims are tested on all of them."""
+    name = request.param
+    rig = None if name == "memory" else request.getfixturevalue(f"{name}_store_rig")
+    with ClaimStore(name, rig).opened() as opened:
         yield opened
 
 
@@ -372,7 +374,7 @@ def test_a_result_that_is_not_ours_any_more_is_not_given(records: MemoryRecords)
     assert call(1) == 2
 
 
-@pytest.mark.parametrize("claim_store", ["memory", "postgresql"], indirect=True)
+@pytest.mark.parametrize("anywhere", ["memory", "postgresql"], indirect=True)
 def test_a_long_call_keeps_its_lease(anywhere: CallRecords) -> None:
     """Longer than its lease: nobody takes over, and the result counts. Of other stores the zombies' tests tell."""
     runs: list[int] = []

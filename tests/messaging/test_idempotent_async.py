@@ -43,10 +43,12 @@ def records() -> AsyncMemoryRecords:
     return AsyncMemoryRecords()
 
 
-@pytest.fixture
-async def anywhere(claim_store: ClaimStore) -> AsyncIterator[AsyncCallRecords]:
-    """In each store."""
-    async with claim_store.opened_async() as opened:
+@pytest.fixture(params=["memory", "postgresql", "redis", "mongo"])
+async def anywhere(request: pytest.FixtureRequest) -> AsyncIterator[AsyncCallRecords]:
+    """In some stores: claims are tested on all of them."""
+    name = request.param
+    rig = None if name == "memory" else request.getfixturevalue(f"{name}_store_rig")
+    async with ClaimStore(name, rig).opened_async() as opened:
         yield opened
 
 
@@ -373,7 +375,7 @@ async def test_a_result_that_is_not_ours_any_more_is_not_given(records: AsyncMem
     assert await call(1) == 2
 
 
-@pytest.mark.parametrize("claim_store", ["memory", "postgresql"], indirect=True)
+@pytest.mark.parametrize("anywhere", ["memory", "postgresql"], indirect=True)
 async def test_a_long_call_keeps_its_lease(anywhere: AsyncCallRecords) -> None:
     """Longer than its lease: nobody takes over, and the result counts. Of other stores the zombies' tests tell."""
     runs: list[int] = []
