@@ -26,6 +26,18 @@ class ClaimStore:
         self.slow = name == "cassandra"
         self._rig = rig
 
+    def made(self, kit: Any) -> records.CallRecords:
+        """Those of a kit's store, for threads."""
+        made: records.CallRecords = getattr(records, _CLASSES[self.name])(kit, store="orders")
+        return made
+
+    def made_async(self, kit: Any) -> records_async.AsyncCallRecords:
+        """The same, for asyncio."""
+        made: records_async.AsyncCallRecords = getattr(records_async, f"Async{_CLASSES[self.name]}")(
+            kit, store="orders"
+        )
+        return made
+
     @contextlib.contextmanager
     def opened(self) -> Iterator[records.CallRecords]:
         """Its records, for threads."""

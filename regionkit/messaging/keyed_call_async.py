@@ -180,6 +180,13 @@ class AsyncKeyedCall:
 
     async def _finished(self, watch: AsyncWatch, result: Any) -> Any:
         kept, given = self._results.packed(result)
+        if kept is None and isawaitable(result):
+            await self._tried("release", watch)
+            raise UsageError(
+                f"{self._what} gave something that has to be awaited: it has not run yet.",
+                why="it is a plain function around an async one.",
+                fix="put idempotent on the async function itself.",
+            )
         if kept is None and self._options.store_result:
             LOG.warning("a result of %s is not kept: it cannot be encoded as what it is, or is too large", self._what)
         await self._done(watch, kept)

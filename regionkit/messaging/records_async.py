@@ -9,8 +9,10 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK
@@ -36,6 +38,8 @@ MAKE_WITHIN = 30.0
 """Seconds that making the table may take: another process may be at it."""
 SWEEP_WITHIN = 30.0
 """Seconds that one sweep may take."""
+_ALIVE: WeakSet[AsyncCallRecords] = WeakSet()
+"""All records of this process, for a child that is forked."""
 
 
 class AsyncCallRecords:
@@ -57,6 +61,8 @@ class AsyncCallRecords:
         self._namespace = namespace
         self._opened: AsyncClaims | None = None
         self._heart: AsyncHeart | None = None
+        self._inherited: list[Any] = []
+        _ALIVE.add(self)
         if store is None:
             self._checked(async_backing_of(given, namespace=namespace))  # a mistake is told where it was made
 
@@ -95,9 +101,15 @@ class AsyncCallRecords:
         elif self._store is not None:  # a kit stays in its loop
             renewing = InOwnLoop(self.claims, self._loop)
         else:
-            renewing = self._open(_for_another_loop(self._given))
+            renewing = self._open(_with_its_own_pool(self._given))
         lent: AsyncClaims = renewing
         return lent
+
+    def _renew(self) -> None:
+        """After a fork: nothing of the parent's is used or closed here."""
+        self._inherited += [self._opened, self._heart, self._given]
+        self._opened = self._heart = None
+        self._given = _with_its_own_pool(self._given)
 
     async def create_tables(self) -> None:
         """Make the table, where there is one to make. Many processes may do it at once.
@@ -133,11 +145,14 @@ class _Lent:
         """They stay open."""
 
 
-def _for_another_loop(given: Any) -> Any:
-    """An engine, client or session as another event loop can use it. All but engines are copied, or belong to no loop."""
-    if not hasattr(given, "sync_engine"):
+def _with_its_own_pool(given: Any) -> Any:
+    """An engine with a pool of its own: the connections in the other one are another loop's, or another process's.
+
+    Clients of other families are copied by their backing, and a Cassandra session belongs to no loop.
+    """
+    if not any(kind.__module__.partition(".")[0] == "sqlalchemy" for kind in type(given).__mro__):
         return given
-    return import_module("regionkit.messaging.claims.sql_async").another_engine(given)
+    return import_module("regionkit.messaging.claims.sql").another_engine(given)
 
 
 class AsyncSqlRecords(AsyncCallRecords):
@@ -177,3 +192,14 @@ class AsyncMemoryRecords(AsyncCallRecords):
 
     def _renewing(self) -> AsyncClaims:
         return self.claims  # a table under a lock: any thread may use it
+
+    def _renew(self) -> None:
+        self._opened, self._heart = AsyncMemoryClaims(), None  # what the parent's calls are about is the parent's
+
+
+def _after_fork() -> None:
+    for records in list(_ALIVE):
+        records._renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -241,16 +241,43 @@ def test_two_threads_and_two_processes_run_it_once(served: ClaimStore, ledger: L
     assert (ledger.folder / "answers a").read_text() == (ledger.folder / "answers b").read_text()
 
 
+def test_a_child_of_a_fork_uses_nothing_of_its_parents(served: ClaimStore, ledger: Ledger) -> None:
+    """Used before the fork, with a heartbeat running: both go on, with connections and heartbeats of their own."""
+    with served.opened() as records:
+        given: Any = records._given
+        if hasattr(given, "pool"):
+            with given.connect(), given.connect(), given.connect():
+                pass
+
+        def work(id: int) -> int:
+            time.sleep(3.4 if id > 1 else 0.0)
+            return id
+
+        keeps = idempotent(records, key=lambda id: id, name="f", lease=2.0, short_lease=True, wait_timeout=PATIENCE)(
+            work
+        )
+        assert keeps(1) == 1
+
+        def in_child() -> None:
+            assert keeps(1) == 1 and keeps(2) == 2
+            ledger.set("done")
+
+        with child(in_child, ledger):
+            assert keeps(3) == 3 and [keeps(1) for _ in range(50)] == [1] * 50
+            ledger.wait("done")
+            assert keeps(2) == 2
+
+
 @pytest.mark.parametrize("name", ["sqlite", "mariadb", "redis"])
 def test_a_blocked_loop_keeps_its_leases(
     request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """The loop stands still for three leases: another thread's claim finds it busy to the end, and nothing was lost.
+    """The loop stands still for longer than a lease: another thread's claim finds it busy to the end, and nothing was lost.
 
     Connections of the application's own pool are idle meanwhile, and belong to the blocked loop.
     """
     served = ClaimStore(name, request.getfixturevalue(f"{name}_store_rig"))
-    lease = 2.0
+    lease = 3.0
 
     async def blocked() -> str:
         async with served.opened_async() as records:
@@ -261,7 +288,7 @@ def test_a_blocked_loop_keeps_its_leases(
 
             @idempotent(records, key=lambda id: id, name="b", lease=lease, short_lease=True)
             async def call(id: int) -> str:
-                time.sleep(3 * lease)
+                time.sleep(1.7 * lease)
                 return "blocked"
 
             return await call(1)
@@ -319,7 +346,7 @@ def test_what_a_fence_is_worth(redis_store_rig: Any, protected: bool) -> None:
 
 
 async def test_in_a_kit_leases_are_kept_alive_too(sqlite_store_rig: Any) -> None:
-    """The kit's store, in its loop: three leases long, and nobody takes over."""
+    """The kit's store, in its loop: longer than a lease, and nobody takes over."""
     topology = sqlite_store_rig.topology()
     async with AsyncRegionKit(topology, local="us-east-1") as kit:
         records = AsyncSqlRecords(kit, store="orders")
@@ -327,13 +354,13 @@ async def test_in_a_kit_leases_are_kept_alive_too(sqlite_store_rig: Any) -> None
         await records.create_tables()
 
         async def slow(id: int) -> str:
-            await asyncio.sleep(4.5)
+            await asyncio.sleep(4.2)
             return "kept"
 
         async def thief(id: int) -> str:
             return "thief"
 
-        keeps = idempotent(records, key=lambda id: id, name="k", lease=1.5, short_lease=True)(slow)
+        keeps = idempotent(records, key=lambda id: id, name="k", lease=2.5, short_lease=True)(slow)
         steals = idempotent(records, key=lambda id: id, name="k", in_progress="raise")(thief)
         task = asyncio.create_task(keeps(1))
         await asyncio.sleep(0.3)

@@ -140,7 +140,7 @@ class AsyncSqlClaims:
                 raise ConfigurationError(
                     f"{self._backing.name!r} has no table {self._table!r}.",
                     why="that is where calls are kept.",
-                    fix="call create_tables() of the records once, in a kit kit.create_tables(); and whenever you deploy.",
+                    fix="call create_tables() of the records once, and whenever you deploy.",
                 ) from error
         raise AssertionError("the last run returns or raises")
 
@@ -190,10 +190,10 @@ def _is_missing(error: DBAPIError, table: str) -> bool:
 
 
 def another_engine(engine: Any) -> Any:
-    """The same engine with a pool of its own: connections in the application's pool belong to its event loop."""
-    plain = copy(engine.sync_engine)
+    """The same engine with an empty pool of its own; of both kinds."""
+    plain = copy(getattr(engine, "sync_engine", engine))
     plain.pool = plain.pool.recreate()
-    return type(engine)(plain)
+    return type(engine)(plain) if hasattr(engine, "sync_engine") else plain
 
 
 def opened_claims(backing: AsyncBacking) -> AsyncSqlClaims:
