@@ -25,7 +25,7 @@ from regionkit.caching.events import SharedDown, SharedUp
 from regionkit.caching.keys import Stored, digest_of, place_of, stored_name
 from regionkit.caching.ledger_tier import MOST_FLOORS
 from regionkit.caching.replies_shared import is_full
-from regionkit.caching.steps import Heard, TierDown
+from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
 from regionkit.caching.waiters import Waiters
@@ -40,8 +40,6 @@ __all__ = ["SharedAccount"]
 IS_ASYNC = False
 T = TypeVar("T")
 
-CONNECT_WITHIN = 3.0
-"""Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
 CONNECT_LEAST = 0.4
 """Seconds that a connection may take at no distance: this machine or the server's may be busy."""
 CONNECT_TRIPS = 9
@@ -52,8 +50,6 @@ MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
 LATE = 5.0
 """Seconds after which no answer is still under way."""
-TRIPS_DOWN = 3
-"""Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
 
 
 class SharedAccount:
@@ -68,7 +64,7 @@ class SharedAccount:
         emit: Callable[[Event], None],
         *,
         name: str,
-        tenant: bytes,
+        scope: bytes,
         floor_life: float,
         tag_life: float,
         settles: bool,
@@ -82,9 +78,9 @@ class SharedAccount:
         self._emit = emit
         self._options = options
         self._name = name
-        self._tenant = tenant
+        self._scope = scope
         self._prefix: bytes = backend.key("cache", name).encode()
-        self._place = place_of(tenant)
+        self._place = place_of(scope)
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
         self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
@@ -268,7 +264,7 @@ class SharedAccount:
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""
-        return digest_of(key, self._tenant)
+        return digest_of(key, self._scope)
 
 
 _SCRIPTS = (

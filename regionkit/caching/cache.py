@@ -18,7 +18,7 @@ from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
-from regionkit.caching.keys import CacheKey, K, canonical, several
+from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
 from regionkit.caching.local_table import Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
@@ -139,7 +139,7 @@ class Cache(CacheChanges[V]):
         self.namespace = namespace
         self._backing = given = _backing(backing, namespace) if made is None else made.backing
         self.settles = isinstance(strategy, WriteThrough) and given is not None
-        self.tenant = f"{namespace}/{name}/{tenant}".encode()
+        self.scope = scope_of(namespace, name, tenant)
         self.emit = self._hooks.emit
         self._made = made
         self._tracked: ContextVar[Tracked | None] = ContextVar(f"regionkit_tracked_{name}", default=None)
@@ -151,7 +151,7 @@ class Cache(CacheChanges[V]):
         self._table = LocalTable(local.max_items if local else 1, local.max_bytes if local else 1, self._look_up_in)
         self._table.open = self._always_open = local is not None and shared is None
         self._flights = Flights()
-        self.source: Source = PlainSource(self.tenant) if made is None else made.source
+        self.source: Source = PlainSource(self.scope) if made is None else made.source
         self.heard = News(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: Tier = tier_of(self, shared, clock, floor_life)
         self.teller = Teller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
@@ -169,7 +169,7 @@ class Cache(CacheChanges[V]):
                     self.counters,
                     shares=is_frozen(kind),
                     routed=made is not None,
-                    tenant=self.tenant,
+                    scope=self.scope,
                     longest_local=longest_local(local, shared, strategy),
                 ),
                 table=self._table,
@@ -188,7 +188,7 @@ class Cache(CacheChanges[V]):
         self._glance: Glance | None = None
         works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
-            self._glance = Glance(self.tier, coder, self.tenant, self.counters)
+            self._glance = Glance(self.tier, coder, self.scope, self.counters)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 

@@ -37,7 +37,7 @@ class CacheChanges(Generic[V]):
 
     name: str
     strategy: Strategy
-    tenant: bytes
+    scope: bytes
     tier: Tier
     teller: Teller
     fetcher: Fetcher
@@ -158,7 +158,7 @@ class CacheChanges(Generic[V]):
     def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""
         self._usable()
-        digest = tag_digest(tag, self.tenant)
+        digest = tag_digest(tag, self.scope)
 
         def tell(covers: str, id: bytes) -> None:
             self.teller.invalidate_tag(digest, covers, id)

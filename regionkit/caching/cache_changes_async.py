@@ -36,7 +36,7 @@ class AsyncCacheChanges(Generic[V]):
 
     name: str
     strategy: Strategy
-    tenant: bytes
+    scope: bytes
     tier: AsyncTier
     teller: AsyncTeller
     fetcher: AsyncFetcher
@@ -159,7 +159,7 @@ class AsyncCacheChanges(Generic[V]):
     async def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""
         self._usable()
-        digest = tag_digest(tag, self.tenant)
+        digest = tag_digest(tag, self.scope)
 
         async def tell(covers: str, id: bytes) -> None:
             await self.teller.invalidate_tag(digest, covers, id)

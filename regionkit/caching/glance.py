@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.caching.counters import Counters
-from regionkit.caching.entry import HEADER, MAGIC, Coder
+from regionkit.caching.entry import BODY, DIGEST, FLAGS, GENERATION, HARD, MAGIC, SOFT, STAMP, TAGS, TIMES, Coder
 from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.steps import TierDown
 
@@ -21,7 +21,6 @@ __all__ = ["MISSING", "NO_HEAD", "UNSURE", "Glance"]
 UNSURE, MISSING = object(), object()
 NO_HEAD = b"-"
 """A head that no entry has: there was none."""
-_BODY = HEADER + 2
 
 
 class Glance:
@@ -30,15 +29,15 @@ class Glance:
     Args:
         tier: an SharedTier.
         coder: of the cache's values.
-        tenant: part of every key's digest.
+        scope: part of every key's digest.
         counters: of the cache.
     """
 
-    def __init__(self, tier: Any, coder: Coder[Any], tenant: bytes, counters: Counters) -> None:
+    def __init__(self, tier: Any, coder: Coder[Any], scope: bytes, counters: Counters) -> None:
         self._tier = tier
         self._decode = coder.decode_body
         self._largest = coder.largest
-        self._tenant = tenant
+        self._scope = scope
         self._counters = counters
 
     def value(self, stored: Stored) -> Any:
@@ -47,16 +46,16 @@ class Glance:
             data = self._tier.glance(stored)
             if data is None:
                 return MISSING
-            if data is NotImplemented or not _BODY <= len(data) <= _BODY + self._largest:
+            if data is NotImplemented or not BODY <= len(data) <= BODY + self._largest:
                 return UNSURE
-            here = self._tier.times(data[27:35])
+            here = self._tier.times(data[GENERATION])
             # magic; found, and not compressed; no tags; its stamp and its ends are numbers
-            plain = data[:3] == MAGIC and data[78:79] == b"0" and data[118:120] == b"00"
-            if here is None or not plain or not data[35:51].isdigit() or not data[79:118].isdigit():
+            plain = data[:3] == MAGIC and data[FLAGS] == b"0" and data[TAGS] == b"00"
+            if here is None or not plain or not data[STAMP].isdigit() or not data[TIMES].isdigit():
                 return UNSURE
-            if data[11:27] != digest_of(stored, self._tenant) or not here < int(data[79:92]) <= int(data[92:105]):
+            if data[DIGEST] != digest_of(stored, self._scope) or not here < int(data[SOFT]) <= int(data[HARD]):
                 return UNSURE
-            value = self._decode(data[_BODY:])
+            value = self._decode(data[BODY:])
         except (TierDown, ValueError, RecursionError):  # no text, no number, no value of the type
             return UNSURE
         self._counters.shared_hits += 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from regionkit.caching.cache import Cache
+from regionkit.caching.keys import scope_of
 from regionkit.caching.making import Made
 from regionkit.caching.store_source import StoreSource
 from regionkit.caching.strategies import Strategy, load_at_most
@@ -41,7 +42,7 @@ def made_in_kit(
         backing,
         current,
         clock,
-        f"{backing.namespace}/{name}/{tenant}".encode(),
+        scope_of(backing.namespace, name, tenant),
         bound=floor_life - timeout,
         timeout=timeout,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from regionkit.caching.cache_async import AsyncCache
+from regionkit.caching.keys import scope_of
 from regionkit.caching.making_async import AsyncMade
 from regionkit.caching.store_source_async import AsyncStoreSource
 from regionkit.caching.strategies import Strategy, load_at_most
@@ -40,7 +41,7 @@ def made_in_kit(
         backing,
         current,
         clock,
-        f"{backing.namespace}/{name}/{tenant}".encode(),
+        scope_of(backing.namespace, name, tenant),
         bound=floor_life - timeout,
         timeout=timeout,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from regionkit.caching.inside import Inside
 from regionkit.caching.ledger_tier import LedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source import Source
@@ -80,7 +81,7 @@ def longest_local(local: Local | None, shared: Shared | Memcached | None, strate
     return min(limits)
 
 
-def tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> Tier:
+def tier_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> Tier:
     """The tier that keeps a cache's account. Connects to nothing.
 
     Raises:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.ledger_tier_async import AsyncLedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source_async import AsyncSource
@@ -79,7 +80,7 @@ def longest_local(local: Local | None, shared: Shared | Memcached | None, strate
     return min(limits)
 
 
-def async_tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> AsyncTier:
+def async_tier_of(cache: AsyncInside, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> AsyncTier:
     """The tier that keeps a cache's account. Connects to nothing.
 
     Raises:

@@ -92,18 +92,18 @@ def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 class PlainSource:
     """Functions of the application's, without a kit."""
 
-    def __init__(self, tenant: bytes) -> None:
-        self._tenant = tenant
+    def __init__(self, scope: bytes) -> None:
+        self._scope = scope
 
     def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key."""
         given = called(wanted.load, key, **named_for(wanted))
-        return outcome_of(given, self._tenant, asked=asked_owner(wanted))
+        return outcome_of(given, self._scope, asked=asked_owner(wanted))
 
     def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several."""
         given = called(wanted.load, list(keys), **named_for(wanted))
-        return outcomes_of(keys, given, self._tenant, asked=asked_owner(wanted))
+        return outcomes_of(keys, given, self._scope, asked=asked_owner(wanted))
 
     def view(self, given: Any) -> Any:
         """None: there is no kit.

@@ -91,18 +91,18 @@ async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> An
 class AsyncPlainSource:
     """Functions of the application's, without a kit."""
 
-    def __init__(self, tenant: bytes) -> None:
-        self._tenant = tenant
+    def __init__(self, scope: bytes) -> None:
+        self._scope = scope
 
     async def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key."""
         given = await acalled(wanted.load, key, **named_for(wanted))
-        return outcome_of(given, self._tenant, asked=asked_owner(wanted))
+        return outcome_of(given, self._scope, asked=asked_owner(wanted))
 
     async def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several."""
         given = await acalled(wanted.load, list(keys), **named_for(wanted))
-        return outcomes_of(keys, given, self._tenant, asked=asked_owner(wanted))
+        return outcomes_of(keys, given, self._scope, asked=asked_owner(wanted))
 
     async def view(self, given: Any) -> Any:
         """None: there is no kit.

@@ -58,7 +58,7 @@ class StoreSource:
         backing: Backing,
         current: Callable[[], Any],
         clock: Clock,
-        tenant: bytes,
+        scope: bytes,
         *,
         bound: float,
         timeout: float,
@@ -72,7 +72,7 @@ class StoreSource:
         self.backing = backing
         self._current = current
         self._clock = clock
-        self._tenant = tenant
+        self._scope = scope
         self._bound = max(LEAST_BOUND, bound - MARGIN)
         self._timeout = timeout
         self._histories: dict[int, str] = {}
@@ -88,13 +88,13 @@ class StoreSource:
         """Load one key: `load(key, store)`."""
         store = self._store(wanted)
         given = called(wanted.load, key, store, **named_for(wanted))
-        return outcome_of(given, self._tenant, store.lo, owner=store.owner, hi=store.hi)
+        return outcome_of(given, self._scope, store.lo, owner=store.owner, hi=store.hi)
 
     def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several: `load_many(keys, store)`."""
         store = self._store(wanted)
         given = called(wanted.load, list(keys), store, **named_for(wanted))
-        return outcomes_of(keys, given, self._tenant, store.lo, owner=store.owner, hi=store.hi)
+        return outcomes_of(keys, given, self._scope, store.lo, owner=store.owner, hi=store.hi)
 
     def view(self, given: Any) -> View | None:
         """What the session (the one given, else the current one) has to be shown; None without one, and for False.

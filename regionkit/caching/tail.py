@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import Any
 
 from regionkit.caching.events import TailFailed
-from regionkit.caching.steps import RowState
-from regionkit.caching.telling import BATCH
+from regionkit.caching.inside import Inside
+from regionkit.caching.steps import BATCH, RowState
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event
@@ -52,7 +52,7 @@ _NUMBERS = 1 << 64
 class Tail:
     """The tail of one cache in this process."""
 
-    def __init__(self, cache: Any, intents: Any, clock: Clock, emit: Callable[[Event], None]) -> None:
+    def __init__(self, cache: Inside, intents: Any, clock: Clock, emit: Callable[[Event], None]) -> None:
         self._cache = cache
         self._intents = intents
         self._clock = clock

@@ -19,19 +19,17 @@ from regionkit.caching.events import ToldLate
 from regionkit.caching.flights import Flights
 from regionkit.caching.keys import Stored
 from regionkit.caching.local_table import LocalTable
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.tier import Tier
 from regionkit.core.clock import Clock
 from regionkit.core.events import Event
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import CacheError
 
-__all__ = ["BATCH", "MOST_LATER", "Teller"]
+__all__ = ["MOST_LATER", "Teller"]
 
 MOST_LATER = 10_000
 """Invalidations that wait until the tier answers: some megabytes. Beyond, the whole cache is cleared in their place."""
-BATCH = 100
-"""Keys told in one step: a server does nothing else meanwhile."""
 AGAIN = 0.5
 """Seconds between two attempts to tell a tier that did not answer."""
 

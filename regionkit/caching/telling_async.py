@@ -18,19 +18,17 @@ from regionkit.caching.events import ToldLate
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.keys import Stored
 from regionkit.caching.local_table import LocalTable
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.tier_async import AsyncTier
 from regionkit.core.clock import Clock
 from regionkit.core.events import Event
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import CacheError
 
-__all__ = ["BATCH", "MOST_LATER", "AsyncTeller"]
+__all__ = ["MOST_LATER", "AsyncTeller"]
 
 MOST_LATER = 10_000
 """Invalidations that wait until the tier answers: some megabytes. Beyond, the whole cache is cleared in their place."""
-BATCH = 100
-"""Keys told in one step: a server does nothing else meanwhile."""
 AGAIN = 0.5
 """Seconds between two attempts to tell a tier that did not answer."""
 

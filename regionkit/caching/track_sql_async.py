@@ -20,6 +20,7 @@ from sqlalchemy import inspect as inspected
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
+from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.keys import Stored, canonical
 from regionkit.caching.outcome import tag_digest
 from regionkit.caching.strategies import WriteThrough
@@ -47,7 +48,7 @@ _CHANGES = re.compile(
 class AsyncTracked:
     """One tracked transaction. It serves the thread (task) that the transaction serves, and ends with it."""
 
-    def __init__(self, cache: Any, writer: AsyncWriter, session: Any) -> None:
+    def __init__(self, cache: AsyncInside, writer: AsyncWriter, session: Any) -> None:
         strategy = cache.strategy
         assert isinstance(strategy, WriteThrough)
         self._cache = cache
@@ -118,7 +119,7 @@ class AsyncTracked:
         self._touched = True
         self._all = self._all or all
         self._stored.update(dict.fromkeys(map(canonical, keys)))
-        self._tags.update(dict.fromkeys(tag_digest(tag, self._cache.tenant) for tag in tags))
+        self._tags.update(dict.fromkeys(tag_digest(tag, self._cache.scope) for tag in tags))
 
     def _before_commit(self) -> None:
         """In the transaction, just before its COMMIT; in asyncio inside SQLAlchemy's greenlet."""

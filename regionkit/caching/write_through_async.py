@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import Any
 
 from regionkit.caching.events import IntentSettled
+from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.keys import Stored, place_of, stored_name
 from regionkit.caching.ledger import Verdict
 from regionkit.caching.outcome import Outcome, outcome_of
@@ -58,7 +59,7 @@ def new_id() -> bytes:
 class AsyncWriter:
     """The writes of one cache. Safe to share between threads (tasks of one loop)."""
 
-    def __init__(self, cache: Any, backing: Any, clock: Clock, *, spreads: bool) -> None:
+    def __init__(self, cache: AsyncInside, backing: Any, clock: Clock, *, spreads: bool) -> None:
         self._cache = cache
         self._clock = clock
         self._spreads = spreads
@@ -75,7 +76,7 @@ class AsyncWriter:
 
     def names(self, keys: Sequence[Stored]) -> list[tuple[bytes, bytes]]:
         """The keys as rows have them: as they stand at a server, with the tenant's place, as one tail tells for all tenants."""
-        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.tenant)
+        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.scope)
         return [(place + stored_name(key), digest(key)) for key in keys]
 
     async def put(self, key: Any, stored: Stored, value: Any) -> None:
@@ -156,6 +157,7 @@ class AsyncWriter:
             CacheError: the tier could not be told, and nothing else would tell readers.
         """
         cache, strategy = self._cache, self._cache.strategy
+        assert isinstance(strategy, WriteThrough)
         try:
             await cache.tier.intend(stored, id, strategy.write_timeout)
             return True
@@ -185,7 +187,7 @@ class AsyncWriter:
         """The write has committed: its value, or an invalidation."""
         cache = self._cache
         shaper, table = cache.fetcher.parts.shaper, cache.fetcher.parts.table
-        outcome: Outcome = outcome_of(value, cache.tenant, lo, hi=hi)
+        outcome: Outcome = outcome_of(value, cache.scope, lo, hi=hi)
         mark = table.mark(stored, shaper.digest(stored))
         try:
             entry, sealing = shaper.sealed(stored, outcome, shaper.life(found=outcome.found, ttl=outcome.ttl))
