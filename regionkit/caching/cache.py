@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -154,9 +154,14 @@ class Cache(CacheChanges[V]):
         self.source: Source = PlainSource(self.scope) if made is None else made.source
         self.heard = News(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: Tier = tier_of(self, shared, clock, floor_life)
-        self.teller = Teller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = Writer(self, given, clock, spreads=self.spreads)
-        self._tail = None if self._writer.intents is None else Tail(self, self._writer.intents, clock, self.emit)
+        parts: Mapping[str, Any] = {} if given is None else {"": given} if made is None else made.parts
+        alone = len(parts) <= 1
+        self.homes = not alone
+        self.teller = Teller(name, self._table, self._flights, self.tier, self.counters, self.emit, clock, alone=alone)
+        self._writer = Writer(self, parts, clock, spreads=self.spreads)
+        self._tails = {
+            part: Tail(self, intents, clock, part, alone=alone) for part, intents in self._writer.parts.items()
+        }
         self.fetcher = Fetcher(
             Parts(
                 name=name,
@@ -183,10 +188,12 @@ class Cache(CacheChanges[V]):
             )
         )
         self._many = Many(self.fetcher)
-        self._sampler = None if sample_every is None else Sampler(self.fetcher.parts, sample_every, self._news_within())
+        self._background: list[Tail | Sampler] = [*self._tails.values()]
+        if sample_every is not None:
+            self._background.append(Sampler(self.fetcher.parts, sample_every, self._news_within()))
         self._calls = Calls(name, strategy, self.source, clock, self._usable)
         self._glance: Glance | None = None
-        works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
+        works = self._background or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
             self._glance = Glance(self.tier, coder, self.scope, self.counters)
         COARSE_CLOCK.hold(self)
@@ -207,10 +214,8 @@ class Cache(CacheChanges[V]):
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
-        if self._tail is not None:
-            self._tail.close()
-        if self._sampler is not None:
-            self._sampler.close()
+        for job in self._background:
+            job.close()
         self.tier.close()
         self.teller.close()
         if self._backing is not None and self._made is None:
@@ -338,16 +343,10 @@ class Cache(CacheChanges[V]):
         return 1.0 + (self.shared.max_local_stale if isinstance(self.shared, Shared) else 0.0)
 
     def _usable(self) -> None:
-        if self._tail is not None:
-            self._tail.start()
-        if self._sampler is not None:
-            self._sampler.start()
+        for job in self._background:
+            job.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
-
-    def wrote(self, stamp: Any) -> None:
-        """The current session has written: it sees that from now on."""
-        self.source.wrote(stamp)
 
     def create_tables(self) -> None:
         """Make what the cache keeps beside the data, on its backing; inside a kit `kit.create_tables()` does. Idempotent."""
@@ -376,10 +375,8 @@ class Cache(CacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
-        if self._tail is not None:
-            self._tail.renew()
-        if self._sampler is not None:
-            self._sampler.renew()
+        for job in self._background:
+            job.renew()
         COARSE_CLOCK.hold(self)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -153,9 +153,16 @@ class AsyncCache(AsyncCacheChanges[V]):
         self.source: AsyncSource = AsyncPlainSource(self.scope) if made is None else made.source
         self.heard = AsyncNews(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: AsyncTier = async_tier_of(self, shared, clock, floor_life)
-        self.teller = AsyncTeller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = AsyncWriter(self, given, clock, spreads=self.spreads)
-        self._tail = None if self._writer.intents is None else AsyncTail(self, self._writer.intents, clock, self.emit)
+        parts: Mapping[str, Any] = {} if given is None else {"": given} if made is None else made.parts
+        alone = len(parts) <= 1
+        self.homes = not alone
+        self.teller = AsyncTeller(
+            name, self._table, self._flights, self.tier, self.counters, self.emit, clock, alone=alone
+        )
+        self._writer = AsyncWriter(self, parts, clock, spreads=self.spreads)
+        self._tails = {
+            part: AsyncTail(self, intents, clock, part, alone=alone) for part, intents in self._writer.parts.items()
+        }
         self.fetcher = AsyncFetcher(
             Parts(
                 name=name,
@@ -182,12 +189,12 @@ class AsyncCache(AsyncCacheChanges[V]):
             )
         )
         self._many = AsyncMany(self.fetcher)
-        self._sampler = (
-            None if sample_every is None else AsyncSampler(self.fetcher.parts, sample_every, self._news_within())
-        )
+        self._background: list[AsyncTail | AsyncSampler] = [*self._tails.values()]
+        if sample_every is not None:
+            self._background.append(AsyncSampler(self.fetcher.parts, sample_every, self._news_within()))
         self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable)
         self._glance: AsyncGlance | None = None
-        works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
+        works = self._background or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
             self._glance = AsyncGlance(self.tier, coder, self.scope, self.counters)
         COARSE_CLOCK.hold(self)
@@ -208,10 +215,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
-        if self._tail is not None:
-            await self._tail.close()
-        if self._sampler is not None:
-            await self._sampler.close()
+        for job in self._background:
+            await job.close()
         await self.tier.close()
         await self.teller.close()
         if self._backing is not None and self._made is None:
@@ -339,16 +344,10 @@ class AsyncCache(AsyncCacheChanges[V]):
         return 1.0 + (self.shared.max_local_stale if isinstance(self.shared, Shared) else 0.0)
 
     def _usable(self) -> None:
-        if self._tail is not None:
-            self._tail.start()
-        if self._sampler is not None:
-            self._sampler.start()
+        for job in self._background:
+            job.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
-
-    def wrote(self, stamp: Any) -> None:
-        """The current session has written: it sees that from now on."""
-        self.source.wrote(stamp)
 
     async def create_tables(self) -> None:
         """Make what the cache keeps beside the data, on its backing; inside a kit `kit.create_tables()` does. Idempotent."""
@@ -377,10 +376,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
-        if self._tail is not None:
-            self._tail.renew()
-        if self._sampler is not None:
-            self._sampler.renew()
+        for job in self._background:
+            job.renew()
         COARSE_CLOCK.hold(self)
 
 

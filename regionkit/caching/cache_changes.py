@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from regionkit.caching.calls import Calls
 from regionkit.caching.fetch import Fetcher
-from regionkit.caching.keys import CacheKey, canonical, several
+from regionkit.caching.keys import CacheKey, Stored, canonical, several
 from regionkit.caching.local_table import LocalTable
 from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.steps import TierDown
@@ -148,12 +148,14 @@ class CacheChanges(Generic[V]):
     def invalidate_many(self, keys: Iterable[CacheKey], *, version: int | None = None, session: Any = None) -> None:
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
-        stored = [canonical(key) for key in several("invalidate_many", keys)]
+        several_keys = several("invalidate_many", keys)
+        for key in several_keys:
+            canonical(key)  # none is told when one is no key
 
-        def tell(covers: str, id: bytes) -> None:
+        def tell(stored: list[Stored], covers: str, id: bytes) -> None:
             self.teller.invalidate(stored, covers if version is None else of_row(version), id)
 
-        self._writer.tell("k", self._writer.names(stored), session, tell)
+        self._writer.tell_keys(several_keys, session, tell)
 
     def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""
@@ -163,12 +165,12 @@ class CacheChanges(Generic[V]):
         def tell(covers: str, id: bytes) -> None:
             self.teller.invalidate_tag(digest, covers, id)
 
-        self._writer.tell("t", [(b"", digest)], session, tell)
+        self._writer.tell("t", [(b"", digest)], None, session, tell)
 
     def clear(self, *, session: Any = None) -> None:
         """Nothing is what it was."""
         self._usable()
-        self._writer.tell("c", [], session, self.teller.clear)
+        self._writer.tell("c", [], None, session, self.teller.clear)
 
     def expire(self, key: CacheKey) -> None:
         """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from regionkit.caching.calls_async import AsyncCalls
 from regionkit.caching.fetch_async import AsyncFetcher
-from regionkit.caching.keys import CacheKey, canonical, several
+from regionkit.caching.keys import CacheKey, Stored, canonical, several
 from regionkit.caching.local_table import LocalTable
 from regionkit.caching.outcome import Outcome, tag_digest
 from regionkit.caching.steps import TierDown
@@ -149,12 +149,14 @@ class AsyncCacheChanges(Generic[V]):
     ) -> None:
         """The same for several keys, in one round trip for each hundred."""
         self._usable()
-        stored = [canonical(key) for key in several("invalidate_many", keys)]
+        several_keys = several("invalidate_many", keys)
+        for key in several_keys:
+            canonical(key)  # none is told when one is no key
 
-        async def tell(covers: str, id: bytes) -> None:
+        async def tell(stored: list[Stored], covers: str, id: bytes) -> None:
             await self.teller.invalidate(stored, covers if version is None else of_row(version), id)
 
-        await self._writer.tell("k", self._writer.names(stored), session, tell)
+        await self._writer.tell_keys(several_keys, session, tell)
 
     async def invalidate_tag(self, tag: str, *, session: Any = None) -> None:
         """What carries the tag is not what it was."""
@@ -164,12 +166,12 @@ class AsyncCacheChanges(Generic[V]):
         async def tell(covers: str, id: bytes) -> None:
             await self.teller.invalidate_tag(digest, covers, id)
 
-        await self._writer.tell("t", [(b"", digest)], session, tell)
+        await self._writer.tell("t", [(b"", digest)], None, session, tell)
 
     async def clear(self, *, session: Any = None) -> None:
         """Nothing is what it was."""
         self._usable()
-        await self._writer.tell("c", [], session, self.teller.clear)
+        await self._writer.tell("c", [], None, session, self.teller.clear)
 
     async def expire(self, key: CacheKey) -> None:
         """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""

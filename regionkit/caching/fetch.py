@@ -183,7 +183,7 @@ class Fetcher:
                     parts.tier.wait(call.stored, min(found.wait, self.patience()))
                     rejected = b"" if not call.refresh else rejected
                 case Verdict.SETTLE:
-                    if not parts.settle(found.intents, call.stored):
+                    if not parts.settle(found.intents, call.stored, call.key):
                         break  # its writer still stands in its transaction
                 case _:
                     break

@@ -184,7 +184,7 @@ class AsyncFetcher:
                     await parts.tier.wait(call.stored, min(found.wait, self.patience()))
                     rejected = b"" if not call.refresh else rejected
                 case Verdict.SETTLE:
-                    if not await parts.settle(found.intents, call.stored):
+                    if not await parts.settle(found.intents, call.stored, call.key):
                         break  # its writer still stands in its transaction
                 case _:
                     break

@@ -59,10 +59,6 @@ class Inside(Protocol):
         """The endpoint of a kit's store that serves as shared tier."""
         ...
 
-    def wrote(self, stamp: Any) -> None:
-        """The current session has written."""
-        ...
-
     def untracked(self, tracked: Any) -> None:
         """A tracked transaction is over."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -29,11 +29,12 @@ SHORTEST_FLOOR = 1.0
 
 
 class AsyncMade(NamedTuple):
-    """What a kit gives to its caches."""
+    """What a kit gives to its caches. `parts`: where the rows of each part of the store are kept, the nearest first."""
 
     source: AsyncSource
     hooks: EventHooks
     backing: Any
+    parts: Mapping[str, Any]
     spreads: bool
     shared_at: Callable[[str], Any]
 

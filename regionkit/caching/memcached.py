@@ -235,9 +235,9 @@ class MemcachedTier:
         """What is known here of the rows of writes."""
         return self._ledger.rows(ids)
 
-    def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Each process tails for itself."""
-        return self._ledger.tail(id, moved_to, lasts)
+        return self._ledger.tail(id, moved_to, lasts, part)
 
     def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was."""

@@ -234,9 +234,9 @@ class AsyncMemcachedTier:
         """What is known here of the rows of writes."""
         return await self._ledger.rows(ids)
 
-    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Each process tails for itself."""
-        return await self._ledger.tail(id, moved_to, lasts)
+        return await self._ledger.tail(id, moved_to, lasts, part)
 
     async def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was."""

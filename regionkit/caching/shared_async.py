@@ -209,12 +209,12 @@ class AsyncSharedTier(AsyncSharedAccount):
 
         await self.ask(asked)
 
-    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it.
 
         -1: it has not begun. -2: it is too long ago.
         """
-        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000)]
+        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000), part]
         held, at = await self._run("tail", [], words)
         return int(at) if held else None
 

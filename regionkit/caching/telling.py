@@ -21,6 +21,7 @@ from regionkit.caching.keys import Stored
 from regionkit.caching.local_table import LocalTable
 from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.tier import Tier
+from regionkit.caching.version import OWNER_ONLY
 from regionkit.core.clock import Clock
 from regionkit.core.events import Event
 from regionkit.core.supervisor import Supervisor
@@ -35,7 +36,7 @@ AGAIN = 0.5
 
 
 class Teller:
-    """The news of one cache. Safe to share between threads (tasks of one loop)."""
+    """The news of one cache. Safe to share between threads (tasks of one loop). `alone`: its versions are of one history."""
 
     def __init__(
         self,
@@ -46,8 +47,11 @@ class Teller:
         counters: Counters,
         emit: Callable[[Event], None],
         clock: Clock,
+        *,
+        alone: bool = True,
     ) -> None:
         self._name = name
+        self._alone = alone
         self._table = table
         self._flights = flights
         self._tier = tier
@@ -141,7 +145,8 @@ class Teller:
         """The tier was not told: it is, as soon as it answers."""
         with self._lock:
             if len(self._later) >= MOST_LATER:
-                what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
+                newest = max(version, *(waiting[2] for waiting in self._later))
+                what, of, version = "clear", None, newest if self._alone else OWNER_ONLY
                 self._later.clear()
             self._later.append((what, of, version))
             if self._telling:

@@ -199,7 +199,7 @@ def test_a_reader_that_cannot_find_out_leaves_it_to_those_who_can(accounts: Any,
     with Rig(accounts, tiers) as rig, Cache("accounts", int, tiers=tiers, strategy=Lazy(ttl=300)) as other:
         rig.cache.put("a", 1)
         object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
-        rig.cache._tail.close()
+        rig.cache._tails[""].close()
         rig.cache._writer.intend(["a"], b"0123456789abcdef")
         sleep(0.5)
         for value in (1, 2):  # the writer commits between the two, and dies
@@ -364,7 +364,7 @@ def test_a_late_row_is_told_beside_a_cache_that_writes_more(
             sleep(0.05)
 
     with Rig(accounts, [Shared(shared_url())]) as rig:
-        monkeypatch.setitem(type(rig.cache._tail)._passed.__globals__, "MOST_LEFT_OUT", 5)
+        monkeypatch.setitem(type(rig.cache._tails[""])._passed.__globals__, "MOST_LEFT_OUT", 5)
         intents, names = rig.cache._writer.intents, rig.cache._writer.names
         others = type(intents)(intents.backing, "others", SYSTEM_CLOCK)
         for key in "ab":

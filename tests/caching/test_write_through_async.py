@@ -198,7 +198,7 @@ async def test_a_reader_that_cannot_find_out_leaves_it_to_those_who_can(accounts
     async with Rig(accounts, tiers) as rig, AsyncCache("accounts", int, tiers=tiers, strategy=Lazy(ttl=300)) as other:
         await rig.cache.put("a", 1)
         object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
-        await rig.cache._tail.close()
+        await rig.cache._tails[""].close()
         await rig.cache._writer.intend(["a"], b"0123456789abcdef")
         await asleep(0.5)
         for value in (1, 2):  # the writer commits between the two, and dies
@@ -363,7 +363,7 @@ async def test_a_late_row_is_told_beside_a_cache_that_writes_more(
             await asleep(0.05)
 
     async with Rig(accounts, [Shared(shared_url())]) as rig:
-        monkeypatch.setitem(type(rig.cache._tail)._passed.__globals__, "MOST_LEFT_OUT", 5)
+        monkeypatch.setitem(type(rig.cache._tails[""])._passed.__globals__, "MOST_LEFT_OUT", 5)
         intents, names = rig.cache._writer.intents, rig.cache._writer.names
         others = type(intents)(intents.backing, "others", SYSTEM_CLOCK)
         for key in "ab":
