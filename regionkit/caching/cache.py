@@ -19,7 +19,7 @@ from regionkit.caching.flights import Flights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
 from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
-from regionkit.caching.local_table import Entry, LocalTable
+from regionkit.caching.local_table import FEW, Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
 from regionkit.caching.many import Many
@@ -73,6 +73,8 @@ class Cache(CacheChanges[V]):
         ConfigurationError: what cannot work, with what to write in its place.
         MissingDriver: a tier needs a driver that is not installed.
     """
+
+    __slots__ = ()
 
     @overload
     def __init__(
@@ -137,7 +139,8 @@ class Cache(CacheChanges[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        self._backing = given = _backing(backing, namespace) if made is None else made.backing
+        given = None if backing is None else backing_of(backing, namespace=namespace)
+        self._backing = given = given if made is None else made.backing
         self.settles = isinstance(strategy, WriteThrough) and given is not None
         self.scope = scope_of(namespace, name, tenant)
         self.emit = self._hooks.emit
@@ -195,7 +198,7 @@ class Cache(CacheChanges[V]):
         self._glance: Glance | None = None
         works = self._background or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
-            self._glance = Glance(self.tier, coder, self.scope, self.counters)
+            self._glance = Glance(self.tier, coder, self.scope, self.counters, self.fetcher.misses)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -245,12 +248,14 @@ class Cache(CacheChanges[V]):
         """
         try:
             entry = self._fresh[key]
-            if entry.fresh_until > COARSE_CLOCK.now and max_stale is None and session is None and not refresh:
-                entry.hits += 1
-                return entry.value  # type: ignore[no-any-return]
-            number = key.__class__ is int and max_stale is None and session is None and not refresh
-            if number and entry.number_until > COARSE_CLOCK.now:
-                entry.hits += 1
+            if (
+                entry.fresh_until > COARSE_CLOCK.now or (key.__class__ is int and entry.number_until > COARSE_CLOCK.now)
+            ) and (max_stale is None and session is None and not refresh):
+                hits = entry.hits
+                if hits < FEW:
+                    entry.hits = hits + 1
+                    return entry.value  # type: ignore[no-any-return]
+                entry.more_hits, entry.hits, entry.turned = entry.more_hits + hits, 1, 0
                 return entry.value  # type: ignore[no-any-return]
         except (KeyError, TypeError):  # nothing is there, or it cannot be a key
             pass
@@ -378,10 +383,6 @@ class Cache(CacheChanges[V]):
         for job in self._background:
             job.renew()
         COARSE_CLOCK.hold(self)
-
-
-def _backing(given: Any, namespace: str) -> Any:
-    return None if given is None else backing_of(given, namespace=namespace)
 
 
 _ALIVE: weakref.WeakSet[Cache[Any]] = weakref.WeakSet()

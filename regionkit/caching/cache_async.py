@@ -18,7 +18,7 @@ from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
 from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
-from regionkit.caching.local_table import Entry, LocalTable
+from regionkit.caching.local_table import FEW, Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
 from regionkit.caching.many_async import AsyncMany
@@ -72,6 +72,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         ConfigurationError: what cannot work, with what to write in its place.
         MissingDriver: a tier needs a driver that is not installed.
     """
+
+    __slots__ = ()
 
     @overload
     def __init__(
@@ -136,7 +138,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        self._backing = given = _backing(backing, namespace) if made is None else made.backing
+        given = None if backing is None else async_backing_of(backing, namespace=namespace)
+        self._backing = given = given if made is None else made.backing
         self.settles = isinstance(strategy, WriteThrough) and given is not None
         self.scope = scope_of(namespace, name, tenant)
         self.emit = self._hooks.emit
@@ -196,7 +199,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._glance: AsyncGlance | None = None
         works = self._background or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
-            self._glance = AsyncGlance(self.tier, coder, self.scope, self.counters)
+            self._glance = AsyncGlance(self.tier, coder, self.scope, self.counters, self.fetcher.misses)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -246,12 +249,14 @@ class AsyncCache(AsyncCacheChanges[V]):
         """
         try:
             entry = self._fresh[key]
-            if entry.fresh_until > COARSE_CLOCK.now and max_stale is None and session is None and not refresh:
-                entry.hits += 1
-                return entry.value  # type: ignore[no-any-return]
-            number = key.__class__ is int and max_stale is None and session is None and not refresh
-            if number and entry.number_until > COARSE_CLOCK.now:
-                entry.hits += 1
+            if (
+                entry.fresh_until > COARSE_CLOCK.now or (key.__class__ is int and entry.number_until > COARSE_CLOCK.now)
+            ) and (max_stale is None and session is None and not refresh):
+                hits = entry.hits
+                if hits < FEW:
+                    entry.hits = hits + 1
+                    return entry.value  # type: ignore[no-any-return]
+                entry.more_hits, entry.hits, entry.turned = entry.more_hits + hits, 1, 0
                 return entry.value  # type: ignore[no-any-return]
         except (KeyError, TypeError):  # nothing is there, or it cannot be a key
             pass
@@ -379,10 +384,6 @@ class AsyncCache(AsyncCacheChanges[V]):
         for job in self._background:
             job.renew()
         COARSE_CLOCK.hold(self)
-
-
-def _backing(given: Any, namespace: str) -> Any:
-    return None if given is None else async_backing_of(given, namespace=namespace)
 
 
 _ALIVE: weakref.WeakSet[AsyncCache[Any]] = weakref.WeakSet()

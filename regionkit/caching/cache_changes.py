@@ -35,6 +35,14 @@ IS_ASYNC = False
 class CacheChanges(Generic[V]):
     """What changes values, and what says that they have changed."""
 
+    # An object of more than 30 attributes that has them in a dict takes an eighth longer for a hit.
+    __slots__ = (
+        *("name", "namespace", "scope", "strategy", "local", "shared", "floor_life", "settles", "spreads", "routed"),
+        *("homes", "counters", "source", "heard", "tier", "teller", "fetcher", "emit"),
+        *("_always_open", "_background", "_backing", "_calls", "_clock", "_closed", "_flights", "_fresh", "_glance"),
+        *("_hooks", "_made", "_many", "_table", "_tails", "_tracked", "_writer", "__weakref__"),
+    )
+
     name: str
     strategy: Strategy
     scope: bytes

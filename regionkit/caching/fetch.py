@@ -22,6 +22,7 @@ import msgspec
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.events import LoadFailed
 from regionkit.caching.flights import Flight
+from regionkit.caching.glance import NO_HEAD, MissRun
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.local_table import Entry, Mark
@@ -57,6 +58,7 @@ class Fetcher:
         self._loads = Slots(MOST_LOADS)
         self._refreshes = Slots(MOST_REFRESHES)
         self._pauses: dict[Stored, float] = {}
+        self.misses = MissRun()
 
     def renew(self) -> None:
         """After a fork: the parent's loads are not here, and chance is another."""
@@ -106,7 +108,8 @@ class Fetcher:
             if flight.entry is not None and self._takes(flight.entry, call):
                 parts.counters.joined += 1
                 return flight.entry, "loader"
-        return self._alone(call)
+        # others were waited for long enough: load for this caller, and store nothing
+        return (None, "shared") if call.load is None else (self._loaded(call), "loader")
 
     def _takes(self, entry: Entry, call: Call) -> bool:
         """Whether one who waited for a load takes what it brought: also that nothing is there, where nobody keeps that."""
@@ -141,7 +144,10 @@ class Fetcher:
         table = self.parts.table
         mark = table.mark(call.stored, self.parts.shaper.digest(call.stored))
         try:
-            return self._asked(call, mark, stale)
+            answer = self._asked(call, mark, stale)
+            if not call.refresh and not isinstance(self.parts.strategy, TTL):  # a get of TTL loads nothing
+                self.misses.ended_at(answer[1])
+            return answer
         except TierDown as down:
             self.parts.counters.shared_down += 1
             if call.load is None:
@@ -154,6 +160,8 @@ class Fetcher:
     def _asked(self, call: Call, mark: Mark, stale: Entry | None) -> tuple[Entry | None, str, bool]:
         parts = self.parts
         rejected, owner = call.rejected, False
+        if self.misses.goes_on and call.load is not None:
+            rejected = rejected or NO_HEAD
         for _ in range(MOST_ROUNDS):
             if not call.refresh and not rejected:
                 [data] = parts.tier.read([call.stored])
@@ -191,12 +199,6 @@ class Fetcher:
             return None, "shared", False
         parts.counters.bypassed += 1
         return self._loaded(call), "loader", False
-
-    def _alone(self, call: Call) -> tuple[Entry | None, str]:
-        """Others were waited for long enough: load for this caller, and store nothing."""
-        if call.load is None:
-            return None, "shared"
-        return self._loaded(call), "loader"
 
     def taken(self, call: Call, data: bytes, mark: Mark) -> tuple[Entry | None, bytes, bool]:
         """What the tier's bytes are to this call: the entry, the head to reject, and whether it serves."""

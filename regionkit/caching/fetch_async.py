@@ -21,6 +21,7 @@ import msgspec
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.events import LoadFailed
 from regionkit.caching.flights_async import AsyncFlight
+from regionkit.caching.glance_async import NO_HEAD, MissRun
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.local_table import Entry, Mark
@@ -56,6 +57,7 @@ class AsyncFetcher:
         self._loads = AsyncSlots(MOST_LOADS)
         self._refreshes = AsyncSlots(MOST_REFRESHES)
         self._pauses: dict[Stored, float] = {}
+        self.misses = MissRun()
 
     def renew(self) -> None:
         """After a fork: the parent's loads are not here, and chance is another."""
@@ -105,7 +107,8 @@ class AsyncFetcher:
             if flight.entry is not None and self._takes(flight.entry, call):
                 parts.counters.joined += 1
                 return flight.entry, "loader"
-        return await self._alone(call)
+        # others were waited for long enough: load for this caller, and store nothing
+        return (None, "shared") if call.load is None else (await self._loaded(call), "loader")
 
     def _takes(self, entry: Entry, call: Call) -> bool:
         """Whether one who waited for a load takes what it brought: also that nothing is there, where nobody keeps that."""
@@ -142,7 +145,10 @@ class AsyncFetcher:
         table = self.parts.table
         mark = table.mark(call.stored, self.parts.shaper.digest(call.stored))
         try:
-            return await self._asked(call, mark, stale)
+            answer = await self._asked(call, mark, stale)
+            if not call.refresh and not isinstance(self.parts.strategy, TTL):  # a get of TTL loads nothing
+                self.misses.ended_at(answer[1])
+            return answer
         except TierDown as down:
             self.parts.counters.shared_down += 1
             if call.load is None:
@@ -155,6 +161,8 @@ class AsyncFetcher:
     async def _asked(self, call: Call, mark: Mark, stale: Entry | None) -> tuple[Entry | None, str, bool]:
         parts = self.parts
         rejected, owner = call.rejected, False
+        if self.misses.goes_on and call.load is not None:
+            rejected = rejected or NO_HEAD
         for _ in range(MOST_ROUNDS):
             if not call.refresh and not rejected:
                 [data] = await parts.tier.read([call.stored])
@@ -192,12 +200,6 @@ class AsyncFetcher:
             return None, "shared", False
         parts.counters.bypassed += 1
         return await self._loaded(call), "loader", False
-
-    async def _alone(self, call: Call) -> tuple[Entry | None, str]:
-        """Others were waited for long enough: load for this caller, and store nothing."""
-        if call.load is None:
-            return None, "shared"
-        return await self._loaded(call), "loader"
 
     def taken(self, call: Call, data: bytes, mark: Mark) -> tuple[Entry | None, bytes, bool]:
         """What the tier's bytes are to this call: the entry, the head to reject, and whether it serves."""
