@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar, Unpack, overload
@@ -86,8 +87,14 @@ class Caches:
         self._hooks = hooks
         self._current = current
         self.by_name: dict[str, Cache[Any]] = {}
+        self._making = threading.Lock()
 
-    def make(
+    def make(self, *given: Any) -> Cache[Any]:
+        """A cache over a store, one after the other: two of one name would not hear of each other's writes. See `_made`."""
+        with self._making:
+            return self._made(*given)
+
+    def _made(
         self,
         topology: Topology,
         stores: Stores,

@@ -48,6 +48,8 @@ UNSURE = b"?"
 """No generation."""
 MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
+DENIED = 5.0
+"""Seconds that an account which lacks a right stays down for: what it may do would bring it up ten times a second."""
 LATE = 5.0
 """Seconds after which no answer is still under way."""
 
@@ -97,6 +99,7 @@ class SharedAccount:
         self._failed = 0
         self.down = ""
         self._fix = ""
+        self._denied_until = 0.0
         self._refusing = False
         self.ear = Ear(self, clock, options.max_local_stale)
 
@@ -178,6 +181,8 @@ class SharedAccount:
         except (BackendError, redis.exceptions.RedisError) as error:
             raise self._fell(error) from error
         self._failed = 0
+        if self.down and self._clock.monotonic() < self._denied_until:
+            return given  # what the ear may do says nothing of what was denied
         if self.down or (self._refusing and listens):
             self.down, self._refusing = "", False
             self._emit(SharedUp(self._name))
@@ -220,7 +225,8 @@ class SharedAccount:
             getattr(error, "fix", "") if getattr(error, "cause", "") and not getattr(error, "retryable", True) else ""
         )
         if not self.down and (self._failed >= TRIPS_DOWN or not sent):
-            self.down = f"the shared tier does not answer: {why}"
+            self.down = f"the shared tier {'refuses' if self._fix else 'does not answer'}: {why}"
+            self._denied_until = self._clock.monotonic() + DENIED if self._fix else 0.0
             self._backend.evict()
             self._emit(SharedDown(self._name, why))
         self.ear.listen()

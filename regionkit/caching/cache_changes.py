@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -160,8 +160,8 @@ class CacheChanges(Generic[V]):
         for key in several_keys:
             canonical(key)  # none is told when one is no key
 
-        def tell(stored: list[Stored], covers: str, id: bytes) -> None:
-            self.teller.invalidate(stored, covers if version is None else of_row(version), id)
+        def tell(stored: Sequence[Stored], covers: str, ids: Sequence[bytes]) -> None:
+            self.teller.invalidate(stored, covers if version is None else of_row(version), ids)
 
         self._writer.tell_keys(several_keys, session, tell)
 
@@ -170,15 +170,19 @@ class CacheChanges(Generic[V]):
         self._usable()
         digest = tag_digest(tag, self.scope)
 
-        def tell(covers: str, id: bytes) -> None:
-            self.teller.invalidate_tag(digest, covers, id)
+        def tell(covers: str, ids: Sequence[bytes]) -> None:
+            self.teller.invalidate_tag(digest, covers, *ids)
 
         self._writer.tell("t", [(b"", digest)], None, session, tell)
 
     def clear(self, *, session: Any = None) -> None:
         """Nothing is what it was."""
         self._usable()
-        self._writer.tell("c", [], None, session, self.teller.clear)
+
+        def tell(covers: str, ids: Sequence[bytes]) -> None:
+            self.teller.clear(covers, *ids)
+
+        self._writer.tell("c", [], None, session, tell)
 
     def expire(self, key: CacheKey) -> None:
         """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""

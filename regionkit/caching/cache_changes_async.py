@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -161,8 +161,8 @@ class AsyncCacheChanges(Generic[V]):
         for key in several_keys:
             canonical(key)  # none is told when one is no key
 
-        async def tell(stored: list[Stored], covers: str, id: bytes) -> None:
-            await self.teller.invalidate(stored, covers if version is None else of_row(version), id)
+        async def tell(stored: Sequence[Stored], covers: str, ids: Sequence[bytes]) -> None:
+            await self.teller.invalidate(stored, covers if version is None else of_row(version), ids)
 
         await self._writer.tell_keys(several_keys, session, tell)
 
@@ -171,15 +171,19 @@ class AsyncCacheChanges(Generic[V]):
         self._usable()
         digest = tag_digest(tag, self.scope)
 
-        async def tell(covers: str, id: bytes) -> None:
-            await self.teller.invalidate_tag(digest, covers, id)
+        async def tell(covers: str, ids: Sequence[bytes]) -> None:
+            await self.teller.invalidate_tag(digest, covers, *ids)
 
         await self._writer.tell("t", [(b"", digest)], None, session, tell)
 
     async def clear(self, *, session: Any = None) -> None:
         """Nothing is what it was."""
         self._usable()
-        await self._writer.tell("c", [], None, session, self.teller.clear)
+
+        async def tell(covers: str, ids: Sequence[bytes]) -> None:
+            await self.teller.clear(covers, *ids)
+
+        await self._writer.tell("c", [], None, session, tell)
 
     async def expire(self, key: CacheKey) -> None:
         """Load the key at its next get, and serve what there is if that fails. Another verb than `invalidate`."""

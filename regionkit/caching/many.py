@@ -170,7 +170,7 @@ class Many:
         assert not isinstance(strategy, TTL)
         assert strategy.load_many is not None
         try:
-            outcomes = fetcher.bounded(lambda: self._by_home(strategy.load_many, wanted))
+            outcomes = fetcher.loads.bounded(lambda: self._by_home(strategy.load_many, wanted), list(batch.held))
         except Exception as error:
             if isinstance(error, CacheError):
                 raise

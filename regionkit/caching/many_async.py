@@ -169,7 +169,7 @@ class AsyncMany:
         assert not isinstance(strategy, TTL)
         assert strategy.load_many is not None
         try:
-            outcomes = await fetcher.bounded(lambda: self._by_home(strategy.load_many, wanted))
+            outcomes = await fetcher.loads.bounded(lambda: self._by_home(strategy.load_many, wanted), list(batch.held))
         except Exception as error:
             if isinstance(error, CacheError):
                 raise

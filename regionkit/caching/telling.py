@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from regionkit.caching.counters import Counters
@@ -83,8 +83,8 @@ class Teller:
         self._flights.detach_all()
         self._table.drop_all()
 
-    def invalidate(self, stored: list[Stored], version: str, id: bytes = b"") -> None:
-        """Keys are not what they were. `id`: of the row that tells other regions, which need not tell this one.
+    def invalidate(self, stored: Sequence[Stored], version: str, ids: Sequence[bytes] = ()) -> None:
+        """Keys are not what they were. `ids`: a batch each, of the row that tells other regions and need not tell this one.
 
         Raises:
             CacheError: the tier did not take it, and is told later.
@@ -94,8 +94,8 @@ class Teller:
             self.told(key)
         try:
             for start in range(0, len(stored), BATCH):
-                last = start + BATCH >= len(stored)
-                self._tier.invalidate(stored[start : start + BATCH], version, id if last else b"")
+                id = ids[start // BATCH] if ids else b""
+                self._tier.invalidate(stored[start : start + BATCH], version, id)
         except TierDown as down:
             self.tell_later("keys", tuple(stored), version)
             raise self.not_told(down) from down

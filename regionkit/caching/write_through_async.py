@@ -30,7 +30,7 @@ from regionkit.caching.keys import Stored, canonical, place_of, stored_name
 from regionkit.caching.ledger import Verdict
 from regionkit.caching.outcome import Outcome, outcome_of
 from regionkit.caching.source_async import acalled
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.strategies import WriteThrough
 from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp
 from regionkit.contract.unit_async import Committed
@@ -47,6 +47,8 @@ SETTLED_WITHIN = 1.0
 """Seconds that a get waits to hear what became of a write; then it reads the owner and stores nothing."""
 ASKED_AGAIN = 5.0
 """Seconds until it is asked again: meanwhile gets of the key read the owner."""
+MOST_TOLD = 10_000
+"""Keys told in one transaction: a hundred rows, some megabytes."""
 MOST_UNSETTLED = 1000
 """Writes whose end is not known that are remembered; beyond, all of them are asked for again."""
 
@@ -248,23 +250,24 @@ class AsyncWriter:
                 cache.teller.told(key)
 
     async def tell_keys(
-        self, keys: Iterable[Any], session: Any, tell: Callable[[list[Stored], str, bytes], Awaitable[None]]
+        self, keys: Iterable[Any], session: Any, tell: Callable[[list[Stored], str, Sequence[bytes]], Awaitable[None]]
     ) -> None:
         """Tell of keys, those of each part of the store for themselves; an error is raised when all were told."""
         homes, failed = await self._homes(keys)
         for part, some in homes.items():
-            stored = list(map(canonical, some))
+            for start in range(0, len(some), MOST_TOLD):
+                stored = list(map(canonical, some[start : start + MOST_TOLD]))
 
-            async def told(version: str, id: bytes, stored: list[Stored] = stored) -> None:
-                await tell(stored, version, id)
+                async def told(version: str, ids: Sequence[bytes], stored: list[Stored] = stored) -> None:
+                    await tell(stored, version, ids)
 
-            try:
-                if part is None:
-                    await told(OWNER_ONLY, b"")
-                else:
-                    await self.tell("k", self.names(stored), some[0], session, told)
-            except Exception as error:
-                failed = failed or error
+                try:
+                    if part is None:
+                        await told(OWNER_ONLY, ())
+                    else:
+                        await self.tell("k", self.names(stored), some[0], session, told)
+                except Exception as error:
+                    failed = failed or error
         if failed is not None:
             raise failed
 
@@ -274,21 +277,23 @@ class AsyncWriter:
         names: Sequence[tuple[bytes, bytes]],
         key: Any,
         session: Any,
-        tell: Callable[[str, bytes], Awaitable[None]],
+        tell: Callable[[str, Sequence[bytes]], Awaitable[None]],
     ) -> None:
         """Tell this region, and others where there are any; an error of the others is raised when this one knows.
 
         `key`: one that lives where all of them do; None: anywhere, and the row stands in the nearest part.
         """
-        id = new_id()
+        ids = [new_id() for _ in range(0, len(names) or 1, BATCH)]
         try:
-            version = await self._floor(kind, names, key, session, id)
+            version = await self._floor(kind, names, key, session, ids)
         except Exception:  # whatever it is: a table that is not there, too
-            await tell(OWNER_ONLY, b"")
+            await tell(OWNER_ONLY, ())
             raise
-        await tell(version, id)
+        await tell(version, ids)
 
-    async def _floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], key: Any, session: Any, id: bytes) -> str:
+    async def _floor(
+        self, kind: str, names: Sequence[tuple[bytes, bytes]], key: Any, session: Any, ids: Sequence[bytes]
+    ) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.
 
         Raises:
@@ -299,7 +304,7 @@ class AsyncWriter:
         if self.intents is None or not self._spreads:
             return await source.newest(await source.view(session, key), part)
         intents = self.intents if part is None else self.parts[part]
-        version = str(await intents.announce(id, kind, names, self.deadline()))
+        version = str(await intents.announce(ids, kind, names, self.deadline()))
         return OWNER_ONLY if part is None and len(self.parts) > 1 else version
 
     async def settle(self, intents: tuple[bytes, ...], stored: Stored, key: Any) -> bool:

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "caching/intents_sql": "caching/test_sweep.py",
     "caching/kept_tables": "caching/test_write_through.py",
     "caching/ledger_tier": "caching/test_cache.py",  # each of its tests, over a local tier alone
+    "caching/loads": "caching/test_cache.py",  # loads in loads, timeouts, room
     "caching/lookup": "caching/test_cache.py",
     "caching/making": "caching/test_tiers.py",
     "caching/many": "caching/test_cache.py",
