@@ -13,7 +13,7 @@ from fix_rig_partitions import HOMES, PartitionRig
 from sqlalchemy import text
 from waiting import seen
 
-from regionkit import Contextual, Intrinsic, RegionKit, UnknownHome
+from regionkit import Contextual, Directory, Hashed, Intrinsic, RegionKit, UnknownHome
 from regionkit.caching import Lazy, Loaded, Local, Shared, WriteThrough
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
@@ -36,11 +36,11 @@ def homes(request: pytest.FixtureRequest) -> PartitionRig:
 class Rig:
     """A kit in one region, with a cache of the carts."""
 
-    def __init__(self, homes: PartitionRig, local: str, **options: Any) -> None:
+    def __init__(self, homes: PartitionRig, local: str, *, home: Any = PATTERN, **options: Any) -> None:
         self.homes = homes
         self.do = homes.Actions
         self.loads: list[Any] = []
-        self.kit = RegionKit(homes.topology(PATTERN), local=local)
+        self.kit = RegionKit(homes.topology(home), local=local)
         strategy = options.pop("strategy", None) or Lazy(load=self.load, ttl=300, negative_ttl=60)
         self.cache = self.kit.cache("carts", str, store="carts", strategy=strategy, **options)
 
@@ -295,6 +295,22 @@ def test_the_home_may_be_found_by_another_key(homes: PartitionRig) -> None:
     with Rig(homes, KR) as rig:
         with pytest.raises(ConfigurationError, match=r"a key of type int names no home.*partition="):
             rig.cache.get(7)
+
+
+@pytest.mark.parametrize("home", [Directory(), Hashed(HOMES)], ids=["directory", "hashed"])
+def test_homes_that_are_asked_for(sqlite_partition_rig: PartitionRig, home: Any) -> None:
+    """Where a row, or a list that stands beside the data, says where a key lives: the cache asks as the store does."""
+    with Rig(sqlite_partition_rig, KR, home=home) as rig:
+        if isinstance(home, Directory):
+            with pytest.raises(UnknownHome):
+                rig.cache.get("c9")
+            rig.kit.place("carts", key="c9", home=US)
+        for key in ("c9", "c9", *(f"c{n}" for n in range(4) if isinstance(home, Hashed))):
+            rig.write(key, f"of {key}")
+            rig.cache.invalidate(key)
+            assert rig.cache.get(key, session=False) == f"of {key}"
+            assert sorted(str(sqlite_partition_rig.value(h, key)) for h in HOMES) == ["None", f"of {key}"]
+        assert rig.rows(US, "k") + rig.rows(KR, "k") == (2 if isinstance(home, Directory) else 6)
 
 
 def test_an_invalidation_of_a_key_without_a_home_is_told_here(homes: PartitionRig) -> None:
