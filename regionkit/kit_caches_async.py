@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar, Unpack, overload
 
+from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.errors import ConfigurationError, ResidencyViolation
 from regionkit.kit_stores_async import AsyncStores
 from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.partitions_async import AsyncPartitionedStore
-from regionkit.topology import CacheTiers, Role, Store, Topology
+from regionkit.routing.store_async import AsyncRoutedStore
+from regionkit.topology import CacheTiers, Contextual, Role, Store, Topology, WritePartitioning
 
 if TYPE_CHECKING:
     from regionkit.caching.cache_async import AsyncCache
@@ -32,6 +37,7 @@ class CacheOptions(TypedDict, total=False):
     codec: "msgpack" or "json".
     floor_life: seconds for which an invalidation is remembered.
     sample_every: seconds; one value that is served here is then compared with the owner's.
+    partition: from a key of the cache to the key by which a partitioned store finds its home; default: they are the same.
     """
 
     strategy: Required[Strategy]
@@ -40,6 +46,35 @@ class CacheOptions(TypedDict, total=False):
     codec: str
     floor_life: float
     sample_every: float | None
+    partition: Callable[[Any], str] | None
+
+
+class _Homes:
+    """The homes of a partitioned store of a kit, as caches ask for them."""
+
+    def __init__(self, find: Callable[[], AsyncPartitionedStore], namespace: str, local: str) -> None:
+        self._find = find
+        shards = sorted(
+            find().shards, key=lambda shard: local not in [e.region for e in shard.state.shard.endpoints[:1]]
+        )
+        self.parts: Mapping[str, AsyncBacking] = {
+            shard.partition: AsyncStoreBacking(partial(self._shard, shard.partition), namespace) for shard in shards
+        }
+
+    def _shard(self, partition: str) -> AsyncRoutedStore:
+        for shard in self._find().shards:
+            if shard.partition == partition:
+                return shard
+        raise ConfigurationError(
+            f"store {self._find().name!r} has no part {partition!r} any more.",
+            why="the topology was replaced after a cache was made.",
+            fix="close the cache, and make it anew.",
+        )
+
+    async def part_of(self, key: str, deadline: Deadline) -> str:
+        """The part where a partition key has its home."""
+        store = self._find()
+        return (store.home_without_io(key, None) or await store.locate(key, deadline)).partition
 
 
 class AsyncCaches:
@@ -51,12 +86,19 @@ class AsyncCaches:
         self._hooks = hooks
         self._current = current
         self.by_name: dict[str, AsyncCache[Any]] = {}
+        self._making = threading.Lock()
 
-    def make(
+    def make(self, *given: Any) -> AsyncCache[Any]:
+        """A cache over a store, one after the other: two of one name would not hear of each other's writes. See `_made`."""
+        with self._making:
+            return self._made(*given)
+
+    def _made(
         self,
         topology: Topology,
         stores: AsyncStores,
         backing: AsyncStoreBacking,
+        find: Callable[[], Any],
         name: str,
         kind: Any,
         options: CacheOptions,
@@ -64,7 +106,7 @@ class AsyncCaches:
         """A cache over a store. See `AsyncRegionKit.cache`.
 
         Raises:
-            ConfigurationError: a second cache of that name, a partitioned store, or a tier that cannot be used.
+            ConfigurationError: a second cache of that name, a store without usable homes, or a tier that cannot be used.
             ResidencyViolation: the store's data may not be in this region.
         """
         store = topology.store(backing.name)
@@ -72,11 +114,7 @@ class AsyncCaches:
             raise ConfigurationError(
                 f"there is a cache {name!r} already.", fix="make each once, and keep it; or close the first one."
             )
-        if isinstance(stores.get(store.name), AsyncPartitionedStore):
-            raise ConfigurationError(
-                f"store {store.name!r} is partitioned, and its caches are not here yet.",
-                fix="make the cache without a kit: Cache(...), with a loader that reads through a session.",
-            )
+        homes = self._homes(store, find, backing.namespace, name, partition=options.get("partition"))
         self._check_residency(topology, store, name)
         described = topology.cache_tiers(name)
         if options.get("tiers") is None and described is not None:
@@ -92,10 +130,40 @@ class AsyncCaches:
             clock=self._clock,
             spreads=len(topology.regions) > 1,
             shared_at=lambda given: self._shared_at(topology, stores, given),
+            homes=homes,
             **options,
         )
         self.by_name[name] = cache
         return cache
+
+    def _homes(
+        self,
+        store: Store,
+        find: Callable[[], Any],
+        namespace: str,
+        name: str,
+        *,
+        partition: Callable[[Any], str] | None,
+    ) -> _Homes | None:
+        """Of a partitioned store.
+
+        Raises:
+            ConfigurationError: nobody but the caller knows a key's home, or `partition` has no use.
+        """
+        if not isinstance(store.strategy, WritePartitioning):
+            if partition is not None:
+                raise ConfigurationError(
+                    f"cache {name!r} was given partition=, and store {store.name!r} is not partitioned.",
+                    fix="leave it out.",
+                )
+            return None
+        if isinstance(store.strategy.home, Contextual):
+            raise ConfigurationError(
+                f"store {store.name!r} cannot have a cache: its home function is Contextual.",
+                why="only the caller says where a key lives, and loads in the background have no caller.",
+                fix="use Intrinsic, Hashed or Directory; or a cache without the kit, with a loader that passes home=.",
+            )
+        return _Homes(find, namespace, self._local)
 
     def _check_residency(self, topology: Topology, store: Store, name: str) -> None:
         region = topology.region(self._local)
@@ -172,7 +240,10 @@ class AsyncMakesCaches:
         Raises:
             ConfigurationError, ResidencyViolation: what cannot work; the store's data may not be in this region.
         """
-        return self._caches.make(self._topology, self._all, self.backing(store), name, kind, options)
+        backing = self.backing(store)
+        return self._caches.make(
+            self._topology, self._all, backing, lambda: self._all.get(backing.name), name, kind, options
+        )
 
 
 def _tiers(described: CacheTiers) -> list[Local | Shared | Memcached]:

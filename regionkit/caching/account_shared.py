@@ -25,7 +25,7 @@ from regionkit.caching.events import SharedDown, SharedUp
 from regionkit.caching.keys import Stored, digest_of, place_of, stored_name
 from regionkit.caching.ledger_tier import MOST_FLOORS
 from regionkit.caching.replies_shared import is_full
-from regionkit.caching.steps import Heard, TierDown
+from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
 from regionkit.caching.waiters import Waiters
@@ -40,8 +40,6 @@ __all__ = ["SharedAccount"]
 IS_ASYNC = False
 T = TypeVar("T")
 
-CONNECT_WITHIN = 3.0
-"""Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
 CONNECT_LEAST = 0.4
 """Seconds that a connection may take at no distance: this machine or the server's may be busy."""
 CONNECT_TRIPS = 9
@@ -50,10 +48,10 @@ UNSURE = b"?"
 """No generation."""
 MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
+DENIED = 5.0
+"""Seconds that an account which lacks a right stays down for: what it may do would bring it up ten times a second."""
 LATE = 5.0
 """Seconds after which no answer is still under way."""
-TRIPS_DOWN = 3
-"""Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
 
 
 class SharedAccount:
@@ -68,7 +66,7 @@ class SharedAccount:
         emit: Callable[[Event], None],
         *,
         name: str,
-        tenant: bytes,
+        scope: bytes,
         floor_life: float,
         tag_life: float,
         settles: bool,
@@ -82,9 +80,9 @@ class SharedAccount:
         self._emit = emit
         self._options = options
         self._name = name
-        self._tenant = tenant
+        self._scope = scope
         self._prefix: bytes = backend.key("cache", name).encode()
-        self._place = place_of(tenant)
+        self._place = place_of(scope)
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
         self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
@@ -101,6 +99,7 @@ class SharedAccount:
         self._failed = 0
         self.down = ""
         self._fix = ""
+        self._denied_until = 0.0
         self._refusing = False
         self.ear = Ear(self, clock, options.max_local_stale)
 
@@ -182,6 +181,8 @@ class SharedAccount:
         except (BackendError, redis.exceptions.RedisError) as error:
             raise self._fell(error) from error
         self._failed = 0
+        if self.down and self._clock.monotonic() < self._denied_until:
+            return given  # what the ear may do says nothing of what was denied
         if self.down or (self._refusing and listens):
             self.down, self._refusing = "", False
             self._emit(SharedUp(self._name))
@@ -224,7 +225,8 @@ class SharedAccount:
             getattr(error, "fix", "") if getattr(error, "cause", "") and not getattr(error, "retryable", True) else ""
         )
         if not self.down and (self._failed >= TRIPS_DOWN or not sent):
-            self.down = f"the shared tier does not answer: {why}"
+            self.down = f"the shared tier {'refuses' if self._fix else 'does not answer'}: {why}"
+            self._denied_until = self._clock.monotonic() + DENIED if self._fix else 0.0
             self._backend.evict()
             self._emit(SharedDown(self._name, why))
         self.ear.listen()
@@ -268,7 +270,7 @@ class SharedAccount:
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""
-        return digest_of(key, self._tenant)
+        return digest_of(key, self._scope)
 
 
 _SCRIPTS = (

@@ -24,7 +24,7 @@ from regionkit.caching.events import SharedDown, SharedUp
 from regionkit.caching.keys import Stored, digest_of, place_of, stored_name
 from regionkit.caching.ledger_tier_async import MOST_FLOORS
 from regionkit.caching.replies_shared import is_full
-from regionkit.caching.steps import Heard, TierDown
+from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, Heard, TierDown
 from regionkit.caching.tag_floors import TagFloors
 from regionkit.caching.tiers import Shared
 from regionkit.caching.waiters_async import AsyncWaiters
@@ -39,8 +39,6 @@ __all__ = ["AsyncSharedAccount"]
 IS_ASYNC = True
 T = TypeVar("T")
 
-CONNECT_WITHIN = 3.0
-"""Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
 CONNECT_LEAST = 0.4
 """Seconds that a connection may take at no distance: this machine or the server's may be busy."""
 CONNECT_TRIPS = 9
@@ -49,10 +47,10 @@ UNSURE = b"?"
 """No generation."""
 MOST_TAGS_KNOWN = 10_000
 """Tags whose floors are remembered while news come; beyond, all are asked for again."""
+DENIED = 5.0
+"""Seconds that an account which lacks a right stays down for: what it may do would bring it up ten times a second."""
 LATE = 5.0
 """Seconds after which no answer is still under way."""
-TRIPS_DOWN = 3
-"""Calls in a row without an answer: one may be this process's own pause, or a lost packet."""
 
 
 class AsyncSharedAccount:
@@ -67,7 +65,7 @@ class AsyncSharedAccount:
         emit: Callable[[Event], None],
         *,
         name: str,
-        tenant: bytes,
+        scope: bytes,
         floor_life: float,
         tag_life: float,
         settles: bool,
@@ -81,9 +79,9 @@ class AsyncSharedAccount:
         self._emit = emit
         self._options = options
         self._name = name
-        self._tenant = tenant
+        self._scope = scope
         self._prefix: bytes = backend.key("cache", name).encode()
-        self._place = place_of(tenant)
+        self._place = place_of(scope)
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
         self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
@@ -100,6 +98,7 @@ class AsyncSharedAccount:
         self._failed = 0
         self.down = ""
         self._fix = ""
+        self._denied_until = 0.0
         self._refusing = False
         self.ear = AsyncEar(self, clock, options.max_local_stale)
 
@@ -181,6 +180,8 @@ class AsyncSharedAccount:
         except (BackendError, redis.exceptions.RedisError) as error:
             raise self._fell(error) from error
         self._failed = 0
+        if self.down and self._clock.monotonic() < self._denied_until:
+            return given  # what the ear may do says nothing of what was denied
         if self.down or (self._refusing and listens):
             self.down, self._refusing = "", False
             self._emit(SharedUp(self._name))
@@ -223,7 +224,8 @@ class AsyncSharedAccount:
             getattr(error, "fix", "") if getattr(error, "cause", "") and not getattr(error, "retryable", True) else ""
         )
         if not self.down and (self._failed >= TRIPS_DOWN or not sent):
-            self.down = f"the shared tier does not answer: {why}"
+            self.down = f"the shared tier {'refuses' if self._fix else 'does not answer'}: {why}"
+            self._denied_until = self._clock.monotonic() + DENIED if self._fix else 0.0
             self._backend.evict()
             self._emit(SharedDown(self._name, why))
         self.ear.listen()
@@ -267,7 +269,7 @@ class AsyncSharedAccount:
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""
-        return digest_of(key, self._tenant)
+        return digest_of(key, self._scope)
 
 
 _SCRIPTS = (

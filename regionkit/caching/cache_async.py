@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -17,8 +17,8 @@ from regionkit.caching.fetch_async import AsyncFetcher
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
-from regionkit.caching.keys import CacheKey, K, canonical, several
-from regionkit.caching.local_table import Entry, LocalTable
+from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
+from regionkit.caching.local_table import FEW, Entry, LocalTable
 from regionkit.caching.lookup import Lookup
 from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
 from regionkit.caching.many_async import AsyncMany
@@ -72,6 +72,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         ConfigurationError: what cannot work, with what to write in its place.
         MissingDriver: a tier needs a driver that is not installed.
     """
+
+    __slots__ = ()
 
     @overload
     def __init__(
@@ -136,9 +138,10 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._clock = clock
         self._closed = False
         self.namespace = namespace
-        self._backing = given = _backing(backing, namespace) if made is None else made.backing
+        given = None if backing is None else async_backing_of(backing, namespace=namespace)
+        self._backing = given = given if made is None else made.backing
         self.settles = isinstance(strategy, WriteThrough) and given is not None
-        self.tenant = f"{namespace}/{name}/{tenant}".encode()
+        self.scope = scope_of(namespace, name, tenant)
         self.emit = self._hooks.emit
         self._made = made
         self._tracked: ContextVar[AsyncTracked | None] = ContextVar(f"regionkit_tracked_{name}", default=None)
@@ -150,12 +153,19 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._table = LocalTable(local.max_items if local else 1, local.max_bytes if local else 1, self._look_up_in)
         self._table.open = self._always_open = local is not None and shared is None
         self._flights = AsyncFlights()
-        self.source: AsyncSource = AsyncPlainSource(self.tenant) if made is None else made.source
+        self.source: AsyncSource = AsyncPlainSource(self.scope) if made is None else made.source
         self.heard = AsyncNews(name, self._table, self._flights, self.counters, self.emit, has_local=local is not None)
         self.tier: AsyncTier = async_tier_of(self, shared, clock, floor_life)
-        self.teller = AsyncTeller(name, self._table, self._flights, self.tier, self.counters, self._hooks.emit, clock)
-        self._writer = AsyncWriter(self, given, clock, spreads=self.spreads)
-        self._tail = None if self._writer.intents is None else AsyncTail(self, self._writer.intents, clock, self.emit)
+        parts: Mapping[str, Any] = {} if given is None else {"": given} if made is None else made.parts
+        alone = len(parts) <= 1
+        self.homes = not alone
+        self.teller = AsyncTeller(
+            name, self._table, self._flights, self.tier, self.counters, self.emit, clock, alone=alone
+        )
+        self._writer = AsyncWriter(self, parts, clock, spreads=self.spreads)
+        self._tails = {
+            part: AsyncTail(self, intents, clock, part, alone=alone) for part, intents in self._writer.parts.items()
+        }
         self.fetcher = AsyncFetcher(
             Parts(
                 name=name,
@@ -168,7 +178,7 @@ class AsyncCache(AsyncCacheChanges[V]):
                     self.counters,
                     shares=is_frozen(kind),
                     routed=made is not None,
-                    tenant=self.tenant,
+                    scope=self.scope,
                     longest_local=longest_local(local, shared, strategy),
                 ),
                 table=self._table,
@@ -182,14 +192,14 @@ class AsyncCache(AsyncCacheChanges[V]):
             )
         )
         self._many = AsyncMany(self.fetcher)
-        self._sampler = (
-            None if sample_every is None else AsyncSampler(self.fetcher.parts, sample_every, self._news_within())
-        )
+        self._background: list[AsyncTail | AsyncSampler] = [*self._tails.values()]
+        if sample_every is not None:
+            self._background.append(AsyncSampler(self.fetcher.parts, sample_every, self._news_within()))
         self._calls = AsyncCalls(name, strategy, self.source, clock, self._usable)
         self._glance: AsyncGlance | None = None
-        works = self._tail is not None or self._sampler is not None or getattr(strategy, "sliding", False)
+        works = self._background or getattr(strategy, "sliding", False)
         if local is None and isinstance(shared, Shared) and made is None and not works:
-            self._glance = AsyncGlance(self.tier, coder, self.tenant, self.counters)
+            self._glance = AsyncGlance(self.tier, coder, self.scope, self.counters, self.fetcher.misses)
         COARSE_CLOCK.hold(self)
         _ALIVE.add(self)
 
@@ -208,10 +218,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         _ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
-        if self._tail is not None:
-            await self._tail.close()
-        if self._sampler is not None:
-            await self._sampler.close()
+        for job in self._background:
+            await job.close()
         await self.tier.close()
         await self.teller.close()
         if self._backing is not None and self._made is None:
@@ -241,12 +249,14 @@ class AsyncCache(AsyncCacheChanges[V]):
         """
         try:
             entry = self._fresh[key]
-            if entry.fresh_until > COARSE_CLOCK.now and max_stale is None and session is None and not refresh:
-                entry.hits += 1
-                return entry.value  # type: ignore[no-any-return]
-            number = key.__class__ is int and max_stale is None and session is None and not refresh
-            if number and entry.number_until > COARSE_CLOCK.now:
-                entry.hits += 1
+            if (
+                entry.fresh_until > COARSE_CLOCK.now or (key.__class__ is int and entry.number_until > COARSE_CLOCK.now)
+            ) and (max_stale is None and session is None and not refresh):
+                hits = entry.hits
+                if hits < FEW:
+                    entry.hits = hits + 1
+                    return entry.value  # type: ignore[no-any-return]
+                entry.more_hits, entry.hits, entry.turned = entry.more_hits + hits, 1, 0
                 return entry.value  # type: ignore[no-any-return]
         except (KeyError, TypeError):  # nothing is there, or it cannot be a key
             pass
@@ -339,16 +349,10 @@ class AsyncCache(AsyncCacheChanges[V]):
         return 1.0 + (self.shared.max_local_stale if isinstance(self.shared, Shared) else 0.0)
 
     def _usable(self) -> None:
-        if self._tail is not None:
-            self._tail.start()
-        if self._sampler is not None:
-            self._sampler.start()
+        for job in self._background:
+            job.start()
         if self._closed:
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
-
-    def wrote(self, stamp: Any) -> None:
-        """The current session has written: it sees that from now on."""
-        self.source.wrote(stamp)
 
     async def create_tables(self) -> None:
         """Make what the cache keeps beside the data, on its backing; inside a kit `kit.create_tables()` does. Idempotent."""
@@ -377,15 +381,9 @@ class AsyncCache(AsyncCacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
-        if self._tail is not None:
-            self._tail.renew()
-        if self._sampler is not None:
-            self._sampler.renew()
+        for job in self._background:
+            job.renew()
         COARSE_CLOCK.hold(self)
-
-
-def _backing(given: Any, namespace: str) -> Any:
-    return None if given is None else async_backing_of(given, namespace=namespace)
 
 
 _ALIVE: weakref.WeakSet[AsyncCache[Any]] = weakref.WeakSet()

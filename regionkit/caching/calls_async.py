@@ -74,7 +74,7 @@ class AsyncCalls:
             youngest = self._clock.monotonic() - _seconds("max_stale", max_stale)
         if ttl is not None and not _seconds("ttl", ttl) > 0.0:
             raise ConfigurationError(f"ttl={ttl!r} is no time.", fix="give seconds above 0.")
-        return Call(key, canonical(key), load, ttl, youngest, refresh, await self._source.view(session), rejected)
+        return Call(key, canonical(key), load, ttl, youngest, refresh, await self._source.view(session, key), rejected)
 
 
 def _seconds(name: str, given: Any) -> float:

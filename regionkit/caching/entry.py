@@ -30,8 +30,15 @@ __all__ = ["HEADER", "MOST_TAGS", "Coder", "Envelope", "Unreadable", "opened", "
 T = TypeVar("T")
 
 MAGIC = b"rk1"
-HEADER = 3 + 8 + 16 + 8 + 16 + 27 + 1 + 13 + 13 + 13
+SCHEMA, DIGEST, GENERATION, STAMP = slice(3, 11), slice(11, 27), slice(27, 35), slice(35, 51)
+VERSION, FLAGS, SOFT, HARD, MADE = slice(51, 78), slice(78, 79), slice(79, 92), slice(92, 105), slice(105, 118)
+HEADER = MADE.stop
 """Bytes before the tags: what a script and a reader judge an entry by."""
+TAGS = slice(HEADER, HEADER + 2)
+BODY = TAGS.stop
+"""Where the tags begin, and the body of an entry that has neither tags nor `hi`."""
+NUMBERS, TIMES = slice(STAMP.start, TAGS.stop), slice(SOFT.start, TAGS.stop)
+"""What has to be digits: of every entry, and of one without a version."""
 MOST_TAGS = 32
 """Tags of one entry: each is looked up where there is no live bus."""
 _NEGATIVE, _COMPRESSED, _HAS_HI = 1, 2, 4
@@ -107,33 +114,33 @@ def opened(data: bytes, digest: bytes) -> Envelope:
     Raises:
         Unreadable: it is none of this cache and key.
     """
-    if data[:3] != MAGIC or len(data) < HEADER + 2:
+    if not data.startswith(MAGIC) or len(data) < BODY:
         raise Unreadable("foreign")
-    if data[11:27] != digest:
+    if data[DIGEST] != digest:
         raise Unreadable("other key")
     try:
-        if not data[35:120].isdigit():  # stamp to tags: as Python's int() takes more than digits
+        if not data[NUMBERS].isdigit():  # stamp to tags: as Python's int() takes more than digits
             raise ValueError
-        flags = data[78] - 48
-        tags = int(data[118:120])
-        version = data[51:78]
-        at_hi = HEADER + 2 + 16 * tags
+        flags = data[FLAGS.start] - 48
+        tags = int(data[TAGS])
+        version = data[VERSION]
+        at_hi = BODY + 16 * tags
         body = at_hi + (27 if flags & _HAS_HI else 0)
         if flags > 7 or tags > MOST_TAGS or len(data) < body:
             raise ValueError
         return Envelope(
-            generation=data[27:35],
-            stamp=int(data[35:51]),
+            generation=data[GENERATION],
+            stamp=int(data[STAMP]),
             version="" if version == _NO_VERSION else version.decode("ascii"),
-            soft=int(data[79:92]),
-            hard=int(data[92:105]),
-            made=int(data[105:118]),
-            tags=tuple(data[at : at + 16] for at in range(HEADER + 2, at_hi, 16)),
+            soft=int(data[SOFT]),
+            hard=int(data[HARD]),
+            made=int(data[MADE]),
+            tags=tuple(data[at : at + 16] for at in range(BODY, at_hi, 16)),
             hi=data[at_hi:body].decode("ascii"),
             negative=bool(flags & _NEGATIVE),
             compressed=bool(flags & _COMPRESSED),
             body=data[body:],
-            schema=data[3:11],
+            schema=data[SCHEMA],
         )
     except ValueError:
         raise Unreadable("spoiled") from None
@@ -141,10 +148,10 @@ def opened(data: bytes, digest: bytes) -> Envelope:
 
 def tags_in(data: bytes) -> list[bytes]:
     """The tags of an entry, without a look at the rest; of what is no entry none, which is found out when it is opened."""
-    count = data[118:120]
+    count = data[TAGS]
     if count == b"00" or not count.isdigit() or int(count) > MOST_TAGS:
         return []
-    return [data[at : at + 16] for at in range(HEADER + 2, HEADER + 2 + 16 * int(count), 16)]
+    return [data[at : at + 16] for at in range(BODY, BODY + 16 * int(count), 16)]
 
 
 class Coder(Generic[T]):

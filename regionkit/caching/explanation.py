@@ -22,6 +22,7 @@ class Explained(Protocol):
         settles: writes that died are found out about.
         spreads: other regions are told.
         routed: loads go through a kit, with versions.
+        homes: its keys have homes, each with positions of its own.
         floor_life: seconds for which an invalidation is remembered.
     """
 
@@ -32,6 +33,7 @@ class Explained(Protocol):
     settles: bool
     spreads: bool
     routed: bool
+    homes: bool
     floor_life: float
 
 
@@ -114,6 +116,11 @@ def _of_loads(cache: Explained) -> Said:
     limits = []
     if cache.routed:
         promises.append("what is stored was read from a copy that has every invalidation of its key that is remembered")
+        if cache.homes:
+            promises.append("a key is loaded, written and told in its home, with versions of its home")
+            limits.append(
+                "for ttl after invalidate_tag() or clear(), loads ask the owner in the key's home, however far it is"
+            )
     else:
         limits.append("lag of a copy that the loader reads is covered only where it returns Loaded(version=...)")
     if strategy.stale_if_error:

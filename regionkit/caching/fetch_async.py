@@ -12,8 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,16 +20,18 @@ import msgspec
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.events import LoadFailed
 from regionkit.caching.flights_async import AsyncFlight
+from regionkit.caching.glance_async import NO_HEAD, MissRun
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
+from regionkit.caching.loads_async import AsyncLoads
 from regionkit.caching.local_table import Entry, Mark
 from regionkit.caching.outcome import Outcome, Wanted
 from regionkit.caching.parts_async import Call, Parts
 from regionkit.caching.policy import State, state_of
 from regionkit.caching.steps import Found, Sealing, TierDown
-from regionkit.caching.strategies import TTL, load_at_most
-from regionkit.core.concurrency_async import AsyncSlots, Elapsed, astray, awithin, spawn_async
-from regionkit.errors import CacheError, DeadlineExceeded
+from regionkit.caching.strategies import TTL
+from regionkit.core.concurrency_async import AsyncSlots, spawn_async
+from regionkit.errors import CacheError
 
 __all__ = ["AsyncFetcher"]
 
@@ -38,12 +39,8 @@ T = TypeVar("T")
 
 MOST_ROUNDS = 5
 """Times that a caller waits for others' loads: by then each has failed, or the key is written all the time."""
-MOST_LOADS = 64
-"""Loads under way at once in a process, a cache: what a database sees of a process whose shared tier is down."""
 MOST_REFRESHES = 8
 """Loads in the background at once: a refresh that finds no room is left to a later get."""
-_UNDER_WAY: ContextVar[frozenset[int]] = ContextVar("regionkit_loads_under_way", default=frozenset())
-"""Caches whose loads this code is called from."""
 MOST_PAUSES = 10_000
 """Keys whose failed load is not tried again yet. Beyond, all of them are."""
 
@@ -53,13 +50,14 @@ class AsyncFetcher:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._loads = AsyncSlots(MOST_LOADS)
+        self.loads = AsyncLoads(parts.name, parts.strategy, parts.counters)
         self._refreshes = AsyncSlots(MOST_REFRESHES)
         self._pauses: dict[Stored, float] = {}
+        self.misses = MissRun()
 
     def renew(self) -> None:
         """After a fork: the parent's loads are not here, and chance is another."""
-        self._loads = AsyncSlots(MOST_LOADS)
+        self.loads.renew()
         self._refreshes = AsyncSlots(MOST_REFRESHES)
         self.parts.shaper.renew()
 
@@ -95,6 +93,8 @@ class AsyncFetcher:
                         parts.counters.stale_serves += 1
                         self.refresh(call, found.head)
                     return found, "local"
+            if call.load is not None:
+                self.loads.check(call.stored)
             flight, leads = parts.flights.board(call.stored, call.load)
             if leads:
                 return await self._led(call, flight, found)
@@ -105,7 +105,8 @@ class AsyncFetcher:
             if flight.entry is not None and self._takes(flight.entry, call):
                 parts.counters.joined += 1
                 return flight.entry, "loader"
-        return await self._alone(call)
+        # others were waited for long enough: load for this caller, and store nothing
+        return (None, "shared") if call.load is None else (await self._loaded(call), "loader")
 
     def _takes(self, entry: Entry, call: Call) -> bool:
         """Whether one who waited for a load takes what it brought: also that nothing is there, where nobody keeps that."""
@@ -116,7 +117,7 @@ class AsyncFetcher:
 
     def patience(self) -> float:
         """Seconds that one load may take, and that others wait for it."""
-        return load_at_most(self.parts.strategy)
+        return self.loads.patience
 
     async def _led(
         self, call: Call, flight: AsyncFlight, stale: Entry | None, boarded: Any = None
@@ -142,7 +143,10 @@ class AsyncFetcher:
         table = self.parts.table
         mark = table.mark(call.stored, self.parts.shaper.digest(call.stored))
         try:
-            return await self._asked(call, mark, stale)
+            answer = await self._asked(call, mark, stale)
+            if not call.refresh and not isinstance(self.parts.strategy, TTL):  # a get of TTL loads nothing
+                self.misses.ended_at(answer[1])
+            return answer
         except TierDown as down:
             self.parts.counters.shared_down += 1
             if call.load is None:
@@ -155,6 +159,8 @@ class AsyncFetcher:
     async def _asked(self, call: Call, mark: Mark, stale: Entry | None) -> tuple[Entry | None, str, bool]:
         parts = self.parts
         rejected, owner = call.rejected, False
+        if self.misses.goes_on and call.load is not None:
+            rejected = rejected or NO_HEAD
         for _ in range(MOST_ROUNDS):
             if not call.refresh and not rejected:
                 [data] = await parts.tier.read([call.stored])
@@ -184,7 +190,7 @@ class AsyncFetcher:
                     await parts.tier.wait(call.stored, min(found.wait, self.patience()))
                     rejected = b"" if not call.refresh else rejected
                 case Verdict.SETTLE:
-                    if not await parts.settle(found.intents, call.stored):
+                    if not await parts.settle(found.intents, call.stored, call.key):
                         break  # its writer still stands in its transaction
                 case _:
                     break
@@ -192,12 +198,6 @@ class AsyncFetcher:
             return None, "shared", False
         parts.counters.bypassed += 1
         return await self._loaded(call), "loader", False
-
-    async def _alone(self, call: Call) -> tuple[Entry | None, str]:
-        """Others were waited for long enough: load for this caller, and store nothing."""
-        if call.load is None:
-            return None, "shared"
-        return await self._loaded(call), "loader"
 
     def taken(self, call: Call, data: bytes, mark: Mark) -> tuple[Entry | None, bytes, bool]:
         """What the tier's bytes are to this call: the entry, the head to reject, and whether it serves."""
@@ -306,49 +306,15 @@ class AsyncFetcher:
         strategy = parts.strategy
         if not isinstance(strategy, TTL) and strategy.load is None and call.load is strategy.load_many:
             several = Wanted(call.load, None, floor, owner, call.session)
-            outcome = (await self.bounded(lambda: parts.source.load_many([call.key], several)))[call.key]
+            outcome = (await self.loads.bounded(lambda: parts.source.load_many([call.key], several), [call.stored]))[
+                call.key
+            ]
         else:
             previous = None if stale is None else self.parts.shaper.lookup(stale, "local")
             wanted = Wanted(call.load, previous, floor, owner, call.session)
-            outcome = await self.bounded(lambda: parts.source.load(call.key, wanted))
+            outcome = await self.loads.bounded(lambda: parts.source.load(call.key, wanted), [call.stored])
         parts.counters.loads += 1
         return outcome
-
-    async def bounded(self, load: Callable[[], Awaitable[T]]) -> T:
-        """What a load brings, within its time and among the loads of this process."""
-        parts, strategy = self.parts, self.parts.strategy
-        under_way = _UNDER_WAY.get()
-        nested = id(self) in under_way  # a loader's get: those that it would wait for wait for it
-        if not nested and not self._loads.try_acquire() and not await self._loads.acquire(self.patience()):
-            raise self._too_late(f"{MOST_LOADS} loads were under way already")
-
-        async def run() -> T:
-            before = _UNDER_WAY.set(under_way | {id(self)})
-            try:
-                return await load()
-            finally:
-                _UNDER_WAY.reset(before)
-                if not nested:
-                    self._loads.release()
-
-        limit = None if isinstance(strategy, TTL) else strategy.load_timeout
-        try:
-            return await run() if limit is None else await awithin(limit, run)
-        except Elapsed:
-            parts.counters.load_timeouts += 1
-            raise self._too_late(f"its loader was not over within {limit} s") from None
-        except BaseException as error:
-            parts.counters.load_errors += isinstance(error, Exception) or astray(error)
-            raise
-
-    def _too_late(self, why: str) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            f"cache {self.parts.name!r} could not load in time.",
-            why=f"{why}.",
-            fix="raise load_timeout, or give stale_if_error, so that the last value is served.",
-            retryable=True,
-            committed="no",
-        )
 
     async def _loaded(self, call: Call) -> Entry:
         """Load for this caller alone, from the owner."""

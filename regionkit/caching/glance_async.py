@@ -4,6 +4,8 @@
    also what cannot be read, is UNSURE: `fetch` finds out, and counts it.
 2. Nobody else waits for it, and it waits for nobody: a GET is no load.
 3. MISSING says that the server had nothing: `fetch` need not ask again before it asks for the right to load (`NO_HEAD`).
+4. After `IN_A_ROW` gets that found nothing the next one does not look first: it asks for the right to load, and is answered with
+   the entry where there is one. So a cache that fills takes two round trips for each miss, and one that is warm a GET for a hit.
 """
 
 from __future__ import annotations
@@ -11,16 +13,35 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.caching.counters import Counters
-from regionkit.caching.entry import HEADER, MAGIC, Coder
+from regionkit.caching.entry import BODY, DIGEST, FLAGS, GENERATION, HARD, MAGIC, SOFT, STAMP, TAGS, TIMES, Coder
 from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.steps import TierDown
 
-__all__ = ["MISSING", "NO_HEAD", "UNSURE", "AsyncGlance"]
+__all__ = ["MISSING", "NO_HEAD", "UNSURE", "AsyncGlance", "MissRun"]
 
 UNSURE, MISSING = object(), object()
 NO_HEAD = b"-"
 """A head that no entry has: there was none."""
-_BODY = HEADER + 2
+IN_A_ROW = 2
+"""Misses in a row that make another one likely. A script that finds an entry costs a server some GETs; a look in vain a trip."""
+
+
+class MissRun:
+    """How often in a row the tier had nothing. Threads may count it wrong: it says what is cheaper, not what is right."""
+
+    __slots__ = ("row",)
+
+    def __init__(self) -> None:
+        self.row = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next look is likely to be in vain, too."""
+        return self.row >= IN_A_ROW
+
+    def ended_at(self, tier: str) -> None:
+        """A get was answered by a tier."""
+        self.row = 0 if tier == "shared" else self.row + 1
 
 
 class AsyncGlance:
@@ -29,34 +50,39 @@ class AsyncGlance:
     Args:
         tier: an AsyncSharedTier.
         coder: of the cache's values.
-        tenant: part of every key's digest.
+        scope: part of every key's digest.
         counters: of the cache.
+        misses: of the cache.
     """
 
-    def __init__(self, tier: Any, coder: Coder[Any], tenant: bytes, counters: Counters) -> None:
+    def __init__(self, tier: Any, coder: Coder[Any], scope: bytes, counters: Counters, misses: MissRun) -> None:
         self._tier = tier
         self._decode = coder.decode_body
         self._largest = coder.largest
-        self._tenant = tenant
+        self._scope = scope
         self._counters = counters
+        self._misses = misses
 
     async def value(self, stored: Stored) -> Any:
-        """The value that is there; MISSING, or UNSURE."""
+        """The value that is there; MISSING (it may be: rule 4), or UNSURE."""
+        if self._misses.goes_on:
+            return MISSING
         try:
             data = await self._tier.glance(stored)
             if data is None:
                 return MISSING
-            if data is NotImplemented or not _BODY <= len(data) <= _BODY + self._largest:
+            if data is NotImplemented or not BODY <= len(data) <= BODY + self._largest:
                 return UNSURE
-            here = self._tier.times(data[27:35])
+            here = self._tier.times(data[GENERATION])
             # magic; found, and not compressed; no tags; its stamp and its ends are numbers
-            plain = data[:3] == MAGIC and data[78:79] == b"0" and data[118:120] == b"00"
-            if here is None or not plain or not data[35:51].isdigit() or not data[79:118].isdigit():
+            plain = data[:3] == MAGIC and data[FLAGS] == b"0" and data[TAGS] == b"00"
+            if here is None or not plain or not data[STAMP].isdigit() or not data[TIMES].isdigit():
                 return UNSURE
-            if data[11:27] != digest_of(stored, self._tenant) or not here < int(data[79:92]) <= int(data[92:105]):
+            if data[DIGEST] != digest_of(stored, self._scope) or not here < int(data[SOFT]) <= int(data[HARD]):
                 return UNSURE
-            value = self._decode(data[_BODY:])
+            value = self._decode(data[BODY:])
         except (TierDown, ValueError, RecursionError):  # no text, no number, no value of the type
             return UNSURE
         self._counters.shared_hits += 1
+        self._misses.row = 0
         return value

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from regionkit.caching.cache import Cache
+from regionkit.caching.homes_source import Homes, HomesSource
+from regionkit.caching.keys import scope_of
 from regionkit.caching.making import Made
+from regionkit.caching.source import Source
 from regionkit.caching.store_source import StoreSource
 from regionkit.caching.strategies import Strategy, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
@@ -29,22 +32,25 @@ def made_in_kit(
     clock: Clock,
     spreads: bool,
     shared_at: Callable[[str], Any],
+    homes: Homes | None = None,
+    partition: Callable[[Any], str] | None = None,
     tiers: Sequence[Local | Shared | Memcached] | None = None,
     tenant: str = "",
     codec: str = "msgpack",
     floor_life: float = 60.0,
     sample_every: float | None = None,
 ) -> Cache[Any]:
-    """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
+    """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions.
+    `homes`: of the store's keys, where they have any. `partition`: from the cache's key to the store's.
+    """
     timeout = load_at_most(strategy)
-    source = StoreSource(
-        backing,
-        current,
-        clock,
-        f"{backing.namespace}/{name}/{tenant}".encode(),
-        bound=floor_life - timeout,
-        timeout=timeout,
-    )
+    scope = scope_of(backing.namespace, name, tenant)
+    parts: Mapping[str, Backing] = {"": backing} if homes is None else homes.parts
+    sources = {
+        part: StoreSource(of, current, clock, scope, bound=floor_life - timeout, timeout=timeout, part=part)
+        for part, of in parts.items()
+    }
+    source: Source = sources[""] if homes is None else HomesSource(homes, sources, partition)
     return Cache(
         name,
         kind,
@@ -56,5 +62,5 @@ def made_in_kit(
         floor_life=floor_life,
         sample_every=sample_every,
         clock=clock,
-        made=Made(source, hooks, backing, spreads=spreads, shared_at=shared_at),
+        made=Made(source, hooks, backing, parts, spreads=spreads, shared_at=shared_at),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from regionkit.caching.cache_async import AsyncCache
+from regionkit.caching.homes_source_async import AsyncHomes, AsyncHomesSource
+from regionkit.caching.keys import scope_of
 from regionkit.caching.making_async import AsyncMade
+from regionkit.caching.source_async import AsyncSource
 from regionkit.caching.store_source_async import AsyncStoreSource
 from regionkit.caching.strategies import Strategy, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
@@ -28,22 +31,25 @@ def made_in_kit(
     clock: Clock,
     spreads: bool,
     shared_at: Callable[[str], Any],
+    homes: AsyncHomes | None = None,
+    partition: Callable[[Any], str] | None = None,
     tiers: Sequence[Local | Shared | Memcached] | None = None,
     tenant: str = "",
     codec: str = "msgpack",
     floor_life: float = 60.0,
     sample_every: float | None = None,
 ) -> AsyncCache[Any]:
-    """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions."""
+    """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions.
+    `homes`: of the store's keys, where they have any. `partition`: from the cache's key to the store's.
+    """
     timeout = load_at_most(strategy)
-    source = AsyncStoreSource(
-        backing,
-        current,
-        clock,
-        f"{backing.namespace}/{name}/{tenant}".encode(),
-        bound=floor_life - timeout,
-        timeout=timeout,
-    )
+    scope = scope_of(backing.namespace, name, tenant)
+    parts: Mapping[str, AsyncBacking] = {"": backing} if homes is None else homes.parts
+    sources = {
+        part: AsyncStoreSource(of, current, clock, scope, bound=floor_life - timeout, timeout=timeout, part=part)
+        for part, of in parts.items()
+    }
+    source: AsyncSource = sources[""] if homes is None else AsyncHomesSource(homes, sources, partition)
     return AsyncCache(
         name,
         kind,
@@ -55,5 +61,5 @@ def made_in_kit(
         floor_life=floor_life,
         sample_every=sample_every,
         clock=clock,
-        made=AsyncMade(source, hooks, backing, spreads=spreads, shared_at=shared_at),
+        made=AsyncMade(source, hooks, backing, parts, spreads=spreads, shared_at=shared_at),
     )

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.caching.kept_tables import CACHE_INTENT
 from regionkit.caching.schema_sql import cache_intent
+from regionkit.caching.steps import BATCH
 from regionkit.caching.version import NOTHING, OWNER_ONLY, of_stamp
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
@@ -104,10 +105,11 @@ class Intents:
         with self.expected():
             unit.native.execute(self.statement(id, kind, names))
 
-    def announce(self, id: bytes, kind: str, names: Sequence[Named], deadline: Deadline) -> str:
-        """Tell other regions, by a row of its own; a version that covers all that was committed before."""
+    def announce(self, ids: Sequence[bytes], kind: str, names: Sequence[Named], deadline: Deadline) -> str:
+        """Tell other regions, by a row for each `BATCH` of names; a version that covers all that was committed before."""
         with self.backing.write(deadline=deadline, core=True) as unit:
-            self._write(unit, id, kind, names)
+            for at, id in enumerate(ids):
+                self._write(unit, id, kind, names[at * BATCH : (at + 1) * BATCH])
         return of_stamp(unit.stamp) or OWNER_ONLY
 
     def never(self, id: bytes, deadline: Deadline) -> bool:

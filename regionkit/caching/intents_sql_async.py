@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.caching.kept_tables import CACHE_INTENT
 from regionkit.caching.schema_sql import cache_intent
+from regionkit.caching.steps import BATCH
 from regionkit.caching.version import NOTHING, OWNER_ONLY, of_stamp
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
@@ -103,10 +104,11 @@ class AsyncIntents:
         with self.expected():
             await unit.native.execute(self.statement(id, kind, names))
 
-    async def announce(self, id: bytes, kind: str, names: Sequence[Named], deadline: Deadline) -> str:
-        """Tell other regions, by a row of its own; a version that covers all that was committed before."""
+    async def announce(self, ids: Sequence[bytes], kind: str, names: Sequence[Named], deadline: Deadline) -> str:
+        """Tell other regions, by a row for each `BATCH` of names; a version that covers all that was committed before."""
         async with self.backing.write(deadline=deadline, core=True) as unit:
-            await self._write(unit, id, kind, names)
+            for at, id in enumerate(ids):
+                await self._write(unit, id, kind, names[at * BATCH : (at + 1) * BATCH])
         return of_stamp(unit.stamp) or OWNER_ONLY
 
     async def never(self, id: bytes, deadline: Deadline) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "canonical",
     "digest_of",
     "place_of",
+    "scope_of",
     "several",
     "stored_name",
 ]
@@ -113,11 +114,16 @@ def _whole(stored: Stored) -> bytes:
     return b"s" + stored.encode() if isinstance(stored, str) else stored
 
 
-def digest_of(stored: Stored, tenant: bytes = b"") -> bytes:
-    """16 bytes that stand for the whole key, of this tenant."""
-    if len(tenant) > hashlib.blake2b.MAX_KEY_SIZE:
-        tenant = hashlib.blake2b(tenant).digest()
-    return hashlib.blake2b(_whole(stored), digest_size=_DIGEST, key=tenant).digest()
+def scope_of(namespace: str, name: str, tenant: str) -> bytes:
+    """Whose keys a cache has: what its digests are of, besides the key."""
+    return f"{namespace}/{name}/{tenant}".encode()
+
+
+def digest_of(stored: Stored, scope: bytes = b"") -> bytes:
+    """16 bytes that stand for the whole key, of this scope (`scope_of`)."""
+    if len(scope) > hashlib.blake2b.MAX_KEY_SIZE:
+        scope = hashlib.blake2b(scope).digest()
+    return hashlib.blake2b(_whole(stored), digest_size=_DIGEST, key=scope).digest()
 
 
 def stored_name(stored: Stored) -> bytes:
@@ -126,10 +132,10 @@ def stored_name(stored: Stored) -> bytes:
     return whole if len(whole) <= LONGEST_PLAIN else b"#" + digest_of(stored)
 
 
-def place_of(tenant: bytes) -> bytes:
-    """What stands before the names of a tenant's keys at a server. `tenant`: namespace, name and tenant of a cache."""
-    whose = tenant.split(b"/", 2)[-1]
-    return b"@%b:" % digest_of(b"", tenant).hex().encode() if whose else b""
+def place_of(scope: bytes) -> bytes:
+    """What stands before the names of a tenant's keys at a server."""
+    whose = scope.split(b"/", 2)[-1]
+    return b"@%b:" % digest_of(b"", scope).hex().encode() if whose else b""
 
 
 def bare_name(name: bytes) -> bytes:

@@ -43,7 +43,7 @@ class LedgerTier:
             settles=settles,
         )
         self._waiting: dict[bytes, list[Flag]] = {}
-        self._tailed = -1
+        self._tailed: dict[str, int] = {}
         self._done: dict[bytes, None] = {}
 
     def _now(self) -> int:
@@ -132,11 +132,11 @@ class LedgerTier:
                 self._ledger.invalidate(name, self._now(), version)
                 self._wake(name)
 
-    def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Each process tails for itself. -1: it begins."""
         if moved_to is not None:
-            self._tailed = moved_to
-        return self._tailed
+            self._tailed[part] = moved_to
+        return self._tailed.get(part, -1)
 
     def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from regionkit.caching.inside import Inside
 from regionkit.caching.ledger_tier import LedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source import Source
@@ -29,11 +30,12 @@ SHORTEST_FLOOR = 1.0
 
 
 class Made(NamedTuple):
-    """What a kit gives to its caches."""
+    """What a kit gives to its caches. `parts`: where the rows of each part of the store are kept, the nearest first."""
 
     source: Source
     hooks: EventHooks
     backing: Any
+    parts: Mapping[str, Any]
     spreads: bool
     shared_at: Callable[[str], Any]
 
@@ -80,7 +82,7 @@ def longest_local(local: Local | None, shared: Shared | Memcached | None, strate
     return min(limits)
 
 
-def tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> Tier:
+def tier_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> Tier:
     """The tier that keeps a cache's account. Connects to nothing.
 
     Raises:

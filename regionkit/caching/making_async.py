@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.ledger_tier_async import AsyncLedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source_async import AsyncSource
@@ -28,11 +29,12 @@ SHORTEST_FLOOR = 1.0
 
 
 class AsyncMade(NamedTuple):
-    """What a kit gives to its caches."""
+    """What a kit gives to its caches. `parts`: where the rows of each part of the store are kept, the nearest first."""
 
     source: AsyncSource
     hooks: EventHooks
     backing: Any
+    parts: Mapping[str, Any]
     spreads: bool
     shared_at: Callable[[str], Any]
 
@@ -79,7 +81,7 @@ def longest_local(local: Local | None, shared: Shared | Memcached | None, strate
     return min(limits)
 
 
-def async_tier_of(cache: Any, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> AsyncTier:
+def async_tier_of(cache: AsyncInside, shared: Shared | Memcached | None, clock: Clock, floor_life: float) -> AsyncTier:
     """The tier that keeps a cache's account. Connects to nothing.
 
     Raises:

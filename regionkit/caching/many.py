@@ -22,6 +22,7 @@ from regionkit.caching.local_table import Entry, Mark
 from regionkit.caching.outcome import Outcome, Wanted
 from regionkit.caching.parts import Call
 from regionkit.caching.policy import State
+from regionkit.caching.source import by_home
 from regionkit.caching.steps import Sealing, TierDown
 from regionkit.caching.strategies import TTL
 from regionkit.errors import CacheError
@@ -168,11 +169,8 @@ class Many:
         strategy, wanted = parts.strategy, list(batch.held.values())
         assert not isinstance(strategy, TTL)
         assert strategy.load_many is not None
-        floor = max(lease.floor for _, lease in wanted)
-        owner = any(lease.owner_only for _, lease in wanted)
-        asked = Wanted(strategy.load_many, None, floor, owner, wanted[0][0].session)
         try:
-            outcomes = fetcher.bounded(lambda: parts.source.load_many([c.key for c, _ in wanted], asked))
+            outcomes = fetcher.loads.bounded(lambda: self._by_home(strategy.load_many, wanted), list(batch.held))
         except Exception as error:
             if isinstance(error, CacheError):
                 raise
@@ -188,6 +186,18 @@ class Many:
             return {}
         parts.counters.loads += 1
         return outcomes
+
+    def _by_home(self, load_many: Any, wanted: list[tuple[Call, Lease]]) -> dict[Any, Outcome]:
+        """One load for each part of the store."""
+        source = self._fetcher.parts.source
+        found: dict[Any, Outcome] = {}
+        held = {call.key: (call, lease) for call, lease in wanted}
+        for keys in (by_home(source, held)).values():
+            leases = [held[key][1] for key in keys]
+            floor, owner = max(lease.floor for lease in leases), any(lease.owner_only for lease in leases)
+            asked = Wanted(load_many, None, floor, owner, held[keys[0]][0].session)
+            found |= source.load_many(keys, asked)
+        return found
 
     def _stored(self, outcomes: dict[Any, Outcome], batch: _Batch) -> list[Call]:
         """Store what was loaded, in one step; the calls that do not take it. Where the tier does not answer, all do."""

@@ -22,16 +22,17 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from regionkit.caching.entry import HEADER, MAGIC, tags_in
+from regionkit.caching.entry import GENERATION, HARD, HEADER, MAGIC, SOFT, STAMP, VERSION, tags_in
+from regionkit.caching.inside import Inside
 from regionkit.caching.keys import Stored, digest_of
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.ledger_tier import LedgerTier
 from regionkit.caching.memcached_link import MemcachedLink
 from regionkit.caching.memcached_wire import delete, gets, increment, store, values_in
 from regionkit.caching.policy import longest_tagged
-from regionkit.caching.steps import Found, RowState, Sealing, TierDown
+from regionkit.caching.steps import BATCH, FIRST_POLL, Found, RowState, Sealing, TierDown
 from regionkit.caching.tiers import Memcached
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import sleep
@@ -41,13 +42,9 @@ __all__ = ["MemcachedTier", "opened_tier"]
 
 T = TypeVar("T")
 
-FIRST_POLL = 0.02
-"""Seconds between two looks at another's lease; each pause is half as long again."""
 FOREVER = math.inf
 EXPIRED_KEPT = 86_400.0
 """Seconds for which an entry that was expired is kept: as long as anybody serves it when a load fails."""
-MOST_AT_ONCE = 100
-"""Deletions in one message."""
 _MARK, _INTENT = b"mark", b"intent"
 
 
@@ -62,10 +59,10 @@ class _Load(NamedTuple):
 class MemcachedTier:
     """The values of one cache at one server. Safe to share between threads (tasks of one loop)."""
 
-    def __init__(self, cache: Any, options: Memcached, clock: Clock, ledger: LedgerTier) -> None:
+    def __init__(self, cache: Inside, options: Memcached, clock: Clock, ledger: LedgerTier) -> None:
         self._link = MemcachedLink(options, cache.name, clock, cache.emit)
         self._heard = cache.heard
-        self._tenant: bytes = cache.tenant
+        self._scope: bytes = cache.scope
         self._prefix = f"{cache.namespace}:rk:{cache.name}:".encode()
         self._clock = clock
         self._ledger = ledger
@@ -77,10 +74,10 @@ class MemcachedTier:
         return b"%b%b%b" % (self._prefix, kind, of.hex().encode())
 
     def _value(self, key: Stored) -> bytes:
-        return self._at(b"v", digest_of(key, self._tenant))
+        return self._at(b"v", digest_of(key, self._scope))
 
     def _lease(self, key: Stored) -> bytes:
-        return self._at(b"l", digest_of(key, self._tenant))
+        return self._at(b"l", digest_of(key, self._scope))
 
     # generation and stamps
 
@@ -137,9 +134,9 @@ class MemcachedTier:
         found = self._values([self._value(key) for key in keys])
         entries = {name: data for name, (data, _) in found.items() if data[:3] == MAGIC}
         tagged = {
-            name: (tags, int(data[35:51]))
+            name: (tags, int(data[STAMP]))
             for name, data in entries.items()
-            if data[35:51].isdigit() and (tags := tags_in(data))
+            if data[STAMP].isdigit() and (tags := tags_in(data))
         }
         held = self._tags_hold(tagged) if tagged else set()
         return [entries.get(n) if n not in tagged or n in held else None for n in map(self._value, keys)]
@@ -223,24 +220,24 @@ class MemcachedTier:
     def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
         """Keys are not what they were."""
         self._ledger.invalidate(keys, version, id)
-        for at in range(0, len(keys), MOST_AT_ONCE):
-            some = keys[at : at + MOST_AT_ONCE]
+        for at in range(0, len(keys), BATCH):
+            some = keys[at : at + BATCH]
             self._link.done(*[delete(name) for key in some for name in (self._value(key), self._lease(key))])
 
     def invalidate_named(self, named: Sequence[tuple[bytes, bytes]], version: str) -> None:
         """The same for keys as rows of intents have them: names and digests."""
         self._ledger.invalidate_named(named, version)
         names = [self._at(kind, digest) for _, digest in named for kind in (b"v", b"l")]
-        for at in range(0, len(names), MOST_AT_ONCE):
-            self._link.done(*map(delete, names[at : at + MOST_AT_ONCE]))
+        for at in range(0, len(names), BATCH):
+            self._link.done(*map(delete, names[at : at + BATCH]))
 
     def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
         """What is known here of the rows of writes."""
         return self._ledger.rows(ids)
 
-    def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Each process tails for itself."""
-        return self._ledger.tail(id, moved_to, lasts)
+        return self._ledger.tail(id, moved_to, lasts, part)
 
     def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was."""
@@ -263,7 +260,9 @@ class MemcachedTier:
         for name in names:
             data, number = found.get(name, (b"", 0))
             if data[:3] == MAGIC:
-                self._link.said(store(b"cas", name, data[:79] + end + end + data[105:], EXPIRED_KEPT, number))
+                self._link.said(
+                    store(b"cas", name, data[: SOFT.start] + end + end + data[HARD.stop :], EXPIRED_KEPT, number)
+                )
 
     def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
@@ -323,11 +322,18 @@ def _now() -> int:
 def _stamped(data: bytes, generation: bytes, stamp: int) -> bytes:
     """An entry with its generation and stamp, its ends from now on."""
     now = _now()
-    ends = b"%013d%013d%013d" % (now + int(data[79:92]), now + int(data[92:105]), now)
-    return b"%b%b%016d%b%b%b" % (data[:27], generation, stamp, data[51:79], ends, data[118:])
+    ends = b"%013d%013d%013d" % (now + int(data[SOFT]), now + int(data[HARD]), now)
+    return b"%b%b%016d%b%b%b" % (
+        data[: GENERATION.start],
+        generation,
+        stamp,
+        data[VERSION.start : SOFT.start],
+        ends,
+        data[HEADER:],
+    )
 
 
-def opened_tier(cache: Any, shared: Memcached, clock: Clock, floor_life: float) -> MemcachedTier:
+def opened_tier(cache: Inside, shared: Memcached, clock: Clock, floor_life: float) -> MemcachedTier:
     """The tier of a cache. Connects to nothing.
 
     Raises:

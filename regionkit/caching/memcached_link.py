@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from regionkit.caching.events import SharedDown, SharedUp
 from regionkit.caching.memcached_line import Line
 from regionkit.caching.memcached_wire import Refused, lines_in
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import CONNECT_WITHIN, TRIPS_DOWN, TierDown
 from regionkit.caching.tiers import Memcached
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Slots
@@ -25,10 +25,6 @@ __all__ = ["MemcachedLink"]
 
 T = TypeVar("T")
 
-CONNECT_WITHIN = 3.0
-"""Seconds that a first connection may take."""
-TRIPS_DOWN = 3
-"""Calls in a row without an answer: one may be this process's own pause."""
 AGAIN = 1.0
 """Seconds that a tier which is down is not asked."""
 _DONE = (b"STORED", b"DELETED", b"NOT_FOUND")

@@ -61,7 +61,7 @@ class Outcome(msgspec.Struct, frozen=True):
     hi: str = NOTHING
 
 
-def tag_digest(tag: Any, tenant: bytes) -> bytes:
+def tag_digest(tag: Any, scope: bytes) -> bytes:
     """How a tag stands in entries.
 
     Raises:
@@ -70,13 +70,13 @@ def tag_digest(tag: Any, tenant: bytes) -> bytes:
     if not isinstance(tag, str) or not tag:
         raise ConfigurationError(f"{tag!r} is no tag.", fix="a tag is a text that is not empty.")
     try:
-        return digest_of(tag, tenant)
+        return digest_of(tag, scope)
     except UnicodeEncodeError:
         raise ConfigurationError(f"{tag!r} is no tag.", why="it has lone surrogates.", fix="give a text.") from None
 
 
 def outcome_of(
-    given: Any, tenant: bytes, version: str = NOTHING, *, owner: bool = True, asked: bool = False, hi: str = NOTHING
+    given: Any, scope: bytes, version: str = NOTHING, *, owner: bool = True, asked: bool = False, hi: str = NOTHING
 ) -> Outcome:
     """What a loader's answer says. `version`, `owner`, `hi`: what is known of the copy that it read.
 
@@ -95,7 +95,7 @@ def outcome_of(
         raise ConfigurationError(f"{given.tags!r} are no tags.", fix=f"give a tuple of at most {MOST_TAGS} texts.")
     if given.version is not None:
         version, owner = versions.of_row(given.version), asked
-    tags = tuple(sorted({tag_digest(tag, tenant) for tag in given.tags}))
+    tags = tuple(sorted({tag_digest(tag, scope) for tag in given.tags}))
     return Outcome(
         given.value,
         found=given.found,
@@ -131,7 +131,7 @@ def named_for(wanted: Wanted) -> dict[str, Any]:
 def outcomes_of(
     keys: Sequence[Any],
     given: Any,
-    tenant: bytes,
+    scope: bytes,
     version: str = NOTHING,
     *,
     owner: bool = True,
@@ -156,4 +156,4 @@ def outcomes_of(
             why="keys are typed: '42' is not 42.",
             fix="return the keys as they were given.",
         )
-    return {key: outcome_of(given.get(key), tenant, version, owner=owner, asked=asked, hi=hi) for key in keys}
+    return {key: outcome_of(given.get(key), scope, version, owner=owner, asked=asked, hi=hi) for key in keys}

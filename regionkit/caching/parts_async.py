@@ -35,7 +35,7 @@ class Parts(msgspec.Struct, frozen=True):
     counters: Counters
     clock: Clock
     emit: Callable[[Event], None]
-    settle: Callable[[tuple[bytes, ...], Stored], Any]
+    settle: Callable[[tuple[bytes, ...], Stored, Any], Any]
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ class Shaper:
         coder: of its values.
         shares: values are given to several callers as they are; else each gets a copy.
         routed: each hit is compared with what its session has to be shown.
-        tenant: part of every key's digest.
+        scope: part of every key's digest.
         longest_local: seconds that an entry lives in this process at most.
         clock: where time is read.
         counters: of the cache.
@@ -51,13 +51,13 @@ class Shaper:
         *,
         shares: bool,
         routed: bool,
-        tenant: bytes,
+        scope: bytes,
         longest_local: float,
     ) -> None:
         self.name = name
         self.strategy = strategy
         self.coder = coder
-        self.tenant = tenant
+        self.scope = scope
         self._shares = shares
         self._sliding = isinstance(strategy, TTL) and strategy.sliding
         self.slides = self._sliding and longest_local == math.inf  # else the shared tier says how long
@@ -73,7 +73,7 @@ class Shaper:
 
     def digest(self, stored: Stored) -> bytes:
         """By which other processes know a key."""
-        return digest_of(stored, self.tenant)
+        return digest_of(stored, self.scope)
 
     def life(self, *, found: bool = True, ttl: float | None = None) -> Life | None:
         """How long an entry that is made now lives; None: it is not stored."""

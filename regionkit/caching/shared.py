@@ -10,12 +10,13 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from regionkit.caching.account_shared import MOST_TAGS_KNOWN, SharedAccount
-from regionkit.caching.entry import tags_in
+from regionkit.caching.entry import STAMP, tags_in
+from regionkit.caching.inside import Inside
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.replies_shared import NO_VERSION, found_in
-from regionkit.caching.steps import Found, RowState, Sealing, TierDown
+from regionkit.caching.steps import BATCH, FIRST_POLL, Found, RowState, Sealing, TierDown
 from regionkit.caching.strategies import TTL
 from regionkit.caching.tiers import Shared
 from regionkit.contract.backing import HERE
@@ -29,10 +30,6 @@ __all__ = ["MOST_TAGS_KNOWN", "SharedTier", "opened_tier"]
 IS_ASYNC = False
 T = TypeVar("T")
 
-BATCH = 100
-"""Keys of one script: a server does nothing else meanwhile."""
-FIRST_POLL = 0.02
-"""Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 LONGEST_AWAY = 43_200.0
 """Seconds without anybody who tails the intents, after which how far they were told is not known: half of what rows are kept."""
 
@@ -54,7 +51,7 @@ class SharedTier(SharedAccount):
             for at, tags in tagged.items():
                 data = found[at]
                 assert data is not None
-                stamp = data[35:51]
+                stamp = data[STAMP]
                 if not stamp.isdigit() or any(int(stamp) <= floors[tag] for tag in tags):
                     found[at] = None
         return found
@@ -213,12 +210,12 @@ class SharedTier(SharedAccount):
 
         self.ask(asked)
 
-    def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it.
 
         -1: it has not begun. -2: it is too long ago.
         """
-        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000)]
+        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000), part]
         held, at = self._run("tail", [], words)
         return int(at) if held else None
 
@@ -280,7 +277,7 @@ class SharedTier(SharedAccount):
             self._backend.close()
 
 
-def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> SharedTier:
+def opened_tier(cache: Inside, shared: Shared, clock: Clock, floor_life: float) -> SharedTier:
     """The shared tier of a cache, by URL or beside a client of the application's. Connects to nothing."""
     server = shared.server
     if isinstance(server, str) and "://" not in server:
@@ -298,7 +295,7 @@ def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> 
     return _tier(cache, shared, clock, floor_life, factory.plain_backend_of(context), owns=True)
 
 
-def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: Any, *, owns: bool) -> SharedTier:
+def _tier(cache: Inside, shared: Shared, clock: Clock, floor_life: float, backend: Any, *, owns: bool) -> SharedTier:
     return SharedTier(
         backend,
         cache.heard,
@@ -306,7 +303,7 @@ def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: 
         clock,
         cache.emit,
         name=cache.name,
-        tenant=cache.tenant,
+        scope=cache.scope,
         floor_life=floor_life,
         tag_life=longest_tagged(cache.strategy),
         settles=cache.settles,

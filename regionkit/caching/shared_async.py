@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from regionkit.caching.account_shared_async import MOST_TAGS_KNOWN, AsyncSharedAccount
-from regionkit.caching.entry import tags_in
+from regionkit.caching.entry import STAMP, tags_in
+from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.replies_shared import NO_VERSION, found_in
-from regionkit.caching.steps import Found, RowState, Sealing, TierDown
+from regionkit.caching.steps import BATCH, FIRST_POLL, Found, RowState, Sealing, TierDown
 from regionkit.caching.strategies import TTL
 from regionkit.caching.tiers import Shared
 from regionkit.contract.backing_async import HERE
@@ -28,10 +29,6 @@ __all__ = ["MOST_TAGS_KNOWN", "AsyncSharedTier", "opened_tier"]
 IS_ASYNC = True
 T = TypeVar("T")
 
-BATCH = 100
-"""Keys of one script: a server does nothing else meanwhile."""
-FIRST_POLL = 0.02
-"""Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
 LONGEST_AWAY = 43_200.0
 """Seconds without anybody who tails the intents, after which how far they were told is not known: half of what rows are kept."""
 
@@ -53,7 +50,7 @@ class AsyncSharedTier(AsyncSharedAccount):
             for at, tags in tagged.items():
                 data = found[at]
                 assert data is not None
-                stamp = data[35:51]
+                stamp = data[STAMP]
                 if not stamp.isdigit() or any(int(stamp) <= floors[tag] for tag in tags):
                     found[at] = None
         return found
@@ -212,12 +209,12 @@ class AsyncSharedTier(AsyncSharedAccount):
 
         await self.ask(asked)
 
-    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
         """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it.
 
         -1: it has not begun. -2: it is too long ago.
         """
-        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000)]
+        words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000), part]
         held, at = await self._run("tail", [], words)
         return int(at) if held else None
 
@@ -279,7 +276,7 @@ class AsyncSharedTier(AsyncSharedAccount):
             await self._backend.close()
 
 
-def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> AsyncSharedTier:
+def opened_tier(cache: AsyncInside, shared: Shared, clock: Clock, floor_life: float) -> AsyncSharedTier:
     """The shared tier of a cache, by URL or beside a client of the application's. Connects to nothing."""
     server = shared.server
     if isinstance(server, str) and "://" not in server:
@@ -297,7 +294,9 @@ def opened_tier(cache: Any, shared: Shared, clock: Clock, floor_life: float) -> 
     return _tier(cache, shared, clock, floor_life, factory.async_plain_backend_of(context), owns=True)
 
 
-def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: Any, *, owns: bool) -> AsyncSharedTier:
+def _tier(
+    cache: AsyncInside, shared: Shared, clock: Clock, floor_life: float, backend: Any, *, owns: bool
+) -> AsyncSharedTier:
     return AsyncSharedTier(
         backend,
         cache.heard,
@@ -305,7 +304,7 @@ def _tier(cache: Any, shared: Shared, clock: Clock, floor_life: float, backend: 
         clock,
         cache.emit,
         name=cache.name,
-        tenant=cache.tenant,
+        scope=cache.scope,
         floor_life=floor_life,
         tag_life=longest_tagged(cache.strategy),
         settles=cache.settles,

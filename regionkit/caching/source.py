@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from regionkit.errors import UsageError
 __all__ = [
     "PlainSource",
     "Source",
+    "by_home",
     "called",
 ]
 
@@ -36,11 +37,15 @@ class Source(Protocol):
         ...
 
     def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
-        """Load several; a key that is missing is nothing there."""
+        """Load several that live in one part; a key that is missing is nothing there."""
         ...
 
-    def view(self, given: Any) -> Any:
-        """What the session (the one given, or the current one) has to be shown; None where nothing is asked for."""
+    def home(self, key: Any) -> str:
+        """The part of the store where a key lives; "" where it is one."""
+        ...
+
+    def view(self, given: Any, key: Any) -> Any:
+        """What the session (the one given, or the current one) has to be shown of a key (None: of all); None: nothing."""
         ...
 
     def covers(self, lo: str, view: Any) -> bool:
@@ -51,13 +56,21 @@ class Source(Protocol):
         """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
         ...
 
-    def wrote(self, stamp: Any) -> None:
-        """The current session has written, up to `stamp`."""
+    def wrote(self, stamp: Any, part: str) -> None:
+        """The current session has written in a part, up to `stamp`."""
         ...
 
-    def newest(self, view: Any) -> str:
-        """An upper bound of all that the session (without one: anybody) has committed until now."""
+    def newest(self, view: Any, part: str | None) -> str:
+        """An upper bound of all that the session (without one: anybody) has committed until now in a part; None: anywhere."""
         ...
+
+
+def by_home(source: Source, keys: Iterable[Any]) -> dict[str, list[Any]]:
+    """Keys by the part where they live."""
+    found: dict[str, list[Any]] = {}
+    for key in keys:
+        found.setdefault(source.home(key), []).append(key)
+    return found
 
 
 def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -92,20 +105,24 @@ def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 class PlainSource:
     """Functions of the application's, without a kit."""
 
-    def __init__(self, tenant: bytes) -> None:
-        self._tenant = tenant
+    def __init__(self, scope: bytes) -> None:
+        self._scope = scope
 
     def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key."""
         given = called(wanted.load, key, **named_for(wanted))
-        return outcome_of(given, self._tenant, asked=asked_owner(wanted))
+        return outcome_of(given, self._scope, asked=asked_owner(wanted))
 
     def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several."""
         given = called(wanted.load, list(keys), **named_for(wanted))
-        return outcomes_of(keys, given, self._tenant, asked=asked_owner(wanted))
+        return outcomes_of(keys, given, self._scope, asked=asked_owner(wanted))
 
-    def view(self, given: Any) -> Any:
+    def home(self, key: Any) -> str:
+        """The store is one."""
+        return ""
+
+    def view(self, given: Any, key: Any) -> Any:
         """None: there is no kit.
 
         Raises:
@@ -125,9 +142,9 @@ class PlainSource:
     def saw(self, hi: str, view: Any) -> None:
         """Nobody is told."""
 
-    def wrote(self, stamp: Any) -> None:
+    def wrote(self, stamp: Any, part: str) -> None:
         """Nobody is told."""
 
-    def newest(self, view: Any) -> str:
+    def newest(self, view: Any, part: str | None) -> str:
         """Nobody knows."""
         return NOTHING

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ __all__ = [
     "AsyncPlainSource",
     "AsyncSource",
     "acalled",
+    "by_home",
 ]
 
 IS_ASYNC = True
@@ -35,11 +36,15 @@ class AsyncSource(Protocol):
         ...
 
     async def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
-        """Load several; a key that is missing is nothing there."""
+        """Load several that live in one part; a key that is missing is nothing there."""
         ...
 
-    async def view(self, given: Any) -> Any:
-        """What the session (the one given, or the current one) has to be shown; None where nothing is asked for."""
+    async def home(self, key: Any) -> str:
+        """The part of the store where a key lives; "" where it is one."""
+        ...
+
+    async def view(self, given: Any, key: Any) -> Any:
+        """What the session (the one given, or the current one) has to be shown of a key (None: of all); None: nothing."""
         ...
 
     def covers(self, lo: str, view: Any) -> bool:
@@ -50,13 +55,21 @@ class AsyncSource(Protocol):
         """The session was shown a value that may have shown all up to `hi`; "": nobody knows how much."""
         ...
 
-    def wrote(self, stamp: Any) -> None:
-        """The current session has written, up to `stamp`."""
+    def wrote(self, stamp: Any, part: str) -> None:
+        """The current session has written in a part, up to `stamp`."""
         ...
 
-    async def newest(self, view: Any) -> str:
-        """An upper bound of all that the session (without one: anybody) has committed until now."""
+    async def newest(self, view: Any, part: str | None) -> str:
+        """An upper bound of all that the session (without one: anybody) has committed until now in a part; None: anywhere."""
         ...
+
+
+async def by_home(source: AsyncSource, keys: Iterable[Any]) -> dict[str, list[Any]]:
+    """Keys by the part where they live."""
+    found: dict[str, list[Any]] = {}
+    for key in keys:
+        found.setdefault(await source.home(key), []).append(key)
+    return found
 
 
 async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -91,20 +104,24 @@ async def acalled(call: Callable[..., Any], *arguments: Any, **named: Any) -> An
 class AsyncPlainSource:
     """Functions of the application's, without a kit."""
 
-    def __init__(self, tenant: bytes) -> None:
-        self._tenant = tenant
+    def __init__(self, scope: bytes) -> None:
+        self._scope = scope
 
     async def load(self, key: Any, wanted: Wanted) -> Outcome:
         """Load one key."""
         given = await acalled(wanted.load, key, **named_for(wanted))
-        return outcome_of(given, self._tenant, asked=asked_owner(wanted))
+        return outcome_of(given, self._scope, asked=asked_owner(wanted))
 
     async def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several."""
         given = await acalled(wanted.load, list(keys), **named_for(wanted))
-        return outcomes_of(keys, given, self._tenant, asked=asked_owner(wanted))
+        return outcomes_of(keys, given, self._scope, asked=asked_owner(wanted))
 
-    async def view(self, given: Any) -> Any:
+    async def home(self, key: Any) -> str:
+        """The store is one."""
+        return ""
+
+    async def view(self, given: Any, key: Any) -> Any:
         """None: there is no kit.
 
         Raises:
@@ -124,9 +141,9 @@ class AsyncPlainSource:
     def saw(self, hi: str, view: Any) -> None:
         """Nobody is told."""
 
-    def wrote(self, stamp: Any) -> None:
+    def wrote(self, stamp: Any, part: str) -> None:
         """Nobody is told."""
 
-    async def newest(self, view: Any) -> str:
+    async def newest(self, view: Any, part: str | None) -> str:
         """Nobody knows."""
         return NOTHING

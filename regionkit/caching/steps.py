@@ -10,7 +10,26 @@ import msgspec
 from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.version import NOTHING
 
-__all__ = ["Found", "Heard", "RowState", "Sealing", "TierDown"]
+__all__ = [
+    "BATCH",
+    "CONNECT_WITHIN",
+    "FIRST_POLL",
+    "TRIPS_DOWN",
+    "Found",
+    "Heard",
+    "RowState",
+    "Sealing",
+    "TierDown",
+]
+
+BATCH = 100
+"""Keys of one step: a server does nothing else meanwhile."""
+CONNECT_WITHIN = 3.0
+"""Seconds that a call waits for a first connection: a dozen round trips to the other side of the world."""
+FIRST_POLL = 0.02
+"""Seconds between two looks at another's lease, where no news come; each pause is half as long again."""
+TRIPS_DOWN = 3
+"""Calls in a row without an answer that mean "down": one may be this process's own pause, or a lost packet."""
 
 
 class RowState(Enum):

@@ -42,11 +42,13 @@ class View(msgspec.Struct, frozen=True):
         session: of the kit.
         needs: version that covers all that it wrote and saw; "" for nothing.
         known: False: nobody knows what it saw, and only the owner will do.
+        part: of the store.
     """
 
     session: Any
     needs: str = NOTHING
     known: bool = True
+    part: str = ""
 
 
 class AsyncStoreSource:
@@ -57,10 +59,11 @@ class AsyncStoreSource:
         backing: AsyncBacking,
         current: Callable[[], Any],
         clock: Clock,
-        tenant: bytes,
+        scope: bytes,
         *,
         bound: float,
         timeout: float,
+        part: str = "",
     ) -> None:
         if not backing.capabilities.bounded:
             raise ConfigurationError(
@@ -71,9 +74,10 @@ class AsyncStoreSource:
         self.backing = backing
         self._current = current
         self._clock = clock
-        self._tenant = tenant
+        self._scope = scope
         self._bound = max(LEAST_BOUND, bound - MARGIN)
         self._timeout = timeout
+        self._part = part
         self._histories: dict[int, str] = {}
 
     def deadline(self) -> Deadline:
@@ -87,32 +91,40 @@ class AsyncStoreSource:
         """Load one key: `load(key, store)`."""
         store = self._store(wanted)
         given = await acalled(wanted.load, key, store, **named_for(wanted))
-        return outcome_of(given, self._tenant, store.lo, owner=store.owner, hi=store.hi)
+        return outcome_of(given, self._scope, store.lo, owner=store.owner, hi=store.hi)
 
     async def load_many(self, keys: Sequence[Any], wanted: Wanted) -> dict[Any, Outcome]:
         """Load several: `load_many(keys, store)`."""
         store = self._store(wanted)
         given = await acalled(wanted.load, list(keys), store, **named_for(wanted))
-        return outcomes_of(keys, given, self._tenant, store.lo, owner=store.owner, hi=store.hi)
+        return outcomes_of(keys, given, self._scope, store.lo, owner=store.owner, hi=store.hi)
 
-    async def view(self, given: Any) -> View | None:
+    async def home(self, key: Any) -> str:
+        """The part that this source is of."""
+        return self._part
+
+    def looks(self, given: Any) -> bool:
+        """Whether there is a session that has to be shown something."""
+        return given is not False and (given is not None or self._current() is not None)
+
+    async def view(self, given: Any, key: Any) -> View | None:
         """What the session (the one given, else the current one) has to be shown; None without one, and for False.
 
         Raises:
             UsageError: it is no session of a kit.
         """
-        session = self._current() if given is None else given
-        if session is None or session is False:
+        if not self.looks(given):
             return None
+        session = self._current() if given is None else given
         if not hasattr(session, "seen_of"):
             raise UsageError(
                 f"a {type(session).__name__} is no session of a kit.", fix="pass what kit.session() gives."
             )
-        entries = await session.seen_of(self.backing.name)
+        entries = await session.seen_of(self.backing.name, self._part)
         if not self._histories:
             await self._learn_history()
         needs = [NOTHING if e.position is None else of_position(e.epoch, e.position) for e in entries]
-        return View(session, max(needs, default=NOTHING), all(needs))
+        return View(session, max(needs, default=NOTHING), all(needs), self._part)
 
     async def _learn_history(self) -> None:
         """Which history positions of now belong to."""
@@ -133,15 +145,15 @@ class AsyncStoreSource:
         position = position_of(hi)
         history = None if position is None else self._histories.get(position[0])
         stamp = None if position is None or history is None else Stamp(history, *position)
-        view.session.saw(self.backing.name, stamp)
+        view.session.saw(self.backing.name, stamp, self._part)
 
-    def wrote(self, stamp: Stamp | None) -> None:
+    def wrote(self, stamp: Stamp | None, part: str) -> None:
         """The current session has written, up to `stamp`."""
         session = self._current()
         if session is not None:
-            session.saw(self.backing.name, stamp)
+            session.saw(self.backing.name, stamp, self._part)
 
-    async def newest(self, view: View | None) -> str:
+    async def newest(self, view: View | None, part: str | None) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""
         if view is not None and view.known and view.needs:
             return view.needs

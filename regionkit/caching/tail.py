@@ -10,21 +10,21 @@
 4. A row may come after one with a higher number. Numbers that were left out are asked for until `RESCAN` seconds later.
 5. Numbers are of one history. A promotion that lost rows, or a database that was restored, gives them out again, and what was
    cached may never have survived: in another history nobody knows how far (3).
+6. Of a store whose keys have homes each part is tailed for itself: rows of one say nothing of how far another's copy is.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 from regionkit.caching.events import TailFailed
-from regionkit.caching.steps import RowState
-from regionkit.caching.telling import BATCH
+from regionkit.caching.inside import Inside
+from regionkit.caching.steps import BATCH, RowState
+from regionkit.caching.version import OWNER_ONLY
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event
 from regionkit.core.supervisor import Supervisor
 
 __all__ = ["EVERY", "Tail"]
@@ -50,13 +50,14 @@ _NUMBERS = 1 << 64
 
 
 class Tail:
-    """The tail of one cache in this process."""
+    """The tail of one cache in this process, in one part of its store. `alone`: there are no others."""
 
-    def __init__(self, cache: Any, intents: Any, clock: Clock, emit: Callable[[Event], None]) -> None:
+    def __init__(self, cache: Inside, intents: Any, clock: Clock, part: str = "", *, alone: bool = True) -> None:
         self._cache = cache
         self._intents = intents
         self._clock = clock
-        self._emit = emit
+        self._part = part
+        self._alone = alone
         self._id = os.urandom(8).hex().encode()
         self._supervisor = Supervisor(clock)
         self._history = self._high = -1
@@ -68,17 +69,17 @@ class Tail:
 
     def start(self) -> None:
         """Tail from now on, unless it does."""
-        self._supervisor.start("cache tail", self._round, self._failed, longest_back_off=HELD)
+        self._supervisor.start(f"cache tail {self._part}".rstrip(), self._round, self._failed, longest_back_off=HELD)
 
     def _failed(self, error: BaseException) -> None:
         """It is looked again after a pause. Said once for each kind of error."""
         if type(error).__name__ != self._told:
             self._told = type(error).__name__
-            self._emit(TailFailed(self._cache.name, self._told))
+            self._cache.emit(TailFailed(self._cache.name, self._told))
 
     def _round(self) -> float | None:
         tier = self._cache.tier
-        at = tier.tail(self._id, None, HELD)
+        at = tier.tail(self._id, None, HELD, self._part)
         if at is None:
             self._high = -1
             return EVERY
@@ -90,7 +91,7 @@ class Tail:
         if not self._looked(deadline):
             self._begin(deadline, anew=True)
         come = min(self._left_out, default=self._high + 1) - 1
-        tier.tail(self._id, self._history * _NUMBERS + come, HELD)
+        tier.tail(self._id, self._history * _NUMBERS + come, HELD, self._part)
         self._told = ""
         if self._clock.monotonic() >= self._swept_next:
             self._swept_next = self._clock.monotonic() + SWEEP_EVERY
@@ -121,12 +122,13 @@ class Tail:
         named = [pair for row in told if row.kind in ("w", "k") for pair in row.names]
         for start in range(0, len(named), BATCH):
             self._tell(named[start : start + BATCH], version)
+        everywhere = version if self._alone else OWNER_ONLY  # what a tag is of may stand in another part
         for row in told:
             if row.kind == "t":
                 for _, tag in row.names:
-                    self._cache.teller.invalidate_tag(tag, version)
+                    self._cache.teller.invalidate_tag(tag, everywhere)
             elif row.kind == "c":
-                self._cache.teller.clear(version)
+                self._cache.teller.clear(everywhere)
         for row in rows:
             self._passed(row.seq, now)
             if row.kind and states[row.id] is RowState.PENDING:  # its writer is of this region, and alive

@@ -9,21 +9,21 @@
 4. A row may come after one with a higher number. Numbers that were left out are asked for until `RESCAN` seconds later.
 5. Numbers are of one history. A promotion that lost rows, or a database that was restored, gives them out again, and what was
    cached may never have survived: in another history nobody knows how far (3).
+6. Of a store whose keys have homes each part is tailed for itself: rows of one say nothing of how far another's copy is.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 from regionkit.caching.events import TailFailed
-from regionkit.caching.steps import RowState
-from regionkit.caching.telling_async import BATCH
+from regionkit.caching.inside_async import AsyncInside
+from regionkit.caching.steps import BATCH, RowState
+from regionkit.caching.version import OWNER_ONLY
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event
 from regionkit.core.supervisor_async import AsyncSupervisor
 
 __all__ = ["EVERY", "AsyncTail"]
@@ -49,13 +49,14 @@ _NUMBERS = 1 << 64
 
 
 class AsyncTail:
-    """The tail of one cache in this process."""
+    """The tail of one cache in this process, in one part of its store. `alone`: there are no others."""
 
-    def __init__(self, cache: Any, intents: Any, clock: Clock, emit: Callable[[Event], None]) -> None:
+    def __init__(self, cache: AsyncInside, intents: Any, clock: Clock, part: str = "", *, alone: bool = True) -> None:
         self._cache = cache
         self._intents = intents
         self._clock = clock
-        self._emit = emit
+        self._part = part
+        self._alone = alone
         self._id = os.urandom(8).hex().encode()
         self._supervisor = AsyncSupervisor(clock)
         self._history = self._high = -1
@@ -67,17 +68,17 @@ class AsyncTail:
 
     def start(self) -> None:
         """Tail from now on, unless it does."""
-        self._supervisor.start("cache tail", self._round, self._failed, longest_back_off=HELD)
+        self._supervisor.start(f"cache tail {self._part}".rstrip(), self._round, self._failed, longest_back_off=HELD)
 
     def _failed(self, error: BaseException) -> None:
         """It is looked again after a pause. Said once for each kind of error."""
         if type(error).__name__ != self._told:
             self._told = type(error).__name__
-            self._emit(TailFailed(self._cache.name, self._told))
+            self._cache.emit(TailFailed(self._cache.name, self._told))
 
     async def _round(self) -> float | None:
         tier = self._cache.tier
-        at = await tier.tail(self._id, None, HELD)
+        at = await tier.tail(self._id, None, HELD, self._part)
         if at is None:
             self._high = -1
             return EVERY
@@ -89,7 +90,7 @@ class AsyncTail:
         if not await self._looked(deadline):
             await self._begin(deadline, anew=True)
         come = min(self._left_out, default=self._high + 1) - 1
-        await tier.tail(self._id, self._history * _NUMBERS + come, HELD)
+        await tier.tail(self._id, self._history * _NUMBERS + come, HELD, self._part)
         self._told = ""
         if self._clock.monotonic() >= self._swept_next:
             self._swept_next = self._clock.monotonic() + SWEEP_EVERY
@@ -120,12 +121,13 @@ class AsyncTail:
         named = [pair for row in told if row.kind in ("w", "k") for pair in row.names]
         for start in range(0, len(named), BATCH):
             await self._tell(named[start : start + BATCH], version)
+        everywhere = version if self._alone else OWNER_ONLY  # what a tag is of may stand in another part
         for row in told:
             if row.kind == "t":
                 for _, tag in row.names:
-                    await self._cache.teller.invalidate_tag(tag, version)
+                    await self._cache.teller.invalidate_tag(tag, everywhere)
             elif row.kind == "c":
-                await self._cache.teller.clear(version)
+                await self._cache.teller.clear(everywhere)
         for row in rows:
             self._passed(row.seq, now)
             if row.kind and states[row.id] is RowState.PENDING:  # its writer is of this region, and alive

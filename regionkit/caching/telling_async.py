@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from regionkit.caching.counters import Counters
@@ -18,25 +18,24 @@ from regionkit.caching.events import ToldLate
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.keys import Stored
 from regionkit.caching.local_table import LocalTable
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.tier_async import AsyncTier
+from regionkit.caching.version import OWNER_ONLY
 from regionkit.core.clock import Clock
 from regionkit.core.events import Event
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import CacheError
 
-__all__ = ["BATCH", "MOST_LATER", "AsyncTeller"]
+__all__ = ["MOST_LATER", "AsyncTeller"]
 
 MOST_LATER = 10_000
 """Invalidations that wait until the tier answers: some megabytes. Beyond, the whole cache is cleared in their place."""
-BATCH = 100
-"""Keys told in one step: a server does nothing else meanwhile."""
 AGAIN = 0.5
 """Seconds between two attempts to tell a tier that did not answer."""
 
 
 class AsyncTeller:
-    """The news of one cache. Safe to share between threads (tasks of one loop)."""
+    """The news of one cache. Safe to share between threads (tasks of one loop). `alone`: its versions are of one history."""
 
     def __init__(
         self,
@@ -47,8 +46,11 @@ class AsyncTeller:
         counters: Counters,
         emit: Callable[[Event], None],
         clock: Clock,
+        *,
+        alone: bool = True,
     ) -> None:
         self._name = name
+        self._alone = alone
         self._table = table
         self._flights = flights
         self._tier = tier
@@ -80,8 +82,8 @@ class AsyncTeller:
         self._flights.detach_all()
         self._table.drop_all()
 
-    async def invalidate(self, stored: list[Stored], version: str, id: bytes = b"") -> None:
-        """Keys are not what they were. `id`: of the row that tells other regions, which need not tell this one.
+    async def invalidate(self, stored: Sequence[Stored], version: str, ids: Sequence[bytes] = ()) -> None:
+        """Keys are not what they were. `ids`: a batch each, of the row that tells other regions and need not tell this one.
 
         Raises:
             CacheError: the tier did not take it, and is told later.
@@ -91,8 +93,8 @@ class AsyncTeller:
             self.told(key)
         try:
             for start in range(0, len(stored), BATCH):
-                last = start + BATCH >= len(stored)
-                await self._tier.invalidate(stored[start : start + BATCH], version, id if last else b"")
+                id = ids[start // BATCH] if ids else b""
+                await self._tier.invalidate(stored[start : start + BATCH], version, id)
         except TierDown as down:
             self.tell_later("keys", tuple(stored), version)
             raise self.not_told(down) from down
@@ -142,7 +144,8 @@ class AsyncTeller:
         """The tier was not told: it is, as soon as it answers."""
         with self._lock:
             if len(self._later) >= MOST_LATER:
-                what, of, version = "clear", None, max(version, *(waiting[2] for waiting in self._later))
+                newest = max(version, *(waiting[2] for waiting in self._later))
+                what, of, version = "clear", None, newest if self._alone else OWNER_ONLY
                 self._later.clear()
             self._later.append((what, of, version))
             if self._telling:

@@ -59,8 +59,8 @@ class AsyncTier(Protocol):
         """The same for keys as rows of intents have them: names and digests."""
         ...
 
-    async def tail(self, id: bytes, moved_to: int | None, lasts: float) -> int | None:
-        """Hold the tail of the intents, and say how far it has come; how far it had, or None when another process holds it."""
+    async def tail(self, id: bytes, moved_to: int | None, lasts: float, part: str) -> int | None:
+        """Hold the tail of a part's intents, and say how far it has come; how far it had; None when another process holds it."""
         ...
 
     async def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:

@@ -21,6 +21,7 @@ from sqlalchemy import inspect as inspected
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
+from regionkit.caching.inside import Inside
 from regionkit.caching.keys import Stored, canonical
 from regionkit.caching.outcome import tag_digest
 from regionkit.caching.strategies import WriteThrough
@@ -48,14 +49,14 @@ _CHANGES = re.compile(
 class Tracked:
     """One tracked transaction. It serves the thread (task) that the transaction serves, and ends with it."""
 
-    def __init__(self, cache: Any, writer: Writer, session: Any) -> None:
+    def __init__(self, cache: Inside, writer: Writer, session: Any) -> None:
         strategy = cache.strategy
         assert isinstance(strategy, WriteThrough)
         self._cache = cache
         self._writer = writer
         self._strategy = strategy
         self._id = new_id()
-        self._stored: dict[Stored, None] = {}
+        self._stored: dict[Stored, Any] = {}
         self._tags: dict[bytes, None] = {}
         self._all = False
         self._touched = False
@@ -106,11 +107,14 @@ class Tracked:
     def _add_object(self, found: Any) -> None:
         key = self._strategy.key
         if callable(key):
-            self._stored[canonical(key(found))] = None
+            self._add(key(found))
             return
-        self._stored[canonical(getattr(found, key))] = None
+        self._add(getattr(found, key))
         for old in inspected(found).attrs[key].history.deleted or ():
-            self._stored[canonical(old)] = None
+            self._add(old)
+
+    def _add(self, key: Any) -> None:
+        self._stored[canonical(key)] = key
 
     def touch(self, keys: Iterable[Any] = (), tags: Iterable[str] = (), *, all: bool = False) -> None:
         """Say what the transaction writes that its objects do not tell."""
@@ -118,8 +122,9 @@ class Tracked:
             raise UsageError("touch takes several keys, or several tags.", fix='write touch(["42"]).')
         self._touched = True
         self._all = self._all or all
-        self._stored.update(dict.fromkeys(map(canonical, keys)))
-        self._tags.update(dict.fromkeys(tag_digest(tag, self._cache.tenant) for tag in tags))
+        for key in keys:
+            self._add(key)
+        self._tags.update(dict.fromkeys(tag_digest(tag, self._cache.scope) for tag in tags))
 
     def _before_commit(self) -> None:
         """In the transaction, just before its COMMIT; in asyncio inside SQLAlchemy's greenlet."""
@@ -167,7 +172,7 @@ class Tracked:
 
     def _tell(self, committed: Committed) -> None:
         if not self._all and self._stored:
-            self._writer.over(list(self._stored), self._id, committed)
+            self._writer.over(self._stored, self._id, committed)
         if committed == "no":
             return
         try:

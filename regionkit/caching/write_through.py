@@ -21,16 +21,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from regionkit.caching.events import IntentSettled
-from regionkit.caching.keys import Stored, place_of, stored_name
+from regionkit.caching.inside import Inside
+from regionkit.caching.keys import Stored, canonical, place_of, stored_name
 from regionkit.caching.ledger import Verdict
 from regionkit.caching.outcome import Outcome, outcome_of
 from regionkit.caching.source import called
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.strategies import WriteThrough
 from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp
 from regionkit.contract.unit import Committed
@@ -47,6 +48,8 @@ SETTLED_WITHIN = 1.0
 """Seconds that a get waits to hear what became of a write; then it reads the owner and stores nothing."""
 ASKED_AGAIN = 5.0
 """Seconds until it is asked again: meanwhile gets of the key read the owner."""
+MOST_TOLD = 10_000
+"""Keys told in one transaction: a hundred rows, some megabytes."""
 MOST_UNSETTLED = 1000
 """Writes whose end is not known that are remembered; beyond, all of them are asked for again."""
 
@@ -57,17 +60,23 @@ def new_id() -> bytes:
 
 
 class Writer:
-    """The writes of one cache. Safe to share between threads (tasks of one loop)."""
+    """The writes of one cache. Safe to share between threads (tasks of one loop).
 
-    def __init__(self, cache: Any, backing: Any, clock: Clock, *, spreads: bool) -> None:
+    Attributes:
+        parts: the intents of each part of the store, the nearest first.
+        intents: the first of them; None without any.
+    """
+
+    def __init__(self, cache: Inside, parts: Mapping[str, Any], clock: Clock, *, spreads: bool) -> None:
         self._cache = cache
         self._clock = clock
         self._spreads = spreads
-        self.intents: Any = None
+        self.parts: dict[str, Any] = {}
         self._unsettled: dict[bytes, float] = {}
-        if backing is not None and (spreads or isinstance(cache.strategy, WriteThrough)):
+        if parts and (spreads or isinstance(cache.strategy, WriteThrough)):
             module = import_module(f"regionkit.caching.intents_sql{'_async' if IS_ASYNC else ''}")
-            self.intents = module.Intents(backing, cache.name, clock)
+            self.parts = {part: module.Intents(of, cache.name, clock) for part, of in parts.items()}
+        self.intents: Any = next(iter(self.parts.values()), None)
 
     def deadline(self) -> Deadline:
         """Of one write, or one look at what became of it."""
@@ -76,7 +85,7 @@ class Writer:
 
     def names(self, keys: Sequence[Stored]) -> list[tuple[bytes, bytes]]:
         """The keys as rows have them: as they stand at a server, with the tenant's place, as one tail tells for all tenants."""
-        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.tenant)
+        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.scope)
         return [(place + stored_name(key), digest(key)) for key in keys]
 
     def put(self, key: Any, stored: Stored, value: Any) -> None:
@@ -86,13 +95,14 @@ class Writer:
         if strategy.store is None:
             raise UsageError(f"cache {cache.name!r} has no store function.", fix="give WriteThrough(store=...).")
         self._check(value)
+        part = cache.source.home(key)
         id = new_id()
         told = self.intend([stored], id)
         crash_point("cache.intended")
         if self.intents is None:
             self._stored_alone(strategy, key, stored, value, id)
         else:
-            self._stored_within(strategy, key, stored, value, id, told=told)
+            self._stored_within(strategy, key, stored, value, id, part, told=told)
 
     def _check(self, value: Any) -> None:
         """Refuse early what could not be cached.
@@ -121,18 +131,19 @@ class Writer:
         self._publish(stored, id, value if given is None else given, NOTHING, NOTHING)
 
     def _stored_within(
-        self, strategy: WriteThrough, key: Any, stored: Stored, value: Any, id: bytes, *, told: bool
+        self, strategy: WriteThrough, key: Any, stored: Stored, value: Any, id: bytes, part: str, *, told: bool
     ) -> None:
         """`store(db, key, value)` in our transaction, which holds the intent's row."""
         assert strategy.store is not None
         outcome: list[Committed] = []
-        unit = self.intents.backing.write(deadline=self.deadline())
+        intents = self.parts[part]
+        unit = intents.backing.write(deadline=self.deadline())
         unit.on_outcome(outcome.append)
         try:
             with unit:
                 unit.hold("put ends the transaction when the store function has returned")
-                with self.intents.expected():
-                    unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
+                with intents.expected():
+                    unit.native.execute(intents.statement(id, "w", self.names([stored])))
                 given = called(strategy.store, unit.native, key, value)
                 if hasattr(unit.native, "flush"):
                     unit.native.flush()
@@ -144,7 +155,7 @@ class Writer:
             raise
         crash_point("cache.committed")
         hi = of_stamp(unit.stamp)
-        self._cache.wrote(unit.stamp)
+        self._cache.source.wrote(unit.stamp, part)
         if not told:  # the tier was down: the row tells it
             self._cache.teller.told(stored)
             return
@@ -157,6 +168,7 @@ class Writer:
             CacheError: the tier could not be told, and nothing else would tell readers.
         """
         cache, strategy = self._cache, self._cache.strategy
+        assert isinstance(strategy, WriteThrough)
         try:
             cache.tier.intend(stored, id, strategy.write_timeout)
             return True
@@ -186,7 +198,7 @@ class Writer:
         """The write has committed: its value, or an invalidation."""
         cache = self._cache
         shaper, table = cache.fetcher.parts.shaper, cache.fetcher.parts.table
-        outcome: Outcome = outcome_of(value, cache.tenant, lo, hi=hi)
+        outcome: Outcome = outcome_of(value, cache.scope, lo, hi=hi)
         mark = table.mark(stored, shaper.digest(stored))
         try:
             entry, sealing = shaper.sealed(stored, outcome, shaper.life(found=outcome.found, ttl=outcome.ttl))
@@ -203,13 +215,31 @@ class Writer:
         finally:
             table.unmark(mark)
 
-    def over(self, stored: Sequence[Stored], id: bytes, committed: Committed) -> None:
+    def over(self, written: Mapping[Stored, Any], id: bytes, committed: Committed) -> None:
         """A transaction of the application's that was tracked is over: what may have been written is not what it was."""
-        cache = self._cache
         if committed == "no":
-            self.aborted(stored, id)
+            self.aborted(list(written), id)
             return
-        hi = cache.source.newest(None)
+        homes, _ = self._homes(written.values())
+        for part, keys in homes.items():
+            self._over(list(map(canonical, keys)), id, committed, part)
+
+    def _homes(self, keys: Iterable[Any]) -> tuple[dict[str | None, list[Any]], Exception | None]:
+        """Keys by the part where they live, None where that could not be found out; and the first error."""
+        homes: dict[str | None, list[Any]] = {}
+        failed: Exception | None = None
+        for key in keys:
+            part: str | None = None
+            try:
+                part = self._cache.source.home(key)
+            except Exception as error:
+                failed = failed or error
+            homes.setdefault(part, []).append(key)
+        return homes, failed
+
+    def _over(self, stored: Sequence[Stored], id: bytes, committed: Committed, part: str | None) -> None:
+        cache = self._cache
+        hi = cache.source.newest(None, part)
         try:
             cache.tier.invalidate(stored, hi, id if committed == "yes" else b"")
             if committed == "yes":
@@ -220,43 +250,76 @@ class Writer:
             for key in stored:
                 cache.teller.told(key)
 
+    def tell_keys(
+        self, keys: Iterable[Any], session: Any, tell: Callable[[list[Stored], str, Sequence[bytes]], None]
+    ) -> None:
+        """Tell of keys, those of each part of the store for themselves; an error is raised when all were told."""
+        homes, failed = self._homes(keys)
+        for part, some in homes.items():
+            for start in range(0, len(some), MOST_TOLD):
+                stored = list(map(canonical, some[start : start + MOST_TOLD]))
+
+                def told(version: str, ids: Sequence[bytes], stored: list[Stored] = stored) -> None:
+                    tell(stored, version, ids)
+
+                try:
+                    if part is None:
+                        told(OWNER_ONLY, ())
+                    else:
+                        self.tell("k", self.names(stored), some[0], session, told)
+                except Exception as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+
     def tell(
         self,
         kind: str,
         names: Sequence[tuple[bytes, bytes]],
+        key: Any,
         session: Any,
-        tell: Callable[[str, bytes], None],
+        tell: Callable[[str, Sequence[bytes]], None],
     ) -> None:
-        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
-        id = new_id()
-        try:
-            version = self._floor(kind, names, session, id)
-        except Exception:  # whatever it is: a table that is not there, too
-            tell(OWNER_ONLY, b"")
-            raise
-        tell(version, id)
+        """Tell this region, and others where there are any; an error of the others is raised when this one knows.
 
-    def _floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, id: bytes) -> str:
+        `key`: one that lives where all of them do; None: anywhere, and the row stands in the nearest part.
+        """
+        ids = [new_id() for _ in range(0, len(names) or 1, BATCH)]
+        try:
+            version = self._floor(kind, names, key, session, ids)
+        except Exception:  # whatever it is: a table that is not there, too
+            tell(OWNER_ONLY, ())
+            raise
+        tell(version, ids)
+
+    def _floor(
+        self, kind: str, names: Sequence[tuple[bytes, bytes]], key: Any, session: Any, ids: Sequence[bytes]
+    ) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.
 
         Raises:
             RegionKitError: the row for other regions could not be written. This region is told all the same.
         """
+        source = self._cache.source
+        part = None if key is None else source.home(key)
         if self.intents is None or not self._spreads:
-            return str(self._cache.source.newest(self._cache.source.view(session)))
-        return str(self.intents.announce(id, kind, names, self.deadline()))
+            return source.newest(source.view(session, key), part)
+        intents = self.intents if part is None else self.parts[part]
+        version = str(intents.announce(ids, kind, names, self.deadline()))
+        return OWNER_ONLY if part is None and len(self.parts) > 1 else version
 
-    def settle(self, intents: tuple[bytes, ...], stored: Stored) -> bool:
+    def settle(self, intents: tuple[bytes, ...], stored: Stored, key: Any) -> bool:
         """Writes that are over their time: find out what became of them, and say so to the tier; False: not yet.
 
         A writer that stands still in its transaction keeps whoever asks waiting: a get asks for a moment, and now and then.
         """
         cache, now = self._cache, self._clock.monotonic()
+        part = cache.source.home(key)
         for id in intents:
             if self._unsettled.get(id, now) > now:
                 return False
             try:
-                committed = not self.intents.never(id, Deadline(self._clock, SETTLED_WITHIN))
+                committed = not self.parts[part].never(id, Deadline(self._clock, SETTLED_WITHIN))
             except RegionKitError:
                 if len(self._unsettled) >= MOST_UNSETTLED:
                     self._unsettled.clear()
@@ -264,12 +327,12 @@ class Writer:
                 return False
             self._unsettled.pop(id, None)
             if committed:
-                cache.tier.invalidate([stored], cache.source.newest(None) or OWNER_ONLY, id)
+                cache.tier.invalidate([stored], cache.source.newest(None, part) or OWNER_ONLY, id)
             cache.tier.abort([stored], id)
             cache.emit(IntentSettled(cache.name, committed))
         return True
 
     def create_tables(self) -> None:
         """Make the table of intents."""
-        if self.intents is not None:
-            self.intents.create_tables(Deadline(self._clock, 15.0))
+        for intents in self.parts.values():
+            intents.create_tables(Deadline(self._clock, 15.0))

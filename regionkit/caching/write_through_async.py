@@ -20,16 +20,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from regionkit.caching.events import IntentSettled
-from regionkit.caching.keys import Stored, place_of, stored_name
+from regionkit.caching.inside_async import AsyncInside
+from regionkit.caching.keys import Stored, canonical, place_of, stored_name
 from regionkit.caching.ledger import Verdict
 from regionkit.caching.outcome import Outcome, outcome_of
 from regionkit.caching.source_async import acalled
-from regionkit.caching.steps import TierDown
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.strategies import WriteThrough
 from regionkit.caching.version import NOTHING, OWNER_ONLY, of_position, of_stamp
 from regionkit.contract.unit_async import Committed
@@ -46,6 +47,8 @@ SETTLED_WITHIN = 1.0
 """Seconds that a get waits to hear what became of a write; then it reads the owner and stores nothing."""
 ASKED_AGAIN = 5.0
 """Seconds until it is asked again: meanwhile gets of the key read the owner."""
+MOST_TOLD = 10_000
+"""Keys told in one transaction: a hundred rows, some megabytes."""
 MOST_UNSETTLED = 1000
 """Writes whose end is not known that are remembered; beyond, all of them are asked for again."""
 
@@ -56,17 +59,23 @@ def new_id() -> bytes:
 
 
 class AsyncWriter:
-    """The writes of one cache. Safe to share between threads (tasks of one loop)."""
+    """The writes of one cache. Safe to share between threads (tasks of one loop).
 
-    def __init__(self, cache: Any, backing: Any, clock: Clock, *, spreads: bool) -> None:
+    Attributes:
+        parts: the intents of each part of the store, the nearest first.
+        intents: the first of them; None without any.
+    """
+
+    def __init__(self, cache: AsyncInside, parts: Mapping[str, Any], clock: Clock, *, spreads: bool) -> None:
         self._cache = cache
         self._clock = clock
         self._spreads = spreads
-        self.intents: Any = None
+        self.parts: dict[str, Any] = {}
         self._unsettled: dict[bytes, float] = {}
-        if backing is not None and (spreads or isinstance(cache.strategy, WriteThrough)):
+        if parts and (spreads or isinstance(cache.strategy, WriteThrough)):
             module = import_module(f"regionkit.caching.intents_sql{'_async' if IS_ASYNC else ''}")
-            self.intents = module.AsyncIntents(backing, cache.name, clock)
+            self.parts = {part: module.AsyncIntents(of, cache.name, clock) for part, of in parts.items()}
+        self.intents: Any = next(iter(self.parts.values()), None)
 
     def deadline(self) -> Deadline:
         """Of one write, or one look at what became of it."""
@@ -75,7 +84,7 @@ class AsyncWriter:
 
     def names(self, keys: Sequence[Stored]) -> list[tuple[bytes, bytes]]:
         """The keys as rows have them: as they stand at a server, with the tenant's place, as one tail tells for all tenants."""
-        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.tenant)
+        digest, place = self._cache.fetcher.parts.shaper.digest, place_of(self._cache.scope)
         return [(place + stored_name(key), digest(key)) for key in keys]
 
     async def put(self, key: Any, stored: Stored, value: Any) -> None:
@@ -85,13 +94,14 @@ class AsyncWriter:
         if strategy.store is None:
             raise UsageError(f"cache {cache.name!r} has no store function.", fix="give WriteThrough(store=...).")
         self._check(value)
+        part = await cache.source.home(key)
         id = new_id()
         told = await self.intend([stored], id)
         crash_point("cache.intended")
         if self.intents is None:
             await self._stored_alone(strategy, key, stored, value, id)
         else:
-            await self._stored_within(strategy, key, stored, value, id, told=told)
+            await self._stored_within(strategy, key, stored, value, id, part, told=told)
 
     def _check(self, value: Any) -> None:
         """Refuse early what could not be cached.
@@ -120,18 +130,19 @@ class AsyncWriter:
         await self._publish(stored, id, value if given is None else given, NOTHING, NOTHING)
 
     async def _stored_within(
-        self, strategy: WriteThrough, key: Any, stored: Stored, value: Any, id: bytes, *, told: bool
+        self, strategy: WriteThrough, key: Any, stored: Stored, value: Any, id: bytes, part: str, *, told: bool
     ) -> None:
         """`store(db, key, value)` in our transaction, which holds the intent's row."""
         assert strategy.store is not None
         outcome: list[Committed] = []
-        unit = self.intents.backing.write(deadline=self.deadline())
+        intents = self.parts[part]
+        unit = intents.backing.write(deadline=self.deadline())
         unit.on_outcome(outcome.append)
         try:
             async with unit:
                 unit.hold("put ends the transaction when the store function has returned")
-                with self.intents.expected():
-                    await unit.native.execute(self.intents.statement(id, "w", self.names([stored])))
+                with intents.expected():
+                    await unit.native.execute(intents.statement(id, "w", self.names([stored])))
                 given = await acalled(strategy.store, unit.native, key, value)
                 if hasattr(unit.native, "flush"):
                     await unit.native.flush()
@@ -143,7 +154,7 @@ class AsyncWriter:
             raise
         crash_point("cache.committed")
         hi = of_stamp(unit.stamp)
-        self._cache.wrote(unit.stamp)
+        self._cache.source.wrote(unit.stamp, part)
         if not told:  # the tier was down: the row tells it
             self._cache.teller.told(stored)
             return
@@ -156,6 +167,7 @@ class AsyncWriter:
             CacheError: the tier could not be told, and nothing else would tell readers.
         """
         cache, strategy = self._cache, self._cache.strategy
+        assert isinstance(strategy, WriteThrough)
         try:
             await cache.tier.intend(stored, id, strategy.write_timeout)
             return True
@@ -185,7 +197,7 @@ class AsyncWriter:
         """The write has committed: its value, or an invalidation."""
         cache = self._cache
         shaper, table = cache.fetcher.parts.shaper, cache.fetcher.parts.table
-        outcome: Outcome = outcome_of(value, cache.tenant, lo, hi=hi)
+        outcome: Outcome = outcome_of(value, cache.scope, lo, hi=hi)
         mark = table.mark(stored, shaper.digest(stored))
         try:
             entry, sealing = shaper.sealed(stored, outcome, shaper.life(found=outcome.found, ttl=outcome.ttl))
@@ -202,13 +214,31 @@ class AsyncWriter:
         finally:
             table.unmark(mark)
 
-    async def over(self, stored: Sequence[Stored], id: bytes, committed: Committed) -> None:
+    async def over(self, written: Mapping[Stored, Any], id: bytes, committed: Committed) -> None:
         """A transaction of the application's that was tracked is over: what may have been written is not what it was."""
-        cache = self._cache
         if committed == "no":
-            await self.aborted(stored, id)
+            await self.aborted(list(written), id)
             return
-        hi = await cache.source.newest(None)
+        homes, _ = await self._homes(written.values())
+        for part, keys in homes.items():
+            await self._over(list(map(canonical, keys)), id, committed, part)
+
+    async def _homes(self, keys: Iterable[Any]) -> tuple[dict[str | None, list[Any]], Exception | None]:
+        """Keys by the part where they live, None where that could not be found out; and the first error."""
+        homes: dict[str | None, list[Any]] = {}
+        failed: Exception | None = None
+        for key in keys:
+            part: str | None = None
+            try:
+                part = await self._cache.source.home(key)
+            except Exception as error:
+                failed = failed or error
+            homes.setdefault(part, []).append(key)
+        return homes, failed
+
+    async def _over(self, stored: Sequence[Stored], id: bytes, committed: Committed, part: str | None) -> None:
+        cache = self._cache
+        hi = await cache.source.newest(None, part)
         try:
             await cache.tier.invalidate(stored, hi, id if committed == "yes" else b"")
             if committed == "yes":
@@ -219,43 +249,76 @@ class AsyncWriter:
             for key in stored:
                 cache.teller.told(key)
 
+    async def tell_keys(
+        self, keys: Iterable[Any], session: Any, tell: Callable[[list[Stored], str, Sequence[bytes]], Awaitable[None]]
+    ) -> None:
+        """Tell of keys, those of each part of the store for themselves; an error is raised when all were told."""
+        homes, failed = await self._homes(keys)
+        for part, some in homes.items():
+            for start in range(0, len(some), MOST_TOLD):
+                stored = list(map(canonical, some[start : start + MOST_TOLD]))
+
+                async def told(version: str, ids: Sequence[bytes], stored: list[Stored] = stored) -> None:
+                    await tell(stored, version, ids)
+
+                try:
+                    if part is None:
+                        await told(OWNER_ONLY, ())
+                    else:
+                        await self.tell("k", self.names(stored), some[0], session, told)
+                except Exception as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
+
     async def tell(
         self,
         kind: str,
         names: Sequence[tuple[bytes, bytes]],
+        key: Any,
         session: Any,
-        tell: Callable[[str, bytes], Awaitable[None]],
+        tell: Callable[[str, Sequence[bytes]], Awaitable[None]],
     ) -> None:
-        """Tell this region, and others where there are any; an error of the others is raised when this one knows."""
-        id = new_id()
-        try:
-            version = await self._floor(kind, names, session, id)
-        except Exception:  # whatever it is: a table that is not there, too
-            await tell(OWNER_ONLY, b"")
-            raise
-        await tell(version, id)
+        """Tell this region, and others where there are any; an error of the others is raised when this one knows.
 
-    async def _floor(self, kind: str, names: Sequence[tuple[bytes, bytes]], session: Any, id: bytes) -> str:
+        `key`: one that lives where all of them do; None: anywhere, and the row stands in the nearest part.
+        """
+        ids = [new_id() for _ in range(0, len(names) or 1, BATCH)]
+        try:
+            version = await self._floor(kind, names, key, session, ids)
+        except Exception:  # whatever it is: a table that is not there, too
+            await tell(OWNER_ONLY, ())
+            raise
+        await tell(version, ids)
+
+    async def _floor(
+        self, kind: str, names: Sequence[tuple[bytes, bytes]], key: Any, session: Any, ids: Sequence[bytes]
+    ) -> str:
         """What is told to be invalidated: a version that covers all that was committed until now; told to other regions, too.
 
         Raises:
             RegionKitError: the row for other regions could not be written. This region is told all the same.
         """
+        source = self._cache.source
+        part = None if key is None else await source.home(key)
         if self.intents is None or not self._spreads:
-            return str(await self._cache.source.newest(await self._cache.source.view(session)))
-        return str(await self.intents.announce(id, kind, names, self.deadline()))
+            return await source.newest(await source.view(session, key), part)
+        intents = self.intents if part is None else self.parts[part]
+        version = str(await intents.announce(ids, kind, names, self.deadline()))
+        return OWNER_ONLY if part is None and len(self.parts) > 1 else version
 
-    async def settle(self, intents: tuple[bytes, ...], stored: Stored) -> bool:
+    async def settle(self, intents: tuple[bytes, ...], stored: Stored, key: Any) -> bool:
         """Writes that are over their time: find out what became of them, and say so to the tier; False: not yet.
 
         A writer that stands still in its transaction keeps whoever asks waiting: a get asks for a moment, and now and then.
         """
         cache, now = self._cache, self._clock.monotonic()
+        part = await cache.source.home(key)
         for id in intents:
             if self._unsettled.get(id, now) > now:
                 return False
             try:
-                committed = not await self.intents.never(id, Deadline(self._clock, SETTLED_WITHIN))
+                committed = not await self.parts[part].never(id, Deadline(self._clock, SETTLED_WITHIN))
             except RegionKitError:
                 if len(self._unsettled) >= MOST_UNSETTLED:
                     self._unsettled.clear()
@@ -263,12 +326,12 @@ class AsyncWriter:
                 return False
             self._unsettled.pop(id, None)
             if committed:
-                await cache.tier.invalidate([stored], await cache.source.newest(None) or OWNER_ONLY, id)
+                await cache.tier.invalidate([stored], await cache.source.newest(None, part) or OWNER_ONLY, id)
             await cache.tier.abort([stored], id)
             cache.emit(IntentSettled(cache.name, committed))
         return True
 
     async def create_tables(self) -> None:
         """Make the table of intents."""
-        if self.intents is not None:
-            await self.intents.create_tables(Deadline(self._clock, 15.0))
+        for intents in self.parts.values():
+            await intents.create_tables(Deadline(self._clock, 15.0))

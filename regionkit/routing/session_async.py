@@ -362,17 +362,23 @@ class AsyncRegionSession:
             for routed in self._stores(name).shards:
                 await accept_loss_of(self._state, routed)
 
-    async def seen_of(self, store: str) -> tuple[Entry, ...]:
-        """What a value of a store has to show to this session: for caches. May ask a server for the position of what was read."""
+    async def seen_of(self, store: str, partition: str = "") -> tuple[Entry, ...]:
+        """What a value of a store (of a partition) has to show to this session: for caches. May ask a server for the position
+        of what was read.
+        """
         for routed in self._stores(store).shards:
-            await self._state.take_positions(routed)
-        return self._state.bookmark.entries(store)
+            if routed.partition == partition:
+                await self._state.take_positions(routed)
+        return self._state.bookmark.entries(store, partition)
 
-    def saw(self, store: str, stamp: Stamp | None) -> None:
-        """The session was shown a value of a store that may have come from as late as `stamp`; None: nobody knows how late."""
+    def saw(self, store: str, stamp: Stamp | None, partition: str = "") -> None:
+        """The session was shown a value of a store (of a partition) that may have come from as late as `stamp`; None: nobody
+        knows how late.
+        """
         entry = OWNER_ONLY if stamp is None else Entry(stamp.history, stamp.epoch, stamp.position, from_read=True)
         for routed in self._stores(store).shards:
-            self._state.wrote(routed, entry)
+            if routed.partition == partition:
+                self._state.wrote(routed, entry)
 
     @property
     def last_route(self) -> Route | None:

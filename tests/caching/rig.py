@@ -37,7 +37,7 @@ SWITCHES: dict[str, dict[str, list[tuple[str, str]]]] = {
     "none": {},
     "the versions of floors": {
         "*": [("  return owner or floor == NOTHING or (", "  return true or owner or floor == NOTHING or (")],
-        "fill_begin": [("local floor = version_floor(digest)", "local floor = NOTHING")],
+        "fill_begin": [("local floor = version_floor(own, common)", "local floor = NOTHING")],
     },
     "leases and stamps": {
         "*": [("  return stamp > string.sub(floor, 1, 16) and ", "  return ")],

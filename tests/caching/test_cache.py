@@ -484,9 +484,37 @@ def test_loaders_that_get_from_their_own_cache_do_not_wait_for_each_other() -> N
             return cache.get(-key - 1)
 
         cache = world.cache(User, Lazy(load=load, ttl=LONG, load_timeout=30.0))
-        cache.fetcher._loads = Slots(4)
+        cache.fetcher.loads._slots = Slots(4)
         found = gather([lambda key=key: cache.get(key) for key in range(4)])  # type: ignore[misc]
         assert found == [User("root")] * 4
+
+
+@pytest.mark.parametrize("way", ["get", "get_many", "get_or_load", "load_many"])
+def test_a_loader_that_gets_its_own_key_is_told_so_at_once(way: str) -> None:
+    """It would wait for itself as long as a load may take. What is there it may look at, and other keys it may get."""
+    with World("local", "") as world:
+
+        def load(key: str) -> Any:
+            if key == "other":
+                return User("other")
+            assert cache.peek(key) is None
+            assert cache.get("other") == User("other")
+            if way == "get_many":
+                return (cache.get_many(["other", key]))[key]
+            if way == "get_or_load":
+                return cache.get_or_load(key, lambda key: User("mine"))
+            return cache.get(key)
+
+        def load_many(keys: Any) -> Any:
+            return {key: cache.get(key) for key in keys}
+
+        lazy = Lazy(load_many=load_many, ttl=LONG) if way == "load_many" else Lazy(load=load, ttl=LONG)
+        cache = world.cache(User, lazy)
+        began = time.monotonic()
+        with pytest.raises(UsageError, match="gets the very key that it loads"):
+            (cache.get_many(["a", "b"]) if way == "load_many" else cache.get("a"))
+        assert time.monotonic() - began < 5.0
+        assert cache.get_or_load("a", lambda key: User("after")) == User("after")
 
 
 def test_one_key_is_not_taken_for_several() -> None:

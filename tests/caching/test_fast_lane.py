@@ -8,6 +8,7 @@ import math
 import pytest
 
 from regionkit.caching import TTL, Cache, Lazy
+from regionkit.caching.local_table import FEW
 from regionkit.core.coarse_clock import COARSE_CLOCK
 from regionkit.errors import ConfigurationError
 
@@ -44,6 +45,13 @@ def test_a_hit_is_counted_whatever_its_key_is() -> None:
             cache.get("a")
             cache.get(7)
         assert cache.status()["local_hits"] == 6
+        for _ in range(3 * FEW + 7):
+            cache.get("a")
+            cache.get(7)
+        assert cache.status()["local_hits"] == 6 + 2 * (3 * FEW + 7)
+        assert all(0 < entry.hits <= FEW for entry in cache._table.entries.values())
+        cache.clear()
+        assert cache.status()["local_hits"] == 6 + 2 * (3 * FEW + 7)
 
 
 def test_what_is_over_its_time_by_the_coarse_clock_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,41 @@ def test_hits_go_over_connections_at_hand(redis_server: RedisServers) -> None:
         assert [options for options in asked if "listens" not in options] == []
 
 
+def test_a_cache_that_fills_does_not_look_in_vain(own_redis: Any) -> None:
+    """After two misses in a row it asks for the right to load at once. What is there is given, and then hits are GETs again."""
+    server = own_redis()
+    strategy = Lazy(load=lambda key: f"of {key}", ttl=60)
+    with (
+        cache_of(server, name(), strategy=strategy) as cache,
+        cache_of(server, cache.name, strategy=strategy) as other,
+    ):
+        other.get("there")
+        looks = []
+        glance = cache.tier.glance
+
+        def counted(key: Any) -> Any:
+            looks.append(key)
+            return glance(key)
+
+        cache.tier.glance = counted  # type: ignore[attr-defined]
+        for number in range(5):
+            assert cache.get(f"k{number}") == f"of k{number}"
+        assert looks == ["k0", "k1"]
+        assert cache.get("there") == "of there"
+        assert (looks, cache.counters.loads, cache.counters.shared_hits) == (["k0", "k1"], 5, 1)
+        assert cache.get("k3") == "of k3"
+        assert (looks, cache.counters.loads, cache.counters.shared_hits) == (["k0", "k1", "k3"], 5, 2)
+
+
+def test_a_get_without_a_loader_always_looks(redis_server: RedisServers) -> None:
+    """However many loads came before."""
+    with cache_of(redis_server, name()) as cache:
+        cache.set("a", "1")
+        for number in range(5):
+            cache.get_or_load(f"k{number}", lambda key: key)
+        assert cache.get("a") == "1"
+
+
 def test_an_entry_of_another_key_or_tenant_is_not_taken(redis_server: RedisServers) -> None:
     """Bytes that stand under the wrong name are a miss."""
     called = name()

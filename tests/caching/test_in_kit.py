@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from waiting import seen
 
 from regionkit import Endpoint, RedisStore, Region, RegionKit, Residency, Role, SqlStore, Topology
 from regionkit.caching import TTL, Lazy, Local, Shared, WriteThrough
+from regionkit.caching.steps import BATCH
 from regionkit.core.concurrency import sleep
 from regionkit.embedded import SqliteRegions
 from regionkit.errors import ConfigurationError, ResidencyViolation, UsageError
@@ -167,6 +170,21 @@ def test_other_regions_hear_of_tags_and_of_clear(regions: SqliteRegions) -> None
                     there.cache.get("a", session=False)
                     assert time.monotonic() < end
                     sleep(0.02)
+
+
+def test_many_keys_are_told_by_rows_of_bounded_size(regions: SqliteRegions) -> None:
+    """Each of a hundred names at most; the other region hears of all of them."""
+    with Rig(regions, US) as here, Rig(regions, KR) as there:
+        keys = ["a", *(f"k{number}" for number in range(2 * BATCH + 4))]
+        there.until("a", 1)
+        with here.kit.session() as session:
+            here.write(session, "a", 2)
+        here.cache.invalidate_many([*keys[1:], "a"])
+        there.until("a", 2)
+        with here.kit.session() as session, session.read("users", core=True) as db:
+            found = db.execute(text(f"SELECT names FROM {regions.topology.namespace}_rk_cache_intent"))
+            sizes = [len(msgspec.msgpack.decode(b64decode(names))) for (names,) in found]
+        assert sorted(sizes, reverse=True)[:3] == [BATCH, BATCH, 5]
 
 
 def test_a_put_in_one_region_is_seen_in_another(regions: SqliteRegions) -> None:

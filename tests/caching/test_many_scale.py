@@ -20,7 +20,9 @@ def test_a_thousand_keys_are_one_load(shared_url: Any) -> None:
         return {key: key * 2 for key in keys}
 
     strategy = Lazy(load_many=load_many, ttl=60)
-    with Cache("many", int, tiers=[Shared(shared_url())], strategy=strategy) as cache:
+    with Cache(
+        "many", int, tiers=[Shared(shared_url(), timeout=5.0, max_local_stale=60.0)], strategy=strategy
+    ) as cache:
         expected = {key: key * 2 for key in range(KEYS)}
         assert cache.get_many(range(KEYS)) == expected
         assert cache.get_many(range(KEYS)) == expected

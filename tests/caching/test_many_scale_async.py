@@ -19,7 +19,9 @@ async def test_a_thousand_keys_are_one_load(shared_url: Any) -> None:
         return {key: key * 2 for key in keys}
 
     strategy = Lazy(load_many=load_many, ttl=60)
-    async with AsyncCache("many", int, tiers=[Shared(shared_url())], strategy=strategy) as cache:
+    async with AsyncCache(
+        "many", int, tiers=[Shared(shared_url(), timeout=5.0, max_local_stale=60.0)], strategy=strategy
+    ) as cache:
         expected = {key: key * 2 for key in range(KEYS)}
         assert await cache.get_many(range(KEYS)) == expected
         assert await cache.get_many(range(KEYS)) == expected

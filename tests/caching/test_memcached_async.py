@@ -224,7 +224,7 @@ async def test_a_number_that_was_dropped_counts_as_just_raised(memcached: Memcac
 def _tag(cache: Any) -> bytes:
     from regionkit.caching.outcome import tag_digest
 
-    return tag_digest("t", cache.tenant)
+    return tag_digest("t", cache.scope)
 
 
 async def test_a_dead_server_leaves_the_loads_and_tells_of_invalidations(memcached: MemcachedServer) -> None:

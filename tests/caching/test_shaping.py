@@ -29,7 +29,7 @@ def shaper_of(strategy: Strategy, longest_local: float = math.inf) -> Shaper:
         Counters(),
         shares=True,
         routed=False,
-        tenant=b"",
+        scope=b"",
         longest_local=longest_local,
     )
 

@@ -12,8 +12,8 @@ from regionkit.caching.counters import Counters
 from regionkit.caching.events import ToldLate
 from regionkit.caching.flights import Flights
 from regionkit.caching.local_table import LocalTable
-from regionkit.caching.steps import TierDown
-from regionkit.caching.telling import BATCH, Teller
+from regionkit.caching.steps import BATCH, TierDown
+from regionkit.caching.telling import Teller
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.errors import CacheError
 

@@ -11,8 +11,8 @@ from regionkit.caching.counters import Counters
 from regionkit.caching.events import ToldLate
 from regionkit.caching.flights_async import AsyncFlights
 from regionkit.caching.local_table import LocalTable
-from regionkit.caching.steps import TierDown
-from regionkit.caching.telling_async import BATCH, AsyncTeller
+from regionkit.caching.steps import BATCH, TierDown
+from regionkit.caching.telling_async import AsyncTeller
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.errors import CacheError
 

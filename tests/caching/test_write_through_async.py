@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -15,7 +16,15 @@ from regionkit.caching.steps import TierDown
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.core.deadline import Deadline
-from regionkit.errors import CacheError, ConfigurationError, UsageError
+from regionkit.errors import (
+    CacheError,
+    ConfigurationError,
+    OutcomeUnknown,
+    RegionKitError,
+    RegionUnavailable,
+    UsageError,
+)
+from regionkit.testing import FaultProxy, crash_points
 
 IS_ASYNC = True
 UPSERT = {
@@ -116,6 +125,41 @@ async def test_nobody_is_given_what_may_be_rolled_back(tiered: Any) -> None:
         assert (found, await rig.cache.get("a")) == ([1], 2)
 
 
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_commit_without_an_answer(tiered: Any, arrives: bool) -> None:
+    """The caller hears that nobody knows; readers see what the table says, and it is kept again when the intent is settled."""
+    if tiered.accounts.url.startswith("sqlite"):
+        pytest.skip("there is no connection that could be lost")
+    proxied = copy(tiered.accounts)
+    with FaultProxy(proxied.url) as proxy:
+        proxied.url = proxy.url
+
+        def broken() -> None:
+            proxy.cut()
+            proxy.heal()
+
+        async with Rig(proxied, tiered.tiers) as rig:
+            await rig.cache.put("a", 1)
+            object.__setattr__(rig.cache.strategy, "write_timeout", 2.0)
+            with (
+                crash_points({"cache.stored": proxy.drop_replies if arrives else broken}),
+                pytest.raises(RegionKitError) as caught,
+            ):
+                await rig.cache.put("a", 2)
+            proxy.heal()
+            assert (type(caught.value), caught.value.committed) in [
+                (OutcomeUnknown, "unknown"),
+                *([] if arrives else [(RegionUnavailable, "no")]),
+            ]
+            end, loads = time.monotonic() + 30.0, -1
+            while loads != rig.loads or await rig.cache.get("a") != tiered.accounts.value("a"):
+                assert time.monotonic() < end
+                loads = rig.loads
+                assert await rig.cache.get("a") == tiered.accounts.value("a")
+                await asleep(0.05)
+            assert tiered.accounts.value("a") == (2 if arrives else 1)
+
+
 async def test_a_value_of_another_type_is_refused_before_anything_is_written(accounts: Any) -> None:
     """Nothing stands in the table."""
     async with Rig(accounts, [Local()]) as rig:
@@ -198,7 +242,7 @@ async def test_a_reader_that_cannot_find_out_leaves_it_to_those_who_can(accounts
     async with Rig(accounts, tiers) as rig, AsyncCache("accounts", int, tiers=tiers, strategy=Lazy(ttl=300)) as other:
         await rig.cache.put("a", 1)
         object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
-        await rig.cache._tail.close()
+        await rig.cache._tails[""].close()
         await rig.cache._writer.intend(["a"], b"0123456789abcdef")
         await asleep(0.5)
         for value in (1, 2):  # the writer commits between the two, and dies
@@ -363,7 +407,7 @@ async def test_a_late_row_is_told_beside_a_cache_that_writes_more(
             await asleep(0.05)
 
     async with Rig(accounts, [Shared(shared_url())]) as rig:
-        monkeypatch.setitem(type(rig.cache._tail)._passed.__globals__, "MOST_LEFT_OUT", 5)
+        monkeypatch.setitem(type(rig.cache._tails[""])._passed.__globals__, "MOST_LEFT_OUT", 5)
         intents, names = rig.cache._writer.intents, rig.cache._writer.names
         others = type(intents)(intents.backing, "others", SYSTEM_CLOCK)
         for key in "ab":

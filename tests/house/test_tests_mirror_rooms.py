@@ -29,12 +29,12 @@ ELSEWHERE = {
     "caching/calls": "caching/test_cache.py",  # what is no key and no time, verbs of a closed cache
     "caching/counters": "caching/test_cache.py",
     "caching/ear": "caching/test_cache_faults.py",  # news that were trimmed, deleted, renumbered
-    "caching/events": "caching/test_news.py",
     "caching/fetch": "caching/test_cache.py",
     "caching/glance": "caching/test_fast_lane_shared.py",
     "caching/intents_sql": "caching/test_sweep.py",
     "caching/kept_tables": "caching/test_write_through.py",
     "caching/ledger_tier": "caching/test_cache.py",  # each of its tests, over a local tier alone
+    "caching/loads": "caching/test_cache.py",  # loads in loads, timeouts, room
     "caching/lookup": "caching/test_cache.py",
     "caching/making": "caching/test_tiers.py",
     "caching/many": "caching/test_cache.py",
@@ -57,6 +57,7 @@ WITHOUT = {
     "routing/route": TYPES_ONLY,
     "routing/verdict": TYPES_ONLY,
     "topology/cassandra_client": TYPES_ONLY,
+    "caching/inside": TYPES_ONLY,
     "caching/parts": TYPES_ONLY,
     "caching/steps": TYPES_ONLY,
     "caching/tier": TYPES_ONLY,

@@ -24,6 +24,8 @@ _READ_ONLY_IN_SCRIPT = re.compile(r"@user_script: \d+: -READONLY ")
 """Before Redis 7 the error of a command in a script has no code of its own: it stands in the text of the script's error."""
 
 _DENIED_IN_SCRIPT = re.compile(r"NOPERM|The user executing the script can't")
+_DENIED_IN_OURS = re.compile(r"The user executing the script can't run this command")
+"""From Redis 7 on it does not say which."""
 _DENIED_COMMAND = re.compile(r"permissions to run the '(?P<name>[\w|]+)' command")
 
 REFUSALS = (redis.exceptions.BusyLoadingError, redis.exceptions.AuthenticationError)
@@ -83,6 +85,8 @@ def missing_right(error: BaseException, keys: str) -> tuple[str, str]:
     name = denied_command(error)
     if name:
         return f"the command {name.upper().replace('|', ' ')}", f"+{name}"
+    if _DENIED_IN_OURS.search(str(error)):
+        return "a command that a script of regionkit's gives", "+@all -@admin -@dangerous +info"
     return f"the keys {keys}", f"~{keys}"
 
 

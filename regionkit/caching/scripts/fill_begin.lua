@@ -17,19 +17,21 @@ each_key(function(number, value, lease)
       return
     end
   end
-  local intents = redis.call('HGET', account, 'i' .. digest) or ''
+  local intents, own, common = of_key(digest)
+  intents = intents or ''
   local over, alive = '', ''
   for at = 1, #intents, 45 do
     local one = string.sub(intents, at, at + 44)
     if tonumber(string.sub(one, 33, 45)) <= clock then over = over .. string.sub(one, 1, 16) else alive = alive .. one end
   end
-  local others = not settles and redis.call('HEXISTS', account, 's') == 1  -- what became of it, others can find out
+  local others = not settles and settling  -- what became of it, others can find out
   if over ~= '' and not settles and not others then
     set_intents(digest, alive)
     raise('f' .. digest, '', floor_life)
+    own = redis.call('HGET', account, 'f' .. digest)
   end
   local held = redis.call('GET', lease)
-  local floor = version_floor(digest)
+  local floor = version_floor(own, common)
   if over ~= '' and settles then
     out[#out + 1] = {'settle', '', '', floor, 0, over}
   elseif alive ~= '' or (over ~= '' and others) then
@@ -39,7 +41,7 @@ each_key(function(number, value, lease)
     out[#out + 1] = {'wait', '', '', floor, 0, '', tonumber(string.sub(held, 33, 45)) - clock}
   else
     local stamp = next_stamp()
-    local only = clock < tonumber(redis.call('HGET', account, 'o')) and 1 or 0
+    local only = clock < owner_until and 1 or 0
     local until_when = digits(clock + tonumber(ARGV[6]), 13)
     redis.call('SET', lease, token .. stamp .. until_when .. '-' .. only .. floor .. generation(), 'PX', ARGV[6])
     out[#out + 1] = {'load', token, stamp, floor, only}

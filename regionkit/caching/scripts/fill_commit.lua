@@ -17,19 +17,22 @@ each_key(function(number, value)
     out[#out + 1] = 'lost'
     return
   end
+  if string.sub(held, 46, 46) == 'w' then tell('f', digest) end
   local stamp, version, asked = string.sub(held, 17, 32), ARGV[from + 3], string.sub(held, 48, 74)
   if string.sub(held, 75, 82) ~= generation() or tonumber(string.sub(held, 33, 45)) <= clock then
     out[#out + 1] = 'lost'
-  elseif redis.call('HEXISTS', account, 'i' .. digest) == 1 then
+    return
+  end
+  local intents, own, common = of_key(digest)
+  if intents then
     out[#out + 1] = 'intended'
-  elseif (string.sub(held, 47, 47) == '1' or clock < tonumber(redis.call('HGET', account, 'o'))) and not owner then
+  elseif (string.sub(held, 47, 47) == '1' or clock < owner_until) and not owner then
     out[#out + 1] = 'below'
-  elseif not (is_above_all(digest, stamp, version, owner, tags_of(entry)) and reaches(asked, version, owner)) then
+  elseif not (is_above_all(own, common, stamp, version, owner, tags_of(entry)) and reaches(asked, version, owner)) then
     out[#out + 1] = 'below'
   else
     redis.call('SET', value, stamped(entry, stamp), 'PX', ARGV[from + 6])
     out[#out + 1] = 'stored'
   end
-  if string.sub(held, 46, 46) == 'w' then tell('f', digest) end
 end)
 return out

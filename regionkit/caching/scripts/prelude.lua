@@ -29,22 +29,24 @@ local account, ends, news = KEYS[1], KEYS[2], KEYS[3]
 local floor_life, tag_life, most, settles = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local NOTHING = string.rep('0', 27)
 local clock, wall = 0, 0
+-- as they stand: g, o and s are read once a script, and set together with the account. raised: there may be too many floors now
+local now, owner_until, settling, raised = '', 0, false, false
 
 local function digits(number, width) return string.format('%0' .. width .. '.0f', number) end
 
 -- kind: k a key, e a key that is to be loaded anew, f a load that ended, t a tag, c everything
 local function tell(kind, of, stamp)
   local number = redis.call('HINCRBY', account, 'n', 1)
-  local now = redis.call('HGET', account, 'g')
   redis.call('XADD', news, 'MAXLEN', '~', 10000, '*', 'g', now, 'n', number, 'k', kind, 'd', of, 's', stamp or '')
 end
 
 -- a later generation has a later clock: answers that overtake each other are told apart by it
 local function open_generation(id, run)
-  clock = clock + 1
+  clock, now = clock + 1, id
+  owner_until = clock + floor_life
   redis.call('DEL', account, ends)
   redis.call('HSET', account, 'g', id, 'q', 0, 'n', 0, 'c', digits(clock, 13), 'w', digits(wall, 13),
-    'o', digits(clock + floor_life, 13), 'd', 0, 'r', run)
+    'o', digits(owner_until, 13), 'd', 0, 'r', run)
   redis.call('ZADD', ends, '+inf', '!')
   tell('c', '')
 end
@@ -68,18 +70,25 @@ local function begin()
   redis.call('HDEL', account, '')
   local at = redis.call('TIME')
   wall = at[1] * 1000 + math.floor(at[2] / 1000)
-  local known = redis.call('HMGET', account, 'c', 'w', 'g')
+  local known = redis.call('HMGET', account, 'c', 'w', 'g', 'o', 's')
   local gone = 0
   if known[2] then gone = math.max(0, math.min(1000, wall - tonumber(known[2]))) end
   clock = tonumber(known[1] or wall) + gone
-  if not known[3] or redis.call('EXISTS', ends) == 0 then open_generation(ARGV[1], '') end
+  now, owner_until, settling = known[3], tonumber(known[4]), known[5]
+  local first = redis.call('ZRANGE', ends, 0, 0, 'WITHSCORES')
+  if not now or not first[1] then
+    open_generation(ARGV[1], '')
+    settling = false
+  end
   redis.call('HSET', account, 'c', digits(clock, 13), 'w', digits(wall, 13))
-  for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', clock, 'LIMIT', 0, 8)) do
-    forget(field)
+  if first[1] and first[1] ~= '!' and tonumber(first[2]) <= clock then
+    for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', clock, 'LIMIT', 0, 8)) do
+      forget(field)
+    end
   end
 end
 
-local function generation() return redis.call('HGET', account, 'g') end
+local function generation() return now end
 local function next_stamp() return digits(redis.call('HINCRBY', account, 'q', 1), 16) end
 local function keep(field, text, life)
   redis.call('HSET', account, field, text)
@@ -87,6 +96,7 @@ local function keep(field, text, life)
 end
 
 local function raise(field, version, life)
+  raised = true
   local before = redis.call('HGET', account, field)
   local stamp = next_stamp()
   if version == '' then version = NOTHING end
@@ -102,13 +112,14 @@ end
 -- the cache is another from here on: what was stored before is not served any more
 local function open_next(version)
   raise('t*', version, tag_life)
-  clock = clock + 1
-  redis.call('HSET', account, 'g', ARGV[1], 'c', digits(clock, 13))
+  clock, now = clock + 1, ARGV[1]
+  redis.call('HSET', account, 'g', now, 'c', digits(clock, 13))
   tell('c', '')
 end
 
 -- after a step that has raised floors: one that is too many goes, and what it kept out is kept out by more than it
 local function trim()
+  if not raised then return end
   for _ = 1, 4 + (#KEYS - 3) / 2 do
     if redis.call('ZCARD', ends) <= most + 2 then return end
     local oldest = redis.call('ZRANGE', ends, 0, 0, 'WITHSCORES')
@@ -121,7 +132,8 @@ local function trim()
       forget(field)
       if kind == 't' then
         open_next(string.sub(floor or '', 17, 43))
-      elseif till > tonumber(redis.call('HGET', account, 'o')) then
+      elseif till > owner_until then
+        owner_until = till
         redis.call('HSET', account, 'o', digits(till, 13))
       end
     end
@@ -133,27 +145,28 @@ local function reaches(floor, version, owner)
   return owner or floor == NOTHING or (string.sub(floor, 1, 1) == string.sub(version, 1, 1) and version >= floor)
 end
 
-local function is_above(field, stamp, version, owner)
-  local floor = redis.call('HGET', account, field)
+-- what is kept of a key: its intents, its floor, and the floor of all keys
+local function of_key(digest)
+  return unpack(redis.call('HMGET', account, 'i' .. digest, 'f' .. digest, 't*'))
+end
+
+local function is_above(floor, stamp, version, owner)
   if not floor then return true end
   return stamp > string.sub(floor, 1, 16) and reaches(string.sub(floor, 17, 43), version, owner)
 end
 
-local function is_above_all(digest, stamp, version, owner, tags)
-  if not (is_above('f' .. digest, stamp, version, owner) and is_above('t*', stamp, version, owner)) then return false end
+local function is_above_all(own, common, stamp, version, owner, tags)
+  if not (is_above(own, stamp, version, owner) and is_above(common, stamp, version, owner)) then return false end
   for at = 1, #tags, 16 do
-    if not is_above('t' .. string.sub(tags, at, at + 15), stamp, version, owner) then return false end
+    local floor = redis.call('HGET', account, 't' .. string.sub(tags, at, at + 15))
+    if not is_above(floor, stamp, version, owner) then return false end
   end
   return true
 end
 
-local function version_floor(digest)
-  local found = NOTHING
-  for _, field in ipairs({'f' .. digest, 't*'}) do
-    local floor = redis.call('HGET', account, field)
-    if floor and string.sub(floor, 17, 43) > found then found = string.sub(floor, 17, 43) end
-  end
-  return found
+local function version_floor(own, common)
+  local a, b = own and string.sub(own, 17, 43) or NOTHING, common and string.sub(common, 17, 43) or NOTHING
+  return a > b and a or b
 end
 
 -- the intents of a key but for one id, and that one: text, intent or nil

@@ -1,0 +1,350 @@
+"""Caches over a store whose keys have homes: loads, versions, writes, invalidations and tails of each home by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy
+from fix_rig_partitions import HOMES, PartitionRig
+from sqlalchemy import text
+from waiting_async import seen
+
+from regionkit import AsyncRegionKit, Contextual, Directory, Hashed, Intrinsic, UnknownHome
+from regionkit.caching import Lazy, Loaded, Local, Shared, WriteThrough
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError
+
+US, KR = HOMES
+AT_US, AT_KR = f"{US}:a", f"{KR}:a"
+PATTERN = Intrinsic("^(?P<region>[a-z0-9-]+):")
+PATIENCE = 30.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def homes(request: pytest.FixtureRequest) -> PartitionRig:
+    """Two homes, each with a copy in the other's region."""
+    found: PartitionRig = request.getfixturevalue(f"{request.param}_partition_rig")
+    return found
+
+
+class Rig:
+    """A kit in one region, with a cache of the carts."""
+
+    def __init__(self, homes: PartitionRig, local: str, *, home: Any = PATTERN, **options: Any) -> None:
+        self.homes = homes
+        self.do = homes.AsyncActions
+        self.loads: list[Any] = []
+        self.kit = AsyncRegionKit(homes.topology(home), local=local)
+        strategy = options.pop("strategy", None) or Lazy(load=self.load, ttl=300, negative_ttl=60)
+        self.cache = self.kit.cache("carts", str, store="carts", strategy=strategy, **options)
+
+    async def load(self, key: Any, store: Any) -> Any:
+        self.loads.append(key)
+        async with store.read(core=True) as db:
+            found = await db.execute(text("SELECT value FROM things WHERE name = :key"), {"key": str(key)})
+            return found.scalar()
+
+    async def write(self, key: str, value: str, session: Any = None) -> None:
+        """As the application does, in the key's home."""
+        if session is None:
+            async with self.kit.session() as session:
+                await self.write(key, value, session)
+            return
+        async with session.write("carts", key=key) as db:
+            await db.execute(text("DELETE FROM things WHERE name = :key"), {"key": key})
+            await self.do.put(db, key, value)
+
+    async def __aenter__(self) -> Rig:
+        await seen(self.kit)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kit.close()
+
+    async def until(self, key: Any, expected: str | None) -> None:
+        """Wait until the cache gives a value to somebody without a session."""
+        await until(lambda: self.cache.get(key, session=False), expected)
+
+    def rows(self, home: str, kind: str) -> int:
+        """Rows of intents at a home's owner."""
+        engine = sqlalchemy.create_engine(self.homes.urls[home][0])
+        with engine.connect() as db:
+            found = db.execute(text("SELECT count(*) FROM shop_rk_cache_intent WHERE kind = :kind"), {"kind": kind})
+            count: int = found.scalar_one()
+        engine.dispose()
+        return count
+
+
+async def until(ask: Callable[[], Any], expected: Any) -> None:
+    """Wait for an answer."""
+    end = time.monotonic() + PATIENCE
+    while (found := await ask()) != expected:
+        assert time.monotonic() < end, f"{found!r} never became {expected!r}"
+        await asleep(0.02)
+
+
+async def test_each_key_is_loaded_from_its_home_or_a_copy_of_it(homes: PartitionRig) -> None:
+    """And kept, with a version of that home: one of them is far ahead of the other."""
+    async with Rig(homes, KR) as rig:
+        for number in range(30):
+            await rig.write(f"{US}:{number}", "x")
+        await rig.write(AT_US, "1")
+        await rig.write(AT_KR, "2")
+        for key, value in ((AT_US, "1"), (AT_KR, "2")):
+            await rig.cache.invalidate(key)
+            await rig.until(key, value)
+            rig.loads.clear()
+            found = await rig.cache.lookup(key, session=False)
+            assert (found.value, len(found.version), rig.loads) == (value, 27, [])
+
+
+async def test_a_copy_that_lags_is_not_kept_after_an_invalidation(homes: PartitionRig) -> None:
+    """The local copy of the other home lacks the write: its owner is read. Keys of the local home do not care."""
+    async with Rig(homes, KR) as rig:
+        await rig.write(AT_US, "1")
+        await rig.cache.invalidate(AT_US)
+        await rig.until(AT_US, "1")
+        with homes.hold(US):
+            await rig.write(AT_US, "2")
+            await rig.cache.invalidate(AT_US)
+            assert await rig.cache.get(AT_US, session=False) == "2"
+            rig.loads.clear()
+            assert (await rig.cache.get(AT_US, session=False), rig.loads) == ("2", [])
+        await rig.write(AT_KR, "1")
+        await rig.cache.invalidate(AT_KR)
+        assert await rig.cache.get(AT_KR, session=False) == "1"
+
+
+async def test_a_session_asks_for_what_it_wrote_in_that_home_alone(homes: PartitionRig) -> None:
+    """A write in one home says nothing of values of the other."""
+    async with Rig(homes, KR) as rig:
+        await rig.write(AT_US, "1")
+        await rig.write(AT_KR, "1")
+        await rig.cache.invalidate_many([AT_US, AT_KR])
+        await rig.until(AT_US, "1")
+        await rig.until(AT_KR, "1")
+        with homes.hold(US):
+            async with rig.kit.session() as session:
+                await rig.cache.get(AT_KR)
+                await rig.write(AT_US, "2", session)
+                rig.loads.clear()
+                assert await rig.cache.get(AT_US) == "2"
+                assert rig.loads == [AT_US]
+                bookmark = await session.bookmark()
+            async with rig.kit.session(bookmark=bookmark) as later:
+                rig.loads.clear()
+                assert (await rig.cache.get(AT_US), rig.loads) == ("2", [])
+                async with later.read("carts", key=AT_US) as db:
+                    assert await rig.do.get(db, AT_US) == "2"
+                assert await rig.cache.get(AT_KR) == "1"
+
+
+async def test_many_keys_are_one_load_for_each_home(homes: PartitionRig) -> None:
+    """Those of a home together; each is kept."""
+    asked: list[list[str]] = []
+
+    async def load_many(keys: list[str], store: Any) -> dict[str, Loaded]:
+        asked.append(sorted(keys))
+        async with store.read(core=True) as db:
+            found = (await db.execute(text("SELECT name, value FROM things"))).all()
+        return {name: Loaded(value) for name, value in found if name in keys}
+
+    async with Rig(homes, KR, strategy=Lazy(load_many=load_many, ttl=300, negative_ttl=60)) as rig:
+        keys = [f"{home}:{number}" for home in HOMES for number in range(3)]
+        for key in keys:
+            await rig.write(key, f"of {key}")
+        await rig.cache.invalidate_many(keys)
+        found = await rig.cache.get_many([*keys, f"{US}:none"], session=False)
+        assert found == {key: f"of {key}" for key in keys}
+        assert sorted(asked)[:2] == [sorted(keys[3:]), sorted([*keys[:3], f"{US}:none"])]
+        asked.clear()
+        assert await rig.cache.get_many(keys, session=False) == found
+        assert asked == []
+
+
+async def test_other_regions_hear_by_a_row_in_the_keys_home(homes: PartitionRig) -> None:
+    """Each home has its rows, and each region reads those of each home."""
+    async with Rig(homes, US) as here, Rig(homes, KR) as there:
+        for home, key in ((US, AT_US), (KR, AT_KR)):
+            await here.write(key, "1")
+            await there.cache.invalidate(key)
+            await there.until(key, "1")
+            before = [there.rows(h, "k") for h in (home, *(h for h in HOMES if h != home))]
+            await here.write(key, "2")
+            await here.cache.invalidate(key)
+            await there.until(key, "2")
+            assert [there.rows(h, "k") for h in (home, *(h for h in HOMES if h != home))] == [before[0] + 1, before[1]]
+
+
+async def test_tags_and_clear_reach_values_of_all_homes(homes: PartitionRig) -> None:
+    """By a row in the nearest home. Its position says nothing of the other home, whose copy lags and is not believed."""
+
+    async def load(key: str, store: Any) -> Loaded:
+        return Loaded(await one.load(key, store), tags=("t",))
+
+    lazy = Lazy(load=load, ttl=300)
+    async with Rig(homes, US, strategy=lazy) as one, Rig(homes, US, strategy=lazy) as two, Rig(homes, KR) as there:
+        for number in range(30):  # positions there are above those of the nearest home
+            await one.write(f"{KR}:{number}", "x")
+        for number, tell in enumerate((lambda: one.cache.invalidate_tag("t"), one.cache.clear)):
+            for key in (AT_US, AT_KR):
+                await one.write(key, f"old {number}")
+                for rig in (one, two, there):
+                    await rig.cache.invalidate(key)
+                    await rig.until(key, f"old {number}")
+            with homes.hold(KR):
+                for key in (AT_US, AT_KR):
+                    await one.write(key, f"new {number}")
+                await tell()
+                assert await one.cache.get(AT_KR, session=False) == f"new {number}"
+                for rig in (two, one) if number == 0 else (two, one, there):
+                    await rig.until(AT_US, f"new {number}")
+                    await rig.until(AT_KR, f"new {number}")
+
+
+def through(rig: list[Rig]) -> WriteThrough:
+    """Write-through with the rig's actions."""
+
+    async def store(db: Any, key: str, value: str) -> None:
+        await db.execute(text("DELETE FROM things WHERE name = :key"), {"key": key})
+        await db.execute(text("INSERT INTO things VALUES (:key, :value)"), {"key": key, "value": value})
+
+    return WriteThrough(
+        load=lambda key, of: rig[0].load(key, of), store=store, ttl=300, negative_ttl=60, write_timeout=3.0
+    )
+
+
+async def test_a_put_is_made_in_the_keys_home(homes: PartitionRig) -> None:
+    """With its intent's row, which tells the other region; and its session has seen it."""
+    first: list[Rig] = []
+    second: list[Rig] = []
+    async with Rig(homes, US, strategy=through(first)) as here, Rig(homes, KR, strategy=through(second)) as there:
+        first.append(here)
+        second.append(there)
+        await there.until(AT_KR, None)
+        with homes.hold(KR):
+            async with here.kit.session() as session:
+                await here.cache.put(AT_KR, "1")
+                async with session.read("carts", key=AT_KR) as db:
+                    assert await here.do.get(db, AT_KR) == "1"
+        async with here.kit.session() as session:
+            assert await here.cache.get(AT_KR) == "1"
+            async with session.read("carts", key=AT_KR) as db:
+                assert await here.do.get(db, AT_KR) == "1"
+        assert (homes.value(KR, AT_KR), homes.value(US, AT_KR)) == ("1", None)
+        assert (here.rows(KR, "w"), here.rows(US, "w")) == (1, 0)
+        await there.until(AT_KR, "1")
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_dead_write_is_found_out_in_the_keys_home(homes: PartitionRig, committed: bool) -> None:
+    """Its tombstone stands there, and nowhere else."""
+    rigs: list[Rig] = []
+    async with Rig(homes, US, strategy=through(rigs)) as rig:
+        rigs.append(rig)
+        await rig.cache.put(AT_KR, "1")
+        object.__setattr__(rig.cache.strategy, "write_timeout", 0.3)
+        writer, id = rig.cache._writer, b"0123456789abcdef"
+        await writer.intend([AT_KR], id)
+        if committed:
+            intents = writer.parts[KR]
+            async with intents.backing.write(deadline=Deadline(SYSTEM_CLOCK, 20.0)) as unit:
+                await unit.native.execute(intents.statement(id, "w", writer.names([AT_KR])))
+                await rig.cache.strategy.store(unit.native, AT_KR, "2")  # type: ignore[union-attr]
+        await asleep(0.5)
+        await rig.until(AT_KR, "2" if committed else "1")
+        assert (rig.rows(KR, "x"), rig.rows(US, "x")) == (0 if committed else 1, 0)
+
+
+async def test_a_tracked_transaction_in_a_home(homes: PartitionRig) -> None:
+    """Its row stands there, and the other region hears."""
+    first: list[Rig] = []
+    async with Rig(homes, US, strategy=through(first)) as here, Rig(homes, KR) as there:
+        first.append(here)
+        await here.write(AT_US, "1")
+        await there.cache.invalidate(AT_US)
+        await there.until(AT_US, "1")
+        async with here.kit.session() as session, session.write("carts", key=AT_US) as db:
+            await db.connection()
+            here.cache.track(db)
+            await db.execute(text("UPDATE things SET value = '2' WHERE name = :key"), {"key": AT_US})
+            here.cache.touch([AT_US])
+        assert (here.rows(US, "w"), here.rows(KR, "w")) == (1, 0)
+        assert await here.cache.get(AT_US, session=False) == "2"
+        await there.until(AT_US, "2")
+
+
+async def test_the_home_may_be_found_by_another_key(homes: PartitionRig) -> None:
+    """`partition=`; without it a key that is no text is refused by its type."""
+    async with Rig(homes, KR, partition=lambda key: key[0] + ":") as rig:
+        await rig.write(f"{US}:7", "1")
+
+        async def load(key: Any, store: Any) -> Any:
+            return await rig.load(f"{key[0]}:{key[1]}", store)
+
+        await rig.cache.invalidate((US, 7))
+        await until(lambda: rig.cache.get_or_load((US, 7), load, session=False), "1")
+        with pytest.raises(UnknownHome):
+            await rig.cache.get_or_load(("nowhere", 7), load)
+    async with Rig(homes, KR) as rig:
+        with pytest.raises(ConfigurationError, match=r"a key of type int names no home.*partition="):
+            await rig.cache.get(7)
+
+
+@pytest.mark.parametrize("home", [Directory(), Hashed(HOMES)], ids=["directory", "hashed"])
+async def test_homes_that_are_asked_for(sqlite_partition_rig: PartitionRig, home: Any) -> None:
+    """Where a row, or a list that stands beside the data, says where a key lives: the cache asks as the store does."""
+    async with Rig(sqlite_partition_rig, KR, home=home) as rig:
+        if isinstance(home, Directory):
+            with pytest.raises(UnknownHome):
+                await rig.cache.get("c9")
+            await rig.kit.place("carts", key="c9", home=US)
+        for key in ("c9", "c9", *(f"c{n}" for n in range(4) if isinstance(home, Hashed))):
+            await rig.write(key, f"of {key}")
+            await rig.cache.invalidate(key)
+            assert await rig.cache.get(key, session=False) == f"of {key}"
+            assert sorted(str(sqlite_partition_rig.value(h, key)) for h in HOMES) == ["None", f"of {key}"]
+        assert rig.rows(US, "k") + rig.rows(KR, "k") == (2 if isinstance(home, Directory) else 6)
+
+
+async def test_an_invalidation_of_a_key_without_a_home_is_told_here(homes: PartitionRig) -> None:
+    """And of the others everywhere, before the error is raised."""
+    async with Rig(homes, KR) as rig:
+        await rig.write(AT_KR, "1")
+        await rig.cache.invalidate(AT_KR)
+        await rig.until(AT_KR, "1")
+        await rig.write(AT_KR, "2")
+        with pytest.raises(UnknownHome):
+            await rig.cache.invalidate_many(["nowhere:a", AT_KR])
+        assert await rig.cache.get(AT_KR, session=False) == "2"
+        assert rig.rows(KR, "k") == 2
+
+
+async def test_what_cannot_be_cached_so_is_refused(sqlite_partition_rig: PartitionRig) -> None:
+    """Homes that only a caller knows; partition= where there are none."""
+    async with AsyncRegionKit(sqlite_partition_rig.topology(Contextual()), local=KR) as kit:
+        with pytest.raises(ConfigurationError, match="only the caller says where a key lives"):
+            kit.cache("carts", str, store="carts", strategy=Lazy(load=lambda key, store: None, ttl=60))
+        with pytest.raises(ConfigurationError, match="is not partitioned"):
+            kit.cache("orders", str, store="orders", strategy=Lazy(ttl=60), partition=str)
+
+
+async def test_two_processes_of_a_region_share_the_tails(homes: PartitionRig, shared_url: Callable[[], str]) -> None:
+    """One account at the server: how far each home was told stands there by itself, and both see what came."""
+    tiers = [Local(), Shared(shared_url())]
+    async with Rig(homes, US) as here, Rig(homes, KR, tiers=tiers) as one, Rig(homes, KR, tiers=tiers) as two:
+        for key in (AT_US, AT_KR):
+            await here.write(key, "1")
+            for rig in (one, two):
+                await rig.cache.invalidate(key)
+                await rig.until(key, "1")
+            await here.write(key, "2")
+            await here.cache.invalidate(key)
+            for rig in (one, two):
+                await rig.until(key, "2")
+        assert "written and told in its home" in str(one.cache.explain())
