@@ -33,7 +33,7 @@ for wheel in "${wheels[@]}"; do
   fi
   # Tests that name the wheel of the test extra would run that one each time.
   PATH=$path REGIONKIT_TEST_PROVIDERS=url,local "$python" -m pytest -p no:cacheprovider -k 'redis and not wheel' \
-    tests/{backends/redis,caching,contract,docs,faults,testing} >"$log" 2>&1 || { status=1 && grep -E '^(FAILED|ERROR)' "$log" || true; }
+    tests/{backends/redis,caching,contract,docs,faults,messaging,testing} >"$log" 2>&1 || { status=1 && grep -E '^(FAILED|ERROR)' "$log" || true; }
   echo "$(sed -n 's/^redis: \(none\|.* v=[^ ]*\).*/\1/p' "$log"): $(tail -n 1 "$log" | tr -d =)"
 done
 exit $status

@@ -303,6 +303,36 @@ def test_a_client_of_the_applications_and_a_kits_store(stream: Any, redis_server
         of_kit.close()
 
 
+def test_a_kits_stream_goes_on_at_the_promoted_replica(own_redis: Any) -> None:
+    """What was pending is pending there; its new owner is found as everywhere."""
+    servers = own_redis(1)
+    primary, replica = servers.primary, servers.replicas[0]
+    endpoints = [Endpoint("us", Role.PRIMARY, primary.url), Endpoint("kr", Role.REPLICA, replica.url)]
+    topology = Topology(
+        "shop", regions=[Region("us"), Region("kr")], stores=[RedisStore("events", endpoints=endpoints)]
+    )
+    with RegionKit(topology, local="kr") as kit:
+        kit.create_tables()
+        source = RedisStream(kit, "orders", group="billing", store="events", lease=LEASE)
+        source.open(soon())
+        publish(source, *(b"%d" % n for n in range(10)))
+        assert source.ack((drained(source, 4))[:2]) == 2
+        servers.wait_for_replicas()
+        primary.kill()
+        replica.promote()
+        found: set[bytes] = set()
+        deadline = soon(60.0)
+        while len(found) < 8:
+            deadline.require("going on")
+            try:
+                found |= {delivery.body for delivery in source.fetch(10, 0.2)}
+            except RegionUnavailable:
+                sleep(0.1)
+        assert found == {b"%d" % n for n in range(2, 10)}
+        publish(source, b"new")
+        source.close()
+
+
 def test_maxlen_leaves_room() -> None:
     """For one at least."""
     with pytest.raises(ConfigurationError, match="maxlen"):

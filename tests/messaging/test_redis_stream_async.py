@@ -304,6 +304,36 @@ async def test_a_client_of_the_applications_and_a_kits_store(stream: Any, redis_
         await of_kit.close()
 
 
+async def test_a_kits_stream_goes_on_at_the_promoted_replica(own_redis: Any) -> None:
+    """What was pending is pending there; its new owner is found as everywhere."""
+    servers = own_redis(1)
+    primary, replica = servers.primary, servers.replicas[0]
+    endpoints = [Endpoint("us", Role.PRIMARY, primary.url), Endpoint("kr", Role.REPLICA, replica.url)]
+    topology = Topology(
+        "shop", regions=[Region("us"), Region("kr")], stores=[RedisStore("events", endpoints=endpoints)]
+    )
+    async with AsyncRegionKit(topology, local="kr") as kit:
+        await kit.create_tables()
+        source = AsyncRedisStream(kit, "orders", group="billing", store="events", lease=LEASE)
+        await source.open(soon())
+        await publish(source, *(b"%d" % n for n in range(10)))
+        assert await source.ack((await drained(source, 4))[:2]) == 2
+        servers.wait_for_replicas()
+        primary.kill()
+        replica.promote()
+        found: set[bytes] = set()
+        deadline = soon(60.0)
+        while len(found) < 8:
+            deadline.require("going on")
+            try:
+                found |= {delivery.body for delivery in await source.fetch(10, 0.2)}
+            except RegionUnavailable:
+                await asleep(0.1)
+        assert found == {b"%d" % n for n in range(2, 10)}
+        await publish(source, b"new")
+        await source.close()
+
+
 async def test_maxlen_leaves_room() -> None:
     """For one at least."""
     with pytest.raises(ConfigurationError, match="maxlen"):

@@ -209,6 +209,8 @@ def test_redis_frozen_for_a_while(own_redis: Callable[..., Any]) -> None:
     assert time.monotonic() - began < 40.0
     found = gone_on(source, 1)
     assert found[0].body in (b"a", b"x")
+    with servers.primary.client() as client:
+        assert client.xlen("orders") <= 2  # what was sent and not answered was not sent again
     source.close()
 
 
