@@ -149,9 +149,7 @@ class Lane:
                 self._waiting = (polled, stamp)
         if self._waiting is not None:
             polled, stamp = self._waiting
-            self.lacking = self._outbox.backing.lacking(stamp, deadline=self._outbox.deadline()) if stamp else ["?"]
-            if self.lacking:
-                sleep(REPLICATED_POLL)
+            if not self._replicated(stamp):
                 return False
             self._waiting = None
         sending = Sending()

@@ -148,11 +148,7 @@ class AsyncLane:
                 self._waiting = (polled, stamp)
         if self._waiting is not None:
             polled, stamp = self._waiting
-            self.lacking = (
-                await self._outbox.backing.lacking(stamp, deadline=self._outbox.deadline()) if stamp else ["?"]
-            )
-            if self.lacking:
-                await asleep(REPLICATED_POLL)
+            if not await self._replicated(stamp):
                 return False
             self._waiting = None
         sending = Sending()

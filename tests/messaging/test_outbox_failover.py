@@ -18,18 +18,19 @@ from .landing import Judge, Landing
 pytestmark = pytest.mark.slow
 
 
-def publish(node: Any, landing: Landing, numbers: range, *, relays: bool = True) -> None:
+def publish(node: Any, landing: Landing, numbers: range) -> None:
     """A transaction each, and then a relay."""
-    engine = create_engine(node.url.rsplit("/", 1)[0] + "/shop")  # who may read how a promotion came about
+    engine = create_engine(node.app_url)
     outbox = Outbox(engine)
-    outbox.create_tables()
+    if numbers.start == 1:
+        outbox.create_tables()
     for number in numbers:
         with Session(engine) as db, db.begin():
             outbox.publish(db, "made", number, key="a")
-    if relays:
-        relay = Relay(outbox, to=landing)
-        relay.run_once()
-        relay.stop()
+    outbox.create_tables()  # the promoted server counts from here on; numbers were taken before that
+    relay = Relay(outbox, to=landing)
+    relay.run_once()
+    relay.stop()
     outbox.close()
     engine.dispose()
 

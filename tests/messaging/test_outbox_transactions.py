@@ -7,9 +7,10 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
+from regionkit.contract.enlist import enlist
 from regionkit.messaging import Outbox, Relay
 
 from .landing import Landing, payloads
@@ -63,6 +64,23 @@ def test_a_key_is_locked_by_the_commit_alone(accounts: Any) -> None:
         one.commit()
     Relay(outbox, to=landing).run_once()
     assert payloads(landing.came) == ["committed first", "published first"]
+    outbox.close()
+    engine.dispose()
+
+
+def test_numbers_are_taken_last(accounts: Any) -> None:
+    """After whatever else was registered before the COMMIT, also later than the event was published."""
+    engine, seen = create_engine(accounts.url), list[int]()
+    outbox = Outbox(engine)
+    outbox.create_tables()
+    with Session(engine) as db, db.begin():
+        outbox.publish(db, "made", 1, key="a")
+        joined = enlist(db)
+        rows = "SELECT count(*) FROM regionkit_rk_outbox_key"
+        joined.before_commit(lambda: seen.append(joined.execute(rows).scalar_one()))
+    with engine.connect() as db:
+        seen.append(db.execute(text(rows)).scalar_one())
+    assert seen == [0, 1]
     outbox.close()
     engine.dispose()
 
