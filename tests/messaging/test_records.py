@@ -73,9 +73,15 @@ def test_a_kits_store_keeps_calls(request: pytest.FixtureRequest, name: str) -> 
     assert runs == [1]
 
 
-def test_a_missing_table_says_what_to_call(sql: CallRecords) -> None:
-    """Nothing ran; after create_tables() it does."""
-    bare = SqlRecords(sql._given, namespace="bare")
+@pytest.mark.parametrize("name", ["sqlite", "postgresql", "mariadb", "mongo", "cassandra"])
+def test_a_missing_table_says_what_to_call(request: pytest.FixtureRequest, name: str) -> None:
+    """Nothing ran; after create_tables(), once or twice, it does."""
+    store = ClaimStore(name, request.getfixturevalue(f"{name}_store_rig"))
+    with store.opened(namespace=f"bare{FORM}", make=False) as bare:
+        _without_a_table(bare)
+
+
+def _without_a_table(bare: CallRecords) -> None:
     runs: list[int] = []
 
     @idempotent(bare, key=lambda id: id)
@@ -89,7 +95,6 @@ def test_a_missing_table_says_what_to_call(sql: CallRecords) -> None:
     bare.create_tables()
     bare.create_tables()
     assert call(1) == 1
-    bare.close()
 
 
 def test_rows_that_are_over_are_swept_and_no_others(sql: CallRecords) -> None:
