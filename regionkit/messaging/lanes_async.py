@@ -140,9 +140,12 @@ class AsyncLane:
         """At each that is aside, as long as one of them goes on. `crowded`: the oldest have waited long enough."""
         moved = True
         while moved and not self._stopping.is_set():
-            moved = False
+            moved, now = (
+                False,
+                self._clock.monotonic(),
+            )  # one time for all: the oldest of a key parks it, before its followers
             for aside in tuple(self._aside):
-                waited = self._clock.monotonic() - aside.since > self._applier.options.gap_wait
+                waited = now - aside.since > self._applier.options.gap_wait
                 step = await self._work(aside.delivery)
                 if step is Step.ASIDE and (waited or (crowded and len(self._aside) > MOST_ASIDE)):
                     step = await self._applier.close_gap(aside.delivery)
