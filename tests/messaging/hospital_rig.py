@@ -12,7 +12,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
-from regionkit.messaging.applying import Applier
+from regionkit.messaging.applying import Applier, Step
 from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.counters import Counters, Summary
@@ -20,6 +20,7 @@ from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, encod
 from regionkit.messaging.hospital import Hospital
 from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources import MemoryQueue
+from regionkit.messaging.sources.source import Delivery
 
 IS_ASYNC = False
 LEDGER = {
@@ -75,6 +76,7 @@ class Ward:
         with self.accounts.engine.begin() as db:
             db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
         self.hospital.create_tables()
+        self.inbox.open(soon())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,18 +106,34 @@ class Ward:
         assert all(one.confirmed for one in sent)
 
     def run(self, until_idle: float = 0.1) -> Summary:
-        """Consume what is there. What is due in the hospital may have been looked at, or not."""
+        """Consume what is in the queue. What is due in the hospital may have been looked at, or not."""
         return self.consumer().run(until_idle=until_idle)
+
+    def applier(self, counters: Counters) -> Applier:
+        """Of a consumer that does not run."""
+        made = self.consumer()
+        return Applier(self.inbox, made._handlers, made.options, counters, self.told.append, SYSTEM_CLOCK)
+
+    def take(self, *envelopes: Envelope | bytes) -> Summary:
+        """Apply them one after another, as a lane would; what has a gap before it at the end has waited for it."""
+        counters = Counters()
+        applier, aside = self.applier(counters), []
+        for one in envelopes:
+            delivery = Delivery(None, one if isinstance(one, bytes) else encode(one))
+            if applier.work(delivery) is Step.ASIDE:
+                aside.append(delivery)
+        for delivery in aside:
+            if applier.work(delivery) is Step.ASIDE:
+                applier.close_gap(delivery)
+        return counters.summary()
 
     def treat(self, later: float = 0.0) -> Summary:
         """Do what is due in the hospital, as a consumer would in its next rounds; `later`: after so many seconds."""
-        consumer, counters = self.consumer(), Counters()
+        counters = Counters()
+        clinic = Clinic(self.applier(counters))
         self.inbox.open(soon())
         self.inbox._time.set(self.inbox.now() + later)
-        clinic = Clinic(
-            Applier(self.inbox, consumer._handlers, consumer.options, counters, self.told.append, SYSTEM_CLOCK)
-        )
-        clinic.round()
+        clinic.busy = True
         while clinic.busy:
             clinic.round()
         return counters.summary()

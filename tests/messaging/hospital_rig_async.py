@@ -11,7 +11,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
-from regionkit.messaging.applying_async import AsyncApplier
+from regionkit.messaging.applying_async import AsyncApplier, Step
 from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.counters import Counters, Summary
@@ -19,6 +19,7 @@ from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, encod
 from regionkit.messaging.hospital_async import AsyncHospital
 from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.sources import AsyncMemoryQueue
+from regionkit.messaging.sources.source_async import Delivery
 
 IS_ASYNC = True
 LEDGER = {
@@ -74,6 +75,7 @@ class AsyncWard:
         with self.accounts.engine.begin() as db:
             db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
         await self.hospital.create_tables()
+        await self.inbox.open(soon())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -103,18 +105,34 @@ class AsyncWard:
         assert all(one.confirmed for one in sent)
 
     async def run(self, until_idle: float = 0.1) -> Summary:
-        """Consume what is there. What is due in the hospital may have been looked at, or not."""
+        """Consume what is in the queue. What is due in the hospital may have been looked at, or not."""
         return await self.consumer().run(until_idle=until_idle)
+
+    def applier(self, counters: Counters) -> AsyncApplier:
+        """Of a consumer that does not run."""
+        made = self.consumer()
+        return AsyncApplier(self.inbox, made._handlers, made.options, counters, self.told.append, SYSTEM_CLOCK)
+
+    async def take(self, *envelopes: Envelope | bytes) -> Summary:
+        """Apply them one after another, as a lane would; what has a gap before it at the end has waited for it."""
+        counters = Counters()
+        applier, aside = self.applier(counters), []
+        for one in envelopes:
+            delivery = Delivery(None, one if isinstance(one, bytes) else encode(one))
+            if await applier.work(delivery) is Step.ASIDE:
+                aside.append(delivery)
+        for delivery in aside:
+            if await applier.work(delivery) is Step.ASIDE:
+                await applier.close_gap(delivery)
+        return counters.summary()
 
     async def treat(self, later: float = 0.0) -> Summary:
         """Do what is due in the hospital, as a consumer would in its next rounds; `later`: after so many seconds."""
-        consumer, counters = self.consumer(), Counters()
+        counters = Counters()
+        clinic = AsyncClinic(self.applier(counters))
         await self.inbox.open(soon())
         self.inbox._time.set(self.inbox.now() + later)
-        clinic = AsyncClinic(
-            AsyncApplier(self.inbox, consumer._handlers, consumer.options, counters, self.told.append, SYSTEM_CLOCK)
-        )
-        await clinic.round()
+        clinic.busy = True
         while clinic.busy:
             await clinic.round()
         return counters.summary()
