@@ -13,7 +13,7 @@ from regionkit.errors import ConfigurationError, UsageError
 from regionkit.kit import RegionKit
 from regionkit.routing.status import Status
 
-__all__ = ["adopt", "explain", "status"]
+__all__ = ["adopt", "explain", "kit_of", "seen", "status"]
 
 NOT_SEEN = "not seen yet"
 FINE = ("up", "refused by residency")
@@ -25,16 +25,16 @@ LONGEST_LOOK = 4.0
 
 def status(options: argparse.Namespace) -> int:
     """Every endpoint. 1 when one is neither up nor kept out by residency."""
-    with _kit(options) as kit:
-        seen = _seen(kit)
-    _print(options, seen, seen.to_dict())
-    return int(any(e.state not in FINE for e in seen.endpoints))
+    with kit_of(options) as kit:
+        found = seen(kit)
+    _print(options, found, found.to_dict())
+    return int(any(e.state not in FINE for e in found.endpoints))
 
 
 def explain(options: argparse.Namespace) -> int:
     """The decision of a call made now. 1 when it would be refused."""
-    with _kit(options) as kit:
-        _seen(kit)
+    with kit_of(options) as kit:
+        seen(kit)
         with kit.session() as s:  # which looks a key up where its home is a row
             found = s.explain(options.store, options.kind, key=options.key, home=options.home)
     _print(options, found, found.to_dict())
@@ -43,7 +43,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def adopt(options: argparse.Namespace) -> int:
     """Write the history row that makes a primary count. 1 when the name was not typed."""
-    with _kit(options) as kit, kit.session() as s:
+    with kit_of(options) as kit, kit.session() as s:
         part = {"key": options.key, "home": options.home}
         try:
             s.explain(options.store, "write", **part)  # refuses a wrong key before any server is asked
@@ -54,7 +54,7 @@ def adopt(options: argparse.Namespace) -> int:
             print("nothing was changed.", file=sys.stderr)
             return 1
         kit.adopt(options.store, options.region, **part)
-        print(_seen(kit))
+        print(seen(kit))
     return 0
 
 
@@ -75,20 +75,21 @@ def _confirmed(options: argparse.Namespace) -> bool:
     return typed == str(options.region)
 
 
-def _kit(options: argparse.Namespace) -> RegionKit:
+def kit_of(options: argparse.Namespace) -> RegionKit:
+    """A kit from the configuration."""
     if not Path(options.config).is_file():
         raise ConfigurationError(f"there is no file {options.config}.", fix="name the topology's file with --config.")
     return RegionKit.from_toml(options.config, local=options.local, folder=options.folder)
 
 
-def _seen(kit: RegionKit) -> Status:
+def seen(kit: RegionKit) -> Status:
     """The status once every endpoint has answered or failed."""
     kit.session()  # the monitor starts with the first session
     until = time.monotonic() + LONGEST_LOOK
     while True:
-        seen = kit.status()
-        if not any(e.state.startswith(NOT_SEEN) for e in seen.endpoints) or time.monotonic() > until:
-            return seen
+        found = kit.status()
+        if not any(e.state.startswith(NOT_SEEN) for e in found.endpoints) or time.monotonic() > until:
+            return found
         time.sleep(LOOK_AGAIN)
 
 

@@ -25,7 +25,8 @@ The gate, one row for (consumer, lineage, key), in the effect's transaction (`ju
    and APPLY closes the gap.
 7. What moves the gate moves it in the transaction of the effect. What is HELD does not move it: it moves when it is released.
 8. A key that never began, and whose gap was waited for, begins at the lowest message that is held (`begun`): a new consumer of
-   an old stream. What was before that, and comes all the same, is OVERTAKEN, not a duplicate.
+   an old stream; so does one whose gap somebody has given up. What was missing, and comes all the same, is OVERTAKEN; what the
+   key had applied before the gap is a DUPLICATE.
 
 The claim, a row a message, where nobody numbered it (`judge_claim`): none: APPLY; the same payload: DUPLICATE; another: MISMATCH.
 
@@ -104,8 +105,9 @@ class Gate(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         at: the last number.
-        passed: the last numbers of earlier histories, the newest first, for copies that come late: at most `MOST_PASSED`.
-        first: where it began, when that was not its first message.
+        passed: the last numbers of earlier histories, and before a gap that was given up, the newest first, for copies that come
+            late: at most `MOST_PASSED`.
+        first: where it began (again), when that was not its first message.
         parked: why it does not go on.
     """
 
@@ -165,7 +167,7 @@ def judge(gate: Gate | None, number: Number, prev: Number) -> Judged:
 def _in_line(gate: Gate, number: Number, prev: Number) -> Judged:
     at = gate.at
     if number.history == gate.first.history and number.n < gate.first.n:
-        return _OVERTAKEN
+        return _DUPLICATE if _has_passed(number, gate.passed) else _OVERTAKEN
     if number.history == at.history:
         if number.n <= at.n:
             return _DUPLICATE
@@ -194,8 +196,9 @@ def moved(gate: Gate | None, number: Number) -> Gate:
 
 
 def begun(gate: Gate, number: Number) -> Gate:
-    """The gate of a key that begins with a message that is not its first."""
-    return Gate(number, (), number, gate.parked)
+    """The gate of a key that begins with a message that is not its first, or not the one after its last."""
+    passed = gate.passed if gate.at == NOTHING_BEFORE else (gate.at, *gate.passed)[:MOST_PASSED]
+    return Gate(number, passed, number, gate.parked)
 
 
 def judge_claim(stored: bytes | None, fingerprint: bytes) -> Verdict:

@@ -170,8 +170,9 @@ class Lane:
         moved = True
         while moved and not self._stopping.is_set():
             moved = False
+            now = self._clock.monotonic()  # one time for all: the oldest of a key parks it, before its followers
             for aside in tuple(self._aside):
-                waited = self._clock.monotonic() - aside.since > self._applier.options.gap_wait
+                waited = now - aside.since > self._applier.options.gap_wait
                 step = self._work(aside.taken)
                 if step is Step.ASIDE and (waited or (crowded and len(self._aside) > MOST_ASIDE)):
                     step = self._applier.close_gap(aside.taken)

@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
 
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.messaging.applying import Applier, Step
+from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.consumer import Consumer
-from regionkit.messaging.counters import Summary
+from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, encode
 from regionkit.messaging.hospital import Hospital
 from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources import MemoryQueue
+from regionkit.messaging.sources.source import Delivery
 
 IS_ASYNC = False
 LEDGER = {
@@ -31,12 +35,14 @@ class Poison(Exception):
     """What the handler raises."""
 
 
-def numbered(key: str, n: int, payload: Any = None, **more: Any) -> Envelope:
+def numbered(
+    key: str, n: int, payload: Any = None, *, type: str = "order.placed", id: str = "", **more: Any
+) -> Envelope:
     """The n-th message of a key, from 1."""
     prev = NOTHING_BEFORE if n == 1 else Number(1, "h", n - 1)
     data = encoded({"n": n} if payload is None else payload)
     made = {"lineage": "outbox", "number": Number(1, "h", n), "prev": prev} | more
-    return Envelope(str(uuid7()), "order.placed", data, key, **made)
+    return Envelope(id or str(uuid7()), type, data, key, **made)
 
 
 def encoded(payload: Any) -> bytes:
@@ -63,12 +69,14 @@ class Ward:
         self.attempts = options.pop("attempts", 1)
         self.options: dict[str, Any] = {"order": "key", "concurrency": 4, "gap_wait": 0.3} | options
         self.runs: list[Any] = []
+        self.told: list[Any] = []
         self.mended = False
 
     def __enter__(self) -> Ward:
         with self.accounts.engine.begin() as db:
             db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
         self.hospital.create_tables()
+        self.inbox.open(soon())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,9 +105,45 @@ class Ward:
         sent = self.queue.publish(bodies, soon())
         assert all(one.confirmed for one in sent)
 
-    def run(self, until_idle: float = 0.7) -> Summary:
-        """Consume until nothing is left to do."""
+    def run(self, until_idle: float = 0.1) -> Summary:
+        """Consume what is in the queue. What is due in the hospital may have been looked at, or not."""
         return self.consumer().run(until_idle=until_idle)
+
+    def applier(self, counters: Counters) -> Applier:
+        """Of a consumer that does not run."""
+        made = self.consumer()
+        return Applier(self.inbox, made._handlers, made.options, counters, self.told.append, SYSTEM_CLOCK)
+
+    def take(self, *envelopes: Envelope | bytes) -> Summary:
+        """Apply them one after another, as a lane would; what has a gap before it at the end has waited for it."""
+        counters = Counters()
+        applier, aside = self.applier(counters), []
+        for one in envelopes:
+            delivery = Delivery(None, one if isinstance(one, bytes) else encode(one))
+            if applier.work(delivery) is Step.ASIDE:
+                aside.append(delivery)
+        for delivery in aside:
+            if applier.work(delivery) is Step.ASIDE:
+                applier.close_gap(delivery)
+        return counters.summary()
+
+    def treat(self, later: float = 0.0) -> Summary:
+        """Do what is due in the hospital, as a consumer would in its next rounds; `later`: after so many seconds."""
+        counters = Counters()
+        clinic = Clinic(self.applier(counters))
+        self.inbox.open(soon())
+        self.inbox._time.set(self.inbox.now() + later)
+        clinic.busy = True
+        while clinic.busy:
+            clinic.round()
+        return counters.summary()
+
+    def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Wait until it is so."""
+        deadline = soon(seconds)
+        while not seen():
+            assert deadline.remaining() > 0, "it does not come"
+            sleep(0.05)
 
     def ledger(self, key: str) -> list[int]:
         """The numbers of a key, in the order of their effects."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
 
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.messaging.applying_async import AsyncApplier, Step
+from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.consumer_async import AsyncConsumer
-from regionkit.messaging.counters import Summary
+from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, encode
 from regionkit.messaging.hospital_async import AsyncHospital
 from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.sources import AsyncMemoryQueue
+from regionkit.messaging.sources.source_async import Delivery
 
 IS_ASYNC = True
 LEDGER = {
@@ -30,12 +34,14 @@ class Poison(Exception):
     """What the handler raises."""
 
 
-def numbered(key: str, n: int, payload: Any = None, **more: Any) -> Envelope:
+def numbered(
+    key: str, n: int, payload: Any = None, *, type: str = "order.placed", id: str = "", **more: Any
+) -> Envelope:
     """The n-th message of a key, from 1."""
     prev = NOTHING_BEFORE if n == 1 else Number(1, "h", n - 1)
     data = encoded({"n": n} if payload is None else payload)
     made = {"lineage": "outbox", "number": Number(1, "h", n), "prev": prev} | more
-    return Envelope(str(uuid7()), "order.placed", data, key, **made)
+    return Envelope(id or str(uuid7()), type, data, key, **made)
 
 
 def encoded(payload: Any) -> bytes:
@@ -62,12 +68,14 @@ class AsyncWard:
         self.attempts = options.pop("attempts", 1)
         self.options: dict[str, Any] = {"order": "key", "concurrency": 4, "gap_wait": 0.3} | options
         self.runs: list[Any] = []
+        self.told: list[Any] = []
         self.mended = False
 
     async def __aenter__(self) -> AsyncWard:
         with self.accounts.engine.begin() as db:
             db.execute(text(LEDGER[db.dialect.name.replace("mariadb", "mysql")]))
         await self.hospital.create_tables()
+        await self.inbox.open(soon())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -96,9 +104,45 @@ class AsyncWard:
         sent = await self.queue.publish(bodies, soon())
         assert all(one.confirmed for one in sent)
 
-    async def run(self, until_idle: float = 0.7) -> Summary:
-        """Consume until nothing is left to do."""
+    async def run(self, until_idle: float = 0.1) -> Summary:
+        """Consume what is in the queue. What is due in the hospital may have been looked at, or not."""
         return await self.consumer().run(until_idle=until_idle)
+
+    def applier(self, counters: Counters) -> AsyncApplier:
+        """Of a consumer that does not run."""
+        made = self.consumer()
+        return AsyncApplier(self.inbox, made._handlers, made.options, counters, self.told.append, SYSTEM_CLOCK)
+
+    async def take(self, *envelopes: Envelope | bytes) -> Summary:
+        """Apply them one after another, as a lane would; what has a gap before it at the end has waited for it."""
+        counters = Counters()
+        applier, aside = self.applier(counters), []
+        for one in envelopes:
+            delivery = Delivery(None, one if isinstance(one, bytes) else encode(one))
+            if await applier.work(delivery) is Step.ASIDE:
+                aside.append(delivery)
+        for delivery in aside:
+            if await applier.work(delivery) is Step.ASIDE:
+                await applier.close_gap(delivery)
+        return counters.summary()
+
+    async def treat(self, later: float = 0.0) -> Summary:
+        """Do what is due in the hospital, as a consumer would in its next rounds; `later`: after so many seconds."""
+        counters = Counters()
+        clinic = AsyncClinic(self.applier(counters))
+        await self.inbox.open(soon())
+        self.inbox._time.set(self.inbox.now() + later)
+        clinic.busy = True
+        while clinic.busy:
+            await clinic.round()
+        return counters.summary()
+
+    async def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Wait until it is so."""
+        deadline = soon(seconds)
+        while not seen():
+            assert deadline.remaining() > 0, "it does not come"
+            await asleep(0.05)
 
     def ledger(self, key: str) -> list[int]:
         """The numbers of a key, in the order of their effects."""

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from messaging.hospital_rig_async import AsyncWard, numbered
+import pytest
+from fix_caches import Engines
+from sqlalchemy import text
+
+from messaging.hospital_rig_async import AsyncWard, numbered, soon
+from regionkit.core.concurrency_async import asleep, spawn_async
+from regionkit.errors import ConfigurationError, MessagingError, UsageError
+from regionkit.messaging.case import Key
+from regionkit.messaging.delivery import Verdict
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, decode
+from regionkit.messaging.hospital_async import AsyncHospital
+from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
+from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
+from regionkit.messaging.sources import AsyncMemoryQueue
+from regionkit.testing.crash import DroppedReply, crash_points
+
+IS_ASYNC = True
+
+
+def poison(key: str, n: int, **more: Any) -> Envelope:
+    """The n-th message of a key, which its handler cannot take."""
+    return numbered(key, n, {"n": n, "poison": True, "card": "4111-1111"}, **more)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Engines]:
+    """A database of its own, where servers make no difference."""
+    made = Engines(f"sqlite:///{tmp_path}/orders.db")
+    yield made
+    made.engine.dispose()
+
+
+async def parked(ward: AsyncWard, key: str = "a") -> Any:
+    """A key with a poison as its second message, and three that wait behind it; the case."""
+    await ward.take(numbered(key, 1), poison(key, 2), *(numbered(key, n) for n in (3, 4, 5)))
+    assert ward.ledger(key) == [1]
+    return await ward.the_case(key=key)
 
 
 async def test_a_key_waits_for_its_poison_and_goes_on_in_order(accounts: Any) -> None:
     """Edited and retried: what waits behind it is applied after it, in order; others never waited."""
     async with AsyncWard(accounts) as ward:
-        await ward.publish(numbered("a", 1), numbered("a", 2, {"n": 2, "poison": True}))
-        await ward.publish(*(numbered("a", n) for n in (3, 4, 5)), numbered("b", 1))
-        summary = await ward.run()
+        followers = [numbered("a", n) for n in (3, 4, 5)]
+        summary = await ward.take(numbered("a", 1), poison("a", 2), *followers, numbered("b", 1))
         assert (summary.parked, summary.held, summary.applied) == (1, 3, 2)
         assert (ward.ledger("a"), ward.ledger("b")) == ([1], [1])
         case = await ward.the_case()
         assert (case.status, case.reason, case.key, case.attempts) == ("admitted", "failed", "a", 1)
         shown = await ward.hospital.show(case.id)
-        assert shown.message.payload == {"n": 2, "poison": True}
+        assert shown.message.payload == {"n": 2, "poison": True, "card": "4111-1111"}
         assert [held.n for held in shown.held] == [3, 4, 5]
         assert "Poison" in shown.case.error_type and "cannot take 2" in shown.case.error
 
         edited = await ward.hospital.edit(case.id, {"n": 2}, reason="a typo")
         assert edited.status == "admitted"
-        assert (await ward.run()).applied == 0  # it waits until it is retried
+        assert (await ward.treat()).applied == 0  # it waits until it is retried
         assert (await ward.hospital.retry(case.id)).status == "retrying"
-        assert (await ward.run()).applied == 4
+        assert (await ward.treat()).applied == 4
         assert ward.ledger("a") == [1, 2, 3, 4, 5]
         assert ward.rows("held") == 0
-        await ward.publish(numbered("a", 6))
-        assert (await ward.run()).applied == 1
+        summary = await ward.take(numbered("a", 6), poison("a", 2))  # a copy of the old one comes late
+        assert (summary.applied, summary.duplicates) == (1, 1)
         over = await ward.hospital.show(case.id)
         assert over.case.status == "discharged"
         assert over.message.headers["amends"] == shown.message.id != over.message.id
@@ -41,4 +81,366 @@ async def test_a_key_waits_for_its_poison_and_goes_on_in_order(accounts: Any) ->
             ("discharged", "consumer"),
         ]
         assert over.trail[1].reason == "a typo"
-        assert over.trail[1].was is not None and over.trail[1].was.payload == {"n": 2, "poison": True}
+        assert over.trail[1].was is not None and over.trail[1].was.payload == shown.message.payload
+
+
+async def test_a_retried_poison_comes_back_after_one_run(one: Any) -> None:
+    """However often somebody asks for it, it runs once for each time, and its key waits meanwhile."""
+    async with AsyncWard(one) as ward:
+        case = await parked(ward)
+        for time_ in (1, 2):
+            ward.runs.clear()
+            await ward.hospital.retry(case.id)
+            await ward.treat()
+            again = await ward.the_case()
+            assert (len(ward.runs), again.status, again.attempts) == (1, "admitted", 1 + time_)
+        assert ward.ledger("a") == [1]
+        trail = [line.what for line in (await ward.hospital.show(case.id)).trail]
+        assert trail == ["admitted", "retried", "given up", "retried", "given up"]
+
+
+async def test_a_buried_case_lets_its_key_go_on(one: Any) -> None:
+    """Without it; no copy of it is applied later, and nothing can be done with it any more."""
+    async with AsyncWard(one) as ward:
+        case = await parked(ward)
+        with pytest.raises(UsageError):
+            await ward.hospital.bury(case.id, reason="")
+        would = await ward.hospital.bury(case.id, reason="cancelled", dry_run=True)
+        assert would.status == "buried" and (await ward.the_case()).status == "admitted"
+        assert (await ward.hospital.bury(case.id, reason="cancelled")).status == "buried"
+        await ward.treat()
+        assert ward.ledger("a") == [1, 3, 4, 5]
+        for act in (ward.hospital.retry, ward.hospital.release):
+            with pytest.raises((NotPossible, NoSuchCase)):
+                await act(case.id)
+        assert (await ward.take(poison("a", 2), numbered("a", 6))).duplicates == 1
+        assert ward.ledger("a") == [1, 3, 4, 5, 6]
+        with pytest.raises(NoSuchCase):
+            await ward.hospital.show("nobody")
+
+
+async def test_a_key_is_released_from_its_case_or_its_gap(accounts: Any) -> None:
+    """It says which. Giving up one gap gives up that one: behind the next the key waits again."""
+    async with AsyncWard(accounts) as ward:
+        await parked(ward, "a")
+        (done,) = await ward.hospital.release("a", reason="never mind")
+        assert (done.gap, done.held, done.case.status) == (False, 3, "buried")
+        await ward.treat()
+        assert ward.ledger("a") == [1, 3, 4, 5]
+
+        await ward.take(numbered("b", 1), *(numbered("b", n) for n in (3, 4, 7, 8)))
+        assert ward.ledger("b") == [1]
+        gap = await ward.the_case(reason="gap")
+        with pytest.raises(NotPossible):
+            await ward.hospital.retry(gap.id)
+        (done,) = await ward.hospital.release("b", dry_run=True)
+        assert (await ward.the_case(reason="gap")).status == "admitted"
+        (done,) = await ward.hospital.release("b", reason="2 is lost")
+        assert (done.gap, done.held) == (True, 4)
+        await ward.treat()
+        assert ward.ledger("b") == [1, 3, 4]
+        await ward.take(numbered("b", 5), numbered("b", 6))
+        await ward.treat()
+        assert ward.ledger("b") == [1, 3, 4, 5, 6, 7, 8]
+        with pytest.raises(NoSuchCase):
+            await ward.hospital.release("b")
+        summary = await ward.take(numbered("b", 1), numbered("b", 2))  # a copy of what was applied; what was given up
+        assert (summary.duplicates, summary.stale, summary.applied) == (1, 1, 0)
+        assert (await ward.the_case()).reason == "overtaken"
+
+
+async def test_a_message_is_redirected(one: Any) -> None:
+    """It is elsewhere with its id and without its number; a crash between the two steps publishes the same id again."""
+    async with AsyncWard(one) as ward:
+        case = await parked(ward)
+        before = await ward.hospital.show(case.id)
+        other = AsyncMemoryQueue("dead", group="people")
+        await other.open(soon())
+        with crash_points({"case.published": "drop_reply"}), pytest.raises(DroppedReply):
+            await ward.hospital.redirect(case.id, other)
+        assert (await ward.the_case()).status == "admitted"
+        assert (await ward.hospital.redirect(case.id, other, reason="by hand")).status == "redirected"
+        there = [decode(one.body) for one in await other.fetch(10, 1.0)]
+        assert [one.id for one in there] == [before.message.id] * 2
+        assert {(one.number, one.prev, one.lineage, one.key) for one in there} == {(None, NOTHING_BEFORE, "", "a")}
+        await ward.treat()
+        assert ward.ledger("a") == [1, 3, 4, 5]
+        trail = [line.what for line in (await ward.hospital.show(case.id)).trail]
+        assert trail == ["admitted", "redirecting", "redirecting", "redirected"]
+        await other.close()
+
+
+async def test_a_redirect_that_somebody_crossed_says_so(one: Any) -> None:
+    """Edited while it was published: the case stays. A target that refuses leaves it as it was."""
+
+    class Crossing:
+        name = "dead"
+        refuses = False
+
+        async def publish(self, bodies: Any, deadline: Any) -> Any:
+            if self.refuses:
+                full = AsyncMemoryQueue("dead", most=1)
+                await full.open(soon())
+                return (await full.publish([bodies[0]] * 2, soon(0.1)))[1:]
+            await ward.hospital.edit(case.id, {"n": 2})
+            return await AsyncMemoryQueue("dead").publish(bodies, deadline)
+
+    async with AsyncWard(one) as ward:
+        case, target = await parked(ward), Crossing()
+        with pytest.raises(NotPossible, match="while its message was published"):
+            await ward.hospital.redirect(case.id, target)  # type: ignore[arg-type]
+        assert (await ward.the_case()).status == "admitted"
+        target.refuses = True
+        with pytest.raises(MessagingError, match="did not confirm"):
+            await ward.hospital.redirect(case.id, target)  # type: ignore[arg-type]
+        await ward.hospital.retry(case.id)
+        await ward.treat()
+        assert ward.ledger("a") == [1, 2, 3, 4, 5]
+
+
+async def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
+    """Whoever comes while it runs is told to come again; a run beyond its time is not, and its effect is rolled back."""
+    async with AsyncWard(accounts) as ward:
+        case = await parked(ward)
+        await ward.hospital.retry(case.id)
+        (due,) = await ward.inbox.due(b"billing", 10, soon())
+        running = await ward.inbox.begin_treatment(due, ward.inbox.now() + 30.0, soon())
+        assert running is not None
+        for act in (
+            lambda: ward.hospital.retry(case.id),
+            lambda: ward.hospital.bury(case.id, reason="x"),
+            lambda: ward.hospital.edit(case.id, {}),
+            lambda: ward.hospital.release("a"),
+        ):
+            with pytest.raises(NotPossible) as told:
+                await act()
+            assert told.value.retryable
+        with accounts.engine.begin() as db:
+            db.execute(text("UPDATE regionkit_rk_hospital SET due_at = 1"))
+        await ward.hospital.bury(case.id, reason="it hangs")
+        async with ward.inbox.unit(soon()) as unit:
+            assert not await ward.inbox.discharge(unit, running)
+        assert not await ward.inbox.end_treatment(running, running, soon())
+        assert (await ward.hospital.show(case.id)).case.status == "buried"
+        async with ward.hospital.rows.unit(soon()) as unit:  # where no lock keeps it, the comparison does
+            with pytest.raises(NotPossible):
+                await ward.hospital.rows.change(unit, due, running, "retried", "ann", "")
+
+
+async def test_what_another_process_let_go_on_is_not_taken_again(one: Any) -> None:
+    """A held message that was read before: its place in the table is another one's by now, which stays."""
+    plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
+    async with AsyncWard(one) as ward:
+        first = numbered("u", 2, **plain)
+        await ward.take(poison("u", 1, **plain), first)
+        key = Key(b"", b"u")
+        await ward.hospital.release("u")
+        async with ward.inbox.unit(soon(), core=True) as unit:
+            seen = await ward.inbox.next_held(unit, b"billing", key)
+        assert seen is not None
+        await ward.treat()
+        await ward.take(poison("u", 3, **plain), numbered("u", 4, **plain))
+        await ward.hospital.release("u")
+        async with ward.inbox.unit(soon(), core=True) as unit:
+            now = await ward.inbox.next_held(unit, b"billing", key)
+            assert now is not None and now.seq == seen.seq and now.id != seen.id
+            assert (await ward.inbox.take_held(unit, b"billing", seen, first)).verdict is Verdict.BUSY
+        await ward.treat()
+        assert ward.ledger("u") == [2, 4]
+
+
+async def test_a_group_runs_again_at_a_rate(one: Any) -> None:
+    """So many a second, at most so many, the oldest first; gaps and other groups stay."""
+    async with AsyncWard(one) as ward:
+        for n in range(6):
+            await ward.take(poison(f"k{n}", 1))
+        await ward.take(numbered("g", 1), numbered("g", 3))
+        group = next(one for one in await ward.hospital.groups() if one.reason == "failed")
+        assert (group.count, group.waiting, group.error_type.rpartition(".")[2]) == (6, 6, "Poison")
+        assert (await ward.hospital.show(group.example)).case.group == group.group
+        would = await ward.hospital.retry_group(group.group, max=4, dry_run=True)
+        assert (would.retried, would.left) == (4, 2)
+        before = [case.id for case in await ward.hospital.cases(group=group.group)]
+        done = await ward.hospital.retry_group(group.group, rate=2.0, max=4)
+        assert (done.retried, done.left) == (4, 2)
+        cases = await ward.hospital.cases(status="retrying")
+        assert [case.id for case in cases] == before[:4]
+        due = [case.due_at for case in cases]
+        assert [round(later - due[0], 3) for later in due] == [0.0, 0.5, 1.0, 1.5]
+        ward.runs.clear()
+        await ward.treat()
+        assert len(ward.runs) < 4  # the last one is due in a second and a half
+        assert len(await ward.hospital.cases(reason="gap")) == 1
+        with pytest.raises(UsageError):
+            await ward.hospital.retry_group(group.group, rate=0.0)
+        with pytest.raises(UsageError):
+            await ward.hospital.retry_group(group.group, max=0)
+
+
+async def test_listings_have_limits_and_filters(accounts: Any) -> None:
+    """Pages by the last id; what is over is listed when it is asked for; counts and exports agree."""
+    async with AsyncWard(accounts) as ward:
+        for n in range(5):
+            await ward.take(poison(f"k{n}", 1))
+        await ward.take(b"no message", numbered("k0", 2))
+        hospital = ward.hospital
+        every = await hospital.cases()
+        assert [case.id for case in every] == sorted(case.id for case in every) and len(every) == 6
+        first = await hospital.cases(limit=4)
+        assert first + await hospital.cases(limit=4, after=first[-1].id) == every
+        await hospital.bury(every[0].id, reason="x")
+        assert len(await hospital.cases()) == 5 and len(await hospital.cases(status=None)) == 6
+        assert len(await hospital.cases(key="k3", consumer="billing", type="order.placed", reason="failed")) == 1
+        assert await hospital.cases(consumer="other") == []
+        stats = await hospital.stats()
+        assert (stats.open, stats.waiting, stats.held) == (5, 5, 1)
+        assert sum(count for *_, count in stats.cases) == 6
+        lines = [json.loads(line) async for line in hospital.export()]
+        assert [line["case"]["id"] for line in lines] == [case.id for case in await hospital.cases(status=None)]
+        bare = [line async for line in hospital.export(payload=False, limit=3)]
+        assert len(bare) == 3 and b"4111-1111" not in b"".join(bare)
+        for wrong in ({"limit": 0}, {"limit": 5000}, {"status": "ill"}):
+            with pytest.raises(UsageError):
+                await hospital.cases(**wrong)
+
+
+class Rot:
+    """A cipher: every byte is turned, and a mark says whose it is."""
+
+    def encrypt(self, data: bytes) -> bytes:
+        return b"rot" + bytes(255 - byte for byte in data)
+
+    def decrypt(self, token: bytes) -> bytes:
+        assert token.startswith(b"rot")
+        return bytes(255 - byte for byte in token[3:])
+
+
+async def test_payloads_are_redacted_and_encrypted(one: Any) -> None:
+    """Nothing of a payload stands readable in the tables, edited ones included; what is shown is what the policy leaves."""
+
+    def mask(payload: Any) -> Any:
+        return {**payload, "card": "****"}
+
+    async with AsyncWard(one, cipher=Rot(), hospital={"redact": mask}) as ward:
+        case = await parked(ward)
+        assert (await ward.hospital.show(case.id)).message.payload == {"n": 2, "poison": True, "card": "****"}
+        await ward.hospital.edit(case.id, {"n": 2, "card": "4242"})
+        shown = await ward.hospital.show(case.id)
+        assert shown.trail[1].was is not None and shown.trail[1].was.payload["card"] == "****"
+        with one.engine.connect() as db:
+            for table in ("hospital", "held", "hospital_event"):
+                for row in db.execute(text(f"SELECT body FROM regionkit_rk_{table} WHERE body IS NOT NULL")):
+                    assert b"order.placed" not in bytes(row[0]) and b"42" not in bytes(row[0])
+        plain = AsyncHospital(ward.engine)
+        with pytest.raises(ConfigurationError, match="encrypted"):
+            await plain.show(case.id)
+        assert not plain.is_beside(ward.inbox)
+        await plain.close()
+        await ward.hospital.retry(case.id)
+        await ward.treat()
+        assert ward.ledger("a") == [1, 2, 3, 4, 5]
+
+
+async def test_a_hospital_stands_beside_its_inbox(one: Any) -> None:
+    """The same engine and namespace; without tables it says so; a redaction that fails shows nothing."""
+    engine, other = one.make(is_async=IS_ASYNC), one.make(is_async=IS_ASYNC)
+    inbox, hospital = AsyncSqlInbox(engine), AsyncHospital(engine, redact=lambda payload: payload["card"])
+    assert hospital.is_beside(inbox)
+    assert not hospital.is_beside(AsyncSqlInbox(engine, namespace="shop"))
+    assert not hospital.is_beside(AsyncSqlInbox(other))
+    with pytest.raises(ConfigurationError, match="no tables"):
+        await hospital.stats()
+    await hospital.close()
+    async with AsyncWard(one, hospital={"redact": lambda payload: payload["nothing"]}) as ward:
+        shown = await ward.hospital.show((await parked(ward)).id)
+        assert (shown.message.payload, shown.message.unreadable) == (None, "redact raised KeyError.")
+    await engine.dispose()
+    await other.dispose()
+
+
+async def test_what_is_no_message_is_buried_or_sent_on_as_it_came(one: Any) -> None:
+    """It cannot be edited; bytes that look encrypted are what they are."""
+    async with AsyncWard(one) as ward:
+        await ward.take(b"rk1\x01nothing of ours")
+        case = await ward.the_case()
+        shown = await ward.hospital.show(case.id)
+        assert shown.message.payload == b"rk1\x01nothing of ours" and shown.message.unreadable
+        with pytest.raises(NotPossible, match="no message"):
+            await ward.hospital.edit(case.id, {})
+        other = AsyncMemoryQueue("dead", group="people")
+        await other.open(soon())
+        await ward.hospital.redirect(case.id, other)
+        assert [one.body for one in await other.fetch(10, 1.0)] == [b"rk1\x01nothing of ours"]
+        await other.close()
+
+
+async def test_what_is_held_is_judged_again_when_its_key_goes_on(accounts: Any) -> None:
+    """What has expired, has no handler or was overtaken is a case of its own, and the key goes on, after a crash at each step."""
+    async with AsyncWard(accounts) as ward:
+        await ward.take(numbered("a", 1), poison("a", 2), numbered("a", 3, expires_at=time.time() + 3600.0))
+        await ward.take(numbered("a", 4, type="order.lost"), numbered("a", 5), numbered("b", 1), numbered("b", 3))
+        undone = numbered(
+            "b", 2, number=Number(2, "i", 2), prev=Number(1, "h", 1)
+        )  # after a failover: 2 and 3 are undone
+        await ward.take(undone)
+        assert (ward.rows("held"), ward.ledger("b")) == (4, [1, 2])
+        await ward.hospital.bury((await ward.the_case(reason="failed")).id, reason="x")
+        for _ in range(6):
+            with crash_points({"held.released": "drop_reply"}), contextlib.suppress(DroppedReply):
+                await ward.treat(later=7200.0)
+        assert (ward.rows("held"), ward.ledger("a"), ward.ledger("b")) == (0, [1, 5], [1, 2])
+        assert sorted(one.reason for one in await ward.hospital.cases()) == ["expired", "overtaken", "unhandled"]
+        later = numbered("b", 3, number=Number(2, "i", 3), prev=Number(2, "i", 2))
+        assert (await ward.take(numbered("a", 6), later)).applied == 2
+        expired = await ward.the_case(reason="expired")
+        await ward.hospital.retry(expired.id)  # somebody wants it all the same
+        await ward.treat(later=7200.0)
+        assert ward.ledger("a") == [1, 5, 6, 3]
+
+
+async def test_a_retry_does_not_run_what_has_expired(one: Any) -> None:
+    """Retries by the hospital itself end with the time of the message; then it waits for somebody."""
+    async with AsyncWard(one, attempts=1000) as ward:
+        await ward.take(poison("a", 1, expires_at=time.time() + 3600.0))
+        assert (await ward.the_case()).status == "retrying"
+        ward.runs.clear()
+        await ward.treat(later=7200.0)
+        case = await ward.the_case()
+        assert (case.status, case.reason, ward.runs) == ("admitted", "expired", [])
+
+
+async def test_cases_aside_do_not_hide_one_another(one: Any) -> None:
+    """Two payloads under one id, and gaps of keys that begin alike, are cases each."""
+    async with AsyncWard(one) as ward:
+        await ward.take(Envelope("x" * 60, "order.placed", b"\x81\xa1n\x01"))
+        for n in (2, 3):
+            await ward.take(Envelope("x" * 60, "order.placed", b"\x81\xa1n" + bytes([n])))
+        await ward.take(numbered("k" * 100 + "1", 2), numbered("k" * 100 + "2", 2))
+        assert sorted(case.reason for case in await ward.hospital.cases(status=None)) == ["gap"] * 2 + ["mismatch"] * 2
+
+
+async def test_nothing_overtakes_while_a_key_goes_on(accounts: Any) -> None:
+    """A thousand arrivals a second of keys that are released, numbered and not: each in order, each message once."""
+    plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
+    async with AsyncWard(accounts, concurrency=4) as ward:
+        await ward.take(numbered("a", 1), poison("a", 2), *(numbered("a", n) for n in range(3, 41)))
+        await ward.take(poison("u", 2, **plain), *(numbered("u", n, **plain) for n in range(3, 41)))
+        consumer = ward.consumer()
+        task = spawn_async("consumer", lambda: consumer.run())
+        for case in await ward.hospital.cases():
+            await ward.hospital.edit(case.id, {"n": 2})
+            await ward.hospital.retry(case.id)
+        began = time.monotonic()
+        for n in range(41, 141):
+            await ward.publish(numbered("a", n), numbered("u", n, **plain), numbered("b", n - 40))
+            if n % 10 == 0:
+                await asleep(max(0.0, 0.003 * (n - 40) - (time.monotonic() - began)))
+        await ward.until(
+            lambda: all(len(ward.ledger(key)) >= most for key, most in (("a", 140), ("u", 139), ("b", 100)))
+        )
+        consumer.stop()
+        await task.ended(30.0)
+        assert ward.ledger("a") == list(range(1, 141))
+        assert ward.ledger("u") == list(range(2, 141))
+        assert ward.ledger("b") == list(range(1, 101))
+        assert ward.rows("held") == 0

@@ -170,7 +170,7 @@ class SqlHospital:
         rows = self._for(unit)
         c = rows.hospital.c
         extra = [c.parks == 1, c.status.in_(OPEN)] if "parks" in found else [c.reason != "gap"]
-        asked = rows.line.where(*rows.where(found), *extra).order_by(c.admitted_at, c.case_id).limit(most)
+        asked = rows.line.where(*rows.where(found), *extra).order_by(c.case_id).limit(most)
         return [case_of(row) for row in unit.native.execute(asked.with_for_update())]
 
     def change(
@@ -245,7 +245,7 @@ class SqlHospital:
             c = rows.hospital.c
             found = (unit.native.execute(rows.groups(most))).all()
             asked = select(c.case_id, c.error).where(c.case_id.in_([row.example for row in found]))
-            texts: dict[str, str] = dict((unit.native.execute(asked)).tuples().all()) if found else {}
+            texts = {row.case_id: row.error for row in unit.native.execute(asked)} if found else {}
         return [
             Group(
                 group=row.stack_group or row.reason,

@@ -169,7 +169,7 @@ class AsyncSqlHospital:
         rows = await self._for(unit)
         c = rows.hospital.c
         extra = [c.parks == 1, c.status.in_(OPEN)] if "parks" in found else [c.reason != "gap"]
-        asked = rows.line.where(*rows.where(found), *extra).order_by(c.admitted_at, c.case_id).limit(most)
+        asked = rows.line.where(*rows.where(found), *extra).order_by(c.case_id).limit(most)
         return [case_of(row) for row in await unit.native.execute(asked.with_for_update())]
 
     async def change(
@@ -246,7 +246,7 @@ class AsyncSqlHospital:
             c = rows.hospital.c
             found = (await unit.native.execute(rows.groups(most))).all()
             asked = select(c.case_id, c.error).where(c.case_id.in_([row.example for row in found]))
-            texts: dict[str, str] = dict((await unit.native.execute(asked)).tuples().all()) if found else {}
+            texts = {row.case_id: row.error for row in await unit.native.execute(asked)} if found else {}
         return [
             Group(
                 group=row.stack_group or row.reason,
