@@ -21,7 +21,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -36,11 +36,12 @@ from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
-from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
+from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.fast_handlers import FastHandlers
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox import Inbox
+from regionkit.messaging.janitor import Janitor
 from regionkit.messaging.lanes import Lane, StoreWatch, lane_of
 from regionkit.messaging.retention import check_retention
 from regionkit.messaging.sources.source import Delivery, Source
@@ -127,6 +128,7 @@ class Consumer(FastHandlers):
             source=source.name,
         ).checked()
         self._clock = clock
+        self._janitor = Janitor(inbox, accept_for, clock)
         self._hooks = EventHooks()
         self._handlers = Handlers()
         self._counters = Counters()
@@ -257,6 +259,7 @@ class Consumer(FastHandlers):
     def _open(self) -> None:
         deadline = Deadline(self._clock, OPENED_WITHIN)
         self._inbox.open(deadline)
+        self._janitor.open()
         self._source.open(deadline)
 
     def _tell(self, event: Event) -> None:
@@ -268,14 +271,20 @@ class Consumer(FastHandlers):
         watch = StoreWatch(applier, stopping)
         lanes = [Lane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
         clinic, jobs = Clinic(applier), Supervisor(self._clock)
+        janitor = self._janitor
         tasks = [spawn(f"regionkit lane {self.name}", self._guarded(lane)) for lane in lanes]
         jobs.start(f"clinic {self.name}", clinic.round, self._clinic_failed)
+        jobs.start(f"janitor {self.name}", janitor.round, self._sweep_failed)
         under_way: dict[int, Delivery] = {}
         try:
             self._loop(lanes, watch, clinic, under_way, until_idle)
         finally:
             stopping.set()
+            for lane in lanes:
+                lane.wake()
             jobs.stop(DRAINED_WITHIN)
+            with suppress(Exception):  # else its lease ends by itself
+                janitor.close()
             until = self._clock.monotonic() + DRAINED_WITHIN
             for task in tasks:
                 task.ended(max(0.0, until - self._clock.monotonic()))
@@ -298,6 +307,9 @@ class Consumer(FastHandlers):
 
     def _clinic_failed(self, error: BaseException) -> None:
         self._tell(ConsumerPaused(self.name, f"cases cannot be looked at: {type(error).__name__}"))
+
+    def _sweep_failed(self, error: BaseException) -> None:
+        self._tell(SweepFailed(self.name, f"{type(error).__name__}: {error}"[:200]))
 
     def _done(self, taken: Taken, step: Step) -> None:
         self._ended.append((taken.delivery, step))

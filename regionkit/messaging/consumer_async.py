@@ -20,7 +20,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -35,11 +35,12 @@ from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
-from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
+from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.fast_handlers_async import AsyncFastHandlers
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+from regionkit.messaging.janitor_async import AsyncJanitor
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
 from regionkit.messaging.retention import check_retention
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
@@ -126,6 +127,7 @@ class AsyncConsumer(AsyncFastHandlers):
             source=source.name,
         ).checked()
         self._clock = clock
+        self._janitor = AsyncJanitor(inbox, accept_for, clock)
         self._hooks = EventHooks()
         self._handlers = Handlers()
         self._counters = Counters()
@@ -256,6 +258,7 @@ class AsyncConsumer(AsyncFastHandlers):
     async def _open(self) -> None:
         deadline = Deadline(self._clock, OPENED_WITHIN)
         await self._inbox.open(deadline)
+        await self._janitor.open()
         await self._source.open(deadline)
 
     def _tell(self, event: Event) -> None:
@@ -267,14 +270,20 @@ class AsyncConsumer(AsyncFastHandlers):
         watch = AsyncStoreWatch(applier, stopping)
         lanes = [AsyncLane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
         clinic, jobs = AsyncClinic(applier), AsyncSupervisor(self._clock)
+        janitor = self._janitor
         tasks = [spawn_async(f"regionkit lane {self.name}", self._guarded(lane)) for lane in lanes]
         jobs.start(f"clinic {self.name}", clinic.round, self._clinic_failed)
+        jobs.start(f"janitor {self.name}", janitor.round, self._sweep_failed)
         under_way: dict[int, Delivery] = {}
         try:
             await self._loop(lanes, watch, clinic, under_way, until_idle)
         finally:
             stopping.set()
+            for lane in lanes:
+                lane.wake()
             await jobs.stop(DRAINED_WITHIN)
+            with suppress(Exception):  # else its lease ends by itself
+                await janitor.close()
             until = self._clock.monotonic() + DRAINED_WITHIN
             for task in tasks:
                 await task.ended(max(0.0, until - self._clock.monotonic()))
@@ -297,6 +306,9 @@ class AsyncConsumer(AsyncFastHandlers):
 
     def _clinic_failed(self, error: BaseException) -> None:
         self._tell(ConsumerPaused(self.name, f"cases cannot be looked at: {type(error).__name__}"))
+
+    def _sweep_failed(self, error: BaseException) -> None:
+        self._tell(SweepFailed(self.name, f"{type(error).__name__}: {error}"[:200]))
 
     def _done(self, taken: Taken, step: Step) -> None:
         self._ended.append((taken.delivery, step))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -230,12 +230,6 @@ class InboxRows:
         self.gap_due = update(c).where(open_gap).values(due_at=bindparam("n_due"))
         self.gap_over = (
             update(c).where(open_gap).values(status="discharged", parks=0, due_at=None, changed_at=bindparam("b_now"))
-        )
-        self.old_claims = select(i.c.bucket, i.c.scope, i.c.id).where(
-            or_(
-                and_(i.c.bucket > 0, i.c.bucket < bindparam("b_bucket")),
-                and_(i.c.bucket == 0, i.c.seen_at < bindparam("b_before")),
-            )
         )
 
     def fused(self, statement: Any) -> Prepared:
