@@ -21,13 +21,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag, sleep, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, EventHooks, Hook, crash_point
+from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.admitting import Taken, opened
 from regionkit.messaging.applying import Applier, Halted, Step
@@ -35,11 +36,12 @@ from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
-from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
+from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.fast_handlers import FastHandlers
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox import Inbox
+from regionkit.messaging.janitor import Janitor
 from regionkit.messaging.lanes import Lane, StoreWatch, lane_of
 from regionkit.messaging.retention import check_retention
 from regionkit.messaging.sources.source import Delivery, Source
@@ -126,6 +128,7 @@ class Consumer(FastHandlers):
             source=source.name,
         ).checked()
         self._clock = clock
+        self._janitor = Janitor(inbox, accept_for, clock)
         self._hooks = EventHooks()
         self._handlers = Handlers()
         self._counters = Counters()
@@ -256,6 +259,7 @@ class Consumer(FastHandlers):
     def _open(self) -> None:
         deadline = Deadline(self._clock, OPENED_WITHIN)
         self._inbox.open(deadline)
+        self._janitor.open()
         self._source.open(deadline)
 
     def _tell(self, event: Event) -> None:
@@ -266,15 +270,22 @@ class Consumer(FastHandlers):
         applier = Applier(self._inbox, self._handlers, self.options, self._counters, self._tell, self._clock)
         watch = StoreWatch(applier, stopping)
         lanes = [Lane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
-        clinic = Clinic(applier)
+        clinic, jobs = Clinic(applier), Supervisor(self._clock)
+        janitor = self._janitor
         tasks = [spawn(f"regionkit lane {self.name}", self._guarded(lane.run)) for lane in lanes]
         tasks.append(spawn(f"regionkit clinic {self.name}", self._guarded(lambda: clinic.run(stopping))))
+        jobs.start(f"janitor {self.name}", janitor.round, self._sweep_failed)
         under_way: dict[int, Delivery] = {}
         try:
             self._loop(lanes, watch, clinic, under_way, until_idle)
         finally:
             stopping.set()
             clinic.wake()
+            for lane in lanes:
+                lane.wake()
+            jobs.stop(DRAINED_WITHIN)
+            with suppress(Exception):  # else its lease ends by itself
+                janitor.close()
             until = self._clock.monotonic() + DRAINED_WITHIN
             for task in tasks:
                 task.ended(max(0.0, until - self._clock.monotonic()))
@@ -294,6 +305,9 @@ class Consumer(FastHandlers):
                     raise
 
         return run
+
+    def _sweep_failed(self, error: BaseException) -> None:
+        self._tell(SweepFailed(self.name, f"{type(error).__name__}: {error}"[:200]))
 
     def _done(self, taken: Taken, step: Step) -> None:
         self._ended.append((taken.delivery, step))

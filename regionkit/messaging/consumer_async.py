@@ -20,13 +20,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, EventHooks, Hook, crash_point
+from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
 from regionkit.messaging.admitting_async import Taken, opened
 from regionkit.messaging.applying_async import AsyncApplier, Halted, Step
@@ -34,11 +35,12 @@ from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
-from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
+from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.fast_handlers_async import AsyncFastHandlers
 from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+from regionkit.messaging.janitor_async import AsyncJanitor
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
 from regionkit.messaging.retention import check_retention
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
@@ -125,6 +127,7 @@ class AsyncConsumer(AsyncFastHandlers):
             source=source.name,
         ).checked()
         self._clock = clock
+        self._janitor = AsyncJanitor(inbox, accept_for, clock)
         self._hooks = EventHooks()
         self._handlers = Handlers()
         self._counters = Counters()
@@ -255,6 +258,7 @@ class AsyncConsumer(AsyncFastHandlers):
     async def _open(self) -> None:
         deadline = Deadline(self._clock, OPENED_WITHIN)
         await self._inbox.open(deadline)
+        await self._janitor.open()
         await self._source.open(deadline)
 
     def _tell(self, event: Event) -> None:
@@ -265,15 +269,22 @@ class AsyncConsumer(AsyncFastHandlers):
         applier = AsyncApplier(self._inbox, self._handlers, self.options, self._counters, self._tell, self._clock)
         watch = AsyncStoreWatch(applier, stopping)
         lanes = [AsyncLane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
-        clinic = AsyncClinic(applier)
+        clinic, jobs = AsyncClinic(applier), AsyncSupervisor(self._clock)
+        janitor = self._janitor
         tasks = [spawn_async(f"regionkit lane {self.name}", self._guarded(lane.run)) for lane in lanes]
         tasks.append(spawn_async(f"regionkit clinic {self.name}", self._guarded(lambda: clinic.run(stopping))))
+        jobs.start(f"janitor {self.name}", janitor.round, self._sweep_failed)
         under_way: dict[int, Delivery] = {}
         try:
             await self._loop(lanes, watch, clinic, under_way, until_idle)
         finally:
             stopping.set()
             clinic.wake()
+            for lane in lanes:
+                lane.wake()
+            await jobs.stop(DRAINED_WITHIN)
+            with suppress(Exception):  # else its lease ends by itself
+                await janitor.close()
             until = self._clock.monotonic() + DRAINED_WITHIN
             for task in tasks:
                 await task.ended(max(0.0, until - self._clock.monotonic()))
@@ -293,6 +304,9 @@ class AsyncConsumer(AsyncFastHandlers):
                     raise
 
         return run
+
+    def _sweep_failed(self, error: BaseException) -> None:
+        self._tell(SweepFailed(self.name, f"{type(error).__name__}: {error}"[:200]))
 
     def _done(self, taken: Taken, step: Step) -> None:
         self._ended.append((taken.delivery, step))

@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from regionkit.core.events import Event
 
-__all__ = ["CaseAdmitted", "ClinicFailed", "ConsumerHalted", "ConsumerPaused", "ConsumerResumed", "TreatmentFailed"]
+__all__ = [
+    "CaseAdmitted",
+    "ClinicFailed",
+    "ConsumerHalted",
+    "ConsumerPaused",
+    "ConsumerResumed",
+    "SweepFailed",
+    "TreatmentFailed",
+]
 
 
 class _ConsumerEvent(Event, frozen=True, gc=False):
@@ -60,4 +68,11 @@ class ConsumerHalted(_ConsumerEvent, frozen=True, gc=False):
 
     level: ClassVar[int] = logging.ERROR
     type: str
+    error: str
+
+
+class SweepFailed(_ConsumerEvent, frozen=True, gc=False):
+    """Old rows could not be taken away, or the next days not be made. It is tried again; messages are applied meanwhile."""
+
+    level: ClassVar[int] = logging.WARNING
     error: str

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text, event
 from sqlalchemy.dialects import mysql
 
 from regionkit.messaging.columns_sql import Bytes
+from regionkit.messaging.inbox_days_sql import make_days
 
 __all__ = ["gate", "held", "hospital", "hospital_event", "inbox", "started"]
 
@@ -36,8 +37,8 @@ def _key(name: str, length: int) -> Column[Any]:
 
 
 def inbox(meta: MetaData, name: str) -> Table:
-    """Claims. `bucket`: the day of an id of ours, 0 for a foreign one, so a function of the id alone."""
-    return Table(
+    """Claims. `bucket`: the day of an id of ours, 0 for a foreign one, so a function of the id alone; PostgreSQL's partitions."""
+    made = Table(
         name,
         meta,
         Column("bucket", Integer, primary_key=True, autoincrement=False),
@@ -45,8 +46,11 @@ def inbox(meta: MetaData, name: str) -> Table:
         _key("id", 64),
         Column("print", _bytes(16), nullable=False),
         Column("seen_at", Double, nullable=False),
+        postgresql_partition_by="RANGE (bucket)",
         **_INNODB,
     )
+    event.listen(made, "after_create", make_days)
+    return made
 
 
 def gate(meta: MetaData, name: str) -> Table:

@@ -107,6 +107,10 @@ class Lane:
         self._waiting.append(taken)
         self._given.set()
 
+    def wake(self) -> None:
+        """Look whether it is to stop."""
+        self._given.set()
+
     def run(self) -> None:
         """Work until the consumer stops."""
         while not self._stopping.is_set():

@@ -106,6 +106,10 @@ class AsyncLane:
         self._waiting.append(taken)
         self._given.set()
 
+    def wake(self) -> None:
+        """Look whether it is to stop."""
+        self._given.set()
+
     async def run(self) -> None:
         """Work until the consumer stops."""
         while not self._stopping.is_set():

@@ -122,6 +122,14 @@ class Inbox(Protocol):
         """It could not be applied: a case takes its place, and the key waits for it."""
         ...
 
-    def sweep(self, retention: float, deadline: Deadline) -> bool:
+    def sweep(self, retention: Retention, deadline: Deadline) -> bool:
         """Take away rows that no copy can ask for any more, a few; whether there may be more."""
+        ...
+
+    def prepare(self, accept_for: float, deadline: Deadline) -> None:
+        """See that there is a place for each claim of the next days, where that has to be made.
+
+        Raises:
+            ConfigurationError: there is none, and it cannot be made.
+        """
         ...

@@ -121,6 +121,14 @@ class AsyncInbox(Protocol):
         """It could not be applied: a case takes its place, and the key waits for it."""
         ...
 
-    async def sweep(self, retention: float, deadline: Deadline) -> bool:
+    async def sweep(self, retention: Retention, deadline: Deadline) -> bool:
         """Take away rows that no copy can ask for any more, a few; whether there may be more."""
+        ...
+
+    async def prepare(self, accept_for: float, deadline: Deadline) -> None:
+        """See that there is a place for each claim of the next days, where that has to be made.
+
+        Raises:
+            ConfigurationError: there is none, and it cannot be made.
+        """
         ...

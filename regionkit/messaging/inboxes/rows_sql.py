@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import MetaData, Table, and_, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -268,12 +268,6 @@ class InboxRows:
         )
         given_up = and_(of_key, c.c.reason == "gap", c.c.status == "buried")
         self.gap_used = update(c).where(given_up).values(attempts=1)
-        self.old_claims = select(i.c.bucket, i.c.scope, i.c.id).where(
-            or_(
-                and_(i.c.bucket > 0, i.c.bucket < bindparam("b_bucket")),
-                and_(i.c.bucket == 0, i.c.seen_at < bindparam("b_before")),
-            )
-        )
 
     def fused(self, statement: Any) -> Prepared:
         """A statement of the application's together with a claim."""

@@ -31,6 +31,7 @@ from regionkit.messaging.envelope import (
 from regionkit.messaging.inboxes.applied_sql_async import has_applied
 from regionkit.messaging.inboxes.batch_sql_async import AsyncSqlBatches
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
+from regionkit.messaging.inboxes.janitor_sql_async import AsyncSqlSweeping
 from regionkit.messaging.inboxes.rows_sql import (
     InboxRows,
     Prepared,
@@ -52,10 +53,13 @@ MOST_HELD = 10_000
 """Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
 
 
+HOSPITAL_RETENTION = 90 * 86_400.0
+"""Seconds for which cases that are over are kept: a quarter's questions can be answered."""
+
 _APPLY, _DUPLICATE = Judged(Verdict.APPLY), Judged(Verdict.DUPLICATE)
 
 
-class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches):
+class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
     """An inbox beside the data of its effects. Safe to share between threads (tasks of one loop).
 
     Args:
@@ -65,6 +69,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches):
         cipher: encrypts the bodies of held messages and cases; their keys, types and errors stand in plain.
         retention: seconds for which a claim is kept after its id was made; None: as long as `accept_for` of its consumer needs.
         forget_foreign_after: seconds for which one is kept whose id tells no time; for ever, where none is given.
+        hospital_retention: seconds for which cases that are over are kept, and what was done with them.
         clock: where time is read.
     """
 
@@ -81,10 +86,12 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches):
         cipher: Cipher | None = None,
         retention: float | None = None,
         forget_foreign_after: float = FOR_EVER,
+        hospital_retention: float = HOSPITAL_RETENTION,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.given = given
         self.cipher = cipher
+        self.hospital_retention = hospital_retention
         self.retention = Retention(retention, forget_foreign_after).checked()
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:

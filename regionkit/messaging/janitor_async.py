@@ -1,0 +1,108 @@
+"""Takes away what no copy can ask for any more: one janitor for an inbox, however many consumers and processes it has.
+
+1. Whoever has the lease, a record in the inbox's database, sweeps; it ends by that server's clock. Two that sweep by mistake
+   take away the same rows: nothing depends on there being one.
+2. Consumers that share an inbox may want their claims for different times: the longest that one has asked for counts, for all.
+3. It sweeps in small transactions, and pauses between them: nobody waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from regionkit.contract.records_async import AsyncRecords
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.ids import uuid7
+from regionkit.errors import ConfigurationError
+from regionkit.facts.record import Record
+from regionkit.messaging.retention import FOR_EVER, Retention
+
+__all__ = ["SWEPT_EVERY", "AsyncJanitor"]
+
+SWEPT_EVERY = 300.0
+"""Seconds between two rounds: days are made two ahead, and rows that stay some minutes longer harm nobody."""
+LEASE = 3.0 * SWEPT_EVERY
+"""Seconds of the lease: a janitor that died is replaced after it."""
+NOT_MINE = 60.0
+"""Seconds until the next look at a lease that another one has."""
+BETWEEN = 0.2
+"""Seconds between two steps of a sweep, each of some thousand rows."""
+ROUND_WITHIN = 60.0
+"""Seconds of one step."""
+MOST_TRIES = 20
+"""Changes of a record that others change too: more than consumers that start in one instant."""
+
+
+class AsyncJanitor:
+    """The janitor of one consumer. Used by one thread (task) at a time."""
+
+    def __init__(self, inbox: Any, accept_for: float, clock: Clock) -> None:
+        self._inbox = inbox
+        self._accept_for = accept_for
+        self._clock = clock
+        self._me = uuid7().bytes
+        self._held: Record | None = None
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._clock, ROUND_WITHIN)
+
+    @property
+    def _records(self) -> AsyncRecords:
+        records: AsyncRecords = self._inbox.backing.records()
+        return records
+
+    async def open(self) -> None:
+        """Note how long claims are wanted, and see that there is a place for those of the next days.
+
+        Raises:
+            ConfigurationError: there is none, and none can be made.
+        """
+        wanted = self._inbox.retention
+        await self._longest((wanted.keeps(self._accept_for), wanted.foreign))
+        await self._inbox.prepare(self._accept_for, self._deadline())
+
+    async def round(self) -> float:
+        """One step, where the lease is ours. Seconds until the next."""
+        if not await self._leased():
+            return NOT_MINE
+        await self._inbox.prepare(self._accept_for, self._deadline())
+        claims, foreign = await self._longest((0.0, 0.0))
+        return BETWEEN if await self._inbox.sweep(Retention(claims, foreign), self._deadline()) else SWEPT_EVERY
+
+    async def close(self) -> None:
+        """Let go of the lease, so that another one need not wait for its end."""
+        held, self._held = self._held, None
+        if held is not None:
+            await self._records.delete(self._deadline(), held.kind, held.key, expected=held.version)
+
+    async def _leased(self) -> bool:
+        held = self._held
+        wanted = Record("janitor", "inbox", self._me, 1 if held is None else held.version + 1)
+        expected = 0 if held is None else held.version
+        stands = await self._records.put(self._deadline(), wanted, expected=expected, lasts=LEASE)
+        self._held = stands if stands is not None and stands.value == self._me else None
+        return self._held is not None
+
+    async def _longest(self, mine: tuple[float, float]) -> tuple[float, float]:
+        """The longest times that anybody asked for, with mine."""
+        for _ in range(MOST_TRIES):
+            found = await self._records.get(self._deadline(), "janitor", "kept")
+            stood = (0.0, 0.0) if found is None else _times(found)
+            wanted = max(stood[0], mine[0]), max(stood[1], mine[1])
+            if found is not None and wanted == stood:
+                return stood
+            version = 0 if found is None else found.version
+            record = Record("janitor", "kept", msgspec.msgpack.encode(wanted), version + 1)
+            if await self._records.put(self._deadline(), record, expected=version) == record:
+                return wanted
+        raise ConfigurationError(
+            "how long claims are to be kept could not be noted: others note theirs all the time.", fix="start again."
+        )
+
+
+def _times(record: Record) -> tuple[float, float]:
+    claims, foreign = msgspec.msgpack.decode(record.value, type=tuple[float, float])
+    return claims, foreign or FOR_EVER
