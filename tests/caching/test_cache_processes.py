@@ -165,7 +165,7 @@ def test_a_child_has_every_place_and_draws_lives_of_its_own(tmp_path: Path) -> N
     """Whatever was under way when it was born; else the children of one parent would all reload in the same instant."""
     strategy = Lazy(load=lambda key: 1, ttl=300.0, load_timeout=PATIENCE)
     with Cache(f"p{os.urandom(6).hex()}", int, strategy=strategy) as cache:
-        for places in (cache.fetcher._loads, cache.fetcher._refreshes):
+        for places in (cache.fetcher.loads._slots, cache.fetcher._refreshes):
             while places.try_acquire():
                 pass
 

@@ -107,7 +107,7 @@ async def test_a_call_may_be_cancelled_wherever_it_waits(request: Any, tiers: st
         assert not cache._table._marks
         assert not cache._flights._flying
         assert not getattr(cache.tier, "_waiting", {})
-        assert cache.fetcher._loads.try_acquire()
+        assert cache.fetcher.loads._slots.try_acquire()
 
 
 async def test_who_waits_for_a_load_that_was_cancelled_loads(redis_server: Any) -> None:
