@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from fix_caches import Engines
+from messaging.hospital_rig import Ward, numbered, soon
 from sqlalchemy import text
 
-from messaging.hospital_rig import Ward, numbered, soon
 from regionkit.core.concurrency import sleep, spawn
 from regionkit.errors import ConfigurationError, MessagingError, UsageError
 from regionkit.messaging.case import Key
