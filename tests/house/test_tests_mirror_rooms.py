@@ -22,6 +22,7 @@ ELSEWHERE = {
     "routing/fanned": "routing/test_fanout.py",
     "routing/loss": "routing/test_session.py",  # `accept_loss`
     "routing/backing": "contract/test_units.py",  # every backend passes it
+    "routing/unit": "contract/test_units.py",
     "routing/copies": "messaging/test_relay_replicated.py",  # and a promotion without a kit: messaging/test_outbox_failover.py
     "routing/partitions": "contract/test_partitioning.py",  # every backend passes it
     "caching/account_shared": "caching/test_cache_faults.py",  # servers that die, freeze, forget and fill up

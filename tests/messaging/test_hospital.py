@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from fix_caches import Engines
-from messaging.hospital_rig import Ward, numbered, soon
 from sqlalchemy import text
 
 from regionkit.core.concurrency import sleep, spawn
@@ -25,6 +24,8 @@ from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources import MemoryQueue
 from regionkit.testing.crash import DroppedReply, crash_points
+
+from .hospital_rig import Ward, numbered, soon
 
 IS_ASYNC = False
 
