@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from weakref import WeakSet
 
 from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -18,6 +19,7 @@ from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.kit_caches import Caches, MakesCaches
+from regionkit.kit_homes import ServesPillars
 from regionkit.kit_stores import Here, Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
@@ -43,7 +45,7 @@ T = TypeVar("T")
 IS_ASYNC = False
 
 
-class RegionKit(MakesCaches):
+class RegionKit(MakesCaches, ServesPillars):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (RegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -104,6 +106,7 @@ class RegionKit(MakesCaches):
         self._monitor = Monitor(list(self._all.shards()))
         self._operations = Operations(self._local, self._profile, clock, self._hooks)
         self._caches = Caches(self._local, clock, self._hooks, self.current_session)
+        self._pieces = WeakSet()
 
     @classmethod
     def from_toml(
@@ -216,6 +219,9 @@ class RegionKit(MakesCaches):
         self._all.renew()
         self._monitor = Monitor(list(self._all.shards()))
 
+    def _found(self, store: str) -> Callable[[], RoutedStore | PartitionedStore]:
+        return lambda: self._store(store)
+
     def _store(self, store: str | Store) -> RoutedStore | PartitionedStore:
         if self._closed:
             raise UsageError("the kit is closed.", fix="make a new one.")
@@ -229,6 +235,7 @@ class RegionKit(MakesCaches):
         self._started()
         self._operations.create_tables(self._all)
         self._caches.create_tables()
+        self._create_kept()
 
     def adopt(self, store: str | Store, region: str, *, key: str | None = None, home: str | None = None) -> None:
         """Say which primary counts from now on, after a promotion that the servers cannot prove.

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from weakref import WeakSet
 
 from regionkit.contract.current_session import current_session
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -17,6 +18,7 @@ from regionkit.facts.bookmark import Signer
 from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.kit_caches_async import AsyncCaches, AsyncMakesCaches
+from regionkit.kit_homes_async import AsyncServesPillars
 from regionkit.kit_stores_async import AsyncStores, Here
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
@@ -42,7 +44,7 @@ T = TypeVar("T")
 IS_ASYNC = True
 
 
-class AsyncRegionKit(AsyncMakesCaches):
+class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (AsyncRegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -103,6 +105,7 @@ class AsyncRegionKit(AsyncMakesCaches):
         self._monitor = AsyncMonitor(list(self._all.shards()))
         self._operations = AsyncOperations(self._local, self._profile, clock, self._hooks)
         self._caches = AsyncCaches(self._local, clock, self._hooks, self.current_session)
+        self._pieces = WeakSet()
 
     @classmethod
     def from_toml(
@@ -215,6 +218,9 @@ class AsyncRegionKit(AsyncMakesCaches):
         self._all.renew()
         self._monitor = AsyncMonitor(list(self._all.shards()))
 
+    def _found(self, store: str) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
+        return lambda: self._store(store)
+
     def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         if self._closed:
             raise UsageError("the kit is closed.", fix="make a new one.")
@@ -228,6 +234,7 @@ class AsyncRegionKit(AsyncMakesCaches):
         self._started()
         await self._operations.create_tables(self._all)
         await self._caches.create_tables()
+        await self._create_kept()
 
     async def adopt(self, store: str | Store, region: str, *, key: str | None = None, home: str | None = None) -> None:
         """Say which primary counts from now on, after a promotion that the servers cannot prove.

@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar, Unpack, overload
 
-from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
-from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.errors import ConfigurationError, ResidencyViolation
+from regionkit.kit_homes import Homes
 from regionkit.kit_stores import Stores
 from regionkit.routing.backing import StoreBacking
-from regionkit.routing.partitions import PartitionedStore
-from regionkit.routing.store import RoutedStore
 from regionkit.topology import CacheTiers, Contextual, Role, Store, Topology, WritePartitioning
 
 if TYPE_CHECKING:
@@ -48,34 +44,6 @@ class CacheOptions(TypedDict, total=False):
     floor_life: float
     sample_every: float | None
     partition: Callable[[Any], str] | None
-
-
-class _Homes:
-    """The homes of a partitioned store of a kit, as caches ask for them."""
-
-    def __init__(self, find: Callable[[], PartitionedStore], namespace: str, local: str) -> None:
-        self._find = find
-        shards = sorted(
-            find().shards, key=lambda shard: local not in [e.region for e in shard.state.shard.endpoints[:1]]
-        )
-        self.parts: Mapping[str, Backing] = {
-            shard.partition: StoreBacking(partial(self._shard, shard.partition), namespace) for shard in shards
-        }
-
-    def _shard(self, partition: str) -> RoutedStore:
-        for shard in self._find().shards:
-            if shard.partition == partition:
-                return shard
-        raise ConfigurationError(
-            f"store {self._find().name!r} has no part {partition!r} any more.",
-            why="the topology was replaced after a cache was made.",
-            fix="close the cache, and make it anew.",
-        )
-
-    def part_of(self, key: str, deadline: Deadline) -> str:
-        """The part where a partition key has its home."""
-        store = self._find()
-        return (store.home_without_io(key, None) or store.locate(key, deadline)).partition
 
 
 class Caches:
@@ -145,7 +113,7 @@ class Caches:
         name: str,
         *,
         partition: Callable[[Any], str] | None,
-    ) -> _Homes | None:
+    ) -> Homes | None:
         """Of a partitioned store.
 
         Raises:
@@ -164,7 +132,7 @@ class Caches:
                 why="only the caller says where a key lives, and loads in the background have no caller.",
                 fix="use Intrinsic, Hashed or Directory; or a cache without the kit, with a loader that passes home=.",
             )
-        return _Homes(find, namespace, self._local)
+        return Homes(find, namespace, self._local)
 
     def _check_residency(self, topology: Topology, store: Store, name: str) -> None:
         region = topology.region(self._local)

@@ -127,7 +127,11 @@ HERE = "here"
 
 
 def backing_of(
-    given: Any, *, namespace: str = "regionkit", store: str | None = None, clock: Clock = SYSTEM_CLOCK
+    given: Any,
+    *,
+    namespace: str = "regionkit",
+    store: str | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Backing:
     """The backing of a kit (with `store`), an engine, a client or a database.
 

@@ -126,7 +126,11 @@ HERE = "here"
 
 
 def async_backing_of(
-    given: Any, *, namespace: str = "regionkit", store: str | None = None, clock: Clock = SYSTEM_CLOCK
+    given: Any,
+    *,
+    namespace: str = "regionkit",
+    store: str | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncBacking:
     """The backing of a kit (with `store`), an engine, a client or a database.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 from regionkit.core.tables import Table
 from regionkit.errors import ConfigurationError
 from regionkit.topology.validation import did_you_mean
 
-__all__ = ["HISTORY", "KEPT", "MARKER", "PILLARS", "POSITION", "RECORD", "tables_of"]
+__all__ = ["HISTORY", "KEPT", "MARKER", "PILLARS", "POSITION", "RECORD", "make_with_kit", "tables_of"]
 
 
 def _kept(name: str, *families: str) -> Table:
@@ -56,3 +57,9 @@ def tables_of(pillars: Sequence[str]) -> list[Table]:
         module, _, name = PILLARS[pillar].partition(":")
         found.extend(getattr(import_module(module), name))
     return found
+
+
+def make_with_kit(given: Any, piece: Any) -> None:
+    """Where `given` is a kit, its `create_tables` makes what the piece keeps, too."""
+    if hasattr(given, "keeps"):
+        given.keeps(piece)

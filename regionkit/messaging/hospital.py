@@ -51,7 +51,7 @@ from regionkit.messaging.hospital_views import (
     line_of,
 )
 from regionkit.messaging.inboxes.inbox import Inbox
-from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.kept_tables import INBOX_TABLES
 from regionkit.messaging.sources.source import Target
 
 __all__ = ["Hospital"]
@@ -106,7 +106,7 @@ class Hospital(HospitalReads):
 
     def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps: the same as the inbox. Many processes may call it at the same time."""
-        self.backing.create_tables(KEPT, Deadline(self._clock, timeout))
+        self.backing.create_tables(INBOX_TABLES, Deadline(self._clock, timeout))
 
     def is_beside(self, inbox: Inbox) -> bool:
         """Whether an inbox keeps its cases here: the same engine, or kit and store, the same namespace and cipher."""

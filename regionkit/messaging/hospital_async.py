@@ -50,7 +50,7 @@ from regionkit.messaging.hospital_views import (
     line_of,
 )
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
-from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.kept_tables import INBOX_TABLES
 from regionkit.messaging.sources.source_async import AsyncTarget
 
 __all__ = ["AsyncHospital"]
@@ -105,7 +105,7 @@ class AsyncHospital(AsyncHospitalReads):
 
     async def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps: the same as the inbox. Many processes may call it at the same time."""
-        await self.backing.create_tables(KEPT, Deadline(self._clock, timeout))
+        await self.backing.create_tables(INBOX_TABLES, Deadline(self._clock, timeout))
 
     def is_beside(self, inbox: AsyncInbox) -> bool:
         """Whether an inbox keeps its cases here: the same engine, or kit and store, the same namespace and cipher."""

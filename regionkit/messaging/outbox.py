@@ -16,6 +16,7 @@ from typing import Any
 
 from regionkit.contract.backing import Backing, backing_of
 from regionkit.contract.enlist import Enlisted, enlist
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, UsageError
@@ -92,6 +93,7 @@ class Outbox:
         self._buffers: weakref.WeakKeyDictionary[Enlisted, _Buffer] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._listening: dict[object, Callable[[], None]] = {}
+        make_with_kit(given, self)
 
     # making
 

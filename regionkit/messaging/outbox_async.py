@@ -15,6 +15,7 @@ from typing import Any
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.contract.enlist import Enlisted, enlist
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, UsageError
@@ -91,6 +92,7 @@ class AsyncOutbox:
         self._buffers: weakref.WeakKeyDictionary[Enlisted, _Buffer] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._listening: dict[object, Callable[[], None]] = {}
+        make_with_kit(given, self)
 
     # making
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 
 from regionkit.contract.backing import Backing, backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import owner
 from regionkit.core.deadline import Deadline
@@ -64,6 +65,7 @@ class CallRecords:
         self._heart: Heart | None = None
         self._inherited: list[Any] = []
         _ALIVE.add(self)
+        make_with_kit(given, self)
         if store is None:
             self._checked(backing_of(given, namespace=namespace))  # a mistake is told where it was made
 

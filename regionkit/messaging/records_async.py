@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
@@ -63,6 +64,7 @@ class AsyncCallRecords:
         self._heart: AsyncHeart | None = None
         self._inherited: list[Any] = []
         _ALIVE.add(self)
+        make_with_kit(given, self)
         if store is None:
             self._checked(async_backing_of(given, namespace=namespace))  # a mistake is told where it was made
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.contract.backing import backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.contract.unit import Unit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
@@ -102,6 +103,7 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
             )
         self._clock = clock
         self._time = StoreClock(clock)
+        make_with_kit(given, self)
         self._rows: InboxRows | None = None
 
     def create_tables(self, timeout: float = 30.0) -> None:

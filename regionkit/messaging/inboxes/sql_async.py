@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
@@ -101,6 +102,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
             )
         self._clock = clock
         self._time = StoreClock(clock)
+        make_with_kit(given, self)
         self._rows: InboxRows | None = None
 
     async def create_tables(self, timeout: float = 30.0) -> None:

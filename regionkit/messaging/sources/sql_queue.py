@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from regionkit.contract.backing import backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Flag
 from regionkit.core.deadline import FOREVER, Deadline
@@ -81,6 +82,7 @@ class SqlQueue:
         self._flag = Flag()
         self._pause = FIRST_LOOK
         self._mine: dict[int, bytes] = {}
+        make_with_kit(server, self)
 
     def create_tables(self, deadline: Deadline | None = None) -> None:
         """Make the table, once; many processes may call it at the same time."""

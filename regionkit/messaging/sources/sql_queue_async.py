@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.kept_tables import make_with_kit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncFlag
 from regionkit.core.deadline import FOREVER, Deadline
@@ -80,6 +81,7 @@ class AsyncSqlQueue:
         self._flag = AsyncFlag()
         self._pause = FIRST_LOOK
         self._mine: dict[int, bytes] = {}
+        make_with_kit(server, self)
 
     async def create_tables(self, deadline: Deadline | None = None) -> None:
         """Make the table, once; many processes may call it at the same time."""
