@@ -113,23 +113,12 @@ def _hospital(options: argparse.Namespace) -> Iterator[Hospital]:
             seen(kit)
             yield Hospital(kit, store=options.store, **more)
         return
-    from sqlalchemy import create_engine  # not with the command line: it takes a moment
-    from sqlalchemy.exc import SQLAlchemyError
-    from sqlalchemy.pool import NullPool
-
     url = options.url or os.environ.get(URL)
     if not url:
         raise ConfigurationError(
             "which database?", fix=f"set {URL} to its SQLAlchemy URL, or name a kit's store with --store."
         )
-    try:
-        engine = create_engine(url, poolclass=NullPool)
-    except (SQLAlchemyError, ImportError, ValueError) as error:  # whose texts may have the URL in them
-        raise ConfigurationError(
-            "the database's URL cannot be used.",
-            why=type(error).__name__,
-            fix='write it as "postgresql+psycopg://...", "mysql+pymysql://..." or "sqlite:///FILE".',
-        ) from None
+    engine = import_module("regionkit.messaging.inboxes.engine_sql").engine_at(url)  # not before: it takes a moment
     hospital = Hospital(engine, namespace=options.namespace, **more)
     try:
         yield hospital

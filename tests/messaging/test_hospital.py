@@ -14,7 +14,6 @@ import pytest
 from fix_caches import Engines
 from sqlalchemy import text
 
-from messaging.hospital_rig import Ward, numbered, soon
 from regionkit.core.concurrency import sleep, spawn
 from regionkit.errors import ConfigurationError, MessagingError, UsageError
 from regionkit.messaging.case import Key
@@ -25,6 +24,8 @@ from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources import MemoryQueue
 from regionkit.testing.crash import DroppedReply, crash_points
+
+from .hospital_rig import Ward, numbered, soon
 
 IS_ASYNC = False
 

@@ -13,7 +13,6 @@ import pytest
 from fix_caches import Engines
 from sqlalchemy import text
 
-from messaging.hospital_rig_async import AsyncWard, numbered, soon
 from regionkit.core.concurrency_async import asleep, spawn_async
 from regionkit.errors import ConfigurationError, MessagingError, UsageError
 from regionkit.messaging.case import Key
@@ -24,6 +23,8 @@ from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.sources import AsyncMemoryQueue
 from regionkit.testing.crash import DroppedReply, crash_points
+
+from .hospital_rig_async import AsyncWard, numbered, soon
 
 IS_ASYNC = True
 
