@@ -118,13 +118,7 @@ def _hospital(options: argparse.Namespace) -> Iterator[Hospital]:
         raise ConfigurationError(
             "which database?", fix=f"set {URL} to its SQLAlchemy URL, or name a kit's store with --store."
         )
-<<<<<<< HEAD
-    from regionkit.cli.engine_sql import engine_of  # not with the command line: SQLAlchemy takes a moment
-
-    engine = engine_of(url)
-=======
     engine = import_module("regionkit.messaging.inboxes.engine_sql").engine_at(url)  # not before: it takes a moment
->>>>>>> wtE
     hospital = Hospital(engine, namespace=options.namespace, **more)
     try:
         yield hospital

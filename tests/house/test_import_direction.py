@@ -22,8 +22,8 @@ NAMED_FOR_A_FAMILY = re.compile(
 )
 """Modules of a pillar that may import the family's public library: they are opened by name."""
 PUBLIC_LIBRARIES = frozenset({"sqlalchemy", "redis", "pymongo", "cassandra"})
-APPLICATIONS = ("regionkit.cli.engine_sql", "regionkit.demo")
-"""They have engines and models of their own, like any user of the library: SQLAlchemy, and no driver."""
+APPLICATIONS = ("regionkit.demo",)
+"""It has models of its own, like any user of the library: SQLAlchemy, and no driver."""
 
 # from the ground up; rooms on one floor are siblings: none imports another
 FLOORS = (
