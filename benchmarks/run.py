@@ -20,6 +20,7 @@ JOBS = (
     "checking",
     "decision",
     "distance",
+    "inbox",
     "local_read",
     "mongo_reads",
     "memory",
