@@ -21,6 +21,7 @@ JOBS = (
     "decision",
     "distance",
     "idempotent",
+    "inbox",
     "local_read",
     "mongo_reads",
     "memory",

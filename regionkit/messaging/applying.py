@@ -10,6 +10,7 @@
 | the claim was waited for until the deadline  | give back; no attempt |
 | the handler raised, or took too long         | again in place for `IN_PLACE` s, then a case; acknowledge when it is committed |
 | duplicate, held, tombstone                   | acknowledge |
+| a part was committed, by the handler itself    | a case, in doubt; acknowledge when it is committed |
 | a gap before it                              | aside until what is before it came, at most `gap_wait`; then park the key |
 """
 
@@ -190,6 +191,9 @@ class Applier:
         if ended.run is Run.UNAVAILABLE:
             self.away = f"{type(ended.error).__name__}: {ended.error}"
             return Step.PAUSE
+        if ended.run is Run.IN_DOUBT:
+            assert ended.error is not None
+            return self.in_doubt(taken, ended.error)
         if ended.run not in (Run.COMMITTED, Run.NOTHING):
             return Step.BACK
         judged = ended.judged
@@ -201,6 +205,16 @@ class Applier:
         if judged.diverged:
             self.counters.add("diverged")
         return Step.ACK
+
+    def in_doubt(self, taken: Taken, error: BaseException) -> Step:
+        """A part of its effect was committed, perhaps with its claim: never again by itself, and never as if it were applied."""
+        for aside in (False, True):  # where its claim stands, its case stands beside it
+            judged = self.admitting.admit(
+                taken, "in_doubt", "admitted", failed(error), attempts=1, park=not aside, aside=aside
+            )
+            if judged.verdict is not Verdict.DUPLICATE:
+                break
+        return Step.ACK if judged.verdict is Verdict.APPLY else self._judged(taken, judged)
 
     def _judged(self, taken: Taken, judged: Judged) -> Step:
         """What follows from a verdict that is not to apply it."""

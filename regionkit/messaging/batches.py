@@ -23,7 +23,7 @@ from regionkit.messaging.applying import FIRST_PAUSE, Applier, Step
 from regionkit.messaging.delivery import Intake, Judged, Verdict
 from regionkit.messaging.envelope import Malformed, Message, message_of
 from regionkit.messaging.handlers import Handler
-from regionkit.messaging.runs import Run, called
+from regionkit.messaging.runs import DOWN, Ended, Run, called
 
 __all__ = ["Batches"]
 
@@ -86,23 +86,27 @@ class Batches:
             return [[taken] for taken in batch]
         found = _Found([])
         ended = self._run(handler, batch, messages, found)
-        if ended in (Run.COMMITTED, Run.NOTHING):
+        if ended.run in (Run.COMMITTED, Run.NOTHING):
             self._grow(handler)
             return self._settled(batch, found, done)
-        if ended is Run.UNKNOWN:
+        if ended.run is Run.IN_DOUBT and ended.error is not None:
+            for taken in batch:
+                done(taken, self._in_doubt(taken, ended.error))
+            return []
+        if ended.run is Run.UNKNOWN:
             for taken in batch:
                 done(taken, Step.BACK)
             return []
-        if ended in (Run.UNAVAILABLE, Run.BUSY):
+        if ended.run in (Run.UNAVAILABLE, Run.BUSY):
             return [[taken] for taken in batch]  # the first of them waits for the store
         half = len(batch) // 2
-        if ended is Run.TRANSIENT:
+        if ended.run is Run.TRANSIENT:
             self._applier.counters.add("reruns")
             self._most[handler.type] = max(1, half)
             sleep(FIRST_PAUSE * self._applier.admitting.chance.random())
         return [part for part in (list(batch[:half]), list(batch[half:])) if part]
 
-    def _run(self, handler: Handler, batch: Sequence[Taken], messages: Sequence[Message], found: _Found) -> Run:
+    def _run(self, handler: Handler, batch: Sequence[Taken], messages: Sequence[Message], found: _Found) -> Ended:
         applied: list[Message] = []
 
         def begin(unit: Any) -> Judged:
@@ -119,7 +123,7 @@ class Batches:
             if applied:
                 _apply(handler, applied, db, found)
 
-        return (self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)).run
+        return self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)
 
     def _with_claim(self, unit: Any, handler: Handler, taken: Taken, message: Message, found: _Found) -> bool:
         """Whether claim and effect went as one statement."""
@@ -142,6 +146,12 @@ class Batches:
             unit, options.scope, [taken.envelope for taken in batch], ordered=options.ordered
         )
         return verdicts
+
+    def _in_doubt(self, taken: Taken, error: BaseException) -> Step:
+        try:
+            return self._applier.in_doubt(taken, error)
+        except DOWN:
+            return Step.BACK
 
     def _grow(self, handler: Handler) -> None:
         most = self._most.get(handler.type, handler.batch)

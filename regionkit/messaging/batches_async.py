@@ -22,7 +22,7 @@ from regionkit.messaging.applying_async import FIRST_PAUSE, AsyncApplier, Step
 from regionkit.messaging.delivery import Intake, Judged, Verdict
 from regionkit.messaging.envelope import Malformed, Message, message_of
 from regionkit.messaging.handlers import Handler
-from regionkit.messaging.runs_async import Run, acalled
+from regionkit.messaging.runs_async import DOWN, Ended, Run, acalled
 
 __all__ = ["AsyncBatches"]
 
@@ -85,23 +85,27 @@ class AsyncBatches:
             return [[taken] for taken in batch]
         found = _Found([])
         ended = await self._run(handler, batch, messages, found)
-        if ended in (Run.COMMITTED, Run.NOTHING):
+        if ended.run in (Run.COMMITTED, Run.NOTHING):
             self._grow(handler)
             return self._settled(batch, found, done)
-        if ended is Run.UNKNOWN:
+        if ended.run is Run.IN_DOUBT and ended.error is not None:
+            for taken in batch:
+                done(taken, await self._in_doubt(taken, ended.error))
+            return []
+        if ended.run is Run.UNKNOWN:
             for taken in batch:
                 done(taken, Step.BACK)
             return []
-        if ended in (Run.UNAVAILABLE, Run.BUSY):
+        if ended.run in (Run.UNAVAILABLE, Run.BUSY):
             return [[taken] for taken in batch]  # the first of them waits for the store
         half = len(batch) // 2
-        if ended is Run.TRANSIENT:
+        if ended.run is Run.TRANSIENT:
             self._applier.counters.add("reruns")
             self._most[handler.type] = max(1, half)
             await asleep(FIRST_PAUSE * self._applier.admitting.chance.random())
         return [part for part in (list(batch[:half]), list(batch[half:])) if part]
 
-    async def _run(self, handler: Handler, batch: Sequence[Taken], messages: Sequence[Message], found: _Found) -> Run:
+    async def _run(self, handler: Handler, batch: Sequence[Taken], messages: Sequence[Message], found: _Found) -> Ended:
         applied: list[Message] = []
 
         async def begin(unit: Any) -> Judged:
@@ -118,7 +122,7 @@ class AsyncBatches:
             if applied:
                 await _apply(handler, applied, db, found)
 
-        return (await self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)).run
+        return await self._applier.runs.run(begin, (Handler(handler.type, call),), None, handler.timeout)
 
     async def _with_claim(self, unit: Any, handler: Handler, taken: Taken, message: Message, found: _Found) -> bool:
         """Whether claim and effect went as one statement."""
@@ -141,6 +145,12 @@ class AsyncBatches:
             unit, options.scope, [taken.envelope for taken in batch], ordered=options.ordered
         )
         return verdicts
+
+    async def _in_doubt(self, taken: Taken, error: BaseException) -> Step:
+        try:
+            return await self._applier.in_doubt(taken, error)
+        except DOWN:
+            return Step.BACK
 
     def _grow(self, handler: Handler) -> None:
         most = self._most.get(handler.type, handler.batch)

@@ -131,9 +131,10 @@ class AsyncClinic:
             self._applier.counters.add("applied")
             if case.parks:
                 await self._release(case)
-        elif ended.run in (Run.FAILED, Run.UNDONE):
+        elif ended.run in (Run.FAILED, Run.UNDONE, Run.IN_DOUBT):
             assert ended.error is not None
-            status = "retrying" if case.attempts < fewest(handlers) else "admitted"
+            again = case.attempts < fewest(handlers) and ended.run is not Run.IN_DOUBT
+            status = "retrying" if again else "admitted"
             self._applier.tell(
                 TreatmentFailed(self._applier.options.name, status, case.attempts, type(ended.error).__name__)
             )

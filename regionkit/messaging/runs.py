@@ -4,7 +4,8 @@
 1. The handler gets what the unit gives, held: committing, rolling back and closing it are ours, and whoever tries hears why.
 2. What the handler raised itself is the application's; what the unit made of an error of its own connection is the server's.
 3. A deadlock or a serialization failure, wherever it struck, is nobody's fault: the unit says so (`conflict`).
-4. "Committed" is said only when the answer to COMMIT has come and says so.
+4. Where a handler has committed a part, by a text or by DDL that does, and not come to a good end, all of it is in doubt.
+5. "Committed" is said only when the answer to COMMIT has come and says so.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Run(Enum):
     UNAVAILABLE = "unavailable"
     BUSY = "busy"
     FAILED = "failed"
+    IN_DOUBT = "in doubt"
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -125,11 +127,11 @@ class Runs:
         except _Nothing as nothing:
             return Ended(Run.NOTHING, nothing.judged)
         except (ConfigurationError, UsageError) as error:
-            if not own:  # of the consumer itself: no message is to blame
+            if not own and not called:  # of the consumer itself: no message is to blame
                 raise
-            return Ended(Run.FAILED, _NOT_JUDGED, error)
+            return Ended(Run.FAILED if outcome == ["no"] else Run.IN_DOUBT, _NOT_JUDGED, error)
         except Exception as error:
-            conflict = outcome != ["unknown"] and getattr(unit, "conflict", False)
+            conflict = outcome == ["no"] and getattr(unit, "conflict", False)
             came = Run.TRANSIENT if conflict else _came_of(error, outcome, own, called=called)
             return Ended(came, _NOT_JUDGED, error)
         crash_point("message.committed")
@@ -156,8 +158,8 @@ _WRITES = (Verdict.APPLY, Verdict.HELD)
 
 def _came_of(error: Exception, outcome: list[Committed], own: list[BaseException], *, called: bool) -> Run:
     """What an error that left a unit says of the run."""
-    if outcome == ["unknown"]:
-        return Run.UNKNOWN
+    if outcome != ["no"]:
+        return Run.IN_DOUBT if own else Run.UNKNOWN
     if own and own[0] is error:
         return Run.FAILED
     if isinstance(error, TransactionRolledBack):

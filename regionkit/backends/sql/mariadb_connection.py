@@ -183,6 +183,9 @@ class BoundedState(DriverState):
             self._result.unbuffered_active = False
 
     def _track(self, message: Any, status: int | None) -> None:
+        ours = self.finishing or self.commit_state == "sent"
+        if self.held and not ours and status is not None and not status & IN_TRANSACTION:
+            self.implicit = True  # told by the server even where it tells no gtid
         if not isinstance(message, bytes):
             return
         gtid, session = changes(message, status or 0)
