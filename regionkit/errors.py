@@ -11,14 +11,14 @@ take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
      |    |-- NoEligibleEndpoint                |-- MessagingError
      |    |-- ResidencyViolation                |    |-- InProgress
      |    |-- StaleRead                         |    |-- PayloadMismatch
-     |    |-- Fenced                            |    `-- RetentionTooShort
-     |    |-- InvalidBookmark (ValueError)      `-- TransactionError
-     |    |-- UnknownHome (LookupError)              |-- TransactionAborted
-     |    `-- UsageError (RuntimeError)              |-- TransactionInDoubt
-     `-- BackendError                                `-- HeuristicOutcome
-          |-- RegionUnavailable (ConnectionError)
-          |-- DeadlineExceeded (TimeoutError)
-          |-- TransactionRolledBack
+     |    |-- Fenced                            |    |-- RetentionTooShort
+     |    |-- InvalidBookmark (ValueError)      |    |-- ResultNotStored
+     |    |-- UnknownHome (LookupError)         |    |-- LeaseLost
+     |    `-- UsageError (RuntimeError)         |    `-- InDoubt
+     `-- BackendError                           `-- TransactionError
+          |-- RegionUnavailable (ConnectionError)    |-- TransactionAborted
+          |-- DeadlineExceeded (TimeoutError)        |-- TransactionInDoubt
+          |-- TransactionRolledBack                  `-- HeuristicOutcome
           |-- AlreadyApplied
           `-- OutcomeUnknown
 """
@@ -38,8 +38,10 @@ __all__ = [
     "DurabilityUnknown",
     "Fenced",
     "HeuristicOutcome",
+    "InDoubt",
     "InProgress",
     "InvalidBookmark",
+    "LeaseLost",
     "MessagingError",
     "MissingDriver",
     "NoEligibleEndpoint",
@@ -48,6 +50,7 @@ __all__ = [
     "RegionKitError",
     "RegionUnavailable",
     "ResidencyViolation",
+    "ResultNotStored",
     "RetentionTooShort",
     "RoutingError",
     "StaleRead",
@@ -294,10 +297,15 @@ class MessagingError(RegionKitError):
 
 
 class InProgress(MessagingError):
-    """The same idempotency key is being worked on elsewhere."""
+    """The same idempotency key is being worked on elsewhere.
+
+    Attributes:
+        retry_after: seconds that are left to who works on it, by the clock of the store that keeps the record.
+    """
 
     code = "RK-5101"
     retryable = True
+    retry_after: float = 0.0
 
 
 class PayloadMismatch(MessagingError):
@@ -315,6 +323,28 @@ class RetentionTooShort(MessagingError):
     """Records of handled messages would be forgotten before the broker stops redelivering."""
 
     code = "RK-5103"
+
+
+class ResultNotStored(MessagingError):
+    """A call with this idempotency key is done, and its result cannot be given back: it was not kept, or cannot be read."""
+
+    code = "RK-5104"
+    committed = "yes"
+
+
+class LeaseLost(MessagingError):
+    """A call ran beyond its lease, and another took its record over: what it gives is not what counts."""
+
+    code = "RK-5105"
+    retryable = True
+    committed = "unknown"
+
+
+class InDoubt(MessagingError):
+    """Whether a call with this idempotency key took effect is not known, and it was asked not to be run again."""
+
+    code = "RK-5106"
+    committed = "unknown"
 
 
 class TransactionError(RegionKitError):

@@ -87,6 +87,10 @@ class Backing(Protocol):
         """Who owns the data (the key's partition) now."""
         ...
 
+    def backend(self, key: str | None = None, *, deadline: Deadline) -> EndpointBackend:
+        """The endpoint of that owner, for a module of its family that asks it in its own words."""
+        ...
+
     def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, once: many processes may call it at the same time."""
         ...

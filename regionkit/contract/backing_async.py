@@ -88,6 +88,10 @@ class AsyncBacking(Protocol):
         """Who owns the data (the key's partition) now."""
         ...
 
+    async def backend(self, key: str | None = None, *, deadline: Deadline) -> AsyncEndpointBackend:
+        """The endpoint of that owner, for a module of its family that asks it in its own words."""
+        ...
+
     async def create_tables(self, tables: Sequence[Table], deadline: Deadline) -> None:
         """Make what a pillar keeps, once: many processes may call it at the same time."""
         ...

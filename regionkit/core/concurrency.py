@@ -28,6 +28,7 @@ __all__ = [
     "sleep",
     "spawn",
     "stray",
+    "thread",
     "within",
 ]
 
@@ -239,3 +240,10 @@ def spawn(name: str, run: Callable[[], None]) -> Task:
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return Task(thread)
+
+
+def thread(name: str, run: Callable[[], None]) -> threading.Thread:
+    """Start `run` in a daemon thread."""
+    started = threading.Thread(target=run, name=name, daemon=True)
+    started.start()
+    return started

@@ -6,6 +6,7 @@ Hand-written pair with `concurrency.py`: same names, same behaviour. Every gener
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = [
     "aowner",
     "asleep",
     "astray",
+    "athread",
     "awithin",
     "spawn_async",
 ]
@@ -179,3 +181,10 @@ class AsyncTask:
 def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:
     """Start `run` in the background of the running loop."""
     return AsyncTask(asyncio.get_running_loop().create_task(run(), name=name))
+
+
+def athread(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> threading.Thread:
+    """Start `run` in a daemon thread, in an event loop of its own: a loop that is blocked does not stop it."""
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name=name, daemon=True)
+    thread.start()
+    return thread

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from regionkit.core.tables import Table
 
-__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "INBOX", "KEPT", "STARTED"]
+__all__ = ["GATE", "HELD", "HOSPITAL", "HOSPITAL_EVENT", "IDEMPOTENCY", "INBOX", "KEPT", "STARTED"]
 
 
 def _kept(name: str) -> Table:
-    return Table("messaging", name, 1, {"sql": f"regionkit.messaging.inbox_tables_sql:{name}"})
+    return Table(
+        "messaging",
+        name,
+        1,
+        {
+            "sql": f"regionkit.messaging.inbox_tables_sql:{name}",
+            "mongo": f"regionkit.messaging.inbox_tables_mongo:{name.upper()}",
+        },
+    )
 
 
 INBOX = _kept("inbox")
@@ -23,5 +31,16 @@ HOSPITAL = _kept("hospital")
 """One row a case."""
 HOSPITAL_EVENT = _kept("hospital_event")
 """What was done with each case, by whom, why."""
+IDEMPOTENCY = Table(
+    "messaging",
+    "idempotency",
+    1,
+    {
+        "sql": "regionkit.messaging.claims.schema_sql:idempotency",
+        "mongo": "regionkit.messaging.claims.schema_mongo:IDEMPOTENCY",
+        "cassandra": "regionkit.messaging.claims.schema_cassandra:IDEMPOTENCY",
+    },
+)
+"""One row a claim: of a call, or of a message whose effect is outside."""
 
-KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
+KEPT = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT, IDEMPOTENCY)

@@ -17,6 +17,7 @@ from typing import Any
 
 from regionkit.contract.backing import Plain
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint import EndpointBackend
 from regionkit.contract.message import Answer, Statement
 from regionkit.contract.records import Records
 from regionkit.contract.unit import Committed
@@ -288,6 +289,11 @@ class StoreBacking:
         store = self.shard(key, deadline)
         return _owner_at(store, self.owner_index(store, deadline))
 
+    def backend(self, key: str | None = None, *, deadline: Deadline) -> EndpointBackend:
+        """The endpoint of the current owner (of the key's partition), for a module of its family."""
+        store = self.shard(key, deadline)
+        return store.backend(self.owner_index(store, deadline))
+
     def owner_index(self, store: RoutedStore, deadline: Deadline) -> int:
         """The endpoint that takes writes, once it has said where it stands."""
         deadline.require("asking for the owner", store=store.name)
@@ -328,8 +334,7 @@ class _OwnersRecords:
         self._key = key
 
     def _records(self, deadline: Deadline) -> Records:
-        store = self._backing.shard(self._key, deadline)
-        return store.backend(self._backing.owner_index(store, deadline)).records
+        return (self._backing.backend(self._key, deadline=deadline)).records
 
     def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that the owner has; None when it has none."""

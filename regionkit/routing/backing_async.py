@@ -16,6 +16,7 @@ from typing import Any
 
 from regionkit.contract.backing_async import AsyncPlain
 from regionkit.contract.capabilities import Capabilities
+from regionkit.contract.endpoint_async import AsyncEndpointBackend
 from regionkit.contract.message import Answer, Statement
 from regionkit.contract.records_async import AsyncRecords
 from regionkit.contract.unit_async import Committed
@@ -289,6 +290,11 @@ class AsyncStoreBacking:
         store = await self.shard(key, deadline)
         return _owner_at(store, await self.owner_index(store, deadline))
 
+    async def backend(self, key: str | None = None, *, deadline: Deadline) -> AsyncEndpointBackend:
+        """The endpoint of the current owner (of the key's partition), for a module of its family."""
+        store = await self.shard(key, deadline)
+        return store.backend(await self.owner_index(store, deadline))
+
     async def owner_index(self, store: AsyncRoutedStore, deadline: Deadline) -> int:
         """The endpoint that takes writes, once it has said where it stands."""
         deadline.require("asking for the owner", store=store.name)
@@ -329,8 +335,7 @@ class _OwnersRecords:
         self._key = key
 
     async def _records(self, deadline: Deadline) -> AsyncRecords:
-        store = await self._backing.shard(self._key, deadline)
-        return store.backend(await self._backing.owner_index(store, deadline)).records
+        return (await self._backing.backend(self._key, deadline=deadline)).records
 
     async def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that the owner has; None when it has none."""

@@ -74,6 +74,28 @@ class AsyncCassandraRecords:
         values = (kind, key, expected)
         return (await self._change(deadline, self._statements.take_away, values, gone, expected, ""))[0]
 
+    async def rows(self, deadline: Deadline, text: str, values: tuple[Any, ...]) -> list[Any]:
+        """The rows of a statement on a table of regionkit's own, read at SERIAL: what is being changed is waited for."""
+        return await self._datacenter.run(deadline, text, values, level="SERIAL")
+
+    async def applied(self, deadline: Deadline, text: str, values: tuple[Any, ...]) -> bool:
+        """Whether a conditional statement on a table of regionkit's own was applied; it is sent once.
+
+        Raises:
+            OutcomeUnknown: it was sent, and may be applied.
+            RegionUnavailable, DeadlineExceeded: it was not.
+        """
+        opened = await self._datacenter.opened(deadline)
+        left = deadline.require("changing a record", store=self._datacenter.context.store.name)
+        try:
+            return bool((await self._datacenter.send(opened, left, text, values, commit="QUORUM"))[0][0])
+        except InvalidRequest as error:
+            raise no_records(self._datacenter.context, str(error)) from error
+        except Exception as error:
+            if is_certain(error, conditional=True):
+                raise self._datacenter.translated(error) from error
+            raise change_unanswered(self._datacenter.context, first_line(error)) from error
+
     async def _change(
         self, deadline: Deadline, text: str, values: tuple[Any, ...], record: Record, expected: int, nonce: str
     ) -> tuple[Record | None, bool]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bson.codec_options import CodecOptions
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from regionkit.backends.mongo.classify import classify, text_of, translated, was_refused
@@ -131,6 +131,16 @@ class MongoRecords:
 
     def _changed(self, deadline: Deadline, command: dict[str, Any]) -> bool:
         """Whether a change was made, and a majority has it."""
+        reply = self.change(deadline, command)
+        return bool(reply["n"])
+
+    def change(self, deadline: Deadline, command: dict[str, Any]) -> Mapping[str, Any]:
+        """The reply to one command that changes a document of regionkit's own, once a majority has the change.
+
+        Raises:
+            DuplicateKeyError: of an upsert by findAndModify, at the same time as another's. Nothing was done.
+            OutcomeUnknown, RegionUnavailable, DeadlineExceeded: as `put`.
+        """
         sent: list[bool] = []
         try:
             with limited(deadline.require("changing a record", store=self._context.store.name)):
@@ -139,16 +149,16 @@ class MongoRecords:
             for failed in reply.get("writeErrors", ()):
                 if failed["code"] != DUPLICATE:
                     raise OperationFailure(failed["errmsg"], failed["code"], failed)
+        except DuplicateKeyError:
+            raise
         except PyMongoError as error:
             if not sent or was_refused(error):
                 raise translated(self._context, error) from error
             raise change_unanswered(self._context, text_of(error)) from error
-        if not reply["n"]:
-            return False
-        if "writeConcernError" in reply:
+        if reply.get("n", 1) and "writeConcernError" in reply:
             why = str(reply["writeConcernError"].get("errmsg", "no majority confirmed it"))
             raise change_unanswered(self._context, why)
-        return True
+        return reply
 
     def _run(self, command: dict[str, Any], sending: Callable[[], None]) -> Mapping[str, Any]:
         """The answer to a command; `sending` is called when the connection is there."""

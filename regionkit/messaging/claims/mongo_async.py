@@ -1,0 +1,88 @@
+"""Claims in a MongoDB replica set: a document each, one findAndModify a claim, one update a step, acknowledged by a majority."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from regionkit.contract.backing_async import AsyncBacking
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.core.tables import table_name
+from regionkit.errors import RegionUnavailable
+from regionkit.messaging.claim import Answer, Step, Wish, taken
+from regionkit.messaging.claiming_async import fitting
+from regionkit.messaging.claims.schema_mongo import SHOWN, claim_pipeline, kept_in, step_change
+from regionkit.messaging.kept_tables import IDEMPOTENCY
+
+__all__ = ["AsyncMongoClaims", "opened_claims"]
+
+MOST_LOOKS = 8
+"""Inserts of a new document, of which one of several at once goes in; more than two say that something else is wrong."""
+
+
+class AsyncMongoClaims:
+    """Implements `AsyncClaims`. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, backing: AsyncBacking) -> None:
+        self._backing = backing
+        self._name = table_name(backing.namespace, IDEMPOTENCY.name)
+
+    async def _change(self, deadline: Deadline, command: dict[str, Any]) -> Any:
+        backend: Any = await self._backing.backend(deadline=deadline)
+        return await backend.records.change(deadline, command)
+
+    async def claim(self, wish: Wish, *, within: float) -> Answer:
+        """Ask for a record."""
+        deadline = Deadline(SYSTEM_CLOCK, within)
+        command = {
+            "findAndModify": self._name,
+            "query": {"_id": _id(wish)},
+            "update": claim_pipeline(wish),
+            "upsert": True,
+            "new": True,
+            "fields": SHOWN,
+        }
+        for _ in range(MOST_LOOKS):
+            try:
+                found = await self._change(deadline, dict(command))
+            except DuplicateKeyError:
+                continue
+            answer, after = taken(kept_in(found["value"]), wish, 0.0)
+            if after is None:
+                return answer
+        raise RegionUnavailable(
+            "a record could not be claimed.",
+            why="others make it and take it away all the time.",
+            fix="call again later.",
+            store=self._backing.name,
+        )
+
+    async def step(self, step: Step, wish: Wish, fence: int, *, result: bytes | None = None, within: float) -> bool:
+        """Make a step; whether it was made."""
+        wanted, change = step_change(step, wish, fence, result)
+        update = {"q": {"_id": _id(wish), **wanted}, "u": change}
+        done = await self._change(Deadline(SYSTEM_CLOCK, within), {"update": self._name, "updates": [update]})
+        return bool(done["n"])
+
+    async def sweep(self, *, within: float) -> int:
+        """The server does it, by the index on `forget`."""
+        return 0
+
+    async def create_tables(self, deadline: Deadline) -> None:
+        """Make the collection and its index, once."""
+        await self._backing.create_tables([IDEMPOTENCY], deadline)
+
+    async def close(self) -> None:
+        """Close the connections of a client's copy."""
+        await self._backing.close()
+
+
+def _id(wish: Wish) -> dict[str, bytes]:
+    return {"scope": fitting(wish.scope), "id": fitting(wish.id)}
+
+
+def opened_claims(backing: AsyncBacking) -> AsyncMongoClaims:
+    """The claims of a backing on MongoDB."""
+    return AsyncMongoClaims(backing)

@@ -1,0 +1,289 @@
+"""One function, called once a key: what `idempotent` does around a call. The promises stand there; here are the rules.
+
+1. A call is claimed before the function runs, as "calling" at once: from then on it may have taken effect.
+2. The record of an error is released, unless it is one that is kept. What is no Exception (a cancellation, an exit) leaves the
+   record in its lease: whoever comes after that is in doubt, as after a crash.
+3. Only the store's clock decides that a lease is over. Whoever waits asks again, and runs only what it has claimed.
+4. A call whose record was taken over meanwhile gives no result: another's is the one that counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import asleep
+from regionkit.errors import (
+    BackendError,
+    InDoubt,
+    InProgress,
+    LeaseLost,
+    OutcomeUnknown,
+    PayloadMismatch,
+    ResultNotStored,
+    UsageError,
+)
+from regionkit.messaging.binding import Binding
+from regionkit.messaging.claim import Answer, Busy, Done, Mismatch, Wish, Won
+from regionkit.messaging.fingerprint import fingerprint_of
+from regionkit.messaging.heart_async import AsyncWatch
+from regionkit.messaging.options import Options, Resolved
+from regionkit.messaging.records_async import AsyncCallRecords
+from regionkit.messaging.results import Results, Unreadable
+from regionkit.messaging.scope_key import key_bytes
+
+__all__ = ["AsyncKeyedCall"]
+
+IS_ASYNC = True
+LOG = logging.getLogger("regionkit.messaging")
+
+ASK_WITHIN = 5.0
+"""Seconds that the store may take for one answer."""
+FINISH_WITHIN = 10.0
+"""Seconds for which "done" is tried to be written: a store that fails over is back by then, mostly. The lease is kept alive."""
+FIRST_POLL, LONGEST_POLL = 0.02, 0.5
+"""Seconds between two looks at another's call; each pause is half as long again."""
+OWNER = 16
+"""Bytes of the word that tells one claim from all others."""
+
+
+class _Inside(msgspec.Struct, frozen=True):
+    """A call that this context is inside of, and those around it."""
+
+    wish: Wish
+    around: _Inside | None
+
+
+_inside: ContextVar[_Inside | None] = ContextVar("regionkit_idempotent", default=None)
+
+
+class AsyncKeyedCall:
+    """One decorated function. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, function: Callable[..., Any], records: AsyncCallRecords, options: Options) -> None:
+        self._function = function
+        self._records = records
+        self._options = options
+        self._what = options.name
+        self._scope = options.name.encode()
+        self._binding = Binding(function, self._what)
+        self._key_of = self._binding.function_of("key", options.key)
+        told_by = options.fingerprint
+        self._told_by = self._binding.function_of("fingerprint", told_by) if callable(told_by) else None
+        self._skip = 1 if self._binding.is_method else 0
+        self._results = Results(
+            function,
+            self._what,
+            store=options.store_result,
+            errors=options.store_errors,
+            cipher=options.cipher,
+        )
+
+    async def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result: of the function, or of the call that was made under this key."""
+        options = self._options
+        values = self._binding.values(args, kwargs)
+        key = self._key_of(values)
+        fingerprint = b""
+        if self._told_by is not None:
+            fingerprint = fingerprint_of([self._told_by(values)], self._what)
+        elif options.fingerprint:
+            fingerprint = fingerprint_of(values[self._skip :], self._what)
+        if options.store_result:
+            self._results.codec()  # a type that is not there is told before anything runs
+        id = key_bytes(key)
+        owner = os.urandom(OWNER)
+        wish = Wish(self._scope, id, owner, fingerprint, options.lease, options.ttl, True)
+        now = SYSTEM_CLOCK.monotonic
+        since = now()
+        claims = self._records.claims
+        try:
+            answer = await claims.claim(wish, within=ASK_WITHIN)
+        except OutcomeUnknown:
+            answer = await claims.claim(wish, within=ASK_WITHIN)  # the same wish is the same claim
+        if type(answer) is Busy:
+            self._check_reentry(wish)
+            if options.in_progress == "wait":
+                self._check_loop()
+            until, pause = now() + (options.wait_timeout if options.in_progress == "wait" else 0.0), FIRST_POLL
+            while type(answer) is Busy:
+                left = until - now()
+                if left <= 0.0:
+                    error = self._in_progress(answer.retry_after)
+                    if options.in_progress == "result":
+                        return error
+                    raise error
+                await asleep(min(pause, left, answer.retry_after))
+                pause = min(pause * 1.5, LONGEST_POLL)
+                since = now()
+                answer = await claims.claim(wish, within=ASK_WITHIN)
+        if type(answer) is Mismatch:
+            self._check_reentry(wish)
+        if type(answer) is Won:
+            return await self._run(wish, answer, since, key, args, kwargs)
+        return self._repeated(answer, key)
+
+    async def _run(
+        self, wish: Wish, won: Won, since: float, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        heart = self._records.heart
+        watch = heart.watch(wish, won.fence, since)
+        token = _inside.set(_Inside(wish, _inside.get()))
+        try:
+            if won.taken_over is not None:
+                found = await self._resolved(watch, key)
+                if found is not None:
+                    return await self._finished(watch, found.result)
+            try:
+                result = await self._function(*args, **kwargs)
+            except Exception as error:
+                await self._raised(watch, error)
+                raise
+            return await self._finished(watch, result)
+        finally:
+            _inside.reset(token)
+            heart.leave(watch)
+
+    async def _resolved(self, watch: AsyncWatch, key: Any) -> Resolved | None:
+        """Of a call that may have taken effect before: what came of it; None: it is to be run."""
+        options = self._options
+        told: Any = "unknown"
+        if options.resolve is not None:
+            try:
+                told = await _called(options.resolve, key)
+            except Exception:
+                await self._tried("doubt", watch)
+                raise
+        if isinstance(told, Resolved):
+            return told
+        if told == "no" or (told == "unknown" and options.on_in_doubt == "retry"):
+            return None
+        await self._tried("doubt", watch)
+        if told == "unknown":
+            raise InDoubt(
+                f"{self._what} was called with this key before, and whether it took effect is not known.",
+                why="whoever ran it died, or was cancelled, in the middle.",
+                fix="find out on the other side, and let resolve= answer Resolved(result) or 'no'.",
+            )
+        raise UsageError(
+            f"resolve= of {self._what} answered with a {type(told).__name__}.",
+            fix="answer Resolved(result), 'no' or 'unknown'.",
+        )
+
+    async def _finished(self, watch: AsyncWatch, result: Any) -> Any:
+        kept, given = self._results.packed(result)
+        if kept is None and self._options.store_result:
+            LOG.warning("a result of %s is not kept: it cannot be encoded as what it is, or is too large", self._what)
+        await self._done(watch, kept)
+        return given
+
+    async def _raised(self, watch: AsyncWatch, error: Exception) -> None:
+        """The function raised: a kept error is an outcome, any other lets the next one try."""
+        kept = self._results.kept_error(error)
+        if kept is None:
+            await self._tried("release", watch)
+        else:
+            await self._done(watch, kept)
+
+    async def _done(self, watch: AsyncWatch, kept: bytes | None) -> None:
+        claims, wish = self._records.claims, watch.wish
+        until, pause = SYSTEM_CLOCK.monotonic() + FINISH_WITHIN, FIRST_POLL
+        while True:
+            try:
+                if await claims.step("complete", wish, watch.fence, result=kept, within=ASK_WITHIN):
+                    return
+                break
+            except BackendError as error:
+                if SYSTEM_CLOCK.monotonic() + pause >= until:
+                    raise InDoubt(
+                        f"{self._what} has run, and that could not be written down.",
+                        why=f"{error}",
+                        fix="call it again when the store is back and the lease is over: it is then in doubt, and resolve= "
+                        "is asked.",
+                    ) from error
+            await asleep(pause)
+            pause = min(pause * 1.5, LONGEST_POLL)
+        raise LeaseLost(
+            f"{self._what} ran beyond its lease of {wish.lease:g} s, and another call with this key took over.",
+            why="the process, or its machine, stood still for longer; or the store could not be asked for as long.",
+            fix="call it again: it gives what the other one gave. Give the other side the key, not the fence.",
+        )
+
+    async def _tried(self, step: Any, watch: AsyncWatch) -> None:
+        """A step that may fail: the lease ends by itself."""
+        try:
+            await self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
+        except BackendError as error:
+            LOG.warning("a record of %s was not released, and stays for its lease: %s", self._what, error)
+
+    def _repeated(self, answer: Answer, key: Any) -> Any:
+        if type(answer) is Mismatch:
+            raise PayloadMismatch(
+                f"{self._what} was called with one key and other arguments.",
+                why="two different requests share one idempotency key.",
+                fix="give each request a key of its own; or let fingerprint= leave out what may differ.",
+                idempotency_key=str(key),
+            )
+        assert type(answer) is Done
+        if answer.result is None:
+            raise self._not_stored("it was not kept: store_result=False, too large, or not to be encoded.")
+        try:
+            return self._results.unpacked(answer.result)
+        except Unreadable as error:
+            why = f"{error}."
+        raise self._not_stored(why)
+
+    def _not_stored(self, why: str) -> ResultNotStored:
+        return ResultNotStored(
+            f"{self._what} was called with this key, is done, and its result is not there.",
+            why=why,
+            fix="read the outcome where the function left it.",
+        )
+
+    def _in_progress(self, retry_after: float) -> InProgress:
+        return InProgress(
+            f"{self._what} is being run with this key.",
+            why=f"another holds it, for {retry_after:.1f} s more if it dies now.",
+            fix="call again later.",
+            retry_after=retry_after,
+        )
+
+    def _check_reentry(self, wish: Wish) -> None:
+        inside = _inside.get()
+        while inside is not None:
+            if inside.wish.id == wish.id and inside.wish.scope == wish.scope:
+                raise UsageError(
+                    f"{self._what} calls itself with the same key.",
+                    why="it would wait for itself.",
+                    fix="call the function below the decorator (its __wrapped__), or give the inner call another key.",
+                )
+            inside = inside.around
+
+    def _check_loop(self) -> None:
+        if IS_ASYNC:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise UsageError(
+            f"{self._what} would wait for another call, and block the event loop.",
+            why="it is a plain function that was called in asyncio.",
+            fix="make it async, with the Async form of its store; or give in_progress='raise'.",
+        )
+
+
+async def _called(call: Callable[..., Any], key: Any) -> Any:
+    given = call(key)
+    if isawaitable(given) and IS_ASYNC:
+        waited: Awaitable[Any] = given
+        return await waited
+    return given

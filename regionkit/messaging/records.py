@@ -1,0 +1,166 @@
+# Generated from records_async.py by scripts/twins.py. Do not edit.
+"""Where `idempotent` keeps what was called: one class for each kind of store, of a kit's store or of the application's own.
+
+    >>> store = SqlRecords(engine)
+    >>> store.create_tables()
+    >>> store = SqlRecords(kit, store="orders")
+
+A store is opened when it is first used. `close()` ends its connections, never what was handed in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from regionkit.contract.backing import Backing, backing_of
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.claiming import Claims, async_claims_of
+from regionkit.messaging.claims.memory import MemoryClaims
+from regionkit.messaging.heart import Heart
+
+__all__ = [
+    "CallRecords",
+    "CassandraRecords",
+    "MemoryRecords",
+    "MongoRecords",
+    "RedisRecords",
+    "SqlRecords",
+]
+
+IS_ASYNC = False
+MAKE_WITHIN = 30.0
+"""Seconds that making the table may take: another process may be at it."""
+SWEEP_WITHIN = 30.0
+"""Seconds that one sweep may take."""
+
+
+class CallRecords:
+    """Records of calls. Safe to share between threads (tasks of one loop).
+
+    Args:
+        given: what keeps them; each class says what it takes. A kit, with `store`.
+        store: which of a kit's stores.
+        namespace: prefix of all that is kept there; a kit's own counts for its stores.
+    """
+
+    servers: ClassVar[tuple[str, ...]] = ()
+    takes: ClassVar[str] = ""
+    is_async: ClassVar[bool] = IS_ASYNC
+
+    def __init__(self, given: Any, *, store: str | None = None, namespace: str = "regionkit") -> None:
+        self._given = given
+        self._store = store
+        self._namespace = namespace
+        self._opened: Claims | None = None
+        self._heart: Heart | None = None
+        if store is None:
+            self._checked(backing_of(given, namespace=namespace))  # a mistake is told where it was made
+
+    def _checked(self, backing: Backing) -> Backing:
+        server = backing.capabilities.server
+        if server not in self.servers:
+            raise ConfigurationError(
+                f"{type(self).__name__} cannot keep records in {server}.", fix=f"hand in {self.takes}."
+            )
+        return backing
+
+    def _open(self) -> Claims:
+        backing = backing_of(self._given, namespace=self._namespace, store=self._store)
+        return async_claims_of(self._checked(backing))
+
+    @property
+    def claims(self) -> Claims:
+        """The claims; opened when they are first asked for."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    @property
+    def heart(self) -> Heart:
+        """What keeps their leases alive."""
+        if self._heart is None:
+            self._heart = Heart(self._renewing, SYSTEM_CLOCK)
+        return self._heart
+
+    def _renewing(self) -> Claims:
+        """The claims that the thread of the heart renews by: it closes them."""
+        renewing: Claims = self._open() if IS_ASYNC else _lent(self.claims)
+        return renewing
+
+    def create_tables(self) -> None:
+        """Make the table, where there is one to make. Many processes may do it at once.
+
+        Raises:
+            RegionUnavailable, DeadlineExceeded: it was not done.
+            ConfigurationError: it is there in another version.
+        """
+        self.claims.create_tables(Deadline(SYSTEM_CLOCK, MAKE_WITHIN))
+
+    def sweep(self) -> int:
+        """Take away records that are over, a bounded number; how many. Call it again while there are some, now and then.
+
+        Redis, MongoDB and Cassandra do it by themselves.
+        """
+        return self.claims.sweep(within=SWEEP_WITHIN)
+
+    def close(self) -> None:
+        """End what was opened. May be called twice."""
+        if self._heart is not None:
+            self._heart.close()
+        if self._opened is not None:
+            self._opened.close()
+
+
+class _Lent:
+    """Claims that are closed by somebody else."""
+
+    def __init__(self, claims: Any) -> None:
+        self.step = claims.step
+
+    def close(self) -> None:
+        """They stay open."""
+
+
+def _lent(claims: Any) -> Any:
+    return _Lent(claims)
+
+
+class SqlRecords(CallRecords):
+    """In PostgreSQL, MariaDB or SQLite: a row a call, in a transaction of its own. `create_tables()` once."""
+
+    servers = ("postgresql", "mariadb", "sqlite")
+    takes = "a SQLAlchemy engine, or a kit and the name of its store"
+
+
+class RedisRecords(CallRecords):
+    """In Redis or Valkey: a hash a call. A server that evicts, or fails over, can lose calls that it has answered."""
+
+    servers = ("redis",)
+    takes = "a client of redis-py, or a kit and the name of its store"
+
+
+class MongoRecords(CallRecords):
+    """In a MongoDB replica set: a document a call, acknowledged by a majority. `create_tables()` once."""
+
+    servers = ("mongodb",)
+    takes = "a database of PyMongo, or a kit and the name of its store"
+
+
+class CassandraRecords(CallRecords):
+    """In Cassandra: a row a call, by conditional statements at SERIAL. `create_tables()` once."""
+
+    servers = ("cassandra",)
+    takes = "a session of the Cassandra driver, or a kit and the name of its store"
+
+
+class MemoryRecords(CallRecords):
+    """In this process, for tests and for calls that no other process makes. Gone with it."""
+
+    def __init__(self) -> None:
+        super().__init__(None, store="")
+        self._opened = MemoryClaims()
+
+    def _renewing(self) -> Claims:
+        return self.claims  # a table under a lock: any thread may use it

@@ -1,0 +1,59 @@
+"""Where claims are kept, a store each, for tests of messaging: `claims_store` is a name, opened by `claims_at`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from fix_plain import async_plain_of, plain_of
+
+from regionkit.messaging import records, records_async
+
+CLAIM_STORES = ("memory", "sqlite", "postgresql", "mariadb", "redis", "mongo", "cassandra")
+_CLASSES = {
+    **dict.fromkeys(("sqlite", "postgresql", "mariadb"), "SqlRecords"),
+    **{"redis": "RedisRecords", "mongo": "MongoRecords", "cassandra": "CassandraRecords"},
+}
+
+
+class ClaimStore:
+    """One of the stores: a server where it needs one. `slow`: its clock counts whole seconds."""
+
+    def __init__(self, name: str, rig: Any) -> None:
+        self.name = name
+        self.slow = name == "cassandra"
+        self._rig = rig
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[records.CallRecords]:
+        """Its records, for threads."""
+        if self.name == "memory":
+            yield records.MemoryRecords()
+            return
+        with plain_of(self._rig) as given:
+            made: records.CallRecords = getattr(records, _CLASSES[self.name])(given, namespace="claims")
+            made.create_tables()
+            yield made
+            made.close()
+
+    @contextlib.asynccontextmanager
+    async def opened_async(self) -> AsyncIterator[records_async.AsyncCallRecords]:
+        """The same, for asyncio."""
+        if self.name == "memory":
+            yield records_async.AsyncMemoryRecords()
+            return
+        async with async_plain_of(self._rig) as given:
+            kind = getattr(records_async, f"Async{_CLASSES[self.name]}")
+            made: records_async.AsyncCallRecords = kind(given, namespace="claims")
+            await made.create_tables()
+            yield made
+            await made.close()
+
+
+@pytest.fixture(params=CLAIM_STORES)
+def claim_store(request: pytest.FixtureRequest) -> ClaimStore:
+    """Each in turn."""
+    name = request.param
+    return ClaimStore(name, None if name == "memory" else request.getfixturevalue(f"{name}_store_rig"))
