@@ -1,4 +1,4 @@
-"""Messages that take effect once: inbox, outbox, relay, order per key, error hospital, idempotent functions. Each usable without a kit."""
+"""Messages that take effect once: inbox, outbox, relay, order per key, hospital, idempotent functions; each without a kit, too."""
 
 from __future__ import annotations
 

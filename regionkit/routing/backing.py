@@ -4,9 +4,11 @@
 1. A unit is a block: what routing promises of a block (one decision, one connection, one deadline, translated errors) holds.
 2. What became of a unit is told once, after its end. An error that says so decides (`committed`); without one, a transaction
    whose COMMIT was answered is "yes". Where nothing is rolled back, a unit that raised after it had written is "unknown".
-3. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
+3. What a server rolled back for the sake of others leaves a unit as TransactionRolledBack, whatever its driver
+   calls it: running the unit again may succeed.
+4. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
    neither can be had, there is none.
-4. An endpoint without a kit has nobody who probes it: its breakers never open, and it is asked where it stands as it is used.
+5. An endpoint without a kit has nobody who probes it: its breakers never open, and it is asked where it stands as it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.ids import uuid7
 from regionkit.core.tables import Table
-from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
+from regionkit.errors import RegionKitError, RegionUnavailable, TransactionRolledBack, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.consistency import ON_STALE, SESSION, Consistency, Level
 from regionkit.facts.history import HistoryRow
@@ -108,6 +110,13 @@ class StoreUnit:
             block.__exit__(kind, error, traceback)
         except BaseException as raised:
             self._tell(self._committed(raised, own=raised is not error))
+            if isinstance(raised, Exception) and self.atomic and block.was_rolled_back(raised):
+                raise TransactionRolledBack(
+                    f"a unit on {block.store.name!r} was rolled back by the server.",
+                    why=str(getattr(raised, "orig", None) or raised).strip().partition("\n")[0][:300],
+                    fix=block.store.advice.collisions,
+                    store=block.store.name,
+                ) from raised
             raise
         undone = block.progress.undone and not block.progress.commits
         try:

@@ -17,6 +17,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import Case, HeldMessage, Key
 from regionkit.messaging.delivery import Judged
 from regionkit.messaging.envelope import Envelope
+from regionkit.messaging.records import CallRecords
 
 __all__ = ["Inbox"]
 
@@ -27,12 +28,16 @@ class Inbox(Protocol):
     Attributes:
         transactional: the claim commits with the effect.
         gates: keys can be kept in order.
+        effects: of handlers that it can serve: "transaction", "external", "redis".
+        records: claims of calls outside, with lease and fence, for handlers with such effects.
         backing: whose database it is.
         notes: what is not covered, for `explain()`.
     """
 
     transactional: bool
     gates: bool
+    effects: tuple[str, ...]
+    records: CallRecords
     backing: Backing
     notes: tuple[str, ...]
 

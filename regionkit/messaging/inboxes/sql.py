@@ -33,6 +33,7 @@ from regionkit.messaging.envelope import (
 from regionkit.messaging.inboxes.cases_sql import SqlCases
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
 from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.records import SqlRecords
 from regionkit.messaging.store_clock import StoreClock
 
 __all__ = ["MOST_HELD", "SqlInbox", "bucket_of"]
@@ -60,6 +61,7 @@ class SqlInbox(SqlCases):
 
     transactional = True
     gates = True
+    effects = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -72,6 +74,7 @@ class SqlInbox(SqlCases):
                 f"{self.backing.name!r} cannot keep a SQL inbox.",
                 fix="give an engine of PostgreSQL, MariaDB or SQLite.",
             )
+        self.records = SqlRecords(given, store=store, namespace=namespace)
         self._clock = clock
         self._time = StoreClock(clock)
         self._rows: InboxRows | None = None
@@ -234,4 +237,5 @@ class SqlInbox(SqlCases):
 
     def close(self) -> None:
         """Close what it itself opened. May be called twice."""
+        self.records.close()
         self.backing.close()

@@ -32,6 +32,7 @@ from regionkit.messaging.envelope import (
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
 from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, dialect_of, gate_key, gate_of
 from regionkit.messaging.kept_tables import KEPT
+from regionkit.messaging.records_async import AsyncSqlRecords
 from regionkit.messaging.store_clock import StoreClock
 
 __all__ = ["MOST_HELD", "AsyncSqlInbox", "bucket_of"]
@@ -59,6 +60,7 @@ class AsyncSqlInbox(AsyncSqlCases):
 
     transactional = True
     gates = True
+    effects = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -71,6 +73,7 @@ class AsyncSqlInbox(AsyncSqlCases):
                 f"{self.backing.name!r} cannot keep a SQL inbox.",
                 fix="give an engine of PostgreSQL, MariaDB or SQLite.",
             )
+        self.records = AsyncSqlRecords(given, store=store, namespace=namespace)
         self._clock = clock
         self._time = StoreClock(clock)
         self._rows: InboxRows | None = None
@@ -235,4 +238,5 @@ class AsyncSqlInbox(AsyncSqlCases):
 
     async def close(self) -> None:
         """Close what it itself opened. May be called twice."""
+        await self.records.close()
         await self.backing.close()
