@@ -1,4 +1,4 @@
-"""Messages that take effect once: inbox, outbox, relay, order per key, hospital, idempotent functions; each without a kit, too."""
+"""Messages that take effect once: inbox, outbox, relay, order per key, hospital, idempotent functions; without a kit, too."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ __all__ = ["ROWS_WITHIN", "AsyncAdmitting", "Taken"]
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
-_SEEN = ("failed", "crashed", "mismatch", "overtaken")
+_SEEN = ("failed", "crashed", "mismatch", "overtaken", "in_doubt")
 """Reasons that count as cases by themselves; others have counts of their own."""
 
 

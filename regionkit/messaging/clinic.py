@@ -9,20 +9,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.errors import InDoubt
 from regionkit.messaging.admitting import ROWS_WITHIN, Taken
 from regionkit.messaging.applying import Applier
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
-from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
 from regionkit.messaging.events import TreatmentFailed
 from regionkit.messaging.handlers import Handler, fewest, longest
+from regionkit.messaging.outside import Errand, key_outside
 from regionkit.messaging.runs import Ended, Run
 from regionkit.messaging.sources.source import Delivery
 
@@ -86,6 +88,22 @@ class Clinic:
         def begin(unit: Any) -> Judged:
             return Judged(Verdict.APPLY if self._inbox.discharge(unit, case) else Verdict.DUPLICATE)
 
+        if handlers[0].effect != "transaction":
+            envelope = decode(case.body)
+            errand = Errand(
+                id=b"case:" + case.id.encode(),
+                mark=fingerprint(envelope),
+                key=key_outside(self._scope, envelope.id),
+                handler=handlers[0],
+                message=message,
+                begin=begin,
+                looks=False,
+                settles=True,
+                started=case.attempts,
+                attempts=case.attempts,
+                doubtful=case.reason == "in_doubt",
+            )
+            return self._applier.outside.run(errand)
         return self._applier.runs.run(begin, handlers, message, longest(handlers))
 
     def _after(self, case: Case, handlers: Sequence[Handler], ended: Ended) -> None:
@@ -95,7 +113,8 @@ class Clinic:
                 self._release(case)
         elif ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
-            status = "retrying" if case.attempts < fewest(handlers) else "admitted"
+            again = case.attempts < fewest(handlers) and not isinstance(ended.error, InDoubt)
+            status = "retrying" if again else "admitted"
             self._applier.tell(
                 TreatmentFailed(self._applier.options.name, status, case.attempts, type(ended.error).__name__)
             )
@@ -142,16 +161,51 @@ class Clinic:
             found.append((still, envelope))
             return self._inbox.take_held(unit, self._scope, held, envelope)
 
-        ended = self._applier.runs.run(begin, handlers, message, longest(handlers))
+        if message is not None and handlers[0].effect != "transaction":
+            ended = self._call(key, held, taken, handlers[0], message, begin)
+        else:
+            ended = self._applier.runs.run(begin, handlers, message, longest(handlers))
         if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
             self._applier.counters.add("skipped" if envelope.tomb else "applied")
             if ended.judged.began:
                 self._applier.counters.add("began")
             return True
+        if ended.run is Run.FAILED and message is not None and handlers[0].effect != "transaction":
+            return ended.judged.verdict is Verdict.APPLY
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
             return self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
         return self._not_released(key, held, taken, ended)
+
+    def _call(
+        self,
+        key: Key,
+        held: HeldMessage,
+        taken: Taken,
+        handler: Handler,
+        message: Message,
+        begin: Callable[[Any], Judged],
+    ) -> Ended:
+        """A held message whose effect is not in the transaction of its row."""
+
+        def give_up(reason: str, error: Exception, attempts: int) -> Judged:
+            retries = reason == "failed" and attempts < handler.attempts
+            goes_on = self._park(key, held, taken, reason, failed(error), retries=retries)
+            return Judged(Verdict.APPLY if goes_on else Verdict.HELD)
+
+        errand = Errand(
+            id=held.id,
+            mark=fingerprint(taken.envelope),
+            key=key_outside(self._scope, taken.envelope.id),
+            handler=handler,
+            message=message,
+            begin=begin,
+            looks=True,
+            settles=True,
+            give_up=give_up,
+            attempts=handler.attempts,
+        )
+        return self._applier.outside.run(errand)
 
     def _not_released(self, key: Key, held: HeldMessage, taken: Taken, ended: Ended) -> bool:
         """What is neither applied nor failed: its row goes, or the key waits, in a transaction of their own."""

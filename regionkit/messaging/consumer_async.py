@@ -35,7 +35,16 @@ from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Po
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed
-from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
+from regionkit.messaging.handlers import (
+    ATTEMPTS,
+    LEASE,
+    TIMEOUT,
+    Effect,
+    Handler,
+    Handlers,
+    OnInDoubt,
+    checked_call,
+)
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
@@ -98,6 +107,12 @@ class AsyncConsumer:
     ) -> None:
         if order not in (None, "key"):
             raise ConfigurationError(f"order={order!r} is not known.", fix='write order="key", or leave it out.')
+        if order == "key" and not inbox.gates:
+            raise ConfigurationError(
+                'order="key" with an inbox that has no gates.',
+                why="a key is kept in order by one row that moves with the effect; this inbox has claims, one a message.",
+                fix="use the inbox of a SQL or MongoDB database, or leave order= out.",
+            )
         name = name or source.group
         if name is None:
             raise ConfigurationError(
@@ -139,15 +154,33 @@ class AsyncConsumer:
         """Of the consumer."""
         return self.options.name
 
-    def handler(self, type: str, *, attempts: int = ATTEMPTS, timeout: float = TIMEOUT) -> Callable[[F], F]:
+    def handler(
+        self,
+        type: str,
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float = TIMEOUT,
+        effect: Effect = "transaction",
+        lease: float = LEASE,
+        resolve: Callable[..., Any] | None = None,
+        on_in_doubt: OnInDoubt = "",
+    ) -> Callable[[F], F]:
         """Register `call(message, db)` for a type; `db` is a Session in the transaction that holds the message's claim.
 
         Committing it is the consumer's. What the handler raises rolls all of it back, and counts as an attempt.
 
+        With effect="external" it is `call(message, context)`, for an effect that no transaction of the inbox holds: a call to
+        a provider that takes `context.idempotency_key`. The claim is a lease that is kept alive as long as the call lasts.
+        With effect="redis" `call(message)` gives back the commands of its effect, which a RedisInbox does with the claim.
+
         Args:
             type: of the messages.
             attempts: started runs of one message; then it waits for somebody in the hospital.
-            timeout: seconds of one run, its COMMIT counted.
+            timeout: seconds of one run, its COMMIT counted; of an effect outside: as long as the call takes.
+            effect: where the effect is.
+            lease: seconds after which another consumer takes a message over whose process has died in a call.
+            resolve: `resolve(message, context)` asks the other side whether such a call took effect: "yes", "no", "unknown".
+            on_in_doubt: where that is not known: "retry", with the same key; "hospital", somebody looks at it.
 
         Raises:
             ConfigurationError: options that cannot work; the consumer runs already.
@@ -156,7 +189,14 @@ class AsyncConsumer:
         def register(call: F) -> F:
             if self._running:
                 raise UsageError(f"consumer {self.name!r} runs already.", fix="register handlers before run().")
-            self._handlers.add(Handler(type, checked_call(call, is_async=IS_ASYNC), attempts, timeout))
+            if effect not in self._inbox.effects:
+                raise ConfigurationError(
+                    f"{type!r} has effect={effect!r}, and the inbox of {self.name!r} serves {', '.join(self._inbox.effects)}.",
+                    why="a claim that does not commit with its effect needs a lease and a key for the other side.",
+                    fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
+                )
+            made = checked_call(call, is_async=IS_ASYNC)
+            self._handlers.add(Handler(type, made, attempts, timeout, effect, lease, resolve, on_in_doubt))
             return call
 
         return register
