@@ -52,6 +52,7 @@ ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
 OWNER = 16
 """Bytes of the word that tells one claim from all others."""
+_DIED = "its handler was started, and each time the process died or was lost"
 _NOT_JUDGED = Judged(Verdict.BUSY)
 _APPLY = Judged(Verdict.APPLY)
 
@@ -128,6 +129,7 @@ class Outside:
 
     def __init__(self, inbox: Inbox, runs: Runs, scope: bytes, accept_for: float) -> None:
         self._records = inbox.records
+        self._inbox: Any = inbox
         self._runs = runs
         self._scope = scope
         self._keep = accept_for + 2.0 * SKEW
@@ -140,8 +142,19 @@ class Outside:
             if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                 return looked
         wish = Wish(
-            self._scope, errand.id, os.urandom(OWNER), errand.mark, errand.handler.lease, self._keep, calling=True
+            scope=self._scope,
+            id=errand.id,
+            owner=os.urandom(OWNER),
+            fingerprint=errand.mark,
+            lease=errand.handler.lease,
+            keep=self._keep,
+            calling=errand.handler.effect == "external",
         )
+        failure: Exception | None = None
+        if errand.handler.effect == "redis":
+            ended, failure, errand = self._inside(errand, wish)
+            if ended is not None:
+                return ended
         since = SYSTEM_CLOCK.monotonic()
         try:
             answer = self._claimed(wish)
@@ -157,9 +170,45 @@ class Outside:
         heart = self._records.heart
         watch = heart.watch(wish, answer.fence, since)
         try:
+            if failure is not None:
+                reason = "in_doubt" if isinstance(failure, InDoubt) else "failed"
+                return self._gave_up(errand, watch, reason, failure, errand.started)
             return self._owned(errand, watch, answer)
         finally:
             heart.leave(watch)
+
+    def _inside(self, errand: Errand, wish: Wish) -> tuple[Ended | None, Exception | None, Errand]:
+        """An effect inside the store of claims: how it ended; or what it failed with, at which attempt."""
+        began, pause, attempt = SYSTEM_CLOCK.monotonic(), FIRST_PAUSE, errand.started
+        while attempt <= errand.attempts:
+            try:
+                message = msgspec.structs.replace(errand.message, attempt=attempt)
+                commands = called(errand.handler.call, message)
+                crash_point("message.handled")
+                verdict: Verdict | None = self._inbox.apply(wish, commands, within=ASK_WITHIN)
+                if verdict is None:  # a claim has lapsed: was a case written by whoever had it?
+                    looked = self._rows(errand, dry=True)
+                    if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
+                        return looked, None, errand
+                    verdict = self._inbox.apply(wish, commands, lapsed=True, within=ASK_WITHIN)
+            except BackendError as error:
+                unknown = isinstance(error, OutcomeUnknown)
+                return Ended(Run.UNKNOWN if unknown else Run.UNAVAILABLE, _NOT_JUDGED, error), None, errand
+            except Exception as error:
+                spent = SYSTEM_CLOCK.monotonic() - began
+                again = attempt < errand.attempts and spent + pause < IN_PLACE and errand.give_up is not None
+                if not again or isinstance(error, InDoubt):
+                    return None, error, msgspec.structs.replace(errand, started=attempt)
+            else:
+                if verdict in (Verdict.APPLY, Verdict.DUPLICATE):
+                    return self._settled(errand, Judged(verdict)), None, errand
+                if verdict is Verdict.MISMATCH:
+                    return Ended(Run.NOTHING, Judged(verdict)), None, errand
+                return Ended(Run.BUSY, _NOT_JUDGED), None, errand
+            attempt += 1
+            sleep(pause * (0.5 + self._chance.random()))
+            pause *= 2.0
+        return None, RuntimeError(_DIED), msgspec.structs.replace(errand, started=errand.attempts)
 
     def _claimed(self, wish: Wish) -> Answer:
         try:
@@ -184,8 +233,7 @@ class Outside:
             if told == "hospital":
                 return self._gave_up(errand, watch, "in_doubt", _in_doubt(errand), errand.started)
         if errand.started > errand.attempts:
-            died = RuntimeError("its handler was started, and each time the process died or was lost")
-            return self._gave_up(errand, watch, "crashed", died, errand.started - 1)
+            return self._gave_up(errand, watch, "crashed", RuntimeError(_DIED), errand.started - 1)
         return self._calls(errand, watch, context)
 
     def _resolved(self, errand: Errand, context: Context) -> str:

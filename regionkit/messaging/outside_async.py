@@ -51,6 +51,7 @@ ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
 OWNER = 16
 """Bytes of the word that tells one claim from all others."""
+_DIED = "its handler was started, and each time the process died or was lost"
 _NOT_JUDGED = Judged(Verdict.BUSY)
 _APPLY = Judged(Verdict.APPLY)
 
@@ -127,6 +128,7 @@ class AsyncOutside:
 
     def __init__(self, inbox: AsyncInbox, runs: AsyncRuns, scope: bytes, accept_for: float) -> None:
         self._records = inbox.records
+        self._inbox: Any = inbox
         self._runs = runs
         self._scope = scope
         self._keep = accept_for + 2.0 * SKEW
@@ -139,8 +141,19 @@ class AsyncOutside:
             if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                 return looked
         wish = Wish(
-            self._scope, errand.id, os.urandom(OWNER), errand.mark, errand.handler.lease, self._keep, calling=True
+            scope=self._scope,
+            id=errand.id,
+            owner=os.urandom(OWNER),
+            fingerprint=errand.mark,
+            lease=errand.handler.lease,
+            keep=self._keep,
+            calling=errand.handler.effect == "external",
         )
+        failure: Exception | None = None
+        if errand.handler.effect == "redis":
+            ended, failure, errand = await self._inside(errand, wish)
+            if ended is not None:
+                return ended
         since = SYSTEM_CLOCK.monotonic()
         try:
             answer = await self._claimed(wish)
@@ -156,9 +169,45 @@ class AsyncOutside:
         heart = self._records.heart
         watch = heart.watch(wish, answer.fence, since)
         try:
+            if failure is not None:
+                reason = "in_doubt" if isinstance(failure, InDoubt) else "failed"
+                return await self._gave_up(errand, watch, reason, failure, errand.started)
             return await self._owned(errand, watch, answer)
         finally:
             heart.leave(watch)
+
+    async def _inside(self, errand: AsyncErrand, wish: Wish) -> tuple[Ended | None, Exception | None, AsyncErrand]:
+        """An effect inside the store of claims: how it ended; or what it failed with, at which attempt."""
+        began, pause, attempt = SYSTEM_CLOCK.monotonic(), FIRST_PAUSE, errand.started
+        while attempt <= errand.attempts:
+            try:
+                message = msgspec.structs.replace(errand.message, attempt=attempt)
+                commands = await acalled(errand.handler.call, message)
+                crash_point("message.handled")
+                verdict: Verdict | None = await self._inbox.apply(wish, commands, within=ASK_WITHIN)
+                if verdict is None:  # a claim has lapsed: was a case written by whoever had it?
+                    looked = await self._rows(errand, dry=True)
+                    if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
+                        return looked, None, errand
+                    verdict = await self._inbox.apply(wish, commands, lapsed=True, within=ASK_WITHIN)
+            except BackendError as error:
+                unknown = isinstance(error, OutcomeUnknown)
+                return Ended(Run.UNKNOWN if unknown else Run.UNAVAILABLE, _NOT_JUDGED, error), None, errand
+            except Exception as error:
+                spent = SYSTEM_CLOCK.monotonic() - began
+                again = attempt < errand.attempts and spent + pause < IN_PLACE and errand.give_up is not None
+                if not again or isinstance(error, InDoubt):
+                    return None, error, msgspec.structs.replace(errand, started=attempt)
+            else:
+                if verdict in (Verdict.APPLY, Verdict.DUPLICATE):
+                    return await self._settled(errand, Judged(verdict)), None, errand
+                if verdict is Verdict.MISMATCH:
+                    return Ended(Run.NOTHING, Judged(verdict)), None, errand
+                return Ended(Run.BUSY, _NOT_JUDGED), None, errand
+            attempt += 1
+            await asleep(pause * (0.5 + self._chance.random()))
+            pause *= 2.0
+        return None, RuntimeError(_DIED), msgspec.structs.replace(errand, started=errand.attempts)
 
     async def _claimed(self, wish: Wish) -> Answer:
         try:
@@ -183,8 +232,7 @@ class AsyncOutside:
             if told == "hospital":
                 return await self._gave_up(errand, watch, "in_doubt", _in_doubt(errand), errand.started)
         if errand.started > errand.attempts:
-            died = RuntimeError("its handler was started, and each time the process died or was lost")
-            return await self._gave_up(errand, watch, "crashed", died, errand.started - 1)
+            return await self._gave_up(errand, watch, "crashed", RuntimeError(_DIED), errand.started - 1)
         return await self._calls(errand, watch, context)
 
     async def _resolved(self, errand: AsyncErrand, context: AsyncContext) -> str:

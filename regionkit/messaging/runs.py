@@ -142,7 +142,7 @@ class Runs:
         try:
             for handler in handlers:
                 called(handler.call, message, native)
-            if hasattr(native, "flush"):
+            if hasattr(type(native), "flush"):  # a Session; of a MongoDB database every name is a collection
                 native.flush()
         except BaseException as error:
             own.append(error)

@@ -141,7 +141,7 @@ class AsyncRuns:
         try:
             for handler in handlers:
                 await acalled(handler.call, message, native)
-            if hasattr(native, "flush"):
+            if hasattr(type(native), "flush"):  # a Session; of a MongoDB database every name is a collection
                 await native.flush()
         except BaseException as error:
             own.append(error)

@@ -18,8 +18,10 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
 from regionkit.errors import DeadlineExceeded, TransactionRolledBack
 from regionkit.messaging.case import NO_ERROR, Case, Key, gap_case
+from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, decode, encode, stored_id, stored_key
+from regionkit.messaging.sources import MemoryQueue
 
 SCOPE = b"billing"
 APPLY, DUPLICATE, HELD, GAP = Verdict.APPLY, Verdict.DUPLICATE, Verdict.HELD, Verdict.GAP
@@ -368,3 +370,25 @@ def test_random_steps_are_judged_as_by_the_rules(inbox: Any, inbox_store: InboxS
                 elif closes:
                     assert released(inbox, key) == model.released(), step
     assert {APPLY, DUPLICATE, GAP, HELD} <= seen
+
+
+@pytest.mark.parametrize("inbox_store", ["mongo"], indirect=True)
+def test_documents_of_a_handler_commit_with_its_claim(inbox: Any) -> None:
+    """A handler of a consumer over MongoDB: what it raised after leaves nothing, what returned stands once."""
+    queue, seen = MemoryQueue("orders", group="billing"), []
+    consumer = Consumer(queue, inbox=inbox, order="key")
+
+    def apply(message: Any, db: Any) -> None:
+        seen.append(message.id)
+        db.ledger.insert_one({"message": message.id, "n": len(seen)})
+        if len(seen) == 1:
+            raise RuntimeError("not yet")
+
+    consumer.handler("t")(apply)
+    line = [message(n) for n in (1, 2, 3)]
+    queue.publish([(None, encode(one)) for one in (*line, *line)], soon())
+    done = consumer.run(until_idle=1.0)
+    assert (done.applied, done.duplicates, len(seen)) == (3, 3, 4)
+    with inbox.unit(soon()) as unit:
+        ledger = [row["message"] for row in unit.native.ledger.find({}, sort=[("n", 1)])]
+    assert ledger == [one.id for one in line]

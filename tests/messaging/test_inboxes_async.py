@@ -17,8 +17,10 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
 from regionkit.errors import DeadlineExceeded, TransactionRolledBack
 from regionkit.messaging.case import NO_ERROR, Case, Key, gap_case
+from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, decode, encode, stored_id, stored_key
+from regionkit.messaging.sources import AsyncMemoryQueue
 
 SCOPE = b"billing"
 APPLY, DUPLICATE, HELD, GAP = Verdict.APPLY, Verdict.DUPLICATE, Verdict.HELD, Verdict.GAP
@@ -367,3 +369,25 @@ async def test_random_steps_are_judged_as_by_the_rules(inbox: Any, inbox_store: 
                 elif closes:
                     assert await released(inbox, key) == model.released(), step
     assert {APPLY, DUPLICATE, GAP, HELD} <= seen
+
+
+@pytest.mark.parametrize("inbox_store", ["mongo"], indirect=True)
+async def test_documents_of_a_handler_commit_with_its_claim(inbox: Any) -> None:
+    """A handler of a consumer over MongoDB: what it raised after leaves nothing, what returned stands once."""
+    queue, seen = AsyncMemoryQueue("orders", group="billing"), []
+    consumer = AsyncConsumer(queue, inbox=inbox, order="key")
+
+    async def apply(message: Any, db: Any) -> None:
+        seen.append(message.id)
+        await db.ledger.insert_one({"message": message.id, "n": len(seen)})
+        if len(seen) == 1:
+            raise RuntimeError("not yet")
+
+    consumer.handler("t")(apply)
+    line = [message(n) for n in (1, 2, 3)]
+    await queue.publish([(None, encode(one)) for one in (*line, *line)], soon())
+    done = await consumer.run(until_idle=1.0)
+    assert (done.applied, done.duplicates, len(seen)) == (3, 3, 4)
+    async with inbox.unit(soon()) as unit:
+        ledger = [row["message"] async for row in unit.native.ledger.find({}, sort=[("n", 1)])]
+    assert ledger == [one.id for one in line]

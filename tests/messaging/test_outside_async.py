@@ -10,111 +10,31 @@ import msgspec
 import pytest
 from fix_inboxes import InboxStore
 
-from regionkit.core.clock import SYSTEM_CLOCK
+from messaging.outside_rigs_async import IDLE, AsyncOutsideRig, mail
 from regionkit.core.concurrency_async import asleep
-from regionkit.core.deadline import Deadline
-from regionkit.core.ids import uuid7
 from regionkit.errors import ConfigurationError, LeaseLost
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer_async import AsyncConsumer
-from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, encode, fingerprint, stored_id
-from regionkit.messaging.sources import AsyncMemoryQueue
-
-IDLE = 0.4
-"""Seconds without a message, cases looked at meanwhile: longer than a busy machine needs for one."""
+from regionkit.messaging.envelope import fingerprint, stored_id
 
 
-def soon(seconds: float = 60.0) -> Deadline:
-    """A deadline that no test here is about."""
-    return Deadline(SYSTEM_CLOCK, seconds)
+def over(*stores: str) -> Any:
+    """Which inboxes a test is for: what differs between them, it has to see."""
+    return pytest.mark.parametrize("inbox_store", stores, indirect=True)
 
 
-class Rig:
-    """A queue, an inbox, and a provider that remembers what it was called with."""
-
-    def __init__(self, inbox: Any) -> None:
-        self.inbox = inbox
-        self.queue = AsyncMemoryQueue("mails", group="billing", lease=30.0)
-        self.calls: list[str] = []
-        self.keys: list[str] = []
-        self.asked: list[str] = []
-        self.fails: dict[str, int] = {}
-
-    def consumer(self, *, order: Any = None, **options: Any) -> Any:
-        """One that sends."""
-        made = AsyncConsumer(self.queue.member("billing"), inbox=self.inbox, order=order, gap_wait=0.5)
-        options.setdefault("on_in_doubt", "retry")
-
-        async def send(message: Any, context: Any) -> None:
-            left = self.fails.get(message.payload, 0)
-            self.calls.append(message.payload)
-            self.keys.append(context.idempotency_key)
-            await context.check_fence()
-            if left:
-                self.fails[message.payload] = left - 1
-                raise RuntimeError("the provider is away")
-
-        made.handler("mail.send", effect="external", **options)(send)
-        return made
-
-    async def publish(self, *envelopes: Envelope) -> None:
-        """Put into the queue."""
-        await self.queue.publish([(None, encode(one)) for one in envelopes], soon())
-
-    async def died(self, envelope: Envelope, lease: float = 0.2) -> None:
-        """A process died in the call of a message, and its lease is over."""
-        wish = Wish(b"billing", stored_id(envelope.id), os.urandom(16), fingerprint(envelope), lease, calling=True)
-        assert isinstance(await self.inbox.records.claims.claim(wish, within=30.0), Won)
-        await asleep(lease + 0.1)
-
-    async def cases(self) -> list[Any]:
-        """All that are open and wait for somebody: made due, so that they are seen."""
-        found = []
-        async with self.inbox.unit(soon()) as unit:
-            if hasattr(self.inbox, "rows"):
-                found = await all_cases(self.inbox, unit)
-            else:
-                rows = self.inbox.rows_for(unit)
-                from regionkit.messaging.inboxes.cases_sql_async import case_of
-
-                session = unit.native
-                found = [case_of(row) for row in await session.execute(rows.hospital.select())]
-        return found
-
-    async def retry(self, case: Any) -> None:
-        """What the hospital does with `retry`."""
-        after = msgspec.structs.replace(case, status="retrying", due_at=self.inbox.now() - 1.0)
-        assert await self.inbox.end_treatment(case, after, soon())
-
-
-async def all_cases(inbox: Any, unit: Any) -> list[Any]:
-    """Of an inbox in memory or MongoDB."""
-    rows = inbox.rows(unit)
-    if hasattr(rows, "_database"):
-        from regionkit.messaging.inbox_tables_mongo import case_in
-        from regionkit.messaging.kept_tables import HOSPITAL
-
-        return [case_in(found) async for found in rows._of(HOSPITAL).find({})]
-    return list(unit.all("case").values())
+EVERY = ("memory", "sqlite", "postgresql", "mariadb", "mongo", "redis", "cassandra")
 
 
 @pytest.fixture
-async def rig(inbox_store: InboxStore) -> AsyncIterator[Rig]:
+async def rig(inbox_store: InboxStore) -> AsyncIterator[AsyncOutsideRig]:
     """Over each inbox."""
     async with inbox_store.opened_async() as opened:
-        yield Rig(opened)
+        yield AsyncOutsideRig(opened)
 
 
-def mail(text: str, n: int = 0, key: str = "k") -> Envelope:
-    """One mail; with `n` the n-th of its key."""
-    values: dict[str, Any] = {"key": key}
-    if n:
-        values |= {"number": Number(1, "a", n), "lineage": "out"}
-        values["prev"] = Number(1, "a", n - 1) if n > 1 else NOTHING_BEFORE
-    return Envelope(str(uuid7()), "mail.send", msgspec.msgpack.encode(text), **values)
-
-
-async def test_each_is_called_once_and_copies_are_duplicates(rig: Rig) -> None:
+@over(*EVERY)
+async def test_each_is_called_once_and_copies_are_duplicates(rig: AsyncOutsideRig) -> None:
     """With one key for all its copies, by whichever consumer, now or later."""
     a, b = mail("a"), mail("b")
     await rig.publish(a, b, a)
@@ -126,7 +46,8 @@ async def test_each_is_called_once_and_copies_are_duplicates(rig: Rig) -> None:
     assert rig.keys[rig.calls.index("a")] == f"billing:{a.id}"
 
 
-async def test_another_payload_under_one_id_is_a_case(rig: Rig) -> None:
+@over("memory", "redis")
+async def test_another_payload_under_one_id_is_a_case(rig: AsyncOutsideRig) -> None:
     """It is not called, and not lost."""
     a = mail("a")
     await rig.publish(a, msgspec.structs.replace(a, payload=msgspec.msgpack.encode("z")))
@@ -135,7 +56,8 @@ async def test_another_payload_under_one_id_is_a_case(rig: Rig) -> None:
     assert [case.reason for case in await rig.cases()] == ["mismatch"]
 
 
-async def test_what_fails_is_called_again_with_the_same_key(rig: Rig) -> None:
+@over("memory", "postgresql", "mongo", "redis")
+async def test_what_fails_is_called_again_with_the_same_key(rig: AsyncOutsideRig) -> None:
     """In place, then from the hospital, then it waits for somebody; and a copy of it is a duplicate all the while."""
     a, b = mail("a"), mail("b")
     rig.fails = {"a": 2, "b": 99}
@@ -168,7 +90,7 @@ async def test_what_fails_is_called_again_with_the_same_key(rig: Rig) -> None:
     ],
 )
 async def test_a_call_that_somebody_died_in_is_in_doubt(
-    rig: Rig, told: str | None, policy: Any, calls: int, status: str | None
+    rig: AsyncOutsideRig, told: str | None, policy: Any, calls: int, status: str | None
 ) -> None:
     """`resolve` is asked first, with the key; without it, or where it does not know, `on_in_doubt` decides."""
     a = mail("a")
@@ -191,7 +113,8 @@ async def test_a_call_that_somebody_died_in_is_in_doubt(
     assert [(case.reason, case.status) for case in cases] == ([] if status is None else [("in_doubt", status)])
 
 
-async def test_who_died_before_its_case_was_told_of_finds_the_case(rig: Rig) -> None:
+@over("memory", "postgresql", "redis")
+async def test_who_died_before_its_case_was_told_of_finds_the_case(rig: AsyncOutsideRig) -> None:
     """Admitted, and killed before the claim said so: whoever takes over calls nothing, the case has it."""
     a = mail("a")
     rig.fails = {"a": 99}
@@ -211,7 +134,8 @@ async def test_who_died_before_its_case_was_told_of_finds_the_case(rig: Rig) -> 
     assert done.duplicates == 1 and rig.calls == ["a"]
 
 
-async def test_keys_stay_in_order(rig: Rig) -> None:
+@over("memory", "sqlite", "mongo")
+async def test_keys_stay_in_order(rig: AsyncOutsideRig) -> None:
     """Reordered and doubled in the source, each is called once, in the order of its number."""
     line = [mail(f"{key}{n}", n, key) for key in "xy" for n in range(1, 6)]
     await rig.publish(*line[::-1], *line)
@@ -221,7 +145,8 @@ async def test_keys_stay_in_order(rig: Rig) -> None:
     assert (done.applied, done.duplicates) == (10, 10)
 
 
-async def test_a_key_waits_while_one_of_it_is_in_doubt(rig: Rig) -> None:
+@over("memory", "postgresql", "mongo")
+async def test_a_key_waits_while_one_of_it_is_in_doubt(rig: AsyncOutsideRig) -> None:
     """The others go on; once somebody has asked for it, it is called, and those behind it follow in order."""
     line = [mail(f"x{n}", n, "x") for n in range(1, 4)]
     await rig.died(line[0])
@@ -237,7 +162,8 @@ async def test_a_key_waits_while_one_of_it_is_in_doubt(rig: Rig) -> None:
     assert rig.calls[-1] == "x4" and (done.applied, done.duplicates) == (1, 1)
 
 
-async def test_what_is_done_and_not_yet_in_its_gate_is_not_called_again(rig: Rig) -> None:
+@over("memory", "postgresql")
+async def test_what_is_done_and_not_yet_in_its_gate_is_not_called_again(rig: AsyncOutsideRig) -> None:
     """Killed between the two: the gate moves, nothing is called."""
     one, two = mail("x1", 1, "x"), mail("x2", 2, "x")
     wish = Wish(b"billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
@@ -248,7 +174,8 @@ async def test_what_is_done_and_not_yet_in_its_gate_is_not_called_again(rig: Rig
     assert rig.calls == ["x2"]
 
 
-async def test_who_lost_its_claim_writes_nothing(rig: Rig) -> None:
+@over("memory", "redis", "cassandra")
+async def test_who_lost_its_claim_writes_nothing(rig: AsyncOutsideRig) -> None:
     """Taken over in the middle of the call: `check_fence` raises, and the message is left to whoever has it."""
     a, lost = mail("a"), []
     made = AsyncConsumer(rig.queue.member("billing"), inbox=rig.inbox)
@@ -274,7 +201,8 @@ async def test_who_lost_its_claim_writes_nothing(rig: Rig) -> None:
     assert await rig.cases() == []
 
 
-async def test_mistakes_are_told_when_they_are_made(rig: Rig) -> None:
+@over("memory")
+async def test_mistakes_are_told_when_they_are_made(rig: AsyncOutsideRig) -> None:
     """What becomes of a doubt has to be said; an effect outside stands alone for its type."""
     for options, word in (
         ({"effect": "external"}, "on_in_doubt"),
