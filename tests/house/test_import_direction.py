@@ -21,7 +21,7 @@ NAMED_FOR_A_FAMILY = re.compile(
     r"regionkit\.(?:caching|messaging|transactions)\.(?:\w+\.)*(?:\w+_)?(?:sql|redis|mongo|cassandra|shared|memcached)(?:_async)?"
 )
 """Modules of a pillar that may import the family's public library: they are opened by name."""
-PUBLIC_LIBRARIES = frozenset({"sqlalchemy", "redis", "pymongo", "cassandra"})
+PUBLIC_LIBRARIES = frozenset({"sqlalchemy", "redis", "pymongo", "bson", "cassandra"})
 APPLICATIONS = ("regionkit.demo",)  # has models of its own, like any user of the library: SQLAlchemy, and no driver
 
 # from the ground up; rooms on one floor are siblings: none imports another

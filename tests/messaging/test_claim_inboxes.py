@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from fix_inboxes import InboxStore
+from fix_plain import plain_of
 
-from messaging.outside_rigs import IDLE, OutsideRig, mail, soon
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer import Consumer
@@ -19,6 +21,9 @@ from regionkit.messaging.envelope import fingerprint, stored_id
 from regionkit.messaging.inboxes.cassandra import CassandraInbox
 from regionkit.messaging.inboxes.redis import EVICTS, NOT_KEPT, RedisInbox, lost_by
 from regionkit.messaging.sources import MemoryQueue
+from regionkit.testing import FaultProxy
+
+from .outside_rigs import IDLE, OutsideRig, mail, soon
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def asked(rig: OutsideRig, *words: Any) -> Any:
 
 @redis_alone
 def test_an_effect_and_its_record_are_one_step(rig: OutsideRig) -> None:
-    """Every kind of command, once, however often the message comes; copies do not even ask the handler for a second effect."""
+    """Every kind of command, once, however often the message comes."""
     a = mail("a")
     commands = [
         ["SET", "t:text", "x"],
@@ -202,3 +207,47 @@ def test_another_payload_of_an_id_changes_nothing(rig: OutsideRig) -> None:
     rig.publish(a, msgspec.structs.replace(a, payload=msgspec.msgpack.encode("z")))
     done = counting(rig, [["INCRBY", "m:number", 1]]).run(until_idle=IDLE)
     assert (done.applied, done.mismatches) == (1, 1) and asked(rig, "GET", "m:number") == b"1"
+
+
+@redis_alone
+def test_an_answer_that_is_lost_is_asked_for_again(rig: OutsideRig, inbox_store: InboxStore) -> None:
+    """The reply to an effect is lost, and that to "done": the effect stands once, and the call is made once."""
+    with FaultProxy(inbox_store.rig.urls[0]) as proxy:
+        with plain_of(SimpleNamespace(server="redis", urls=[proxy.url])) as client:  # type: ignore[arg-type]
+            inbox = RedisInbox(client, hospital=rig.inbox.cases, namespace="inboxes")
+            through = OutsideRig(inbox)
+
+            script = inbox._script
+
+            class Lossy:
+                """The reply to the second one is lost."""
+
+                def run(self, *words: Any) -> Any:
+                    if len(through.calls) == 2:  # the server knows the script by then
+                        proxy.drop_replies()
+                    return script.run(*words)
+
+            def commands(message: Any) -> Any:
+                proxy.heal()
+                return [["INCRBY", "l:number", 1]]
+
+            inbox._script = Lossy()
+            through.publish(mail("w"))
+            assert (counting(through, commands).run(until_idle=IDLE)).applied == 1
+            through.publish(mail("a"))
+            done = counting(through, commands).run(until_idle=2.0)
+            assert (done.applied, done.duplicates) == (0, 1) and proxy.dropped > 0
+            assert asked(rig, "GET", "l:number") == b"2"
+            sent: list[str] = []
+            made = Consumer(through.queue.member("billing"), inbox=inbox)
+
+            def send(message: Any, context: Any) -> None:
+                sent.append(message.payload)
+                proxy.drop_replies()
+                threading.Timer(0.7, proxy.heal).start()
+
+            made.handler("mail.send", effect="external", on_in_doubt="hospital")(send)
+            through.publish(mail("b"))
+            done = made.run(until_idle=2.0)
+            assert (done.applied, done.parked, sent) == (1, 0, ["b"])
+            inbox.records.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from fix_inboxes import InboxStore
+from fix_plain import async_plain_of
 
-from messaging.outside_rigs_async import IDLE, AsyncOutsideRig, mail, soon
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer_async import AsyncConsumer
@@ -18,6 +20,9 @@ from regionkit.messaging.envelope import fingerprint, stored_id
 from regionkit.messaging.inboxes.cassandra_async import AsyncCassandraInbox
 from regionkit.messaging.inboxes.redis_async import EVICTS, NOT_KEPT, AsyncRedisInbox, lost_by
 from regionkit.messaging.sources import AsyncMemoryQueue
+from regionkit.testing import FaultProxy
+
+from .outside_rigs_async import IDLE, AsyncOutsideRig, mail, soon
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ async def asked(rig: AsyncOutsideRig, *words: Any) -> Any:
 
 @redis_alone
 async def test_an_effect_and_its_record_are_one_step(rig: AsyncOutsideRig) -> None:
-    """Every kind of command, once, however often the message comes; copies do not even ask the handler for a second effect."""
+    """Every kind of command, once, however often the message comes."""
     a = mail("a")
     commands = [
         ["SET", "t:text", "x"],
@@ -201,3 +206,47 @@ async def test_another_payload_of_an_id_changes_nothing(rig: AsyncOutsideRig) ->
     await rig.publish(a, msgspec.structs.replace(a, payload=msgspec.msgpack.encode("z")))
     done = await counting(rig, [["INCRBY", "m:number", 1]]).run(until_idle=IDLE)
     assert (done.applied, done.mismatches) == (1, 1) and await asked(rig, "GET", "m:number") == b"1"
+
+
+@redis_alone
+async def test_an_answer_that_is_lost_is_asked_for_again(rig: AsyncOutsideRig, inbox_store: InboxStore) -> None:
+    """The reply to an effect is lost, and that to "done": the effect stands once, and the call is made once."""
+    with FaultProxy(inbox_store.rig.urls[0]) as proxy:
+        async with async_plain_of(SimpleNamespace(server="redis", urls=[proxy.url])) as client:  # type: ignore[arg-type]
+            inbox = AsyncRedisInbox(client, hospital=rig.inbox.cases, namespace="inboxes")
+            through = AsyncOutsideRig(inbox)
+
+            script = inbox._script
+
+            class Lossy:
+                """The reply to the second one is lost."""
+
+                async def run(self, *words: Any) -> Any:
+                    if len(through.calls) == 2:  # the server knows the script by then
+                        proxy.drop_replies()
+                    return await script.run(*words)
+
+            def commands(message: Any) -> Any:
+                proxy.heal()
+                return [["INCRBY", "l:number", 1]]
+
+            inbox._script = Lossy()
+            await through.publish(mail("w"))
+            assert (await counting(through, commands).run(until_idle=IDLE)).applied == 1
+            await through.publish(mail("a"))
+            done = await counting(through, commands).run(until_idle=2.0)
+            assert (done.applied, done.duplicates) == (0, 1) and proxy.dropped > 0
+            assert await asked(rig, "GET", "l:number") == b"2"
+            sent: list[str] = []
+            made = AsyncConsumer(through.queue.member("billing"), inbox=inbox)
+
+            def send(message: Any, context: Any) -> None:
+                sent.append(message.payload)
+                proxy.drop_replies()
+                threading.Timer(0.7, proxy.heal).start()
+
+            made.handler("mail.send", effect="external", on_in_doubt="hospital")(send)
+            await through.publish(mail("b"))
+            done = await made.run(until_idle=2.0)
+            assert (done.applied, done.parked, sent) == (1, 0, ["b"])
+            await inbox.records.close()

@@ -392,3 +392,18 @@ def test_documents_of_a_handler_commit_with_its_claim(inbox: Any) -> None:
     with inbox.unit(soon()) as unit:
         ledger = [row["message"] for row in unit.native.ledger.find({}, sort=[("n", 1)])]
     assert ledger == [one.id for one in line]
+
+
+@pytest.mark.parametrize("inbox_store", ["mongo"], indirect=True)
+def test_a_run_is_over_before_the_server_ends_its_transaction(inbox: Any, inbox_store: InboxStore) -> None:
+    """Half of the server's own limit, which is asked for when it is opened."""
+    with inbox_store.rig.servers.primary.client() as client:
+        client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=2)
+        try:
+            inbox.open(soon())
+        finally:
+            client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=60)
+    with pytest.raises(DeadlineExceeded):
+        with inbox.unit(soon()) as unit:
+            sleep(1.2)
+            inbox.judge(unit, SCOPE, message(1), ordered=True)

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from fix_inboxes import InboxStore
 
-from messaging.outside_rigs import IDLE, OutsideRig, mail
 from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError, LeaseLost
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.envelope import fingerprint, stored_id
+
+from .outside_rigs import IDLE, OutsideRig, mail
 
 
 def over(*stores: str) -> Any:

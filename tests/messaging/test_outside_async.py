@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from fix_inboxes import InboxStore
 
-from messaging.outside_rigs_async import IDLE, AsyncOutsideRig, mail
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import ConfigurationError, LeaseLost
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.envelope import fingerprint, stored_id
+
+from .outside_rigs_async import IDLE, AsyncOutsideRig, mail
 
 
 def over(*stores: str) -> Any:

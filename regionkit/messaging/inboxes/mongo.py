@@ -14,12 +14,13 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument
+from pymongo.errors import PyMongoError
 
 from regionkit.contract.backing import backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import table_name
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging import kept_tables
 from regionkit.messaging.case import Case, HeldMessage
 from regionkit.messaging.delivery import Gate
@@ -150,6 +151,15 @@ def _case_values(case: Case) -> dict[str, Any]:
     return case_values(case, None if place is None else place._asdict())
 
 
+def _lifetime(database: Any) -> float:
+    """Seconds that the server lets a transaction live; what it has by default, where the account may not ask."""
+    try:
+        said = database.client.admin.command("getParameter", 1, transactionLifetimeLimitSeconds=1)
+    except (PyMongoError, UsageError):
+        return LIFETIME
+    return float(said["transactionLifetimeLimitSeconds"])
+
+
 class MongoInbox(KeptInbox):
     """An inbox beside the documents of its effects. Safe to share between threads (tasks of one loop).
 
@@ -164,7 +174,9 @@ class MongoInbox(KeptInbox):
 
     transactional = True
     effects = ("transaction", "external")
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = (
+        "a process that dies in a transaction keeps its key locked until the server ends it (transactionLifetimeLimitSeconds)",
+    )
 
     def __init__(
         self, given: Any, *, store: str | None = None, namespace: str = "regionkit", clock: Clock = SYSTEM_CLOCK
@@ -189,6 +201,7 @@ class MongoInbox(KeptInbox):
         with self.backing.read(deadline=deadline) as unit:
             said = unit.native.command("hello")
             wanted = [table_name(self.backing.namespace, table.name) for table in kept_tables.KEPT]
+            self._longest = _lifetime(unit.native) / 2.0
             there = unit.native.list_collection_names(filter={"name": {"$in": wanted}})
         self._time.set(said["localTime"].replace(tzinfo=UTC).timestamp())
         missing = sorted(set(wanted) - set(there))

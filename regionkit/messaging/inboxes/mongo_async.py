@@ -13,12 +13,13 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument
+from pymongo.errors import PyMongoError
 
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import table_name
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging import kept_tables
 from regionkit.messaging.case import Case, HeldMessage
 from regionkit.messaging.delivery import Gate
@@ -149,6 +150,15 @@ def _case_values(case: Case) -> dict[str, Any]:
     return case_values(case, None if place is None else place._asdict())
 
 
+async def _lifetime(database: Any) -> float:
+    """Seconds that the server lets a transaction live; what it has by default, where the account may not ask."""
+    try:
+        said = await database.client.admin.command("getParameter", 1, transactionLifetimeLimitSeconds=1)
+    except (PyMongoError, UsageError):
+        return LIFETIME
+    return float(said["transactionLifetimeLimitSeconds"])
+
+
 class AsyncMongoInbox(AsyncKeptInbox):
     """An inbox beside the documents of its effects. Safe to share between threads (tasks of one loop).
 
@@ -163,7 +173,9 @@ class AsyncMongoInbox(AsyncKeptInbox):
 
     transactional = True
     effects = ("transaction", "external")
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = (
+        "a process that dies in a transaction keeps its key locked until the server ends it (transactionLifetimeLimitSeconds)",
+    )
 
     def __init__(
         self, given: Any, *, store: str | None = None, namespace: str = "regionkit", clock: Clock = SYSTEM_CLOCK
@@ -188,6 +200,7 @@ class AsyncMongoInbox(AsyncKeptInbox):
         async with self.backing.read(deadline=deadline) as unit:
             said = await unit.native.command("hello")
             wanted = [table_name(self.backing.namespace, table.name) for table in kept_tables.KEPT]
+            self._longest = await _lifetime(unit.native) / 2.0
             there = await unit.native.list_collection_names(filter={"name": {"$in": wanted}})
         self._time.set(said["localTime"].replace(tzinfo=UTC).timestamp())
         missing = sorted(set(wanted) - set(there))
