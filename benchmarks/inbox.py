@@ -1,4 +1,4 @@
-"""What an inbox costs on PostgreSQL with fsync: a message alone, with claim or gate, a copy of it, and a hundred in one transaction.
+"""What an inbox costs on PostgreSQL with fsync: a message alone, with claim or gate, a copy, a hundred in one transaction.
 
 The effect is an UPDATE of one row by its key. "Bare UPDATE" is that in autocommit; "handle" is the same handle's BEGIN, effect
 and COMMIT without an inbox; "hand-written" is psycopg with BEGIN, INSERT ON CONFLICT DO NOTHING, UPDATE, COMMIT. Sources are

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from regionkit.messaging.envelope import Message
     from regionkit.messaging.hospital import Hospital
     from regionkit.messaging.hospital_async import AsyncHospital
+    from regionkit.messaging.inboxes.cassandra import CassandraInbox
+    from regionkit.messaging.inboxes.cassandra_async import AsyncCassandraInbox
+    from regionkit.messaging.inboxes.memory import MemoryInbox
+    from regionkit.messaging.inboxes.memory_async import AsyncMemoryInbox
+    from regionkit.messaging.inboxes.mongo import MongoInbox
+    from regionkit.messaging.inboxes.mongo_async import AsyncMongoInbox
+    from regionkit.messaging.inboxes.redis import RedisInbox
+    from regionkit.messaging.inboxes.redis_async import AsyncRedisInbox
     from regionkit.messaging.inboxes.sql import SqlInbox
     from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
     from regionkit.messaging.options import Resolved
@@ -37,24 +45,32 @@ if TYPE_CHECKING:
     from regionkit.messaging.router import Routed, Router
 
 __all__ = [
+    "AsyncCassandraInbox",
     "AsyncCassandraRecords",
     "AsyncConsumer",
     "AsyncHospital",
+    "AsyncMemoryInbox",
     "AsyncMemoryRecords",
+    "AsyncMongoInbox",
     "AsyncMongoRecords",
     "AsyncOutbox",
+    "AsyncRedisInbox",
     "AsyncRedisRecords",
     "AsyncRelay",
     "AsyncSqlInbox",
     "AsyncSqlRecords",
+    "CassandraInbox",
     "CassandraRecords",
     "Consumer",
     "Hospital",
+    "MemoryInbox",
     "MemoryRecords",
     "Message",
+    "MongoInbox",
     "MongoRecords",
     "Outbox",
     "OutboxCase",
+    "RedisInbox",
     "RedisRecords",
     "Relay",
     "Relayed",
@@ -68,12 +84,16 @@ __all__ = [
 ]
 
 _PAIRS = {
+    "CassandraInbox": "inboxes.cassandra",
     "CassandraRecords": "records",
     "Consumer": "consumer",
     "Hospital": "hospital",
+    "MemoryInbox": "inboxes.memory",
     "MemoryRecords": "records",
+    "MongoInbox": "inboxes.mongo",
     "MongoRecords": "records",
     "Outbox": "outbox",
+    "RedisInbox": "inboxes.redis",
     "RedisRecords": "records",
     "Relay": "relay",
     "SqlInbox": "inboxes.sql",

@@ -31,10 +31,11 @@ from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
-from regionkit.messaging.envelope import Envelope, Malformed, Message, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, fingerprint, message_of, stored_id
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox import Inbox
+from regionkit.messaging.outside import Errand, Outside, key_outside
 from regionkit.messaging.runs import DOWN, Ended, Run, Runs
 
 __all__ = ["Applier", "Halted", "Step"]
@@ -94,6 +95,7 @@ class Applier:
         self.tell = tell
         self.runs = Runs(inbox, clock)
         self.admitting = Admitting(inbox, options, counters, tell, clock)
+        self.outside = Outside(inbox, self.runs, options.scope, options.accept_for)
         self._suspects = Lock()
         self._changed: Callable[[], None] = _nothing
         self.away = ""  # why the store was away when it last was
@@ -139,7 +141,7 @@ class Applier:
             started = self.inbox.start(
                 self.options.scope, envelope, Deadline(self.clock, ROWS_WITHIN), ordered=self.options.ordered
             )
-            if started > fewest(handlers):
+            if started > fewest(handlers) and handlers[0].effect == "transaction":
                 return self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
             return self._attempts(taken, handlers, message, max(1, started))
 
@@ -149,6 +151,8 @@ class Applier:
         return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
 
     def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
+        if handlers[0].effect != "transaction":
+            return self._outside(taken, handlers[0], message, attempt)
         limit, timeout = fewest(handlers), longest(handlers)
         halts = self.options.on_poison == "halt"
         began, undone, pause = self.clock.monotonic(), 0, FIRST_PAUSE
@@ -169,6 +173,37 @@ class Applier:
                 return self._give_up(taken, attempt, limit, ended.error)
             sleep(pause * (0.5 + self.admitting.chance.random()))
             pause = min(2.0 * pause, IN_PLACE)
+
+    def _outside(self, taken: Taken, handler: Handler, message: Message, started: int) -> Step:
+        """One whose effect is not in the transaction of its claim."""
+        envelope, options = taken.envelope, self.options
+
+        def begin(unit: Any) -> Judged:
+            return self.inbox.judge(unit, options.scope, envelope, ordered=options.ordered)
+
+        def give_up(reason: str, error: Exception, attempts: int) -> Judged:
+            self._halt(taken, error)
+            status = "retrying" if reason == "failed" and attempts < handler.attempts else "admitted"
+            return self.admitting.admit(taken, reason, status, failed(error), attempts=attempts, park=True)
+
+        keyed = options.ordered and envelope.key is not None
+        errand = Errand(
+            id=stored_id(envelope.id),
+            mark=fingerprint(envelope),
+            key=key_outside(options.scope, envelope.id),
+            handler=handler,
+            message=message,
+            begin=begin,
+            looks=keyed,
+            settles=keyed,
+            give_up=give_up,
+            started=started,
+            attempts=handler.attempts,
+        )
+        ended = self.outside.run(errand)
+        if ended.run is not Run.FAILED:
+            return self._follow(taken, ended)
+        return Step.ACK if ended.judged.verdict is Verdict.APPLY else self._judged(taken, ended.judged)
 
     def _run(self, taken: Taken, handlers: Sequence[Handler], message: Message | None, timeout: float) -> Ended:
         options = self.options
@@ -258,8 +293,11 @@ class Applier:
         return Step.ACK
 
     def _give_up(self, taken: Taken, attempt: int, limit: int, error: BaseException) -> Step:
+        self._halt(taken, error)
+        status = "retrying" if attempt < limit else "admitted"
+        return self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)
+
+    def _halt(self, taken: Taken, error: BaseException) -> None:
         if self.options.on_poison == "halt":
             self.tell(ConsumerHalted(self.options.name, taken.envelope.type, type(error).__name__))
             raise Halted from error
-        status = "retrying" if attempt < limit else "admitted"
-        return self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)

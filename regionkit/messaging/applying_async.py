@@ -30,10 +30,11 @@ from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.delivery import Intake, Judged, Verdict, take
-from regionkit.messaging.envelope import Envelope, Malformed, Message, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, fingerprint, message_of, stored_id
 from regionkit.messaging.events import ConsumerHalted
 from regionkit.messaging.handlers import Handler, Handlers, fewest, longest
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+from regionkit.messaging.outside_async import AsyncErrand, AsyncOutside, key_outside
 from regionkit.messaging.runs_async import DOWN, AsyncRuns, Ended, Run
 
 __all__ = ["AsyncApplier", "Halted", "Step"]
@@ -93,6 +94,7 @@ class AsyncApplier:
         self.tell = tell
         self.runs = AsyncRuns(inbox, clock)
         self.admitting = AsyncAdmitting(inbox, options, counters, tell, clock)
+        self.outside = AsyncOutside(inbox, self.runs, options.scope, options.accept_for)
         self._suspects = AsyncLock()
         self._changed: Callable[[], None] = _nothing
         self.away = ""  # why the store was away when it last was
@@ -138,7 +140,7 @@ class AsyncApplier:
             started = await self.inbox.start(
                 self.options.scope, envelope, Deadline(self.clock, ROWS_WITHIN), ordered=self.options.ordered
             )
-            if started > fewest(handlers):
+            if started > fewest(handlers) and handlers[0].effect == "transaction":
                 return await self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
             return await self._attempts(taken, handlers, message, max(1, started))
 
@@ -148,6 +150,8 @@ class AsyncApplier:
         return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
 
     async def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
+        if handlers[0].effect != "transaction":
+            return await self._outside(taken, handlers[0], message, attempt)
         limit, timeout = fewest(handlers), longest(handlers)
         halts = self.options.on_poison == "halt"
         began, undone, pause = self.clock.monotonic(), 0, FIRST_PAUSE
@@ -168,6 +172,37 @@ class AsyncApplier:
                 return await self._give_up(taken, attempt, limit, ended.error)
             await asleep(pause * (0.5 + self.admitting.chance.random()))
             pause = min(2.0 * pause, IN_PLACE)
+
+    async def _outside(self, taken: Taken, handler: Handler, message: Message, started: int) -> Step:
+        """One whose effect is not in the transaction of its claim."""
+        envelope, options = taken.envelope, self.options
+
+        async def begin(unit: Any) -> Judged:
+            return await self.inbox.judge(unit, options.scope, envelope, ordered=options.ordered)
+
+        async def give_up(reason: str, error: Exception, attempts: int) -> Judged:
+            self._halt(taken, error)
+            status = "retrying" if reason == "failed" and attempts < handler.attempts else "admitted"
+            return await self.admitting.admit(taken, reason, status, failed(error), attempts=attempts, park=True)
+
+        keyed = options.ordered and envelope.key is not None
+        errand = AsyncErrand(
+            id=stored_id(envelope.id),
+            mark=fingerprint(envelope),
+            key=key_outside(options.scope, envelope.id),
+            handler=handler,
+            message=message,
+            begin=begin,
+            looks=keyed,
+            settles=keyed,
+            give_up=give_up,
+            started=started,
+            attempts=handler.attempts,
+        )
+        ended = await self.outside.run(errand)
+        if ended.run is not Run.FAILED:
+            return await self._follow(taken, ended)
+        return Step.ACK if ended.judged.verdict is Verdict.APPLY else await self._judged(taken, ended.judged)
 
     async def _run(self, taken: Taken, handlers: Sequence[Handler], message: Message | None, timeout: float) -> Ended:
         options = self.options
@@ -257,8 +292,11 @@ class AsyncApplier:
         return Step.ACK
 
     async def _give_up(self, taken: Taken, attempt: int, limit: int, error: BaseException) -> Step:
+        self._halt(taken, error)
+        status = "retrying" if attempt < limit else "admitted"
+        return await self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)
+
+    def _halt(self, taken: Taken, error: BaseException) -> None:
         if self.options.on_poison == "halt":
             self.tell(ConsumerHalted(self.options.name, taken.envelope.type, type(error).__name__))
             raise Halted from error
-        status = "retrying" if attempt < limit else "admitted"
-        return await self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,13 +18,15 @@ import msgspec
 from regionkit.core.concurrency import Flag
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.errors import InDoubt
 from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Taken, aside_id
 from regionkit.messaging.applying import Applier
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
-from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
 from regionkit.messaging.events import ClinicFailed, TreatmentFailed
 from regionkit.messaging.handlers import Handler, fewest, longest
+from regionkit.messaging.outside import Errand, key_outside
 from regionkit.messaging.runs import Ended, Run
 from regionkit.messaging.sources.source import Delivery
 
@@ -125,6 +127,22 @@ class Clinic:
         def begin(unit: Any) -> Judged:
             return Judged(Verdict.APPLY if self._inbox.discharge(unit, case) else Verdict.DUPLICATE)
 
+        if handlers[0].effect != "transaction":
+            envelope = decode(case.body)
+            errand = Errand(
+                id=b"case:" + case.id.encode(),
+                mark=fingerprint(envelope),
+                key=key_outside(self._scope, envelope.id),
+                handler=handlers[0],
+                message=message,
+                begin=begin,
+                looks=False,
+                settles=True,
+                started=case.attempts,
+                attempts=case.attempts,
+                doubtful=case.reason == "in_doubt",
+            )
+            return self._applier.outside.run(errand)
         return self._applier.runs.run(begin, handlers, message, longest(handlers))
 
     def _after(self, case: Case, handlers: Sequence[Handler], ended: Ended) -> None:
@@ -134,7 +152,8 @@ class Clinic:
                 self._release(case)
         elif ended.run in (Run.FAILED, Run.UNDONE, Run.IN_DOUBT):
             assert ended.error is not None
-            again = case.attempts < fewest(handlers) and ended.run is not Run.IN_DOUBT
+            doubt = ended.run is Run.IN_DOUBT or isinstance(ended.error, InDoubt)
+            again = case.attempts < fewest(handlers) and not doubt
             status = "retrying" if again else "admitted"
             self._applier.tell(
                 TreatmentFailed(self._applier.options.name, status, case.attempts, type(ended.error).__name__)
@@ -188,12 +207,19 @@ class Clinic:
                 ahead.append(self._inbox.next_held(unit, self._scope, key))
             return judged
 
-        ended = self._applier.runs.run(begin, handlers, message, longest(handlers))
-        if ended.run is Run.COMMITTED:
+        outside = message is not None and handlers[0].effect != "transaction"
+        if outside:
+            assert message is not None
+            ended = self._call(key, held, taken, handlers[0], message, begin)
+        else:
+            ended = self._applier.runs.run(begin, handlers, message, longest(handlers))
+        if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
             self._applier.counters.add("skipped" if envelope.tomb else passed or "applied")
             if ended.judged.began:
                 self._applier.counters.add("began")
-            return ahead[-1]
+            return ahead[-1] if ahead else self._lowest(key)
+        if ended.run is Run.FAILED and outside:  # it is a case by now
+            return self._lowest(key) if ended.judged.verdict is Verdict.APPLY else None
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
             return self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
@@ -230,6 +256,36 @@ class Clinic:
                 return self._inbox.next_held(unit, self._scope, key)
         except _Meanwhile:
             return held
+
+    def _call(
+        self,
+        key: Key,
+        held: HeldMessage,
+        taken: Taken,
+        handler: Handler,
+        message: Message,
+        begin: Callable[[Any], Judged],
+    ) -> Ended:
+        """A held message whose effect is not in the transaction of its row."""
+
+        def give_up(reason: str, error: Exception, attempts: int) -> Judged:
+            retries = reason == "failed" and attempts < handler.attempts
+            ahead = self._park(key, held, taken, reason, failed(error), retries=retries)
+            return Judged(Verdict.HELD if ahead is None else Verdict.APPLY)
+
+        errand = Errand(
+            id=held.id,
+            mark=fingerprint(taken.envelope),
+            key=key_outside(self._scope, taken.envelope.id),
+            handler=handler,
+            message=message,
+            begin=begin,
+            looks=True,
+            settles=True,
+            give_up=give_up,
+            attempts=handler.attempts,
+        )
+        return self._applier.outside.run(errand)
 
     def _lowest(self, key: Key) -> HeldMessage | None:
         with self._inbox.unit(self._deadline(), core=True) as unit:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,13 +17,15 @@ import msgspec
 from regionkit.core.concurrency_async import AsyncFlag
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.errors import InDoubt
 from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, Taken, aside_id
 from regionkit.messaging.applying_async import AsyncApplier
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
-from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, message_of
+from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
 from regionkit.messaging.events import ClinicFailed, TreatmentFailed
 from regionkit.messaging.handlers import Handler, fewest, longest
+from regionkit.messaging.outside_async import AsyncErrand, key_outside
 from regionkit.messaging.runs_async import Ended, Run
 from regionkit.messaging.sources.source_async import Delivery
 
@@ -124,6 +126,22 @@ class AsyncClinic:
         async def begin(unit: Any) -> Judged:
             return Judged(Verdict.APPLY if await self._inbox.discharge(unit, case) else Verdict.DUPLICATE)
 
+        if handlers[0].effect != "transaction":
+            envelope = decode(case.body)
+            errand = AsyncErrand(
+                id=b"case:" + case.id.encode(),
+                mark=fingerprint(envelope),
+                key=key_outside(self._scope, envelope.id),
+                handler=handlers[0],
+                message=message,
+                begin=begin,
+                looks=False,
+                settles=True,
+                started=case.attempts,
+                attempts=case.attempts,
+                doubtful=case.reason == "in_doubt",
+            )
+            return await self._applier.outside.run(errand)
         return await self._applier.runs.run(begin, handlers, message, longest(handlers))
 
     async def _after(self, case: Case, handlers: Sequence[Handler], ended: Ended) -> None:
@@ -133,7 +151,8 @@ class AsyncClinic:
                 await self._release(case)
         elif ended.run in (Run.FAILED, Run.UNDONE, Run.IN_DOUBT):
             assert ended.error is not None
-            again = case.attempts < fewest(handlers) and ended.run is not Run.IN_DOUBT
+            doubt = ended.run is Run.IN_DOUBT or isinstance(ended.error, InDoubt)
+            again = case.attempts < fewest(handlers) and not doubt
             status = "retrying" if again else "admitted"
             self._applier.tell(
                 TreatmentFailed(self._applier.options.name, status, case.attempts, type(ended.error).__name__)
@@ -187,12 +206,19 @@ class AsyncClinic:
                 ahead.append(await self._inbox.next_held(unit, self._scope, key))
             return judged
 
-        ended = await self._applier.runs.run(begin, handlers, message, longest(handlers))
-        if ended.run is Run.COMMITTED:
+        outside = message is not None and handlers[0].effect != "transaction"
+        if outside:
+            assert message is not None
+            ended = await self._call(key, held, taken, handlers[0], message, begin)
+        else:
+            ended = await self._applier.runs.run(begin, handlers, message, longest(handlers))
+        if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
             self._applier.counters.add("skipped" if envelope.tomb else passed or "applied")
             if ended.judged.began:
                 self._applier.counters.add("began")
-            return ahead[-1]
+            return ahead[-1] if ahead else await self._lowest(key)
+        if ended.run is Run.FAILED and outside:  # it is a case by now
+            return await self._lowest(key) if ended.judged.verdict is Verdict.APPLY else None
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
             return await self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
@@ -229,6 +255,36 @@ class AsyncClinic:
                 return await self._inbox.next_held(unit, self._scope, key)
         except _Meanwhile:
             return held
+
+    async def _call(
+        self,
+        key: Key,
+        held: HeldMessage,
+        taken: Taken,
+        handler: Handler,
+        message: Message,
+        begin: Callable[[Any], Awaitable[Judged]],
+    ) -> Ended:
+        """A held message whose effect is not in the transaction of its row."""
+
+        async def give_up(reason: str, error: Exception, attempts: int) -> Judged:
+            retries = reason == "failed" and attempts < handler.attempts
+            ahead = await self._park(key, held, taken, reason, failed(error), retries=retries)
+            return Judged(Verdict.HELD if ahead is None else Verdict.APPLY)
+
+        errand = AsyncErrand(
+            id=held.id,
+            mark=fingerprint(taken.envelope),
+            key=key_outside(self._scope, taken.envelope.id),
+            handler=handler,
+            message=message,
+            begin=begin,
+            looks=True,
+            settles=True,
+            give_up=give_up,
+            attempts=handler.attempts,
+        )
+        return await self._applier.outside.run(errand)
 
     async def _lowest(self, key: Key) -> HeldMessage | None:
         async with self._inbox.unit(self._deadline(), core=True) as unit:

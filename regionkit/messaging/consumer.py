@@ -39,7 +39,16 @@ from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.fast_handlers import FastHandlers
-from regionkit.messaging.handlers import ATTEMPTS, TIMEOUT, Handler, Handlers, checked_call
+from regionkit.messaging.handlers import (
+    ATTEMPTS,
+    LEASE,
+    TIMEOUT,
+    Effect,
+    Handler,
+    Handlers,
+    OnInDoubt,
+    checked_call,
+)
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.janitor import Janitor
 from regionkit.messaging.lanes import Lane, StoreWatch, lane_of
@@ -106,6 +115,12 @@ class Consumer(FastHandlers):
     ) -> None:
         if order not in (None, "key"):
             raise ConfigurationError(f"order={order!r} is not known.", fix='write order="key", or leave it out.')
+        if order == "key" and not inbox.gates:
+            raise ConfigurationError(
+                'order="key" with an inbox that has no gates.',
+                why="a key is kept in order by one row that moves with the effect; this inbox has claims, one a message.",
+                fix="use the inbox of a SQL or MongoDB database, or leave order= out.",
+            )
         name = name or source.group
         if name is None:
             raise ConfigurationError(
@@ -157,15 +172,27 @@ class Consumer(FastHandlers):
         timeout: float = TIMEOUT,
         rerunnable: bool = False,
         batch: int | None = None,
+        effect: Effect = "transaction",
+        lease: float = LEASE,
+        resolve: Callable[..., Any] | None = None,
+        on_in_doubt: OnInDoubt = "",
     ) -> Callable[[F], F]:
         """Register `call(message, db)` for a type; `db` is a Session in the transaction that holds the message's claim.
 
         Committing it is the consumer's. What the handler raises rolls all of it back, and counts as an attempt.
 
+        With effect="external" it is `call(message, context)`, for an effect that no transaction of the inbox holds: a call to
+        a provider that takes `context.idempotency_key`. The claim is a lease that is kept alive as long as the call lasts.
+        With effect="redis" `call(message)` gives back the commands of its effect, which a RedisInbox does with the claim.
+
         Args:
             type: of the messages.
             attempts: started runs of one message; then it waits for somebody in the hospital.
-            timeout: seconds of one run, its COMMIT counted.
+            timeout: seconds of one run, its COMMIT counted; of an effect outside: as long as the call takes.
+            effect: where the effect is.
+            lease: seconds after which another consumer takes a message over whose process has died in a call.
+            resolve: `resolve(message, context)` asks the other side whether such a call took effect: "yes", "no", "unknown".
+            on_in_doubt: where that is not known: "retry", with the same key; "hospital", somebody looks at it.
             rerunnable: it calls nothing outside and changes nothing but its database, so that a run may be rolled back for
                 another message's sake: then one transaction may hold many messages.
             batch: how many at most; the consumer's number where none is given.
@@ -175,9 +202,28 @@ class Consumer(FastHandlers):
         """
 
         def register(call: F) -> F:
+            if effect not in self._inbox.effects:
+                raise ConfigurationError(
+                    f"{type!r} has effect={effect!r}, and the inbox of {self.name!r} serves {', '.join(self._inbox.effects)}.",
+                    why="a claim that does not commit with its effect needs a lease and a key for the other side.",
+                    fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
+                )
             most = (self.options.batch if rerunnable else 1) if batch is None else batch
-            checked = checked_call(call, is_async=IS_ASYNC)
-            self.register(Handler(type, checked, attempts, timeout, rerunnable=rerunnable, batch=most))
+            made = checked_call(call, is_async=IS_ASYNC)
+            self.register(
+                Handler(
+                    type,
+                    made,
+                    attempts,
+                    timeout,
+                    effect,
+                    lease,
+                    resolve,
+                    on_in_doubt,
+                    rerunnable=rerunnable,
+                    batch=most,
+                )
+            )
             return call
 
         return register

@@ -1,7 +1,7 @@
 """Handlers of a consumer: what is registered for which type, and with which options. Pure.
 
 1. A message type has one handler or several; several run in one transaction, in the order of registration.
-2. An external effect stands alone for its type: it has a lease of its own, and no transaction.
+2. An effect that is not in the transaction stands alone for its type: it has a claim of its own.
 3. Options that cannot work together are refused when they are registered, before a message is taken.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.envelope import LONGEST_TYPE
 
-__all__ = ["ATTEMPTS", "MOST_BATCH", "TIMEOUT", "Effect", "Handler", "Handlers", "checked_call"]
+__all__ = ["ATTEMPTS", "LEASE", "MOST_BATCH", "TIMEOUT", "Effect", "Handler", "Handlers", "OnInDoubt", "checked_call"]
 
 ATTEMPTS = 5
 """Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
@@ -24,16 +24,29 @@ TIMEOUT = 30.0
 
 MOST_BATCH = 1000
 """Messages of one transaction: beyond, it is no cheaper, and its locks are held for long."""
+LEASE = 30.0
+"""Seconds after which a call may be taken over whose process has died; it is kept alive while the process lives."""
+LONGEST_LEASE = 3600.0
+"""Seconds: a process that died is known by then, whatever it did."""
 
-Effect = Literal["transaction", "external"]
+Effect = Literal["transaction", "external", "redis"]
+OnInDoubt = Literal["", "retry", "hospital"]
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One handler. `attempts`: started runs of a message. `timeout`: seconds of one run.
+    """One handler.
 
-    `batch`: messages that one transaction may hold. `many`: takes them all at once. `fused`: a statement that a server takes
-    together with the claim.
+    Attributes:
+        attempts: started runs of a message.
+        timeout: seconds of one run, where its effect is in a transaction.
+        effect: where its effect is: in the transaction of the claim, outside, or in the Redis of the inbox.
+        lease: seconds of the claim of an effect outside.
+        resolve: asked whether a call took effect whose end is not known: "yes", "no" or "unknown".
+        on_in_doubt: what becomes of it where that is not known either.
+        batch: messages that one transaction may hold.
+        many: takes them all at once.
+        fused: a statement that a server takes together with the claim.
     """
 
     type: str
@@ -41,9 +54,9 @@ class Handler:
     attempts: int = ATTEMPTS
     timeout: float = TIMEOUT
     effect: Effect = "transaction"
-    lease: float = 30.0
+    lease: float = LEASE
     resolve: Callable[..., Any] | None = None
-    on_in_doubt: str = ""
+    on_in_doubt: OnInDoubt = ""
     rerunnable: bool = False
     batch: int = 1
     many: Callable[..., Any] | None = None
@@ -79,16 +92,13 @@ class Handlers:
             raise ConfigurationError(
                 f"timeout={handler.timeout!r} of {handler.name}.", fix="give seconds, at most 3600."
             )
-        if handler.effect not in ("transaction", "external"):
-            raise ConfigurationError(
-                f"effect={handler.effect!r} of {handler.name}.", fix='write "transaction" or "external".'
-            )
+        _check_effect(handler)
         _check_batch(handler)
         others = self._by_type.get(handler.type, ())
-        if others and "external" in {other.effect for other in (*others, handler)}:
+        if others and {other.effect for other in (*others, handler)} != {"transaction"}:
             raise ConfigurationError(
-                f"type {handler.type!r} has several handlers, and one of them has an effect outside.",
-                why="the others' transaction and the effect outside would not end together.",
+                f"type {handler.type!r} has several handlers, and one of them has an effect outside of the transaction.",
+                why="the others' transaction and that effect would not end together.",
                 fix="give it a consumer of its own, with another group.",
             )
         self._by_type[handler.type] = (*others, handler)
@@ -115,6 +125,34 @@ def _check_batch(handler: Handler) -> None:
             f"{handler.name} takes messages in batches, and is not said to be rerunnable.",
             why="a batch that is rolled back for one message's sake runs the others' handlers again.",
             fix="write rerunnable=True, if it calls nothing outside and changes nothing but its database.",
+        )
+
+
+def _check_effect(handler: Handler) -> None:
+    """Where its effect is, and what that needs."""
+    if handler.effect not in ("transaction", "external", "redis"):
+        raise ConfigurationError(
+            f"effect={handler.effect!r} of {handler.name}.", fix='write "transaction", "external" or "redis".'
+        )
+    if handler.on_in_doubt not in ("", "retry", "hospital"):
+        raise ConfigurationError(
+            f"on_in_doubt={handler.on_in_doubt!r} of {handler.name}.", fix='write "retry" or "hospital".'
+        )
+    if not 0.0 < handler.lease <= LONGEST_LEASE:
+        raise ConfigurationError(f"lease={handler.lease!r} of {handler.name}.", fix="give seconds, at most 3600.")
+    asks = handler.resolve is not None or bool(handler.on_in_doubt)
+    if asks and handler.effect != "external":
+        raise ConfigurationError(
+            f"{handler.name} has resolve= or on_in_doubt=, and no effect outside.",
+            why="what commits with its claim is never in doubt for long: the claim tells.",
+            fix='write effect="external", or leave them out.',
+        )
+    if handler.effect == "external" and not asks:
+        raise ConfigurationError(
+            f"{handler.name} does not say what becomes of a call whose end is not known.",
+            why="a process may die between the call and its answer; nobody here can tell then whether it took effect.",
+            fix='give resolve=, a function that asks the other side; or on_in_doubt="retry", where that repeats a call '
+            'with the same key without harm, or on_in_doubt="hospital", where somebody has to look.',
         )
 
 

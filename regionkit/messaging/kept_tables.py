@@ -23,17 +23,29 @@ def _kept(name: str, module: str = "inbox_tables_sql") -> Table:
     return Table("messaging", name, 1, {"sql": f"regionkit.messaging.{module}:{name}"})
 
 
-INBOX = _kept("inbox")
+def _inbox(name: str) -> Table:
+    return Table(
+        "messaging",
+        name,
+        1,
+        {
+            "sql": f"regionkit.messaging.inbox_tables_sql:{name}",
+            "mongo": f"regionkit.messaging.inbox_tables_mongo:{name.upper()}",
+        },
+    )
+
+
+INBOX = _inbox("inbox")
 """One row a message that was taken and carries no number: its claim."""
-GATE = _kept("gate")
+GATE = _inbox("gate")
 """One row a consumer, lineage and key: how far it has come, and whether it is parked."""
-HELD = _kept("held")
+HELD = _inbox("held")
 """Messages of parked keys, in order."""
-STARTED = _kept("started")
+STARTED = _inbox("started")
 """One row a suspect: how often its handler was started, committed before it runs."""
-HOSPITAL = _kept("hospital")
+HOSPITAL = _inbox("hospital")
 """One row a case."""
-HOSPITAL_EVENT = _kept("hospital_event")
+HOSPITAL_EVENT = _inbox("hospital_event")
 """What was done with each case, by whom, why."""
 INBOX_TABLES = (INBOX, GATE, HELD, STARTED, HOSPITAL, HOSPITAL_EVENT)
 """What a consumer keeps in the database of its effects."""

@@ -13,20 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, RetentionTooShort
 from regionkit.messaging.delivery import SKEW
 
-__all__ = ["FAILOVER", "FOR_EVER", "Retention", "RetentionTooShort", "check_retention", "horizon", "shortest"]
+__all__ = ["FAILOVER", "FOR_EVER", "Retention", "check_retention", "horizon", "shortest"]
 
 FAILOVER = 3600.0
 """Seconds that a failover may add: a message that was taken in time runs after it, by another clock."""
 FOR_EVER = float("inf")
 LONGEST = 3650 * 86_400.0
 """Seconds: ten years of claims are as good as for ever, and more than a table wants."""
-
-
-class RetentionTooShort(ConfigurationError):
-    """Claims would be forgotten while copies of their messages are still accepted."""
 
 
 @dataclass(frozen=True, slots=True)

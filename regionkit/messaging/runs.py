@@ -105,8 +105,10 @@ class Runs:
         handlers: Sequence[Handler],
         message: Message | None,
         timeout: float,
+        *,
+        dry: bool = False,
     ) -> Ended:
-        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits."""
+        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits. `dry`: APPLY is only said."""
         outcome: list[Committed] = []
         own: list[BaseException] = []
         called = False
@@ -115,6 +117,8 @@ class Runs:
         try:
             with unit:
                 judged = begin(unit)
+                if dry and judged.verdict is Verdict.APPLY:
+                    raise _Nothing(judged)
                 if judged.verdict is Verdict.APPLY:
                     crash_point("message.claimed")
                     if handlers:
@@ -143,7 +147,7 @@ class Runs:
         try:
             for handler in handlers:
                 called(handler.call, message, native)
-            if hasattr(native, "flush"):
+            if hasattr(type(native), "flush"):  # a Session; of a MongoDB database every name is a collection
                 native.flush()
         except BaseException as error:
             own.append(error)

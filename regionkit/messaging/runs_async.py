@@ -104,8 +104,10 @@ class AsyncRuns:
         handlers: Sequence[Handler],
         message: Message | None,
         timeout: float,
+        *,
+        dry: bool = False,
     ) -> Ended:
-        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits."""
+        """One run: `begin` says in the unit what is to be done, the handlers do it, and it commits. `dry`: APPLY is only said."""
         outcome: list[Committed] = []
         own: list[BaseException] = []
         called = False
@@ -114,6 +116,8 @@ class AsyncRuns:
         try:
             async with unit:
                 judged = await begin(unit)
+                if dry and judged.verdict is Verdict.APPLY:
+                    raise _Nothing(judged)
                 if judged.verdict is Verdict.APPLY:
                     crash_point("message.claimed")
                     if handlers:
@@ -142,7 +146,7 @@ class AsyncRuns:
         try:
             for handler in handlers:
                 await acalled(handler.call, message, native)
-            if hasattr(native, "flush"):
+            if hasattr(type(native), "flush"):  # a Session; of a MongoDB database every name is a collection
                 await native.flush()
         except BaseException as error:
             own.append(error)

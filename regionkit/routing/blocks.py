@@ -188,6 +188,11 @@ class Block(Acquisition, Generic[H]):
             return False
         return failure not in (Failure.APPLICATION, Failure.CANCELLED)
 
+    def was_rolled_back(self, error: Exception) -> bool:
+        """Whether a driver's error proves that the server rolled all of the block back."""
+        known = isinstance(error, RegionKitError) or self.index < 0 or self.partially_committed
+        return not known and self.store.backend(self.index).classify(error) is Failure.ROLLED_BACK
+
     def _of_another(self, error: BaseException) -> bool:
         """Whether an error is of another store's block, opened inside this one."""
         return isinstance(error, BackendError) and error.store not in ("", self.store.name)

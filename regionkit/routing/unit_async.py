@@ -3,7 +3,9 @@
 1. What routing promises of a block (one decision, one connection, one deadline, translated errors) holds.
 2. What became of a unit is told once, after its end. An error that says so decides (`committed`); without one, a transaction
    whose COMMIT was answered is "yes". Where nothing is rolled back, a unit that raised after it had written is "unknown".
-3. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
+3. What a server rolled back for the sake of others leaves a unit as TransactionRolledBack, whatever its driver calls it:
+   running the unit again may succeed.
+4. A stamp is an upper bound: the position that came with the COMMIT, or a later one of the same run of the owner. Where
    neither can be had, there is none.
 """
 
@@ -17,7 +19,7 @@ from regionkit.contract.message import Answer, Statement
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.unit_async import Committed
 from regionkit.core.deadline import Deadline
-from regionkit.errors import RegionKitError, UsageError
+from regionkit.errors import RegionKitError, TransactionRolledBack, UsageError
 from regionkit.facts.bookmark import EMPTY, Entry
 from regionkit.facts.position import Position, as_position
 from regionkit.facts.request import Kind
@@ -109,6 +111,13 @@ class AsyncStoreUnit:
             again = getattr(raised, "retryable", True)  # an error that was swallowed comes again
             self.conflict = again and block.store.backend(block.index).classify(raised) is Failure.ROLLED_BACK
             self._tell(self._committed(raised, own=raised is not error))
+            if isinstance(raised, Exception) and self.atomic and block.was_rolled_back(raised):
+                raise TransactionRolledBack(
+                    f"a unit on {block.store.name!r} was rolled back by the server.",
+                    why=str(getattr(raised, "orig", None) or raised).strip().partition("\n")[0][:300],
+                    fix=block.store.advice.collisions,
+                    store=block.store.name,
+                ) from raised
             raise
         undone = block.progress.undone and not block.progress.commits
         try:

@@ -21,7 +21,7 @@ NAMED_FOR_A_FAMILY = re.compile(
     r"regionkit\.(?:caching|messaging|transactions)\.(?:\w+\.)*(?:\w+_)?(?:sql|redis|mongo|cassandra|shared|memcached)(?:_async)?"
 )
 """Modules of a pillar that may import the family's public library: they are opened by name."""
-PUBLIC_LIBRARIES = frozenset({"sqlalchemy", "redis", "pymongo", "cassandra"})
+PUBLIC_LIBRARIES = frozenset({"sqlalchemy", "redis", "pymongo", "bson", "cassandra"})
 APPLICATIONS = ("regionkit.demo",)
 """It has models of its own, like any user of the library: SQLAlchemy, and no driver."""
 
@@ -38,7 +38,7 @@ FLOORS = (
     ("embedded", "web", "testing"),
     ("cli", "demo"),
 )
-KIT = frozenset({"kit", "kit_caches", "kit_stores", "operations"})
+KIT = frozenset({"kit", "kit_caches", "kit_homes", "kit_stores", "operations"})
 OPENS_BY_NAME = "regionkit.backends.factory"
 """All that the kit sees of the backends: it imports one when a store needs it."""
 # demo and cli tell one story; the demo's command is one of the command line's

@@ -22,6 +22,7 @@ JITTER = frozenset(
         *("caching/shaping.py", "caching/sampler.py", "caching/sampler_async.py"),
         *("backends/cassandra/records.py", "backends/cassandra/records_async.py"),
         *("messaging/case.py", "messaging/admitting.py", "messaging/admitting_async.py"),
+        *("messaging/outside.py", "messaging/outside_async.py"),
     }
 )
 PLACES = re.compile(

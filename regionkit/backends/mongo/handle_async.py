@@ -194,7 +194,8 @@ class AsyncMongoHandle:
 
     def failed(self, error: PyMongoError, *, own_limit: bool, command: Mapping[str, Any] | None) -> None:
         """A command failed. `own_limit`: a time limit of the application's was over. `command`: the write that was sent."""
-        self._unheard = True
+        # one that the server has rolled back is over: nothing of it is to be aborted
+        self._unheard = not (was_refused(error) and classify(error) is Failure.ROLLED_BACK)
         heard = not isinstance(error, NetworkTimeout)
         if not own_limit:
             self.expired = self.expired or not heard

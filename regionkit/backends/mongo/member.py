@@ -252,11 +252,17 @@ class Member:
         """Abort transactions and close cursors that blocks had to leave behind."""
         client: Any = self.client
         while self.abandoned:
-            command = self.abandoned[-1]
-            server = client._select_server(None, None, "abortTransaction")
-            with client._checkout(server, None) as conn:
-                conn.command("admin", dict(command), client=client, check=False)
-            self.abandoned.remove(command)
+            try:
+                command = self.abandoned.pop()  # two blocks may begin at once: each takes its own
+            except IndexError:
+                break
+            try:
+                server = client._select_server(None, None, "abortTransaction")
+                with client._checkout(server, None) as conn:
+                    conn.command("admin", dict(command), client=client, check=False)
+            except BaseException:
+                self.abandon(command)
+                raise
         if client._kill_cursors_queue:
             client._process_kill_cursors()
 

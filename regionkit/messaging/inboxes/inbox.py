@@ -17,6 +17,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import Case, HeldMessage, Key
 from regionkit.messaging.delivery import Judged
 from regionkit.messaging.envelope import Envelope
+from regionkit.messaging.records import CallRecords
 from regionkit.messaging.retention import Retention
 
 __all__ = ["Inbox"]
@@ -28,6 +29,8 @@ class Inbox(Protocol):
     Attributes:
         transactional: the claim commits with the effect.
         gates: keys can be kept in order.
+        effects: of handlers that it can serve: "transaction", "external", "redis".
+        records: claims of calls outside, with lease and fence, for handlers with such effects.
         backing: whose database it is.
         notes: what is not covered, for `explain()`.
         retention: how long claims are kept.
@@ -35,6 +38,8 @@ class Inbox(Protocol):
 
     transactional: bool
     gates: bool
+    effects: tuple[str, ...]
+    records: CallRecords
     backing: Backing
     notes: tuple[str, ...]
     retention: Retention
@@ -57,10 +62,6 @@ class Inbox(Protocol):
 
     def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
-        ...
-
-    def has_applied(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> bool:
-        """Whether the copy of the data in this region shows that the message was taken: applied, held, or a case."""
         ...
 
     def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:

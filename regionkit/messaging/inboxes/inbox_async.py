@@ -16,6 +16,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import Case, HeldMessage, Key
 from regionkit.messaging.delivery import Judged
 from regionkit.messaging.envelope import Envelope
+from regionkit.messaging.records_async import AsyncCallRecords
 from regionkit.messaging.retention import Retention
 
 __all__ = ["AsyncInbox"]
@@ -27,6 +28,8 @@ class AsyncInbox(Protocol):
     Attributes:
         transactional: the claim commits with the effect.
         gates: keys can be kept in order.
+        effects: of handlers that it can serve: "transaction", "external", "redis".
+        records: claims of calls outside, with lease and fence, for handlers with such effects.
         backing: whose database it is.
         notes: what is not covered, for `explain()`.
         retention: how long claims are kept.
@@ -34,6 +37,8 @@ class AsyncInbox(Protocol):
 
     transactional: bool
     gates: bool
+    effects: tuple[str, ...]
+    records: AsyncCallRecords
     backing: AsyncBacking
     notes: tuple[str, ...]
     retention: Retention
@@ -56,10 +61,6 @@ class AsyncInbox(Protocol):
 
     async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
-        ...
-
-    async def has_applied(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> bool:
-        """Whether the copy of the data in this region shows that the message was taken: applied, held, or a case."""
         ...
 
     async def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:

@@ -46,6 +46,7 @@ from regionkit.messaging.inboxes.rows_sql import (
     tables_expected,
 )
 from regionkit.messaging.kept_tables import INBOX_TABLES
+from regionkit.messaging.records import SqlRecords
 from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
 
@@ -77,6 +78,7 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
 
     transactional = True
     gates = True
+    effects = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -101,6 +103,7 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
                 f"{self.backing.name!r} cannot keep a SQL inbox.",
                 fix="give an engine of PostgreSQL, MariaDB or SQLite.",
             )
+        self.records = SqlRecords(given, store=store, namespace=namespace)
         self._clock = clock
         self._time = StoreClock(clock)
         make_with_kit(given, self)
@@ -291,4 +294,5 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
 
     def close(self) -> None:
         """Close what it itself opened. May be called twice."""
+        self.records.close()
         self.backing.close()

@@ -45,6 +45,7 @@ from regionkit.messaging.inboxes.rows_sql import (
     tables_expected,
 )
 from regionkit.messaging.kept_tables import INBOX_TABLES
+from regionkit.messaging.records_async import AsyncSqlRecords
 from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
 
@@ -76,6 +77,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
 
     transactional = True
     gates = True
+    effects = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -100,6 +102,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
                 f"{self.backing.name!r} cannot keep a SQL inbox.",
                 fix="give an engine of PostgreSQL, MariaDB or SQLite.",
             )
+        self.records = AsyncSqlRecords(given, store=store, namespace=namespace)
         self._clock = clock
         self._time = StoreClock(clock)
         make_with_kit(given, self)
@@ -294,4 +297,5 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
 
     async def close(self) -> None:
         """Close what it itself opened. May be called twice."""
+        await self.records.close()
         await self.backing.close()

@@ -1,0 +1,104 @@
+"""Inboxes of stores that share no transaction with effects elsewhere: claims with lease and fence; cases stand in a hospital.
+
+Admitting there takes three steps: the case, then the claim is done, then the source hears. Each may be done again: who takes a
+claim over looks at the hospital before it calls anything.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from regionkit.contract.backing_async import async_backing_of
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+from regionkit.messaging.records_async import AsyncCallRecords
+from regionkit.messaging.retention import Retention
+
+__all__ = ["AsyncClaimInbox"]
+
+IS_ASYNC = True
+_KINDS = MappingProxyType(
+    {**dict.fromkeys(("postgresql", "mariadb", "sqlite"), ("sql", "SqlInbox")), "mongodb": ("mongo", "MongoInbox")}
+)
+"""By the server: what keeps cases there."""
+
+
+class AsyncClaimInbox:
+    """Claims in one store, cases in another. Safe to share between threads (tasks of one loop).
+
+    Args:
+        records: claims.
+        hospital: where cases are kept: an engine, a database of MongoDB's, or an inbox there.
+        namespace: prefix of what is kept there.
+    """
+
+    transactional = False
+    gates = False
+    retention = Retention()
+    effects: tuple[str, ...] = ("external",)
+    notes: tuple[str, ...] = (
+        "keys are not kept in order: a gate moves in the transaction of an effect, and there is none",
+    )
+
+    def __init__(self, records: AsyncCallRecords, hospital: Any, namespace: str) -> None:
+        cases = _cases_in(hospital, namespace)
+        self.records = records
+        self.cases = cases
+        self.given: Any = getattr(cases, "given", None)
+        self.backing = cases.backing
+        self.now, self.unit = cases.now, cases.unit
+        self.judge, self.start, self.admit, self.admit_gap = cases.judge, cases.start, cases.admit, cases.admit_gap
+        self.due, self.begin_treatment = cases.due, cases.begin_treatment
+        self.discharge, self.end_treatment = cases.discharge, cases.end_treatment
+        self.next_held, self.take_held, self.park_held = cases.next_held, cases.take_held, cases.park_held
+
+    async def create_tables(self) -> None:
+        """Make what it keeps, in both. Many processes may call it at the same time."""
+        await self.records.create_tables()
+        made: Any = self.cases
+        await made.create_tables()
+
+    async def open(self, deadline: Deadline) -> None:
+        """See that the tables of cases are there, and what time their database has."""
+        await self.cases.open(deadline)
+
+    async def prepare(self, accept_for: float, deadline: Deadline) -> None:
+        """Claims need no place made for them."""
+
+    async def sweep(self, retention: Retention, deadline: Deadline) -> bool:
+        """Take away rows that no copy can ask for any more, a few; whether there may be more. Claims end by themselves."""
+        return await self.cases.sweep(retention, deadline)
+
+    async def close(self) -> None:
+        """Close what it itself opened. May be called twice."""
+        await self.records.close()
+        closing: Any = self.cases
+        await closing.close()
+
+
+def _cases_in(hospital: Any, namespace: str) -> AsyncInbox:
+    if hospital is None:
+        raise ConfigurationError(
+            "an inbox of claims needs hospital=.",
+            why="what cannot be applied is kept as a case, in a database with transactions.",
+            fix="give the engine of a SQL database, or a database of MongoDB's.",
+        )
+    if hasattr(hospital, "judge"):
+        if not hospital.gates:
+            raise ConfigurationError(
+                "hospital= is an inbox of claims itself.", fix="give a SqlInbox, a MongoInbox or an engine."
+            )
+        given: AsyncInbox = hospital
+        return given
+    server = async_backing_of(hospital, namespace=namespace).capabilities.server
+    if server not in _KINDS:
+        raise ConfigurationError(
+            f"hospital= is {server}, which keeps no cases.", fix="give a SQL engine or a database of MongoDB's."
+        )
+    module, name = _KINDS[server]
+    found = import_module(f"regionkit.messaging.inboxes.{module}{'_async' if IS_ASYNC else ''}")
+    made: AsyncInbox = getattr(found, f"{'Async' if IS_ASYNC else ''}{name}")(hospital, namespace=namespace)
+    return made

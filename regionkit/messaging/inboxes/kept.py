@@ -1,0 +1,282 @@
+# Generated from kept_async.py by scripts/twins.py. Do not edit.
+"""What an inbox does with its rows, for every store that is no SQL database: the promises of `inbox_async` over `rows_async`.
+
+| step            | in one unit |
+|-----------------|-------------|
+| judge           | gate or claim, and what is held, with the effect |
+| admit           | claim or gate, the case, `parked` on the gate |
+| admit_gap       | `parked` = "gap", the message that waits, the case |
+| discharge       | the case is over, with the effect |
+| next, take_held | the gate locked, the lowest held message gone and the gate moved, with the effect |
+| the last one    | nothing held: `parked` = "", ended cases are done with |
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import msgspec
+
+from regionkit.core.deadline import Deadline
+from regionkit.messaging.case import OPEN, Case, HeldMessage, Key, gap_case
+from regionkit.messaging.delivery import ACCEPT_FOR, Gate, Judged, Verdict, begun, judge, judge_claim, moved
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, stored_id
+from regionkit.messaging.inboxes.rows import (
+    HeldRow,
+    InboxRows,
+    Note,
+    Place,
+    place_of,
+    place_of_case,
+    place_of_key,
+)
+from regionkit.messaging.retention import Retention
+
+__all__ = ["KeptInbox"]
+
+MOST_HELD = 10_000
+"""Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
+SWEPT_AT_ONCE = 1000
+"""Rows taken away in one unit: no other one waits long for it."""
+_APPLY = Judged(Verdict.APPLY)
+_change = msgspec.structs.replace
+
+
+class KeptInbox(ABC):
+    """Claims, gates, held messages and cases in one store. Safe to share between threads (tasks of one loop)."""
+
+    gates = True
+    retention = Retention()
+
+    @abstractmethod
+    def rows(self, unit: Any) -> InboxRows:
+        """The rows, in a unit."""
+
+    @abstractmethod
+    def now(self) -> float:
+        """Seconds since 1970 by the store's clock."""
+
+    @abstractmethod
+    def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
+        """A unit."""
+
+    def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
+        """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
+        rows, number, prev = self.rows(unit), envelope.number, envelope.prev
+        if not ordered or envelope.key is None:
+            return Judged(self._claim(rows, scope, envelope))
+        place = place_of(scope, envelope)
+        if number is None:
+            return self._by_lock(rows, place, envelope)
+        if prev.history == number.history:
+            if rows.advance(place, prev, number):
+                return _APPLY
+        elif prev == NOTHING_BEFORE and rows.begin(place, Gate(number)):
+            return _APPLY
+        gate = rows.gate(place)
+        judged = judge(gate, number, prev)
+        if judged.verdict is Verdict.APPLY:
+            after = moved(gate, number)
+            if gate is not None:
+                rows.set_gate(place, after)
+            elif not rows.begin(place, after):
+                return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
+            if judged.closes:
+                self._gaps_due(rows, place, self.now())
+        elif judged.verdict is Verdict.HELD:
+            return Judged(self._hold(rows, place, envelope))
+        return judged
+
+    def _by_lock(self, rows: InboxRows, place: Place, envelope: Envelope) -> Judged:
+        gate = rows.gate(place)
+        if gate is None:
+            rows.begin(place, Gate(NOTHING_BEFORE))
+            gate = rows.gate(place)
+        verdict = self._claim(rows, place.scope, envelope)
+        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            verdict = self._hold(rows, place, envelope)
+        return Judged(verdict)
+
+    def _claim(self, rows: InboxRows, scope: bytes, envelope: Envelope) -> Verdict:
+        mark = fingerprint(envelope)
+        return judge_claim(rows.claim(scope, stored_id(envelope.id), mark, self.now()), mark)
+
+    def _hold(self, rows: InboxRows, place: Place, envelope: Envelope) -> Verdict:
+        id = stored_id(envelope.id)
+        if rows.is_held(place.scope, id):
+            return Verdict.DUPLICATE
+        if rows.held_count(place, MOST_HELD) >= MOST_HELD:
+            return Verdict.BUSY
+        number = envelope.number or NOTHING_BEFORE
+        rows.hold(place, HeldRow(place.scope, id, number, encode(envelope), self.now()))
+        return Verdict.HELD
+
+    def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:
+        """A run of a suspect begins, committed before it does. Which one it is, from 1; 0: it would not be applied now."""
+        with self.unit(deadline, core=True) as unit:
+            rows = self.rows(unit)
+            if ordered and envelope.key is not None and envelope.number is not None:
+                gate = rows.gate(place_of(scope, envelope))
+                if judge(gate, envelope.number, envelope.prev).verdict is not Verdict.APPLY:
+                    return 0
+            return rows.start(scope, stored_id(envelope.id), self.now())
+
+    def admit(
+        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
+    ) -> Judged:
+        """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile."""
+        with self.unit(deadline, core=True) as unit:
+            if envelope is not None:
+                judged = self.judge(unit, scope, envelope, ordered=ordered)
+                if judged.verdict is not Verdict.APPLY:
+                    return judged
+            rows = self.rows(unit)
+            self._admit(rows, case)
+            if case.parks and envelope is not None:
+                self._park(rows, place_of(scope, envelope), "case")
+        return _APPLY
+
+    def _admit(self, rows: InboxRows, case: Case) -> None:
+        if rows.admit(case):
+            self._note(rows, case.id, "admitted", case.reason)
+
+    def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
+        """A line of the audit trail, in the unit's transaction."""
+        self._note(self.rows(unit), case_id, what, reason, who)
+
+    def _note(self, rows: InboxRows, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
+        rows.note(Note(case_id, self.now(), who, what, reason))
+
+    def _park(self, rows: InboxRows, place: Place, how: Any) -> None:
+        gate = rows.gate(place)
+        if gate is not None:
+            rows.set_gate(place, _change(gate, parked=how))
+
+    def admit_gap(self, scope: bytes, case: Case, envelope: Envelope, deadline: Deadline) -> Judged:
+        """Park a key before a gap, with the message that waits behind it; what else than HELD comes back has closed it."""
+        place = place_of(scope, envelope)
+        assert envelope.number is not None
+        with self.unit(deadline, core=True) as unit:
+            rows = self.rows(unit)
+            gate = rows.gate(place)
+            judged = judge(gate, envelope.number, envelope.prev)
+            if judged.verdict is Verdict.GAP:
+                if gate is None and not rows.begin(place, Gate(NOTHING_BEFORE, parked="gap")):
+                    return Judged(Verdict.BUSY)
+                self._park(rows, place, "gap")
+                never = gate is None or gate.at == NOTHING_BEFORE
+                self._admit(rows, case if never else _change(case, due_at=None))
+            elif judged.verdict is not Verdict.HELD:
+                return judged
+            return Judged(self._hold(rows, place, envelope))
+
+    def due(self, scope: bytes, most: int, deadline: Deadline) -> list[Case]:
+        """Cases to run, and ended ones whose key has not gone on."""
+        with self.unit(deadline, core=True) as unit:
+            return self.rows(unit).due(scope, self.now(), most)
+
+    def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
+        """Start the next run of a case, committed before it runs; None where another one has."""
+        started = _change(case, status="treating", attempts=case.attempts + 1, due_at=until, changed_at=self.now())
+        with self.unit(deadline, core=True) as unit:
+            return started if self.rows(unit).change_case(case, started) else None
+
+    def discharge(self, unit: Any, case: Case) -> bool:
+        """In the unit of the effect: this run has applied it. False where the case is another run's by now."""
+        rows, now = self.rows(unit), self.now()
+        over = _change(case, status="discharged", due_at=now if case.parks else None, changed_at=now)
+        if not rows.change_case(case, over):
+            return False
+        self._note(rows, case.id, "discharged", f"run {case.attempts}")
+        return True
+
+    def end_treatment(self, case: Case, after: Case, deadline: Deadline) -> bool:
+        """A run has failed: the case as it stands after it. False where it is another run's by now."""
+        with self.unit(deadline, core=True) as unit:
+            rows = self.rows(unit)
+            changed = rows.change_case(case, after)
+            if changed and after.status == "admitted":
+                self._note(rows, case.id, "given up", f"run {case.attempts}: {after.error.type}")
+            return changed
+
+    def next_held(self, unit: Any, scope: bytes, key: Key) -> HeldMessage | None:
+        """The lowest of a key's held messages, its gate locked; None where the key is not to go on, or has no more."""
+        rows, place = self.rows(unit), place_of_key(scope, key)
+        gate = rows.gate(place)
+        parking = rows.parking(place)
+        if any(case.reason != "gap" and case.status in OPEN for case in parking):
+            return None
+        held = rows.lowest(place)
+        if held is not None:
+            return held
+        if gate is not None and gate.parked:
+            rows.set_gate(place, _change(gate, parked=""))
+        now = self.now()
+        for case in parking:
+            over = {"status": "discharged", "changed_at": now} if case.status in OPEN else {}
+            rows.change_case(case, _change(case, parks=False, due_at=None, **over))
+        return None
+
+    def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
+        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits."""
+        rows, place, judged = self.rows(unit), place_of(scope, envelope), _APPLY
+        if envelope.number is not None:
+            gate = rows.gate(place)
+            assert gate is not None, "a key with held messages has a gate"
+            judged = judge(_change(gate, parked=""), envelope.number, envelope.prev)
+            after = moved(gate, envelope.number)
+            if judged.verdict is Verdict.GAP:
+                if not self._given_up(rows, place, gate):
+                    self._gap_again(rows, place, gate, envelope, held)
+                    return judged
+                judged, after = Judged(Verdict.APPLY, began=True), begun(gate, envelope.number)
+            if judged.verdict is Verdict.APPLY:
+                rows.set_gate(place, after)
+        rows.unhold(scope, held.id)
+        return judged
+
+    def _given_up(self, rows: InboxRows, place: Place, gate: Gate) -> bool:
+        """Whether what is missing is not waited for any more: somebody has buried the case, or the key never began."""
+        never, now = gate.at == NOTHING_BEFORE, self.now()
+        gaps = [case for case in rows.parking(place) if case.reason == "gap"]
+        return any(
+            case.status == "buried" or (never and case.due_at is not None and case.due_at <= now) for case in gaps
+        )
+
+    def _gap_again(self, rows: InboxRows, place: Place, gate: Gate, envelope: Envelope, held: HeldMessage) -> None:
+        """Behind what was released there is a gap: the key waits for it."""
+        rows.set_gate(place, _change(gate, parked="gap"))
+        if not any(case.reason == "gap" and case.status in OPEN for case in rows.parking(place)):
+            self._admit(rows, gap_case(place.scope, envelope, held.body, self.now(), 0.0))
+        self._gaps_due(rows, place, None)
+        self._done_with(rows, place)
+
+    def _gaps_due(self, rows: InboxRows, place: Place, at: float | None) -> None:
+        for case in rows.parking(place):
+            if case.reason == "gap" and case.status in OPEN:
+                rows.change_case(case, _change(case, due_at=at))
+
+    def _done_with(self, rows: InboxRows, place: Place) -> None:
+        for case in rows.parking(place):
+            if case.status not in OPEN:
+                rows.change_case(case, _change(case, parks=False, due_at=None))
+
+    def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
+        """It could not be applied: a case takes its place, and the key waits for it."""
+        self.take_held(unit, scope, held, envelope)
+        rows = self.rows(unit)
+        self._done_with(rows, place_of(scope, envelope))
+        self._admit(rows, case)
+        place = place_of_case(case)
+        if case.parks and place is not None:
+            self._park(rows, place, "case")
+
+    def prepare(self, accept_for: float, deadline: Deadline) -> None:  # noqa: B027  # nothing to do, nothing to forget
+        """Claims need no place made for them."""
+
+    def sweep(self, retention: Retention, deadline: Deadline) -> bool:
+        """Take away rows that no copy can ask for any more, a few; whether there may be more."""
+        before = self.now() - retention.keeps(ACCEPT_FOR)
+        with self.unit(deadline, core=True) as unit:
+            return self.rows(unit).forget(before, SWEPT_AT_ONCE) >= SWEPT_AT_ONCE

@@ -1,0 +1,135 @@
+"""The rows of an inbox that is no SQL database: what its store has to do, each call inside one unit.
+
+1. What is written is seen by the unit, and by others when it commits; what it rolls back nobody has seen.
+2. `claim`, `advance`, `begin`, `gate` and `change_case` lock their row until the unit ends: whoever comes meanwhile waits, or has
+   its unit rolled back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from regionkit.messaging.case import Case, HeldMessage, Key
+from regionkit.messaging.delivery import Gate
+from regionkit.messaging.envelope import Envelope, Number, stored_key
+
+__all__ = ["AsyncInboxRows", "HeldRow", "Note", "Place", "place_of"]
+
+
+class Place(NamedTuple):
+    """Which gate."""
+
+    scope: bytes
+    lineage: bytes
+    key: bytes
+
+
+class HeldRow(msgspec.Struct, frozen=True, gc=False):
+    """A message behind a parked key, in the order of its number, or else of its coming."""
+
+    scope: bytes
+    id: bytes
+    number: Number
+    body: bytes
+    held_at: float
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """A line of the audit trail."""
+
+    case_id: str
+    at: float
+    who: str
+    what: str
+    reason: str
+
+
+class AsyncInboxRows(Protocol):
+    """The rows, in one unit."""
+
+    async def claim(self, scope: bytes, id: bytes, mark: bytes, now: float) -> bytes | None:
+        """Claim a message; None: it is ours, else the fingerprint that stands there."""
+        ...
+
+    async def advance(self, place: Place, prev: Number, number: Number) -> bool:
+        """Move a gate that stands at `prev` and is not parked; whether it did."""
+        ...
+
+    async def begin(self, place: Place, gate: Gate) -> bool:
+        """Make a gate; False where there is one."""
+        ...
+
+    async def gate(self, place: Place) -> Gate | None:
+        """The gate, locked."""
+        ...
+
+    async def set_gate(self, place: Place, gate: Gate) -> None:
+        """How a gate stands from now on; it is locked."""
+        ...
+
+    async def hold(self, place: Place, row: HeldRow) -> None:
+        """Put a message behind its key, the gate locked."""
+        ...
+
+    async def is_held(self, scope: bytes, id: bytes) -> bool:
+        """Whether a message is held."""
+        ...
+
+    async def held_count(self, place: Place, most: int) -> int:
+        """How many are held behind a key; counting ends at `most`."""
+        ...
+
+    async def lowest(self, place: Place) -> HeldMessage | None:
+        """The first of those."""
+        ...
+
+    async def unhold(self, scope: bytes, id: bytes) -> None:
+        """It is held no longer."""
+        ...
+
+    async def start(self, scope: bytes, id: bytes, now: float) -> int:
+        """Count a run of a suspect; which one it is."""
+        ...
+
+    async def admit(self, case: Case) -> bool:
+        """Keep a case; False where the message has one."""
+        ...
+
+    async def parking(self, place: Place) -> list[Case]:
+        """Cases that a key waits for."""
+        ...
+
+    async def change_case(self, case: Case, after: Case) -> bool:
+        """Change a case where status and run are still those of `case`."""
+        ...
+
+    async def due(self, scope: bytes, now: float, most: int) -> list[Case]:
+        """Cases whose time has come, the earliest first."""
+        ...
+
+    async def note(self, note: Note) -> None:
+        """A line of the audit trail."""
+        ...
+
+    async def forget(self, before: float, most: int) -> int:
+        """Take away claims and starts from before; how many."""
+        ...
+
+
+def place_of(scope: bytes, envelope: Envelope) -> Place:
+    """Which gate a message is judged by."""
+    assert envelope.key is not None
+    lineage = b"" if envelope.number is None else envelope.lineage.encode()
+    return Place(scope, lineage, stored_key(envelope.key))
+
+
+def place_of_key(scope: bytes, key: Key) -> Place:
+    """Which gate a key has."""
+    return Place(scope, key.lineage, key.key)
+
+
+def place_of_case(case: Case) -> Any:
+    """Which gate a case is of; None where it is of none."""
+    return None if case.key is None else Place(case.scope, case.lineage, case.key)

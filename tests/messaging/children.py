@@ -1,0 +1,84 @@
+"""A forked process that does something and may die of it, and what it tells: flags and a ledger, as files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from regionkit.core.events import set_crash_hook
+
+__all__ = ["PATIENCE", "Ledger", "child", "dying_at"]
+
+PATIENCE = 40.0
+
+
+class Ledger:
+    """What was called, in a file; and flags, as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, what: str) -> None:
+        """Note a call."""
+        with (self.folder / "ledger").open("a") as file:
+            file.write(f"{what}\n")
+
+    def lines(self) -> list[str]:
+        """All calls."""
+        path = self.folder / "ledger"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def set(self, flag: str) -> None:
+        """Tell the other process."""
+        (self.folder / flag).touch()
+
+    def wait(self, flag: str) -> None:
+        """Until it has told."""
+        end = time.monotonic() + PATIENCE
+        while not (self.folder / flag).exists():
+            assert time.monotonic() < end, f"{flag} was not told"
+            time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def child(work: Callable[[], None], ledger: Ledger) -> Iterator[int]:
+    """`work` in a forked process with clients of its own. At the end it is waited for, and what it raised is raised here."""
+    report = ledger.folder / f"child{os.urandom(4).hex()}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a process with threads: none is used in the child
+        pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            report.write_text("ok")
+        except BaseException:
+            report.write_text(traceback.format_exc())
+        finally:
+            os._exit(0)
+    try:
+        yield pid
+    finally:
+        end = time.monotonic() + PATIENCE
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > end:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+    told = report.read_text() if report.exists() else "died"
+    assert told in ("ok", "died"), told
+
+
+def dying_at(point: str, ledger: Ledger) -> None:
+    """This process dies where the code is at that point, and the flag "died" says so."""
+
+    def dies(at: str) -> None:
+        if at == point:
+            ledger.set("died")
+            os._exit(1)
+
+    set_crash_hook(dies)

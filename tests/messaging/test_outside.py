@@ -1,0 +1,223 @@
+# Generated from test_outside_async.py by scripts/twins.py. Do not edit.
+"""Effects outside: called once with one key where all is well, in doubt where a process died in a call, in order on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from fix_inboxes import InboxStore
+
+from regionkit.core.concurrency import sleep
+from regionkit.errors import ConfigurationError, LeaseLost
+from regionkit.messaging.claim import Wish, Won
+from regionkit.messaging.consumer import Consumer
+from regionkit.messaging.envelope import fingerprint, stored_id
+
+from .outside_rigs import IDLE, OutsideRig, mail
+
+
+def over(*stores: str) -> Any:
+    """Which inboxes a test is for: what differs between them, it has to see."""
+    return pytest.mark.parametrize("inbox_store", stores, indirect=True)
+
+
+EVERY = ("memory", "sqlite", "postgresql", "mariadb", "mongo", "redis", "cassandra")
+
+
+@pytest.fixture
+def rig(inbox_store: InboxStore) -> Iterator[OutsideRig]:
+    """Over each inbox."""
+    with inbox_store.opened() as opened:
+        yield OutsideRig(opened)
+
+
+@over(*EVERY)
+def test_each_is_called_once_and_copies_are_duplicates(rig: OutsideRig) -> None:
+    """With one key for all its copies, by whichever consumer, now or later."""
+    a, b = mail("a"), mail("b")
+    rig.publish(a, b, a)
+    first = rig.consumer().run(until_idle=IDLE)
+    assert sorted(rig.calls) == ["a", "b"] and (first.applied, first.duplicates) == (2, 1)
+    rig.publish(a)
+    again = rig.consumer().run(until_idle=IDLE)
+    assert (again.applied, again.duplicates) == (0, 1) and len(rig.calls) == 2
+    assert rig.keys[rig.calls.index("a")] == f"billing:{a.id}"
+
+
+@over("memory", "redis")
+def test_another_payload_under_one_id_is_a_case(rig: OutsideRig) -> None:
+    """It is not called, and not lost."""
+    a = mail("a")
+    rig.publish(a, msgspec.structs.replace(a, payload=msgspec.msgpack.encode("z")))
+    done = rig.consumer().run(until_idle=IDLE)
+    assert (done.applied, done.mismatches) == (1, 1)
+    assert [case.reason for case in rig.cases()] == ["mismatch"]
+
+
+@over("memory", "postgresql", "mongo", "redis")
+def test_what_fails_is_called_again_with_the_same_key(rig: OutsideRig) -> None:
+    """In place, then from the hospital, then it waits for somebody; and a copy of it is a duplicate all the while."""
+    a, b = mail("a"), mail("b")
+    rig.fails = {"a": 2, "b": 99}
+    rig.publish(a, b)
+    done = rig.consumer(attempts=3).run(until_idle=IDLE)
+    assert (rig.calls.count("a"), rig.calls.count("b")) == (3, 3) and done.applied == 1
+    (case,) = rig.cases()
+    assert (case.status, case.reason, case.attempts) == ("admitted", "failed", 3)
+    rig.publish(a, b)
+    again = rig.consumer(attempts=3).run(until_idle=IDLE)
+    assert again.duplicates == 2 and len(rig.calls) == 6
+    rig.fails = {}
+    rig.retry(case)
+    done = rig.consumer(attempts=3).run(until_idle=IDLE)
+    assert done.applied == 1 and rig.calls.count("b") == 4
+    assert len(set(rig.keys)) == 2
+    assert (rig.cases())[0].status == "discharged"
+
+
+@pytest.mark.parametrize(
+    ("told", "policy", "calls", "status"),
+    [
+        ("yes", "", 0, None),
+        ("no", "", 1, None),
+        ("unknown", "retry", 1, None),
+        ("unknown", "", 0, "admitted"),
+        (None, "retry", 1, None),
+        (None, "hospital", 0, "admitted"),
+        ("raises", "", 0, "admitted"),
+    ],
+)
+def test_a_call_that_somebody_died_in_is_in_doubt(
+    rig: OutsideRig, told: str | None, policy: Any, calls: int, status: str | None
+) -> None:
+    """`resolve` is asked first, with the key; without it, or where it does not know, `on_in_doubt` decides."""
+    a = mail("a")
+    rig.died(a)
+
+    def resolve(message: Any, context: Any) -> str:
+        rig.asked.append(context.idempotency_key)
+        if told == "raises":
+            raise RuntimeError("the provider is away")
+        assert told is not None
+        return told
+
+    asks = {} if told is None else {"resolve": resolve}
+    rig.publish(a, a)
+    done = rig.consumer(on_in_doubt=policy, **asks).run(until_idle=IDLE)
+    assert len(rig.calls) == calls and rig.asked == ([] if told is None else [f"billing:{a.id}"])
+    assert (done.applied, done.parked) == ((1, 0) if status is None else (0, 1))
+    assert done.duplicates == 1
+    cases = rig.cases()
+    assert [(case.reason, case.status) for case in cases] == ([] if status is None else [("in_doubt", status)])
+
+
+@over("memory", "postgresql", "redis")
+def test_who_died_before_its_case_was_told_of_finds_the_case(rig: OutsideRig) -> None:
+    """Admitted, and killed before the claim said so: whoever takes over calls nothing, the case has it."""
+    a = mail("a")
+    rig.fails = {"a": 99}
+    rig.publish(a)
+    step = rig.inbox.records.claims.step
+
+    def dies(name: str, *more: Any, **named: Any) -> bool:
+        return True if name == "complete" else step(name, *more, **named)
+
+    rig.inbox.records.claims.step = dies
+    rig.consumer(attempts=1, lease=0.4).run(until_idle=IDLE)
+    rig.inbox.records.claims.step = step
+    assert rig.calls == ["a"] and len(rig.cases()) == 1
+    sleep(0.6)
+    rig.publish(a)
+    done = rig.consumer(attempts=1).run(until_idle=IDLE)
+    assert done.duplicates == 1 and rig.calls == ["a"]
+
+
+@over("memory", "sqlite", "mongo")
+def test_keys_stay_in_order(rig: OutsideRig) -> None:
+    """Reordered and doubled in the source, each is called once, in the order of its number."""
+    line = [mail(f"{key}{n}", n, key) for key in "xy" for n in range(1, 6)]
+    rig.publish(*line[::-1], *line)
+    done = rig.consumer(order="key").run(until_idle=IDLE)
+    for key in "xy":
+        assert [call for call in rig.calls if call[0] == key] == [f"{key}{n}" for n in range(1, 6)]
+    assert (done.applied, done.duplicates) == (10, 10)
+
+
+@over("memory", "postgresql", "mongo")
+def test_a_key_waits_while_one_of_it_is_in_doubt(rig: OutsideRig) -> None:
+    """The others go on; once somebody has asked for it, it is called, and those behind it follow in order."""
+    line = [mail(f"x{n}", n, "x") for n in range(1, 4)]
+    rig.died(line[0])
+    rig.publish(*line, mail("y1", 1, "y"))
+    done = rig.consumer(order="key", on_in_doubt="hospital").run(until_idle=IDLE)
+    assert rig.calls == ["y1"] and (done.parked, done.held) == (1, 2)
+    (case,) = rig.cases()
+    rig.retry(case)
+    done = rig.consumer(order="key", on_in_doubt="hospital").run(until_idle=2.0)
+    assert rig.calls == ["y1", "x1", "x2", "x3"] and done.applied == 3
+    rig.publish(mail("x4", 4, "x"), line[2])
+    done = rig.consumer(order="key").run(until_idle=IDLE)
+    assert rig.calls[-1] == "x4" and (done.applied, done.duplicates) == (1, 1)
+
+
+@over("memory", "postgresql")
+def test_what_is_done_and_not_yet_in_its_gate_is_not_called_again(rig: OutsideRig) -> None:
+    """Killed between the two: the gate moves, nothing is called."""
+    one, two = mail("x1", 1, "x"), mail("x2", 2, "x")
+    wish = Wish(b"billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
+    assert rig.inbox.records.claims.claim(wish, within=30.0) == Won(1)
+    assert rig.inbox.records.claims.step("complete", wish, 1, within=30.0)
+    rig.publish(one, two)
+    rig.consumer(order="key").run(until_idle=IDLE)
+    assert rig.calls == ["x2"]
+
+
+@over("memory", "redis", "cassandra")
+def test_who_lost_its_claim_writes_nothing(rig: OutsideRig) -> None:
+    """Taken over in the middle of the call: `check_fence` raises, and the message is left to whoever has it."""
+    a, lost = mail("a"), []
+    made = Consumer(rig.queue.member("billing"), inbox=rig.inbox)
+
+    def send(message: Any, context: Any) -> None:
+        context.check_fence()
+        watch = context._watch
+        assert rig.inbox.records.claims.step("doubt", watch.wish, watch.fence, within=30.0)  # as if it were over
+        other = Wish(watch.wish.scope, watch.wish.id, os.urandom(16), watch.wish.fingerprint, 600.0, calling=True)
+        assert rig.inbox.records.claims.claim(other, within=30.0) == Won(2, "calling")
+        try:
+            context.check_fence()
+        except LeaseLost:
+            lost.append(message.id)
+            made.stop()
+            raise
+        raise AssertionError("it was not told")
+
+    made.handler("mail.send", effect="external", on_in_doubt="retry")(send)
+    rig.publish(a)
+    done = made.run()
+    assert lost == [a.id] and (done.applied, done.parked, done.given_back) == (0, 0, 1)
+    assert rig.cases() == []
+
+
+@over("memory")
+def test_mistakes_are_told_when_they_are_made(rig: OutsideRig) -> None:
+    """What becomes of a doubt has to be said; an effect outside stands alone for its type."""
+    for options, word in (
+        ({"effect": "external"}, "on_in_doubt"),
+        ({"effect": "external", "on_in_doubt": "ask"}, "retry"),
+        ({"effect": "external", "on_in_doubt": "retry", "lease": 0}, "seconds"),
+        ({"on_in_doubt": "retry"}, "no effect outside"),
+        ({"effect": "elsewhere"}, "serves"),
+        ({"effect": "redis"}, "serves"),
+    ):
+        consumer: Any = Consumer(rig.queue.member("billing"), inbox=rig.inbox)
+        with pytest.raises(ConfigurationError, match=word):
+            consumer.handler("t", **options)(lambda message, context: None)
+    consumer = Consumer(rig.queue.member("billing"), inbox=rig.inbox)
+    consumer.handler("t", effect="external", on_in_doubt="retry")(lambda message, context: None)
+    with pytest.raises(ConfigurationError, match="several handlers"):
+        consumer.handler("t")(lambda message, db: None)
