@@ -30,7 +30,7 @@ __all__ = ["OVERTAKEN", "ROWS_WITHIN", "AsyncAdmitting", "Taken", "aside_id"]
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
-_SEEN = ("failed", "crashed", "mismatch", "overtaken")
+_SEEN = ("failed", "crashed", "malformed", "mismatch", "overtaken")
 """Reasons that count as cases by themselves; others have counts of their own."""
 
 

@@ -110,14 +110,17 @@ class AsyncApplier:
     async def _work(self, delivery: Delivery) -> Step:
         try:
             taken = Taken(delivery, decode(delivery.body))
-            envelope = taken.envelope
-            handlers = self.handlers.of(envelope.type)
-            intake = self._intake(envelope, handled=bool(handlers))
-            message = message_of(envelope) if intake is Intake.TAKEN and not envelope.tomb else None
         except Malformed as error:
             return await self._admit_bytes(delivery, error)
+        envelope = taken.envelope
+        handlers = self.handlers.of(envelope.type)
+        intake = self._intake(envelope, handled=bool(handlers))
         if intake is not Intake.TAKEN:
             return await self._turn_away(taken, intake)
+        try:
+            message = None if envelope.tomb else message_of(envelope)
+        except Malformed as error:  # it has a place in the row of its key, and keeps it
+            return await self._admit(taken, "malformed", "admitted", failed(error), park=True)
         if message is None:
             return await self._pass(taken, "skipped")
         if not delivery.again:

@@ -145,6 +145,8 @@ async def test_a_key_is_released_from_its_case_or_its_gap(accounts: Any) -> None
         assert ward.ledger("b") == [1, 3, 4, 5, 6, 7, 8]
         with pytest.raises(NoSuchCase):
             await ward.hospital.release("b")
+        closed = (await ward.hospital.cases(status="discharged", reason="gap"))[0]
+        assert [line.what for line in (await ward.hospital.show(closed.id)).trail] == ["admitted", "discharged"]
         summary = await ward.take(numbered("b", 1), numbered("b", 2))  # a copy of what was applied; what was given up
         assert (summary.duplicates, summary.stale, summary.applied) == (1, 1, 0)
         assert (await ward.the_case()).reason == "overtaken"
@@ -373,6 +375,23 @@ async def test_what_is_no_message_is_buried_or_sent_on_as_it_came(one: Any) -> N
         await ward.hospital.redirect(case.id, other)
         assert [one.body for one in await other.fetch(10, 1.0)] == [b"rk1\x01nothing of ours"]
         await other.close()
+
+
+async def test_a_payload_that_cannot_be_read_keeps_its_place(one: Any) -> None:
+    """Its key waits, as for any other poison, and goes on when it was edited."""
+    async with AsyncWard(one) as ward:
+        broken = Envelope(
+            "x", "order.placed", b"\xc1", "a", lineage="outbox", number=Number(1, "h", 2), prev=Number(1, "h", 1)
+        )
+        summary = await ward.take(numbered("a", 1), broken, numbered("a", 3))
+        assert (summary.parked, summary.held) == (1, 1)
+        case = await ward.the_case()
+        shown = await ward.hospital.show(case.id)
+        assert (case.reason, shown.message.payload) == ("malformed", b"\xc1") and "damaged" in shown.message.unreadable
+        await ward.hospital.edit(case.id, {"n": 2})
+        await ward.hospital.retry(case.id)
+        await ward.treat()
+        assert ward.ledger("a") == [1, 2, 3]
 
 
 async def test_what_is_held_is_judged_again_when_its_key_goes_on(accounts: Any) -> None:
