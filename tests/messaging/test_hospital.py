@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,6 +280,22 @@ def test_a_group_runs_again_at_a_rate(one: Any) -> None:
             ward.hospital.retry_group(group.group, rate=0.0)
         with pytest.raises(UsageError):
             ward.hospital.retry_group(group.group, max=0)
+
+
+def test_a_group_is_gone_through_once(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cases that come back while the others are set on their way are not set on theirs again."""
+    monkeypatch.setattr(sys.modules[Hospital.__module__], "AT_ONCE", 2)
+
+    def back() -> None:
+        with one.engine.begin() as db:
+            db.execute(text("UPDATE regionkit_rk_hospital SET status = 'admitted'"))
+
+    with Ward(one) as ward:
+        ward.take(*(poison(f"k{n}", 1) for n in range(5)))
+        (group,) = ward.hospital.groups()
+        with crash_points({"case.changed": back}):
+            done = ward.hospital.retry_group(group.group)
+        assert (done.retried, done.left) == (5, 5)
 
 
 def test_listings_have_limits_and_filters(accounts: Any) -> None:
