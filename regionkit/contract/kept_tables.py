@@ -61,5 +61,5 @@ def tables_of(pillars: Sequence[str]) -> list[Table]:
 
 def make_with_kit(given: Any, piece: Any) -> None:
     """Where `given` is a kit, its `create_tables` makes what the piece keeps, too."""
-    if hasattr(given, "keeps"):
+    if hasattr(type(given), "keeps"):  # a database of MongoDB's has an attribute of any name
         given.keeps(piece)

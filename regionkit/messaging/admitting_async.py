@@ -30,7 +30,7 @@ __all__ = ["OVERTAKEN", "ROWS_WITHIN", "AsyncAdmitting", "Taken", "aside_id", "o
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
-_SEEN = ("failed", "crashed", "mismatch", "overtaken", "in_doubt")
+_SEEN = ("failed", "crashed", "malformed", "mismatch", "overtaken", "in_doubt")
 """Reasons that count as cases by themselves; others have counts of their own."""
 
 

@@ -26,7 +26,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Admitting, Taken, unreadable
+from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Admitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -127,12 +127,12 @@ class Applier:
         envelope = taken.envelope
         handlers = self.handlers.of(envelope.type)
         intake = self.intake(envelope, handled=bool(handlers))
-        try:
-            message = message_of(envelope) if intake is Intake.TAKEN and not envelope.tomb else None
-        except Malformed as error:
-            return self._admit_bytes(unreadable(taken.delivery, error), error)
         if intake is not Intake.TAKEN:
             return self._turn_away(taken, intake)
+        try:
+            message = None if envelope.tomb else message_of(envelope)
+        except Malformed as error:  # it has a place in the row of its key, and keeps it
+            return self._admit(taken, "malformed", "admitted", failed(error), park=True)
         if message is None:
             return self._pass(taken, "skipped")
         if not taken.delivery.again:

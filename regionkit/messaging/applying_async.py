@@ -25,7 +25,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken, unreadable
+from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -126,12 +126,12 @@ class AsyncApplier:
         envelope = taken.envelope
         handlers = self.handlers.of(envelope.type)
         intake = self.intake(envelope, handled=bool(handlers))
-        try:
-            message = message_of(envelope) if intake is Intake.TAKEN and not envelope.tomb else None
-        except Malformed as error:
-            return await self._admit_bytes(unreadable(taken.delivery, error), error)
         if intake is not Intake.TAKEN:
             return await self._turn_away(taken, intake)
+        try:
+            message = None if envelope.tomb else message_of(envelope)
+        except Malformed as error:  # it has a place in the row of its key, and keeps it
+            return await self._admit(taken, "malformed", "admitted", failed(error), park=True)
         if message is None:
             return await self._pass(taken, "skipped")
         if not taken.delivery.again:

@@ -82,7 +82,7 @@ class Case(msgspec.Struct, frozen=True, gc=False):
         message_id: as it stands in tables.
         status: see the table above.
         reason: "failed", "crashed", "gap", "mismatch", "expired", "stale", "future", "overtaken", "unhandled", "malformed",
-            "in_doubt".
+            "in_doubt"; of bytes that are no message "undecodable", "no_id", "too_large".
         parks: its key waits for it.
         attempts: started runs.
         due_at: when it runs next, seconds since 1970 by the database's clock; None: not by itself.

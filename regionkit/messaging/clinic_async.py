@@ -51,7 +51,8 @@ class _Meanwhile(Exception):
 class AsyncClinic:
     """The cases of one consumer. Used by one thread (task) at a time."""
 
-    def __init__(self, applier: AsyncApplier) -> None:
+    def __init__(self, applier: AsyncApplier, is_here: Callable[[], Awaitable[bool]] | None = None) -> None:
+        self._is_here = is_here
         self._applier = applier
         self._inbox = applier.inbox
         self._scope = applier.options.scope
@@ -84,6 +85,9 @@ class AsyncClinic:
 
     async def round(self) -> float:
         """Look once at what is due. Seconds until the next look."""
+        if self._is_here is not None and not await self._is_here():
+            self.idle_since = self._applier.clock.monotonic()
+            return LONGEST_LOOK
         cases = await self._inbox.due(self._scope, MOST_AT_ONCE, self._deadline())
         self.busy = bool(cases)
         for case in cases:

@@ -11,32 +11,25 @@
 
 1. A message is acknowledged after its own COMMIT (or that of its case) was answered; before that it may come again, and is
    found done then.
-2. At most `window` messages are under way. One loop talks to the source: it fetches, acknowledges, gives back and extends.
-3. It stops within one message of each lane: `stop()`, SIGTERM where nobody else handles it, or `until_idle`.
+2. It stops within one message of each lane: `stop()`, SIGTERM where nobody else handles it, or `until_idle`.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency import Flag, sleep, spawn
-from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event, EventHooks, Hook, crash_point
-from regionkit.core.supervisor import Supervisor
-from regionkit.errors import ConfigurationError, MessagingError, RegionUnavailable, UsageError
-from regionkit.messaging.admitting import Taken, opened
-from regionkit.messaging.applying import Applier, Halted, Step
-from regionkit.messaging.clinic import Clinic
+from regionkit.core.events import EventHooks, Hook
+from regionkit.errors import ConfigurationError, MessagingError, UsageError
+from regionkit.messaging.applying import Applier, Halted
 from regionkit.messaging.consumer_options import GAP_WAIT, OnPoison, Options, Policy
 from regionkit.messaging.counters import Counters, Summary
 from regionkit.messaging.delivery import ACCEPT_FOR
-from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
+from regionkit.messaging.elsewhere import Elsewhere
 from regionkit.messaging.explanation import ConsumerExplanation, explain_consumer
 from regionkit.messaging.fast_handlers import FastHandlers
 from regionkit.messaging.handlers import (
@@ -50,30 +43,15 @@ from regionkit.messaging.handlers import (
     checked_call,
 )
 from regionkit.messaging.inboxes.inbox import Inbox
-from regionkit.messaging.janitor import Janitor
-from regionkit.messaging.lanes import Lane, StoreWatch, lane_of
 from regionkit.messaging.retention import check_retention
-from regionkit.messaging.sources.source import Delivery, Source
+from regionkit.messaging.running import Running
+from regionkit.messaging.sources.source import Source, Target
+from regionkit.messaging.stations import Stations, homes_of
 
 __all__ = ["Consumer"]
 
 IS_ASYNC = False
 F = TypeVar("F", bound=Callable[..., Any])
-
-A_LANE = 32
-"""Messages under way for each lane: as many as are acknowledged in one step; at least two batches where there are any."""
-FETCH_WAIT = 0.5
-"""Seconds that a fetch waits when nothing is under way."""
-FETCH_WAIT_BUSY = 0.02
-"""Seconds that it waits when something is: what is done meanwhile is acknowledged after that."""
-BACK_AFTER = 0.5
-"""Seconds after which a message is delivered again that could not be worked at now."""
-OPENED_WITHIN = 30.0
-"""Seconds for opening source and inbox."""
-DRAINED_WITHIN = 30.0
-"""Seconds that the messages under way have to end when it stops."""
-FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 5.0
-"""Seconds between two questions to a source that does not answer."""
 
 
 class Consumer(FastHandlers):
@@ -93,6 +71,9 @@ class Consumer(FastHandlers):
         expired: what becomes of messages whose time has passed: "hospital" or "drop".
         unhandled: the same for messages of a type that nobody handles.
         batch: messages that one transaction holds at most, of handlers that are rerunnable.
+        elsewhere: of a store whose keys have homes: what becomes here of messages of other homes: "forward", "observe", "skip".
+        forward_to: by region, where its consumers take their messages from.
+        observe: shown messages that another region has applied, with elsewhere="observe".
         clock: where time is read.
     """
 
@@ -111,6 +92,9 @@ class Consumer(FastHandlers):
         expired: Policy = "hospital",
         unhandled: Policy = "hospital",
         batch: int = 1,
+        elsewhere: Elsewhere | None = None,
+        forward_to: Mapping[str, Target] | None = None,
+        observe: Callable[..., Any] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if order not in (None, "key"):
@@ -143,15 +127,12 @@ class Consumer(FastHandlers):
             source=source.name,
         ).checked()
         self._clock = clock
-        self._janitor = Janitor(inbox, accept_for, clock)
+        self._homes = homes_of(inbox, elsewhere, forward_to or {}, observe)
         self._hooks = EventHooks()
         self._handlers = Handlers()
         self._counters = Counters()
         self._stop = threading.Event()
         self._running = False
-        self._ended: deque[tuple[Delivery, Step]] = deque()
-        self._woken = Flag()
-        self._fatal: BaseException | None = None
         if hospital is not None and not hospital.is_beside(inbox):
             raise ConfigurationError(
                 f"the hospital of consumer {name!r} is not in the database of its inbox.",
@@ -271,22 +252,20 @@ class Consumer(FastHandlers):
             )
         check_retention(self._inbox.retention, self.options.accept_for, self.name)
         before = self._counters.summary()
-        self._running, self._fatal = True, None
+        self._running = True
         self._stop.clear()
         try:
             with self._signals():
-                self._open()
-                self._run(until_idle)
-        finally:
-            self._running = False
-        if isinstance(self._fatal, Halted):
+                run = Running(self._source, self._stations(), self._stop, self._counters, self._clock)
+                run.run(until_idle)
+        except Halted as halted:
             raise MessagingError(
                 f"consumer {self.name!r} stopped at a message that failed for good.",
-                why=f"{type(self._fatal.__cause__).__name__}: {self._fatal.__cause__}",
+                why=f"{type(halted.__cause__).__name__}: {halted.__cause__}",
                 fix="mend its handler and run it again: the message has been given back.",
-            ) from self._fatal.__cause__
-        if self._fatal is not None:
-            raise self._fatal
+            ) from halted.__cause__
+        finally:
+            self._running = False
         return self._counters.summary() - before
 
     @contextmanager
@@ -302,128 +281,10 @@ class Consumer(FastHandlers):
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def _open(self) -> None:
-        deadline = Deadline(self._clock, OPENED_WITHIN)
-        self._inbox.open(deadline)
-        self._janitor.open()
-        self._source.open(deadline)
+    def _stations(self) -> Stations:
+        """One place for each database whose effects are applied here."""
 
-    def _tell(self, event: Event) -> None:
-        self._hooks.emit(event)
+        def applier(inbox: Inbox) -> Applier:
+            return Applier(inbox, self._handlers, self.options, self._counters, self._hooks.emit, self._clock)
 
-    def _run(self, until_idle: float | None) -> None:
-        stopping = Flag()
-        applier = Applier(self._inbox, self._handlers, self.options, self._counters, self._tell, self._clock)
-        watch = StoreWatch(applier, stopping)
-        lanes = [Lane(applier, watch, self._clock, stopping, self._done) for _ in range(self.options.concurrency)]
-        clinic, jobs = Clinic(applier), Supervisor(self._clock)
-        janitor = self._janitor
-        tasks = [spawn(f"regionkit lane {self.name}", self._guarded(lane.run)) for lane in lanes]
-        tasks.append(spawn(f"regionkit clinic {self.name}", self._guarded(lambda: clinic.run(stopping))))
-        jobs.start(f"janitor {self.name}", janitor.round, self._sweep_failed)
-        under_way: dict[int, Delivery] = {}
-        try:
-            self._loop(lanes, watch, clinic, under_way, until_idle)
-        finally:
-            stopping.set()
-            clinic.wake()
-            for lane in lanes:
-                lane.wake()
-            jobs.stop(DRAINED_WITHIN)
-            with suppress(Exception):  # else its lease ends by itself
-                janitor.close()
-            until = self._clock.monotonic() + DRAINED_WITHIN
-            for task in tasks:
-                task.ended(max(0.0, until - self._clock.monotonic()))
-            self._settle(under_way)
-            self._source.give_back(list(under_way.values()), 0.0)
-            self._counters.add("given_back", len(under_way))
-
-    def _guarded(self, work: Callable[[], None]) -> Callable[[], Any]:
-        def run() -> None:
-            try:
-                work()
-            except BaseException as error:
-                self._fatal = self._fatal or error
-                self._stop.set()
-                self._woken.set()
-                if not isinstance(error, Exception):
-                    raise
-
-        return run
-
-    def _sweep_failed(self, error: BaseException) -> None:
-        self._tell(SweepFailed(self.name, f"{type(error).__name__}: {error}"[:200]))
-
-    def _done(self, taken: Taken, step: Step) -> None:
-        self._ended.append((taken.delivery, step))
-        self._woken.set()
-
-    def _loop(
-        self,
-        lanes: list[Lane],
-        watch: StoreWatch,
-        clinic: Clinic,
-        under_way: dict[int, Delivery],
-        until_idle: float | None,
-    ) -> None:
-        batch = max(handler.batch for handler in self._handlers)
-        window, pause = max(A_LANE, 2 * batch) * len(lanes), FIRST_BACK_OFF
-        worked = extended = self._clock.monotonic()
-        lease = self._source.facts.lease
-        away = False
-        while not self._stop.is_set():
-            try:
-                if self._settle(under_way):
-                    worked = self._clock.monotonic()
-                room = window - len(under_way)
-                if room <= 0 or watch.down:
-                    self._woken.wait(FETCH_WAIT_BUSY)
-                else:
-                    wait = FETCH_WAIT_BUSY if under_way else FETCH_WAIT
-                    found = self._source.fetch(room, wait if until_idle is None else min(wait, until_idle))
-                    for delivery in found:
-                        under_way[id(delivery)] = delivery
-                        taken = opened(delivery)
-                        lanes[lane_of(taken, len(lanes))].give(taken)
-                now = self._clock.monotonic()
-                if under_way or clinic.busy:
-                    worked = now
-                elif until_idle is not None and now - worked >= until_idle:
-                    if clinic.idle_since > worked:
-                        return
-                    clinic.wake()
-                if lease is not None and under_way and now - extended > lease / 3.0:
-                    extended = now
-                    self._source.extend(list(under_way.values()))
-                pause, away = FIRST_BACK_OFF, away and self._is_back()
-            except RegionUnavailable as error:
-                if not away:
-                    self._tell(ConsumerPaused(self.name, f"its source does not answer: {error.what}"))
-                away = True
-                sleep(pause)
-                pause = min(2.0 * pause, LONGEST_BACK_OFF)
-
-    def _is_back(self) -> bool:
-        self._tell(ConsumerResumed(self.name))
-        return False
-
-    def _settle(self, under_way: dict[int, Delivery]) -> bool:
-        """Tell the source what has ended."""
-        self._woken.clear()
-        done: list[Delivery] = []
-        back: list[Delivery] = []
-        while self._ended:
-            delivery, step = self._ended.popleft()
-            (done if step is Step.ACK else back).append(delivery)
-        try:
-            if done:
-                self._source.ack(done)
-                crash_point("message.acknowledged")
-            if back:
-                self._source.give_back(back, BACK_AFTER)
-                self._counters.add("given_back", len(back))
-        finally:  # what could not be told is delivered again, and found done
-            for delivery in (*done, *back):
-                under_way.pop(id(delivery), None)
-        return bool(done or back)
+        return Stations(self._inbox, self._homes, applier, self._counters, self._clock)

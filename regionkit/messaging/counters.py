@@ -27,6 +27,8 @@ class Summary:
         diverged: messages whose number was given out twice, by a failover of their outbox.
         began: keys that began past their first message.
         unchanged: effects of `statement` that changed no row, counted where each changes one at most.
+        forwarded: messages that were published in the region that is their home.
+        seen: messages of other homes that this region's copy shows as applied.
         reruns: runs again after a deadlock or a lost connection; no attempts.
         given_back: deliveries that were given back to the source.
     """
@@ -45,6 +47,8 @@ class Summary:
     diverged: int = 0
     began: int = 0
     unchanged: int = 0
+    forwarded: int = 0
+    seen: int = 0
     reruns: int = 0
     given_back: int = 0
 

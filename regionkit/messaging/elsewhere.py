@@ -72,6 +72,9 @@ class Appliers:
         self._counters = counters
         self._clock = clock
         first = next(iter(appliers.values()))
+        self.inbox = None  # each part has its own: nothing is shared, and no batch is of two parts
+        self.handlers = first.handlers
+        self.away = "a home"
         self.options = first.options
         self.tell = first.tell
 

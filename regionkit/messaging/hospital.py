@@ -150,8 +150,8 @@ class Hospital(HospitalReads):
         found = asked(status="admitted", group=group, consumer=consumer)
         size: int = self.rows.group_size(found, self.deadline())
         if dry_run:
-            return GroupRetry(min(size, most), 0.0, size - min(size, most))
-        done, first, due = 0, 0.0, 0.0
+            return GroupRetry(min(size, most), size - min(size, most))
+        done, first = 0, 0.0
         while done < most:
             wanted = min(AT_ONCE, most - done)
             with self.rows.unit(self.deadline()) as unit:
@@ -159,14 +159,15 @@ class Hospital(HospitalReads):
                 cases = self.rows.locked_of(unit, found, wanted)
                 first = first or now
                 for case in cases:
-                    due = first + done * pause
-                    after = retried(case, now, due)
+                    after = retried(case, now, first + done * pause)
                     self.rows.change(unit, case, after, "retried", self._who, reason or f"group {group}")
                     done += 1
             crash_point("case.changed")
             if len(cases) < wanted:
                 break
-        return GroupRetry(done, due, self.rows.group_size(found, self.deadline()))
+            found["after"] = cases[-1].id  # what has come back meanwhile had its run
+        found.pop("after", None)
+        return GroupRetry(done, self.rows.group_size(found, self.deadline()))
 
     def edit(
         self, id: str, payload: Any, *, reason: str = "", as_shown: bool = False, dry_run: bool = False

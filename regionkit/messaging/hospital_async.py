@@ -149,8 +149,8 @@ class AsyncHospital(AsyncHospitalReads):
         found = asked(status="admitted", group=group, consumer=consumer)
         size: int = await self.rows.group_size(found, self.deadline())
         if dry_run:
-            return GroupRetry(min(size, most), 0.0, size - min(size, most))
-        done, first, due = 0, 0.0, 0.0
+            return GroupRetry(min(size, most), size - min(size, most))
+        done, first = 0, 0.0
         while done < most:
             wanted = min(AT_ONCE, most - done)
             async with self.rows.unit(self.deadline()) as unit:
@@ -158,14 +158,15 @@ class AsyncHospital(AsyncHospitalReads):
                 cases = await self.rows.locked_of(unit, found, wanted)
                 first = first or now
                 for case in cases:
-                    due = first + done * pause
-                    after = retried(case, now, due)
+                    after = retried(case, now, first + done * pause)
                     await self.rows.change(unit, case, after, "retried", self._who, reason or f"group {group}")
                     done += 1
             crash_point("case.changed")
             if len(cases) < wanted:
                 break
-        return GroupRetry(done, due, await self.rows.group_size(found, self.deadline()))
+            found["after"] = cases[-1].id  # what has come back meanwhile had its run
+        found.pop("after", None)
+        return GroupRetry(done, await self.rows.group_size(found, self.deadline()))
 
     async def edit(
         self, id: str, payload: Any, *, reason: str = "", as_shown: bool = False, dry_run: bool = False

@@ -126,10 +126,9 @@ class Released(msgspec.Struct, frozen=True):
 
 
 class GroupRetry(msgspec.Struct, frozen=True):
-    """Cases of a group that run again: how many, when the last one does, and how many are `left`."""
+    """Cases of a group that run again, and how many are left."""
 
     retried: int
-    last_at: float
     left: int
 
 

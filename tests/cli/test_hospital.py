@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, text
 from regionkit import RegionKit
 from regionkit.cli import main
 from regionkit.messaging import Hospital
+from regionkit.messaging.envelope import NOTHING_BEFORE
 from regionkit.testing import crash_points
 
 MANY = int(os.environ.get("REGIONKIT_POISON_AMONG", "600"))
@@ -171,8 +172,9 @@ POINTS = {
 }
 """Where a consumer dies, and at which time that it comes there."""
 LAST = 8
-"""Messages of a key; of each round six keys are new."""
-POISONS = {("a", 2), ("b", 3), ("b", 6), ("c", 1), ("d", 4)}
+"""Messages of a key; of each round seven keys are new."""
+POISONS = {("a", 2), ("b", 3), ("b", 6), ("c", 1), ("d", 4), ("u", 3)}
+UNNUMBERED: dict[str, Any] = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
 
 
 def forked(run: Callable[[], object]) -> int:
@@ -201,10 +203,10 @@ def consume(url: str, rounds: int, point: str) -> None:
     def feed() -> None:
         for last in range(rounds):
             for n in range(1, LAST + 1):
-                for key in "abcdef":
+                for key in "abcdefu":
                     if (key, n) != ("e", 4):
-                        payload = {"n": n, "poison": (key, n) in POISONS}
-                        ward.publish(numbered(f"{key}{last}", n, payload, id=f"{key}{last}-{n}"))
+                        payload, more = {"n": n, "poison": (key, n) in POISONS}, UNNUMBERED if key == "u" else {}
+                        ward.publish(numbered(f"{key}{last}", n, payload, id=f"{key}{last}-{n}", **more))
                 time.sleep(0.02 if last == rounds - 1 else 0.0)
 
     with crash_points({point: strike}):
@@ -264,11 +266,11 @@ def test_cases_are_treated_while_processes_die(ward: Ward, tmp_path: Path, capsy
     assert died == {"edited", "released", "retried"}
     whole = list(range(1, LAST + 1))
     without = {"d": [n for n in whole if n != 4], "e": [n for n in whole if n != 4]}
-    model = {f"{key}{n}": without.get(key, whole) for key in "abcdef" for n in range(rounds)}
+    model = {f"{key}{n}": without.get(key, whole) for key in "abcdefu" for n in range(rounds)}
     assert {key: ward.ledger(key) for key in model} == model
     assert ward.rows("held") == 0 and asked(capsys, "list") == []
     cases = asked(capsys, "list", "--status", "discharged") + asked(capsys, "list", "--status", "buried")
-    assert len(cases) == 6 * rounds
+    assert len(cases) == 7 * rounds
     for case in cases:
         trail = [line["what"].partition(":")[0] for line in asked(capsys, "show", case["id"])["trail"]]
         assert trail[0] == "admitted" and trail.count("admitted") == 1

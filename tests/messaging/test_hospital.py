@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +147,8 @@ def test_a_key_is_released_from_its_case_or_its_gap(accounts: Any) -> None:
         assert ward.ledger("b") == [1, 3, 4, 5, 6, 7, 8]
         with pytest.raises(NoSuchCase):
             ward.hospital.release("b")
+        closed = (ward.hospital.cases(status="discharged", reason="gap"))[0]
+        assert [line.what for line in (ward.hospital.show(closed.id)).trail] == ["admitted", "discharged"]
         summary = ward.take(numbered("b", 1), numbered("b", 2))  # a copy of what was applied; what was given up
         assert (summary.duplicates, summary.stale, summary.applied) == (1, 1, 0)
         assert (ward.the_case()).reason == "overtaken"
@@ -279,6 +282,22 @@ def test_a_group_runs_again_at_a_rate(one: Any) -> None:
             ward.hospital.retry_group(group.group, max=0)
 
 
+def test_a_group_is_gone_through_once(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cases that come back while the others are set on their way are not set on theirs again."""
+    monkeypatch.setattr(sys.modules[Hospital.__module__], "AT_ONCE", 2)
+
+    def back() -> None:
+        with one.engine.begin() as db:
+            db.execute(text("UPDATE regionkit_rk_hospital SET status = 'admitted'"))
+
+    with Ward(one) as ward:
+        ward.take(*(poison(f"k{n}", 1) for n in range(5)))
+        (group,) = ward.hospital.groups()
+        with crash_points({"case.changed": back}):
+            done = ward.hospital.retry_group(group.group)
+        assert (done.retried, done.left) == (5, 5)
+
+
 def test_listings_have_limits_and_filters(accounts: Any) -> None:
     """Pages by the last id; what is over is listed when it is asked for; counts and exports agree."""
     with Ward(accounts) as ward:
@@ -374,6 +393,23 @@ def test_what_is_no_message_is_buried_or_sent_on_as_it_came(one: Any) -> None:
         ward.hospital.redirect(case.id, other)
         assert [one.body for one in other.fetch(10, 1.0)] == [b"rk1\x01nothing of ours"]
         other.close()
+
+
+def test_a_payload_that_cannot_be_read_keeps_its_place(one: Any) -> None:
+    """Its key waits, as for any other poison, and goes on when it was edited."""
+    with Ward(one) as ward:
+        broken = Envelope(
+            "x", "order.placed", b"\xc1", "a", lineage="outbox", number=Number(1, "h", 2), prev=Number(1, "h", 1)
+        )
+        summary = ward.take(numbered("a", 1), broken, numbered("a", 3))
+        assert (summary.parked, summary.held) == (1, 1)
+        case = ward.the_case()
+        shown = ward.hospital.show(case.id)
+        assert (case.reason, shown.message.payload) == ("malformed", b"\xc1") and "damaged" in shown.message.unreadable
+        ward.hospital.edit(case.id, {"n": 2})
+        ward.hospital.retry(case.id)
+        ward.treat()
+        assert ward.ledger("a") == [1, 2, 3]
 
 
 def test_what_is_held_is_judged_again_when_its_key_goes_on(accounts: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,8 @@ async def test_a_key_is_released_from_its_case_or_its_gap(accounts: Any) -> None
         assert ward.ledger("b") == [1, 3, 4, 5, 6, 7, 8]
         with pytest.raises(NoSuchCase):
             await ward.hospital.release("b")
+        closed = (await ward.hospital.cases(status="discharged", reason="gap"))[0]
+        assert [line.what for line in (await ward.hospital.show(closed.id)).trail] == ["admitted", "discharged"]
         summary = await ward.take(numbered("b", 1), numbered("b", 2))  # a copy of what was applied; what was given up
         assert (summary.duplicates, summary.stale, summary.applied) == (1, 1, 0)
         assert (await ward.the_case()).reason == "overtaken"
@@ -278,6 +281,22 @@ async def test_a_group_runs_again_at_a_rate(one: Any) -> None:
             await ward.hospital.retry_group(group.group, max=0)
 
 
+async def test_a_group_is_gone_through_once(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cases that come back while the others are set on their way are not set on theirs again."""
+    monkeypatch.setattr(sys.modules[AsyncHospital.__module__], "AT_ONCE", 2)
+
+    def back() -> None:
+        with one.engine.begin() as db:
+            db.execute(text("UPDATE regionkit_rk_hospital SET status = 'admitted'"))
+
+    async with AsyncWard(one) as ward:
+        await ward.take(*(poison(f"k{n}", 1) for n in range(5)))
+        (group,) = await ward.hospital.groups()
+        with crash_points({"case.changed": back}):
+            done = await ward.hospital.retry_group(group.group)
+        assert (done.retried, done.left) == (5, 5)
+
+
 async def test_listings_have_limits_and_filters(accounts: Any) -> None:
     """Pages by the last id; what is over is listed when it is asked for; counts and exports agree."""
     async with AsyncWard(accounts) as ward:
@@ -373,6 +392,23 @@ async def test_what_is_no_message_is_buried_or_sent_on_as_it_came(one: Any) -> N
         await ward.hospital.redirect(case.id, other)
         assert [one.body for one in await other.fetch(10, 1.0)] == [b"rk1\x01nothing of ours"]
         await other.close()
+
+
+async def test_a_payload_that_cannot_be_read_keeps_its_place(one: Any) -> None:
+    """Its key waits, as for any other poison, and goes on when it was edited."""
+    async with AsyncWard(one) as ward:
+        broken = Envelope(
+            "x", "order.placed", b"\xc1", "a", lineage="outbox", number=Number(1, "h", 2), prev=Number(1, "h", 1)
+        )
+        summary = await ward.take(numbered("a", 1), broken, numbered("a", 3))
+        assert (summary.parked, summary.held) == (1, 1)
+        case = await ward.the_case()
+        shown = await ward.hospital.show(case.id)
+        assert (case.reason, shown.message.payload) == ("malformed", b"\xc1") and "damaged" in shown.message.unreadable
+        await ward.hospital.edit(case.id, {"n": 2})
+        await ward.hospital.retry(case.id)
+        await ward.treat()
+        assert ward.ledger("a") == [1, 2, 3]
 
 
 async def test_what_is_held_is_judged_again_when_its_key_goes_on(accounts: Any) -> None:

@@ -163,6 +163,8 @@ class SqlCases:
             return HeldMessage(row.seq, bytes(row.id), unsealed(self.cipher, bytes(row.body)))
         if gate is not None and gate.parked:
             self._park(unit, where, "")
+        for gap in (row for row in parking if row.status in OPEN):
+            self.note(unit, gap.case_id, "discharged", "its key has gone on")
         native.execute(rows.gap_over, {**where, "b_now": self.now()})
         native.execute(rows.done_with, where)
         return None

@@ -162,6 +162,8 @@ class AsyncSqlCases:
             return HeldMessage(row.seq, bytes(row.id), unsealed(self.cipher, bytes(row.body)))
         if gate is not None and gate.parked:
             await self._park(unit, where, "")
+        for gap in (row for row in parking if row.status in OPEN):
+            await self.note(unit, gap.case_id, "discharged", "its key has gone on")
         await native.execute(rows.gap_over, {**where, "b_now": self.now()})
         await native.execute(rows.done_with, where)
         return None

@@ -148,22 +148,19 @@ class SqlHospital:
             NoSuchCase: there is none.
         """
         with self._read(deadline) as unit:
-            return self._case(unit, id, lock=False)
+            return self.locked(unit, id, lock=False)
 
-    def _case(self, unit: Any, id: str, *, lock: bool) -> Case:
-        asked = (self._for(unit)).case
-        row = (unit.native.execute(asked.with_for_update() if lock else asked, {"b_case": id})).first()
-        if row is None:
-            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
-        return case_of(row, self._cipher)
-
-    def locked(self, unit: Any, id: str) -> Case:
+    def locked(self, unit: Any, id: str, *, lock: bool = True) -> Case:
         """One case, which stays as it is until the unit ends.
 
         Raises:
             NoSuchCase: there is none.
         """
-        return self._case(unit, id, lock=True)
+        asked = (self._for(unit)).case
+        row = (unit.native.execute(asked.with_for_update() if lock else asked, {"b_case": id})).first()
+        if row is None:
+            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
+        return case_of(row, self._cipher)
 
     def locked_of(self, unit: Any, found: dict[str, Any], most: int) -> list[Case]:
         """Cases without their messages in the order of their admission, which stay as they are until the unit ends."""

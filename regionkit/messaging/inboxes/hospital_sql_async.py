@@ -147,22 +147,19 @@ class AsyncSqlHospital:
             NoSuchCase: there is none.
         """
         async with self._read(deadline) as unit:
-            return await self._case(unit, id, lock=False)
+            return await self.locked(unit, id, lock=False)
 
-    async def _case(self, unit: Any, id: str, *, lock: bool) -> Case:
-        asked = (await self._for(unit)).case
-        row = (await unit.native.execute(asked.with_for_update() if lock else asked, {"b_case": id})).first()
-        if row is None:
-            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
-        return case_of(row, self._cipher)
-
-    async def locked(self, unit: Any, id: str) -> Case:
+    async def locked(self, unit: Any, id: str, *, lock: bool = True) -> Case:
         """One case, which stays as it is until the unit ends.
 
         Raises:
             NoSuchCase: there is none.
         """
-        return await self._case(unit, id, lock=True)
+        asked = (await self._for(unit)).case
+        row = (await unit.native.execute(asked.with_for_update() if lock else asked, {"b_case": id})).first()
+        if row is None:
+            raise NoSuchCase(f"there is no case {id[:40]!r}.", fix="`cases` lists them, `groups` what they come from.")
+        return case_of(row, self._cipher)
 
     async def locked_of(self, unit: Any, found: dict[str, Any], most: int) -> list[Case]:
         """Cases without their messages in the order of their admission, which stay as they are until the unit ends."""

@@ -246,7 +246,7 @@ class InboxRows:
         self.runs = select(s.c.runs).where(s.c.scope == scope, s.c.id == bindparam("b_id"))
         self.admit = insert_once(dialect, c)
         of_key = and_(c.c.scope == scope, c.c.lineage == lineage, c.c.key == key, c.c.parks == 1)
-        self.parking = select(c.c.reason, c.c.status, c.c.due_at, c.c.attempts).where(of_key)
+        self.parking = select(c.c.case_id, c.c.reason, c.c.status, c.c.due_at, c.c.attempts).where(of_key)
         self.due = (
             select(c)
             .where(c.c.scope == scope, c.c.due_at <= bindparam("b_now"))

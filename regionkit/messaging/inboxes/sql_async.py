@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from copy import copy
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -102,6 +103,9 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
                 f"{self.backing.name!r} cannot keep a SQL inbox.",
                 fix="give an engine of PostgreSQL, MariaDB or SQLite.",
             )
+        self.homes: Any = given.homes(store) if store is not None and hasattr(type(given), "homes") else None
+        if self.homes is not None:
+            self.effects = ("transaction",)  # the claims of others would stand in one part alone
         self.records = AsyncSqlRecords(given, store=store, namespace=namespace)
         self._clock = clock
         self._time = StoreClock(clock)
@@ -111,6 +115,15 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
     async def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
         await self.backing.create_tables(INBOX_TABLES, Deadline(self._clock, timeout))
+
+    def parts(self) -> dict[str, AsyncSqlInbox]:
+        """Of a store whose keys have homes: an inbox for each part of it."""
+        found: dict[str, AsyncSqlInbox] = {}
+        for name, backing in self.homes.parts.items():
+            part = found[name] = copy(self)
+            part.backing, part.homes = backing, None
+            part._rows, part._time = None, StoreClock(self._clock)
+        return found
 
     async def open(self, deadline: Deadline) -> None:
         """See that its tables are there, and what time the database has."""

@@ -1,0 +1,204 @@
+"""One run of a consumer: lanes, clinic and janitor beside one loop that talks to the source.
+
+1. At most `window` messages are under way. The loop fetches, acknowledges, gives back and extends; nobody else does.
+2. While source or store do not answer, nothing is fetched, and they are asked again with a back-off.
+3. When it ends, each lane ends its message; what is still under way is given back, what could not be told comes again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import AsyncFlag, asleep, spawn_async
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.core.supervisor_async import AsyncSupervisor
+from regionkit.errors import RegionUnavailable
+from regionkit.messaging.admitting_async import Taken, opened
+from regionkit.messaging.applying_async import Step
+from regionkit.messaging.counters import Counters
+from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
+from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
+from regionkit.messaging.sources.source_async import AsyncSource, Delivery
+from regionkit.messaging.stations_async import AsyncStations
+
+__all__ = ["AsyncRunning"]
+
+A_LANE = 32
+"""Messages under way for each lane: as many as are acknowledged in one step; at least two batches where there are any."""
+FETCH_WAIT = 0.5
+"""Seconds that a fetch waits when nothing is under way."""
+FETCH_WAIT_BUSY = 0.02
+"""Seconds that it waits when something is: what is done meanwhile is acknowledged after that."""
+BACK_AFTER = 0.5
+"""Seconds after which a message is delivered again that could not be worked at now."""
+OPENED_WITHIN = 30.0
+"""Seconds for opening source and inbox."""
+DRAINED_WITHIN = 30.0
+"""Seconds that the messages under way have to end when it stops."""
+FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.1, 5.0
+"""Seconds between two questions to a source that does not answer."""
+
+
+class AsyncRunning:
+    """One run. Used once."""
+
+    def __init__(
+        self, source: AsyncSource, stations: AsyncStations, stop: threading.Event, counters: Counters, clock: Clock
+    ) -> None:
+        self._source = source
+        self._stations = stations
+        self._stop = stop
+        self._counters = counters
+        self._clock = clock
+        self._front: Any = stations.front
+        self._stopping = AsyncFlag()
+        self._woken = AsyncFlag()
+        self._ended: deque[tuple[Delivery, Step]] = deque()
+        self._under_way: dict[int, Delivery] = {}
+        self._fatal: BaseException | None = None
+        self._away = False
+
+    @property
+    def _name(self) -> str:
+        name: str = self._front.options.name
+        return name
+
+    async def run(self, until_idle: float | None) -> None:
+        """Until `stop` is set, or nothing has come for so many seconds.
+
+        Raises:
+            Halted: at a message that failed for good.
+            ConfigurationError: something cannot work.
+        """
+        deadline = Deadline(self._clock, OPENED_WITHIN)
+        for station in self._stations.all:
+            await station.inbox.open(deadline)
+            await station.janitor.open()
+        await self._source.open(deadline)
+        watch = AsyncStoreWatch(self._front, self._stopping)
+        lanes = [
+            AsyncLane(self._front, watch, self._clock, self._stopping, self._done)
+            for _ in range(self._front.options.concurrency)
+        ]
+        works: list[Callable[[], Awaitable[None]]] = [lane.run for lane in lanes]
+        works.extend(partial(station.clinic.run, self._stopping) for station in self._stations.all)
+        tasks = [spawn_async(f"regionkit {self._name}", self._guarded(work)) for work in works]
+        jobs = AsyncSupervisor(self._clock)
+        for number, station in enumerate(self._stations.all):
+            jobs.start(f"janitor {self._name} {number}", station.janitor.round, self._sweep_failed)
+        try:
+            await self._loop(lanes, watch, until_idle)
+        finally:
+            await self._end(lanes, tasks, jobs)
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _end(self, lanes: list[AsyncLane], tasks: list[Any], jobs: AsyncSupervisor) -> None:
+        self._stopping.set()
+        for station in self._stations.all:
+            station.clinic.wake()
+        for lane in lanes:
+            lane.wake()
+        await jobs.stop(DRAINED_WITHIN)
+        for station in self._stations.all:
+            with suppress(Exception):  # else its lease ends by itself
+                await station.janitor.close()
+        until = self._clock.monotonic() + DRAINED_WITHIN
+        for task in tasks:
+            await task.ended(max(0.0, until - self._clock.monotonic()))
+        with suppress(RegionUnavailable):  # then all of them come again by themselves
+            await self._settle()
+            await self._source.give_back(list(self._under_way.values()), 0.0)
+        self._counters.add("given_back", len(self._under_way))
+
+    def _guarded(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Any]:
+        async def run() -> None:
+            try:
+                await work()
+            except BaseException as error:
+                self._fatal = self._fatal or error
+                self._stop.set()
+                self._woken.set()
+                if not isinstance(error, Exception):
+                    raise
+
+        return run
+
+    def _sweep_failed(self, error: BaseException) -> None:
+        self._front.tell(SweepFailed(self._name, f"{type(error).__name__}: {error}"[:200]))
+
+    def _done(self, taken: Taken, step: Step) -> None:
+        self._ended.append((taken.delivery, step))
+        self._woken.set()
+
+    async def _loop(self, lanes: list[AsyncLane], watch: AsyncStoreWatch, until_idle: float | None) -> None:
+        window, pause = max(A_LANE, 2 * self._stations.largest_batch) * len(lanes), FIRST_BACK_OFF
+        worked = extended = self._clock.monotonic()
+        lease = self._source.facts.lease
+        clinics = [station.clinic for station in self._stations.all]
+        while not self._stop.is_set():
+            try:
+                if await self._settle():
+                    worked = self._clock.monotonic()
+                await self._fetch(lanes, window, watch, until_idle)
+                now = self._clock.monotonic()
+                if self._under_way or any(clinic.busy for clinic in clinics):
+                    worked = now
+                elif until_idle is not None and now - worked >= until_idle:
+                    if all(clinic.idle_since > worked for clinic in clinics):
+                        return
+                    for clinic in clinics:
+                        clinic.wake()
+                if lease is not None and self._under_way and now - extended > lease / 3.0:
+                    extended = now
+                    await self._source.extend(list(self._under_way.values()))
+                pause = FIRST_BACK_OFF
+                if self._away:
+                    self._away = False
+                    self._front.tell(ConsumerResumed(self._name))
+            except RegionUnavailable as error:
+                if not self._away:
+                    self._front.tell(ConsumerPaused(self._name, f"its source does not answer: {error.what}"))
+                self._away = True
+                await asleep(pause)
+                pause = min(2.0 * pause, LONGEST_BACK_OFF)
+
+    async def _fetch(
+        self, lanes: list[AsyncLane], window: int, watch: AsyncStoreWatch, until_idle: float | None
+    ) -> None:
+        room = window - len(self._under_way)
+        if room <= 0 or watch.down:
+            await self._woken.wait(FETCH_WAIT_BUSY)
+            return
+        wait = FETCH_WAIT_BUSY if self._under_way else FETCH_WAIT
+        for delivery in await self._source.fetch(room, wait if until_idle is None else min(wait, until_idle)):
+            self._under_way[id(delivery)] = delivery
+            taken = opened(delivery)
+            lanes[lane_of(taken, len(lanes))].give(taken)
+
+    async def _settle(self) -> bool:
+        """Tell the source what has ended."""
+        self._woken.clear()
+        done: list[Delivery] = []
+        back: list[Delivery] = []
+        while self._ended:
+            delivery, step = self._ended.popleft()
+            (done if step is Step.ACK else back).append(delivery)
+        try:
+            if done:
+                await self._source.ack(done)
+                crash_point("message.acknowledged")
+            if back:
+                await self._source.give_back(back, BACK_AFTER)
+                self._counters.add("given_back", len(back))
+        finally:  # what could not be told is delivered again, and found done
+            for delivery in (*done, *back):
+                self._under_way.pop(id(delivery), None)
+        return bool(done or back)

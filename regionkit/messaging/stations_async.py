@@ -1,0 +1,112 @@
+"""Where a consumer applies: one database, or the parts of a store whose keys have homes; each with its clinic and its janitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from regionkit.core.clock import Clock
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.applying_async import AsyncApplier
+from regionkit.messaging.clinic_async import AsyncClinic
+from regionkit.messaging.counters import Counters
+from regionkit.messaging.elsewhere_async import WITHIN, AsyncAppliers, AsyncHomes, Elsewhere
+from regionkit.messaging.inboxes.inbox_async import AsyncInbox
+from regionkit.messaging.janitor_async import AsyncJanitor
+from regionkit.messaging.sources.source_async import AsyncTarget
+
+__all__ = ["AsyncHomesHere", "AsyncStations", "homes_of"]
+
+
+class AsyncHomesHere(NamedTuple):
+    """The homes of a store, and what becomes here of messages of other homes."""
+
+    homes: AsyncHomes
+    inboxes: Mapping[str, AsyncInbox]
+    elsewhere: Elsewhere
+    forward_to: Mapping[str, AsyncTarget]
+    observe: Callable[..., Any] | None
+
+
+def homes_of(
+    inbox: Any, elsewhere: Elsewhere | None, forward_to: Mapping[str, AsyncTarget], observe: Callable[..., Any] | None
+) -> AsyncHomesHere | None:
+    """The homes of an inbox's store, where it has any.
+
+    Raises:
+        ConfigurationError: options that have no use, or one that is needed.
+    """
+    homes = getattr(inbox, "homes", None)
+    if homes is None:
+        if elsewhere is not None or forward_to or observe is not None:
+            raise ConfigurationError(
+                "elsewhere=, forward_to= and observe= are for stores whose keys have homes.",
+                fix="leave them out; or give the inbox a kit and a partitioned store of it.",
+            )
+        return None
+    if elsewhere not in ("forward", "observe", "skip"):
+        raise ConfigurationError(
+            f"elsewhere={elsewhere!r}: the store's keys have homes, and only a key's home applies its messages.",
+            fix='say what becomes here of the others: elsewhere="forward" with forward_to=, "observe" or "skip".',
+        )
+    if (elsewhere == "forward") != bool(forward_to) or (observe is not None and elsewhere != "observe"):
+        raise ConfigurationError(
+            f"elsewhere={elsewhere!r} does not go with the other options.",
+            why='"forward" needs forward_to=, by region; observe= goes with "observe" alone.',
+            fix="give what it needs, and leave the other out.",
+        )
+    return AsyncHomesHere(homes, inbox.parts(), elsewhere, forward_to, observe)
+
+
+class AsyncStation(NamedTuple):
+    """One database."""
+
+    inbox: AsyncInbox
+    applier: AsyncApplier
+    clinic: AsyncClinic
+    janitor: AsyncJanitor
+
+
+class AsyncStations:
+    """All of a consumer's. `front`: what lanes hand messages to."""
+
+    def __init__(
+        self,
+        inbox: AsyncInbox,
+        here: AsyncHomesHere | None,
+        applier: Callable[[AsyncInbox], AsyncApplier],
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._clock = clock
+        self._here = here
+        inboxes = {"": inbox} if here is None else here.inboxes
+        appliers = {part: applier(each) for part, each in inboxes.items()}
+        self.all = [self._station(part, appliers[part]) for part in inboxes]
+        first = self.all[0].applier
+        self.largest_batch = 1 if here is not None else max(handler.batch for handler in first.handlers)
+        self.front: Any = first
+        if here is not None:
+            self.front = AsyncAppliers(
+                here.homes,
+                appliers,
+                elsewhere=here.elsewhere,
+                forward_to=here.forward_to,
+                observe=here.observe,
+                counters=counters,
+                clock=clock,
+            )
+
+    def _station(self, part: str, applier: AsyncApplier) -> AsyncStation:
+        here = None if self._here is None else lambda: self._is_here(part)
+        inbox = applier.inbox
+        janitor = AsyncJanitor(inbox, applier.options.accept_for, self._clock)
+        return AsyncStation(inbox, applier, AsyncClinic(applier, here), janitor)
+
+    async def _is_here(self, part: str) -> bool:
+        """Whether the part has its home in this region now: its cases are treated there."""
+        assert self._here is not None
+        homes = self._here.homes
+        owner = await homes.parts[part].owner(deadline=Deadline(self._clock, WITHIN))
+        return owner.region == homes.local
