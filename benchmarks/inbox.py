@@ -1,4 +1,4 @@
-"""What an inbox costs on PostgreSQL with fsync: a message alone, with claim or gate, a copy of it, and a hundred in one transaction.
+"""What an inbox costs on PostgreSQL with fsync: a message alone, with claim or gate, a copy of it, a hundred in one transaction.
 
 The effect is an UPDATE of one row by its key. "Bare UPDATE" is that in autocommit; "handle" is the same handle's BEGIN, effect
 and COMMIT without an inbox; "hand-written" is psycopg with BEGIN, INSERT ON CONFLICT DO NOTHING, UPDATE, COMMIT. Sources are
@@ -162,8 +162,8 @@ def _singles(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[
         return call
 
     unordered, ordered = (_applier(inbox, one, ordered=ordered) for ordered in (False, True))
-    in_order, loose = _numbered(payloads, 1), _loose(next(payloads))
-    first = [next(in_order) for _ in range(2)]
+    in_order, loose = _numbered(payloads, 20), _loose(next(payloads))
+    first = [next(in_order) for _ in range(40)]
     for delivery in first:
         ordered.work(opened(delivery))
     unordered.work(opened(loose))
@@ -171,7 +171,7 @@ def _singles(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[
     yield Candidate("claim", timed(unordered, lambda: _loose(next(payloads))), own=True)
     yield Candidate("claim of a key in order", timed(ordered, lambda: _loose(next(payloads), "key")), own=True)
     yield Candidate("duplicate claim", timed(unordered, lambda: loose), own=True)
-    yield Candidate("duplicate gate", timed(ordered, lambda: first[1]), own=True)
+    yield Candidate("duplicate gate", timed(ordered, lambda: first[-1]), own=True)
 
 
 def _batches(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[Candidate]:
@@ -184,7 +184,9 @@ def _batches(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[
     def by_driver(message: Any, db: Any) -> None:
         db.connection().exec_driver_sql(PSYCOPG, message.payload)
 
-    def timed(handler: Handler, make: Callable[[], Delivery], size: int, *, ordered: bool = False) -> Callable[[], float]:
+    def timed(
+        handler: Handler, make: Callable[[], Delivery], size: int, *, ordered: bool = False
+    ) -> Callable[[], float]:
         batches, ended = Batches(_applier(inbox, handler, ordered=ordered)), []
 
         def call() -> float:
