@@ -162,8 +162,8 @@ def _singles(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[
         return call
 
     unordered, ordered = (_applier(inbox, one, ordered=ordered) for ordered in (False, True))
-    in_order, loose = _numbered(payloads, 1), _loose(next(payloads))
-    first = [next(in_order) for _ in range(2)]
+    in_order, loose = _numbered(payloads, 20), _loose(next(payloads))
+    first = [next(in_order) for _ in range(40)]
     for delivery in first:
         ordered.work(opened(delivery))
     unordered.work(opened(loose))
@@ -171,7 +171,7 @@ def _singles(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[
     yield Candidate("claim", timed(unordered, lambda: _loose(next(payloads))), own=True)
     yield Candidate("claim of a key in order", timed(ordered, lambda: _loose(next(payloads), "key")), own=True)
     yield Candidate("duplicate claim", timed(unordered, lambda: loose), own=True)
-    yield Candidate("duplicate gate", timed(ordered, lambda: first[1]), own=True)
+    yield Candidate("duplicate gate", timed(ordered, lambda: first[-1]), own=True)
 
 
 def _batches(inbox: SqlInbox, effect: Any, payloads: Iterator[Any]) -> Iterator[Candidate]:

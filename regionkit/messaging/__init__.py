@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from regionkit.messaging.counters import Summary
     from regionkit.messaging.decorator import idempotent
     from regionkit.messaging.envelope import Message
+    from regionkit.messaging.guarantee import Guarantee, Order
     from regionkit.messaging.hospital import Hospital
     from regionkit.messaging.hospital_async import AsyncHospital
     from regionkit.messaging.inboxes.cassandra import CassandraInbox
@@ -62,12 +63,14 @@ __all__ = [
     "CassandraInbox",
     "CassandraRecords",
     "Consumer",
+    "Guarantee",
     "Hospital",
     "MemoryInbox",
     "MemoryRecords",
     "Message",
     "MongoInbox",
     "MongoRecords",
+    "Order",
     "Outbox",
     "OutboxCase",
     "RedisInbox",
@@ -104,7 +107,9 @@ _PAIRS = {
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "Guarantee": "guarantee",
         "Message": "envelope",
+        "Order": "guarantee",
         "OutboxCase": "outbox_event",
         "Relayed": "relay_events",
         "Resolved": "options",

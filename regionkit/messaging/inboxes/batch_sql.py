@@ -2,8 +2,8 @@
 """Many messages of one consumer, judged in one transaction of a SQL inbox: a few statements, however many they are.
 
 1. Gates are locked sorted, so that two batches wait for each other and never deadlock; claims are written sorted.
-2. Claims that are there are looked up first, and what is missing is written in one statement. Whoever claims the same
-   message at the same time wins or waits; who finds it taken then leaves it to be judged alone.
+2. Claims are written in one statement, and those that are there looked up in another: before it where copies are to be
+   expected or the statement fails as a whole, else after it. Who finds one taken just now leaves it to be judged alone.
 3. Copies within the batch are duplicates of its first one: all of it commits, or nothing does.
 4. None is the verdict on what is not plainly to be applied or a duplicate: parked keys, gaps, mismatches.
 """
@@ -42,6 +42,9 @@ class _Raced(Exception):
 
 class SqlBatches:
     """What a SQL inbox does for batches."""
+
+    _copies = False
+    """Whether the last batch had claims that were there: copies come many at a time, and are looked up before a write then."""
 
     @abstractmethod
     def rows_for(self, unit: Any) -> InboxRows:
@@ -93,16 +96,17 @@ class SqlBatches:
             sqlalchemy.exc.IntegrityError: the claim is there already, or a key of the effect's. Nothing was done.
         """
         rows = self.rows_for(unit)
-        if not rows.answers:
+        if not rows.has_days:
             return None
-        claim = {
+        claim: dict[str, Any] = {
             "rk_bucket": bucket_of(envelope.id),
             "rk_scope": scope,
             "rk_id": stored_id(envelope.id),
             "rk_print": fingerprint(envelope),
             "rk_seen_at": self.now(),
         }
-        said = self.asked(unit.native, rows.fused(statement), {**values, **claim})
+        fused = rows.of_day(rows.fused(statement), claim["rk_bucket"])
+        said = self.asked(unit.native, fused, {**values, **claim})
         return int(said.one()[1])
 
     def _locked(self, unit: Any, scope: bytes, wanted: set[Where]) -> dict[Where, Gate | None]:
@@ -152,12 +156,16 @@ class SqlBatches:
             if id not in first:
                 first[id], prints[id] = n, fingerprint(envelopes[n])
                 buckets[id] = bucket_of(envelopes[n].id)
-        given = {"b_scope": scope, "b_ids": list(first), "b_buckets": sorted(set(buckets.values()))}
-        there = {bytes(row.id): bytes(row.print) for row in native.execute(rows.claims, given)}
+        there: dict[bytes, bytes] = {}
+        if rows.claim_many is None or self._copies:
+            there = self._there(native, rows, scope, list(first), buckets)
         missing = sorted(id for id in first if id not in there)
         now = self.now()
         new = [{"bucket": buckets[id], "scope": scope, "id": id, "print": prints[id], "seen_at": now} for id in missing]
         made = self._written(native, rows, new) if new else set()
+        if len(made) < len(new):
+            there |= self._there(native, rows, scope, [id for id in missing if id not in made], buckets)
+        self._copies = bool(there)
         for n in claims:
             id = stored_id(envelopes[n].id)
             if id in made and first[id] == n:
@@ -165,6 +173,20 @@ class SqlBatches:
             elif id in made or id in there:
                 same = judge_claim(prints[id] if id in made else there[id], fingerprint(envelopes[n]))
                 verdicts[n] = _DUPLICATE if same is Verdict.DUPLICATE else None
+
+    def _there(
+        self, native: Any, rows: InboxRows, scope: bytes, ids: list[bytes], buckets: dict[bytes, int]
+    ) -> dict[bytes, bytes]:
+        """Fingerprints of claims that are there."""
+        days = {buckets[id] for id in ids}
+        if rows.claims_there is None:
+            given = {"b_scope": scope, "b_ids": ids, "b_buckets": sorted(days)}
+            return _prints(native.execute(rows.claims, given))
+        found: dict[bytes, bytes] = {}
+        for day in sorted(days):
+            of_day = {"b_bucket": day, "b_scope": scope, "b_ids": [id for id in ids if buckets[id] == day]}
+            found |= _prints(self.asked(native, rows.of_day(rows.claims_there, day), of_day))
+        return found
 
     def _written(self, native: Any, rows: InboxRows, new: Sequence[dict[str, Any]]) -> set[bytes]:
         """Ids whose claims went in. On MariaDB and SQLite all or none do."""
@@ -178,6 +200,10 @@ class SqlBatches:
             require_taken(error)
             raise _Raced from None
         return {row["id"] for row in new}
+
+
+def _prints(rows: Any) -> dict[bytes, bytes]:
+    return {bytes(row[0]): bytes(row[1]) for row in rows}
 
 
 def _where(scope: bytes, envelope: Envelope) -> Where:

@@ -61,7 +61,7 @@ class AsyncSqlSweeping:
         """
         async with self.unit(deadline, core=True) as unit:
             rows = self.rows_for(unit)
-            if not rows.answers:
+            if not rows.has_days:
                 return
             missing = days_wanted(self.now(), accept_for) - await self._days(unit, rows)
         if missing:
@@ -98,7 +98,7 @@ class AsyncSqlSweeping:
         async with self.unit(deadline, core=True) as unit:
             rows = self.rows_for(unit)
             old = {"b_bucket": oldest, "b_before": now - claims}
-            if rows.answers:
+            if rows.has_days:
                 dropped = sorted(day for day in await self._days(unit, rows) if 0 < day < oldest)
             else:
                 dropped = []
@@ -127,10 +127,10 @@ class AsyncSqlSweeping:
         if rows.dialect in ("mysql", "mariadb"):
             statement = f"DELETE FROM {table} WHERE {which} LIMIT {MOST_DELETED}"  # noqa: S608
         else:
-            row = "ctid" if rows.answers else "rowid"
-            skip = " FOR UPDATE SKIP LOCKED" if rows.answers else ""
+            row = "ctid" if rows.has_days else "rowid"
+            skip = " FOR UPDATE SKIP LOCKED" if rows.has_days else ""
             inner = f"SELECT {row} FROM {table} WHERE {which} LIMIT {MOST_DELETED}{skip}"  # noqa: S608
-            place = f"{row} = ANY(ARRAY({inner}))" if rows.answers else f"{row} IN ({inner})"
+            place = f"{row} = ANY(ARRAY({inner}))" if rows.has_days else f"{row} IN ({inner})"
             # the condition again: a ctid alone may be a row of each partition
             statement = f"DELETE FROM {table} WHERE {which} AND {place}"  # noqa: S608
         wanted = text(statement)

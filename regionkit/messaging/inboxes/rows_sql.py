@@ -1,14 +1,13 @@
 """The statements of a SQL inbox: made once a dialect, compiled once by SQLAlchemy.
 
-Those of every message are `Prepared`, and on PostgreSQL they answer in the round trip of the change what would be asked
-after it: what stands there where nothing was changed. That is as of the statement's beginning: a claim that was waited for
-does not show in it, and is asked for again.
+Those of every message are `Prepared`, and change at most one row: how many they have changed is their whole answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from types import MappingProxyType
 from typing import Any
 
@@ -32,7 +31,6 @@ __all__ = [
     "engine_of",
     "gate_key",
     "gate_of",
-    "glimpse_of",
     "insert_once",
     "key_of",
     "tables_expected",
@@ -115,6 +113,12 @@ class Prepared:
         found = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()}
         self._processed = {name: process for name, process in found.items() if process is not None}
 
+    def on(self, table: str, other: str) -> Prepared:
+        """The same on another table."""
+        made = copy(self)
+        made.text = self.text.replace(table, other)
+        return made
+
     def values(self, given: Mapping[str, Any]) -> Any:
         """Parameters in the driver's style."""
         values = {**self._given, **given}
@@ -124,6 +128,8 @@ class Prepared:
         return values if self._order is None else tuple([values[name] for name in self._order])
 
 
+MOST_OF_DAYS = 100
+"""Statements on single days that are kept: of some days, few statements each."""
 NO_LINEAGE = b""
 """Of messages that nobody numbered."""
 
@@ -133,6 +139,10 @@ INSERT INTO {inbox} (bucket, scope, id, print, seen_at)
 SELECT a.bucket, CAST(:b_scope AS bytea), a.id, a.print, CAST(:b_seen_at AS double precision)
 FROM unnest(CAST(:a_bucket AS int[]), CAST(:a_id AS bytea[]), CAST(:a_print AS bytea[])) AS a(bucket, id, print)
 ORDER BY a.id ON CONFLICT DO NOTHING RETURNING id"""
+_CLAIMS_THERE = """
+SELECT i.id, i.print FROM unnest(CAST(:b_ids AS bytea[])) AS a(id) CROSS JOIN LATERAL
+(SELECT id, print FROM {inbox} WHERE bucket = :b_bucket AND scope = :b_scope AND id = a.id LIMIT 1) AS i"""
+"""One by one: a list makes PostgreSQL read the whole table while it has no statistics of it."""
 _AS_TYPES = {
     **{"lineage": "bytea", "key": "bytea", "epoch": "bigint", "history": "bytea", "n": "bigint"},
     **{"before_epoch": "bigint", "before_history": "bytea", "before_n": "bigint"},
@@ -157,16 +167,6 @@ def _put(dialect: str, gate: Table) -> Any:
     return put.on_conflict_do_update(gate.primary_key.columns.keys(), set_={name: put.excluded[name] for name in names})
 
 
-def _count(made: Any) -> Any:
-    return select(func.count()).select_from(made).scalar_subquery()
-
-
-def _answering(claim: Any, table: Table, claimed: Any, more: Sequence[Any]) -> Any:
-    """Whether a claim went in, the fingerprint that stood there before, and more; in the statement of the claim."""
-    made = claim.returning(table.c.id).cte("made")
-    return select(_count(made), claimed.scalar_subquery(), *more)
-
-
 class InboxRows:
     """Tables of a namespace, and what is asked of them. Immutable."""
 
@@ -177,7 +177,8 @@ class InboxRows:
         meta = MetaData()
         compiler = engine_of(native).dialect
         self.dialect = dialect = str(compiler.name)
-        self.answers = dialect == "postgresql"
+        self.has_days = dialect == "postgresql"
+        self._of_day = dict[tuple[Prepared, int], Prepared]()
         self._compiler, self._fused = compiler, dict[str, Prepared]()  # as many as the application has statements
         self.inbox = i = tables.inbox(meta, table_name(namespace, INBOX.name))
         self.gate = g = tables.gate(meta, table_name(namespace, GATE.name))
@@ -204,19 +205,12 @@ class InboxRows:
             i.c.bucket == bindparam("b_bucket"), i.c.scope == scope, i.c.id == bindparam("b_id")
         )
         self.look_claim = claimed
-        self.claimed = claimed.with_for_update(read=True) if dialect in ("mysql", "mariadb") else claimed
+        claimed = claimed.with_for_update(read=True) if dialect in ("mysql", "mariadb") else claimed
+        self.claimed = Prepared(claimed, compiler)
         row = {column.name: bindparam(f"b_{column.name}", type_=column.type) for column in i.c}
         claim = insert_once(dialect, i).values(row)
         unparked = select(*row.values()).select_from(g).where(here, g.c.parked == "").with_for_update()
         keyed_claim = insert_once(dialect, i).from_select(list(row), unparked)
-        if self.answers:
-            moved_one = advance.returning(g.c.n).cte("moved_one")
-            shown = (g.c.epoch, g.c.history, g.c.n, g.c.past)
-            advance = select(_count(moved_one), *shown).where(here)
-            claim = _answering(claim, i, claimed, ())
-            locked = select(g.c.parked).where(here).with_for_update().cte("locked")
-            keyed_claim = insert_once(dialect, i).from_select(list(row), select(*row.values()).select_from(locked))
-            keyed_claim = _answering(keyed_claim, i, claimed, (select(locked.c.parked).scalar_subquery(),))
         self.advance, self.claim, self.keyed_claim = (Prepared(s, compiler) for s in (advance, claim, keyed_claim))
         self.lock_gates = (
             select(g)
@@ -231,9 +225,10 @@ class InboxRows:
         )
         self.put_claims = insert_once(dialect, i)
         self.put_gates = _put(dialect, g)
-        self.claim_many = self.move_gates = None
-        if self.answers:
+        self.claim_many = self.claims_there = self.move_gates = None
+        if self.has_days:
             self.claim_many = Prepared(text(_CLAIM_MANY.format(inbox=i.name)), compiler)
+            self.claims_there = Prepared(text(_CLAIMS_THERE.format(inbox=i.name)), compiler)
             self.move_gates = Prepared(text(_MOVE_GATES.format(gate=g.name)), compiler)
         held_here = and_(h.c.scope == scope, h.c.lineage == lineage, h.c.key == key)
         self.is_held = select(h.c.seq).where(h.c.scope == scope, h.c.id == bindparam("b_id"))
@@ -269,6 +264,17 @@ class InboxRows:
         given_up = and_(of_key, c.c.reason == "gap", c.c.status == "buried")
         self.gap_used = update(c).where(given_up).values(attempts=1)
 
+    def of_day(self, statement: Prepared, bucket: int) -> Prepared:
+        """A statement on the one partition that it is about: PostgreSQL plans for all of them otherwise, each time."""
+        if not self.has_days:
+            return statement
+        made = self._of_day.get((statement, bucket))
+        if made is None:
+            if len(self._of_day) >= MOST_OF_DAYS:
+                self._of_day.clear()
+            made = self._of_day[statement, bucket] = statement.on(self.inbox.name, f"{self.inbox.name}_d{bucket}")
+        return made
+
     def fused(self, statement: Any) -> Prepared:
         """A statement of the application's together with a claim."""
         made = self._fused.get(statement.sql)
@@ -282,13 +288,6 @@ def gate_key(scope: bytes, envelope: Envelope) -> dict[str, Any]:
     assert envelope.key is not None
     lineage = NO_LINEAGE if envelope.number is None else envelope.lineage.encode()
     return {"b_scope": scope, "b_lineage": lineage, "b_key": stored_key(envelope.key)}
-
-
-def glimpse_of(row: Any) -> Gate:
-    """What `advance` shows of a gate: enough to know a duplicate."""
-    _, epoch, history, n, past = row
-    first, passed = _PAST.decode(bytes(past)) if past else (NOTHING_BEFORE, ())
-    return Gate(Number(epoch, bytes(history).decode(), n), passed, first)
 
 
 def gate_of(row: Any) -> Gate:

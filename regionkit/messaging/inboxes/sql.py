@@ -42,7 +42,6 @@ from regionkit.messaging.inboxes.rows_sql import (
     columns_of,
     gate_key,
     gate_of,
-    glimpse_of,
     require_taken,
     tables_expected,
 )
@@ -60,7 +59,7 @@ MOST_HELD = 10_000
 HOSPITAL_RETENTION = 90 * 86_400.0
 """Seconds for which cases that are over are kept: a quarter's questions can be answered."""
 
-_APPLY, _DUPLICATE = Judged(Verdict.APPLY), Judged(Verdict.DUPLICATE)
+_APPLY = Judged(Verdict.APPLY)
 
 
 class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
@@ -79,7 +78,7 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
 
     transactional = True
     gates = True
-    effects = ("transaction", "external")
+    effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -175,12 +174,8 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
         where = gate_key(scope, envelope)
         if prev.history == number.history:
             values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
-            said = self.asked(native, rows.advance, {**where, **values})
-            row = said.first() if rows.answers else None
-            if row[0] == 1 if row is not None else not rows.answers and said.rowcount == 1:
+            if (self.asked(native, rows.advance, {**where, **values})).rowcount == 1:
                 return _APPLY
-            if row is not None and judge(glimpse_of(row), number, prev).verdict is Verdict.DUPLICATE:
-                return _DUPLICATE  # whatever has happened since: a gate never goes back
         elif prev == NOTHING_BEFORE and self.begin(unit, where, Gate(number)):
             return _APPLY
         gate = self.locked_gate(native, rows, where)
@@ -200,16 +195,15 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
     def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
         native, rows = unit.native, self.rows_for(unit)
         where, row = gate_key(scope, envelope), self._claim_row(scope, envelope)
-        verdict, parked = self._claimed(native, rows, rows.keyed_claim, {**row, **where})
+        verdict = self._claimed(native, rows, rows.keyed_claim, {**row, **where})
         if verdict is Verdict.BUSY:  # there is no gate yet, or it is parked, or another one's claim was waited for
             gate = self.locked_gate(native, rows, where)
             if gate is None:
                 self.begin(unit, where, Gate(NOTHING_BEFORE))
                 gate = self.locked_gate(native, rows, where)
-            verdict, _ = self._claimed(native, rows, rows.claim, row)
-            parked = "" if gate is None else gate.parked
-        if verdict is Verdict.APPLY and parked:
-            verdict = self.hold(unit, scope, envelope)
+            verdict = self._claimed(native, rows, rows.claim, row)
+            if verdict is Verdict.APPLY and gate is not None and gate.parked:
+                verdict = self.hold(unit, scope, envelope)
         return Judged(verdict)
 
     def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
@@ -224,7 +218,7 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
 
     def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         rows = self.rows_for(unit)
-        return (self._claimed(unit.native, rows, rows.claim, self._claim_row(scope, envelope)))[0]
+        return self._claimed(unit.native, rows, rows.claim, self._claim_row(scope, envelope))
 
     def _claim_row(self, scope: bytes, envelope: Envelope) -> dict[str, Any]:
         return {
@@ -235,24 +229,16 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
             "b_seen_at": self.now(),
         }
 
-    def _claimed(self, native: Any, rows: InboxRows, claim: Prepared, row: dict[str, Any]) -> tuple[Verdict, str]:
-        """What a claim came to, and of one with a key what that is parked for. BUSY: it has to be looked at again."""
-        parked, stored = "", None
+    def _claimed(self, native: Any, rows: InboxRows, claim: Prepared, row: dict[str, Any]) -> Verdict:
+        """What a claim came to. BUSY: it has to be looked at again."""
         try:
-            said = self.asked(native, claim, row)
-            if rows.answers:
-                made, stored, *more = said.one()
-                parked = more[0] if more else ""
-            else:
-                made = said.rowcount
-            if made == 1:
-                return Verdict.APPLY, parked
+            if (self.asked(native, rows.of_day(claim, row["b_bucket"]), row)).rowcount == 1:
+                return Verdict.APPLY
         except IntegrityError as error:
             require_taken(error)
-        if stored is None:
-            where = {name: row[name] for name in ("b_bucket", "b_scope", "b_id")}
-            stored = (native.execute(rows.claimed, where)).scalar()
-        return Verdict.BUSY if stored is None else judge_claim(bytes(stored), row["b_print"]), parked
+        claimed = rows.of_day(rows.claimed, row["b_bucket"])
+        stored = (self.asked(native, claimed, {name: row[name] for name in ("b_bucket", "b_scope", "b_id")})).scalar()
+        return Verdict.BUSY if stored is None else judge_claim(bytes(stored), row["b_print"])
 
     def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         """Put a message behind its parked key, the gate locked."""

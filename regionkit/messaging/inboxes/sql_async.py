@@ -41,7 +41,6 @@ from regionkit.messaging.inboxes.rows_sql import (
     columns_of,
     gate_key,
     gate_of,
-    glimpse_of,
     require_taken,
     tables_expected,
 )
@@ -59,7 +58,7 @@ MOST_HELD = 10_000
 HOSPITAL_RETENTION = 90 * 86_400.0
 """Seconds for which cases that are over are kept: a quarter's questions can be answered."""
 
-_APPLY, _DUPLICATE = Judged(Verdict.APPLY), Judged(Verdict.DUPLICATE)
+_APPLY = Judged(Verdict.APPLY)
 
 
 class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
@@ -78,7 +77,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
 
     transactional = True
     gates = True
-    effects = ("transaction", "external")
+    effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -176,12 +175,8 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
         where = gate_key(scope, envelope)
         if prev.history == number.history:
             values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
-            said = await self.asked(native, rows.advance, {**where, **values})
-            row = said.first() if rows.answers else None
-            if row[0] == 1 if row is not None else not rows.answers and said.rowcount == 1:
+            if (await self.asked(native, rows.advance, {**where, **values})).rowcount == 1:
                 return _APPLY
-            if row is not None and judge(glimpse_of(row), number, prev).verdict is Verdict.DUPLICATE:
-                return _DUPLICATE  # whatever has happened since: a gate never goes back
         elif prev == NOTHING_BEFORE and await self.begin(unit, where, Gate(number)):
             return _APPLY
         gate = await self.locked_gate(native, rows, where)
@@ -201,16 +196,15 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
     async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
         native, rows = unit.native, self.rows_for(unit)
         where, row = gate_key(scope, envelope), self._claim_row(scope, envelope)
-        verdict, parked = await self._claimed(native, rows, rows.keyed_claim, {**row, **where})
+        verdict = await self._claimed(native, rows, rows.keyed_claim, {**row, **where})
         if verdict is Verdict.BUSY:  # there is no gate yet, or it is parked, or another one's claim was waited for
             gate = await self.locked_gate(native, rows, where)
             if gate is None:
                 await self.begin(unit, where, Gate(NOTHING_BEFORE))
                 gate = await self.locked_gate(native, rows, where)
-            verdict, _ = await self._claimed(native, rows, rows.claim, row)
-            parked = "" if gate is None else gate.parked
-        if verdict is Verdict.APPLY and parked:
-            verdict = await self.hold(unit, scope, envelope)
+            verdict = await self._claimed(native, rows, rows.claim, row)
+            if verdict is Verdict.APPLY and gate is not None and gate.parked:
+                verdict = await self.hold(unit, scope, envelope)
         return Judged(verdict)
 
     async def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
@@ -225,7 +219,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
 
     async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         rows = self.rows_for(unit)
-        return (await self._claimed(unit.native, rows, rows.claim, self._claim_row(scope, envelope)))[0]
+        return await self._claimed(unit.native, rows, rows.claim, self._claim_row(scope, envelope))
 
     def _claim_row(self, scope: bytes, envelope: Envelope) -> dict[str, Any]:
         return {
@@ -236,24 +230,18 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
             "b_seen_at": self.now(),
         }
 
-    async def _claimed(self, native: Any, rows: InboxRows, claim: Prepared, row: dict[str, Any]) -> tuple[Verdict, str]:
-        """What a claim came to, and of one with a key what that is parked for. BUSY: it has to be looked at again."""
-        parked, stored = "", None
+    async def _claimed(self, native: Any, rows: InboxRows, claim: Prepared, row: dict[str, Any]) -> Verdict:
+        """What a claim came to. BUSY: it has to be looked at again."""
         try:
-            said = await self.asked(native, claim, row)
-            if rows.answers:
-                made, stored, *more = said.one()
-                parked = more[0] if more else ""
-            else:
-                made = said.rowcount
-            if made == 1:
-                return Verdict.APPLY, parked
+            if (await self.asked(native, rows.of_day(claim, row["b_bucket"]), row)).rowcount == 1:
+                return Verdict.APPLY
         except IntegrityError as error:
             require_taken(error)
-        if stored is None:
-            where = {name: row[name] for name in ("b_bucket", "b_scope", "b_id")}
-            stored = (await native.execute(rows.claimed, where)).scalar()
-        return Verdict.BUSY if stored is None else judge_claim(bytes(stored), row["b_print"]), parked
+        claimed = rows.of_day(rows.claimed, row["b_bucket"])
+        stored = (
+            await self.asked(native, claimed, {name: row[name] for name in ("b_bucket", "b_scope", "b_id")})
+        ).scalar()
+        return Verdict.BUSY if stored is None else judge_claim(bytes(stored), row["b_print"])
 
     async def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         """Put a message behind its parked key, the gate locked."""
