@@ -20,6 +20,7 @@ JOBS = (
     "checking",
     "decision",
     "distance",
+    "idempotent",
     "local_read",
     "mongo_reads",
     "memory",

@@ -336,7 +336,6 @@ class LeaseLost(MessagingError):
     """A call ran beyond its lease, and another took its record over: what it gives is not what counts."""
 
     code = "RK-5105"
-    retryable = True
     committed = "unknown"
 
 

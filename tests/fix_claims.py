@@ -26,28 +26,44 @@ class ClaimStore:
         self.slow = name == "cassandra"
         self._rig = rig
 
+    def made(self, kit: Any) -> records.CallRecords:
+        """Those of a kit's store, for threads."""
+        made: records.CallRecords = getattr(records, _CLASSES[self.name])(kit, store="orders")
+        return made
+
+    def made_async(self, kit: Any) -> records_async.AsyncCallRecords:
+        """The same, for asyncio."""
+        made: records_async.AsyncCallRecords = getattr(records_async, f"Async{_CLASSES[self.name]}")(
+            kit, store="orders"
+        )
+        return made
+
     @contextlib.contextmanager
-    def opened(self) -> Iterator[records.CallRecords]:
+    def opened(self, namespace: str = "claims", *, make: bool = True) -> Iterator[records.CallRecords]:
         """Its records, for threads."""
         if self.name == "memory":
             yield records.MemoryRecords()
             return
         with plain_of(self._rig) as given:
-            made: records.CallRecords = getattr(records, _CLASSES[self.name])(given, namespace="claims")
-            made.create_tables()
+            made: records.CallRecords = getattr(records, _CLASSES[self.name])(given, namespace=namespace)
+            if make:
+                made.create_tables()
             yield made
             made.close()
 
     @contextlib.asynccontextmanager
-    async def opened_async(self) -> AsyncIterator[records_async.AsyncCallRecords]:
+    async def opened_async(
+        self, namespace: str = "claims", *, make: bool = True
+    ) -> AsyncIterator[records_async.AsyncCallRecords]:
         """The same, for asyncio."""
         if self.name == "memory":
             yield records_async.AsyncMemoryRecords()
             return
         async with async_plain_of(self._rig) as given:
             kind = getattr(records_async, f"Async{_CLASSES[self.name]}")
-            made: records_async.AsyncCallRecords = kind(given, namespace="claims")
-            await made.create_tables()
+            made: records_async.AsyncCallRecords = kind(given, namespace=namespace)
+            if make:
+                await made.create_tables()
             yield made
             await made.close()
 

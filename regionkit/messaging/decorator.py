@@ -163,10 +163,10 @@ def _check_store(store: Any, function: Any, *, is_async: bool) -> None:
 
 
 def _name_of(function: Any) -> str:
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    if not module or not name or name == "<lambda>":
+    name = getattr(function, "__qualname__", "<lambda>")
+    if name.endswith("<lambda>"):
         raise ConfigurationError("the function has no name.", fix="give name=, by which its calls are known.")
-    return f"{module}.{name}"
+    return f"{function.__module__ or '__main__'}.{name}"
 
 
 def _signature_of(function: Any) -> inspect.Signature:

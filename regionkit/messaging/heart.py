@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 
@@ -76,14 +75,13 @@ class Heart:
         self._least = LONGEST_PAUSE * LOOKS
         self._number = 0
         self._beating = -1
-        self._process = os.getpid()
 
     def watch(self, wish: Wish, fence: int, since: float) -> Watch:
         """Keep a lease alive that was asked for at `since`, until `leave`."""
-        if self._beating != self._number or wish.lease < self._least or self._process != os.getpid():
-            self._start(wish.lease)
         watch = self._watched[wish.owner] = Watch(wish, fence, since)
         self._entered += 1
+        if self._beating != self._number or wish.lease < self._least:
+            self._start(wish.lease)
         return watch
 
     def leave(self, watch: Watch) -> None:
@@ -92,8 +90,6 @@ class Heart:
 
     def _start(self, lease: float) -> None:
         with self._lock:
-            if self._process != os.getpid():  # a child: the parent's calls go on in the parent, and so does its thread
-                self._process, self._watched, self._beating = os.getpid(), {}, -1
             if self._beating == self._number and lease >= self._least:
                 return
             self._least = min(self._least, lease)
@@ -102,21 +98,34 @@ class Heart:
             thread("regionkit leases", lambda: self._beat(number))
 
     def _beat(self, number: int) -> None:
-        claims = self._opened()
         idle, entered = 0, -1
+        claims: Claims | None = None
         try:
-            while self._number == number and idle < IDLE_LOOKS:
+            claims = self._opened()
+            while self._number == number:
                 sleep(self._least / LOOKS)
                 idle = 0 if self._watched or self._entered != entered else idle + 1
                 entered = self._entered
+                if idle >= IDLE_LOOKS and self._rests(number):
+                    break
                 now = self._now()
                 due = [w for w in self._watched.copy().values() if now >= w.since + w.wish.lease / 3]
                 for at in range(0, len(due), AT_ONCE):
                     gather([_renewal(self, claims, watch) for watch in due[at : at + AT_ONCE]])
+        except Exception:
+            LOG.exception("leases are not kept alive, until the next call")
         finally:
             if self._beating == number:
                 self._beating = -1
-            claims.close()
+            if claims is not None:
+                claims.close()
+
+    def _rests(self, number: int) -> bool:
+        """Whether this thread may end: whoever enters a lease from now on sees that none beats."""
+        with self._lock:
+            if self._number == number:
+                self._beating = -1 if not self._watched else number
+            return self._beating != number
 
     def renew(self, claims: Claims, watch: Watch) -> None:
         """Renew one lease now."""

@@ -140,13 +140,19 @@ class KeyedCall:
             if won.taken_over is not None:
                 found = self._resolved(watch, key)
                 if found is not None:
-                    return self._finished(watch, found.result)
+                    kept, given = self._results.packed(found.result)
+                    self._done(watch, kept)
+                    return given
             try:
                 result = self._function(*args, **kwargs)
             except Exception as error:
                 self._raised(watch, error)
                 raise
-            return self._finished(watch, result)
+            kept, given = self._results.packed(result)
+            if kept is None:
+                self._check_unkept(watch, result)
+            self._done(watch, kept)
+            return given
         finally:
             _inside.reset(token)
             heart.leave(watch)
@@ -177,12 +183,17 @@ class KeyedCall:
             fix="answer Resolved(result), 'no' or 'unknown'.",
         )
 
-    def _finished(self, watch: Watch, result: Any) -> Any:
-        kept, given = self._results.packed(result)
-        if kept is None and self._options.store_result:
+    def _check_unkept(self, watch: Watch, result: Any) -> None:
+        """A result that is not kept: said in the log, unless it was asked for; what has not even run is refused."""
+        if isawaitable(result):
+            self._tried("release", watch)
+            raise UsageError(
+                f"{self._what} gave something that has to be awaited: it has not run yet.",
+                why="it is a plain function around an async one.",
+                fix="put idempotent on the async function itself.",
+            )
+        if self._options.store_result:
             LOG.warning("a result of %s is not kept: it cannot be encoded as what it is, or is too large", self._what)
-        self._done(watch, kept)
-        return given
 
     def _raised(self, watch: Watch, error: Exception) -> None:
         """The function raised: a kept error is an outcome, any other lets the next one try."""
@@ -194,13 +205,14 @@ class KeyedCall:
 
     def _done(self, watch: Watch, kept: bytes | None) -> None:
         claims, wish = self._records.claims, watch.wish
-        until, pause = SYSTEM_CLOCK.monotonic() + FINISH_WITHIN, FIRST_POLL
+        until, pause = 0.0, FIRST_POLL
         while True:
             try:
                 if claims.step("complete", wish, watch.fence, result=kept, within=ASK_WITHIN):
                     return
                 break
             except BackendError as error:
+                until = until or SYSTEM_CLOCK.monotonic() + FINISH_WITHIN
                 if SYSTEM_CLOCK.monotonic() + pause >= until:
                     raise InDoubt(
                         f"{self._what} has run, and that could not be written down.",

@@ -141,13 +141,19 @@ class AsyncKeyedCall:
             if won.taken_over is not None:
                 found = await self._resolved(watch, key)
                 if found is not None:
-                    return await self._finished(watch, found.result)
+                    kept, given = self._results.packed(found.result)
+                    await self._done(watch, kept)
+                    return given
             try:
                 result = await self._function(*args, **kwargs)
             except Exception as error:
                 await self._raised(watch, error)
                 raise
-            return await self._finished(watch, result)
+            kept, given = self._results.packed(result)
+            if kept is None:
+                await self._check_unkept(watch, result)
+            await self._done(watch, kept)
+            return given
         finally:
             _inside.reset(token)
             heart.leave(watch)
@@ -178,12 +184,17 @@ class AsyncKeyedCall:
             fix="answer Resolved(result), 'no' or 'unknown'.",
         )
 
-    async def _finished(self, watch: AsyncWatch, result: Any) -> Any:
-        kept, given = self._results.packed(result)
-        if kept is None and self._options.store_result:
+    async def _check_unkept(self, watch: AsyncWatch, result: Any) -> None:
+        """A result that is not kept: said in the log, unless it was asked for; what has not even run is refused."""
+        if isawaitable(result):
+            await self._tried("release", watch)
+            raise UsageError(
+                f"{self._what} gave something that has to be awaited: it has not run yet.",
+                why="it is a plain function around an async one.",
+                fix="put idempotent on the async function itself.",
+            )
+        if self._options.store_result:
             LOG.warning("a result of %s is not kept: it cannot be encoded as what it is, or is too large", self._what)
-        await self._done(watch, kept)
-        return given
 
     async def _raised(self, watch: AsyncWatch, error: Exception) -> None:
         """The function raised: a kept error is an outcome, any other lets the next one try."""
@@ -195,13 +206,14 @@ class AsyncKeyedCall:
 
     async def _done(self, watch: AsyncWatch, kept: bytes | None) -> None:
         claims, wish = self._records.claims, watch.wish
-        until, pause = SYSTEM_CLOCK.monotonic() + FINISH_WITHIN, FIRST_POLL
+        until, pause = 0.0, FIRST_POLL
         while True:
             try:
                 if await claims.step("complete", wish, watch.fence, result=kept, within=ASK_WITHIN):
                     return
                 break
             except BackendError as error:
+                until = until or SYSTEM_CLOCK.monotonic() + FINISH_WITHIN
                 if SYSTEM_CLOCK.monotonic() + pause >= until:
                     raise InDoubt(
                         f"{self._what} has run, and that could not be written down.",

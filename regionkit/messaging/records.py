@@ -10,15 +10,20 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from regionkit.contract.backing import Backing, backing_of
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency import owner
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.claiming import Claims, async_claims_of
 from regionkit.messaging.claims.memory import MemoryClaims
 from regionkit.messaging.heart import Heart
+from regionkit.messaging.own_loop import InOwnLoop
 
 __all__ = [
     "CallRecords",
@@ -34,6 +39,8 @@ MAKE_WITHIN = 30.0
 """Seconds that making the table may take: another process may be at it."""
 SWEEP_WITHIN = 30.0
 """Seconds that one sweep may take."""
+_ALIVE: WeakSet[CallRecords] = WeakSet()
+"""All records of this process, for a child that is forked."""
 
 
 class CallRecords:
@@ -55,6 +62,8 @@ class CallRecords:
         self._namespace = namespace
         self._opened: Claims | None = None
         self._heart: Heart | None = None
+        self._inherited: list[Any] = []
+        _ALIVE.add(self)
         if store is None:
             self._checked(backing_of(given, namespace=namespace))  # a mistake is told where it was made
 
@@ -66,28 +75,42 @@ class CallRecords:
             )
         return backing
 
-    def _open(self) -> Claims:
-        backing = backing_of(self._given, namespace=self._namespace, store=self._store)
+    def _open(self, given: Any) -> Claims:
+        backing = backing_of(given, namespace=self._namespace, store=self._store)
         return async_claims_of(self._checked(backing))
 
     @property
     def claims(self) -> Claims:
         """The claims; opened when they are first asked for."""
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = self._open(self._given)
         return self._opened
 
     @property
     def heart(self) -> Heart:
         """What keeps their leases alive."""
         if self._heart is None:
+            self._loop: Any = owner()
             self._heart = Heart(self._renewing, SYSTEM_CLOCK)
         return self._heart
 
     def _renewing(self) -> Claims:
         """The claims that the thread of the heart renews by: it closes them."""
-        renewing: Claims = self._open() if IS_ASYNC else _lent(self.claims)
-        return renewing
+        renewing: Any
+        if not IS_ASYNC:
+            renewing = _Lent(self.claims)
+        elif self._store is not None:  # a kit stays in its loop
+            renewing = InOwnLoop(self.claims, self._loop)
+        else:
+            renewing = self._open(_with_its_own_pool(self._given))
+        lent: Claims = renewing
+        return lent
+
+    def _renew(self) -> None:
+        """After a fork: nothing of the parent's is used or closed here."""
+        self._inherited += [self._opened, self._heart, self._given]
+        self._opened = self._heart = None
+        self._given = _with_its_own_pool(self._given)
 
     def create_tables(self) -> None:
         """Make the table, where there is one to make. Many processes may do it at once.
@@ -123,8 +146,14 @@ class _Lent:
         """They stay open."""
 
 
-def _lent(claims: Any) -> Any:
-    return _Lent(claims)
+def _with_its_own_pool(given: Any) -> Any:
+    """An engine with a pool of its own: the connections in the other one are another loop's, or another process's.
+
+    Clients of other families are copied by their backing, and a Cassandra session belongs to no loop.
+    """
+    if not any(kind.__module__.partition(".")[0] == "sqlalchemy" for kind in type(given).__mro__):
+        return given
+    return import_module("regionkit.messaging.claims.sql").another_engine(given)
 
 
 class SqlRecords(CallRecords):
@@ -164,3 +193,14 @@ class MemoryRecords(CallRecords):
 
     def _renewing(self) -> Claims:
         return self.claims  # a table under a lock: any thread may use it
+
+    def _renew(self) -> None:
+        self._opened, self._heart = MemoryClaims(), None  # what the parent's calls are about is the parent's
+
+
+def _after_fork() -> None:
+    for records in list(_ALIVE):
+        records._renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

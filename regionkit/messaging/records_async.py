@@ -9,15 +9,20 @@ A store is opened when it is first used. `close()` ends its connections, never w
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import aowner
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.claiming_async import AsyncClaims, async_claims_of
 from regionkit.messaging.claims.memory_async import AsyncMemoryClaims
 from regionkit.messaging.heart_async import AsyncHeart
+from regionkit.messaging.own_loop import InOwnLoop
 
 __all__ = [
     "AsyncCallRecords",
@@ -33,6 +38,8 @@ MAKE_WITHIN = 30.0
 """Seconds that making the table may take: another process may be at it."""
 SWEEP_WITHIN = 30.0
 """Seconds that one sweep may take."""
+_ALIVE: WeakSet[AsyncCallRecords] = WeakSet()
+"""All records of this process, for a child that is forked."""
 
 
 class AsyncCallRecords:
@@ -54,6 +61,8 @@ class AsyncCallRecords:
         self._namespace = namespace
         self._opened: AsyncClaims | None = None
         self._heart: AsyncHeart | None = None
+        self._inherited: list[Any] = []
+        _ALIVE.add(self)
         if store is None:
             self._checked(async_backing_of(given, namespace=namespace))  # a mistake is told where it was made
 
@@ -65,28 +74,42 @@ class AsyncCallRecords:
             )
         return backing
 
-    def _open(self) -> AsyncClaims:
-        backing = async_backing_of(self._given, namespace=self._namespace, store=self._store)
+    def _open(self, given: Any) -> AsyncClaims:
+        backing = async_backing_of(given, namespace=self._namespace, store=self._store)
         return async_claims_of(self._checked(backing))
 
     @property
     def claims(self) -> AsyncClaims:
         """The claims; opened when they are first asked for."""
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = self._open(self._given)
         return self._opened
 
     @property
     def heart(self) -> AsyncHeart:
         """What keeps their leases alive."""
         if self._heart is None:
+            self._loop: Any = aowner()
             self._heart = AsyncHeart(self._renewing, SYSTEM_CLOCK)
         return self._heart
 
     def _renewing(self) -> AsyncClaims:
         """The claims that the thread of the heart renews by: it closes them."""
-        renewing: AsyncClaims = self._open() if IS_ASYNC else _lent(self.claims)
-        return renewing
+        renewing: Any
+        if not IS_ASYNC:
+            renewing = _Lent(self.claims)
+        elif self._store is not None:  # a kit stays in its loop
+            renewing = InOwnLoop(self.claims, self._loop)
+        else:
+            renewing = self._open(_with_its_own_pool(self._given))
+        lent: AsyncClaims = renewing
+        return lent
+
+    def _renew(self) -> None:
+        """After a fork: nothing of the parent's is used or closed here."""
+        self._inherited += [self._opened, self._heart, self._given]
+        self._opened = self._heart = None
+        self._given = _with_its_own_pool(self._given)
 
     async def create_tables(self) -> None:
         """Make the table, where there is one to make. Many processes may do it at once.
@@ -122,8 +145,14 @@ class _Lent:
         """They stay open."""
 
 
-def _lent(claims: Any) -> Any:
-    return _Lent(claims)
+def _with_its_own_pool(given: Any) -> Any:
+    """An engine with a pool of its own: the connections in the other one are another loop's, or another process's.
+
+    Clients of other families are copied by their backing, and a Cassandra session belongs to no loop.
+    """
+    if not any(kind.__module__.partition(".")[0] == "sqlalchemy" for kind in type(given).__mro__):
+        return given
+    return import_module("regionkit.messaging.claims.sql").another_engine(given)
 
 
 class AsyncSqlRecords(AsyncCallRecords):
@@ -163,3 +192,14 @@ class AsyncMemoryRecords(AsyncCallRecords):
 
     def _renewing(self) -> AsyncClaims:
         return self.claims  # a table under a lock: any thread may use it
+
+    def _renew(self) -> None:
+        self._opened, self._heart = AsyncMemoryClaims(), None  # what the parent's calls are about is the parent's
+
+
+def _after_fork() -> None:
+    for records in list(_ALIVE):
+        records._renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

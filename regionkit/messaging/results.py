@@ -71,7 +71,8 @@ class Results:
         """
         if self._codec is None:
             try:
-                kind = typing.get_type_hints(self._function, include_extras=True).get("return", Any)
+                plain = getattr(self._function, "func", self._function)  # of a partial
+                kind = typing.get_type_hints(plain, include_extras=True).get("return", Any)
                 self._codec = Codec(kind, largest=LARGEST_RESULT)
             except Exception as error:
                 raise ConfigurationError(

@@ -29,6 +29,7 @@ NAMES |= {
     "awithin": "within",
     "Elapsed": "Elapsed",
     "spawn_async": "spawn",
+    "athread": "thread",
 }
 
 SYNC = {
@@ -334,3 +335,22 @@ def test_a_bounded_call_of_threads_runs_in_the_callers_context() -> None:
     seen: contextvars.ContextVar[str] = contextvars.ContextVar("seen", default="")
     seen.set("here")
     assert concurrency.within(5.0, seen.get) == "here"
+
+
+def test_a_thread_of_its_own_runs_beside_a_blocked_loop() -> None:
+    """Of both forms: a daemon, and in asyncio with an event loop that is not the caller's."""
+    ran: list[str] = []
+
+    async def in_loop() -> None:
+        await asyncio.sleep(0)
+        ran.append("asyncio")
+
+    async def main() -> None:
+        thread = concurrency_async.athread("own loop", in_loop)
+        thread.join(20)  # the loop is blocked meanwhile
+        assert thread.daemon
+
+    asyncio.run(main())
+    started = concurrency.thread("plain", lambda: ran.append("threads"))
+    started.join(20)
+    assert started.daemon and ran == ["asyncio", "threads"]

@@ -18,8 +18,9 @@ RETRYABLE = {
     *("Backpressure", "InProgress", "TransactionAborted"),
 }
 COMMITTED = {
-    "AlreadyApplied": "yes",
+    **dict.fromkeys(["AlreadyApplied", "ResultNotStored"], "yes"),
     **dict.fromkeys(["OutcomeUnknown", "DurabilityUnknown", "TransactionInDoubt", "HeuristicOutcome"], "unknown"),
+    **dict.fromkeys(["LeaseLost", "InDoubt"], "unknown"),
 }
 
 

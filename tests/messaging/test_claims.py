@@ -33,10 +33,10 @@ def wish(id: bytes = b"", **more: Any) -> Wish:
 
 def over(claim_store: ClaimStore) -> None:
     """A lease of `short` seconds is over."""
-    sleep(2.3 if claim_store.slow else 0.25)
+    sleep(2.3 if claim_store.slow else 0.1)
 
 
-SHORT = 0.15
+SHORT = 0.05
 
 
 def test_one_wins_the_next_is_told_how_long(claims: Claims) -> None:
@@ -158,8 +158,8 @@ def test_random_steps_answer_as_the_transitions_do(claims: Claims, claim_store: 
     ids = [os.urandom(6) for _ in range(3)]
     past: list[tuple[Wish, int]] = []
     seen: set[str] = set()
-    for number in range(60 if claim_store.slow else 250):
-        dies = chance.random() < (0.05 if claim_store.slow else 0.12)
+    for number in range(50 if claim_store.slow else 160):
+        dies = chance.random() < (0.03 if claim_store.slow else 0.12)
         kept: Kept | None
         if chance.random() < 0.5 or not past:
             one = Wish(
@@ -191,7 +191,8 @@ def test_random_steps_answer_as_the_transitions_do(claims: Claims, claim_store: 
         if dies:
             over(claim_store)
             now += 10.0
-    assert {"Won", "Busy", "Done", "Mismatch", "complete True", "complete False", "renew True"} <= seen
+    wanted = {"Won", "Busy", "complete True", "complete False"}
+    assert wanted | (set() if claim_store.slow else {"Done", "Mismatch", "renew True", "doubt True"}) <= seen
 
 
 def _shape(answer: Answer) -> tuple[Any, ...]:

@@ -45,7 +45,7 @@ class MongoRecords:
         self._context = context
         self._members = members
         self._name = table_name(context.namespace, "record")
-        self._is_made = False
+        self._made: set[str] = set()
 
     def get(self, deadline: Deadline, kind: str, key: str) -> Record | None:
         """The record that this member's majority reads show; None also where there is no collection yet."""
@@ -61,7 +61,7 @@ class MongoRecords:
         write conflict, and errors are the driver's, as those of its other commands.
         """
         check_record(record, expected, lasts)
-        self._check_made(deadline)
+        self.check_made(deadline, self._name)
         if within is not None:
             return self._put_within(_in_transaction(self._context, within), record, expected, lasts)
         filters: list[tuple[dict[str, Any], bool]] = [({"version": expected, "$expr": {"$not": [_ENDED]}}, False)]
@@ -86,7 +86,7 @@ class MongoRecords:
     def delete(self, deadline: Deadline, kind: str, key: str, *, expected: int) -> Record | None:
         """Take the record away where its version is `expected`; the record that stands then."""
         check_name_of_record(kind, key)
-        self._check_made(deadline)
+        self.check_made(deadline, self._name)
         if expected:
             alive = {"_id": _id(kind, key), "version": expected, "$expr": {"$not": [_ENDED]}}
             if self._changed(deadline, {"delete": self._name, "deletes": [{"q": alive, "limit": 1}]}):
@@ -102,13 +102,17 @@ class MongoRecords:
         collection.update_one(identity, _values(record, lasts), upsert=True)
         return record
 
-    def _check_made(self, deadline: Deadline) -> None:
-        """Once: without its index nothing would be swept."""
-        if not self._is_made:
-            asked = {"listCollections": 1, "filter": {"name": self._name}, "nameOnly": True}
+    def check_made(self, deadline: Deadline, name: str) -> None:
+        """Once, whether a collection of regionkit's own was made: without its index nothing would be swept.
+
+        Raises:
+            ConfigurationError: it was not.
+        """
+        if name not in self._made:
+            asked = {"listCollections": 1, "filter": {"name": name}, "nameOnly": True}
             if not (self._read(deadline, asked))["cursor"]["firstBatch"]:
-                raise no_records(self._context, f"there is no collection {self._name}.")
-            self._is_made = True
+                raise no_records(self._context, f"there is no collection {name}.")
+            self._made.add(name)
 
     def _standing(self, deadline: Deadline, kind: str, key: str, level: str) -> Record | None:
         command = {

@@ -8,7 +8,7 @@ from collections import deque
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionUnavailable
-from regionkit.messaging.claim import Answer, Kept, Step, Wish, stepped, taken
+from regionkit.messaging.claim import DONE, Answer, Kept, Step, Wish, stepped, taken
 
 __all__ = ["AsyncMemoryClaims"]
 
@@ -74,7 +74,8 @@ class AsyncMemoryClaims:
                 if since + remembered > now:
                     break
                 row.popleft()
-                if self._kept[name].ends + remembered > now:
+                kept = self._kept[name]
+                if kept.ends + (0.0 if kept.state == DONE else remembered) > now:
                     row.append((now, name))
                 else:
                     del self._kept[name]

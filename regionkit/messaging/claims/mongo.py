@@ -32,6 +32,7 @@ class MongoClaims:
 
     def _change(self, deadline: Deadline, command: dict[str, Any]) -> Any:
         backend: Any = self._backing.backend(deadline=deadline)
+        backend.records.check_made(deadline, self._name)
         return backend.records.change(deadline, command)
 
     def claim(self, wish: Wish, *, within: float) -> Answer:

@@ -31,6 +31,7 @@ class AsyncMongoClaims:
 
     async def _change(self, deadline: Deadline, command: dict[str, Any]) -> Any:
         backend: Any = await self._backing.backend(deadline=deadline)
+        await backend.records.check_made(deadline, self._name)
         return await backend.records.change(deadline, command)
 
     async def claim(self, wish: Wish, *, within: float) -> Answer:

@@ -75,7 +75,8 @@ class RedisClaims:
             return reply
 
         def asked(connection: Any) -> Any:
-            connection.greeted = self  # the next one finds it at hand
+            if connection.greeted is None:  # of nobody else's that uses this endpoint: the next claim finds it at hand
+                connection.greeted = self
             return script.run(connection, [key], words)
 
         return backend.ask(Kind.WRITE, deadline, asked, changes=True)

@@ -74,7 +74,8 @@ class AsyncRedisClaims:
             return reply
 
         async def asked(connection: Any) -> Any:
-            connection.greeted = self  # the next one finds it at hand
+            if connection.greeted is None:  # of nobody else's that uses this endpoint: the next claim finds it at hand
+                connection.greeted = self
             return await script.run(connection, [key], words)
 
         return await backend.ask(Kind.WRITE, deadline, asked, changes=True)

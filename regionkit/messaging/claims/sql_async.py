@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -21,7 +22,7 @@ from regionkit.messaging.claiming_async import fitting
 from regionkit.messaging.claims.schema_sql import ClaimStatements
 from regionkit.messaging.kept_tables import IDEMPOTENCY
 
-__all__ = ["AsyncSqlClaims", "opened_claims"]
+__all__ = ["AsyncSqlClaims", "another_engine", "opened_claims"]
 
 MOST_LOOKS = 8
 """Looks at a record that others take and let go in between; more say that something else is wrong."""
@@ -139,7 +140,7 @@ class AsyncSqlClaims:
                 raise ConfigurationError(
                     f"{self._backing.name!r} has no table {self._table!r}.",
                     why="that is where calls are kept.",
-                    fix="call create_tables() of the records once, in a kit kit.create_tables(); and whenever you deploy.",
+                    fix="call create_tables() of the records once, and whenever you deploy.",
                 ) from error
         raise AssertionError("the last run returns or raises")
 
@@ -186,6 +187,13 @@ def _is_missing(error: DBAPIError, table: str) -> bool:
     told: Any = error.orig
     missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
     return missing and table in str(told)
+
+
+def another_engine(engine: Any) -> Any:
+    """The same engine with an empty pool of its own; of both kinds."""
+    plain = copy(getattr(engine, "sync_engine", engine))
+    plain.pool = plain.pool.recreate()
+    return type(engine)(plain) if hasattr(engine, "sync_engine") else plain
 
 
 def opened_claims(backing: AsyncBacking) -> AsyncSqlClaims:
