@@ -196,7 +196,8 @@ class AsyncConsumer:
                     fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
                 )
             made = checked_call(call, is_async=IS_ASYNC)
-            self._handlers.add(Handler(type, made, attempts, timeout, effect, lease, resolve, on_in_doubt))
+            asks = None if resolve is None else checked_call(resolve, is_async=IS_ASYNC)
+            self._handlers.add(Handler(type, made, attempts, timeout, effect, lease, asks, on_in_doubt))
             return call
 
         return register

@@ -41,9 +41,11 @@ class AsyncOutsideRig:
         self.asked: list[str] = []
         self.fails: dict[str, int] = {}
 
-    def consumer(self, *, order: Any = None, **options: Any) -> Any:
+    def consumer(self, *, order: Any = None, on_poison: Any = "park_key", **options: Any) -> Any:
         """One that sends."""
-        made = AsyncConsumer(self.queue.member("billing"), inbox=self.inbox, order=order, gap_wait=0.5)
+        made = AsyncConsumer(
+            self.queue.member("billing"), inbox=self.inbox, order=order, gap_wait=0.5, on_poison=on_poison
+        )
         options.setdefault("on_in_doubt", "retry")
 
         async def send(message: Any, context: Any) -> None:

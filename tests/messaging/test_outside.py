@@ -12,7 +12,7 @@ import pytest
 from fix_inboxes import InboxStore
 
 from regionkit.core.concurrency import sleep
-from regionkit.errors import ConfigurationError, LeaseLost
+from regionkit.errors import ConfigurationError, LeaseLost, MessagingError
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.envelope import fingerprint, stored_id
@@ -221,3 +221,17 @@ def test_mistakes_are_told_when_they_are_made(rig: OutsideRig) -> None:
     consumer.handler("t", effect="external", on_in_doubt="retry")(lambda message, context: None)
     with pytest.raises(ConfigurationError, match="several handlers"):
         consumer.handler("t")(lambda message, db: None)
+
+
+@over("memory", "redis")
+def test_who_is_to_halt_gives_the_message_back(rig: OutsideRig) -> None:
+    """With on_poison="halt" there is no case, and the claim is free for the next run at once."""
+    a = mail("a")
+    rig.fails = {"a": 1}
+    rig.publish(a)
+    made = rig.consumer(attempts=1, on_poison="halt")
+    with pytest.raises(MessagingError, match="stopped at a message"):
+        made.run(until_idle=IDLE)
+    assert rig.cases() == [] and rig.calls == ["a"]
+    done = rig.consumer(attempts=2).run(until_idle=1.0)
+    assert done.applied == 1 and rig.calls == ["a", "a"]

@@ -11,7 +11,7 @@ import pytest
 from fix_inboxes import InboxStore
 
 from regionkit.core.concurrency_async import asleep
-from regionkit.errors import ConfigurationError, LeaseLost
+from regionkit.errors import ConfigurationError, LeaseLost, MessagingError
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.envelope import fingerprint, stored_id
@@ -220,3 +220,17 @@ async def test_mistakes_are_told_when_they_are_made(rig: AsyncOutsideRig) -> Non
     consumer.handler("t", effect="external", on_in_doubt="retry")(lambda message, context: None)
     with pytest.raises(ConfigurationError, match="several handlers"):
         consumer.handler("t")(lambda message, db: None)
+
+
+@over("memory", "redis")
+async def test_who_is_to_halt_gives_the_message_back(rig: AsyncOutsideRig) -> None:
+    """With on_poison="halt" there is no case, and the claim is free for the next run at once."""
+    a = mail("a")
+    rig.fails = {"a": 1}
+    await rig.publish(a)
+    made = rig.consumer(attempts=1, on_poison="halt")
+    with pytest.raises(MessagingError, match="stopped at a message"):
+        await made.run(until_idle=IDLE)
+    assert await rig.cases() == [] and rig.calls == ["a"]
+    done = await rig.consumer(attempts=2).run(until_idle=1.0)
+    assert done.applied == 1 and rig.calls == ["a", "a"]
