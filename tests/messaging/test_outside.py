@@ -82,6 +82,7 @@ def test_what_fails_is_called_again_with_the_same_key(rig: OutsideRig) -> None:
     assert (rig.cases())[0].status == "discharged"
 
 
+@over("memory", "redis")
 @pytest.mark.parametrize(
     ("told", "policy", "calls", "status"),
     [

@@ -81,6 +81,7 @@ async def test_what_fails_is_called_again_with_the_same_key(rig: AsyncOutsideRig
     assert (await rig.cases())[0].status == "discharged"
 
 
+@over("memory", "redis")
 @pytest.mark.parametrize(
     ("told", "policy", "calls", "status"),
     [
