@@ -125,9 +125,11 @@ class Clinic:
         if started is None:
             return
         crash_point("case.started")
-        self._after(started, handlers, self._run(started, handlers, message))
+        doubted = case.reason == "in_doubt" or case.error.type.endswith(".InDoubt")
+        asked_for = doubted and case.status == "retrying"  # not one that died in a run that somebody had asked for
+        self._after(started, handlers, self._run(started, handlers, message, asked_for=asked_for))
 
-    def _run(self, case: Case, handlers: Sequence[Handler], message: Message) -> Ended:
+    def _run(self, case: Case, handlers: Sequence[Handler], message: Message, *, asked_for: bool) -> Ended:
         def begin(unit: Any) -> Judged:
             return Judged(Verdict.APPLY if self._inbox.discharge(unit, case) else Verdict.DUPLICATE)
 
@@ -144,7 +146,7 @@ class Clinic:
                 settles=True,
                 started=case.attempts,
                 attempts=case.attempts,
-                doubtful=case.reason == "in_doubt",
+                doubtful=asked_for,
             )
             return self._applier.outside.run(errand)
         return self._applier.runs.run(begin, handlers, message, longest(handlers))

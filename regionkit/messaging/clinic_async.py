@@ -124,9 +124,11 @@ class AsyncClinic:
         if started is None:
             return
         crash_point("case.started")
-        await self._after(started, handlers, await self._run(started, handlers, message))
+        doubted = case.reason == "in_doubt" or case.error.type.endswith(".InDoubt")
+        asked_for = doubted and case.status == "retrying"  # not one that died in a run that somebody had asked for
+        await self._after(started, handlers, await self._run(started, handlers, message, asked_for=asked_for))
 
-    async def _run(self, case: Case, handlers: Sequence[Handler], message: Message) -> Ended:
+    async def _run(self, case: Case, handlers: Sequence[Handler], message: Message, *, asked_for: bool) -> Ended:
         async def begin(unit: Any) -> Judged:
             return Judged(Verdict.APPLY if await self._inbox.discharge(unit, case) else Verdict.DUPLICATE)
 
@@ -143,7 +145,7 @@ class AsyncClinic:
                 settles=True,
                 started=case.attempts,
                 attempts=case.attempts,
-                doubtful=case.reason == "in_doubt",
+                doubtful=asked_for,
             )
             return await self._applier.outside.run(errand)
         return await self._applier.runs.run(begin, handlers, message, longest(handlers))

@@ -190,6 +190,7 @@ class AsyncConsumer(AsyncFastHandlers):
                 )
             most = (self.options.batch if rerunnable else 1) if batch is None else batch
             made = checked_call(call, is_async=IS_ASYNC)
+            asks = None if resolve is None else checked_call(resolve, is_async=IS_ASYNC)
             self.register(
                 Handler(
                     type,
@@ -198,7 +199,7 @@ class AsyncConsumer(AsyncFastHandlers):
                     timeout,
                     effect,
                     lease,
-                    resolve,
+                    asks,
                     on_in_doubt,
                     rerunnable=rerunnable,
                     batch=most,

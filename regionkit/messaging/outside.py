@@ -131,7 +131,7 @@ class Outside:
         self._records = inbox.records
         self._inbox: Any = inbox
         self._runs = runs
-        self._scope = scope
+        self._scope = b"consumer:" + scope  # functions of `idempotent` have names beside it
         self._keep = accept_for + 2.0 * SKEW
         self._chance = random.Random()
 

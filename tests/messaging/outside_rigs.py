@@ -42,9 +42,9 @@ class OutsideRig:
         self.asked: list[str] = []
         self.fails: dict[str, int] = {}
 
-    def consumer(self, *, order: Any = None, **options: Any) -> Any:
+    def consumer(self, *, order: Any = None, on_poison: Any = "park_key", **options: Any) -> Any:
         """One that sends."""
-        made = Consumer(self.queue.member("billing"), inbox=self.inbox, order=order, gap_wait=0.5)
+        made = Consumer(self.queue.member("billing"), inbox=self.inbox, order=order, gap_wait=0.5, on_poison=on_poison)
         options.setdefault("on_in_doubt", "retry")
 
         def send(message: Any, context: Any) -> None:
@@ -63,9 +63,10 @@ class OutsideRig:
         """Put into the queue."""
         self.queue.publish([(None, encode(one)) for one in envelopes], soon())
 
-    def died(self, envelope: Envelope, lease: float = 0.2) -> None:
-        """A process died in the call of a message, and its lease is over."""
-        wish = Wish(b"billing", stored_id(envelope.id), os.urandom(16), fingerprint(envelope), lease, calling=True)
+    def died(self, envelope: Envelope, lease: float = 0.2, *, case: Any = None) -> None:
+        """A process died in the call of a message, or of its case, and its lease is over."""
+        id = stored_id(envelope.id) if case is None else b"case:" + case.id.encode()
+        wish = Wish(b"consumer:billing", id, os.urandom(16), fingerprint(envelope), lease, calling=True)
         assert isinstance(self.inbox.records.claims.claim(wish, within=30.0), Won)
         sleep(lease + 0.1)
 

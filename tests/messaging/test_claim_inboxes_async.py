@@ -122,7 +122,7 @@ async def test_an_effect_that_failed_is_a_case_and_its_copies_are_duplicates(rig
     await rig.publish(b)
     assert (await counting(rig, commands).run(until_idle=IDLE)).duplicates == 1
     c = mail("c")
-    wish = Wish(b"billing", stored_id(c.id), os.urandom(16), fingerprint(c), 0.2)
+    wish = Wish(b"consumer:billing", stored_id(c.id), os.urandom(16), fingerprint(c), 0.2)
     assert isinstance(await rig.inbox.records.claims.claim(wish, within=30.0), Won)
     await rig.publish(c)
     assert (await counting(rig, commands).run(until_idle=2.0)).applied == 1

@@ -10,14 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 from fix_inboxes import InboxStore
+from fix_plain import plain_of
 
+from regionkit import RegionKit
 from regionkit.core.concurrency import sleep
-from regionkit.errors import ConfigurationError, LeaseLost
+from regionkit.errors import ConfigurationError, LeaseLost, MessagingError
+from regionkit.messaging import MongoInbox, RedisInbox, SqlInbox
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.envelope import fingerprint, stored_id
 
-from .outside_rigs import IDLE, OutsideRig, mail
+from .outside_rigs import IDLE, OutsideRig, mail, soon
 
 
 def over(*stores: str) -> Any:
@@ -79,6 +82,7 @@ def test_what_fails_is_called_again_with_the_same_key(rig: OutsideRig) -> None:
     assert (rig.cases())[0].status == "discharged"
 
 
+@over("memory", "redis")
 @pytest.mark.parametrize(
     ("told", "policy", "calls", "status"),
     [
@@ -168,7 +172,7 @@ def test_a_key_waits_while_one_of_it_is_in_doubt(rig: OutsideRig) -> None:
 def test_what_is_done_and_not_yet_in_its_gate_is_not_called_again(rig: OutsideRig) -> None:
     """Killed between the two: the gate moves, nothing is called."""
     one, two = mail("x1", 1, "x"), mail("x2", 2, "x")
-    wish = Wish(b"billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
+    wish = Wish(b"consumer:billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
     assert rig.inbox.records.claims.claim(wish, within=30.0) == Won(1)
     assert rig.inbox.records.claims.step("complete", wish, 1, within=30.0)
     rig.publish(one, two)
@@ -221,3 +225,57 @@ def test_mistakes_are_told_when_they_are_made(rig: OutsideRig) -> None:
     consumer.handler("t", effect="external", on_in_doubt="retry")(lambda message, context: None)
     with pytest.raises(ConfigurationError, match="several handlers"):
         consumer.handler("t")(lambda message, db: None)
+
+
+@over("memory", "redis")
+def test_who_is_to_halt_gives_the_message_back(rig: OutsideRig) -> None:
+    """With on_poison="halt" there is no case, and the claim is free for the next run at once."""
+    a = mail("a")
+    rig.fails = {"a": 1}
+    rig.publish(a)
+    made = rig.consumer(attempts=1, on_poison="halt")
+    with pytest.raises(MessagingError, match="stopped at a message"):
+        made.run(until_idle=IDLE)
+    assert rig.cases() == [] and rig.calls == ["a"]
+    done = rig.consumer(attempts=2).run(until_idle=1.0)
+    assert done.applied == 1 and rig.calls == ["a", "a"]
+
+
+@pytest.mark.parametrize("name", ["mongo", "redis", "postgresql"])
+def test_an_inbox_in_a_kits_store(request: pytest.FixtureRequest, name: str, sqlite_store_rig: Any) -> None:
+    """On its owner, under the kit's namespace; who comes with another kit finds what was done."""
+    topology = request.getfixturevalue(f"{name}_store_rig").topology()
+    kinds: dict[str, Any] = {"mongo": MongoInbox, "redis": RedisInbox, "postgresql": SqlInbox}
+    done, one = [], mail("a")
+    with plain_of(sqlite_store_rig) as cases:
+        for _ in range(2):
+            with RegionKit(topology, local="us-east-1") as kit:
+                more = {"hospital": cases} if name == "redis" else {}
+                inbox = kinds[name](kit, store="orders", **more)
+                kit.create_tables()
+                inbox.create_tables()
+                rig = OutsideRig(inbox)
+                rig.publish(one)
+                done.append(rig.consumer().run(until_idle=IDLE))
+                inbox.close()
+    assert [(one.applied, one.duplicates) for one in done] == [(1, 0), (0, 1)]
+
+
+@over("memory", "postgresql", "mongo")
+def test_who_dies_in_the_run_of_a_case_leaves_a_doubt(rig: OutsideRig) -> None:
+    """The next run does not call by itself; once somebody has asked for it, it does, with the key of the message."""
+    a = mail("a")
+    rig.fails = {"a": 1}
+    rig.publish(a)
+    assert (rig.consumer(attempts=1).run(until_idle=IDLE)).parked == 1
+    (case,) = rig.cases()
+    rig.retry(case)
+    (case,) = rig.cases()
+    dead = rig.inbox.begin_treatment(case, rig.inbox.now() - 1.0, soon())
+    rig.died(a, case=dead)
+    rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=1.0)
+    (case,) = rig.cases()
+    assert (case.status, case.error.type.rpartition(".")[2], rig.calls) == ("admitted", "InDoubt", ["a"])
+    rig.retry(case)
+    done = rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=1.0)
+    assert done.applied == 1 and rig.calls == ["a", "a"] and len(set(rig.keys)) == 1

@@ -9,14 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 from fix_inboxes import InboxStore
+from fix_plain import async_plain_of
 
+from regionkit import AsyncRegionKit
 from regionkit.core.concurrency_async import asleep
-from regionkit.errors import ConfigurationError, LeaseLost
+from regionkit.errors import ConfigurationError, LeaseLost, MessagingError
+from regionkit.messaging import AsyncMongoInbox, AsyncRedisInbox, AsyncSqlInbox
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.envelope import fingerprint, stored_id
 
-from .outside_rigs_async import IDLE, AsyncOutsideRig, mail
+from .outside_rigs_async import IDLE, AsyncOutsideRig, mail, soon
 
 
 def over(*stores: str) -> Any:
@@ -78,6 +81,7 @@ async def test_what_fails_is_called_again_with_the_same_key(rig: AsyncOutsideRig
     assert (await rig.cases())[0].status == "discharged"
 
 
+@over("memory", "redis")
 @pytest.mark.parametrize(
     ("told", "policy", "calls", "status"),
     [
@@ -167,7 +171,7 @@ async def test_a_key_waits_while_one_of_it_is_in_doubt(rig: AsyncOutsideRig) -> 
 async def test_what_is_done_and_not_yet_in_its_gate_is_not_called_again(rig: AsyncOutsideRig) -> None:
     """Killed between the two: the gate moves, nothing is called."""
     one, two = mail("x1", 1, "x"), mail("x2", 2, "x")
-    wish = Wish(b"billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
+    wish = Wish(b"consumer:billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
     assert await rig.inbox.records.claims.claim(wish, within=30.0) == Won(1)
     assert await rig.inbox.records.claims.step("complete", wish, 1, within=30.0)
     await rig.publish(one, two)
@@ -220,3 +224,57 @@ async def test_mistakes_are_told_when_they_are_made(rig: AsyncOutsideRig) -> Non
     consumer.handler("t", effect="external", on_in_doubt="retry")(lambda message, context: None)
     with pytest.raises(ConfigurationError, match="several handlers"):
         consumer.handler("t")(lambda message, db: None)
+
+
+@over("memory", "redis")
+async def test_who_is_to_halt_gives_the_message_back(rig: AsyncOutsideRig) -> None:
+    """With on_poison="halt" there is no case, and the claim is free for the next run at once."""
+    a = mail("a")
+    rig.fails = {"a": 1}
+    await rig.publish(a)
+    made = rig.consumer(attempts=1, on_poison="halt")
+    with pytest.raises(MessagingError, match="stopped at a message"):
+        await made.run(until_idle=IDLE)
+    assert await rig.cases() == [] and rig.calls == ["a"]
+    done = await rig.consumer(attempts=2).run(until_idle=1.0)
+    assert done.applied == 1 and rig.calls == ["a", "a"]
+
+
+@pytest.mark.parametrize("name", ["mongo", "redis", "postgresql"])
+async def test_an_inbox_in_a_kits_store(request: pytest.FixtureRequest, name: str, sqlite_store_rig: Any) -> None:
+    """On its owner, under the kit's namespace; who comes with another kit finds what was done."""
+    topology = request.getfixturevalue(f"{name}_store_rig").topology()
+    kinds: dict[str, Any] = {"mongo": AsyncMongoInbox, "redis": AsyncRedisInbox, "postgresql": AsyncSqlInbox}
+    done, one = [], mail("a")
+    async with async_plain_of(sqlite_store_rig) as cases:
+        for _ in range(2):
+            async with AsyncRegionKit(topology, local="us-east-1") as kit:
+                more = {"hospital": cases} if name == "redis" else {}
+                inbox = kinds[name](kit, store="orders", **more)
+                await kit.create_tables()
+                await inbox.create_tables()
+                rig = AsyncOutsideRig(inbox)
+                await rig.publish(one)
+                done.append(await rig.consumer().run(until_idle=IDLE))
+                await inbox.close()
+    assert [(one.applied, one.duplicates) for one in done] == [(1, 0), (0, 1)]
+
+
+@over("memory", "postgresql", "mongo")
+async def test_who_dies_in_the_run_of_a_case_leaves_a_doubt(rig: AsyncOutsideRig) -> None:
+    """The next run does not call by itself; once somebody has asked for it, it does, with the key of the message."""
+    a = mail("a")
+    rig.fails = {"a": 1}
+    await rig.publish(a)
+    assert (await rig.consumer(attempts=1).run(until_idle=IDLE)).parked == 1
+    (case,) = await rig.cases()
+    await rig.retry(case)
+    (case,) = await rig.cases()
+    dead = await rig.inbox.begin_treatment(case, rig.inbox.now() - 1.0, soon())
+    await rig.died(a, case=dead)
+    await rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=1.0)
+    (case,) = await rig.cases()
+    assert (case.status, case.error.type.rpartition(".")[2], rig.calls) == ("admitted", "InDoubt", ["a"])
+    await rig.retry(case)
+    done = await rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=1.0)
+    assert done.applied == 1 and rig.calls == ["a", "a"] and len(set(rig.keys)) == 1

@@ -173,7 +173,7 @@ async def test_a_blocked_loop_keeps_its_claim(inbox_store: InboxStore) -> None:
 
     def rival() -> None:
         with inbox_store.opened() as inbox:
-            wish = Wish(b"billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
+            wish = Wish(b"consumer:billing", stored_id(one.id), os.urandom(16), fingerprint(one), 60.0, calling=True)
             while not over_with.wait(0.1):
                 told.append(inbox.records.claims.claim(wish, within=10.0))
 

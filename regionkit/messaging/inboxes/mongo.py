@@ -194,13 +194,16 @@ class MongoInbox(KeptInbox):
 
     def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
-        self.backing.create_tables(kept_tables.KEPT, Deadline(self._clock, timeout))
+        self.backing.create_tables((*kept_tables.INBOX_TABLES, kept_tables.IDEMPOTENCY), Deadline(self._clock, timeout))
 
     def open(self, deadline: Deadline) -> None:
         """See that it is a replica set with the collections of an inbox, and what time the server has."""
         with self.backing.read(deadline=deadline) as unit:
             said = unit.native.command("hello")
-            wanted = [table_name(self.backing.namespace, table.name) for table in kept_tables.KEPT]
+            wanted = [
+                table_name(self.backing.namespace, table.name)
+                for table in (*kept_tables.INBOX_TABLES, kept_tables.IDEMPOTENCY)
+            ]
             self._longest = _lifetime(unit.native) / 2.0
             there = unit.native.list_collection_names(filter={"name": {"$in": wanted}})
         self._time.set(said["localTime"].replace(tzinfo=UTC).timestamp())

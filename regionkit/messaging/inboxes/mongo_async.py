@@ -193,13 +193,18 @@ class AsyncMongoInbox(AsyncKeptInbox):
 
     async def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
-        await self.backing.create_tables(kept_tables.(*INBOX_TABLES, IDEMPOTENCY), Deadline(self._clock, timeout))
+        await self.backing.create_tables(
+            (*kept_tables.INBOX_TABLES, kept_tables.IDEMPOTENCY), Deadline(self._clock, timeout)
+        )
 
     async def open(self, deadline: Deadline) -> None:
         """See that it is a replica set with the collections of an inbox, and what time the server has."""
         async with self.backing.read(deadline=deadline) as unit:
             said = await unit.native.command("hello")
-            wanted = [table_name(self.backing.namespace, table.name) for table in kept_tables.(*INBOX_TABLES, IDEMPOTENCY)]
+            wanted = [
+                table_name(self.backing.namespace, table.name)
+                for table in (*kept_tables.INBOX_TABLES, kept_tables.IDEMPOTENCY)
+            ]
             self._longest = await _lifetime(unit.native) / 2.0
             there = await unit.native.list_collection_names(filter={"name": {"$in": wanted}})
         self._time.set(said["localTime"].replace(tzinfo=UTC).timestamp())
