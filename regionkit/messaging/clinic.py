@@ -87,6 +87,8 @@ class Clinic:
         if started is None:
             return
         crash_point("case.started")
+        if started.body != case.body:  # edited, since it was found to be due
+            message = message_of(decode(started.body), started.attempts)
         self._after(started, handlers, self._run(started, handlers, message))
 
     def _run(self, case: Case, handlers: Sequence[Handler], message: Message) -> Ended:

@@ -86,6 +86,8 @@ class AsyncClinic:
         if started is None:
             return
         crash_point("case.started")
+        if started.body != case.body:  # edited, since it was found to be due
+            message = message_of(decode(started.body), started.attempts)
         await self._after(started, handlers, await self._run(started, handlers, message))
 
     async def _run(self, case: Case, handlers: Sequence[Handler], message: Message) -> Ended:

@@ -232,6 +232,26 @@ def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
                 ward.hospital.rows.change(unit, due, running, "retried", "ann", "")
 
 
+def test_what_was_edited_just_now_runs_as_it_is(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at what is due and the start of the run somebody edits and retries it again: the new message runs."""
+    with Ward(one) as ward:
+        case = parked(ward)
+        ward.hospital.retry(case.id)
+        look = ward.inbox.due
+
+        def due(*args: Any) -> Any:
+            found = look(*args)
+            if found and found[0].status == "retrying":
+                ward.hospital.edit(case.id, {"n": 22})
+                ward.hospital.retry(case.id)
+            return found
+
+        monkeypatch.setattr(ward.inbox, "due", due)
+        ward.treat()
+        assert ward.ledger("a") == [1, 22, 3, 4, 5]
+        assert ward.runs.count({"n": 22}) == 1
+
+
 def test_what_another_process_let_go_on_is_not_taken_again(one: Any) -> None:
     """A held message that was read before: its place in the table is another one's by now, which stays."""
     plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}

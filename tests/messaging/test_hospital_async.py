@@ -231,6 +231,26 @@ async def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
                 await ward.hospital.rows.change(unit, due, running, "retried", "ann", "")
 
 
+async def test_what_was_edited_just_now_runs_as_it_is(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at what is due and the start of the run somebody edits and retries it again: the new message runs."""
+    async with AsyncWard(one) as ward:
+        case = await parked(ward)
+        await ward.hospital.retry(case.id)
+        look = ward.inbox.due
+
+        async def due(*args: Any) -> Any:
+            found = await look(*args)
+            if found and found[0].status == "retrying":
+                await ward.hospital.edit(case.id, {"n": 22})
+                await ward.hospital.retry(case.id)
+            return found
+
+        monkeypatch.setattr(ward.inbox, "due", due)
+        await ward.treat()
+        assert ward.ledger("a") == [1, 22, 3, 4, 5]
+        assert ward.runs.count({"n": 22}) == 1
+
+
 async def test_what_another_process_let_go_on_is_not_taken_again(one: Any) -> None:
     """A held message that was read before: its place in the table is another one's by now, which stays."""
     plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
