@@ -124,6 +124,8 @@ class AsyncClinic:
         if started is None:
             return
         crash_point("case.started")
+        if started.body != case.body:  # edited, since it was found to be due
+            message = message_of(decode(started.body), started.attempts)
         doubted = case.reason == "in_doubt" or case.error.type.endswith(".InDoubt")
         asked_for = doubted and case.status == "retrying"  # not one that died in a run that somebody had asked for
         await self._after(started, handlers, await self._run(started, handlers, message, asked_for=asked_for))

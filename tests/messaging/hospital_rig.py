@@ -138,12 +138,12 @@ class Ward:
             clinic.round()
         return counters.summary()
 
-    def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
+    def until(self, seen: Callable[[], bool], seconds: float = 60.0, every: float = 0.05) -> None:
         """Wait until it is so."""
         deadline = soon(seconds)
         while not seen():
             assert deadline.remaining() > 0, "it does not come"
-            sleep(0.05)
+            sleep(every)
 
     def ledger(self, key: str) -> list[int]:
         """The numbers of a key, in the order of their effects."""

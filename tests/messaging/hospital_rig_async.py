@@ -137,12 +137,12 @@ class AsyncWard:
             await clinic.round()
         return counters.summary()
 
-    async def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
+    async def until(self, seen: Callable[[], bool], seconds: float = 60.0, every: float = 0.05) -> None:
         """Wait until it is so."""
         deadline = soon(seconds)
         while not seen():
             assert deadline.remaining() > 0, "it does not come"
-            await asleep(0.05)
+            await asleep(every)
 
     def ledger(self, key: str) -> list[int]:
         """The numbers of a key, in the order of their effects."""

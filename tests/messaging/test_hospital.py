@@ -232,6 +232,26 @@ def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
                 ward.hospital.rows.change(unit, due, running, "retried", "ann", "")
 
 
+def test_what_was_edited_just_now_runs_as_it_is(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at what is due and the start of the run somebody edits and retries it again: the new message runs."""
+    with Ward(one) as ward:
+        case = parked(ward)
+        ward.hospital.retry(case.id)
+        look = ward.inbox.due
+
+        def due(*args: Any) -> Any:
+            found = look(*args)
+            if found and found[0].status == "retrying":
+                ward.hospital.edit(case.id, {"n": 22})
+                ward.hospital.retry(case.id)
+            return found
+
+        monkeypatch.setattr(ward.inbox, "due", due)
+        ward.treat()
+        assert ward.ledger("a") == [1, 22, 3, 4, 5]
+        assert ward.runs.count({"n": 22}) == 1
+
+
 def test_what_another_process_let_go_on_is_not_taken_again(one: Any) -> None:
     """A held message that was read before: its place in the table is another one's by now, which stays."""
     plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
@@ -458,25 +478,28 @@ def test_cases_aside_do_not_hide_one_another(one: Any) -> None:
 
 
 def test_nothing_overtakes_while_a_key_goes_on(accounts: Any) -> None:
-    """A thousand arrivals a second of keys that are released, numbered and not: each in order, each message once."""
-    plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
+    """A thousand arrivals a second of the key that goes on, numbered or not: each in order, each message once."""
     with Ward(accounts, concurrency=4) as ward:
-        ward.take(numbered("a", 1), poison("a", 2), *(numbered("a", n) for n in range(3, 41)))
-        ward.take(poison("u", 2, **plain), *(numbered("u", n, **plain) for n in range(3, 41)))
+        kinds: dict[str, dict[str, Any]] = {"a": {}, "u": {"lineage": "", "number": None, "prev": NOTHING_BEFORE}}
+        for key, more in kinds.items():
+            ward.take(poison(key, 1, **more), *(numbered(key, n, **more) for n in range(2, 151)))
         consumer = ward.consumer()
         task = spawn("consumer", lambda: consumer.run())
-        for case in ward.hospital.cases():
-            ward.hospital.edit(case.id, {"n": 2})
+        overlapped = 0
+        for key, more in kinds.items():
+            case = ward.the_case(key=key)
+            ward.hospital.edit(case.id, {"n": 1})
             ward.hospital.retry(case.id)
-        began = time.monotonic()
-        for n in range(41, 141):
-            ward.publish(numbered("a", n), numbered("u", n, **plain), numbered("b", n - 40))
-            if n % 10 == 0:
-                sleep(max(0.0, 0.003 * (n - 40) - (time.monotonic() - began)))
-        ward.until(lambda: all(len(ward.ledger(key)) >= most for key, most in (("a", 140), ("u", 139), ("b", 100))))
+            ward.until(lambda key=key: len(ward.ledger(key)) > 0, every=0.002)  # type: ignore[misc]
+            began = time.monotonic()
+            for n in range(151, 251):
+                ward.publish(numbered(key, n, **more))
+                sleep(max(0.0, 0.001 * (n - 150) - (time.monotonic() - began)))
+            overlapped += consumer._counters.summary().held
+        ward.until(lambda: all(len(ward.ledger(key)) > 249 for key in kinds))
         consumer.stop()
         task.ended(30.0)
-        assert ward.ledger("a") == list(range(1, 141))
-        assert ward.ledger("u") == list(range(2, 141))
-        assert ward.ledger("b") == list(range(1, 101))
-        assert ward.rows("held") == 0
+        for key in kinds:
+            assert ward.ledger(key) == list(range(1, 251))
+        assert ward.rows("held") == 0 and overlapped > 0
+        print(f"{overlapped} came while their key went on")

@@ -231,6 +231,26 @@ async def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
                 await ward.hospital.rows.change(unit, due, running, "retried", "ann", "")
 
 
+async def test_what_was_edited_just_now_runs_as_it_is(one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at what is due and the start of the run somebody edits and retries it again: the new message runs."""
+    async with AsyncWard(one) as ward:
+        case = await parked(ward)
+        await ward.hospital.retry(case.id)
+        look = ward.inbox.due
+
+        async def due(*args: Any) -> Any:
+            found = await look(*args)
+            if found and found[0].status == "retrying":
+                await ward.hospital.edit(case.id, {"n": 22})
+                await ward.hospital.retry(case.id)
+            return found
+
+        monkeypatch.setattr(ward.inbox, "due", due)
+        await ward.treat()
+        assert ward.ledger("a") == [1, 22, 3, 4, 5]
+        assert ward.runs.count({"n": 22}) == 1
+
+
 async def test_what_another_process_let_go_on_is_not_taken_again(one: Any) -> None:
     """A held message that was read before: its place in the table is another one's by now, which stays."""
     plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
@@ -457,27 +477,28 @@ async def test_cases_aside_do_not_hide_one_another(one: Any) -> None:
 
 
 async def test_nothing_overtakes_while_a_key_goes_on(accounts: Any) -> None:
-    """A thousand arrivals a second of keys that are released, numbered and not: each in order, each message once."""
-    plain = {"lineage": "", "number": None, "prev": NOTHING_BEFORE}
+    """A thousand arrivals a second of the key that goes on, numbered or not: each in order, each message once."""
     async with AsyncWard(accounts, concurrency=4) as ward:
-        await ward.take(numbered("a", 1), poison("a", 2), *(numbered("a", n) for n in range(3, 41)))
-        await ward.take(poison("u", 2, **plain), *(numbered("u", n, **plain) for n in range(3, 41)))
+        kinds: dict[str, dict[str, Any]] = {"a": {}, "u": {"lineage": "", "number": None, "prev": NOTHING_BEFORE}}
+        for key, more in kinds.items():
+            await ward.take(poison(key, 1, **more), *(numbered(key, n, **more) for n in range(2, 151)))
         consumer = ward.consumer()
         task = spawn_async("consumer", lambda: consumer.run())
-        for case in await ward.hospital.cases():
-            await ward.hospital.edit(case.id, {"n": 2})
+        overlapped = 0
+        for key, more in kinds.items():
+            case = await ward.the_case(key=key)
+            await ward.hospital.edit(case.id, {"n": 1})
             await ward.hospital.retry(case.id)
-        began = time.monotonic()
-        for n in range(41, 141):
-            await ward.publish(numbered("a", n), numbered("u", n, **plain), numbered("b", n - 40))
-            if n % 10 == 0:
-                await asleep(max(0.0, 0.003 * (n - 40) - (time.monotonic() - began)))
-        await ward.until(
-            lambda: all(len(ward.ledger(key)) >= most for key, most in (("a", 140), ("u", 139), ("b", 100)))
-        )
+            await ward.until(lambda key=key: len(ward.ledger(key)) > 0, every=0.002)  # type: ignore[misc]
+            began = time.monotonic()
+            for n in range(151, 251):
+                await ward.publish(numbered(key, n, **more))
+                await asleep(max(0.0, 0.001 * (n - 150) - (time.monotonic() - began)))
+            overlapped += consumer._counters.summary().held
+        await ward.until(lambda: all(len(ward.ledger(key)) > 249 for key in kinds))
         consumer.stop()
         await task.ended(30.0)
-        assert ward.ledger("a") == list(range(1, 141))
-        assert ward.ledger("u") == list(range(2, 141))
-        assert ward.ledger("b") == list(range(1, 101))
-        assert ward.rows("held") == 0
+        for key in kinds:
+            assert ward.ledger(key) == list(range(1, 251))
+        assert ward.rows("held") == 0 and overlapped > 0
+        print(f"{overlapped} came while their key went on")

@@ -120,12 +120,18 @@ class SqlCases:
             return [case_of(row, self.cipher) for row in unit.native.execute(self.rows_for(unit).due, asked)]
 
     def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
-        """Start the next run of a case, committed before it runs; None where another one has."""
+        """Start the next run of a case, committed before it runs; None where another one has.
+
+        The case as it stands then: it may have been edited since it was found to be due.
+        """
         started = msgspec.structs.replace(
             case, status="treating", attempts=case.attempts + 1, due_at=until, changed_at=self.now()
         )
         with self.unit(deadline, core=True) as unit:
-            return started if self._change(unit, case, started) else None
+            if not self._change(unit, case, started):
+                return None
+            row = (unit.native.execute(self.rows_for(unit).case, {"b_case": case.id})).one()
+            return case_of(row, self.cipher)
 
     def discharge(self, unit: Any, case: Case) -> bool:
         """In the unit of the effect: this run has applied it. False where the case is another run's by now."""

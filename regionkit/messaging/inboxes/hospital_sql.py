@@ -49,7 +49,7 @@ class _Rows:
         self.event = e = rows.event
         id: Any = bindparam("b_case")
         self.line = select(*(literal(b"").label("body") if column is c.c.body else column for column in c.c))
-        self.case = select(c).where(c.c.case_id == id)
+        self.case = rows.case
         same = and_(c.c.case_id == id, c.c.status == bindparam("b_status"), c.c.attempts == bindparam("b_attempts"))
         new: dict[str, Any] = {
             "status": bindparam("n_status"),

@@ -93,7 +93,10 @@ class AsyncInbox(Protocol):
         ...
 
     async def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
-        """Start the next run of a case, committed before it runs; None where another one has."""
+        """Start the next run of a case, committed before it runs; None where another one has.
+
+        The case as it stands then: it may have been edited since it was found to be due.
+        """
         ...
 
     async def discharge(self, unit: Any, case: Case) -> bool:

@@ -253,6 +253,7 @@ class InboxRows:
             c.c.status == bindparam("b_status"),
             c.c.attempts == bindparam("b_attempts"),
         )
+        self.case = select(c).where(c.c.case_id == bindparam("b_case"))
         self.change_case = update(c).where(same_run).values({name: bindparam(f"n_{name}") for name in self.CHANGES})
         ended = c.c.status.not_in(OPEN)
         self.done_with = update(c).where(of_key, ended).values(parks=0, due_at=None)
