@@ -46,6 +46,7 @@ class Janitor:
         self._clock = clock
         self._me = uuid7().bytes
         self._held: Record | None = None
+        self._alone = Retention()
 
     def _deadline(self) -> Deadline:
         return Deadline(self._clock, ROUND_WITHIN)
@@ -62,16 +63,20 @@ class Janitor:
             ConfigurationError: there is none, and none can be made.
         """
         wanted = self._inbox.retention
-        self._longest((wanted.keeps(self._accept_for), wanted.foreign))
+        self._alone = Retention(wanted.keeps(self._accept_for), wanted.foreign)
+        if self._inbox.backing is not None:
+            self._longest((wanted.keeps(self._accept_for), wanted.foreign))
         self._inbox.prepare(self._accept_for, self._deadline())
 
     def round(self) -> float:
         """One step, where the lease is ours. Seconds until the next."""
-        if not self._leased():
-            return NOT_MINE
-        self._inbox.prepare(self._accept_for, self._deadline())
-        claims, foreign = self._longest((0.0, 0.0))
-        return BETWEEN if self._inbox.sweep(Retention(claims, foreign), self._deadline()) else SWEPT_EVERY
+        kept = self._alone
+        if self._inbox.backing is not None:  # else it is this process's own
+            if not self._leased():
+                return NOT_MINE
+            self._inbox.prepare(self._accept_for, self._deadline())
+            kept = Retention(*self._longest((0.0, 0.0)))
+        return BETWEEN if self._inbox.sweep(kept, self._deadline()) else SWEPT_EVERY
 
     def close(self) -> None:
         """Let go of the lease, so that another one need not wait for its end."""

@@ -45,6 +45,7 @@ class AsyncJanitor:
         self._clock = clock
         self._me = uuid7().bytes
         self._held: Record | None = None
+        self._alone = Retention()
 
     def _deadline(self) -> Deadline:
         return Deadline(self._clock, ROUND_WITHIN)
@@ -61,16 +62,20 @@ class AsyncJanitor:
             ConfigurationError: there is none, and none can be made.
         """
         wanted = self._inbox.retention
-        await self._longest((wanted.keeps(self._accept_for), wanted.foreign))
+        self._alone = Retention(wanted.keeps(self._accept_for), wanted.foreign)
+        if self._inbox.backing is not None:
+            await self._longest((wanted.keeps(self._accept_for), wanted.foreign))
         await self._inbox.prepare(self._accept_for, self._deadline())
 
     async def round(self) -> float:
         """One step, where the lease is ours. Seconds until the next."""
-        if not await self._leased():
-            return NOT_MINE
-        await self._inbox.prepare(self._accept_for, self._deadline())
-        claims, foreign = await self._longest((0.0, 0.0))
-        return BETWEEN if await self._inbox.sweep(Retention(claims, foreign), self._deadline()) else SWEPT_EVERY
+        kept = self._alone
+        if self._inbox.backing is not None:  # else it is this process's own
+            if not await self._leased():
+                return NOT_MINE
+            await self._inbox.prepare(self._accept_for, self._deadline())
+            kept = Retention(*await self._longest((0.0, 0.0)))
+        return BETWEEN if await self._inbox.sweep(kept, self._deadline()) else SWEPT_EVERY
 
     async def close(self) -> None:
         """Let go of the lease, so that another one need not wait for its end."""

@@ -44,7 +44,7 @@ from regionkit.messaging.inboxes.rows_sql import (
     require_taken,
     tables_expected,
 )
-from regionkit.messaging.kept_tables import INBOX_TABLES
+from regionkit.messaging.kept_tables import IDEMPOTENCY, INBOX_TABLES
 from regionkit.messaging.records_async import AsyncSqlRecords
 from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
@@ -113,7 +113,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
 
     async def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
-        await self.backing.create_tables(INBOX_TABLES, Deadline(self._clock, timeout))
+        await self.backing.create_tables((*INBOX_TABLES, IDEMPOTENCY), Deadline(self._clock, timeout))
 
     def parts(self) -> dict[str, AsyncSqlInbox]:
         """Of a store whose keys have homes: an inbox for each part of it."""
