@@ -181,9 +181,11 @@ class Outside:
         """An effect inside the store of claims: how it ended; or what it failed with, at which attempt."""
         began, pause, attempt = SYSTEM_CLOCK.monotonic(), FIRST_PAUSE, errand.started
         while attempt <= errand.attempts:
+            told = False
             try:
                 message = msgspec.structs.replace(errand.message, attempt=attempt)
                 commands = called(errand.handler.call, message)
+                told = True
                 crash_point("message.handled")
                 verdict: Verdict | None = self._inbox.apply(wish, commands, within=ASK_WITHIN)
                 if verdict is None:  # a claim has lapsed: was a case written by whoever had it?
@@ -191,10 +193,10 @@ class Outside:
                     if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                         return looked, None, errand
                     verdict = self._inbox.apply(wish, commands, lapsed=True, within=ASK_WITHIN)
-            except BackendError as error:
-                unknown = isinstance(error, OutcomeUnknown)
-                return Ended(Run.UNKNOWN if unknown else Run.UNAVAILABLE, _NOT_JUDGED, error), None, errand
             except Exception as error:
+                if told and isinstance(error, BackendError):  # of the store; the handler's own ones are failures
+                    away = Run.UNKNOWN if isinstance(error, OutcomeUnknown) else Run.UNAVAILABLE
+                    return Ended(away, _NOT_JUDGED, error), None, errand
                 spent = SYSTEM_CLOCK.monotonic() - began
                 again = attempt < errand.attempts and spent + pause < IN_PLACE and errand.give_up is not None
                 if not again or isinstance(error, InDoubt):
