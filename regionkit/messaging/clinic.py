@@ -152,6 +152,9 @@ class Clinic:
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
             return self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
+        if ended.run is Run.IN_DOUBT and ended.error is not None:
+            self._applier.in_doubt(taken, ended.error)
+            return False
         return self._not_released(key, held, taken, ended)
 
     def _not_released(self, key: Key, held: HeldMessage, taken: Taken, ended: Ended) -> bool:
