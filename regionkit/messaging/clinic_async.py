@@ -230,6 +230,9 @@ class AsyncClinic:
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
             return await self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
+        if ended.run is Run.IN_DOUBT and ended.error is not None:
+            await self._applier.in_doubt(taken, ended.error)
+            return None
         if ended.run is not Run.NOTHING:
             return None
         if ended.judged.verdict is Verdict.BUSY:

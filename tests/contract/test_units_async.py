@@ -115,6 +115,20 @@ async def test_a_listener_that_raises_disturbs_nobody(
     assert heard == ["yes"] and "a listener's own fault" in caplog.text
 
 
+async def test_a_unit_that_nobody_asks_for_a_stamp_asks_the_server_for_none(
+    backing: AsyncBacking, store_rig: StoreRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done all the same, and what became of it is told."""
+    heard: list[str] = []
+    unit: Any = backing.write(deadline=within(), stamped=False)
+    unit.on_outcome(heard.append)
+    async with unit:
+        monkeypatch.setattr(type(unit), "_stamp_of_write", None)
+        await put(store_rig, unit.native, "unasked", "value")
+    assert heard == ["yes"]
+    assert unit.stamp is None
+
+
 async def test_a_position_inside_is_at_most_the_stamp(backing: AsyncBacking, store_rig: StoreRig) -> None:
     """Lower and upper bound: a copy that has the stamp has the position; where nothing counts there is neither."""
     async with backing.write(deadline=within()) as unit:

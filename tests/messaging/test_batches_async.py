@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Integer, MetaData, Table, text
+from sqlalchemy.orm import registry
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
@@ -17,6 +18,16 @@ from regionkit.messaging.delivery import Verdict
 
 from .inbox_rigs_async import SERVERS, AsyncInboxRig, event, numbered, server_url
 
+
+class Account:
+    """A row of a model of the application's."""
+
+    balance: int
+
+
+registry().map_imperatively(
+    Account, Table("account", MetaData(), Column("id", Integer, primary_key=True), Column("balance", Integer))
+)
 ADD = text("UPDATE account SET balance = balance + :by WHERE id = :id")
 
 
@@ -120,11 +131,14 @@ async def test_handlers_of_single_messages_share_a_transaction_when_they_are_rer
     units = transactions(inbox)
     consumer = rig.consumer(inbox, concurrency=1, batch=50)
     known: list[int] = []
+    held: list[Any] = []
 
     @consumer.handler("moved", rerunnable=True, attempts=1)
     async def count(message: Any, db: Any) -> None:
         known.append(len(list(db.identity_map.values())))
-        await db.execute(ADD, {"by": 1, "id": message.payload})
+        account = await db.get(Account, message.payload)
+        account.balance += 1
+        held.append(account)  # else the session would forget it by itself
         if message.payload == 20:
             raise ValueError("20")
 
@@ -187,6 +201,31 @@ async def test_statement_applies_once_and_tells_what_changed_nothing(rig: AsyncI
     await rig.publish(*(event(payload={"by": 1, "to": n}) for n in range(1, 21)), first)
     await consumer.run(until_idle=0.2)
     assert (consumer.summary().applied, consumer.summary().duplicates, rig.total()) == (22, 2, 25)
+
+
+async def test_a_statement_alone_goes_to_postgresql_together_with_its_claim(rig: AsyncInboxRig) -> None:
+    """No claim of its own is asked for; a copy is told by the error, and looked at as any other message."""
+    if rig.server != "postgresql":
+        pytest.skip("two statements of one transaction elsewhere")
+    inbox = await rig.inbox()
+    consumer = rig.consumer(inbox, concurrency=1)
+    consumer.statement("moved", "UPDATE account SET balance = balance + :by WHERE id = 1")
+    alone: list[Any] = []
+    judge = inbox.judge
+
+    async def judged(unit: Any, scope: bytes, envelope: Any, *, ordered: bool) -> Any:
+        alone.append(envelope)
+        return await judge(unit, scope, envelope, ordered=ordered)
+
+    inbox.judge = judged
+    inbox.judge_many = lambda *args, **more: pytest.fail("a batch was judged")
+    first = event(payload={"by": 5})
+    for moved, judged_so_far in ((first, 0), (event(payload={"by": 7}), 0), (first, 1)):
+        await rig.publish(moved)
+        await consumer.run(until_idle=0.2)
+        assert len(alone) == judged_so_far
+    done = consumer.summary()
+    assert (done.applied, done.duplicates, rig.balance()) == (2, 1, 12)
 
 
 async def test_a_statement_whose_message_does_not_fit_is_a_case(rig: AsyncInboxRig) -> None:

@@ -234,7 +234,7 @@ def test_savepoints_are_the_handlers_own(rig: InboxRig) -> None:
 
 
 def test_deadlocks_are_runs_again_and_no_attempts(rig: InboxRig) -> None:
-    """Two lanes lock two rows crosswise, ten times over, with one attempt each: all is applied."""
+    """Two consumers lock two rows crosswise, with one attempt a message: all is applied."""
     if rig.server == "sqlite":
         pytest.skip("one writer at a time")
     inbox = rig.inbox()
@@ -247,11 +247,11 @@ def test_deadlocks_are_runs_again_and_no_attempts(rig: InboxRig) -> None:
             sleep(0.1)
             db.execute(ADD, {"id": 2 - n})
 
-    rig.publish(*(event() for _ in range(5)))
+    rig.publish(event(), event())
     done = gather([lambda c=consumer: c.run(until_idle=2.0) for consumer in consumers])
-    assert [(d.applied, d.parked, d.retrying) for d in done if isinstance(d, Summary)] == [(5, 0, 0), (5, 0, 0)]
+    assert [(d.applied, d.parked, d.retrying) for d in done if isinstance(d, Summary)] == [(2, 0, 0), (2, 0, 0)]
     assert sum(d.reruns for d in done if isinstance(d, Summary)) >= 1
-    assert rig.balance(1) == rig.balance(2) == 10
+    assert rig.balance(1) == rig.balance(2) == 4
 
 
 def test_serialization_failures_are_runs_again_and_no_attempts(rig: InboxRig) -> None:

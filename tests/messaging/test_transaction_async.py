@@ -233,7 +233,7 @@ async def test_savepoints_are_the_handlers_own(rig: AsyncInboxRig) -> None:
 
 
 async def test_deadlocks_are_runs_again_and_no_attempts(rig: AsyncInboxRig) -> None:
-    """Two lanes lock two rows crosswise, ten times over, with one attempt each: all is applied."""
+    """Two consumers lock two rows crosswise, with one attempt a message: all is applied."""
     if rig.server == "sqlite":
         pytest.skip("one writer at a time")
     inbox = await rig.inbox()
@@ -246,11 +246,11 @@ async def test_deadlocks_are_runs_again_and_no_attempts(rig: AsyncInboxRig) -> N
             await asleep(0.1)
             await db.execute(ADD, {"id": 2 - n})
 
-    await rig.publish(*(event() for _ in range(5)))
+    await rig.publish(event(), event())
     done = await agather([lambda c=consumer: c.run(until_idle=2.0) for consumer in consumers])
-    assert [(d.applied, d.parked, d.retrying) for d in done if isinstance(d, Summary)] == [(5, 0, 0), (5, 0, 0)]
+    assert [(d.applied, d.parked, d.retrying) for d in done if isinstance(d, Summary)] == [(2, 0, 0), (2, 0, 0)]
     assert sum(d.reruns for d in done if isinstance(d, Summary)) >= 1
-    assert rig.balance(1) == rig.balance(2) == 10
+    assert rig.balance(1) == rig.balance(2) == 4
 
 
 async def test_serialization_failures_are_runs_again_and_no_attempts(rig: AsyncInboxRig) -> None:
