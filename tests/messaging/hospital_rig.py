@@ -12,6 +12,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.messaging.admitting import opened
 from regionkit.messaging.applying import Applier, Step
 from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.consumer import Consumer
@@ -120,11 +121,11 @@ class Ward:
         applier, aside = self.applier(counters), []
         for one in envelopes:
             delivery = Delivery(None, one if isinstance(one, bytes) else encode(one))
-            if applier.work(delivery) is Step.ASIDE:
+            if applier.work(opened(delivery)) is Step.ASIDE:
                 aside.append(delivery)
         for delivery in aside:
-            if applier.work(delivery) is Step.ASIDE:
-                applier.close_gap(delivery)
+            if applier.work(opened(delivery)) is Step.ASIDE:
+                applier.close_gap(opened(delivery))
         return counters.summary()
 
     def treat(self, later: float = 0.0) -> Summary:

@@ -11,6 +11,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.ids import uuid7
+from regionkit.messaging.admitting_async import opened
 from regionkit.messaging.applying_async import AsyncApplier, Step
 from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.consumer_async import AsyncConsumer
@@ -119,11 +120,11 @@ class AsyncWard:
         applier, aside = self.applier(counters), []
         for one in envelopes:
             delivery = Delivery(None, one if isinstance(one, bytes) else encode(one))
-            if await applier.work(delivery) is Step.ASIDE:
+            if await applier.work(opened(delivery)) is Step.ASIDE:
                 aside.append(delivery)
         for delivery in aside:
-            if await applier.work(delivery) is Step.ASIDE:
-                await applier.close_gap(delivery)
+            if await applier.work(opened(delivery)) is Step.ASIDE:
+                await applier.close_gap(opened(delivery))
         return counters.summary()
 
     async def treat(self, later: float = 0.0) -> Summary:
