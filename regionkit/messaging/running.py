@@ -39,6 +39,8 @@ FETCH_WAIT_BUSY = 0.02
 """Seconds that it waits when something is: what is done meanwhile is acknowledged after that."""
 BACK_AFTER = 0.5
 """Seconds after which a message is delivered again that could not be worked at now."""
+MOST_RETURNED = 10_000
+"""Messages that are remembered as given back; then they count as news once more."""
 OPENED_WITHIN = 30.0
 """Seconds for opening source and inbox."""
 DRAINED_WITHIN = 30.0
@@ -65,6 +67,7 @@ class Running:
         self._under_way: dict[int, Delivery] = {}
         self._fatal: BaseException | None = None
         self._away = False
+        self._returned: set[int] = set()  # of messages that were given back: that they come again is no news
 
     @property
     def _name(self) -> str:
@@ -146,13 +149,12 @@ class Running:
         clinics = [station.clinic for station in self._stations.all]
         while not self._stop.is_set():
             try:
-                if self._settle():
-                    worked = self._clock.monotonic()
-                self._fetch(lanes, window, watch, until_idle)
+                acknowledged = self._settle()
+                news = self._fetch(lanes, window, watch, until_idle)
                 now = self._clock.monotonic()
-                if self._under_way or any(clinic.busy for clinic in clinics):
+                if acknowledged or news or self._is_busy() or any(clinic.busy for clinic in clinics):
                     worked = now
-                elif until_idle is not None and now - worked >= until_idle:
+                elif not self._under_way and until_idle is not None and now - worked >= until_idle:
                     if all(clinic.idle_since > worked for clinic in clinics):
                         return
                     for clinic in clinics:
@@ -171,19 +173,28 @@ class Running:
                 sleep(pause)
                 pause = min(2.0 * pause, LONGEST_BACK_OFF)
 
-    def _fetch(self, lanes: list[Lane], window: int, watch: StoreWatch, until_idle: float | None) -> None:
-        room = window - len(self._under_way)
+    def _fetch(self, lanes: list[Lane], window: int, watch: StoreWatch, until_idle: float | None) -> bool:
+        """Whether a message came that was not given back before."""
+        room, news = window - len(self._under_way), False
         if room <= 0 or watch.down:
             self._woken.wait(FETCH_WAIT_BUSY)
-            return
+            return watch.down
         wait = FETCH_WAIT_BUSY if self._under_way else FETCH_WAIT
         for delivery in self._source.fetch(room, wait if until_idle is None else min(wait, until_idle)):
             self._under_way[id(delivery)] = delivery
+            news = news or not self._returned or hash(delivery.body) not in self._returned
             taken = opened(delivery)
             lanes[lane_of(taken, len(lanes))].give(taken)
+        return news
+
+    def _is_busy(self) -> bool:
+        """Whether something is under way that was not given back before."""
+        if not self._returned:
+            return bool(self._under_way)
+        return any(hash(delivery.body) not in self._returned for delivery in self._under_way.values())
 
     def _settle(self) -> bool:
-        """Tell the source what has ended."""
+        """Tell the source what has ended. Whether something was acknowledged."""
         self._woken.clear()
         done: list[Delivery] = []
         back: list[Delivery] = []
@@ -197,7 +208,10 @@ class Running:
             if back:
                 self._source.give_back(back, BACK_AFTER)
                 self._counters.add("given_back", len(back))
+                if len(self._returned) > MOST_RETURNED:
+                    self._returned.clear()
+                self._returned.update(hash(delivery.body) for delivery in back)
         finally:  # what could not be told is delivered again, and found done
             for delivery in (*done, *back):
                 self._under_way.pop(id(delivery), None)
-        return bool(done or back)
+        return bool(done)

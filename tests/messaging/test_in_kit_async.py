@@ -1,0 +1,196 @@
+"""Messaging inside a kit: an outbox, a queue and an inbox of its stores, and messages whose keys have homes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sending import Numbering
+from sqlalchemy import create_engine, text
+from waiting_async import seen
+
+from regionkit import AsyncRegionKit, Endpoint, Intrinsic, Region, Role, SqlStore, Topology, WritePartitioning
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.embedded import SqliteRegions
+from regionkit.errors import ConfigurationError
+from regionkit.messaging.consumer_async import AsyncConsumer
+from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
+from regionkit.messaging.outbox_async import AsyncOutbox
+from regionkit.messaging.relay_async import AsyncRelay
+from regionkit.messaging.sources.memory_async import AsyncMemoryQueue
+from regionkit.messaging.sources.sql_queue_async import AsyncSqlQueue
+
+US, KR = "us-east-1", "ap-northeast-2"
+IDLE = 0.3
+
+
+@pytest.fixture
+def regions(tmp_path: Path) -> Iterator[SqliteRegions]:
+    """Two regions of one store."""
+    with SqliteRegions(tmp_path, store="orders", primary=US, replicas=[KR], lag=0.0) as made:
+        yield made
+
+
+async def test_from_an_outbox_to_an_effect(regions: SqliteRegions) -> None:
+    """All tables by the kit's create_tables; the event in the application's own block, the effect in another region."""
+    kit = AsyncRegionKit(regions.topology, local=US)
+    outbox = AsyncOutbox(kit, store="orders")
+    queue = AsyncSqlQueue(kit, "shop", store="orders", group="billing")
+    inbox = AsyncSqlInbox(kit, store="orders")
+    async with kit:
+        await kit.create_tables()
+        await seen(kit)
+        async with kit.session() as s, s.write("orders") as db:
+            await db.execute(text("CREATE TABLE ledger (n INTEGER)"))
+        for n in (1, 2, 3):
+            async with kit.session() as s, s.write("orders") as db:
+                await outbox.publish(db, "order.placed", {"n": n}, key="a")
+        relay, published = AsyncRelay(outbox, to=queue), 0
+        while published < 3:  # each waits until the other region has it, too
+            published += (await relay.run_once()).published
+            await asleep(0.01)
+        consumer = AsyncConsumer(queue, inbox=inbox, order="key")
+
+        @consumer.handler("order.placed")
+        async def charge(message: Any, db: Any) -> None:
+            await db.execute(text("INSERT INTO ledger VALUES (:n)"), message.payload)
+
+        summary = await consumer.run(until_idle=IDLE)
+        async with kit.session() as s, s.write("orders") as db:
+            found = [n for (n,) in await db.execute(text("SELECT n FROM ledger ORDER BY rowid"))]
+    assert (found, summary.applied, summary.duplicates) == ([1, 2, 3], 3, 0)
+
+
+# Keys with homes: the region stands in the key, and each is its own SQLite file.
+
+
+class Homes:
+    """Two regions, a database each; a consumer in each of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.urls = {region: f"sqlite:///{folder}/{region}.db" for region in (US, KR)}
+        self.applied: list[tuple[str, str, int]] = []
+        for url in self.urls.values():
+            engine = create_engine(url)
+            with engine.begin() as db:
+                db.execute(text("CREATE TABLE ledger (k TEXT, n INTEGER)"))
+            engine.dispose()
+        self.queues = {region: AsyncMemoryQueue(f"orders-{region}", group="billing") for region in (US, KR)}
+
+    def topology(self) -> Topology:
+        """A store with a home in each region."""
+        endpoints = [Endpoint(region, Role.PRIMARY, url) for region, url in self.urls.items()]
+        strategy = WritePartitioning(home=Intrinsic(r"(?P<region>[^:]+):"))
+        store = SqlStore("orders", strategy=strategy, endpoints=endpoints)
+        return Topology(namespace="shop", regions=[Region(US), Region(KR)], stores=[store])
+
+    def consumer(self, kit: AsyncRegionKit, region: str, **options: Any) -> AsyncConsumer:
+        """The one of a region."""
+        inbox = AsyncSqlInbox(kit, store="orders")
+        consumer = AsyncConsumer(self.queues[region], inbox=inbox, order="key", concurrency=2, **options)
+
+        @consumer.handler("moved")
+        async def apply(message: Any, db: Any) -> None:
+            await db.execute(text("INSERT INTO ledger VALUES (:k, :n)"), message.payload)
+            self.applied.append((region, message.payload["k"], message.payload["n"]))
+
+        return consumer
+
+    async def publish(self, region: str, *messages: Any) -> None:
+        """Where the consumer of a region takes them from."""
+        deadline = Deadline(SYSTEM_CLOCK, 30.0)
+        await self.queues[region].open(deadline)
+        await self.queues[region].publish(list(messages), deadline)
+
+    def ledger(self, region: str) -> list[tuple[str, int]]:
+        """What was applied in its database."""
+        engine = create_engine(self.urls[region])
+        with engine.connect() as db:
+            found = [(key, n) for key, n in db.execute(text("SELECT k, n FROM ledger ORDER BY rowid"))]
+        engine.dispose()
+        return found
+
+
+def messages(*keys: str) -> list[Any]:
+    """Two of each key, in turn."""
+    numbers = Numbering()
+    return [numbers.message(key, {"k": key, "n": n}) for n in (1, 2) for key in keys]
+
+
+async def test_messages_of_other_homes_are_forwarded(tmp_path: Path) -> None:
+    """Each is applied in the database of its home, by the consumer there, once and in order."""
+    rig = Homes(tmp_path)
+    kits = {region: AsyncRegionKit(rig.topology(), local=region) for region in (US, KR)}
+    us = rig.consumer(kits[US], US, elsewhere="forward", forward_to={KR: rig.queues[KR]})
+    kr = rig.consumer(kits[KR], KR, elsewhere="forward", forward_to={US: rig.queues[US]})
+    for kit in kits.values():
+        await kit.create_tables()
+    await rig.publish(US, *messages(f"{US}:1", f"{KR}:1"))
+    first = await us.run(until_idle=IDLE)
+    second = await kr.run(until_idle=IDLE)
+    assert (first.applied, first.forwarded, second.applied) == (2, 2, 2)
+    assert rig.ledger(US) == [(f"{US}:1", 1), (f"{US}:1", 2)]
+    assert rig.ledger(KR) == [(f"{KR}:1", 1), (f"{KR}:1", 2)]
+    assert {region for region, key, _ in rig.applied if key == f"{KR}:1"} == {KR}
+    for kit in kits.values():
+        await kit.close()
+
+
+async def test_what_is_observed_stays_until_it_was_applied_at_home(tmp_path: Path) -> None:
+    """Before that it would be lost with the home; after it, it is shown and leaves the source."""
+    rig, shown = Homes(tmp_path), []
+    kits = {region: AsyncRegionKit(rig.topology(), local=region) for region in (US, KR)}
+
+    async def observe(message: Any) -> None:
+        shown.append(message.payload["n"])
+
+    us = rig.consumer(kits[US], US, elsewhere="observe", observe=observe)
+    kr = rig.consumer(kits[KR], KR, elsewhere="skip")
+    for kit in kits.values():
+        await kit.create_tables()
+    sent = messages(f"{KR}:1")
+    await rig.publish(US, *sent)
+    await rig.publish(KR, *sent)
+    before = await us.run(until_idle=IDLE)
+    assert (before.applied, before.seen, shown) == (0, 0, [])
+    await kr.run(until_idle=IDLE)
+    after = await us.run(until_idle=1.0)
+    assert (after.applied, after.seen, sorted(shown)) == (0, 2, [1, 2])
+    assert rig.ledger(KR) == [(f"{KR}:1", 1), (f"{KR}:1", 2)]
+    assert rig.ledger(US) == []
+    for kit in kits.values():
+        await kit.close()
+
+
+async def test_two_regions_that_disagree_do_not_play_ball(tmp_path: Path) -> None:
+    """A message that was forwarded in this epoch already waits where it is."""
+    rig = Homes(tmp_path)
+    kit = AsyncRegionKit(rig.topology(), local=US)
+    us = rig.consumer(kit, US, elsewhere="forward", forward_to={KR: rig.queues[US]})  # it comes back
+    await kit.create_tables()
+    await rig.publish(US, *messages(f"{KR}:1")[:1])
+    summary = await us.run(until_idle=IDLE)
+    assert summary.forwarded == 1
+    assert summary.given_back >= 1
+    await kit.close()
+
+
+async def test_homes_need_their_options_and_others_have_none(tmp_path: Path, regions: SqliteRegions) -> None:
+    """Each mistake is told when the consumer is made."""
+    rig = Homes(tmp_path)
+    kit = AsyncRegionKit(rig.topology(), local=US)
+    queue, inbox = rig.queues[US], AsyncSqlInbox(kit, store="orders")
+    for options in ({}, {"elsewhere": "forward"}, {"elsewhere": "skip", "observe": print}, {"elsewhere": "home"}):
+        with pytest.raises(ConfigurationError, match="elsewhere="):
+            AsyncConsumer(queue, inbox=inbox, **options)  # type: ignore[arg-type]
+    plain = AsyncRegionKit(regions.topology, local=US)
+    with pytest.raises(ConfigurationError, match="keys have homes"):
+        AsyncConsumer(queue, inbox=AsyncSqlInbox(plain, store="orders"), elsewhere="skip")
+    with pytest.raises(ConfigurationError, match="effect="):
+        AsyncConsumer(queue, inbox=inbox, elsewhere="skip").handler("a", effect="external", on_in_doubt="retry")(print)
+    await kit.close()
+    await plain.close()
