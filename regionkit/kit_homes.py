@@ -14,7 +14,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.routing.backing import StoreBacking
 from regionkit.routing.partitions import PartitionedStore
 from regionkit.routing.store import RoutedStore
-from regionkit.topology import Store, Topology, WritePartitioning
+from regionkit.topology import Contextual, Store, Topology, WritePartitioning
 
 __all__ = ["Homes", "ServesPillars"]
 
@@ -47,6 +47,10 @@ class Homes:
             fix="close it, and make it anew.",
         )
 
+    def regions_of(self, part: str) -> frozenset[str]:
+        """Where copies of a part stand."""
+        return frozenset(endpoint.region for endpoint in self._shard(part).state.shard.endpoints)
+
     def part_of(self, key: str, deadline: Deadline) -> str:
         """The part where a partition key has its home."""
         store = self._find()
@@ -69,9 +73,20 @@ class ServesPillars:
         raise NotImplementedError
 
     def homes(self, store: str) -> Homes | None:
-        """The homes of a partitioned store; None of another one."""
-        if not isinstance(self._topology.store(store).strategy, WritePartitioning):
+        """The homes of a partitioned store; None of another one.
+
+        Raises:
+            ConfigurationError: nobody but the caller knows a key's home.
+        """
+        strategy = self._topology.store(store).strategy
+        if not isinstance(strategy, WritePartitioning):
             return None
+        if isinstance(strategy.home, Contextual):
+            raise ConfigurationError(
+                f"store {store!r} has Contextual homes: nobody but the caller knows them.",
+                why="a message, or a cached key, comes without its caller.",
+                fix="use Intrinsic, Hashed or Directory.",
+            )
         find = self._found(store)
 
         def partitioned() -> PartitionedStore:

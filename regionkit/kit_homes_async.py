@@ -13,7 +13,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.routing.backing_async import AsyncStoreBacking
 from regionkit.routing.partitions_async import AsyncPartitionedStore
 from regionkit.routing.store_async import AsyncRoutedStore
-from regionkit.topology import Store, Topology, WritePartitioning
+from regionkit.topology import Contextual, Store, Topology, WritePartitioning
 
 __all__ = ["AsyncHomes", "AsyncServesPillars"]
 
@@ -46,6 +46,10 @@ class AsyncHomes:
             fix="close it, and make it anew.",
         )
 
+    def regions_of(self, part: str) -> frozenset[str]:
+        """Where copies of a part stand."""
+        return frozenset(endpoint.region for endpoint in self._shard(part).state.shard.endpoints)
+
     async def part_of(self, key: str, deadline: Deadline) -> str:
         """The part where a partition key has its home."""
         store = self._find()
@@ -68,9 +72,20 @@ class AsyncServesPillars:
         raise NotImplementedError
 
     def homes(self, store: str) -> AsyncHomes | None:
-        """The homes of a partitioned store; None of another one."""
-        if not isinstance(self._topology.store(store).strategy, WritePartitioning):
+        """The homes of a partitioned store; None of another one.
+
+        Raises:
+            ConfigurationError: nobody but the caller knows a key's home.
+        """
+        strategy = self._topology.store(store).strategy
+        if not isinstance(strategy, WritePartitioning):
             return None
+        if isinstance(strategy.home, Contextual):
+            raise ConfigurationError(
+                f"store {store!r} has Contextual homes: nobody but the caller knows them.",
+                why="a message, or a cached key, comes without its caller.",
+                fix="use Intrinsic, Hashed or Directory.",
+            )
         find = self._found(store)
 
         def partitioned() -> AsyncPartitionedStore:

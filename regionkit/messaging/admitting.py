@@ -27,7 +27,7 @@ from regionkit.messaging.events import CaseAdmitted
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.sources.source import Delivery
 
-__all__ = ["OVERTAKEN", "ROWS_WITHIN", "Admitting", "Taken", "aside_id", "opened", "unreadable"]
+__all__ = ["MISMATCH", "OVERTAKEN", "ROWS_WITHIN", "Admitting", "Taken", "aside_id", "opened", "unreadable"]
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
@@ -35,6 +35,7 @@ _SEEN = ("failed", "crashed", "malformed", "mismatch", "overtaken", "in_doubt")
 """Reasons that count as cases by themselves; others have counts of their own."""
 
 
+MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
 OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
 
 

@@ -26,7 +26,7 @@ from regionkit.messaging.events import CaseAdmitted
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.sources.source_async import Delivery
 
-__all__ = ["OVERTAKEN", "ROWS_WITHIN", "AsyncAdmitting", "Taken", "aside_id", "opened", "unreadable"]
+__all__ = ["MISMATCH", "OVERTAKEN", "ROWS_WITHIN", "AsyncAdmitting", "Taken", "aside_id", "opened", "unreadable"]
 
 ROWS_WITHIN = 30.0
 """Seconds for a unit that writes rows alone."""
@@ -34,6 +34,7 @@ _SEEN = ("failed", "crashed", "malformed", "mismatch", "overtaken", "in_doubt")
 """Reasons that count as cases by themselves; others have counts of their own."""
 
 
+MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
 OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
 
 

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -26,7 +27,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Admitting, Taken
+from regionkit.messaging.admitting import MISMATCH, OVERTAKEN, ROWS_WITHIN, Admitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -44,6 +45,8 @@ IN_PLACE = 1.0
 """Seconds for which a failing message is run again while its lane waits; then it waits in the hospital."""
 FIRST_PAUSE = 0.05
 """Seconds before the first run in place after an error."""
+IN_DOUBT_WITHIN, LONGEST_PAUSE = 600.0, 5.0
+"""Seconds for which the case of a doubt is tried again while the store is away, and between two tries."""
 SWALLOWED = 3
 """Runs whose COMMIT was answered by a rollback although the handler had returned: then it swallows an error."""
 
@@ -68,7 +71,6 @@ _TURNED_AWAY = {
     Intake.UNHANDLED: ("unhandled", "unhandled"),
 }
 _DIED = Failed("", "its handler was started, and each time the process died or was lost", "", "crashed")
-_MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
 
 
 def _nothing() -> None:
@@ -143,12 +145,19 @@ class Applier:
             )
             if started > fewest(handlers) and handlers[0].effect == "transaction":
                 return self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
-            return self._attempts(taken, handlers, message, max(1, started))
+            step = self._attempts(taken, handlers, message, max(1, started))
+            if started and step in (Step.BACK, Step.PAUSE):  # it was no run of its handler that counts
+                with suppress(*DOWN):
+                    self.inbox.unstart(self.options.scope, envelope, started, Deadline(self.clock, ROWS_WITHIN))
+            return step
 
     def intake(self, envelope: Envelope, *, handled: bool) -> Intake:
         """What is seen of it without any row."""
-        gated = self.options.ordered and envelope.number is not None and envelope.key is not None
+        gated = self._gated(envelope)
         return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
+
+    def _gated(self, envelope: Envelope) -> bool:
+        return self.options.ordered and envelope.number is not None and envelope.key is not None
 
     def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
         if handlers[0].effect != "transaction":
@@ -182,7 +191,7 @@ class Applier:
             return self.inbox.judge(unit, options.scope, envelope, ordered=options.ordered)
 
         def give_up(reason: str, error: Exception, attempts: int) -> Judged:
-            self._halt(taken, error)
+            self.halt(taken.envelope.type, error)
             status = "retrying" if reason == "failed" and attempts < handler.attempts else "admitted"
             return self.admitting.admit(taken, reason, status, failed(error), attempts=attempts, park=True)
 
@@ -242,7 +251,21 @@ class Applier:
         return Step.ACK
 
     def in_doubt(self, taken: Taken, error: BaseException) -> Step:
-        """A part of its effect was committed, perhaps with its claim: never again by itself, and never as if it were applied."""
+        """A part of its effect was committed, perhaps with its claim: never again by itself, and never as if it were applied.
+
+        Its claim would make the next delivery a duplicate, so its case is tried again until it stands.
+        """
+        pause, until = FIRST_PAUSE, self.clock.monotonic() + IN_DOUBT_WITHIN
+        while True:
+            try:
+                return self._admit_doubt(taken, error)
+            except DOWN:
+                if self.clock.monotonic() > until:
+                    raise
+            sleep(pause)
+            pause = min(2.0 * pause, LONGEST_PAUSE)
+
+    def _admit_doubt(self, taken: Taken, error: BaseException) -> Step:
         for aside in (False, True):  # where its claim stands, its case stands beside it
             judged = self.admitting.admit(
                 taken, "in_doubt", "admitted", failed(error), attempts=1, park=not aside, aside=aside
@@ -264,7 +287,7 @@ class Applier:
                 return Step.ASIDE
             case Verdict.MISMATCH:
                 self.counters.add("mismatches")
-                return self._admit(taken, "mismatch", "admitted", _MISMATCH, aside=True)
+                return self._admit(taken, "mismatch", "admitted", MISMATCH, aside=not self._gated(taken.envelope))
             case Verdict.OVERTAKEN:
                 self.counters.add("stale")
                 return self._admit(taken, "overtaken", "admitted", OVERTAKEN, aside=True)
@@ -293,11 +316,16 @@ class Applier:
         return Step.ACK
 
     def _give_up(self, taken: Taken, attempt: int, limit: int, error: BaseException) -> Step:
-        self._halt(taken, error)
+        self.halt(taken.envelope.type, error)
         status = "retrying" if attempt < limit else "admitted"
         return self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)
 
-    def _halt(self, taken: Taken, error: BaseException) -> None:
+    def halt(self, type_: str, error: BaseException) -> None:
+        """Stop the consumer, where it is to stop at what fails for good.
+
+        Raises:
+            Halted: it is.
+        """
         if self.options.on_poison == "halt":
-            self.tell(ConsumerHalted(self.options.name, taken.envelope.type, type(error).__name__))
+            self.tell(ConsumerHalted(self.options.name, type_, type(error).__name__))
             raise Halted from error

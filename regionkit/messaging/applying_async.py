@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -25,7 +26,7 @@ from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
-from regionkit.messaging.admitting_async import OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken
+from regionkit.messaging.admitting_async import MISMATCH, OVERTAKEN, ROWS_WITHIN, AsyncAdmitting, Taken
 from regionkit.messaging.case import NO_ERROR, Failed, failed
 from regionkit.messaging.consumer_options import Options
 from regionkit.messaging.counters import Counters
@@ -43,6 +44,8 @@ IN_PLACE = 1.0
 """Seconds for which a failing message is run again while its lane waits; then it waits in the hospital."""
 FIRST_PAUSE = 0.05
 """Seconds before the first run in place after an error."""
+IN_DOUBT_WITHIN, LONGEST_PAUSE = 600.0, 5.0
+"""Seconds for which the case of a doubt is tried again while the store is away, and between two tries."""
 SWALLOWED = 3
 """Runs whose COMMIT was answered by a rollback although the handler had returned: then it swallows an error."""
 
@@ -67,7 +70,6 @@ _TURNED_AWAY = {
     Intake.UNHANDLED: ("unhandled", "unhandled"),
 }
 _DIED = Failed("", "its handler was started, and each time the process died or was lost", "", "crashed")
-_MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
 
 
 def _nothing() -> None:
@@ -142,12 +144,19 @@ class AsyncApplier:
             )
             if started > fewest(handlers) and handlers[0].effect == "transaction":
                 return await self._admit(taken, "crashed", "admitted", _DIED, attempts=started - 1, park=True)
-            return await self._attempts(taken, handlers, message, max(1, started))
+            step = await self._attempts(taken, handlers, message, max(1, started))
+            if started and step in (Step.BACK, Step.PAUSE):  # it was no run of its handler that counts
+                with suppress(*DOWN):
+                    await self.inbox.unstart(self.options.scope, envelope, started, Deadline(self.clock, ROWS_WITHIN))
+            return step
 
     def intake(self, envelope: Envelope, *, handled: bool) -> Intake:
         """What is seen of it without any row."""
-        gated = self.options.ordered and envelope.number is not None and envelope.key is not None
+        gated = self._gated(envelope)
         return take(envelope, self.inbox.now(), accept_for=self.options.accept_for, handled=handled, gated=gated)
+
+    def _gated(self, envelope: Envelope) -> bool:
+        return self.options.ordered and envelope.number is not None and envelope.key is not None
 
     async def _attempts(self, taken: Taken, handlers: Sequence[Handler], message: Message, attempt: int) -> Step:
         if handlers[0].effect != "transaction":
@@ -181,7 +190,7 @@ class AsyncApplier:
             return await self.inbox.judge(unit, options.scope, envelope, ordered=options.ordered)
 
         async def give_up(reason: str, error: Exception, attempts: int) -> Judged:
-            self._halt(taken, error)
+            self.halt(taken.envelope.type, error)
             status = "retrying" if reason == "failed" and attempts < handler.attempts else "admitted"
             return await self.admitting.admit(taken, reason, status, failed(error), attempts=attempts, park=True)
 
@@ -241,7 +250,21 @@ class AsyncApplier:
         return Step.ACK
 
     async def in_doubt(self, taken: Taken, error: BaseException) -> Step:
-        """A part of its effect was committed, perhaps with its claim: never again by itself, and never as if it were applied."""
+        """A part of its effect was committed, perhaps with its claim: never again by itself, and never as if it were applied.
+
+        Its claim would make the next delivery a duplicate, so its case is tried again until it stands.
+        """
+        pause, until = FIRST_PAUSE, self.clock.monotonic() + IN_DOUBT_WITHIN
+        while True:
+            try:
+                return await self._admit_doubt(taken, error)
+            except DOWN:
+                if self.clock.monotonic() > until:
+                    raise
+            await asleep(pause)
+            pause = min(2.0 * pause, LONGEST_PAUSE)
+
+    async def _admit_doubt(self, taken: Taken, error: BaseException) -> Step:
         for aside in (False, True):  # where its claim stands, its case stands beside it
             judged = await self.admitting.admit(
                 taken, "in_doubt", "admitted", failed(error), attempts=1, park=not aside, aside=aside
@@ -263,7 +286,7 @@ class AsyncApplier:
                 return Step.ASIDE
             case Verdict.MISMATCH:
                 self.counters.add("mismatches")
-                return await self._admit(taken, "mismatch", "admitted", _MISMATCH, aside=True)
+                return await self._admit(taken, "mismatch", "admitted", MISMATCH, aside=not self._gated(taken.envelope))
             case Verdict.OVERTAKEN:
                 self.counters.add("stale")
                 return await self._admit(taken, "overtaken", "admitted", OVERTAKEN, aside=True)
@@ -292,11 +315,16 @@ class AsyncApplier:
         return Step.ACK
 
     async def _give_up(self, taken: Taken, attempt: int, limit: int, error: BaseException) -> Step:
-        self._halt(taken, error)
+        self.halt(taken.envelope.type, error)
         status = "retrying" if attempt < limit else "admitted"
         return await self._admit(taken, "failed", status, failed(error), attempts=attempt, park=True)
 
-    def _halt(self, taken: Taken, error: BaseException) -> None:
+    def halt(self, type_: str, error: BaseException) -> None:
+        """Stop the consumer, where it is to stop at what fails for good.
+
+        Raises:
+            Halted: it is.
+        """
         if self.options.on_poison == "halt":
-            self.tell(ConsumerHalted(self.options.name, taken.envelope.type, type(error).__name__))
+            self.tell(ConsumerHalted(self.options.name, type_, type(error).__name__))
             raise Halted from error

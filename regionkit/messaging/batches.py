@@ -90,9 +90,12 @@ class Batches:
             self._grow(handler)
             return self._settled(batch, found, done)
         if ended.run is Run.IN_DOUBT and ended.error is not None:
-            for taken in batch:
-                done(taken, self._in_doubt(taken, ended.error))
-            return []
+            verdicts = found.verdicts or [_APPLY] * len(batch)
+            doubtful = [judged is not None and judged.verdict is Verdict.APPLY for judged in verdicts]
+            for taken, doubted in zip(batch, doubtful, strict=True):
+                if doubted:
+                    done(taken, self._in_doubt(taken, ended.error))
+            return [[taken] for taken, doubted in zip(batch, doubtful, strict=True) if not doubted]
         if ended.run is Run.UNKNOWN:
             for taken in batch:
                 done(taken, Step.BACK)

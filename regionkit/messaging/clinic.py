@@ -19,8 +19,8 @@ from regionkit.core.concurrency import Flag
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import InDoubt
-from regionkit.messaging.admitting import OVERTAKEN, ROWS_WITHIN, Taken, aside_id
-from regionkit.messaging.applying import Applier
+from regionkit.messaging.admitting import MISMATCH, OVERTAKEN, ROWS_WITHIN, Taken, aside_id
+from regionkit.messaging.applying import Applier, Halted
 from regionkit.messaging.case import NO_ERROR, Case, Failed, HeldMessage, Key, failed, retry_after
 from regionkit.messaging.delivery import Judged, Verdict
 from regionkit.messaging.envelope import Envelope, Malformed, Message, decode, fingerprint, message_of
@@ -59,6 +59,8 @@ class Clinic:
         self._scope = applier.options.scope
         self._pause = FIRST_LOOK
         self._woken = Flag()
+        self._stopping = Flag()
+        self._moved = False
         self.busy = False
         self.idle_since = 0.0
         applier.on_change(self.wake)
@@ -73,10 +75,13 @@ class Clinic:
 
     def run(self, stopping: Flag) -> None:
         """Look again and again: soon after something has changed, else ever more seldom. A round that fails is told."""
+        self._stopping = stopping
         while not stopping.is_set():
             self._woken.clear()
             try:
                 pause = self.round()
+            except Halted:
+                raise
             except Exception as error:
                 self.busy = False
                 pause = LONGEST_LOOK
@@ -89,19 +94,33 @@ class Clinic:
         if self._is_here is not None and not self._is_here():
             self.idle_since = self._applier.clock.monotonic()
             return LONGEST_LOOK
+        if getattr(self._inbox, "clock_due", False):
+            self._inbox.open(self._deadline())
         cases = self._inbox.due(self._scope, MOST_AT_ONCE, self._deadline())
-        self.busy = bool(cases)
+        self.busy, self._moved = bool(cases), False
         for case in cases:
-            if case.status in ("retrying", "treating"):
-                self._treat(case)
-            else:
-                self._release(case)
-        if cases:
+            if self._stopping.is_set():
+                break
+            self._look_at(case)
+        self.busy = self._moved
+        if self._moved:
             self._pause = FIRST_LOOK
             return 0.0
         self.idle_since = self._applier.clock.monotonic()
         pause, self._pause = self._pause, min(2.0 * self._pause, LONGEST_LOOK)
         return pause
+
+    def _look_at(self, case: Case) -> None:
+        """One case. What it raises is told, and the others have their turn."""
+        try:
+            if case.status in ("retrying", "treating"):
+                self._treat(case)
+            else:
+                self._release(case)
+        except Halted:
+            raise
+        except Exception as error:
+            self._applier.tell(ClinicFailed(self._applier.options.name, f"{type(error).__name__}: {error}"))
 
     def _treat(self, case: Case) -> None:
         try:
@@ -124,6 +143,7 @@ class Clinic:
         started = self._inbox.begin_treatment(case, until, self._deadline())
         if started is None:
             return
+        self._moved = True
         crash_point("case.started")
         if started.body != case.body:  # edited, since it was found to be due
             message = message_of(decode(started.body), started.attempts)
@@ -161,25 +181,40 @@ class Clinic:
         elif ended.run in (Run.FAILED, Run.UNDONE, Run.IN_DOUBT):
             assert ended.error is not None
             doubt = ended.run is Run.IN_DOUBT or isinstance(ended.error, InDoubt)
+            if not doubt:
+                self._applier.halt(case.type, ended.error)
             again = case.attempts < fewest(handlers) and not doubt
             status = "retrying" if again else "admitted"
             self._applier.tell(
                 TreatmentFailed(self._applier.options.name, status, case.attempts, type(ended.error).__name__)
             )
             self._end(case, status, failed(ended.error))
-        elif ended.run is not Run.NOTHING:
-            self._end(case, "retrying", case.error, pause=NOT_RUN)
+        elif ended.run is not Run.NOTHING:  # it could not run: no attempt, and that run has ended here
+            self._end(case, "retrying", case.error, pause=NOT_RUN, attempts=case.attempts - 1)
 
     def _end(
-        self, case: Case, status: str, error: Failed, *, pause: float | None = None, reason: str | None = None
+        self,
+        case: Case,
+        status: str,
+        error: Failed,
+        *,
+        pause: float | None = None,
+        reason: str | None = None,
+        attempts: int | None = None,
     ) -> None:
         now = self._inbox.now()
         pause = retry_after(now - case.admitted_at, self._applier.admitting.chance) if pause is None else pause
         due = now + pause if status == "retrying" else None
         after = msgspec.structs.replace(
-            case, status=status, due_at=due, error=error, changed_at=now, reason=reason or case.reason
+            case,
+            status=status,
+            due_at=due,
+            error=error,
+            changed_at=now,
+            reason=reason or case.reason,
+            attempts=case.attempts if attempts is None else attempts,
         )
-        self._inbox.end_treatment(case, after, self._deadline())
+        self._moved |= self._inbox.end_treatment(case, after, self._deadline())
 
     def _release(self, case: Case) -> None:
         """The key goes on, as far as it can now."""
@@ -188,7 +223,7 @@ class Clinic:
         key = Key(case.lineage, case.key)
         held = self._lowest(key)
         for _ in range(MOST_RELEASED):
-            if held is None:
+            if held is None or self._stopping.is_set():
                 return
             held = self._release_one(key, held)
             crash_point("held.released")
@@ -222,6 +257,7 @@ class Clinic:
         else:
             ended = self._applier.runs.run(begin, handlers, message, longest(handlers))
         if ended.run is Run.COMMITTED and ended.judged.verdict is Verdict.APPLY:
+            self._moved = True
             self._applier.counters.add("skipped" if envelope.tomb else passed or "applied")
             if ended.judged.began:
                 self._applier.counters.add("began")
@@ -230,6 +266,7 @@ class Clinic:
             return self._lowest(key) if ended.judged.verdict is Verdict.APPLY else None
         if ended.run in (Run.FAILED, Run.UNDONE):
             assert ended.error is not None
+            self._applier.halt(envelope.type, ended.error)
             return self._park(key, held, taken, "failed", failed(ended.error), retries=fewest(handlers) > 1)
         if ended.run is Run.IN_DOUBT and ended.error is not None:
             self._applier.in_doubt(taken, ended.error)
@@ -238,6 +275,8 @@ class Clinic:
             return None
         if ended.judged.verdict is Verdict.BUSY:
             return self._lowest(key)
+        if ended.judged.verdict is Verdict.MISMATCH:
+            return self._park(key, held, taken, "mismatch", MISMATCH)
         if ended.judged.verdict is Verdict.OVERTAKEN:
             return self._park(key, held, taken, "overtaken", OVERTAKEN)
         return self._not_released(key, held, taken)
@@ -280,8 +319,9 @@ class Clinic:
         """A held message whose effect is not in the transaction of its row."""
 
         def give_up(reason: str, error: Exception, attempts: int) -> Judged:
+            self._applier.halt(taken.envelope.type, error)
             retries = reason == "failed" and attempts < handler.attempts
-            ahead = self._park(key, held, taken, reason, failed(error), retries=retries)
+            ahead = self._park(key, held, taken, reason, failed(error), retries=retries, attempts=attempts)
             return Judged(Verdict.HELD if ahead is None else Verdict.APPLY)
 
         errand = Errand(
@@ -303,12 +343,25 @@ class Clinic:
             return self._inbox.next_held(unit, self._scope, key)
 
     def _park(
-        self, key: Key, held: HeldMessage, taken: Taken, reason: str, error: Failed, *, retries: bool = False
+        self,
+        key: Key,
+        held: HeldMessage,
+        taken: Taken,
+        reason: str,
+        error: Failed,
+        *,
+        retries: bool = False,
+        attempts: int = 1,
     ) -> HeldMessage | None:
         """It could not be applied: a case takes its place. The next one, where the key goes on."""
         admitting, aside = self._applier.admitting, reason == "overtaken"
         case = admitting.case(
-            taken, reason, "retrying" if retries else "admitted", error, attempts=1, park=reason not in NOT_PARKING
+            taken,
+            reason,
+            "retrying" if retries else "admitted",
+            error,
+            attempts=attempts,
+            park=reason not in NOT_PARKING,
         )
         if aside:
             case = msgspec.structs.replace(case, message_id=aside_id(reason, taken.envelope))
@@ -317,5 +370,6 @@ class Clinic:
             if still is None or still.id != held.id:
                 return still
             self._inbox.park_held(unit, self._scope, held, taken.envelope, case)
+            self._moved = True
             self._applier.counters.add(_COUNTED.get(reason, "retrying" if retries else "parked"))
             return None if case.parks else self._inbox.next_held(unit, self._scope, key)

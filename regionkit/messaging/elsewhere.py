@@ -10,11 +10,14 @@
 1. Who applies is decided by the owner of the key's part, each time anew; the unit of the effect is fenced by its epoch.
 2. What is observed or skipped stays in this region's source until the copy of the data that stands here has the effect: if the
    home is lost, and this copy takes over, it is applied from here. What the copy has not seen cannot have been left behind.
+   A region without a copy of the part can never take over: there the home's own word counts.
 3. A message is forwarded once in an epoch of its part: two regions that disagree about a home do not play ball.
+4. A region that is away does not stop this one: what concerns it is given back, and comes again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
@@ -23,8 +26,10 @@ import msgspec
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
+from regionkit.errors import UnknownHome
 from regionkit.messaging.admitting import Taken
 from regionkit.messaging.applying import Applier, Step
+from regionkit.messaging.case import Failed, failed
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.envelope import Envelope, encode, message_of
 from regionkit.messaging.runs import DOWN, called
@@ -35,6 +40,7 @@ __all__ = ["FORWARDED", "Appliers", "Elsewhere", "Homes"]
 Elsewhere = Literal["forward", "observe", "skip"]
 FORWARDED = "rk-forwarded"
 """Header of a message that was forwarded: the part and its epoch then."""
+LOG = logging.getLogger("regionkit.messaging")
 WITHIN = 10.0
 """Seconds for one question about a home, or one forwarded message."""
 
@@ -44,6 +50,10 @@ class Homes(Protocol):
 
     parts: Mapping[str, Backing]
     local: str
+
+    def regions_of(self, part: str) -> frozenset[str]:
+        """Where copies of a part stand."""
+        ...
 
     def part_of(self, key: str, deadline: Deadline) -> str:
         """The part where a key has its home."""
@@ -79,27 +89,38 @@ class Appliers:
         self.tell = first.tell
 
     def work(self, taken: Taken) -> Step:
-        """Take one delivered message as far as it goes now."""
-        envelope = taken.envelope
+        """Take one delivered message as far as it goes now. Only what is of this region waits for its store."""
+        envelope, first = taken.envelope, next(iter(self._appliers.values()))
         if taken.malformed is not None:  # of no home: it is a case of the first part here
-            return next(iter(self._appliers.values())).work(taken)
+            return first.work(taken)
         try:
             part = self._part_of(envelope)
             owner = self._homes.parts[part].owner(deadline=self._deadline())
-            if owner.region == self._homes.local:
-                return self._appliers[part].work(taken)
-            if self._elsewhere == "forward":
-                return self._forward(envelope, part, owner.region, owner.epoch)
-            return self._look_on(envelope, part)
+            if owner.region != self._homes.local and self._elsewhere == "forward":
+                return self._forward(taken, part, owner.region, owner.epoch)
+            if owner.region != self._homes.local:
+                return self._look_on(envelope, part)
+        except UnknownHome as error:
+            return self._homeless(taken, first, error)
+        except DOWN:  # a region that is away does not stop this one
+            return Step.BACK
+        return self._appliers[part].work(taken)
+
+    def _homeless(self, taken: Taken, first: Applier, error: BaseException) -> Step:
+        """Nobody knows whose it is: a case of the first part."""
+        try:
+            first.admitting.admit(taken, "no_home", "admitted", failed(error), aside=True)
         except DOWN:
-            return Step.PAUSE
+            return Step.BACK
+        self._counters.add("parked")
+        return Step.ACK
 
     def close_gap(self, taken: Taken) -> Step:
         """What leads up to it has not come in time."""
         try:
             return self._appliers[self._part_of(taken.envelope)].close_gap(taken)
-        except DOWN:
-            return Step.PAUSE
+        except (*DOWN, UnknownHome):
+            return Step.BACK
 
     def _deadline(self) -> Deadline:
         return Deadline(self._clock, WITHIN)
@@ -108,13 +129,17 @@ class Appliers:
         """A message without a key is of the part that its id falls to."""
         return self._homes.part_of(envelope.key or envelope.id, self._deadline())
 
-    def _forward(self, envelope: Envelope, part: str, region: str, epoch: int) -> Step:
-        mark = f"{part} {epoch}"
-        target = self._forward_to.get(region)
-        if target is None or envelope.headers.get(FORWARDED) == mark:
+    def _forward(self, taken: Taken, part: str, region: str, epoch: int) -> Step:
+        envelope, target = taken.envelope, self._forward_to.get(region)
+        if target is None or _forwarded(envelope, part) >= epoch:
             return Step.BACK
-        sent = msgspec.structs.replace(envelope, headers={**envelope.headers, FORWARDED: mark})
-        (answer,) = target.publish([(envelope.key, encode(sent))], self._deadline())
+        sent = encode(msgspec.structs.replace(envelope, headers={**envelope.headers, FORWARDED: f"{epoch} {part}"}))
+        (answer,) = target.publish([(envelope.key, sent)], self._deadline())
+        if answer.refused:
+            refused = Failed("", f"{target.name!r} does not take it: {answer.refused}", "", "not forwarded")
+            self._appliers[part].admitting.admit(taken, "not_forwarded", "admitted", refused, aside=True)
+            self._counters.add("parked")
+            return Step.ACK
         if not answer.confirmed:
             return Step.BACK
         self._counters.add("forwarded")
@@ -123,9 +148,20 @@ class Appliers:
     def _look_on(self, envelope: Envelope, part: str) -> Step:
         applier = self._appliers[part]
         inbox: Any = applier.inbox  # of SQL: others have no copies that are known here
-        if not inbox.has_applied(applier.options.scope, envelope, self._deadline(), ordered=applier.options.ordered):
+        seen_in = self._homes.local if self._homes.local in self._homes.regions_of(part) else None
+        scope, ordered = applier.options.scope, applier.options.ordered
+        if not inbox.has_applied(scope, envelope, self._deadline(), ordered=ordered, seen_in=seen_in):
             return Step.BACK
         if self._observe is not None and not envelope.tomb:
-            called(self._observe, message_of(envelope))
+            try:
+                called(self._observe, message_of(envelope))
+            except Exception:
+                LOG.exception("observe= raised; the message is applied at its home, and has left the source here")
         self._counters.add("seen")
         return Step.ACK
+
+
+def _forwarded(envelope: Envelope, part: str) -> int:
+    """In which epoch of the part it was forwarded last; -1: never."""
+    epoch, _, whose = envelope.headers.get(FORWARDED, "").partition(" ")
+    return int(epoch) if whose == part and epoch.isdecimal() else -1

@@ -46,6 +46,9 @@ LONGEST_ID = 64
 """Bytes of an id that is stored as it is; of a longer one its digest is."""
 LONGEST_KEY = 120
 """Bytes of a key that is stored as it is; of a longer one its digest is."""
+LONGEST_LINEAGE = 40
+"""Bytes of the name of an outbox, and of one of its histories: a UUID and a little more."""
+_MOST = 1 << 63
 LONGEST_TYPE = 120
 """Characters of a type: a name, not a document."""
 
@@ -156,6 +159,11 @@ def decode(data: bytes) -> Envelope:
         raise _malformed(f"an envelope is damaged: {error}") from None
     if not envelope.id:
         raise _malformed("a message has no id", "no_id")
+    for number in (envelope.prev, envelope.number or envelope.prev):
+        if len(number.history.encode()) > LONGEST_LINEAGE or not (0 <= number.n < _MOST and 0 <= number.epoch < _MOST):
+            raise _malformed("the number of a message is none that an outbox gives")
+    if len(envelope.lineage.encode()) > LONGEST_LINEAGE:
+        raise _malformed(f"the lineage of a message is longer than {LONGEST_LINEAGE} bytes")
     if not 0 < len(envelope.type) <= LONGEST_TYPE:
         raise _malformed(f"the type of a message has {len(envelope.type)} characters, 1 to {LONGEST_TYPE} are taken")
     return envelope

@@ -75,7 +75,7 @@ class Janitor:
             if not self._leased():
                 return NOT_MINE
             self._inbox.prepare(self._accept_for, self._deadline())
-            kept = Retention(*self._longest((0.0, 0.0)))
+            kept = Retention(*self._longest((self._alone.keeps(self._accept_for), self._alone.foreign)))
         return BETWEEN if self._inbox.sweep(kept, self._deadline()) else SWEPT_EVERY
 
     def close(self) -> None:

@@ -74,7 +74,7 @@ class AsyncJanitor:
             if not await self._leased():
                 return NOT_MINE
             await self._inbox.prepare(self._accept_for, self._deadline())
-            kept = Retention(*await self._longest((0.0, 0.0)))
+            kept = Retention(*await self._longest((self._alone.keeps(self._accept_for), self._alone.foreign)))
         return BETWEEN if await self._inbox.sweep(kept, self._deadline()) else SWEPT_EVERY
 
     async def close(self) -> None:

@@ -26,6 +26,7 @@ from regionkit.messaging.applying import Step
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.lanes import Lane, StoreWatch, lane_of
+from regionkit.messaging.runs import DOWN
 from regionkit.messaging.sources.source import Delivery, Source
 from regionkit.messaging.stations import Stations
 
@@ -82,9 +83,7 @@ class Running:
             ConfigurationError: something cannot work.
         """
         deadline = Deadline(self._clock, OPENED_WITHIN)
-        for station in self._stations.all:
-            station.inbox.open(deadline)
-            station.janitor.open()
+        self._open_stations(deadline)
         self._source.open(deadline)
         watch = StoreWatch(self._front, self._stopping)
         lanes = [
@@ -103,6 +102,20 @@ class Running:
             self._end(lanes, tasks, jobs)
         if self._fatal is not None:
             raise self._fatal
+
+    def _open_stations(self, deadline: Deadline) -> None:
+        """One at least has to answer; parts of other regions are opened when they do."""
+        away: list[Exception] = []
+        for station in self._stations.all:
+            try:
+                station.inbox.open(deadline)
+                station.janitor.open()
+            except DOWN as error:
+                away.append(error)
+        if len(away) == len(self._stations.all):
+            raise away[0]
+        for one in away:
+            self._front.tell(ConsumerPaused(self._name, f"a part of its store does not answer: {one}"))
 
     def _end(self, lanes: list[Lane], tasks: list[Any], jobs: Supervisor) -> None:
         self._stopping.set()

@@ -25,6 +25,7 @@ from regionkit.messaging.applying_async import Step
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.events import ConsumerPaused, ConsumerResumed, SweepFailed
 from regionkit.messaging.lanes_async import AsyncLane, AsyncStoreWatch, lane_of
+from regionkit.messaging.runs_async import DOWN
 from regionkit.messaging.sources.source_async import AsyncSource, Delivery
 from regionkit.messaging.stations_async import AsyncStations
 
@@ -81,9 +82,7 @@ class AsyncRunning:
             ConfigurationError: something cannot work.
         """
         deadline = Deadline(self._clock, OPENED_WITHIN)
-        for station in self._stations.all:
-            await station.inbox.open(deadline)
-            await station.janitor.open()
+        await self._open_stations(deadline)
         await self._source.open(deadline)
         watch = AsyncStoreWatch(self._front, self._stopping)
         lanes = [
@@ -102,6 +101,20 @@ class AsyncRunning:
             await self._end(lanes, tasks, jobs)
         if self._fatal is not None:
             raise self._fatal
+
+    async def _open_stations(self, deadline: Deadline) -> None:
+        """One at least has to answer; parts of other regions are opened when they do."""
+        away: list[Exception] = []
+        for station in self._stations.all:
+            try:
+                await station.inbox.open(deadline)
+                await station.janitor.open()
+            except DOWN as error:
+                away.append(error)
+        if len(away) == len(self._stations.all):
+            raise away[0]
+        for one in away:
+            self._front.tell(ConsumerPaused(self._name, f"a part of its store does not answer: {one}"))
 
     async def _end(self, lanes: list[AsyncLane], tasks: list[Any], jobs: AsyncSupervisor) -> None:
         self._stopping.set()

@@ -19,6 +19,7 @@ import msgspec
 
 from regionkit.contract.unit import Committed
 from regionkit.core.clock import Clock
+from regionkit.core.concurrency import stray
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import (
@@ -134,7 +135,9 @@ class Runs:
             if not own and not called:  # of the consumer itself: no message is to blame
                 raise
             return Ended(Run.FAILED if outcome == ["no"] else Run.IN_DOUBT, _NOT_JUDGED, error)
-        except Exception as error:
+        except BaseException as error:
+            if not (isinstance(error, Exception) or stray(error)):
+                raise
             conflict = outcome == ["no"] and getattr(unit, "conflict", False)
             came = Run.TRANSIENT if conflict else _came_of(error, outcome, own, called=called)
             return Ended(came, _NOT_JUDGED, error)
@@ -160,7 +163,7 @@ _WRITES = (Verdict.APPLY, Verdict.HELD)
 """Verdicts that have written in the unit."""
 
 
-def _came_of(error: Exception, outcome: list[Committed], own: list[BaseException], *, called: bool) -> Run:
+def _came_of(error: BaseException, outcome: list[Committed], own: list[BaseException], *, called: bool) -> Run:
     """What an error that left a unit says of the run."""
     if outcome != ["no"]:
         return Run.IN_DOUBT if own else Run.UNKNOWN

@@ -18,6 +18,7 @@ import msgspec
 
 from regionkit.contract.unit_async import Committed
 from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import astray
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import (
@@ -133,7 +134,9 @@ class AsyncRuns:
             if not own and not called:  # of the consumer itself: no message is to blame
                 raise
             return Ended(Run.FAILED if outcome == ["no"] else Run.IN_DOUBT, _NOT_JUDGED, error)
-        except Exception as error:
+        except BaseException as error:
+            if not (isinstance(error, Exception) or astray(error)):
+                raise
             conflict = outcome == ["no"] and getattr(unit, "conflict", False)
             came = Run.TRANSIENT if conflict else _came_of(error, outcome, own, called=called)
             return Ended(came, _NOT_JUDGED, error)
@@ -159,7 +162,7 @@ _WRITES = (Verdict.APPLY, Verdict.HELD)
 """Verdicts that have written in the unit."""
 
 
-def _came_of(error: Exception, outcome: list[Committed], own: list[BaseException], *, called: bool) -> Run:
+def _came_of(error: BaseException, outcome: list[Committed], own: list[BaseException], *, called: bool) -> Run:
     """What an error that left a unit says of the run."""
     if outcome != ["no"]:
         return Run.IN_DOUBT if own else Run.UNKNOWN

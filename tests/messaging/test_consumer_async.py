@@ -6,13 +6,17 @@ import random
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from sending import Numbering, envelope
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, MessagingError, UsageError
 from regionkit.messaging.consumer_async import AsyncConsumer
+from regionkit.messaging.envelope import NOTHING_BEFORE, Number, decode, encode
 from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.sources.memory_async import AsyncMemoryQueue
 
@@ -354,3 +358,100 @@ async def test_handlers_are_registered_before_it_runs(accounts: Any) -> None:
         await rig.publish(envelope(row("a", 1)))
         await rig.run(idle=0.6)
         assert UsageError.__name__ in rig.cases("error_type")[0][0]
+
+
+async def test_a_message_whose_name_an_older_case_has(accounts: Any) -> None:
+    """It comes again without its number, as a redirected one does, and fails again: it has a case of its own, none is lost."""
+
+    def poison(message: Any, db: Any) -> None:
+        raise ValueError("never")
+
+    numbers = Numbering()
+    message = numbers.message("a", row("a", 1))
+    bare = encode(msgspec.structs.replace(decode(message[1]), number=None, prev=NOTHING_BEFORE, lineage=""))
+    async with LedgerRig(accounts) as rig:
+        rig.inside = poison
+        await rig.publish(message)
+        await rig.run(idle=0.6)
+        with accounts.engine.begin() as db:
+            db.execute(text("UPDATE regionkit_rk_hospital SET status = 'redirected', parks = 0, due_at = NULL"))
+        await rig.publish(("a", bare))
+        await rig.run(idle=0.6)
+        assert rig.cases() == [("failed", "redirected"), ("failed", "admitted")]
+
+
+async def test_a_gap_after_a_gap_that_was_given_up_is_a_case_of_its_own(accounts: Any) -> None:
+    """9 waits before a gap, which is given up; then 7 comes, is applied, and 9 has a gap again."""
+    numbers = Numbering()
+    sent = [numbers.message("a", row("a", n)) for n in range(1, 11)]
+    async with LedgerRig(accounts, gap_wait=0.2) as rig:
+        await rig.publish(*sent[:5], sent[6], sent[8])
+        await rig.run(idle=0.6)
+        for _ in range(3):
+            with accounts.engine.begin() as db:
+                open_gap = "reason = 'gap' AND status = 'admitted'"
+                db.execute(text(f"UPDATE regionkit_rk_hospital SET status = 'buried', due_at = 0 WHERE {open_gap}"))
+            await rig.run(idle=0.6)
+        await rig.publish(sent[9])
+        await rig.run(idle=0.6)
+    assert rig.ledger()["a"] == [1, 2, 3, 4, 5, 7, 9, 10]
+
+
+async def test_a_gap_that_closes_on_a_poison_does_not_spin(accounts: Any) -> None:
+    """The case of the gap is not due while another one stands; the consumer ends when it is idle."""
+    numbers = Numbering()
+    first, second, third = [numbers.message("a", row("a", n)) for n in (1, 2, 3)]
+
+    def poison(message: Any, db: Any) -> None:
+        if message.payload["n"] == 3:
+            raise ValueError("never")
+
+    async with LedgerRig(accounts, gap_wait=0.2) as rig:
+        rig.inside = poison
+        await rig.publish(first, third)
+        await rig.run(idle=0.6)
+        await rig.publish(second)
+        await rig.run(idle=0.6)
+        for _ in range(20):
+            with accounts.engine.begin() as db:
+                db.execute(text("UPDATE regionkit_rk_hospital SET due_at = 0 WHERE status = 'retrying'"))
+            await rig.run(idle=0.3)
+            if ("failed", "admitted") in rig.cases():
+                break
+        with accounts.engine.connect() as db:
+            due = db.execute(text("SELECT count(*) FROM regionkit_rk_hospital WHERE due_at IS NOT NULL")).scalar()
+        assert due == 0
+    assert rig.ledger()["a"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"number": Number(1, "h", 1 << 63)},
+        {"number": Number(-1, "h", 1)},
+        {"number": Number(1, "h" * 41, 1)},
+        {"number": Number(1, "h", 1), "lineage": "x" * 41},
+    ],
+    ids=["n", "epoch", "history", "lineage"],
+)
+async def test_numbers_that_no_outbox_gives_are_no_messages(accounts: Any, more: dict[str, Any]) -> None:
+    """They are cases; the others go on."""
+    async with LedgerRig(accounts) as rig:
+        await rig.publish(envelope(row("a", 1), key="a", **more), envelope(row("b", 1), key="b"))
+        await rig.run()
+    assert rig.ledger() == {"b": [1]}
+    assert rig.cases() == [("undecodable", "admitted")]
+
+
+async def test_what_is_given_back_is_no_attempt(accounts: Any) -> None:
+    """A suspect that is delivered again and again while its run ends without an end that counts."""
+    async with LedgerRig(accounts, order=None) as rig:
+        sent = decode(envelope(row("a", 1))[1])
+        deadline = Deadline(SYSTEM_CLOCK, 30.0)
+        await rig.inbox.open(deadline)
+        for _ in range(9):
+            assert await rig.inbox.start(b"billing", sent, deadline, ordered=False) == 1
+            await rig.inbox.unstart(b"billing", sent, 1, deadline)
+        assert await rig.inbox.start(b"billing", sent, deadline, ordered=False) == 1
+        await rig.inbox.unstart(b"billing", sent, 7, deadline)  # not the last one: another has begun since
+        assert await rig.inbox.start(b"billing", sent, deadline, ordered=False) == 2

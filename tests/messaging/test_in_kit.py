@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sending import Numbering
+from sending import Numbering, envelope
 from sqlalchemy import create_engine, text
 from waiting import seen
 
@@ -195,3 +195,38 @@ def test_homes_need_their_options_and_others_have_none(tmp_path: Path, regions: 
         Consumer(queue, inbox=inbox, elsewhere="skip").handler("a", effect="external", on_in_doubt="retry")(print)
     kit.close()
     plain.close()
+
+
+def test_a_key_without_a_home_is_a_case(tmp_path: Path) -> None:
+    """As is a message without a key; the others go on."""
+    rig = Homes(tmp_path)
+    kit = RegionKit(rig.topology(), local=US)
+    us = rig.consumer(kit, US, elsewhere="skip")
+    kit.create_tables()
+    numbers = Numbering()
+    homeless = numbers.message("mars-1:1", {"k": "mars-1:1", "n": 1})
+    rig.publish(US, homeless, envelope({"k": "x", "n": 1}), *messages(f"{US}:1"))
+    summary = us.run(until_idle=IDLE)
+    assert (summary.applied, summary.parked) == (2, 2)
+    kit.close()
+
+
+def test_observing_may_fail(tmp_path: Path) -> None:
+    """It has no effect: the message leaves the source all the same."""
+    rig = Homes(tmp_path)
+    kits = {region: RegionKit(rig.topology(), local=region) for region in (US, KR)}
+
+    def observe(message: Any) -> None:
+        raise ValueError("no")
+
+    us = rig.consumer(kits[US], US, elsewhere="observe", observe=observe)
+    kr = rig.consumer(kits[KR], KR, elsewhere="skip")
+    for kit in kits.values():
+        kit.create_tables()
+    sent = messages(f"{KR}:1")
+    rig.publish(KR, *sent)
+    kr.run(until_idle=IDLE)
+    rig.publish(US, *sent)
+    assert (us.run(until_idle=IDLE)).seen == 2
+    for kit in kits.values():
+        kit.close()

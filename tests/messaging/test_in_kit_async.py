@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sending import Numbering
+from sending import Numbering, envelope
 from sqlalchemy import create_engine, text
 from waiting_async import seen
 
@@ -194,3 +194,38 @@ async def test_homes_need_their_options_and_others_have_none(tmp_path: Path, reg
         AsyncConsumer(queue, inbox=inbox, elsewhere="skip").handler("a", effect="external", on_in_doubt="retry")(print)
     await kit.close()
     await plain.close()
+
+
+async def test_a_key_without_a_home_is_a_case(tmp_path: Path) -> None:
+    """As is a message without a key; the others go on."""
+    rig = Homes(tmp_path)
+    kit = AsyncRegionKit(rig.topology(), local=US)
+    us = rig.consumer(kit, US, elsewhere="skip")
+    await kit.create_tables()
+    numbers = Numbering()
+    homeless = numbers.message("mars-1:1", {"k": "mars-1:1", "n": 1})
+    await rig.publish(US, homeless, envelope({"k": "x", "n": 1}), *messages(f"{US}:1"))
+    summary = await us.run(until_idle=IDLE)
+    assert (summary.applied, summary.parked) == (2, 2)
+    await kit.close()
+
+
+async def test_observing_may_fail(tmp_path: Path) -> None:
+    """It has no effect: the message leaves the source all the same."""
+    rig = Homes(tmp_path)
+    kits = {region: AsyncRegionKit(rig.topology(), local=region) for region in (US, KR)}
+
+    async def observe(message: Any) -> None:
+        raise ValueError("no")
+
+    us = rig.consumer(kits[US], US, elsewhere="observe", observe=observe)
+    kr = rig.consumer(kits[KR], KR, elsewhere="skip")
+    for kit in kits.values():
+        await kit.create_tables()
+    sent = messages(f"{KR}:1")
+    await rig.publish(KR, *sent)
+    await kr.run(until_idle=IDLE)
+    await rig.publish(US, *sent)
+    assert (await us.run(until_idle=IDLE)).seen == 2
+    for kit in kits.values():
+        await kit.close()

@@ -8,6 +8,7 @@ from typing import Any
 from regionkit.contract.backing import Backing
 from regionkit.core.deadline import Deadline
 from regionkit.facts.consistency import EVENTUAL
+from regionkit.messaging.admitting import aside_id
 from regionkit.messaging.delivery import Verdict, judge
 from regionkit.messaging.envelope import Envelope, stored_id
 from regionkit.messaging.inboxes.rows_sql import InboxRows, gate_key, gate_of
@@ -24,11 +25,20 @@ def has_applied(
     deadline: Deadline,
     *,
     ordered: bool,
+    seen_in: str | None,
 ) -> bool:
-    """Its gate has passed it, its claim stands, or it is held or a case: whichever copy takes over goes on from there."""
+    """Its gate has passed it, its claim stands, or it is held or a case: whichever copy takes over goes on from there.
+
+    `seen_in`: only what a copy of this region shows counts.
+    """
     id = stored_id(envelope.id)
     with backing.read(consistency=EVENTUAL, deadline=deadline, core=True) as unit:
         native: Any = unit.native
+        if seen_in is not None and unit.owner.region != seen_in:
+            return False
+        named = {"b_scope": scope, "b_ids": [id, *(aside_id(reason, envelope) for reason in ("stale", "future"))]}
+        if (native.execute(rows.look_case, named)).first() is not None:
+            return True
         if ordered and envelope.key is not None and envelope.number is not None:
             row = (native.execute(rows.look_gate, gate_key(scope, envelope))).first()
             verdict = Verdict.GAP if row is None else judge(gate_of(row), envelope.number, envelope.prev).verdict

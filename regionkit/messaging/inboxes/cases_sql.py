@@ -78,14 +78,19 @@ class SqlCases:
                 judged = self.judge(unit, scope, envelope, ordered=ordered)
                 if judged.verdict is not Verdict.APPLY:
                     return judged
-            self._admit(unit, case)
+            self._admit(unit, case, always=envelope is not None)
             if case.parks and envelope is not None:
                 self._park(unit, gate_key(scope, envelope), "case")
         return _APPLY
 
-    def _admit(self, unit: Any, case: Case) -> None:
+    def _admit(self, unit: Any, case: Case, *, always: bool = False) -> None:
+        """`always`: it takes a message's place; where an older case has its name, it has one of its own."""
         rows = self.rows_for(unit)
-        if self.insert(unit.native, rows.admit, {**_columns(case), "body": sealed(self.cipher, case.body)}):
+        row = {**_columns(case), "body": sealed(self.cipher, case.body)}
+        made = self.insert(unit.native, rows.admit, row)
+        if not made and always:
+            made = self.insert(unit.native, rows.admit, {**row, "message_id": b"again:" + case.id.encode()})
+        if made:
             self.note(unit, case.id, "admitted", case.reason)
 
     def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
@@ -227,8 +232,9 @@ class SqlCases:
         where = gate_key(scope, envelope)
         if case.parks:  # else those that let the key go on are not done with it
             unit.native.execute(self.rows_for(unit).done_with, where)
+            unit.native.execute(self.rows_for(unit).gap_due, {**where, "n_due": None})
             self._park(unit, where, "case")
-        self._admit(unit, case)
+        self._admit(unit, case, always=judged.verdict is Verdict.APPLY)
 
 
 _PLAIN = ("status", "reason", "type", "lineage", "key", "attempts", "due_at", "region", "source", "position", "body")

@@ -77,14 +77,19 @@ class AsyncSqlCases:
                 judged = await self.judge(unit, scope, envelope, ordered=ordered)
                 if judged.verdict is not Verdict.APPLY:
                     return judged
-            await self._admit(unit, case)
+            await self._admit(unit, case, always=envelope is not None)
             if case.parks and envelope is not None:
                 await self._park(unit, gate_key(scope, envelope), "case")
         return _APPLY
 
-    async def _admit(self, unit: Any, case: Case) -> None:
+    async def _admit(self, unit: Any, case: Case, *, always: bool = False) -> None:
+        """`always`: it takes a message's place; where an older case has its name, it has one of its own."""
         rows = self.rows_for(unit)
-        if await self.insert(unit.native, rows.admit, {**_columns(case), "body": sealed(self.cipher, case.body)}):
+        row = {**_columns(case), "body": sealed(self.cipher, case.body)}
+        made = await self.insert(unit.native, rows.admit, row)
+        if not made and always:
+            made = await self.insert(unit.native, rows.admit, {**row, "message_id": b"again:" + case.id.encode()})
+        if made:
             await self.note(unit, case.id, "admitted", case.reason)
 
     async def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
@@ -228,8 +233,9 @@ class AsyncSqlCases:
         where = gate_key(scope, envelope)
         if case.parks:  # else those that let the key go on are not done with it
             await unit.native.execute(self.rows_for(unit).done_with, where)
+            await unit.native.execute(self.rows_for(unit).gap_due, {**where, "n_due": None})
             await self._park(unit, where, "case")
-        await self._admit(unit, case)
+        await self._admit(unit, case, always=judged.verdict is Verdict.APPLY)
 
 
 _PLAIN = ("status", "reason", "type", "lineage", "key", "attempts", "due_at", "region", "source", "position", "body")

@@ -67,6 +67,10 @@ class AsyncInbox(Protocol):
         """A run of a suspect begins, committed before it does. Which one it is, from 1; 0: it would not be applied now."""
         ...
 
+    async def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
+        """That run did not come to its handler, or not to an end that counts: it is taken back, if it was the last one."""
+        ...
+
     async def admit(
         self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
     ) -> Judged:

@@ -41,6 +41,8 @@ class SqlSweeping:
     backing: Backing
     retention: Retention
     hospital_retention: float
+    homes: Any
+    records: Any
 
     @abstractmethod
     def rows_for(self, unit: Any) -> InboxRows:
@@ -110,6 +112,8 @@ class SqlSweeping:
                 foreign = {"b_before": now - retention.foreign}
                 more |= self._delete(unit, rows, rows.inbox.name, "bucket = 0 AND seen_at < :b_before", foreign)
         more |= self._sweep_cases(deadline, now - self.hospital_retention)
+        if self.homes is None:
+            self.records.sweep()
         for day in dropped[:1]:
             more |= self._drop(rows, day, deadline) and len(dropped) > 1
         return more

@@ -40,6 +40,8 @@ class AsyncSqlSweeping:
     backing: AsyncBacking
     retention: Retention
     hospital_retention: float
+    homes: Any
+    records: Any
 
     @abstractmethod
     def rows_for(self, unit: Any) -> InboxRows:
@@ -109,6 +111,8 @@ class AsyncSqlSweeping:
                 foreign = {"b_before": now - retention.foreign}
                 more |= await self._delete(unit, rows, rows.inbox.name, "bucket = 0 AND seen_at < :b_before", foreign)
         more |= await self._sweep_cases(deadline, now - self.hospital_retention)
+        if self.homes is None:
+            await self.records.sweep()
         for day in dropped[:1]:
             more |= await self._drop(rows, day, deadline) and len(dropped) > 1
         return more

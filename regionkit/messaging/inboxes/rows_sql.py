@@ -5,6 +5,7 @@ Those of every message are `Prepared`, and change at most one row: how many they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -116,7 +117,7 @@ class Prepared:
     def on(self, table: str, other: str) -> Prepared:
         """The same on another table."""
         made = copy(self)
-        made.text = self.text.replace(table, other)
+        made.text = re.sub(rf"\b{re.escape(table)}\b", other, self.text)  # an application's name may begin like it
         return made
 
     def values(self, given: Mapping[str, Any]) -> Any:
@@ -205,6 +206,8 @@ class InboxRows:
             i.c.bucket == bindparam("b_bucket"), i.c.scope == scope, i.c.id == bindparam("b_id")
         )
         self.look_claim = claimed
+        ids: Any = bindparam("b_ids", expanding=True)
+        self.look_case = select(c.c.case_id).where(c.c.scope == scope, c.c.message_id.in_(ids)).limit(1)
         claimed = claimed.with_for_update(read=True) if dialect in ("mysql", "mariadb") else claimed
         self.claimed = Prepared(claimed, compiler)
         row = {column.name: bindparam(f"b_{column.name}", type_=column.type) for column in i.c}
@@ -238,6 +241,8 @@ class InboxRows:
         self.unhold = delete(h).where(h.c.seq == bindparam("b_seq"), h.c.id == bindparam("b_id"))
         self.begin_start = insert_once(dialect, s)
         self.start = update(s).where(s.c.scope == scope, s.c.id == bindparam("b_id")).values(runs=s.c.runs + 1)
+        of_run = and_(s.c.scope == scope, s.c.id == bindparam("b_id"), s.c.runs == bindparam("b_runs"))
+        self.unstart = update(s).where(of_run).values(runs=s.c.runs - 1)
         self.runs = select(s.c.runs).where(s.c.scope == scope, s.c.id == bindparam("b_id"))
         self.admit = insert_once(dialect, c)
         of_key = and_(c.c.scope == scope, c.c.lineage == lineage, c.c.key == key, c.c.parks == 1)

@@ -284,12 +284,22 @@ class SqlInbox(SqlCases, SqlBatches, SqlSweeping):
             native.execute(rows.start, where)
             return int((native.execute(rows.runs, where)).scalar_one())
 
-    def has_applied(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> bool:
-        """Whether the copy of the data in this region shows that the message was taken."""
+    def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
+        """That run did not come to an end that counts: it is taken back, if it was the last one."""
+        with self.unit(deadline, core=True) as unit:
+            taken_back = {"b_scope": scope, "b_id": stored_id(envelope.id), "b_runs": started}
+            unit.native.execute(self.rows_for(unit).unstart, taken_back)
+
+    def has_applied(
+        self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool, seen_in: str | None
+    ) -> bool:
+        """Whether a copy of the data shows that the message was taken. `seen_in`: only one of that region counts."""
         rows = self._rows
-        assert rows is not None, "the inbox is open"
+        if rows is None:  # it was away when the consumer began
+            self.open(deadline)
+            return False
         bucket = bucket_of(envelope.id)
-        return has_applied(self.backing, rows, bucket, scope, envelope, deadline, ordered=ordered)
+        return has_applied(self.backing, rows, bucket, scope, envelope, deadline, ordered=ordered, seen_in=seen_in)
 
     def close(self) -> None:
         """Close what it itself opened. May be called twice."""
