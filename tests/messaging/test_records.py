@@ -156,6 +156,9 @@ class Failing:
         self.inner = inner
         self.fail: list[tuple[str, Exception, bool]] = []
 
+    def close(self) -> None:
+        self.inner.close()
+
     def _made(self, name: str, call: Any) -> Any:
         for at, (step, error, after) in enumerate(self.fail):
             if step == name:

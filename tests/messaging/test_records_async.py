@@ -157,6 +157,9 @@ class Failing:
         self.inner = inner
         self.fail: list[tuple[str, Exception, bool]] = []
 
+    async def close(self) -> None:
+        await self.inner.close()
+
     async def _made(self, name: str, call: Any) -> Any:
         for at, (step, error, after) in enumerate(self.fail):
             if step == name:
