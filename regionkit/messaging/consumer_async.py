@@ -182,12 +182,6 @@ class AsyncConsumer(AsyncFastHandlers):
         """
 
         def register(call: F) -> F:
-            if effect not in self._inbox.effects:
-                raise ConfigurationError(
-                    f"{type!r} has effect={effect!r}, and the inbox of {self.name!r} serves {', '.join(self._inbox.effects)}.",
-                    why="a claim that does not commit with its effect needs a lease and a key for the other side.",
-                    fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
-                )
             most = (self.options.batch if rerunnable else 1) if batch is None else batch
             made = checked_call(call, is_async=IS_ASYNC)
             asks = None if resolve is None else checked_call(resolve, is_async=IS_ASYNC)
@@ -218,6 +212,18 @@ class AsyncConsumer(AsyncFastHandlers):
         """
         if self._running:
             raise UsageError(f"consumer {self.name!r} runs already.", fix="register handlers before run().")
+        if handler.effect not in self._inbox.effects:
+            raise ConfigurationError(
+                f"{handler.type!r} has effect={handler.effect!r}, and the inbox of {self.name!r} serves "
+                f"{', '.join(self._inbox.effects)}.",
+                why="a claim that does not commit with its effect needs a lease and a key for the other side.",
+                fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
+            )
+        if handler.fused is not None and not hasattr(self._inbox, "judge_many"):
+            raise ConfigurationError(
+                f"{handler.type!r} is a statement of SQL, and the inbox of {self.name!r} is in no SQL database.",
+                fix="give the consumer a SqlInbox, or write a handler.",
+            )
         self._handlers.add(handler)
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
