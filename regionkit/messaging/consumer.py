@@ -43,6 +43,7 @@ from regionkit.messaging.handlers import (
     checked_call,
 )
 from regionkit.messaging.inboxes.inbox import Inbox
+from regionkit.messaging.parts import check_part
 from regionkit.messaging.retention import check_retention
 from regionkit.messaging.running import Running
 from regionkit.messaging.sources.source import Source, Target
@@ -97,6 +98,8 @@ class Consumer(FastHandlers):
         observe: Callable[..., Any] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_part(source, "fetch", is_async=IS_ASYNC)
+        check_part(inbox, "judge", is_async=IS_ASYNC)
         if order not in (None, "key"):
             raise ConfigurationError(f"order={order!r} is not known.", fix='write order="key", or leave it out.')
         if order == "key" and not inbox.gates:
