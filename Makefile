@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test suite campaign-sessions campaign-caching redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
@@ -18,7 +18,7 @@ WORKERS := 3
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 25
 
 demo: core ## three regions on this machine, narrated; needs no server
 	@if [ -t 1 ]; then plain=; else plain=--plain; fi; exec $(BIN)/regionkit demo --fast $$plain
@@ -42,6 +42,11 @@ campaign-sessions: tools ## 10,000 writes, each read back by another process ove
 
 campaign-caching: tools ## caches beside copies that lag by 0, 30, 200 and 1,000 ms, half a minute each
 	@REGIONKIT_CACHE_LAGS=0,0.03,0.2,1 REGIONKIT_CACHE_SECONDS=30 $(BIN)/python -m pytest -s tests/caching/test_races.py
+
+campaign-messaging: tools ## consumers killed in every cell, relays under 20,000 events, a poison message among 10,000
+	@REGIONKIT_MESSAGING=whole REGIONKIT_OUTBOX_EVENTS=20000 REGIONKIT_POISON_AMONG=10000 $(BIN)/python -m pytest -s \
+	  tests/faults/test_consumer_killed.py tests/messaging/test_relay_kills.py tests/messaging/test_relay_snapshot.py \
+	  tests/cli/test_hospital.py
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh

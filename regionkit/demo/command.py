@@ -112,6 +112,11 @@ def _tell_figures(say: Narrator, f: dict[str, Any]) -> None:
         ("  lost", f"{f['writes_lost_by_failover']:,}", "with Virginia: acknowledged there, not copied yet"),
         ("  doubled", f"{f['keyed_counted'] - 1:,}", f"of 1 keyed write that was sent {f['keyed_sent']} times"),
         ("loads", f"{f['cache_loads']:,}", f"for {f['cache_callers']} callers at once of a cache without a server"),
+        (
+            "charges",
+            f"{f['charged_once']:,}",
+            f"of {f['orders']} orders once, {f['charged_twice']} twice, of {f['messages']} messages",
+        ),
         ("recovery", f"{f['recovered_after_promote']:.2f} s", "from the promotion to the first acknowledged write"),
     ]
     say.heading(f"Measured, in {f['seconds']:.1f} s")

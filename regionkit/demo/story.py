@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from regionkit.demo.airports import AIRPORT, METADATA, airports
 from regionkit.demo.caching import tell_caching
+from regionkit.demo.messages import tell_messages
 from regionkit.demo.narration import Narrator, duration
 from regionkit.demo.stage import HEIR, HOME, LOCAL, NAMES, STORE, Stage
 from regionkit.demo.workload import Traffic, User, counted, landed
@@ -82,7 +83,7 @@ class Story:
         self._forgery()
         self._twice()
         self._revive()
-        self.results |= tell_caching(self._say) | self._counted()
+        self.results |= tell_caching(self._say) | tell_messages(self._say) | self._counted()
         self.results["seconds"] = round(time.monotonic() - began, 3)
         return self.results
 

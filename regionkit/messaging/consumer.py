@@ -43,6 +43,7 @@ from regionkit.messaging.handlers import (
     checked_call,
 )
 from regionkit.messaging.inboxes.inbox import Inbox
+from regionkit.messaging.parts import check_part
 from regionkit.messaging.retention import check_retention
 from regionkit.messaging.running import Running
 from regionkit.messaging.sources.source import Source, Target
@@ -97,6 +98,8 @@ class Consumer(FastHandlers):
         observe: Callable[..., Any] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_part(source, "fetch", is_async=IS_ASYNC)
+        check_part(inbox, "judge", is_async=IS_ASYNC)
         if order not in (None, "key"):
             raise ConfigurationError(f"order={order!r} is not known.", fix='write order="key", or leave it out.')
         if order == "key" and not inbox.gates:
@@ -183,12 +186,6 @@ class Consumer(FastHandlers):
         """
 
         def register(call: F) -> F:
-            if effect not in self._inbox.effects:
-                raise ConfigurationError(
-                    f"{type!r} has effect={effect!r}, and the inbox of {self.name!r} serves {', '.join(self._inbox.effects)}.",
-                    why="a claim that does not commit with its effect needs a lease and a key for the other side.",
-                    fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
-                )
             most = (self.options.batch if rerunnable else 1) if batch is None else batch
             made = checked_call(call, is_async=IS_ASYNC)
             asks = None if resolve is None else checked_call(resolve, is_async=IS_ASYNC)
@@ -219,6 +216,18 @@ class Consumer(FastHandlers):
         """
         if self._running:
             raise UsageError(f"consumer {self.name!r} runs already.", fix="register handlers before run().")
+        if handler.effect not in self._inbox.effects:
+            raise ConfigurationError(
+                f"{handler.type!r} has effect={handler.effect!r}, and the inbox of {self.name!r} serves "
+                f"{', '.join(self._inbox.effects)}.",
+                why="a claim that does not commit with its effect needs a lease and a key for the other side.",
+                fix="give the consumer the inbox of the database where the effect is, or name the effect that it has.",
+            )
+        if handler.fused is not None and not hasattr(self._inbox, "judge_many"):
+            raise ConfigurationError(
+                f"{handler.type!r} is a statement of SQL, and the inbox of {self.name!r} is in no SQL database.",
+                fix="give the consumer a SqlInbox, or write a handler.",
+            )
         self._handlers.add(handler)
 
     def on_event(self, hook: Hook) -> Callable[[], None]:

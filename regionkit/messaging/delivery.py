@@ -6,6 +6,7 @@ Intake, before any row is looked at (`take`); `now` is the clock of the inbox's 
 |----------------------------------------------------|---------|
 | its id was made after now + SKEW; no gate for it   | FUTURE: a case |
 | its id, or else what published it, is older than accept_for; no gate for it | STALE: a case |
+| a tombstone                                        | TAKEN: there is nothing to look at in a case |
 | expires_at has passed                              | EXPIRED: a case, or dropped by policy |
 | no handler for its type                            | UNHANDLED: a case, or skipped by policy |
 | else                                               | TAKEN |
@@ -86,9 +87,11 @@ def take(envelope: Envelope, now: float, *, accept_for: float, handled: bool, ga
             return Intake.STALE
     elif envelope.published_at and envelope.published_at < now - accept_for:
         return Intake.STALE
+    if envelope.tomb:
+        return Intake.TAKEN
     if envelope.expires_at is not None and envelope.expires_at <= now:
         return Intake.EXPIRED
-    if not handled and not envelope.tomb:
+    if not handled:
         return Intake.UNHANDLED
     return Intake.TAKEN
 

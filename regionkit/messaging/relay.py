@@ -17,11 +17,14 @@ from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.outbox import Outbox
 from regionkit.messaging.outbox_facts import RelayExplanation
+from regionkit.messaging.parts import check_part
 from regionkit.messaging.relay_events import Relayed
 from regionkit.messaging.relay_lane import LONGEST_PAUSE, Lane, LaneOptions, PublishAfter
 from regionkit.messaging.sources.source import Target
 
 __all__ = ["Relay"]
+
+IS_ASYNC = False
 
 SEND_TIMEOUT = 5.0
 """Seconds for one batch at a target."""
@@ -64,6 +67,8 @@ class Relay:
                 f"outbox {outbox.name!r} has no destination {unknown[0]!r}." if unknown else "a relay has no targets.",
                 fix=f"it has {', '.join(map(repr, outbox.destinations))}.",
             )
+        for target in targets.values():
+            check_part(target, "publish", is_async=IS_ASYNC)
         if not 0 < 3 * send_timeout < lease:
             raise ConfigurationError(
                 f"a lease of {lease:g} s is too short for a send time-out of {send_timeout:g} s.",

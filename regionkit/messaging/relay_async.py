@@ -16,11 +16,14 @@ from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.outbox_facts import RelayExplanation
+from regionkit.messaging.parts import check_part
 from regionkit.messaging.relay_events import Relayed
 from regionkit.messaging.relay_lane_async import LONGEST_PAUSE, AsyncLane, LaneOptions, PublishAfter
 from regionkit.messaging.sources.source_async import AsyncTarget
 
 __all__ = ["AsyncRelay"]
+
+IS_ASYNC = True
 
 SEND_TIMEOUT = 5.0
 """Seconds for one batch at a target."""
@@ -63,6 +66,8 @@ class AsyncRelay:
                 f"outbox {outbox.name!r} has no destination {unknown[0]!r}." if unknown else "a relay has no targets.",
                 fix=f"it has {', '.join(map(repr, outbox.destinations))}.",
             )
+        for target in targets.values():
+            check_part(target, "publish", is_async=IS_ASYNC)
         if not 0 < 3 * send_timeout < lease:
             raise ConfigurationError(
                 f"a lease of {lease:g} s is too short for a send time-out of {send_timeout:g} s.",

@@ -9,7 +9,11 @@ from types import ModuleType
 import pytest
 from fix_store_rigs import BACKENDS
 
+from regionkit import messaging
+from regionkit.messaging.guarantee import guarantee_of
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "support_matrix.py"
+EFFECTS = ("transaction", "redis", "external")
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +44,22 @@ def test_every_word_on_the_page_is_explained(script: ModuleType) -> None:
     rows = [line.split("`")[1].partition("=")[0] for line in made.splitlines() if line.startswith("| `")]
     assert len(rows) == 11
     assert [row for row in rows if f"`{row}`" not in prose] == []
+
+
+def test_the_inboxes_are_as_the_page_says(script: ModuleType) -> None:
+    """Which effects each serves, whether it keeps keys in order, and what a consumer explains of an effect in its transaction."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in script.PAGE.read_text().splitlines()
+        if line.startswith("| `") and "Inbox` |" in line
+    ]
+    assert sorted(row[0].strip("`") for row in rows) == sorted(
+        name for name in messaging.__all__ if name.endswith("Inbox") and not name.startswith("Async")
+    )
+    for name, _, inside, redis, external, order, _ in rows:
+        inbox = getattr(messaging, name.strip("`"))
+        served = [effect for effect, cell in zip(EFFECTS, (inside, redis, external), strict=True) if cell != "-"]
+        assert sorted(served) == sorted(inbox.effects), name
+        assert order == ("yes" if inbox.gates else "no"), name
+        if inside != "-":
+            assert inside == guarantee_of(external=False, transactional=inbox.transactional).name, name

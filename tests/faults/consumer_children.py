@@ -51,7 +51,8 @@ def source_of(cell: dict[str, Any]) -> Any:
 
 def consume(cell: dict[str, Any], *, dies: bool, chance: random.Random) -> dict[str, int]:
     """Until nothing comes; or until it dies at the cell's point, after some messages."""
-    left, how = chance.randrange(1, 12), chance.choice(("kill", "exit", "segfault"))
+    many = cell["point"] == "message.acknowledged"  # one acknowledgement is of many messages
+    left, how = chance.randrange(1, 3 if many else 12), chance.choice(("kill", "exit", "segfault"))
 
     def strike() -> None:
         nonlocal left
@@ -71,6 +72,8 @@ def consume(cell: dict[str, Any], *, dies: bool, chance: random.Random) -> dict[
         db.execute(text("INSERT INTO ledger (k, n) VALUES (:k, :n)"), message.payload)
         if cell["point"] == "in the effect":
             strike()
+        if many:
+            time.sleep(0.003)  # of few, on a fast machine, too
         db.execute(text("UPDATE accounts SET n = n + 1 WHERE id = :k"), message.payload)
 
     with crash_points({cell["point"]: strike}):

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import redis
@@ -124,7 +125,14 @@ def cases(inbox: str) -> str:
 def run_cell(point: str, source: str, inbox: str, url_of: Callable[[str, str], str], **more: Any) -> dict[str, Any]:
     """The cell, run to its end in processes of its own. What became of it, the inbox's database among it."""
     url = url_of(inbox, "inbox")
-    cell = {"point": point, "source": source, "inbox": url, "seed": hash((point, inbox)) % 1000, "kills": KILLS, **more}
+    cell = {
+        "point": point,
+        "source": source,
+        "inbox": url,
+        "seed": crc32(f"{point} {inbox}".encode()),
+        "kills": KILLS,
+        **more,
+    }
     prepared(url)
     published(cell)
     done = subprocess.run(

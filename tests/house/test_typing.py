@@ -90,3 +90,54 @@ def test_caches_are_typed_by_their_kind(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
     assert (revealed, "error" in done.stdout) == (HELD, False), done.stdout
+
+
+MESSAGES = """
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+
+from regionkit.messaging import *
+from regionkit.messaging.sources import *
+from regionkit.testing import ChaosSource
+
+def sync(engine: Engine, server: Any) -> None:
+    queue, stream = SqlQueue(engine, "orders"), RedisStream(server, "orders")
+    consumer = Consumer(queue, inbox=SqlInbox(engine), hospital=Hospital(engine))
+    Consumer(stream, inbox=MongoInbox(server))
+    Consumer(stream, inbox=CassandraInbox(server))
+    Consumer(MemoryQueue("orders"), inbox=RedisInbox(server))
+    Consumer(ChaosSource(queue, seed=1), inbox=MemoryInbox())
+    Relay(Outbox(engine), to=queue)
+    Relay(Outbox(engine), to={"a": stream, "b": MemoryQueue("orders")})
+
+    @consumer.handler("order.placed")
+    def charge(message: Message, db: Session) -> None: ...
+    reveal_type(charge)
+
+async def asynchronous(engine: AsyncEngine, server: Any) -> None:
+    queue, stream = AsyncSqlQueue(engine, "orders"), AsyncRedisStream(server, "orders")
+    consumer = AsyncConsumer(queue, inbox=AsyncSqlInbox(engine), hospital=AsyncHospital(engine))
+    AsyncConsumer(stream, inbox=AsyncMongoInbox(server))
+    AsyncConsumer(stream, inbox=AsyncCassandraInbox(server))
+    AsyncConsumer(AsyncMemoryQueue("orders"), inbox=AsyncRedisInbox(server))
+    AsyncConsumer(AsyncMemoryQueue("orders"), inbox=AsyncMemoryInbox())
+    AsyncRelay(AsyncOutbox(engine), to={"a": stream, "b": AsyncMemoryQueue("orders")})
+    reveal_type(await consumer.run())
+"""
+FIT = [
+    "def (message: regionkit.messaging.envelope.Message, db: sqlalchemy.orm.session.Session)",
+    "regionkit.messaging.counters.Summary",
+]
+
+
+def test_each_inbox_and_source_fits_a_consumer(tmp_path: Path) -> None:
+    """Whatever the application has: a type checker takes it where a consumer or a relay does."""
+    path = tmp_path / "snippet.py"
+    path.write_text(MESSAGES)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert (revealed, "error" in done.stdout) == (FIT, False), done.stdout

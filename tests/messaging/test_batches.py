@@ -15,7 +15,9 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.messaging import Consumer, MemoryInbox
 from regionkit.messaging.delivery import Verdict
+from regionkit.messaging.sources import MemoryQueue
 
 from .inbox_rigs import SERVERS, InboxRig, event, numbered, server_url
 
@@ -277,3 +279,10 @@ def test_what_cannot_be_a_batch_is_refused(rig: InboxRig) -> None:
     for sql in ("SELECT 1", "UPDATE a SET b = 1; DELETE FROM a", "DELETE FROM a RETURNING b"):
         with pytest.raises(ConfigurationError, match="no statement that can be an effect"):
             consumer.statement("a", sql)
+
+
+def test_a_statement_needs_a_sql_inbox() -> None:
+    """Elsewhere each of its messages would be a case."""
+    consumer = Consumer(MemoryQueue("q", group="g"), inbox=MemoryInbox())
+    with pytest.raises(ConfigurationError, match="in no SQL database"):
+        consumer.statement("a", "UPDATE a SET b = 1")

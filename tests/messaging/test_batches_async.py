@@ -14,7 +14,9 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.messaging import AsyncConsumer, AsyncMemoryInbox
 from regionkit.messaging.delivery import Verdict
+from regionkit.messaging.sources import AsyncMemoryQueue
 
 from .inbox_rigs_async import SERVERS, AsyncInboxRig, event, numbered, server_url
 
@@ -276,3 +278,10 @@ async def test_what_cannot_be_a_batch_is_refused(rig: AsyncInboxRig) -> None:
     for sql in ("SELECT 1", "UPDATE a SET b = 1; DELETE FROM a", "DELETE FROM a RETURNING b"):
         with pytest.raises(ConfigurationError, match="no statement that can be an effect"):
             consumer.statement("a", sql)
+
+
+def test_a_statement_needs_a_sql_inbox() -> None:
+    """Elsewhere each of its messages would be a case."""
+    consumer = AsyncConsumer(AsyncMemoryQueue("q", group="g"), inbox=AsyncMemoryInbox())
+    with pytest.raises(ConfigurationError, match="in no SQL database"):
+        consumer.statement("a", "UPDATE a SET b = 1")

@@ -177,6 +177,10 @@ def test_what_needs_a_transaction_is_refused(rig: OutsideRig, inbox_store: Inbox
     consumer = Consumer(queue, inbox=rig.inbox)
     with pytest.raises(ConfigurationError, match="serves external"):
         consumer.handler("t")(lambda message, db: None)
+    with pytest.raises(ConfigurationError, match="serves external"):
+        consumer.batch_handler("t", rerunnable=True)(lambda messages, db: None)
+    with pytest.raises(ConfigurationError, match="serves external"):
+        consumer.statement("t", "UPDATE a SET b = 1")
     kind = {"redis": RedisInbox, "cassandra": CassandraInbox}[inbox_store.name]
     for hospital in (None, rig.inbox):
         with pytest.raises(ConfigurationError, match="hospital"):

@@ -176,6 +176,10 @@ async def test_what_needs_a_transaction_is_refused(rig: AsyncOutsideRig, inbox_s
     consumer = AsyncConsumer(queue, inbox=rig.inbox)
     with pytest.raises(ConfigurationError, match="serves external"):
         consumer.handler("t")(lambda message, db: None)
+    with pytest.raises(ConfigurationError, match="serves external"):
+        consumer.batch_handler("t", rerunnable=True)(lambda messages, db: None)
+    with pytest.raises(ConfigurationError, match="serves external"):
+        consumer.statement("t", "UPDATE a SET b = 1")
     kind = {"redis": AsyncRedisInbox, "cassandra": AsyncCassandraInbox}[inbox_store.name]
     for hospital in (None, rig.inbox):
         with pytest.raises(ConfigurationError, match="hospital"):

@@ -99,7 +99,7 @@ class Statements:
             raise ConfigurationError(
                 f"store {context.store.name!r} keeps no {what}.",
                 why="its tables are missing, or were made by an earlier version.",
-                fix="call kit.create_tables() once.",
+                fix="call kit.create_tables() once; without a kit create_tables() of the outbox, inbox or cache.",
             ) from error
         if failure is Failure.CANCELLED:
             why = f"the statement was ended before its answer ({first_line(error)}); nothing was changed."

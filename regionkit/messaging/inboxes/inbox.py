@@ -39,10 +39,14 @@ class Inbox(Protocol):
     transactional: bool
     gates: bool
     effects: tuple[str, ...]
-    records: CallRecords
     backing: Backing
     notes: tuple[str, ...]
     retention: Retention
+
+    @property
+    def records(self) -> CallRecords:
+        """Of whichever kind."""
+        ...
 
     def open(self, deadline: Deadline) -> None:
         """See that its tables are there, and what time the database has.

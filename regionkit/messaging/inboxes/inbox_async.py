@@ -38,10 +38,14 @@ class AsyncInbox(Protocol):
     transactional: bool
     gates: bool
     effects: tuple[str, ...]
-    records: AsyncCallRecords
     backing: AsyncBacking
     notes: tuple[str, ...]
     retention: Retention
+
+    @property
+    def records(self) -> AsyncCallRecords:
+        """Of whichever kind."""
+        ...
 
     async def open(self, deadline: Deadline) -> None:
         """See that its tables are there, and what time the database has.

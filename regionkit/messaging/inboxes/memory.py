@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from regionkit.contract.backing import Backing
-from regionkit.contract.unit import Committed, Unit
+from regionkit.contract.unit import Committed
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
@@ -218,7 +218,7 @@ class MemoryInbox(KeptInbox):
     """
 
     transactional = False
-    effects = ("transaction", "external")
+    effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ("what was taken is forgotten with the process, and effects are not undone",)
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -238,7 +238,7 @@ class MemoryInbox(KeptInbox):
         """Seconds since 1970 by the clock of this machine."""
         return self._clock.wall()
 
-    def unit(self, deadline: Deadline, *, core: bool = False) -> Unit | Any:
+    def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
         """A unit for an effect."""
         return _Unit(self._memory, deadline)
 

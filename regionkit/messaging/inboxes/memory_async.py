@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from regionkit.contract.backing_async import AsyncBacking
-from regionkit.contract.unit_async import AsyncUnit, Committed
+from regionkit.contract.unit_async import Committed
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
@@ -217,7 +217,7 @@ class AsyncMemoryInbox(AsyncKeptInbox):
     """
 
     transactional = False
-    effects = ("transaction", "external")
+    effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ("what was taken is forgotten with the process, and effects are not undone",)
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -237,7 +237,7 @@ class AsyncMemoryInbox(AsyncKeptInbox):
         """Seconds since 1970 by the clock of this machine."""
         return self._clock.wall()
 
-    def unit(self, deadline: Deadline, *, core: bool = False) -> AsyncUnit | Any:
+    def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
         """A unit for an effect."""
         return _Unit(self._memory, deadline)
 

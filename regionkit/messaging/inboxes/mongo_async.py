@@ -172,7 +172,7 @@ class AsyncMongoInbox(AsyncKeptInbox):
     """
 
     transactional = True
-    effects = ("transaction", "external")
+    effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = (
         "a process that dies in a transaction keeps its key locked until the server ends it (transactionLifetimeLimitSeconds)",
     )

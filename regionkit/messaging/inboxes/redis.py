@@ -47,7 +47,7 @@ class RedisInbox(ClaimInbox):
         transactional: of effects inside Redis, since it was opened: their record cannot be lost without them.
     """
 
-    effects = ("external", "redis")
+    effects: tuple[str, ...] = ("external", "redis")
 
     def __init__(
         self, given: Any, *, hospital: Any = None, store: str | None = None, namespace: str = "regionkit"

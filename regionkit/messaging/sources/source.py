@@ -24,17 +24,22 @@ __all__ = ["Delivery", "Sent", "Source", "SourceFacts", "Target"]
 
 
 class Source(Protocol):
-    """Where a consumer takes messages from. Used by one consumer; its calls come one at a time, `extend` beside them.
+    """Where a consumer takes messages from. Used by one consumer; its calls come one at a time, `extend` beside them."""
 
-    Attributes:
-        name: of the stream, queue or topic.
-        group: consumers of one group share its messages; None where a source has no groups.
-        facts: what it promises.
-    """
+    @property
+    def name(self) -> str:
+        """Of the stream, queue or topic."""
+        ...
 
-    name: str
-    group: str | None
-    facts: SourceFacts
+    @property
+    def group(self) -> str | None:
+        """Consumers of one group share its messages; None where a source has no groups."""
+        ...
+
+    @property
+    def facts(self) -> SourceFacts:
+        """What it promises."""
+        ...
 
     def open(self, deadline: Deadline) -> None:
         """Connect, make the group, and refuse what would lose messages.
@@ -71,15 +76,17 @@ class Source(Protocol):
 
 
 class Target(Protocol):
-    """Where a relay publishes. Safe to share between threads (tasks of one loop).
+    """Where a relay publishes. Safe to share between threads (tasks of one loop)."""
 
-    Attributes:
-        name: of the stream, queue or topic.
-        facts: of it as a source.
-    """
+    @property
+    def name(self) -> str:
+        """Of the stream, queue or topic."""
+        ...
 
-    name: str
-    facts: SourceFacts
+    @property
+    def facts(self) -> SourceFacts:
+        """Of it as a source."""
+        ...
 
     def publish(self, bodies: Sequence[tuple[str | None, bytes]], deadline: Deadline) -> list[Sent]:
         """Publish (key, envelope) in this order, and wait until each is confirmed as durable as the target can.

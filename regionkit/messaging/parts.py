@@ -1,0 +1,38 @@
+"""What a consumer and a relay are made of, checked when they are made. Pure."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from typing import Any
+
+from regionkit.errors import ConfigurationError
+
+__all__ = ["check_part"]
+
+_WHAT = {
+    "fetch": ("source", "MemoryQueue, SqlQueue(engine, name) or RedisStream(client, name)"),
+    "judge": (
+        "inbox",
+        "SqlInbox(engine), MongoInbox(db), RedisInbox(client), CassandraInbox(session) or MemoryInbox()",
+    ),
+    "publish": ("target", "SqlQueue(engine, name), RedisStream(client, name) or MemoryQueue"),
+}
+"""By a method that such a thing has: what it is, and what is one."""
+
+
+def check_part(part: Any, method: str, *, is_async: bool) -> None:
+    """See that something has a method, and has it in this world.
+
+    Raises:
+        ConfigurationError: it is another thing, a class, or for the other world.
+    """
+    what, such = _WHAT[method]
+    call = getattr(part, method, None)
+    if isinstance(part, type) or not callable(call):
+        shown = f"the class {part.__name__}" if isinstance(part, type) else f"a {type(part).__name__}"
+        raise ConfigurationError(f"{shown} is no {what}.", fix=f"give {such}.")
+    if iscoroutinefunction(call) is not is_async:
+        raise ConfigurationError(
+            f"{type(part).__name__} is for {'threads' if is_async else 'asyncio'}, and what it is given to is not.",
+            fix=f"give {'the Async form of ' if is_async else ''}{such}.",
+        )
