@@ -9,7 +9,7 @@
 | done                              | what stands in the database follows, and nothing is called |
 
 1. A claim says "calling" from the beginning. It is kept while the handler runs, and while its failure is written down; what is no
-   Exception (a cancellation, an exit) leaves it in its lease: whoever comes after that is in doubt.
+   Exception (its own cancellation, an exit) leaves it in its lease: whoever comes after that is in doubt.
 2. Done is written under the fence first, then gate or case: who has lost the claim writes neither.
 3. Where keys are in order, gate and hospital are asked before the claim: a message before a gap, or behind a parked key, waits.
 """
@@ -25,9 +25,9 @@ from typing import Any
 import msgspec
 
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency import sleep
+from regionkit.core.concurrency import sleep, stray
 from regionkit.core.events import crash_point
-from regionkit.errors import BackendError, InDoubt, LeaseLost, OutcomeUnknown, UsageError
+from regionkit.errors import BackendError, InDoubt, LeaseLost, OutcomeUnknown
 from regionkit.messaging.claim import Answer, Busy, Done, Mismatch, Wish, Won
 from regionkit.messaging.delivery import SKEW, Judged, Verdict
 from regionkit.messaging.envelope import Message, stored_id
@@ -193,7 +193,8 @@ class Outside:
                     if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                         return looked, None, errand
                     verdict = self._inbox.apply(wish, commands, lapsed=True, within=ASK_WITHIN)
-            except Exception as error:
+            except BaseException as raised:
+                error = _failure(raised, called=not told)
                 if told and isinstance(error, BackendError):  # of the store; the handler's own ones are failures
                     away = Run.UNKNOWN if isinstance(error, OutcomeUnknown) else Run.UNAVAILABLE
                     return Ended(away, _NOT_JUDGED, error), None, errand
@@ -224,8 +225,10 @@ class Outside:
             if looked.run is not Run.NOTHING:
                 self._tried("doubt", watch)
                 return looked
-            if looked.judged.verdict is not Verdict.APPLY:
-                self._tried("complete", watch)
+            if (
+                looked.judged.verdict is not Verdict.APPLY
+            ):  # a case of a later run is not over: that run has its own say
+                self._tried("complete" if errand.give_up is not None else "doubt", watch)
                 return looked
         context = Context(errand.key, errand.started, watch, self._records.claims.step)
         if won.taken_over == "calling" or errand.doubtful:
@@ -244,12 +247,12 @@ class Outside:
         if handler.resolve is not None:
             try:
                 told = called(handler.resolve, errand.message, context)
-            except Exception:
+            except BaseException as raised:
+                _failure(raised)
                 LOG.warning("resolve= of %s failed: the call stays in doubt", handler.name, exc_info=True)
         if told not in ("yes", "no", "unknown"):
-            raise UsageError(
-                f"resolve= of {handler.name} answered with {told!r}.", fix='answer "yes", "no" or "unknown".'
-            )
+            LOG.warning('resolve= of %s answered %r, not "yes", "no" or "unknown": in doubt', handler.name, told)
+            told = "unknown"
         if told != "unknown":
             return told
         return "no" if errand.doubtful or handler.on_in_doubt == "retry" else "hospital"
@@ -262,10 +265,11 @@ class Outside:
                 called(errand.handler.call, message, context)
             except LeaseLost as error:
                 return Ended(Run.BUSY, _NOT_JUDGED, error)
-            except Exception as error:
+            except BaseException as raised:
+                failure = _failure(raised)
                 spent = SYSTEM_CLOCK.monotonic() - began
                 if context.attempt >= errand.attempts or spent + pause >= IN_PLACE or errand.give_up is None:
-                    return self._gave_up(errand, watch, "failed", error, context.attempt)
+                    return self._gave_up(errand, watch, "failed", failure, context.attempt)
             else:
                 crash_point("message.handled")
                 return self._done(errand, watch)
@@ -311,7 +315,11 @@ class Outside:
             self._tried(free, watch)
             raise
         crash_point("message.given_up")
-        self._tried("complete", watch)
+        settled = judged.verdict in (
+            Verdict.APPLY,
+            Verdict.DUPLICATE,
+        )  # else it is to be called yet, when its key goes on
+        self._tried("complete" if settled else free, watch)
         return Ended(Run.FAILED, judged, error)
 
     def _rows(self, errand: Errand, *, dry: bool) -> Ended:
@@ -333,6 +341,17 @@ class Outside:
 
 
 _DUPLICATE = Judged(Verdict.DUPLICATE)
+
+
+def _failure(error: BaseException, *, called: bool = True) -> Exception:
+    """What a function of the application's failed with; what is none of that (its own cancellation, an exit) is raised again."""
+    if isinstance(error, Exception):
+        return error
+    if not (called and stray(error)):
+        raise error
+    failure = RuntimeError("something that it waited for was cancelled")
+    failure.__cause__ = error
+    return failure.with_traceback(error.__traceback__)
 
 
 def _in_doubt(errand: Errand) -> InDoubt:

@@ -8,7 +8,7 @@
 | done                              | what stands in the database follows, and nothing is called |
 
 1. A claim says "calling" from the beginning. It is kept while the handler runs, and while its failure is written down; what is no
-   Exception (a cancellation, an exit) leaves it in its lease: whoever comes after that is in doubt.
+   Exception (its own cancellation, an exit) leaves it in its lease: whoever comes after that is in doubt.
 2. Done is written under the fence first, then gate or case: who has lost the claim writes neither.
 3. Where keys are in order, gate and hospital are asked before the claim: a message before a gap, or behind a parked key, waits.
 """
@@ -24,9 +24,9 @@ from typing import Any
 import msgspec
 
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency_async import asleep
+from regionkit.core.concurrency_async import asleep, astray
 from regionkit.core.events import crash_point
-from regionkit.errors import BackendError, InDoubt, LeaseLost, OutcomeUnknown, UsageError
+from regionkit.errors import BackendError, InDoubt, LeaseLost, OutcomeUnknown
 from regionkit.messaging.claim import Answer, Busy, Done, Mismatch, Wish, Won
 from regionkit.messaging.delivery import SKEW, Judged, Verdict
 from regionkit.messaging.envelope import Message, stored_id
@@ -192,7 +192,8 @@ class AsyncOutside:
                     if looked.run is not Run.NOTHING or looked.judged.verdict is not Verdict.APPLY:
                         return looked, None, errand
                     verdict = await self._inbox.apply(wish, commands, lapsed=True, within=ASK_WITHIN)
-            except Exception as error:
+            except BaseException as raised:
+                error = _failure(raised, called=not told)
                 if told and isinstance(error, BackendError):  # of the store; the handler's own ones are failures
                     away = Run.UNKNOWN if isinstance(error, OutcomeUnknown) else Run.UNAVAILABLE
                     return Ended(away, _NOT_JUDGED, error), None, errand
@@ -223,8 +224,10 @@ class AsyncOutside:
             if looked.run is not Run.NOTHING:
                 await self._tried("doubt", watch)
                 return looked
-            if looked.judged.verdict is not Verdict.APPLY:
-                await self._tried("complete", watch)
+            if (
+                looked.judged.verdict is not Verdict.APPLY
+            ):  # a case of a later run is not over: that run has its own say
+                await self._tried("complete" if errand.give_up is not None else "doubt", watch)
                 return looked
         context = AsyncContext(errand.key, errand.started, watch, self._records.claims.step)
         if won.taken_over == "calling" or errand.doubtful:
@@ -243,12 +246,12 @@ class AsyncOutside:
         if handler.resolve is not None:
             try:
                 told = await acalled(handler.resolve, errand.message, context)
-            except Exception:
+            except BaseException as raised:
+                _failure(raised)
                 LOG.warning("resolve= of %s failed: the call stays in doubt", handler.name, exc_info=True)
         if told not in ("yes", "no", "unknown"):
-            raise UsageError(
-                f"resolve= of {handler.name} answered with {told!r}.", fix='answer "yes", "no" or "unknown".'
-            )
+            LOG.warning('resolve= of %s answered %r, not "yes", "no" or "unknown": in doubt', handler.name, told)
+            told = "unknown"
         if told != "unknown":
             return told
         return "no" if errand.doubtful or handler.on_in_doubt == "retry" else "hospital"
@@ -261,10 +264,11 @@ class AsyncOutside:
                 await acalled(errand.handler.call, message, context)
             except LeaseLost as error:
                 return Ended(Run.BUSY, _NOT_JUDGED, error)
-            except Exception as error:
+            except BaseException as raised:
+                failure = _failure(raised)
                 spent = SYSTEM_CLOCK.monotonic() - began
                 if context.attempt >= errand.attempts or spent + pause >= IN_PLACE or errand.give_up is None:
-                    return await self._gave_up(errand, watch, "failed", error, context.attempt)
+                    return await self._gave_up(errand, watch, "failed", failure, context.attempt)
             else:
                 crash_point("message.handled")
                 return await self._done(errand, watch)
@@ -312,7 +316,11 @@ class AsyncOutside:
             await self._tried(free, watch)
             raise
         crash_point("message.given_up")
-        await self._tried("complete", watch)
+        settled = judged.verdict in (
+            Verdict.APPLY,
+            Verdict.DUPLICATE,
+        )  # else it is to be called yet, when its key goes on
+        await self._tried("complete" if settled else free, watch)
         return Ended(Run.FAILED, judged, error)
 
     async def _rows(self, errand: AsyncErrand, *, dry: bool) -> Ended:
@@ -334,6 +342,17 @@ class AsyncOutside:
 
 
 _DUPLICATE = Judged(Verdict.DUPLICATE)
+
+
+def _failure(error: BaseException, *, called: bool = True) -> Exception:
+    """What a function of the application's failed with; what is none of that (its own cancellation, an exit) is raised again."""
+    if isinstance(error, Exception):
+        return error
+    if not (called and astray(error)):
+        raise error
+    failure = RuntimeError("something that it waited for was cancelled")
+    failure.__cause__ = error
+    return failure.with_traceback(error.__traceback__)
 
 
 def _in_doubt(errand: AsyncErrand) -> InDoubt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,14 +14,20 @@ from fix_inboxes import InboxStore
 from fix_plain import plain_of
 
 from regionkit import RegionKit
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError, LeaseLost, MessagingError
 from regionkit.messaging import MongoInbox, RedisInbox, SqlInbox
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer import Consumer
-from regionkit.messaging.envelope import fingerprint, stored_id
+from regionkit.messaging.delivery import Judged, Verdict
+from regionkit.messaging.envelope import fingerprint, message_of, stored_id
+from regionkit.messaging.handlers import Handler
+from regionkit.messaging.outside import Errand, Outside
+from regionkit.messaging.runs import Runs
 
 from .outside_rigs import IDLE, OutsideRig, mail, soon
+from .test_inboxes import case_of
 
 
 def over(*stores: str) -> Any:
@@ -93,6 +100,8 @@ def test_what_fails_is_called_again_with_the_same_key(rig: OutsideRig) -> None:
         (None, "retry", 1, None),
         (None, "hospital", 0, "admitted"),
         ("raises", "", 0, "admitted"),
+        ("perhaps", "retry", 1, None),
+        ("perhaps", "", 0, "admitted"),
     ],
 )
 def test_a_call_that_somebody_died_in_is_in_doubt(
@@ -166,6 +175,51 @@ def test_a_key_waits_while_one_of_it_is_in_doubt(rig: OutsideRig) -> None:
     rig.publish(mail("x4", 4, "x"), line[2])
     done = rig.consumer(order="key").run(until_idle=IDLE)
     assert rig.calls[-1] == "x4" and (done.applied, done.duplicates) == (1, 1)
+
+
+@over("memory", "mongo")
+def test_what_was_held_when_it_failed_is_called_when_its_key_goes_on(rig: OutsideRig) -> None:
+    """Somebody parks the key in the middle of the call: the claim is free for whoever lets it go on."""
+    one, two = mail("u1", key="u"), mail("u2", key="u")
+    made = Consumer(rig.queue.member("billing"), inbox=rig.inbox, order="key")
+
+    def send(message: Any, context: Any) -> None:
+        rig.calls.append(message.payload)
+        if len(rig.calls) == 1:
+            case = case_of(rig.inbox, one, type="mail.send")
+            assert (rig.inbox.admit(case.scope, case, one, soon(), ordered=True)).verdict is Verdict.APPLY
+            raise RuntimeError("the provider is away")
+
+    made.handler("mail.send", effect="external", attempts=1, on_in_doubt="hospital")(send)
+    rig.publish(two)
+    done = made.run(until_idle=IDLE)
+    assert rig.calls == ["u2"] and (done.held, done.parked) == (1, 0)
+    (case,) = rig.cases()
+    rig.retry(case)
+    made.run(until_idle=2.0)
+    assert rig.calls == ["u2", "u1", "u2"]
+    assert [case.status for case in rig.cases()] == ["discharged"]
+
+
+@over("memory")
+def test_a_case_of_a_later_run_is_not_done_by_an_older_one(rig: OutsideRig) -> None:
+    """It takes over a claim that is over, finds the case another one's, and leaves the doubt to that one."""
+    a = mail("a")
+    rig.died(a, case=SimpleNamespace(id="x"))
+
+    def begin(unit: Any) -> Judged:
+        return Judged(Verdict.DUPLICATE)
+
+    def send(message: Any, context: Any) -> None:
+        rig.calls.append(message.payload)
+
+    handler = Handler("mail.send", send, effect="external", on_in_doubt="retry")
+    message = message_of(a)
+    errand = Errand(b"case:x", fingerprint(a), "key", handler, message, begin, looks=False, settles=True)
+    outside = Outside(rig.inbox, Runs(rig.inbox, SYSTEM_CLOCK), b"billing", 60.0)
+    assert (outside.run(errand)).judged.verdict is Verdict.DUPLICATE
+    wish = Wish(b"consumer:billing", b"case:x", os.urandom(16), fingerprint(a), 60.0, calling=True)
+    assert rig.inbox.records.claims.claim(wish, within=30.0) == Won(3, "calling") and rig.calls == []
 
 
 @over("memory", "postgresql")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,14 +13,20 @@ from fix_inboxes import InboxStore
 from fix_plain import async_plain_of
 
 from regionkit import AsyncRegionKit
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import ConfigurationError, LeaseLost, MessagingError
 from regionkit.messaging import AsyncMongoInbox, AsyncRedisInbox, AsyncSqlInbox
 from regionkit.messaging.claim import Wish, Won
 from regionkit.messaging.consumer_async import AsyncConsumer
-from regionkit.messaging.envelope import fingerprint, stored_id
+from regionkit.messaging.delivery import Judged, Verdict
+from regionkit.messaging.envelope import fingerprint, message_of, stored_id
+from regionkit.messaging.handlers import Handler
+from regionkit.messaging.outside_async import AsyncErrand, AsyncOutside
+from regionkit.messaging.runs_async import AsyncRuns
 
 from .outside_rigs_async import IDLE, AsyncOutsideRig, mail, soon
+from .test_inboxes_async import case_of
 
 
 def over(*stores: str) -> Any:
@@ -92,6 +99,8 @@ async def test_what_fails_is_called_again_with_the_same_key(rig: AsyncOutsideRig
         (None, "retry", 1, None),
         (None, "hospital", 0, "admitted"),
         ("raises", "", 0, "admitted"),
+        ("perhaps", "retry", 1, None),
+        ("perhaps", "", 0, "admitted"),
     ],
 )
 async def test_a_call_that_somebody_died_in_is_in_doubt(
@@ -165,6 +174,51 @@ async def test_a_key_waits_while_one_of_it_is_in_doubt(rig: AsyncOutsideRig) -> 
     await rig.publish(mail("x4", 4, "x"), line[2])
     done = await rig.consumer(order="key").run(until_idle=IDLE)
     assert rig.calls[-1] == "x4" and (done.applied, done.duplicates) == (1, 1)
+
+
+@over("memory", "mongo")
+async def test_what_was_held_when_it_failed_is_called_when_its_key_goes_on(rig: AsyncOutsideRig) -> None:
+    """Somebody parks the key in the middle of the call: the claim is free for whoever lets it go on."""
+    one, two = mail("u1", key="u"), mail("u2", key="u")
+    made = AsyncConsumer(rig.queue.member("billing"), inbox=rig.inbox, order="key")
+
+    async def send(message: Any, context: Any) -> None:
+        rig.calls.append(message.payload)
+        if len(rig.calls) == 1:
+            case = case_of(rig.inbox, one, type="mail.send")
+            assert (await rig.inbox.admit(case.scope, case, one, soon(), ordered=True)).verdict is Verdict.APPLY
+            raise RuntimeError("the provider is away")
+
+    made.handler("mail.send", effect="external", attempts=1, on_in_doubt="hospital")(send)
+    await rig.publish(two)
+    done = await made.run(until_idle=IDLE)
+    assert rig.calls == ["u2"] and (done.held, done.parked) == (1, 0)
+    (case,) = await rig.cases()
+    await rig.retry(case)
+    await made.run(until_idle=2.0)
+    assert rig.calls == ["u2", "u1", "u2"]
+    assert [case.status for case in await rig.cases()] == ["discharged"]
+
+
+@over("memory")
+async def test_a_case_of_a_later_run_is_not_done_by_an_older_one(rig: AsyncOutsideRig) -> None:
+    """It takes over a claim that is over, finds the case another one's, and leaves the doubt to that one."""
+    a = mail("a")
+    await rig.died(a, case=SimpleNamespace(id="x"))
+
+    async def begin(unit: Any) -> Judged:
+        return Judged(Verdict.DUPLICATE)
+
+    async def send(message: Any, context: Any) -> None:
+        rig.calls.append(message.payload)
+
+    handler = Handler("mail.send", send, effect="external", on_in_doubt="retry")
+    message = message_of(a)
+    errand = AsyncErrand(b"case:x", fingerprint(a), "key", handler, message, begin, looks=False, settles=True)
+    outside = AsyncOutside(rig.inbox, AsyncRuns(rig.inbox, SYSTEM_CLOCK), b"billing", 60.0)
+    assert (await outside.run(errand)).judged.verdict is Verdict.DUPLICATE
+    wish = Wish(b"consumer:billing", b"case:x", os.urandom(16), fingerprint(a), 60.0, calling=True)
+    assert await rig.inbox.records.claims.claim(wish, within=30.0) == Won(3, "calling") and rig.calls == []
 
 
 @over("memory", "postgresql")

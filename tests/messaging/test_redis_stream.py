@@ -97,6 +97,22 @@ def test_owner_and_count_are_both_looked_at(stream: Any, client: Any) -> None:
     assert same.ack(again) == 1
 
 
+def test_an_acknowledgement_without_an_answer_lets_go(stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease is over in time, whether or not others are extended, and it comes again where it was not acknowledged."""
+    source = stream(lease=60.0)
+    publish(source, b"a")
+    found = drained(source, 1)
+
+    def away(*words: Any) -> Any:
+        raise RegionUnavailable("the server does not answer.", fix="wait.")
+
+    with monkeypatch.context() as lost:
+        lost.setattr(source, "_run", away)
+        with pytest.raises(RegionUnavailable):
+            source.ack(found)
+    assert source._mine == {}
+
+
 def test_a_trim_above_what_was_delivered_is_told_until_it_is_skipped(stream: Any, client: Any) -> None:
     """Rule 11: 101 undelivered entries were taken without a trace."""
     if not has_counters(client):

@@ -14,6 +14,7 @@ from typing import Any
 from regionkit.contract.backing import backing_of
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.envelope import Envelope
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.records import CallRecords
 from regionkit.messaging.retention import Retention
@@ -66,12 +67,19 @@ class ClaimInbox:
         """See that the tables of cases are there, and what time their database has."""
         self.cases.open(deadline)
 
+    def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
+        """A run that was started did not begin."""
+        counted: Any = self.cases
+        counted.unstart(scope, envelope, started, deadline)
+
     def prepare(self, accept_for: float, deadline: Deadline) -> None:
-        """Claims need no place made for them."""
+        """See that there is a place for what stands beside the cases."""
+        self.cases.prepare(accept_for, deadline)
 
     def sweep(self, retention: Retention, deadline: Deadline) -> bool:
-        """Take away rows that no copy can ask for any more, a few; whether there may be more. Claims end by themselves."""
-        return self.cases.sweep(retention, deadline)
+        """Take away rows that no copy can ask for any more, a few; whether there may be more."""
+        more = self.cases.sweep(retention, deadline)
+        return self.records.sweep() > 0 or more
 
     def close(self) -> None:
         """Close what it itself opened. May be called twice."""

@@ -13,6 +13,7 @@ from typing import Any
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.envelope import Envelope
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.records_async import AsyncCallRecords
 from regionkit.messaging.retention import Retention
@@ -65,12 +66,19 @@ class AsyncClaimInbox:
         """See that the tables of cases are there, and what time their database has."""
         await self.cases.open(deadline)
 
+    async def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
+        """A run that was started did not begin."""
+        counted: Any = self.cases
+        await counted.unstart(scope, envelope, started, deadline)
+
     async def prepare(self, accept_for: float, deadline: Deadline) -> None:
-        """Claims need no place made for them."""
+        """See that there is a place for what stands beside the cases."""
+        await self.cases.prepare(accept_for, deadline)
 
     async def sweep(self, retention: Retention, deadline: Deadline) -> bool:
-        """Take away rows that no copy can ask for any more, a few; whether there may be more. Claims end by themselves."""
-        return await self.cases.sweep(retention, deadline)
+        """Take away rows that no copy can ask for any more, a few; whether there may be more."""
+        more = await self.cases.sweep(retention, deadline)
+        return await self.records.sweep() > 0 or more
 
     async def close(self) -> None:
         """Close what it itself opened. May be called twice."""

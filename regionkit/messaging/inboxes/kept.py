@@ -21,17 +21,16 @@ import msgspec
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import OPEN, Case, HeldMessage, Key, gap_case
 from regionkit.messaging.delivery import ACCEPT_FOR, Gate, Judged, Verdict, begun, judge, judge_claim, moved
-from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, stored_id
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, made_at, stored_id
 from regionkit.messaging.inboxes.rows import (
     HeldRow,
     InboxRows,
     Note,
     Place,
     place_of,
-    place_of_case,
     place_of_key,
 )
-from regionkit.messaging.retention import Retention
+from regionkit.messaging.retention import FOR_EVER, Retention
 
 __all__ = ["KeptInbox"]
 
@@ -100,7 +99,8 @@ class KeptInbox(ABC):
 
     def _claim(self, rows: InboxRows, scope: bytes, envelope: Envelope) -> Verdict:
         mark = fingerprint(envelope)
-        return judge_claim(rows.claim(scope, stored_id(envelope.id), mark, self.now()), mark)
+        foreign = made_at(envelope.id) is None
+        return judge_claim(rows.claim(scope, stored_id(envelope.id), mark, self.now(), foreign=foreign), mark)
 
     def _hold(self, rows: InboxRows, place: Place, envelope: Envelope) -> Verdict:
         id = stored_id(envelope.id)
@@ -122,6 +122,11 @@ class KeptInbox(ABC):
                     return 0
             return rows.start(scope, stored_id(envelope.id), self.now())
 
+    def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
+        """A run that was started did not begin: it counts no longer, where it is the last one."""
+        with self.unit(deadline, core=True) as unit:
+            self.rows(unit).unstart(scope, stored_id(envelope.id), started)
+
     def admit(
         self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
     ) -> Judged:
@@ -132,13 +137,16 @@ class KeptInbox(ABC):
                 if judged.verdict is not Verdict.APPLY:
                     return judged
             rows = self.rows(unit)
-            self._admit(rows, case)
+            self._admit(rows, case, aside=envelope is None)
             if case.parks and envelope is not None:
                 self._park(rows, place_of(scope, envelope), "case")
         return _APPLY
 
-    def _admit(self, rows: InboxRows, case: Case) -> None:
-        if rows.admit(case):
+    def _admit(self, rows: InboxRows, case: Case, *, aside: bool = False) -> None:
+        there = rows.admit(case)
+        if not there and not aside:  # its message has a case that is over: this is another one
+            there = rows.admit(_change(case, message_id=b"again:" + case.id.encode()))
+        if there:
             self._note(rows, case.id, "admitted", case.reason)
 
     def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
@@ -219,21 +227,26 @@ class KeptInbox(ABC):
         return None
 
     def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
-        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits."""
-        rows, place, judged = self.rows(unit), place_of(scope, envelope), _APPLY
-        if envelope.number is not None:
-            gate = rows.gate(place)
-            assert gate is not None, "a key with held messages has a gate"
-            judged = judge(_change(gate, parked=""), envelope.number, envelope.prev)
-            after = moved(gate, envelope.number)
+        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits.
+
+        BUSY: it is not held any more; another process has let it go on.
+        """
+        rows, place, judged, number = self.rows(unit), place_of(scope, envelope), _APPLY, envelope.number
+        gate = rows.gate(place)
+        assert gate is not None, "a key with held messages has a gate"
+        if number is not None:
+            judged = judge(_change(gate, parked=""), number, envelope.prev)
             if judged.verdict is Verdict.GAP:
                 if not self._given_up(rows, place, gate):
                     self._gap_again(rows, place, gate, envelope, held)
                     return judged
-                judged, after = Judged(Verdict.APPLY, began=True), begun(gate, envelope.number)
-            if judged.verdict is Verdict.APPLY:
-                rows.set_gate(place, after)
-        rows.unhold(scope, held.id)
+                judged = Judged(Verdict.APPLY, began=True)
+        if not rows.unhold(scope, held.id):
+            return Judged(Verdict.BUSY)
+        if number is not None and judged.verdict is Verdict.APPLY:
+            if judged.began:
+                self._gaps_used(rows, place)
+            rows.set_gate(place, begun(gate, number) if judged.began else moved(gate, number))
         return judged
 
     def _given_up(self, rows: InboxRows, place: Place, gate: Gate) -> bool:
@@ -241,8 +254,16 @@ class KeptInbox(ABC):
         never, now = gate.at == NOTHING_BEFORE, self.now()
         gaps = [case for case in rows.parking(place) if case.reason == "gap"]
         return any(
-            case.status == "buried" or (never and case.due_at is not None and case.due_at <= now) for case in gaps
+            (case.status == "buried" and not case.attempts)
+            or (never and case.due_at is not None and case.due_at <= now)
+            for case in gaps
         )
+
+    def _gaps_used(self, rows: InboxRows, place: Place) -> None:
+        """The key has begun behind what was given up: the next gap is another one."""
+        for case in rows.parking(place):
+            if case.reason == "gap" and case.status == "buried":
+                rows.change_case(case, _change(case, attempts=1))
 
     def _gap_again(self, rows: InboxRows, place: Place, gate: Gate, envelope: Envelope, held: HeldMessage) -> None:
         """Behind what was released there is a gap: the key waits for it."""
@@ -264,19 +285,23 @@ class KeptInbox(ABC):
 
     def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""
-        self.take_held(unit, scope, held, envelope)
-        rows = self.rows(unit)
-        self._done_with(rows, place_of(scope, envelope))
-        self._admit(rows, case)
-        place = place_of_case(case)
-        if case.parks and place is not None:
+        judged = self.take_held(unit, scope, held, envelope)
+        if judged.verdict not in (Verdict.APPLY, Verdict.OVERTAKEN):
+            return
+        rows, place = self.rows(unit), place_of(scope, envelope)
+        if case.parks:  # else those that let the key go on are not done with it
+            self._done_with(rows, place)
+            self._gaps_due(rows, place, None)
             self._park(rows, place, "case")
+        self._admit(rows, case, aside=case.message_id != held.id)
 
     def prepare(self, accept_for: float, deadline: Deadline) -> None:  # noqa: B027  # nothing to do, nothing to forget
         """Claims need no place made for them."""
 
     def sweep(self, retention: Retention, deadline: Deadline) -> bool:
         """Take away rows that no copy can ask for any more, a few; whether there may be more."""
-        before = self.now() - retention.keeps(ACCEPT_FOR)
+        now = self.now()
+        before = now - retention.keeps(ACCEPT_FOR)
+        foreign = None if retention.foreign == FOR_EVER else now - retention.foreign
         with self.unit(deadline, core=True) as unit:
-            return self.rows(unit).forget(before, SWEPT_AT_ONCE) >= SWEPT_AT_ONCE
+            return self.rows(unit).forget(before, foreign, SWEPT_AT_ONCE) >= SWEPT_AT_ONCE

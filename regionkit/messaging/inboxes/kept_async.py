@@ -20,17 +20,16 @@ import msgspec
 from regionkit.core.deadline import Deadline
 from regionkit.messaging.case import OPEN, Case, HeldMessage, Key, gap_case
 from regionkit.messaging.delivery import ACCEPT_FOR, Gate, Judged, Verdict, begun, judge, judge_claim, moved
-from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, stored_id
+from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, made_at, stored_id
 from regionkit.messaging.inboxes.rows_async import (
     AsyncInboxRows,
     HeldRow,
     Note,
     Place,
     place_of,
-    place_of_case,
     place_of_key,
 )
-from regionkit.messaging.retention import Retention
+from regionkit.messaging.retention import FOR_EVER, Retention
 
 __all__ = ["AsyncKeptInbox"]
 
@@ -99,7 +98,8 @@ class AsyncKeptInbox(ABC):
 
     async def _claim(self, rows: AsyncInboxRows, scope: bytes, envelope: Envelope) -> Verdict:
         mark = fingerprint(envelope)
-        return judge_claim(await rows.claim(scope, stored_id(envelope.id), mark, self.now()), mark)
+        foreign = made_at(envelope.id) is None
+        return judge_claim(await rows.claim(scope, stored_id(envelope.id), mark, self.now(), foreign=foreign), mark)
 
     async def _hold(self, rows: AsyncInboxRows, place: Place, envelope: Envelope) -> Verdict:
         id = stored_id(envelope.id)
@@ -121,6 +121,11 @@ class AsyncKeptInbox(ABC):
                     return 0
             return await rows.start(scope, stored_id(envelope.id), self.now())
 
+    async def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
+        """A run that was started did not begin: it counts no longer, where it is the last one."""
+        async with self.unit(deadline, core=True) as unit:
+            await self.rows(unit).unstart(scope, stored_id(envelope.id), started)
+
     async def admit(
         self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
     ) -> Judged:
@@ -131,13 +136,16 @@ class AsyncKeptInbox(ABC):
                 if judged.verdict is not Verdict.APPLY:
                     return judged
             rows = self.rows(unit)
-            await self._admit(rows, case)
+            await self._admit(rows, case, aside=envelope is None)
             if case.parks and envelope is not None:
                 await self._park(rows, place_of(scope, envelope), "case")
         return _APPLY
 
-    async def _admit(self, rows: AsyncInboxRows, case: Case) -> None:
-        if await rows.admit(case):
+    async def _admit(self, rows: AsyncInboxRows, case: Case, *, aside: bool = False) -> None:
+        there = await rows.admit(case)
+        if not there and not aside:  # its message has a case that is over: this is another one
+            there = await rows.admit(_change(case, message_id=b"again:" + case.id.encode()))
+        if there:
             await self._note(rows, case.id, "admitted", case.reason)
 
     async def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
@@ -218,21 +226,26 @@ class AsyncKeptInbox(ABC):
         return None
 
     async def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
-        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits."""
-        rows, place, judged = self.rows(unit), place_of(scope, envelope), _APPLY
-        if envelope.number is not None:
-            gate = await rows.gate(place)
-            assert gate is not None, "a key with held messages has a gate"
-            judged = judge(_change(gate, parked=""), envelope.number, envelope.prev)
-            after = moved(gate, envelope.number)
+        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits.
+
+        BUSY: it is not held any more; another process has let it go on.
+        """
+        rows, place, judged, number = self.rows(unit), place_of(scope, envelope), _APPLY, envelope.number
+        gate = await rows.gate(place)
+        assert gate is not None, "a key with held messages has a gate"
+        if number is not None:
+            judged = judge(_change(gate, parked=""), number, envelope.prev)
             if judged.verdict is Verdict.GAP:
                 if not await self._given_up(rows, place, gate):
                     await self._gap_again(rows, place, gate, envelope, held)
                     return judged
-                judged, after = Judged(Verdict.APPLY, began=True), begun(gate, envelope.number)
-            if judged.verdict is Verdict.APPLY:
-                await rows.set_gate(place, after)
-        await rows.unhold(scope, held.id)
+                judged = Judged(Verdict.APPLY, began=True)
+        if not await rows.unhold(scope, held.id):
+            return Judged(Verdict.BUSY)
+        if number is not None and judged.verdict is Verdict.APPLY:
+            if judged.began:
+                await self._gaps_used(rows, place)
+            await rows.set_gate(place, begun(gate, number) if judged.began else moved(gate, number))
         return judged
 
     async def _given_up(self, rows: AsyncInboxRows, place: Place, gate: Gate) -> bool:
@@ -240,8 +253,16 @@ class AsyncKeptInbox(ABC):
         never, now = gate.at == NOTHING_BEFORE, self.now()
         gaps = [case for case in await rows.parking(place) if case.reason == "gap"]
         return any(
-            case.status == "buried" or (never and case.due_at is not None and case.due_at <= now) for case in gaps
+            (case.status == "buried" and not case.attempts)
+            or (never and case.due_at is not None and case.due_at <= now)
+            for case in gaps
         )
+
+    async def _gaps_used(self, rows: AsyncInboxRows, place: Place) -> None:
+        """The key has begun behind what was given up: the next gap is another one."""
+        for case in await rows.parking(place):
+            if case.reason == "gap" and case.status == "buried":
+                await rows.change_case(case, _change(case, attempts=1))
 
     async def _gap_again(
         self, rows: AsyncInboxRows, place: Place, gate: Gate, envelope: Envelope, held: HeldMessage
@@ -265,19 +286,23 @@ class AsyncKeptInbox(ABC):
 
     async def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""
-        await self.take_held(unit, scope, held, envelope)
-        rows = self.rows(unit)
-        await self._done_with(rows, place_of(scope, envelope))
-        await self._admit(rows, case)
-        place = place_of_case(case)
-        if case.parks and place is not None:
+        judged = await self.take_held(unit, scope, held, envelope)
+        if judged.verdict not in (Verdict.APPLY, Verdict.OVERTAKEN):
+            return
+        rows, place = self.rows(unit), place_of(scope, envelope)
+        if case.parks:  # else those that let the key go on are not done with it
+            await self._done_with(rows, place)
+            await self._gaps_due(rows, place, None)
             await self._park(rows, place, "case")
+        await self._admit(rows, case, aside=case.message_id != held.id)
 
     async def prepare(self, accept_for: float, deadline: Deadline) -> None:  # noqa: B027  # nothing to do, nothing to forget
         """Claims need no place made for them."""
 
     async def sweep(self, retention: Retention, deadline: Deadline) -> bool:
         """Take away rows that no copy can ask for any more, a few; whether there may be more."""
-        before = self.now() - retention.keeps(ACCEPT_FOR)
+        now = self.now()
+        before = now - retention.keeps(ACCEPT_FOR)
+        foreign = None if retention.foreign == FOR_EVER else now - retention.foreign
         async with self.unit(deadline, core=True) as unit:
-            return await self.rows(unit).forget(before, SWEPT_AT_ONCE) >= SWEPT_AT_ONCE
+            return await self.rows(unit).forget(before, foreign, SWEPT_AT_ONCE) >= SWEPT_AT_ONCE

@@ -128,10 +128,10 @@ class _Rows:
         self._unit = unit
         self._memory = memory
 
-    def claim(self, scope: bytes, id: bytes, mark: bytes, now: float) -> bytes | None:
-        found: tuple[bytes, float] | None = self._unit.lock("claim", (scope, id))
+    def claim(self, scope: bytes, id: bytes, mark: bytes, now: float, *, foreign: bool) -> bytes | None:
+        found: tuple[bytes, float, bool] | None = self._unit.lock("claim", (scope, id))
         if found is None:
-            self._unit.put("claim", (scope, id), (mark, now))
+            self._unit.put("claim", (scope, id), (mark, now, foreign))
             return None
         return found[0]
 
@@ -168,13 +168,20 @@ class _Rows:
             return HeldMessage(seq, row.id, row.body)
         return None
 
-    def unhold(self, scope: bytes, id: bytes) -> None:
+    def unhold(self, scope: bytes, id: bytes) -> bool:
+        there = self._unit.lock("held", (scope, id)) is not None
         self._unit.put("held", (scope, id), None)
+        return there
 
     def start(self, scope: bytes, id: bytes, now: float) -> int:
-        runs, _ = self._unit.lock("start", (scope, id)) or (0, now)
-        self._unit.put("start", (scope, id), (runs + 1, now))
+        runs, *_ = self._unit.lock("start", (scope, id)) or (0,)
+        self._unit.put("start", (scope, id), (runs + 1, now, False))
         return int(runs + 1)
+
+    def unstart(self, scope: bytes, id: bytes, started: int) -> None:
+        runs, *more = self._unit.lock("start", (scope, id)) or (0,)
+        if runs == started:
+            self._unit.put("start", (scope, id), (runs - 1, *more))
 
     def admit(self, case: Case) -> bool:
         if self._unit.lock("case", (case.scope, case.message_id)) is not None:
@@ -200,11 +207,12 @@ class _Rows:
     def note(self, note: Note) -> None:
         self._unit.put("note", next(self._memory.numbers), note)
 
-    def forget(self, before: float, most: int) -> int:
+    def forget(self, before: float, foreign: float | None, most: int) -> int:
         count = 0
         for kind in ("claim", "start"):
-            for key, (_, seen_at) in self._unit.all(kind).items():
-                if seen_at < before and count < most:
+            for key, (_, seen_at, is_foreign) in self._unit.all(kind).items():
+                until = foreign if is_foreign else before
+                if until is not None and seen_at < until and count < most:
                     self._unit.put(kind, key, None)
                     count += 1
         return count

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -53,9 +53,10 @@ class _Rows:
         done = await self._of(table).update_one({"_id": identity}, {"$setOnInsert": values}, upsert=True)
         return done.upserted_id is not None
 
-    async def claim(self, scope: bytes, id: bytes, mark: bytes, now: float) -> bytes | None:
+    async def claim(self, scope: bytes, id: bytes, mark: bytes, now: float, *, foreign: bool) -> bytes | None:
         identity = {"scope": scope, "id": id}
-        if await self._insert(kept_tables.INBOX, identity, {"print": mark, "seen_at": now}):
+        values = {"print": mark, "seen_at": _date(now) if foreign else now}
+        if await self._insert(kept_tables.INBOX, identity, values):
             return None
         found = await self._of(kept_tables.INBOX).find_one({"_id": identity})
         return bytes(found["print"])
@@ -100,8 +101,9 @@ class _Rows:
         found = await self._of(kept_tables.HELD).find_one({"gate": place._asdict()}, sort=order)
         return None if found is None else HeldMessage(found["seq"], bytes(found["_id"]["id"]), bytes(found["body"]))
 
-    async def unhold(self, scope: bytes, id: bytes) -> None:
-        await self._of(kept_tables.HELD).delete_one({"_id": {"scope": scope, "id": id}})
+    async def unhold(self, scope: bytes, id: bytes) -> bool:
+        done = await self._of(kept_tables.HELD).delete_one({"_id": {"scope": scope, "id": id}})
+        return bool(done.deleted_count == 1)
 
     async def start(self, scope: bytes, id: bytes, now: float) -> int:
         found = await self._of(kept_tables.STARTED).find_one_and_update(
@@ -111,6 +113,10 @@ class _Rows:
             return_document=ReturnDocument.AFTER,
         )
         return int(found["runs"])
+
+    async def unstart(self, scope: bytes, id: bytes, started: int) -> None:
+        last = {"_id": {"scope": scope, "id": id}, "runs": started}
+        await self._of(kept_tables.STARTED).update_one(last, {"$inc": {"runs": -1}})
 
     async def admit(self, case: Case) -> bool:
         identity = {"scope": case.scope, "id": case.message_id}
@@ -134,15 +140,23 @@ class _Rows:
         values = {name: getattr(note, name) for name in note.__struct_fields__}
         await self._of(kept_tables.HOSPITAL_EVENT).insert_one(values)
 
-    async def forget(self, before: float, most: int) -> int:
+    async def forget(self, before: float, foreign: float | None, most: int) -> int:
+        wanted: list[tuple[Any, Any]] = [(kept_tables.INBOX, before), (kept_tables.STARTED, before)]
+        if foreign is not None:
+            wanted.append((kept_tables.INBOX, _date(foreign)))
         count = 0
-        for table in (kept_tables.INBOX, kept_tables.STARTED):
+        for table, until in wanted:
             rows = self._of(table)
-            old = rows.find({"seen_at": {"$lt": before}}, {"_id": 1}, limit=most - count)
+            old = rows.find({"seen_at": {"$lt": until}}, {"_id": 1}, limit=most - count)
             chosen = [document["_id"] async for document in old] if count < most else []
             if chosen:
                 count += (await rows.delete_many({"_id": {"$in": chosen}})).deleted_count
         return count
+
+
+def _date(seconds: float) -> datetime:
+    """How `seen_at` stands of an id without a time: numbers are never compared with dates, and one index has both."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _case_values(case: Case) -> dict[str, Any]:

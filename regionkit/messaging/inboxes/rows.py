@@ -50,8 +50,8 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 class InboxRows(Protocol):
     """The rows, in one unit."""
 
-    def claim(self, scope: bytes, id: bytes, mark: bytes, now: float) -> bytes | None:
-        """Claim a message; None: it is ours, else the fingerprint that stands there."""
+    def claim(self, scope: bytes, id: bytes, mark: bytes, now: float, *, foreign: bool) -> bytes | None:
+        """Claim a message; None: it is ours, else the fingerprint that stands there. `foreign`: its id has no time."""
         ...
 
     def advance(self, place: Place, prev: Number, number: Number) -> bool:
@@ -86,12 +86,16 @@ class InboxRows(Protocol):
         """The first of those."""
         ...
 
-    def unhold(self, scope: bytes, id: bytes) -> None:
-        """It is held no longer."""
+    def unhold(self, scope: bytes, id: bytes) -> bool:
+        """It is held no longer; False where it was not."""
         ...
 
     def start(self, scope: bytes, id: bytes, now: float) -> int:
         """Count a run of a suspect; which one it is."""
+        ...
+
+    def unstart(self, scope: bytes, id: bytes, started: int) -> None:
+        """Count it no longer, where it is the last one."""
         ...
 
     def admit(self, case: Case) -> bool:
@@ -114,8 +118,8 @@ class InboxRows(Protocol):
         """A line of the audit trail."""
         ...
 
-    def forget(self, before: float, most: int) -> int:
-        """Take away claims and starts from before; how many."""
+    def forget(self, before: float, foreign: float | None, most: int) -> int:
+        """Take away starts and claims from before, and those of foreign ids from before `foreign`, None: never; how many."""
         ...
 
 

@@ -49,8 +49,8 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 class AsyncInboxRows(Protocol):
     """The rows, in one unit."""
 
-    async def claim(self, scope: bytes, id: bytes, mark: bytes, now: float) -> bytes | None:
-        """Claim a message; None: it is ours, else the fingerprint that stands there."""
+    async def claim(self, scope: bytes, id: bytes, mark: bytes, now: float, *, foreign: bool) -> bytes | None:
+        """Claim a message; None: it is ours, else the fingerprint that stands there. `foreign`: its id has no time."""
         ...
 
     async def advance(self, place: Place, prev: Number, number: Number) -> bool:
@@ -85,12 +85,16 @@ class AsyncInboxRows(Protocol):
         """The first of those."""
         ...
 
-    async def unhold(self, scope: bytes, id: bytes) -> None:
-        """It is held no longer."""
+    async def unhold(self, scope: bytes, id: bytes) -> bool:
+        """It is held no longer; False where it was not."""
         ...
 
     async def start(self, scope: bytes, id: bytes, now: float) -> int:
         """Count a run of a suspect; which one it is."""
+        ...
+
+    async def unstart(self, scope: bytes, id: bytes, started: int) -> None:
+        """Count it no longer, where it is the last one."""
         ...
 
     async def admit(self, case: Case) -> bool:
@@ -113,8 +117,8 @@ class AsyncInboxRows(Protocol):
         """A line of the audit trail."""
         ...
 
-    async def forget(self, before: float, most: int) -> int:
-        """Take away claims and starts from before; how many."""
+    async def forget(self, before: float, foreign: float | None, most: int) -> int:
+        """Take away starts and claims from before, and those of foreign ids from before `foreign`, None: never; how many."""
         ...
 
 

@@ -227,10 +227,12 @@ class RedisStream:
     def ack(self, deliveries: Sequence[Delivery]) -> int:
         """They are done. How many of them were still this member's."""
         own = self._own(deliveries)
-        done = self._settle("ack", own)
+        try:
+            done = self._settle("ack", own)
+        finally:  # without an answer they come again by their lease, unless they were acknowledged
+            for id, _ in own:
+                self._mine.pop(id, None)
         self._left = max(0, self._left - done)
-        for id, _ in own:
-            self._mine.pop(id, None)
         return done
 
     def give_back(self, deliveries: Sequence[Delivery], delay: float) -> None:
