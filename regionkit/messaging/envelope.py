@@ -5,13 +5,15 @@
 2. A number says which message of its key it is: (epoch, history, n) of the outbox that gave it, and `prev`, the number before
    it for the same destination and key. `lineage` is the outbox: two databases that feed one topic never share numbers.
 3. A tombstone carries a number and no payload: what stood there expired, was buried or went elsewhere.
-4. Bytes begin with `MAGIC`; whatever else comes is no message of ours, and is refused with its reason.
+4. Bytes begin with `MAGIC` and a checksum of the rest; whatever else comes is no message of ours, and is refused with its
+   reason. A damaged message is never taken for another one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +42,7 @@ __all__ = [
 
 MAGIC = b"rk1\x00"
 """First bytes of an envelope, with the version of its form."""
+_HEAD = len(MAGIC) + 4
 LARGEST_MESSAGE = 1 << 20
 """Bytes of an envelope: what every broker of today takes; larger payloads want a claim check."""
 LONGEST_ID = 64
@@ -140,7 +143,8 @@ _plain = msgspec.msgpack.Decoder()
 
 def encode(envelope: Envelope) -> bytes:
     """The envelope as bytes."""
-    return MAGIC + _encoder.encode(envelope)
+    body = _encoder.encode(envelope)
+    return MAGIC + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def decode(data: bytes) -> Envelope:
@@ -153,8 +157,11 @@ def decode(data: bytes) -> Envelope:
         raise _malformed(f"a message has {len(data)} bytes, and at most {LARGEST_MESSAGE} are taken", "too_large")
     if not data.startswith(MAGIC):
         raise _malformed("bytes are no envelope of regionkit's")
+    body = memoryview(data)[_HEAD:]
+    if zlib.crc32(body) != int.from_bytes(data[len(MAGIC) : _HEAD], "big"):
+        raise _malformed("an envelope is damaged: its checksum is another one")
     try:
-        envelope = _decoder.decode(memoryview(data)[len(MAGIC) :])
+        envelope = _decoder.decode(body)
     except (ValueError, RecursionError) as error:
         raise _malformed(f"an envelope is damaged: {error}") from None
     if not envelope.id:
