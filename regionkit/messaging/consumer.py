@@ -75,6 +75,7 @@ class Consumer(FastHandlers):
         elsewhere: of a store whose keys have homes: what becomes here of messages of other homes: "forward", "observe", "skip".
         forward_to: by region, where its consumers take their messages from.
         observe: shown messages that another region has applied, with elsewhere="observe".
+        shared: other consumers of that name take the same messages from elsewhere.
         clock: where time is read.
     """
 
@@ -96,8 +97,10 @@ class Consumer(FastHandlers):
         elsewhere: Elsewhere | None = None,
         forward_to: Mapping[str, Target] | None = None,
         observe: Callable[..., Any] | None = None,
+        shared: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._shared = shared
         check_part(source, "fetch", is_async=IS_ASYNC)
         check_part(inbox, "judge", is_async=IS_ASYNC)
         if order not in (None, "key"):
@@ -266,7 +269,8 @@ class Consumer(FastHandlers):
         self._stop.clear()
         try:
             with self._signals():
-                run = Running(self._source, self._stations(), self._stop, self._counters, self._clock)
+                parts = (self._source, self._stations(), self._stop, self._counters, self._clock)
+                run = Running(*parts, shared=self._shared)
                 run.run(until_idle)
         except Halted as halted:
             raise MessagingError(

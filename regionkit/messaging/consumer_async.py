@@ -74,6 +74,7 @@ class AsyncConsumer(AsyncFastHandlers):
         elsewhere: of a store whose keys have homes: what becomes here of messages of other homes: "forward", "observe", "skip".
         forward_to: by region, where its consumers take their messages from.
         observe: shown messages that another region has applied, with elsewhere="observe".
+        shared: other consumers of that name take the same messages from elsewhere.
         clock: where time is read.
     """
 
@@ -95,8 +96,10 @@ class AsyncConsumer(AsyncFastHandlers):
         elsewhere: Elsewhere | None = None,
         forward_to: Mapping[str, AsyncTarget] | None = None,
         observe: Callable[..., Any] | None = None,
+        shared: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._shared = shared
         check_part(source, "fetch", is_async=IS_ASYNC)
         check_part(inbox, "judge", is_async=IS_ASYNC)
         if order not in (None, "key"):
@@ -265,7 +268,8 @@ class AsyncConsumer(AsyncFastHandlers):
         self._stop.clear()
         try:
             with self._signals():
-                run = AsyncRunning(self._source, self._stations(), self._stop, self._counters, self._clock)
+                parts = (self._source, self._stations(), self._stop, self._counters, self._clock)
+                run = AsyncRunning(*parts, shared=self._shared)
                 await run.run(until_idle)
         except Halted as halted:
             raise MessagingError(

@@ -54,8 +54,16 @@ class Running:
     """One run. Used once."""
 
     def __init__(
-        self, source: Source, stations: Stations, stop: threading.Event, counters: Counters, clock: Clock
+        self,
+        source: Source,
+        stations: Stations,
+        stop: threading.Event,
+        counters: Counters,
+        clock: Clock,
+        *,
+        shared: bool,
     ) -> None:
+        self._shared = shared
         self._source = source
         self._stations = stations
         self._stop = stop
@@ -84,6 +92,7 @@ class Running:
         """
         deadline = Deadline(self._clock, OPENED_WITHIN)
         self._open_stations(deadline)
+        self._stations.register(self._source, shared=self._shared, deadline=deadline)
         self._source.open(deadline)
         watch = StoreWatch(self._front, self._stopping)
         lanes = [

@@ -53,8 +53,16 @@ class AsyncRunning:
     """One run. Used once."""
 
     def __init__(
-        self, source: AsyncSource, stations: AsyncStations, stop: threading.Event, counters: Counters, clock: Clock
+        self,
+        source: AsyncSource,
+        stations: AsyncStations,
+        stop: threading.Event,
+        counters: Counters,
+        clock: Clock,
+        *,
+        shared: bool,
     ) -> None:
+        self._shared = shared
         self._source = source
         self._stations = stations
         self._stop = stop
@@ -83,6 +91,7 @@ class AsyncRunning:
         """
         deadline = Deadline(self._clock, OPENED_WITHIN)
         await self._open_stations(deadline)
+        await self._stations.register(self._source, shared=self._shared, deadline=deadline)
         await self._source.open(deadline)
         watch = AsyncStoreWatch(self._front, self._stopping)
         lanes = [

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.facts.record import LARGEST_RECORD, Record
 from regionkit.messaging.applying import Applier
 from regionkit.messaging.clinic import Clinic
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.elsewhere import WITHIN, Appliers, Elsewhere, Homes
 from regionkit.messaging.inboxes.inbox import Inbox
 from regionkit.messaging.janitor import Janitor
-from regionkit.messaging.sources.source import Target
+from regionkit.messaging.runs import DOWN
+from regionkit.messaging.sources.source import Source, Target
 
 __all__ = ["HomesHere", "Stations", "homes_of"]
 
@@ -104,6 +106,33 @@ class Stations:
         inbox = applier.inbox
         janitor = Janitor(inbox, applier.options.accept_for, self._clock)
         return Station(inbox, applier, Clinic(applier, here), janitor)
+
+    def register(self, source: Source, *, shared: bool, deadline: Deadline) -> None:
+        """Note what the consumer takes its messages from: what it has taken is kept under its name alone.
+
+        Raises:
+            ConfigurationError: one of that name takes them from elsewhere.
+        """
+        station = self.all[0]
+        if shared or station.inbox.backing is None:
+            return
+        name = station.applier.options.name
+        records = station.inbox.backing.records(None)
+        wanted = Record("consumer", name, f"{source.facts.kind} {source.name}".encode()[:LARGEST_RECORD])
+        try:
+            found = records.get(deadline, wanted.kind, wanted.key)
+            found = found or records.put(deadline, wanted, expected=0)
+        except DOWN:
+            if len(self.all) == 1:
+                raise
+            return  # a part of another region that is away
+        if found is not None and found.value != wanted.value:
+            raise ConfigurationError(
+                f"consumer {name!r} takes its messages from {wanted.value.decode()!r}, and one of that name from "
+                f"{found.value.decode()!r}.",
+                why="what was taken is kept under the name: messages of one would be copies of the other's.",
+                fix="give it another name; or write shared=True where both carry the same messages.",
+            )
 
     def _is_here(self, part: str) -> bool:
         """Whether the part has its home in this region now: its cases are treated there."""

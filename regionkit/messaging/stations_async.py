@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
+from regionkit.facts.record import LARGEST_RECORD, Record
 from regionkit.messaging.applying_async import AsyncApplier
 from regionkit.messaging.clinic_async import AsyncClinic
 from regionkit.messaging.counters import Counters
 from regionkit.messaging.elsewhere_async import WITHIN, AsyncAppliers, AsyncHomes, Elsewhere
 from regionkit.messaging.inboxes.inbox_async import AsyncInbox
 from regionkit.messaging.janitor_async import AsyncJanitor
-from regionkit.messaging.sources.source_async import AsyncTarget
+from regionkit.messaging.runs_async import DOWN
+from regionkit.messaging.sources.source_async import AsyncSource, AsyncTarget
 
 __all__ = ["AsyncHomesHere", "AsyncStations", "homes_of"]
 
@@ -103,6 +105,33 @@ class AsyncStations:
         inbox = applier.inbox
         janitor = AsyncJanitor(inbox, applier.options.accept_for, self._clock)
         return AsyncStation(inbox, applier, AsyncClinic(applier, here), janitor)
+
+    async def register(self, source: AsyncSource, *, shared: bool, deadline: Deadline) -> None:
+        """Note what the consumer takes its messages from: what it has taken is kept under its name alone.
+
+        Raises:
+            ConfigurationError: one of that name takes them from elsewhere.
+        """
+        station = self.all[0]
+        if shared or station.inbox.backing is None:
+            return
+        name = station.applier.options.name
+        records = station.inbox.backing.records(None)
+        wanted = Record("consumer", name, f"{source.facts.kind} {source.name}".encode()[:LARGEST_RECORD])
+        try:
+            found = await records.get(deadline, wanted.kind, wanted.key)
+            found = found or await records.put(deadline, wanted, expected=0)
+        except DOWN:
+            if len(self.all) == 1:
+                raise
+            return  # a part of another region that is away
+        if found is not None and found.value != wanted.value:
+            raise ConfigurationError(
+                f"consumer {name!r} takes its messages from {wanted.value.decode()!r}, and one of that name from "
+                f"{found.value.decode()!r}.",
+                why="what was taken is kept under the name: messages of one would be copies of the other's.",
+                fix="give it another name; or write shared=True where both carry the same messages.",
+            )
 
     async def _is_here(self, part: str) -> bool:
         """Whether the part has its home in this region now: its cases are treated there."""

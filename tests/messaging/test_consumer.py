@@ -460,3 +460,20 @@ def test_what_is_given_back_is_no_attempt(accounts: Any) -> None:
         assert rig.inbox.start(b"billing", sent, deadline, ordered=False) == 1
         rig.inbox.unstart(b"billing", sent, 7, deadline)  # not the last one: another has begun since
         assert rig.inbox.start(b"billing", sent, deadline, ordered=False) == 2
+
+
+def test_a_name_is_of_one_source(accounts: Any) -> None:
+    """Else messages of one would be copies of the other's; unless both are said to carry the same."""
+    with LedgerRig(accounts, order=None) as rig:
+        rig.publish(envelope(row("a", 1)))
+        rig.run()
+        other = MemoryQueue("invoices", group="billing")
+        for options, refused in (({}, True), ({"shared": True}, False)):
+            consumer = Consumer(other, inbox=rig.inbox, **options)  # type: ignore[arg-type]
+            consumer.handler("moved")(rig.apply)
+            if refused:
+                with pytest.raises(ConfigurationError, match="one of that name"):
+                    consumer.run(until_idle=0.2)
+            else:
+                consumer.run(until_idle=0.2)
+        rig.run()
