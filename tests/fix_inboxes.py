@@ -39,6 +39,11 @@ class InboxStore:
         with contextlib.nullcontext() if self.name == "memory" else plain_of(self.rig) as given:
             yield given
 
+    @property
+    def cases_rig(self) -> Any:
+        """Of the store that keeps its cases."""
+        return self._hospital or self.rig
+
     @contextlib.contextmanager
     def opened(self) -> Iterator[Any]:
         """Its inbox, for threads."""
