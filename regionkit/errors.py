@@ -16,10 +16,10 @@ take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
      |    |-- UnknownHome (LookupError)         |    |-- LeaseLost
      |    `-- UsageError (RuntimeError)         |    |-- InDoubt
      `-- BackendError                           |    `-- SourceGap
-          |-- RegionUnavailable (ConnectionError)   `-- TransactionError
-          |-- DeadlineExceeded (TimeoutError)            |-- TransactionAborted
-          |-- TransactionRolledBack                      |-- TransactionInDoubt
-          |-- AlreadyApplied                             `-- HeuristicOutcome
+          |-- DeadlineExceeded (TimeoutError)   `-- TransactionError
+          |-- RegionUnavailable (ConnectionError)    |-- TransactionAborted
+          |-- TransactionRolledBack                  |-- TransactionInDoubt
+          |-- AlreadyApplied                         `-- HeuristicOutcome
           `-- OutcomeUnknown
 """
 

@@ -169,11 +169,16 @@ async def test_a_batch_that_deadlocks_is_halved_and_is_no_attempt(rig: AsyncInbo
             await db.execute(ADD, {"by": len(messages), "id": second})
 
         consumers.append(consumer)
-    await rig.publish(*(event(payload=n) for n in range(16)))
-    summaries = await both(*consumers)
-    assert [done.applied for done in summaries] == [16, 16]
-    assert [done.parked + done.retrying for done in summaries] == [0, 0]
-    assert sum(done.reruns for done in summaries) >= 1 and rig.balance(1) == rig.balance(2) == 32
+    reruns = rounds = 0
+    while not reruns and rounds < 6:  # on a busy machine one of them may have ended before the other began
+        rounds += 1
+        sizes.clear()
+        await rig.publish(*(event(payload=n) for n in range(16)))
+        summaries = await both(*consumers)
+        assert [done.applied for done in summaries] == [16, 16]
+        assert [done.parked + done.retrying for done in summaries] == [0, 0]
+        reruns = sum(done.reruns for done in summaries)
+    assert reruns >= 1 and rig.balance(1) == rig.balance(2) == 32 * rounds
 
 
 async def wait_for(what: Any) -> None:
