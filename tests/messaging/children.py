@@ -24,10 +24,11 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def add(self, what: str) -> None:
-        """Note a call."""
+    def add(self, what: str) -> int:
+        """Note a call; how many there are now."""
         with (self.folder / "ledger").open("a") as file:
             file.write(f"{what}\n")
+        return len(self.lines())
 
     def lines(self) -> list[str]:
         """All calls."""

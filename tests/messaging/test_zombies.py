@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ from regionkit.errors import InProgress, LeaseLost
 from regionkit.messaging import AsyncSqlRecords, Resolved, idempotent
 from regionkit.messaging.claim import Done, Wish, Won
 
-PATIENCE = 40.0
+from .children import PATIENCE, Ledger, child
 
 
 @pytest.fixture(params=["postgresql", "redis"])
@@ -31,66 +27,10 @@ def served(request: pytest.FixtureRequest) -> ClaimStore:
     return ClaimStore(request.param, request.getfixturevalue(f"{request.param}_store_rig"))
 
 
-class Ledger:
-    """What ran, in a file that is only appended to; and flags, as files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def add(self, what: str) -> int:
-        """Note a run; how many there are now."""
-        with (self.folder / "ledger").open("a") as file:
-            file.write(f"{what}\n")
-        return len(self.lines())
-
-    def lines(self) -> list[str]:
-        """All that ran."""
-        path = self.folder / "ledger"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def set(self, flag: str) -> None:
-        """Tell the other process."""
-        (self.folder / flag).touch()
-
-    def wait(self, flag: str) -> None:
-        """Until the other process has told."""
-        end = time.monotonic() + PATIENCE
-        while not (self.folder / flag).exists():
-            assert time.monotonic() < end, f"{flag} was not told"
-            time.sleep(0.01)
-
-
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """Of one test."""
     return Ledger(tmp_path)
-
-
-@contextlib.contextmanager
-def child(work: Callable[[], None], ledger: Ledger) -> Iterator[int]:
-    """`work` in a forked process with clients of its own. At the end it is waited for, and what it raised is raised here."""
-    report = ledger.folder / f"child{os.urandom(4).hex()}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a process with threads: none is used in the child
-        pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            report.write_text("ok")
-        except BaseException:
-            report.write_text(traceback.format_exc())
-        finally:
-            os._exit(0)
-    try:
-        yield pid
-    finally:
-        end = time.monotonic() + PATIENCE
-        while os.waitpid(pid, os.WNOHANG) == (0, 0):
-            if time.monotonic() > end:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
-    told = report.read_text() if report.exists() else "died"
-    assert told in ("ok", "died"), told
 
 
 def test_a_frozen_process_changes_nothing_when_it_comes_back(served: ClaimStore, ledger: Ledger) -> None:
