@@ -39,6 +39,7 @@ PILLARS = MappingProxyType(
         "routing": "regionkit.contract.kept_tables:KEPT",
         "caching": "regionkit.caching.kept_tables:KEPT",
         "messaging": "regionkit.messaging.kept_tables:KEPT",
+        "transactions": "regionkit.transactions.kept_tables:KEPT",
     }
 )
 """By pillar, "module:name" of the tables that it keeps."""

@@ -1,0 +1,1 @@
+"""What takes part in a global transaction, one module a server."""

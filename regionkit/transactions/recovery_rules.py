@@ -1,0 +1,149 @@
+"""What recovery may do with what it finds on participants and in the log. Pure.
+
+Rules:
+1. It touches only names of its own namespace and its own log. Of another log: FOREIGN, listed only.
+2. A row of the log decides, at once. Without a row an abort is presumed only by winning the tombstone, and only after the
+   branch was listed twice, `patience` apart on this recoverer's own monotonic clock.
+3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing. A
+   participant that is not the instance noted under its name is listed only, until it is adopted.
+4. A branch that is older than the retention and has no row: EXPIRED, listed only. The row may have been swept.
+5. Of a decided COMMIT, a branch that is not listed is done only where its marker stands. No marker, and not listed: HAZARD.
+   A participant that does not answer: kept.
+6. An acknowledgement holds for the participant's history that it was given by. Under another history the branch is asked again.
+7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD.
+8. A HAZARD is kept until an operator forgets it. Nothing is ever ended against the log.
+
+Order of a run: P = branches listed; A = those of this process at work; T = rows of the log; Q = listed again.
+Only what stands in P and Q and not in A is judged. Source: Citus' recovery of two-phase commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+import msgspec
+
+from regionkit.transactions.protocol import Decision
+from regionkit.transactions.xid import PATIENCE, Xid, millis_of
+
+__all__ = ["Evidence", "Found", "Row", "RowVerdict", "Verdict", "judge_branch", "judge_marker", "judge_row"]
+
+
+class Evidence(Enum):
+    """What a participant's marker table says of a branch."""
+
+    COMMITTED = "its marker stands: it is committed"
+    NONE = "no marker"
+    BARRED = "a tombstone stands: it is not, and will not be"
+    UNAVAILABLE = "the participant did not answer"
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A row of the log.
+
+    Attributes:
+        branches: that take part, with the participant's history at the acknowledgement, or None.
+        done: all had acknowledged.
+        hazards: by branch, what was found.
+    """
+
+    gtrid: str
+    decision: Decision
+    branches: Mapping[str, str | None] = {}
+    done: bool = False
+    hazards: Mapping[str, str] = {}
+    decided_by: str = ""
+    decided_at: float = 0.0
+    """Seconds since 1970 by the log's own clock."""
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A prepared branch as a recoverer sees it.
+
+    Attributes:
+        waited: seconds since it was first listed, by this recoverer's monotonic clock.
+        active: its transaction is at work in this process.
+        presumes: the log's history is as noted, so that a missing row means what it says.
+        known: the participant is the instance noted under its name.
+    """
+
+    xid: Xid
+    waited: float
+    active: bool = False
+    presumes: bool = True
+    known: bool = True
+
+
+class Verdict(Enum):
+    """What is done with a prepared branch."""
+
+    LEAVE = "its coordinator is at work, or may be"
+    COMMIT = "decided"
+    ABORT = "decided"
+    BAR = "insert the tombstone, then judge by the winner"
+    FOREIGN = "of another log: listed only"
+    STRANGE = "the participant is another instance than the one noted: listed only"
+    EXPIRED = "older than the retention, without a row: listed only"
+    MUTE = "the log's history changed: nothing is presumed until it is adopted"
+
+
+def judge_branch(
+    found: Found, row: Row | None, *, log: str, now_millis: int, retention: float, patience: float | None = None
+) -> Verdict:
+    """What to do with one prepared branch of this namespace. `patience`: seconds, in place of the name's own."""
+    xid = found.xid
+    if xid.log != log:
+        return Verdict.FOREIGN
+    if found.active:
+        return Verdict.LEAVE
+    if not found.known:
+        return Verdict.STRANGE
+    if row is not None:
+        return Verdict.COMMIT if row.decision is Decision.COMMIT else Verdict.ABORT
+    if not found.presumes:
+        return Verdict.MUTE
+    if now_millis - millis_of(xid.gtrid) > retention * 1000.0:
+        return Verdict.EXPIRED
+    if found.waited < (PATIENCE[xid.patience] if patience is None else patience):
+        return Verdict.LEAVE
+    return Verdict.BAR
+
+
+class RowVerdict(Enum):
+    """What is done with one branch of a decided COMMIT."""
+
+    FINISH = "it is listed: commit it"
+    DONE = "its acknowledgement stands, or its marker"
+    KEEP = "the participant did not answer"
+    HAZARD = "it is neither prepared nor committed"
+
+
+def judge_row(
+    row: Row, branch: str, *, listed: bool | None, evidence: Evidence, history: str | None, reopened: bool
+) -> RowVerdict:
+    """What to do with one branch of a COMMIT row.
+
+    Args:
+        row: of the log.
+        branch: whose turn it is.
+        listed: among the prepared ones; None where the participant did not answer.
+        evidence: of its marker.
+        history: of the participant now; None where unknown.
+        reopened: acknowledgements under another history than `history` are asked for again.
+    """
+    acknowledged = row.branches.get(branch)
+    if acknowledged is not None and not (reopened and history is not None and acknowledged != history):
+        return RowVerdict.DONE
+    if listed:
+        return RowVerdict.FINISH
+    if evidence is Evidence.COMMITTED:
+        return RowVerdict.DONE
+    if listed is None or evidence is Evidence.UNAVAILABLE:
+        return RowVerdict.KEEP
+    return RowVerdict.HAZARD
+
+
+def judge_marker(gtrid: str, row: Row | None, *, floor: str) -> bool:
+    """Whether a marker of two phases is a HAZARD: its transaction was not decided, and the row cannot have been swept."""
+    return gtrid > floor and (row is None or row.decision is not Decision.COMMIT)
