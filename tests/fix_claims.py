@@ -48,8 +48,10 @@ class ClaimStore:
             made: records.CallRecords = getattr(records, _CLASSES[self.name])(given, namespace=namespace)
             if make:
                 made.create_tables()
-            yield made
-            made.close()
+            try:
+                yield made
+            finally:
+                made.close()
 
     @contextlib.asynccontextmanager
     async def opened_async(
@@ -64,8 +66,10 @@ class ClaimStore:
             made: records_async.AsyncCallRecords = kind(given, namespace=namespace)
             if make:
                 await made.create_tables()
-            yield made
-            await made.close()
+            try:
+                yield made
+            finally:
+                await made.close()
 
 
 @pytest.fixture(params=CLAIM_STORES)

@@ -49,10 +49,12 @@ class InboxStore:
         """Its inbox, for threads."""
         with self.given() as given, plain_of(self._hospital) if self._hospital else contextlib.nullcontext() as cases:
             made = self.made(given, cases)
-            made.create_tables()
-            made.open(Deadline(SYSTEM_CLOCK, 60.0))
-            yield made
-            made.close()
+            try:
+                made.create_tables()
+                made.open(Deadline(SYSTEM_CLOCK, 60.0))
+                yield made
+            finally:
+                made.close()
 
     @contextlib.asynccontextmanager
     async def opened_async(self) -> AsyncIterator[Any]:
@@ -63,10 +65,12 @@ class InboxStore:
             async_plain_of(self._hospital) if self._hospital else nothing as cases,
         ):
             made = self.made(given, cases, is_async=True)
-            await made.create_tables()
-            await made.open(Deadline(SYSTEM_CLOCK, 60.0))
-            yield made
-            await made.close()
+            try:
+                await made.create_tables()
+                await made.open(Deadline(SYSTEM_CLOCK, 60.0))
+                yield made
+            finally:
+                await made.close()
 
     def made(self, given: Any, cases: Any = None, *, is_async: bool = False) -> Any:
         """An inbox over what is handed in."""

@@ -43,8 +43,10 @@ def plain_of(rig: StoreRig) -> Iterator[Any]:
             yield _memory(rig)
         case _:
             engine = sqlalchemy.create_engine(any_rig.rig.urls[0])
-            yield engine
-            engine.dispose()
+            try:
+                yield engine
+            finally:
+                engine.dispose()
 
 
 @contextlib.asynccontextmanager
@@ -66,8 +68,10 @@ async def async_plain_of(rig: StoreRig) -> AsyncIterator[Any]:
         case _:
             url = sqlalchemy.make_url(any_rig.rig.urls[0])
             engine = create_async_engine(url.set(drivername=ASYNC_DRIVERS[url.drivername]))
-            yield engine
-            await engine.dispose()
+            try:
+                yield engine
+            finally:
+                await engine.dispose()
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit import RegionKit
 from regionkit.caching import Shared
+from regionkit.testing.servers.nodes import ServerSet
 
 TOML = """\
 namespace = "shop"
@@ -109,3 +110,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         if isinstance(value, RegionKit):
             value.close()
     copier.stop()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The sets of servers that a page starts. Those that a failed page leaves running are ended here."""
+    sets: list[Any] = []
+    enter = ServerSet.__enter__
+
+    def noted(self: Any) -> Any:
+        sets.append(self)
+        return enter(self)
+
+    monkeypatch.setattr(ServerSet, "__enter__", noted)
+    yield sets
+    for one in sets:
+        one.close()

@@ -37,12 +37,13 @@ SYBIL = Sybil(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_examples_of_a_page_run(page: Path, place: dict[str, Any]) -> None:
-    """Top to bottom, in one namespace, in a folder with two regions as SQLite files."""
+def test_the_examples_of_a_page_run(page: Path, started: list[Any], place: dict[str, Any]) -> None:
+    """Top to bottom, in one namespace, in a folder with two regions as SQLite files. Servers that it starts, it ends."""
     document = SYBIL.parse(page)
     document.namespace = place
     for example in document.examples():
         example.evaluate()
+    assert [node.url for servers in started for node in servers.nodes if node.alive] == []
 
 
 def anchors(page: Path) -> set[str]:

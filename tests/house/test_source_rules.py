@@ -85,6 +85,18 @@ def test_random_is_used_for_jitter_only() -> None:
     assert {name for name, tree in trees() if "random" in imported(tree)} <= JITTER | CHOICES
 
 
+def test_no_test_drops_an_engine_whose_pool_holds_a_connection() -> None:
+    """`create_engine(...).begin()` keeps nothing to dispose of: the collector closes the connection, in some later test."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("begin", "connect", "raw_connection")
+        if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith(("create_engine", "async_engine"))
+    ]
+    assert found == []
+
+
 def test_no_text_names_a_machine_or_a_package_index() -> None:
     """A clone works anywhere: no path of one machine, no package host."""
     wrong = []

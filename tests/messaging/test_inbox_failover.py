@@ -47,8 +47,10 @@ def test_what_was_lost_with_the_primary_is_applied_again(own_pg: Any, redis_serv
     servers, numbers = own_pg(1), Numbering()
     primary, replica = servers.nodes
     messages = [numbers.message("a", {"k": "inbox", "n": n}) for n in range(1, 11)]
-    with create_engine(primary.app_url).begin() as db:
+    engine = create_engine(primary.app_url)
+    with engine.begin() as db:
         db.execute(text("CREATE TABLE ledger (k TEXT, n INTEGER)"))
+    engine.dispose()
     done: Any = redis.Redis.from_url(redis_server.primary.url)
     done.delete("done")
 
