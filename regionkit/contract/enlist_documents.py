@@ -32,9 +32,8 @@ class Documents(NamedTuple):
 class EnlistedDocuments(Protocol):
     """A transaction that was joined. It serves the thread (task) that the transaction serves, and ends with it."""
 
-    @property
     def documents(self) -> Documents:
-        """What works inside of it."""
+        """What works inside of it, once it is known where it runs."""
         ...
 
     def is_of(self, given: Any, store: str, namespace: str) -> bool:

@@ -31,9 +31,8 @@ class AsyncDocuments(NamedTuple):
 class AsyncEnlistedDocuments(Protocol):
     """A transaction that was joined. It serves the thread (task) that the transaction serves, and ends with it."""
 
-    @property
-    def documents(self) -> AsyncDocuments:
-        """What works inside of it."""
+    async def documents(self) -> AsyncDocuments:
+        """What works inside of it, once it is known where it runs."""
         ...
 
     def is_of(self, given: Any, store: str, namespace: str) -> bool:

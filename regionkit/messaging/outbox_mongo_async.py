@@ -17,7 +17,7 @@ from regionkit.contract.enlist_documents_async import AsyncEnlistedDocuments, do
 from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
-from regionkit.errors import ConfigurationError, TransactionRolledBack, UsageError
+from regionkit.errors import ConfigurationError, RegionKitError, TransactionRolledBack, UsageError
 from regionkit.facts.consistency import STRONG
 from regionkit.facts.record import Record
 from regionkit.facts.stamp import Stamp
@@ -32,6 +32,8 @@ IS_ASYNC = True
 
 KIND = "outbox"
 """Of the record that says which run an outbox is in."""
+ASKED = 2
+"""How often the primary is looked for: the first time may find that it is none any more."""
 FIRST_PAUSE = 0.005
 """Seconds before a transaction of the outbox's own that was rolled back runs again; doubled each time, jittered."""
 LONGEST_PAUSE = 0.2
@@ -74,10 +76,21 @@ class AsyncMongoOutbox(AsyncOutbox):
         return _MajorityBacking(backing)
 
     async def run_in(self, term: int) -> MongoRun:
-        """The run of the outbox in that term, 0 where nobody knows it yet; asked of the primary where it is not known here."""
+        """The run of the outbox in that term, 0 where nobody knows it; asked of the primary where it is another than before."""
         known = self._run
-        if known is not None and term in (0, known.term):
+        if known is not None and term == known.term:
             return known
+        for left in range(ASKED, 0, -1):
+            try:
+                self._run = await self._run_now()
+                return self._run
+            except RegionKitError:
+                if left == 1 and known is None:
+                    raise
+        assert known is not None
+        return known  # an election: it will do until it is over (rule 2)
+
+    async def _run_now(self) -> MongoRun:
         deadline, records = self.deadline(), self.backing.records()
         async with self._asked.read(consistency=STRONG, deadline=deadline) as unit:
             said = await unit.native.command("hello")
@@ -85,15 +98,14 @@ class AsyncMongoOutbox(AsyncOutbox):
         while True:
             found = await records.get(deadline, KIND, self.name)
             stands = None if found is None else _decoder.decode(found.value)
-            if stands is None or stands.term != here:
-                lineage, epoch = (str(uuid.uuid4()), 0) if stands is None else (stands.lineage, stands.run.epoch)
-                stands = MongoRun(lineage, begun(epoch, str(here), now=now), here)
-                version = 0 if found is None else found.version
-                wanted = Record(KIND, self.name, _encoder.encode(stands), version + 1)
-                if await records.put(deadline, wanted, expected=version) is not wanted:
-                    continue  # another process was first
-            self._run = stands
-            return stands
+            if stands is not None and stands.term == here:
+                return stands
+            lineage, epoch = (str(uuid.uuid4()), 0) if stands is None else (stands.lineage, stands.run.epoch)
+            begins = MongoRun(lineage, begun(epoch, str(here), now=now), here)
+            version = 0 if found is None else found.version
+            wanted = Record(KIND, self.name, _encoder.encode(begins), version + 1)
+            if await records.put(deadline, wanted, expected=version) is wanted:
+                return begins  # else another process was first
 
     async def change(self, work: Callable[..., Any], *args: Any, seconds: float = WITHIN) -> Any:
         """`work(documents, *args)` in a transaction of its own; again where it was rolled back for another one's sake."""
@@ -177,7 +189,7 @@ class _Buffer:
             shared = {several[0].id: body for several, body in pending if len(several) > 1}
             joined = self._joined()
             assert joined is not None, "the transaction keeps it"
-            await self._outbox.sql.write(joined.documents, events, shared)
+            await self._outbox.sql.write(await joined.documents(), events, shared)
         return len(events)
 
 

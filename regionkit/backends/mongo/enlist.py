@@ -11,6 +11,7 @@ from pymongo.synchronous.database import Database
 
 from regionkit.backends.mongo.client import BlockClient
 from regionkit.backends.mongo.observation import term_of
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.enlist_documents import Documents
 from regionkit.contract.unit import Committed
 from regionkit.errors import ConfigurationError, UsageError
@@ -30,15 +31,14 @@ class Enlisted:
         self._calls: list[Callable[[], object]] = []
         self._hearing: list[Callable[[Committed], object]] = []
 
-    @property
     def documents(self) -> Documents:
-        """What works inside of it."""
+        """What works inside of it, once it is known where it runs."""
         return self._find()
 
     def is_of(self, given: Any, store: str, namespace: str) -> bool:
         """Whether it is of the client of `given`; or a block of a kit's store of that name."""
         client = getattr(given, "client", None)
-        if self.documents.session is not None:
+        if not isinstance(self._origin, EndpointContext):
             return bool(client == self._origin)
         own = self._origin.endpoint.client  # a database that somebody handed in
         if own is not None:
@@ -83,7 +83,12 @@ def enlist(target: Any, database: str) -> Enlisted:
         if not handle.transactional:
             raise _no_transaction("open the block as s.write(store, transaction=True).")
         if handle.enlisted is None:
-            handle.enlisted = Enlisted(lambda: documents_of(handle.database), handle.origin)
+
+            def found() -> Documents:
+                handle.ready()
+                return documents_of(handle.database)
+
+            handle.enlisted = Enlisted(found, handle.origin)
         joined: Enlisted = handle.enlisted
         return joined
     if isinstance(target, ClientSession):

@@ -10,6 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from regionkit.backends.mongo.client_async import AsyncBlockClient
 from regionkit.backends.mongo.observation import term_of
+from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.enlist_documents_async import AsyncDocuments
 from regionkit.contract.unit import Committed
 from regionkit.errors import ConfigurationError, UsageError
@@ -23,21 +24,20 @@ _JOINED = "_regionkit_joined"
 class AsyncEnlisted:
     """Implements `AsyncEnlistedDocuments`. `origin`: the session's client; of a block what its endpoint is of."""
 
-    def __init__(self, find: Callable[[], AsyncDocuments], origin: Any) -> None:
+    def __init__(self, find: Callable[[], Awaitable[AsyncDocuments]], origin: Any) -> None:
         self._find = find
         self._origin = origin
         self._calls: list[Callable[[], Awaitable[object]]] = []
         self._hearing: list[Callable[[Committed], object]] = []
 
-    @property
-    def documents(self) -> AsyncDocuments:
-        """What works inside of it."""
-        return self._find()
+    async def documents(self) -> AsyncDocuments:
+        """What works inside of it, once it is known where it runs."""
+        return await self._find()
 
     def is_of(self, given: Any, store: str, namespace: str) -> bool:
         """Whether it is of the client of `given`; or a block of a kit's store of that name."""
         client = getattr(given, "client", None)
-        if self.documents.session is not None:
+        if not isinstance(self._origin, EndpointContext):
             return bool(client == self._origin)
         own = self._origin.endpoint.client  # a database that somebody handed in
         if own is not None:
@@ -82,7 +82,12 @@ def enlist(target: Any, database: str) -> AsyncEnlisted:
         if not handle.transactional:
             raise _no_transaction("open the block as s.write(store, transaction=True).")
         if handle.enlisted is None:
-            handle.enlisted = AsyncEnlisted(lambda: documents_of(handle.database), handle.origin)
+
+            async def found() -> AsyncDocuments:
+                await handle.ready()
+                return documents_of(handle.database)
+
+            handle.enlisted = AsyncEnlisted(found, handle.origin)
         joined: AsyncEnlisted = handle.enlisted
         return joined
     if isinstance(target, AsyncClientSession):
@@ -102,7 +107,7 @@ def _joined(session: AsyncClientSession, database: str) -> AsyncEnlisted:
         return before
     client = session.client
 
-    def documents() -> AsyncDocuments:
+    async def documents() -> AsyncDocuments:
         return AsyncDocuments(client[database], session, term_of(client.topology_description))
 
     joined = AsyncEnlisted(documents, client)
