@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from regionkit.messaging.outbox import Outbox
     from regionkit.messaging.outbox_async import AsyncOutbox
     from regionkit.messaging.outbox_event import OutboxCase
+    from regionkit.messaging.outbox_mongo import MongoOutbox
+    from regionkit.messaging.outbox_mongo_async import AsyncMongoOutbox
     from regionkit.messaging.records import CassandraRecords, MemoryRecords, MongoRecords, RedisRecords, SqlRecords
     from regionkit.messaging.records_async import (
         AsyncCassandraRecords,
@@ -53,6 +55,7 @@ __all__ = [
     "AsyncMemoryInbox",
     "AsyncMemoryRecords",
     "AsyncMongoInbox",
+    "AsyncMongoOutbox",
     "AsyncMongoRecords",
     "AsyncOutbox",
     "AsyncRedisInbox",
@@ -69,6 +72,7 @@ __all__ = [
     "MemoryRecords",
     "Message",
     "MongoInbox",
+    "MongoOutbox",
     "MongoRecords",
     "Order",
     "Outbox",
@@ -94,6 +98,7 @@ _PAIRS = {
     "MemoryInbox": "inboxes.memory",
     "MemoryRecords": "records",
     "MongoInbox": "inboxes.mongo",
+    "MongoOutbox": "outbox_mongo",
     "MongoRecords": "records",
     "Outbox": "outbox",
     "RedisInbox": "inboxes.redis",

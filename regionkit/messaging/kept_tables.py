@@ -65,9 +65,21 @@ IDEMPOTENCY = Table(
 QUEUE = _kept("queue", "queue_tables_sql")
 """One row a message of a `SqlQueue`, and who has it."""
 
-OUTBOX = tuple(
-    _kept(name, "outbox_tables_sql")
-    for name in ("outbox", "outbox_later", "outbox_payload", "outbox_key", "outbox_run", "outbox_lease")
+
+def _outbox(name: str, *, mongo: bool = True) -> Table:
+    families = {"sql": f"regionkit.messaging.outbox_tables_sql:{name}"}
+    if mongo:
+        families["mongo"] = f"regionkit.messaging.outbox_documents_mongo:{name.upper()}"
+    return Table("messaging", name, 1, families)
+
+
+OUTBOX = (
+    _outbox("outbox"),
+    _outbox("outbox_later"),
+    _outbox("outbox_payload"),
+    _outbox("outbox_key"),
+    _outbox("outbox_run", mongo=False),  # there it is a record
+    _outbox("outbox_lease"),
 )
 """What an outbox keeps: messages, those that are not due, payloads of several destinations, the last number of each key, the
 run of the database's owner, and who publishes."""

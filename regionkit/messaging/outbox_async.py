@@ -73,13 +73,9 @@ class AsyncOutbox:
             raise ConfigurationError("claim checks are not here yet.", fix="leave claim_check= out.")
         check_name("outbox", name, NAMESPACE)
         self.name = name
-        self.backing: AsyncBacking = async_backing_of(given, namespace=namespace, store=store, clock=clock)
-        if "core" not in self.backing.capabilities.modes:
-            raise ConfigurationError(
-                f"outbox {name!r} cannot keep its rows in {self.backing.name!r}.",
-                why="they stand in the producer's own transaction, on PostgreSQL, MariaDB or SQLite.",
-                fix="hand in an engine of these, or a kit with such a store; for MongoDB there is MongoOutbox.",
-            )
+        self.backing: AsyncBacking = self._stands_on(
+            async_backing_of(given, namespace=namespace, store=store, clock=clock)
+        )
         named = (*(destinations if router is None else ()), *(router.destinations if router is not None else ()))
         if isinstance(destinations, str) or not named:
             raise ConfigurationError("an outbox has no destinations.", fix='name them: destinations=["orders"].')
@@ -88,11 +84,21 @@ class AsyncOutbox:
         self._router = router
         self._region = region
         self.clock = clock
-        self.sql: Any = import_module("regionkit.messaging.relay_sql").RelaySql(self.backing.namespace, name)
         self._buffers: weakref.WeakKeyDictionary[Enlisted, _Buffer] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._listening: dict[object, Callable[[], None]] = {}
         make_with_kit(given, self)
+
+    def _stands_on(self, backing: AsyncBacking) -> AsyncBacking:
+        """See that it can keep an outbox, and open the statements for it."""
+        if "core" not in backing.capabilities.modes:
+            raise ConfigurationError(
+                f"outbox {self.name!r} cannot keep its rows in {backing.name!r}.",
+                why="they stand in the producer's own transaction, on PostgreSQL, MariaDB or SQLite.",
+                fix="hand in an engine of these, or a kit with such a store; for MongoDB there is MongoOutbox.",
+            )
+        self.sql: Any = import_module("regionkit.messaging.relay_sql").RelaySql(backing.namespace, self.name)
+        return backing
 
     # making
 

@@ -32,6 +32,8 @@ __all__ = [
     "Event",
     "Floor",
     "Leaving",
+    "Overtaken",
+    "Polled",
     "Row",
     "Run",
     "Sending",
@@ -85,6 +87,29 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     published_at: float
     expires_at: float | None = None
     tomb: str = ""
+
+
+class Overtaken(Exception):
+    """Another relay has the destination: what was to be changed is rolled back."""
+
+
+class Polled(msgspec.Struct, frozen=True):
+    """What a poll found.
+
+    Attributes:
+        rows: that may be published, in order.
+        now: by the clock of the database.
+        epoch: of the destination's lease, as it stands.
+        due: delayed messages have become due.
+        xmin, xmax: of its snapshot (PostgreSQL).
+    """
+
+    rows: list[Row]
+    now: float
+    epoch: int
+    due: bool = False
+    xmin: int = 0
+    xmax: int = 0
 
 
 Place = tuple[bytes, bytes]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import (
     Double,
     LargeBinary,
@@ -32,10 +31,10 @@ from regionkit.core.tables import table_name
 from regionkit.messaging.envelope import Malformed, Number, decode, stored_id
 from regionkit.messaging.inbox_tables_sql import hospital, hospital_event
 from regionkit.messaging.outbox_facts import Backlog, OutboxReport
-from regionkit.messaging.outbox_rules import BATCH, Event, Row
+from regionkit.messaging.outbox_rules import BATCH, Event, Overtaken, Polled, Row
 from regionkit.messaging.outbox_sql import NOW, Execute, OutboxSql, parts, unless_there
 
-__all__ = ["Overtaken", "Polled", "RelaySql"]
+__all__ = ["RelaySql"]
 
 MOST_CASES = 1000
 """Cases of a destination that are shown at once."""
@@ -52,29 +51,6 @@ SELECT COALESCE(extract(epoch FROM max(clock_timestamp() - xact_start) FILTER (W
   (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database())
 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-
-
-class Overtaken(Exception):
-    """Another relay has the destination: what was to be changed is rolled back."""
-
-
-class Polled(msgspec.Struct, frozen=True):
-    """What a poll found.
-
-    Attributes:
-        rows: that may be published, in order.
-        now: by the clock of the database.
-        epoch: of the destination's lease, as it stands.
-        due: delayed messages have become due.
-        xmin, xmax: of its snapshot (PostgreSQL).
-    """
-
-    rows: list[Row]
-    now: float
-    epoch: int
-    due: bool = False
-    xmin: int = 0
-    xmax: int = 0
 
 
 class RelaySql(OutboxSql):

@@ -23,6 +23,7 @@ JITTER = frozenset(
         *("backends/cassandra/records.py", "backends/cassandra/records_async.py"),
         *("messaging/case.py", "messaging/admitting.py", "messaging/admitting_async.py"),
         *("messaging/outside.py", "messaging/outside_async.py"),
+        *("messaging/outbox_mongo.py", "messaging/outbox_mongo_async.py"),
     }
 )
 PLACES = re.compile(

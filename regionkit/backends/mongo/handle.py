@@ -96,6 +96,7 @@ class MongoHandle:
         self.implicit = self.undone = False
         self.had = FOREVER
         self.warning = ""
+        self.enlisted: Any = None
         client: Any = view_of(member, self)
         self.session: BlockSession = client._session
         client._write_concern = DEFAULT if mode.transaction else MAJORITY
@@ -220,6 +221,8 @@ class MongoHandle:
 
     def finish(self) -> None:
         """The block ended well: commit a transaction."""
+        if self.enlisted is not None:
+            self.enlisted.last()
         self._ended = True
         if not self.session.in_transaction:
             return
@@ -277,12 +280,29 @@ class MongoHandle:
     def close(self) -> None:
         """Let go of everything but the checkout; the database refuses further use."""
         self._over = True
+        if self.enlisted is not None:
+            self.enlisted.ended("unknown" if self._unanswered else "yes" if self.commits else "no")
         session = self.session
         if session.in_transaction and not session._starting_transaction:
             self._leave_behind()  # cancelled
         if session._server_session is not None:
             self._member.client._return_server_session(session._server_session)
             session._server_session = None
+
+    @property
+    def origin(self) -> Any:
+        """Which endpoint, of which store."""
+        return self._member.context
+
+    @property
+    def transactional(self) -> bool:
+        """Whether the block is one transaction, begun or not."""
+        return self._mode.transaction or self.session.in_transaction
+
+    @property
+    def term(self) -> int:
+        """Of the election, as the member said when the block took its connection."""
+        return 0 if self._checkout is None else int(self._checkout.observation.term)
 
     @property
     def progress(self) -> Progress:

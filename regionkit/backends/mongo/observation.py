@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import Timestamp
+from pymongo.topology_description import TopologyDescription
 from pymongo.uri_parser_shared import parse_host
 
 from regionkit.contract.endpoint_context import EndpointContext
@@ -21,7 +22,7 @@ from regionkit.facts.history import HistoryRow, Lineage, lineage_of
 from regionkit.facts.observation import Observation
 from regionkit.topology import MongoStore, Role
 
-__all__ = ["as_timestamp", "lineage_in", "observation", "peers_of", "position_of", "run_of"]
+__all__ = ["as_timestamp", "lineage_in", "observation", "peers_of", "position_of", "run_of", "term_in", "term_of"]
 
 
 DEFAULT_PORT = 27017
@@ -42,6 +43,18 @@ def run_of(hello: Mapping[str, Any]) -> str:
     """Which run of the server answered."""
     version = hello.get("topologyVersion")
     return str(version["processId"]) if version else ""
+
+
+def term_in(hello: Mapping[str, Any]) -> int:
+    """Of the election of a primary that answers; 0: it does not say."""
+    elected = hello.get("electionId")
+    return 0 if elected is None else int.from_bytes(elected.binary[4:], "big")
+
+
+def term_of(seen: TopologyDescription) -> int:
+    """The same, as a client of the application's has seen it last."""
+    elections = (server.election_id for server in seen.server_descriptions().values() if server.is_writable)
+    return max((int.from_bytes(elected.binary[4:], "big") for elected in elections if elected is not None), default=0)
 
 
 def peers_of(hello: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
@@ -72,8 +85,7 @@ def observation(
     term = int(last["opTime"]["t"])
     role = Role.REPLICA
     if hello.get("isWritablePrimary"):
-        elected = hello.get("electionId")
-        term = int.from_bytes(elected.binary[4:], "big") if elected is not None else term
+        term = term_in(hello) or term
         if newest is not None and newest["t"] >= term:
             role = Role.PRIMARY
     at = None if newest is None else position_of(newest["ts"])
