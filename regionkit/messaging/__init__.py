@@ -12,7 +12,7 @@ from regionkit.core.lazy import lazy_names
 if TYPE_CHECKING:
     from regionkit.messaging.consumer import Consumer
     from regionkit.messaging.consumer_async import AsyncConsumer
-    from regionkit.messaging.counters import Summary
+    from regionkit.messaging.counters import Relayed, Summary
     from regionkit.messaging.decorator import idempotent
     from regionkit.messaging.envelope import Message
     from regionkit.messaging.guarantee import Guarantee, Order
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     )
     from regionkit.messaging.relay import Relay
     from regionkit.messaging.relay_async import AsyncRelay
-    from regionkit.messaging.relay_events import Relayed
     from regionkit.messaging.router import Routed, Router
 
 __all__ = [
@@ -116,7 +115,7 @@ __getattr__, __dir__ = lazy_names(
         "Message": "envelope",
         "Order": "guarantee",
         "OutboxCase": "outbox_event",
-        "Relayed": "relay_events",
+        "Relayed": "counters",
         "Resolved": "options",
         "Routed": "router",
         "Router": "router",

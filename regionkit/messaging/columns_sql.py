@@ -1,4 +1,4 @@
-"""Columns that the tables of messaging share: bytes that every driver sends, and numbers that rise."""
+"""What the tables of messaging share: bytes that every driver sends, numbers that rise, the server's clock, no table at all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["INNODB", "SEQ", "Bytes"]
+__all__ = ["INNODB", "NOW", "SEQ", "Bytes", "is_missing"]
 
 INNODB: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 SEQ = BigInteger().with_variant(Integer(), "sqlite")
 _MYSQL = ("mysql", "mariadb")
+NOW = {
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    **dict.fromkeys(_MYSQL, "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)"),
+}
+"""Seconds since 1970 by the server's clock, as an expression."""
+
+
+def is_missing(error: DBAPIError) -> bool:
+    """Whether a statement failed as a table is not there: PostgreSQL, MariaDB, SQLite."""
+    told: Any = error.orig
+    return getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
 
 
 class _sent(GenericFunction[bytes]):  # its name in SQL

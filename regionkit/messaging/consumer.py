@@ -100,24 +100,11 @@ class Consumer(FastHandlers):
         shared: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._shared = shared
         check_part(source, "fetch", is_async=IS_ASYNC)
         check_part(inbox, "judge", is_async=IS_ASYNC)
-        if order not in (None, "key"):
-            raise ConfigurationError(f"order={order!r} is not known.", fix='write order="key", or leave it out.')
-        if order == "key" and not inbox.gates:
-            raise ConfigurationError(
-                'order="key" with an inbox that has no gates.',
-                why="a key is kept in order by one row that moves with the effect; this inbox has claims, one a message.",
-                fix="use the inbox of a SQL or MongoDB database, or leave order= out.",
-            )
-        name = name or source.group
-        if name is None:
-            raise ConfigurationError(
-                "a consumer needs a name.",
-                why="what it has taken is kept under its name, and the source has no group that could be it.",
-                fix='give name="billing".',
-            )
+        _check_order(order, inbox)
+        name = _named(name or source.group)
+        _check_hospital(hospital, inbox, name)
         self._source = source
         self._inbox = inbox
         self.options = Options(
@@ -139,12 +126,7 @@ class Consumer(FastHandlers):
         self._counters = Counters()
         self._stop = threading.Event()
         self._running = False
-        if hospital is not None and not hospital.is_beside(inbox):
-            raise ConfigurationError(
-                f"the hospital of consumer {name!r} is not in the database of its inbox.",
-                why="a message and its case commit together, or one of them is lost.",
-                fix="give both the same engine, or leave the hospital out.",
-            )
+        self._shared = shared
 
     @property
     def name(self) -> str:
@@ -302,3 +284,33 @@ class Consumer(FastHandlers):
             return Applier(inbox, self._handlers, self.options, self._counters, self._hooks.emit, self._clock)
 
         return Stations(self._inbox, self._homes, applier, self._counters, self._clock)
+
+
+def _check_order(order: Any, inbox: Inbox) -> None:
+    if order not in (None, "key"):
+        raise ConfigurationError(f"order={order!r} is not known.", fix='write order="key", or leave it out.')
+    if order == "key" and not inbox.gates:
+        raise ConfigurationError(
+            'order="key" with an inbox that has no gates.',
+            why="a key is kept in order by one row that moves with the effect; this inbox has claims, one a message.",
+            fix="use the inbox of a SQL or MongoDB database, or leave order= out.",
+        )
+
+
+def _named(name: str | None) -> str:
+    if name is None:
+        raise ConfigurationError(
+            "a consumer needs a name.",
+            why="what it has taken is kept under its name, and the source has no group that could be it.",
+            fix='give name="billing".',
+        )
+    return name
+
+
+def _check_hospital(hospital: Any, inbox: Inbox, name: str) -> None:
+    if hospital is not None and not hospital.is_beside(inbox):
+        raise ConfigurationError(
+            f"the hospital of consumer {name!r} is not in the database of its inbox.",
+            why="a message and its case commit together, or one of them is lost.",
+            fix="give both the same engine, or leave the hospital out.",
+        )

@@ -1,11 +1,11 @@
-"""What a consumer has done, in numbers."""
+"""What a consumer has done, and what a relay, in numbers."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, fields, replace
 
-__all__ = ["Counters", "Summary"]
+__all__ = ["Counters", "Relayed", "Summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,29 @@ class Counters:
         """All of them, as they stand."""
         with self._lock:
             return replace(Summary(), **self._now)
+
+
+@dataclass
+class Relayed:
+    """What a relay did: counts.
+
+    Attributes:
+        published: messages that targets have confirmed.
+        tombstones: numbers that were published without their message: it had expired, or was buried.
+        dropped: messages without a number that had expired.
+        moved: delayed messages that became due, and took their numbers.
+        refused: messages that a target refused for good; each is a case.
+        unknown: messages without an answer; they are published again.
+    """
+
+    published: int = 0
+    tombstones: int = 0
+    dropped: int = 0
+    moved: int = 0
+    refused: int = 0
+    unknown: int = 0
+
+    def add(self, other: Relayed) -> None:
+        """Count what another one did, too."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))

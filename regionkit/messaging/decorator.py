@@ -25,8 +25,8 @@ from importlib import import_module
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.options import Options
-from regionkit.messaging.results import Cipher
 
 __all__ = ["idempotent"]
 
@@ -103,28 +103,33 @@ def idempotent(
             on_in_doubt=on_in_doubt,
             fingerprint=fingerprint,
         )
-        module = import_module(f"regionkit.messaging.keyed_call{'_async' if is_async else ''}")
-        call = (module.AsyncKeyedCall if is_async else module.KeyedCall)(function, store, options).call
-        made: Any
-        if is_async:
-
-            @functools.wraps(function)
-            async def called_async(*args: Any, **kwargs: Any) -> Any:
-                return await call(args, kwargs)
-
-            made = called_async
-        else:
-
-            @functools.wraps(function)
-            def called(*args: Any, **kwargs: Any) -> Any:
-                return call(args, kwargs)
-
-            made = called
-        made.__signature__ = _signature_of(function)
-        wrapped: Callable[P, R] = made
-        return wrapped
+        return _wrapped(function, store, options, is_async=is_async)
 
     return decorated
+
+
+def _wrapped(function: Callable[P, R], store: Any, options: Options, *, is_async: bool) -> Callable[P, R]:
+    """The function that is called instead."""
+    module = import_module(f"regionkit.messaging.keyed_call{'_async' if is_async else ''}")
+    call = (module.AsyncKeyedCall if is_async else module.KeyedCall)(function, store, options).call
+    made: Any
+    if is_async:
+
+        @functools.wraps(function)
+        async def called_async(*args: Any, **kwargs: Any) -> Any:
+            return await call(args, kwargs)
+
+        made = called_async
+    else:
+
+        @functools.wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return call(args, kwargs)
+
+        made = called
+    made.__signature__ = _signature_of(function)
+    wrapped: Callable[P, R] = made
+    return wrapped
 
 
 def _is_async(function: Any) -> bool:

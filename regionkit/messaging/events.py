@@ -1,4 +1,4 @@
-"""What happens to messages, as events. None carries a payload or a key: they may be anybody's data."""
+"""What messaging tells hooks and the log, each event with the level at which it is logged. None carries a payload or a key."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ from regionkit.core.events import Event
 __all__ = [
     "CaseAdmitted",
     "ClinicFailed",
+    "ConsumerEvent",
     "ConsumerHalted",
     "ConsumerPaused",
     "ConsumerResumed",
+    "RelayEvent",
+    "RelayFailed",
+    "RelayStuck",
+    "RelayTookOver",
     "SweepFailed",
     "TreatmentFailed",
 ]
 
 
-class _ConsumerEvent(Event, frozen=True, gc=False):
+class ConsumerEvent(Event, frozen=True, gc=False):
+    """Root of what consumers tell.
+
+    Attributes:
+        consumer: its name.
+    """
+
     consumer: str
 
     @property
@@ -27,52 +38,98 @@ class _ConsumerEvent(Event, frozen=True, gc=False):
         return self.consumer
 
 
-class CaseAdmitted(_ConsumerEvent, frozen=True, gc=False):
+class CaseAdmitted(ConsumerEvent, frozen=True, gc=False):
     """A message could not be applied and is in the hospital. `status`: it is retried by itself, or waits for somebody."""
 
     level: ClassVar[int] = logging.WARNING
+
     reason: str
     status: str
     type: str
 
 
-class TreatmentFailed(_ConsumerEvent, frozen=True, gc=False):
+class TreatmentFailed(ConsumerEvent, frozen=True, gc=False):
     """A retry by the hospital failed, too."""
 
     level: ClassVar[int] = logging.WARNING
+
     status: str
     attempts: int
     error: str
 
 
-class ClinicFailed(_ConsumerEvent, frozen=True, gc=False):
+class ClinicFailed(ConsumerEvent, frozen=True, gc=False):
     """Cases could not be looked at, or one of them could not be worked at. It is tried again."""
 
     level: ClassVar[int] = logging.WARNING
+
     why: str
 
 
-class ConsumerPaused(_ConsumerEvent, frozen=True, gc=False):
+class ConsumerPaused(ConsumerEvent, frozen=True, gc=False):
     """Its database or its source does not answer. Nothing is fetched; it is tried again."""
 
     level: ClassVar[int] = logging.WARNING
+
     why: str
 
 
-class ConsumerResumed(_ConsumerEvent, frozen=True, gc=False):
+class ConsumerResumed(ConsumerEvent, frozen=True, gc=False):
     """They answer again."""
 
 
-class ConsumerHalted(_ConsumerEvent, frozen=True, gc=False):
+class ConsumerHalted(ConsumerEvent, frozen=True, gc=False):
     """A message failed for good, and the consumer was asked to stop then."""
 
     level: ClassVar[int] = logging.ERROR
+
     type: str
     error: str
 
 
-class SweepFailed(_ConsumerEvent, frozen=True, gc=False):
+class SweepFailed(ConsumerEvent, frozen=True, gc=False):
     """Old rows could not be taken away, or the next days not be made. It is tried again; messages are applied meanwhile."""
 
     level: ClassVar[int] = logging.WARNING
+
+    error: str
+
+
+class RelayEvent(Event, frozen=True, gc=False):
+    """Root of what relays tell.
+
+    Attributes:
+        outbox: its name.
+        destination: where the messages go.
+    """
+
+    outbox: str
+    destination: str
+
+    @property
+    def subject(self) -> str:
+        """The outbox."""
+        return self.outbox
+
+
+class RelayTookOver(RelayEvent, frozen=True, gc=False):
+    """This relay publishes from now on. `epoch`: how often that was taken over."""
+
+    epoch: int
+
+
+class RelayStuck(RelayEvent, frozen=True, gc=False):
+    """A message was refused for good: a case; what follows it in its key waits."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    id: str
+    reason: str
+
+
+class RelayFailed(RelayEvent, frozen=True, gc=False):
+    """A round failed; the next one follows after a back-off."""
+
+    level: ClassVar[int] = logging.WARNING
+
     error: str

@@ -11,21 +11,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text, event
 from sqlalchemy.dialects import mysql
 
-from regionkit.messaging.columns_sql import Bytes
+from regionkit.messaging.columns_sql import INNODB, SEQ, Bytes
 from regionkit.messaging.inbox_days_sql import make_days
 
 __all__ = ["gate", "held", "hospital", "hospital_event", "inbox", "started"]
-
-_INNODB: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
-_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _bytes(length: int) -> Any:
-    return Bytes(length)
-
-
-def _body() -> Any:
-    return Bytes()
 
 
 def _text() -> Any:
@@ -33,7 +22,7 @@ def _text() -> Any:
 
 
 def _key(name: str, length: int) -> Column[Any]:
-    return Column(name, _bytes(length), primary_key=True)
+    return Column(name, Bytes(length), primary_key=True)
 
 
 def inbox(meta: MetaData, name: str) -> Table:
@@ -44,10 +33,10 @@ def inbox(meta: MetaData, name: str) -> Table:
         Column("bucket", Integer, primary_key=True, autoincrement=False),
         _key("scope", 64),
         _key("id", 64),
-        Column("print", _bytes(16), nullable=False),
+        Column("print", Bytes(16), nullable=False),
         Column("seen_at", Double, nullable=False),
         postgresql_partition_by="RANGE (bucket)",
-        **_INNODB,
+        **INNODB,
     )
     event.listen(made, "after_create", make_days)
     return made
@@ -62,11 +51,11 @@ def gate(meta: MetaData, name: str) -> Table:
         _key("lineage", 40),
         _key("key", 120),
         Column("epoch", BigInteger, nullable=False),
-        Column("history", _bytes(40), nullable=False),
+        Column("history", Bytes(40), nullable=False),
         Column("n", BigInteger, nullable=False),
-        Column("past", _bytes(800), nullable=False),
+        Column("past", Bytes(800), nullable=False),
         Column("parked", String(4), nullable=False),
-        **_INNODB,
+        **INNODB,
     )
 
 
@@ -75,18 +64,18 @@ def held(meta: MetaData, name: str) -> Table:
     return Table(
         name,
         meta,
-        Column("seq", _NUMBER, primary_key=True, autoincrement=True),
-        Column("scope", _bytes(64), nullable=False),
-        Column("lineage", _bytes(40), nullable=False),
-        Column("key", _bytes(120), nullable=False),
-        Column("id", _bytes(64), nullable=False),
+        Column("seq", SEQ, primary_key=True, autoincrement=True),
+        Column("scope", Bytes(64), nullable=False),
+        Column("lineage", Bytes(40), nullable=False),
+        Column("key", Bytes(120), nullable=False),
+        Column("id", Bytes(64), nullable=False),
         Column("epoch", BigInteger, nullable=False),
         Column("n", BigInteger, nullable=False),
-        Column("body", _body(), nullable=False),
+        Column("body", Bytes(), nullable=False),
         Column("held_at", Double, nullable=False),
         Index(f"{name}_key", "scope", "lineage", "key", "epoch", "n"),
         Index(f"{name}_id", "scope", "id", unique=True),
-        **_INNODB,
+        **INNODB,
     )
 
 
@@ -99,7 +88,7 @@ def started(meta: MetaData, name: str) -> Table:
         _key("id", 64),
         Column("runs", Integer, nullable=False),
         Column("seen_at", Double, nullable=False),
-        **_INNODB,
+        **INNODB,
     )
 
 
@@ -109,13 +98,13 @@ def hospital(meta: MetaData, name: str) -> Table:
         name,
         meta,
         Column("case_id", String(36), primary_key=True),
-        Column("scope", _bytes(64), nullable=False),
-        Column("message_id", _bytes(64), nullable=False),
+        Column("scope", Bytes(64), nullable=False),
+        Column("message_id", Bytes(64), nullable=False),
         Column("status", String(12), nullable=False),
         Column("reason", String(24), nullable=False),
         Column("type", String(120), nullable=False),
-        Column("lineage", _bytes(40), nullable=False),
-        Column("key", _bytes(120), nullable=True),
+        Column("lineage", Bytes(40), nullable=False),
+        Column("key", Bytes(120), nullable=True),
         Column("parks", Integer, nullable=False),  # 1: the key waits for it
         Column("attempts", Integer, nullable=False),
         Column("due_at", Double, nullable=True),
@@ -126,14 +115,14 @@ def hospital(meta: MetaData, name: str) -> Table:
         Column("region", String(64), nullable=False),
         Column("source", String(200), nullable=False),
         Column("position", String(200), nullable=False),
-        Column("body", _body(), nullable=False),
+        Column("body", Bytes(), nullable=False),
         Column("admitted_at", Double, nullable=False),
         Column("changed_at", Double, nullable=False),
         Index(f"{name}_message", "scope", "message_id", unique=True),
         Index(f"{name}_due", "scope", "due_at"),
         Index(f"{name}_key", "scope", "lineage", "key"),
         Index(f"{name}_status", "status", "stack_group"),
-        **_INNODB,
+        **INNODB,
     )
 
 
@@ -142,12 +131,12 @@ def hospital_event(meta: MetaData, name: str) -> Table:
     return Table(
         name,
         meta,
-        Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+        Column("seq", SEQ, primary_key=True, autoincrement=True),
         Column("case_id", String(36), nullable=False, index=True),
         Column("at", Double, nullable=False),
         Column("who", String(120), nullable=False),
         Column("what", String(40), nullable=False),
         Column("reason", _text(), nullable=False),
-        Column("body", _body(), nullable=True),
-        **_INNODB,
+        Column("body", Bytes(), nullable=True),
+        **INNODB,
     )

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.claiming_async import LONGEST_NAME
-from regionkit.messaging.results import Cipher
 
 __all__ = ["LONGEST_TTL", "SHORTEST_LEASE", "Options", "Resolved"]
 

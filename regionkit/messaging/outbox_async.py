@@ -213,7 +213,7 @@ class AsyncOutbox:
         to: str | Sequence[str] | None,
     ) -> tuple[list[Event], bytes]:
         if to is None and self._router is not None:
-            to = self._router.destinations_of(Routed(type, key, payload, headers or {}, self._home(key)))
+            to = self._router.destinations_of(Routed(type, key, payload, headers or {}, self._region))
         named = self.destinations[:1] if to is None else (to,) if isinstance(to, str) else tuple(dict.fromkeys(to))
         unknown = [name for name in named if name not in self._stored]
         if unknown or not named:
@@ -226,9 +226,6 @@ class AsyncOutbox:
         return made(
             type, payload, stored, key=key, expires_in=expires_in, delay=delay, headers=headers, region=self._region
         )
-
-    def _home(self, key: str | None) -> str:
-        return self._region
 
     # what is stuck
 

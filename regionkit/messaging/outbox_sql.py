@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError
 from regionkit.messaging import outbox_tables_sql as tables
+from regionkit.messaging.columns_sql import NOW, is_missing
 from regionkit.messaging.outbox_rules import Event, Place, Run, Taken, begun, in_order, numbered, takes
 
-__all__ = ["AT_ONCE", "NOW", "Execute", "OutboxSql", "parts", "unless_there"]
+__all__ = ["AT_ONCE", "Execute", "OutboxSql", "parts", "unless_there"]
 
 AT_ONCE = 200
 """Keys, or rows, of one statement where there are several: SQLite's least limit is 999 parameters."""
@@ -31,11 +32,6 @@ _RUN_TRIES = 3
 Execute = Callable[..., Any]
 """`execute(statement, parameters)` in a transaction: a sync Connection's, or an enlisted one's."""
 
-NOW = {
-    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
-    "mysql": "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)",
-    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
-}
 _HERE = {
     "postgresql": "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
     "sqlite": "COALESCE((SELECT history FROM {history} ORDER BY epoch DESC LIMIT 1), '')",
@@ -106,11 +102,7 @@ class OutboxSql:
         try:
             yield
         except DBAPIError as error:
-            told: Any = error.orig
-            missing = (
-                getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
-            )
-            if not missing or not any(table.name in str(told) for table in self.kept):
+            if not is_missing(error) or not any(table.name in str(error.orig) for table in self.kept):
                 raise
             raise ConfigurationError(
                 f"outbox {self.name.decode()!r} has no tables.",

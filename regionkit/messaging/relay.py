@@ -15,10 +15,10 @@ from regionkit.core.concurrency import Flag
 from regionkit.core.events import EventHooks, Hook
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.counters import Relayed
 from regionkit.messaging.outbox import Outbox
 from regionkit.messaging.outbox_facts import RelayExplanation
 from regionkit.messaging.parts import check_part
-from regionkit.messaging.relay_events import Relayed
 from regionkit.messaging.relay_lane import LONGEST_PAUSE, Lane, LaneOptions, PublishAfter
 from regionkit.messaging.sources.source import Target
 

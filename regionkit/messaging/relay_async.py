@@ -14,10 +14,10 @@ from regionkit.core.concurrency_async import AsyncFlag
 from regionkit.core.events import EventHooks, Hook
 from regionkit.core.supervisor_async import AsyncSupervisor
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.counters import Relayed
 from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.outbox_facts import RelayExplanation
 from regionkit.messaging.parts import check_part
-from regionkit.messaging.relay_events import Relayed
 from regionkit.messaging.relay_lane_async import LONGEST_PAUSE, AsyncLane, LaneOptions, PublishAfter
 from regionkit.messaging.sources.source_async import AsyncTarget
 

@@ -12,10 +12,11 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
 from regionkit.errors import RegionKitError
 from regionkit.facts.consistency import STRONG
+from regionkit.messaging.counters import Relayed
 from regionkit.messaging.envelope import Envelope, Malformed, decode, encode
+from regionkit.messaging.events import RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.outbox import Outbox
 from regionkit.messaging.outbox_rules import BATCH, FULL_SCAN, Floor, Leaving, Row, Sending, leaving, waves
-from regionkit.messaging.relay_events import Relayed, RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.relay_lease import RelayLease
 from regionkit.messaging.sources.source import Sent, Target
 

@@ -11,10 +11,11 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import Event, crash_point
 from regionkit.errors import RegionKitError
 from regionkit.facts.consistency import STRONG
+from regionkit.messaging.counters import Relayed
 from regionkit.messaging.envelope import Envelope, Malformed, decode, encode
+from regionkit.messaging.events import RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.outbox_rules import BATCH, FULL_SCAN, Floor, Leaving, Row, Sending, leaving, waves
-from regionkit.messaging.relay_events import Relayed, RelayFailed, RelayStuck, RelayTookOver
 from regionkit.messaging.relay_lease_async import AsyncRelayLease
 from regionkit.messaging.sources.source_async import AsyncTarget, Sent
 

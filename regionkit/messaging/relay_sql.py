@@ -28,11 +28,12 @@ from sqlalchemy import (
 
 from regionkit.core.ids import uuid7
 from regionkit.core.tables import table_name
+from regionkit.messaging.columns_sql import NOW
 from regionkit.messaging.envelope import Malformed, Number, decode, stored_id
 from regionkit.messaging.inbox_tables_sql import hospital, hospital_event
 from regionkit.messaging.outbox_facts import Backlog, OutboxReport
 from regionkit.messaging.outbox_rules import BATCH, Event, Overtaken, Polled, Row
-from regionkit.messaging.outbox_sql import NOW, Execute, OutboxSql, parts, unless_there
+from regionkit.messaging.outbox_sql import Execute, OutboxSql, parts, unless_there
 
 __all__ = ["RelaySql"]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from regionkit.core.codec import PLAIN, Codec
 from regionkit.errors import ConfigurationError
+from regionkit.messaging.cipher import Cipher
 
-__all__ = ["LARGEST_RESULT", "Cipher", "Results", "Unreadable"]
+__all__ = ["LARGEST_RESULT", "Results", "Unreadable"]
 
 LARGEST_RESULT = 65_536
 """Of a result, encoded, bytes: records are small rows, and a repeat should not cost more than a call."""
@@ -22,18 +23,6 @@ _RESULT, _ERROR = b"r", b"e"
 _NOT_PLAIN = (TypeError, ValueError, OverflowError, RecursionError)
 _CELERY = frozenset({"Retry", "Ignore", "Reject"})
 """What tasks of Celery raise to say what shall become of the task: never an outcome of the function."""
-
-
-class Cipher(Protocol):
-    """Encrypts what is kept; `cryptography.fernet.Fernet` is one."""
-
-    def encrypt(self, data: bytes) -> bytes:
-        """`data`, for nobody else to read."""
-        ...
-
-    def decrypt(self, token: bytes) -> bytes:
-        """What `encrypt` was given."""
-        ...
 
 
 class Unreadable(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "facts", "topology", "routing", "caching")
+ROOMS = ("core", "facts", "topology", "routing", "caching", "messaging")
 TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
     "topology/names": "topology/test_topology.py",
@@ -48,6 +48,52 @@ ELSEWHERE = {
     "caching/store_source": "caching/test_in_kit.py",
     "caching/strategies": "caching/test_tiers.py",
     "caching/tail": "caching/test_tail_histories.py",
+    "messaging/admitting": "messaging/test_consumer.py",  # what is no message, out of its time, or failed
+    "messaging/applying": "messaging/test_consumer.py",
+    "messaging/binding": "messaging/test_idempotent.py",  # defaults, self, keywords
+    "messaging/case": "messaging/test_hospital_rules.py",
+    "messaging/cipher": "messaging/test_hospital.py",  # sealed, in plain, of another key
+    "messaging/claiming": "messaging/test_claims.py",  # every store
+    "messaging/clinic": "messaging/test_hospital.py",
+    "messaging/columns_sql": "messaging/test_inboxes.py",  # bytes that are told apart on each server
+    "messaging/consumer_options": "messaging/test_consumer.py",  # mistakes are told before a message is taken
+    "messaging/counters": "messaging/test_consumer.py",  # each test counts
+    "messaging/elsewhere": "messaging/test_in_kit.py",
+    "messaging/envelope": "messaging/test_consumer.py",  # what is no message, ids of any form, bad numbers
+    "messaging/events": "messaging/test_relay.py",  # and of consumers: test_hospital
+    "messaging/fast_handlers": "messaging/test_batches.py",
+    "messaging/fingerprint": "messaging/test_idempotent.py",  # dictionaries in any order, objects
+    "messaging/handlers": "messaging/test_outside.py",  # what cannot work together
+    "messaging/heart": "messaging/test_decorator.py",  # and in processes that freeze: test_zombies
+    "messaging/hospital_asking": "messaging/test_hospital.py",  # listings have limits and filters
+    "messaging/hospital_reads": "messaging/test_hospital.py",
+    "messaging/hospital_views": "messaging/test_hospital_rules.py",
+    "messaging/inbox_days_sql": "messaging/test_janitor.py",
+    "messaging/inbox_tables_mongo": "messaging/test_inboxes.py",
+    "messaging/inbox_tables_sql": "messaging/test_inboxes.py",
+    "messaging/kept_tables": "messaging/test_inboxes.py",
+    "messaging/keyed_call": "messaging/test_idempotent.py",
+    "messaging/lanes": "messaging/test_consumer.py",
+    "messaging/options": "messaging/test_idempotent.py",  # wrong decorations are told where they stand
+    "messaging/outbox_documents_mongo": "messaging/test_outbox_mongo.py",
+    "messaging/outbox_event": "messaging/test_outbox.py",  # what cannot be published is refused at once
+    "messaging/outbox_facts": "messaging/test_relay.py",  # what holds and what wants looking at
+    "messaging/outbox_sql": "messaging/test_outbox.py",
+    "messaging/outbox_tables_sql": "messaging/test_outbox.py",
+    "messaging/own_loop": "messaging/test_zombies.py",  # in a kit leases are kept alive too
+    "messaging/queue_tables_sql": "messaging/test_sql_queue.py",
+    "messaging/relay_lane": "messaging/test_relay.py",
+    "messaging/relay_lease": "messaging/test_relay.py",  # one at a time, and zombies
+    "messaging/relay_sql": "messaging/test_relay.py",
+    "messaging/relay_mongo": "messaging/test_outbox_mongo_faults.py",  # elections, kills, zombies
+    "messaging/results": "messaging/test_idempotent.py",  # what is kept, what cannot be
+    "messaging/router": "messaging/test_outbox.py",  # a router names the destination
+    "messaging/running": "messaging/test_consumer.py",
+    "messaging/runs": "messaging/test_transaction.py",  # what handlers do to their transaction
+    "messaging/scope_key": "messaging/test_idempotent.py",  # keys keep their types
+    "messaging/statement_sql": "messaging/test_batches.py",
+    "messaging/stations": "messaging/test_in_kit.py",
+    "messaging/store_clock": "messaging/test_inboxes.py",  # what every inbox reads its time from
 }
 """Modules whose test has another name, and which."""
 WITHOUT = {

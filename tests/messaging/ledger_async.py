@@ -21,8 +21,8 @@ SERIAL = {
     "sqlite": "seq INTEGER PRIMARY KEY AUTOINCREMENT",
 }
 APPLIED = text("INSERT INTO ledger (k, n) VALUES (:k, :n)")
-IDLE = 0.3
-"""Seconds: above the pause between two looks at cases, so that what is due has its turn."""
+IDLE = 0.1
+"""Seconds without a message. What is due in the hospital is looked at before a run ends, however few they are."""
 
 
 class LedgerRig:

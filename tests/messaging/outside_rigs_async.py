@@ -21,8 +21,8 @@ from regionkit.messaging.sources import AsyncMemoryQueue
 
 __all__ = ["IDLE", "AsyncOutsideRig", "mail", "soon"]
 
-IDLE = 0.4
-"""Seconds without a message, cases looked at meanwhile: longer than a busy machine needs for one."""
+IDLE = 0.1
+"""Seconds without a message. What is due in the hospital is looked at before a run ends, however few they are."""
 
 
 def soon(seconds: float = 60.0) -> Deadline:

@@ -17,6 +17,8 @@ from .ledger import LedgerRig
 
 MESSAGES = int(os.environ.get("REGIONKIT_CHAOS_MESSAGES", "1000"))
 KEYS = 20
+LEASE = 0.8
+"""Seconds after which comes again what was acknowledged in vain."""
 
 
 def test_nothing_is_lost_or_doubled(accounts: Any) -> None:
@@ -24,12 +26,12 @@ def test_nothing_is_lost_or_doubled(accounts: Any) -> None:
     numbers = Numbering()
     each = MESSAGES // KEYS
     sent = [numbers.message(f"k{key}", {"k": f"k{key}", "n": n}) for n in range(1, each + 1) for key in range(KEYS)]
-    queue = MemoryQueue("orders", group="billing", lease=2.0)
+    queue = MemoryQueue("orders", group="billing", lease=LEASE)
     chaos = ChaosSource(queue, 11, duplicate=0.2, reorder=0.2, delay=0.1, corrupt=0.0)
     with LedgerRig(accounts, source=queue, gap_wait=60.0) as rig:
         rig.publish(*sent)
         rig.consumer._source = chaos
-        summary = rig.run(idle=3.0)
+        summary = rig.run(idle=2.0 * LEASE)
     assert rig.ledger() == {f"k{key}": list(range(1, each + 1)) for key in range(KEYS)}
     assert min(chaos.did[what] for what in ("duplicate", "reorder", "delay")) > MESSAGES // 50, chaos.did
     assert summary.duplicates > 0
@@ -41,12 +43,12 @@ def test_what_is_damaged_is_a_case_and_nothing_else(accounts: Any) -> None:
     numbers = Numbering()
     count = MESSAGES // 2
     sent = [numbers.message(f"m{n}", {"k": "all", "n": n}) for n in range(count)]
-    queue = MemoryQueue("orders", group="billing", lease=2.0)
+    queue = MemoryQueue("orders", group="billing", lease=LEASE)
     chaos = ChaosSource(queue, 12, duplicate=0.05, corrupt=0.05)
     with LedgerRig(accounts, order=None, source=queue) as rig:
         rig.publish(*sent)
         rig.consumer._source = chaos
-        rig.run(idle=3.0)
+        rig.run(idle=2.0 * LEASE)
         applied = rig.ledger()["all"]
         cases = len(rig.cases())
     unread = sum(1 for body in chaos.spoiled if isinstance(_read(body), Malformed))

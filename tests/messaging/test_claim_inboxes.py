@@ -97,7 +97,7 @@ def test_half_an_effect_is_none(rig: OutsideRig) -> None:
     )
     rig.retry(cases[0])
     asked(rig, "DEL", "h:text")
-    done = counting(rig, [["INCRBY", "h:number", 1]]).run(until_idle=1.0)
+    done = counting(rig, [["INCRBY", "h:number", 1]]).run(until_idle=IDLE)
     assert done.applied == 1 and asked(rig, "GET", "h:number") == b"1"
 
 
@@ -126,7 +126,7 @@ def test_an_effect_that_failed_is_a_case_and_its_copies_are_duplicates(rig: Outs
     wish = Wish(b"consumer:billing", stored_id(c.id), os.urandom(16), fingerprint(c), 0.2)
     assert isinstance(rig.inbox.records.claims.claim(wish, within=30.0), Won)
     rig.publish(c)
-    assert (counting(rig, commands).run(until_idle=2.0)).applied == 1
+    assert (counting(rig, commands).run(until_idle=1.0)).applied == 1  # given back for half of that
     assert asked(rig, "GET", "f:number") == b"2"
 
 

@@ -35,7 +35,7 @@ def test_the_example_of_the_readme_starts_as_it_is(rig: InboxRig) -> None:
     consumer = rig.consumer(inbox, order="key", concurrency=8)
     consumer.handler("order.placed", attempts=5)(count)
     rig.publish(event("order.placed", key="customer-7"))
-    assert (consumer.run(until_idle=0.3)).applied == 1
+    assert (consumer.run(until_idle=0.1)).applied == 1
     told = consumer.explain()
     assert told.source_horizon == float("inf") and told.retention > told.horizon
     assert told.guarantee is Guarantee.EFFECTIVELY_ONCE
@@ -52,7 +52,7 @@ def test_a_retention_that_is_too_short_is_told_before_a_message_is_taken(rig: In
     assert rig.total() == 0
     shorter = rig.consumer(inbox, accept_for=3600.0)
     shorter.handler("moved")(count)
-    assert (shorter.run(until_idle=0.3)).applied == 1
+    assert (shorter.run(until_idle=0.1)).applied == 1
 
 
 def test_order_is_told_for_what_is_numbered_and_for_what_is_not(rig: InboxRig) -> None:
@@ -97,5 +97,5 @@ def test_a_numbered_key_takes_effect_in_order(rig: InboxRig) -> None:
         seen.append(message.payload)
 
     rig.publish(*(numbered("a", n, payload=n) for n in (3, 2, 1)))
-    assert (consumer.run(until_idle=0.3)).applied == 3
+    assert (consumer.run(until_idle=0.1)).applied == 3
     assert seen == [1, 2, 3]

@@ -34,7 +34,7 @@ async def test_the_example_of_the_readme_starts_as_it_is(rig: AsyncInboxRig) -> 
     consumer = rig.consumer(inbox, order="key", concurrency=8)
     consumer.handler("order.placed", attempts=5)(count)
     await rig.publish(event("order.placed", key="customer-7"))
-    assert (await consumer.run(until_idle=0.3)).applied == 1
+    assert (await consumer.run(until_idle=0.1)).applied == 1
     told = consumer.explain()
     assert told.source_horizon == float("inf") and told.retention > told.horizon
     assert told.guarantee is Guarantee.EFFECTIVELY_ONCE
@@ -51,7 +51,7 @@ async def test_a_retention_that_is_too_short_is_told_before_a_message_is_taken(r
     assert rig.total() == 0
     shorter = rig.consumer(inbox, accept_for=3600.0)
     shorter.handler("moved")(count)
-    assert (await shorter.run(until_idle=0.3)).applied == 1
+    assert (await shorter.run(until_idle=0.1)).applied == 1
 
 
 async def test_order_is_told_for_what_is_numbered_and_for_what_is_not(rig: AsyncInboxRig) -> None:
@@ -96,5 +96,5 @@ async def test_a_numbered_key_takes_effect_in_order(rig: AsyncInboxRig) -> None:
         seen.append(message.payload)
 
     await rig.publish(*(numbered("a", n, payload=n) for n in (3, 2, 1)))
-    assert (await consumer.run(until_idle=0.3)).applied == 3
+    assert (await consumer.run(until_idle=0.1)).applied == 3
     assert seen == [1, 2, 3]

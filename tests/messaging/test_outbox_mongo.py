@@ -16,10 +16,10 @@ from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging.consumer import Consumer
 from regionkit.messaging.delivery import Verdict
 from regionkit.messaging.envelope import NOTHING_BEFORE
+from regionkit.messaging.events import RelayTookOver
 from regionkit.messaging.inboxes.mongo import MongoInbox
 from regionkit.messaging.outbox_mongo import MongoOutbox
 from regionkit.messaging.relay import Relay
-from regionkit.messaging.relay_events import RelayTookOver
 from regionkit.messaging.sources import MemoryQueue
 
 from .landing import Judge, Landing, payloads

@@ -15,10 +15,10 @@ from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging.consumer_async import AsyncConsumer
 from regionkit.messaging.delivery import Verdict
 from regionkit.messaging.envelope import NOTHING_BEFORE
+from regionkit.messaging.events import RelayTookOver
 from regionkit.messaging.inboxes.mongo_async import AsyncMongoInbox
 from regionkit.messaging.outbox_mongo_async import AsyncMongoOutbox
 from regionkit.messaging.relay_async import AsyncRelay
-from regionkit.messaging.relay_events import RelayTookOver
 from regionkit.messaging.sources import AsyncMemoryQueue
 
 from .landing_async import AsyncLanding, Judge, payloads

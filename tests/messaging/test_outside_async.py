@@ -28,10 +28,13 @@ from regionkit.messaging.runs_async import AsyncRuns
 from .outside_rigs_async import IDLE, AsyncOutsideRig, mail, soon
 from .test_inboxes_async import case_of
 
+IS_ASYNC = True
+
 
 def over(*stores: str) -> Any:
-    """Which inboxes a test is for: what differs between them, it has to see."""
-    return pytest.mark.parametrize("inbox_store", stores, indirect=True)
+    """Which inboxes a test is for: what differs between them, it has to see. In threads those that need a server or none."""
+    in_threads = [name for name in stores if name in ("memory", "redis")]
+    return pytest.mark.parametrize("inbox_store", stores if IS_ASYNC else in_threads, indirect=True)
 
 
 EVERY = ("memory", "sqlite", "postgresql", "mariadb", "mongo", "redis", "cassandra")
@@ -169,7 +172,7 @@ async def test_a_key_waits_while_one_of_it_is_in_doubt(rig: AsyncOutsideRig) -> 
     assert rig.calls == ["y1"] and (done.parked, done.held) == (1, 2)
     (case,) = await rig.cases()
     await rig.retry(case)
-    done = await rig.consumer(order="key", on_in_doubt="hospital").run(until_idle=2.0)
+    done = await rig.consumer(order="key", on_in_doubt="hospital").run(until_idle=IDLE)
     assert rig.calls == ["y1", "x1", "x2", "x3"] and done.applied == 3
     await rig.publish(mail("x4", 4, "x"), line[2])
     done = await rig.consumer(order="key").run(until_idle=IDLE)
@@ -195,7 +198,7 @@ async def test_what_was_held_when_it_failed_is_called_when_its_key_goes_on(rig: 
     assert rig.calls == ["u2"] and (done.held, done.parked) == (1, 0)
     (case,) = await rig.cases()
     await rig.retry(case)
-    await made.run(until_idle=2.0)
+    await made.run(until_idle=IDLE)
     assert rig.calls == ["u2", "u1", "u2"]
     assert [case.status for case in await rig.cases()] == ["discharged"]
 
@@ -326,9 +329,9 @@ async def test_who_dies_in_the_run_of_a_case_leaves_a_doubt(rig: AsyncOutsideRig
     (case,) = await rig.cases()
     dead = await rig.inbox.begin_treatment(case, rig.inbox.now() - 1.0, soon())
     await rig.died(a, case=dead)
-    await rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=1.0)
+    await rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=IDLE)
     (case,) = await rig.cases()
     assert (case.status, case.error.type.rpartition(".")[2], rig.calls) == ("admitted", "InDoubt", ["a"])
     await rig.retry(case)
-    done = await rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=1.0)
+    done = await rig.consumer(attempts=5, on_in_doubt="hospital").run(until_idle=IDLE)
     assert done.applied == 1 and rig.calls == ["a", "a"] and len(set(rig.keys)) == 1

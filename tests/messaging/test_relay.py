@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.messaging.events import RelayStuck, RelayTookOver
 from regionkit.messaging.outbox import Outbox
 from regionkit.messaging.relay import Relay
-from regionkit.messaging.relay_events import RelayStuck, RelayTookOver
 
 from .landing import Landing, payloads
 
@@ -164,7 +164,7 @@ def test_a_zombie_deletes_nothing(accounts: Any) -> None:
         rig.publish(("made", 1, "a"))
         rig.relay.run_once()
         [lane] = rig.relay._lanes
-        sleep(2.0)
+        sleep(1.6)
         other = Relay(rig.outbox, to=Landing(), send_timeout=0.1, lease=60.0)
         assert (other.run_once()).published == 1
         rig.publish(("made", 2, "a"))

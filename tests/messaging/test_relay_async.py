@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.messaging.events import RelayStuck, RelayTookOver
 from regionkit.messaging.outbox_async import AsyncOutbox
 from regionkit.messaging.relay_async import AsyncRelay
-from regionkit.messaging.relay_events import RelayStuck, RelayTookOver
 
 from .landing_async import AsyncLanding, payloads
 
@@ -165,7 +165,7 @@ async def test_a_zombie_deletes_nothing(accounts: Any) -> None:
         await rig.publish(("made", 1, "a"))
         await rig.relay.run_once()
         [lane] = rig.relay._lanes
-        await asleep(2.0)
+        await asleep(1.6)
         other = AsyncRelay(rig.outbox, to=AsyncLanding(), send_timeout=0.1, lease=60.0)
         assert (await other.run_once()).published == 1
         await rig.publish(("made", 2, "a"))

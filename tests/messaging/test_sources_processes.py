@@ -22,7 +22,7 @@ from .source_rigs import drained, soon
 
 KINDS = ("redis", "postgresql", "mariadb", "sqlite")
 LEASE = 1.0
-RACE = 3.0
+RACE = 1.5
 """Seconds of a race for turns: some hundred of them."""
 
 
@@ -188,7 +188,7 @@ def test_redis_gone_for_a_while(own_redis: Callable[..., Any]) -> None:
     publish(source, b"a", b"b", b"c")
     first = drained(source, 1)
     servers.primary.kill()
-    away(source, 5.0, servers.primary.start)
+    away(source, 2.5, servers.primary.start)
     found = gone_on(other, 3)
     assert sorted(delivery.body for delivery in found) == [b"a", b"b", b"c"]
     assert source.ack(first) == 0
@@ -223,7 +223,7 @@ def test_postgresql_gone_for_a_while(own_pg: Callable[..., Any]) -> None:
     publish(source, b"a", b"b")
     first = drained(source, 1)
     servers.primary.kill()
-    away(source, 5.0, servers.primary.start)
+    away(source, 2.5, servers.primary.start)
     found = gone_on(source, 2)
     assert sorted(delivery.body for delivery in found) == [b"a", b"b"]
     assert source.ack(first) == 0

@@ -66,9 +66,9 @@ def ran(rig: InboxRig, act: Act, *, attempts: int = 1) -> Summary:
 
     moved = event()
     rig.publish(moved)
-    consumer.run(until_idle=0.3)
+    consumer.run(until_idle=0.1)
     rig.publish(moved)
-    consumer.run(until_idle=0.3)
+    consumer.run(until_idle=0.1)
     summary: Summary = consumer.summary()
     return summary
 
@@ -213,7 +213,7 @@ def test_pending_objects_are_written_before_the_commit_and_their_error_is_the_ha
         bad(db)
 
     rig.publish(event("good"), event("bad"))
-    done = consumer.run(until_idle=0.3)
+    done = consumer.run(until_idle=0.1)
     assert (done.applied, done.parked) == (1, 1)
     assert [row[0] for row in rig.rows("SELECT id FROM note")] == [1]
 
@@ -233,10 +233,9 @@ def test_savepoints_are_the_handlers_own(rig: InboxRig) -> None:
     assert (done.applied, rig.balance(1), rig.balance(2), rig.balance(3)) == (1, 1, 1, 0)
 
 
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"], indirect=True)
 def test_deadlocks_are_runs_again_and_no_attempts(rig: InboxRig) -> None:
     """Two consumers lock two rows crosswise, with one attempt a message: all is applied."""
-    if rig.server == "sqlite":
-        pytest.skip("one writer at a time")
     inbox = rig.inbox()
     consumers = [rig.consumer(inbox, concurrency=1, group=f"g{n}") for n in (1, 2)]
     for n, consumer in enumerate(consumers):
@@ -248,16 +247,15 @@ def test_deadlocks_are_runs_again_and_no_attempts(rig: InboxRig) -> None:
             db.execute(ADD, {"id": 2 - n})
 
     rig.publish(event(), event())
-    done = gather([lambda c=consumer: c.run(until_idle=2.0) for consumer in consumers])
+    done = gather([lambda c=consumer: c.run(until_idle=0.7) for consumer in consumers])
     assert [(d.applied, d.parked, d.retrying) for d in done if isinstance(d, Summary)] == [(2, 0, 0), (2, 0, 0)]
     assert sum(d.reruns for d in done if isinstance(d, Summary)) >= 1
     assert rig.balance(1) == rig.balance(2) == 4
 
 
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_serialization_failures_are_runs_again_and_no_attempts(rig: InboxRig) -> None:
     """A handler that asks PostgreSQL for REPEATABLE READ meets one when somebody else has written meanwhile."""
-    if rig.server != "postgresql":
-        pytest.skip("PostgreSQL's")
     consumer = rig.consumer(rig.inbox(), concurrency=1)
     runs: list[int] = []
 
@@ -269,15 +267,14 @@ def test_serialization_failures_are_runs_again_and_no_attempts(rig: InboxRig) ->
             db.execute(text("DO $$ BEGIN RAISE EXCEPTION 'could not serialize' USING ERRCODE = '40001'; END $$"))
 
     rig.publish(event())
-    done = consumer.run(until_idle=0.5)
+    done = consumer.run(until_idle=0.1)
     assert (done.applied, done.parked, done.retrying, done.reruns) == (1, 0, 0, 1)
     assert len(runs) == 2 and rig.balance(1) == 1
 
 
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"], indirect=True)
 def test_the_wait_of_a_claim_is_no_attempt(rig: InboxRig) -> None:
     """While another transaction has claimed the message its run waits; when that rolls back the handler runs, once."""
-    if rig.server == "sqlite":
-        pytest.skip("one writer at a time")
     inbox = rig.inbox()
     moved = event()
     consumer = rig.consumer(inbox, concurrency=1)
@@ -301,7 +298,7 @@ def test_the_wait_of_a_claim_is_no_attempt(rig: InboxRig) -> None:
 
     def late() -> Summary:
         sleep(0.3)
-        done: Summary = consumer.run(until_idle=0.5)
+        done: Summary = consumer.run(until_idle=0.1)
         return done
 
     _, done = gather([other, late])

@@ -65,9 +65,9 @@ async def ran(rig: AsyncInboxRig, act: Act, *, attempts: int = 1) -> Summary:
 
     moved = event()
     await rig.publish(moved)
-    await consumer.run(until_idle=0.3)
+    await consumer.run(until_idle=0.1)
     await rig.publish(moved)
-    await consumer.run(until_idle=0.3)
+    await consumer.run(until_idle=0.1)
     summary: Summary = consumer.summary()
     return summary
 
@@ -212,7 +212,7 @@ async def test_pending_objects_are_written_before_the_commit_and_their_error_is_
         await bad(db)
 
     await rig.publish(event("good"), event("bad"))
-    done = await consumer.run(until_idle=0.3)
+    done = await consumer.run(until_idle=0.1)
     assert (done.applied, done.parked) == (1, 1)
     assert [row[0] for row in rig.rows("SELECT id FROM note")] == [1]
 
@@ -232,10 +232,9 @@ async def test_savepoints_are_the_handlers_own(rig: AsyncInboxRig) -> None:
     assert (done.applied, rig.balance(1), rig.balance(2), rig.balance(3)) == (1, 1, 1, 0)
 
 
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"], indirect=True)
 async def test_deadlocks_are_runs_again_and_no_attempts(rig: AsyncInboxRig) -> None:
     """Two consumers lock two rows crosswise, with one attempt a message: all is applied."""
-    if rig.server == "sqlite":
-        pytest.skip("one writer at a time")
     inbox = await rig.inbox()
     consumers = [rig.consumer(inbox, concurrency=1, group=f"g{n}") for n in (1, 2)]
     for n, consumer in enumerate(consumers):
@@ -247,16 +246,15 @@ async def test_deadlocks_are_runs_again_and_no_attempts(rig: AsyncInboxRig) -> N
             await db.execute(ADD, {"id": 2 - n})
 
     await rig.publish(event(), event())
-    done = await agather([lambda c=consumer: c.run(until_idle=2.0) for consumer in consumers])
+    done = await agather([lambda c=consumer: c.run(until_idle=0.7) for consumer in consumers])
     assert [(d.applied, d.parked, d.retrying) for d in done if isinstance(d, Summary)] == [(2, 0, 0), (2, 0, 0)]
     assert sum(d.reruns for d in done if isinstance(d, Summary)) >= 1
     assert rig.balance(1) == rig.balance(2) == 4
 
 
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 async def test_serialization_failures_are_runs_again_and_no_attempts(rig: AsyncInboxRig) -> None:
     """A handler that asks PostgreSQL for REPEATABLE READ meets one when somebody else has written meanwhile."""
-    if rig.server != "postgresql":
-        pytest.skip("PostgreSQL's")
     consumer = rig.consumer(await rig.inbox(), concurrency=1)
     runs: list[int] = []
 
@@ -268,15 +266,14 @@ async def test_serialization_failures_are_runs_again_and_no_attempts(rig: AsyncI
             await db.execute(text("DO $$ BEGIN RAISE EXCEPTION 'could not serialize' USING ERRCODE = '40001'; END $$"))
 
     await rig.publish(event())
-    done = await consumer.run(until_idle=0.5)
+    done = await consumer.run(until_idle=0.1)
     assert (done.applied, done.parked, done.retrying, done.reruns) == (1, 0, 0, 1)
     assert len(runs) == 2 and rig.balance(1) == 1
 
 
+@pytest.mark.parametrize("server", ["postgresql", "mariadb"], indirect=True)
 async def test_the_wait_of_a_claim_is_no_attempt(rig: AsyncInboxRig) -> None:
     """While another transaction has claimed the message its run waits; when that rolls back the handler runs, once."""
-    if rig.server == "sqlite":
-        pytest.skip("one writer at a time")
     inbox = await rig.inbox()
     moved = event()
     consumer = rig.consumer(inbox, concurrency=1)
@@ -300,7 +297,7 @@ async def test_the_wait_of_a_claim_is_no_attempt(rig: AsyncInboxRig) -> None:
 
     async def late() -> Summary:
         await asleep(0.3)
-        done: Summary = await consumer.run(until_idle=0.5)
+        done: Summary = await consumer.run(until_idle=0.1)
         return done
 
     _, done = await agather([other, late])

@@ -21,6 +21,7 @@ from regionkit.errors import ConfigurationError, RegionUnavailable, TransactionR
 from regionkit.messaging.claim import Answer, Kept, Step, Wish, Won, taken
 from regionkit.messaging.claiming import fitting
 from regionkit.messaging.claims.schema_sql import ClaimStatements
+from regionkit.messaging.columns_sql import is_missing
 from regionkit.messaging.kept_tables import IDEMPOTENCY
 
 __all__ = ["SqlClaims", "another_engine", "opened_claims"]
@@ -136,7 +137,7 @@ class SqlClaims:
                 if not left:
                     raise
             except DBAPIError as error:
-                if not _is_missing(error, self._table):
+                if not is_missing(error) or self._table not in str(error.orig):
                     raise
                 raise ConfigurationError(
                     f"{self._backing.name!r} has no table {self._table!r}.",
@@ -181,13 +182,6 @@ def _kept(row: Sequence[Any]) -> Kept:
     return Kept(
         state, int(fence), float(left), bytes(owner), bytes(fingerprint), was, None if result is None else bytes(result)
     )
-
-
-def _is_missing(error: DBAPIError, table: str) -> bool:
-    """Whether a statement failed as that table is not there: PostgreSQL, MariaDB, SQLite."""
-    told: Any = error.orig
-    missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
-    return missing and table in str(told)
 
 
 def another_engine(engine: Any) -> Any:

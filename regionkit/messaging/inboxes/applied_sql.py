@@ -11,14 +11,14 @@ from regionkit.facts.consistency import EVENTUAL
 from regionkit.messaging.admitting import aside_id
 from regionkit.messaging.delivery import Verdict, judge
 from regionkit.messaging.envelope import Envelope, stored_id
-from regionkit.messaging.inboxes.rows_sql import InboxRows, gate_key, gate_of
+from regionkit.messaging.inboxes.rows_sql import InboxStatements, gate_key, gate_of
 
 __all__ = ["has_applied"]
 
 
 def has_applied(
     backing: Backing,
-    rows: InboxRows,
+    rows: InboxStatements,
     bucket: int,
     scope: bytes,
     envelope: Envelope,

@@ -10,14 +10,14 @@ from regionkit.facts.consistency import EVENTUAL
 from regionkit.messaging.admitting_async import aside_id
 from regionkit.messaging.delivery import Verdict, judge
 from regionkit.messaging.envelope import Envelope, stored_id
-from regionkit.messaging.inboxes.rows_sql import InboxRows, gate_key, gate_of
+from regionkit.messaging.inboxes.rows_sql import InboxStatements, gate_key, gate_of
 
 __all__ = ["has_applied"]
 
 
 async def has_applied(
     backing: AsyncBacking,
-    rows: InboxRows,
+    rows: InboxStatements,
     bucket: int,
     scope: bytes,
     envelope: Envelope,

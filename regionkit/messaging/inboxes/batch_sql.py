@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 
 from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, judge_claim, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, fingerprint, stored_id
+from regionkit.messaging.inboxes.cases_sql import asked
 from regionkit.messaging.inboxes.rows_sql import (
-    InboxRows,
-    Prepared,
+    InboxStatements,
     bucket_of,
     columns_of,
     gate_key,
@@ -47,16 +47,12 @@ class SqlBatches:
     """Whether the last batch had claims that were there: copies come many at a time, and are looked up before a write then."""
 
     @abstractmethod
-    def rows_for(self, unit: Any) -> InboxRows:
+    def rows_for(self, unit: Any) -> InboxStatements:
         """The statements of its dialect."""
 
     @abstractmethod
     def now(self) -> float:
         """Seconds since 1970 by the database's clock."""
-
-    @abstractmethod
-    def asked(self, native: Any, statement: Prepared, values: Any) -> Any:
-        """What a prepared statement gives in the unit's transaction."""
 
     def judge_many(self, unit: Any, scope: bytes, envelopes: Sequence[Envelope], *, ordered: bool) -> Verdicts:
         """A verdict on each; what they say stands in the unit's transaction. None: it has to be judged alone."""
@@ -106,7 +102,7 @@ class SqlBatches:
             "rk_seen_at": self.now(),
         }
         fused = rows.of_day(rows.fused(statement), claim["rk_bucket"])
-        said = self.asked(unit.native, fused, {**values, **claim})
+        said = asked(unit.native, fused, {**values, **claim})
         return int(said.one()[1])
 
     def _locked(self, unit: Any, scope: bytes, wanted: set[Where]) -> dict[Where, Gate | None]:
@@ -137,7 +133,7 @@ class SqlBatches:
             return False
         if changed and rows.move_gates is not None:
             columns = {f"a_{name}": [row[name] for row in changed] for name in changed[0] if name != "scope"}
-            self.asked(native, rows.move_gates, {"b_scope": scope, **columns})
+            asked(native, rows.move_gates, {"b_scope": scope, **columns})
         elif changed:
             native.execute(rows.put_gates, changed)
         return True
@@ -175,7 +171,7 @@ class SqlBatches:
                 verdicts[n] = _DUPLICATE if same is Verdict.DUPLICATE else None
 
     def _there(
-        self, native: Any, rows: InboxRows, scope: bytes, ids: list[bytes], buckets: dict[bytes, int]
+        self, native: Any, rows: InboxStatements, scope: bytes, ids: list[bytes], buckets: dict[bytes, int]
     ) -> dict[bytes, bytes]:
         """Fingerprints of claims that are there."""
         days = {buckets[id] for id in ids}
@@ -185,15 +181,15 @@ class SqlBatches:
         found: dict[bytes, bytes] = {}
         for day in sorted(days):
             of_day = {"b_bucket": day, "b_scope": scope, "b_ids": [id for id in ids if buckets[id] == day]}
-            found |= _prints(self.asked(native, rows.of_day(rows.claims_there, day), of_day))
+            found |= _prints(asked(native, rows.of_day(rows.claims_there, day), of_day))
         return found
 
-    def _written(self, native: Any, rows: InboxRows, new: Sequence[dict[str, Any]]) -> set[bytes]:
+    def _written(self, native: Any, rows: InboxStatements, new: Sequence[dict[str, Any]]) -> set[bytes]:
         """Ids whose claims went in. On MariaDB and SQLite all or none do."""
         if rows.claim_many is not None:
             columns = {f"a_{name}": [row[name] for row in new] for name in ("bucket", "id", "print")}
             given = {**columns, "b_scope": new[0]["scope"], "b_seen_at": new[0]["seen_at"]}
-            return {bytes(row[0]) for row in self.asked(native, rows.claim_many, given)}
+            return {bytes(row[0]) for row in asked(native, rows.claim_many, given)}
         try:
             native.execute(rows.put_claims, new)
         except IntegrityError as error:

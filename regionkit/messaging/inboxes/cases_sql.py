@@ -1,240 +1,135 @@
 # Generated from cases_sql_async.py by scripts/twins.py. Do not edit.
-"""Cases, held messages and parked keys of a SQL inbox. Each step is one transaction; the gate's row is the lock of its key.
-
-| step            | in one transaction |
-|-----------------|--------------------|
-| admit           | claim or gate, the case, `parked` on the gate |
-| admit_gap       | `parked` = "gap", the message that waits into `held`, the case |
-| begin_treatment | the number of the run |
-| discharge       | the case is over, with the effect |
-| next, take_held | the gate locked, the lowest held message, its row gone and the gate moved, with the effect |
-| the last one    | nothing held: `parked` = "", ended cases are done with |
-"""
+"""The rows of a SQL inbox in one unit: gates, held messages, runs and cases. Its claims are `sql_async`'s own."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 
-from regionkit.contract.backing import Backing
-from regionkit.core.deadline import Deadline
-from regionkit.messaging.case import OPEN, Case, Failed, HeldMessage, Key, gap_case
+from regionkit.messaging.case import Case, Failed, HeldMessage
 from regionkit.messaging.cipher import Cipher, sealed, unsealed
-from regionkit.messaging.delivery import Gate, Judged, Verdict, begun, judge, moved
-from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope
-from regionkit.messaging.inboxes.rows_sql import InboxRows, columns_of, gate_key, key_of
+from regionkit.messaging.delivery import Gate
+from regionkit.messaging.envelope import Number
+from regionkit.messaging.inboxes.rows import HeldRow, InboxRows, Note, Place
+from regionkit.messaging.inboxes.rows_sql import InboxStatements, Prepared, columns_of, gate_of, require_taken
 
-__all__ = ["SqlCases"]
-
-_APPLY = Judged(Verdict.APPLY)
+__all__ = ["SqlRows", "asked", "case_of"]
 
 
-class SqlCases:
-    """What a SQL inbox does for the hospital."""
+def asked(native: Any, statement: Prepared, values: Any) -> Any:
+    """What a prepared statement gives in the unit's transaction."""
+    connection = native if hasattr(native, "exec_driver_sql") else native.connection()
+    return connection.exec_driver_sql(statement.text, statement.values(values), execution_options=Prepared.OPTIONS)
 
-    backing: Backing
-    cipher: Cipher | None
 
-    @abstractmethod
-    def rows_for(self, unit: Any) -> InboxRows:
-        """The statements of its dialect."""
+class SqlRows(InboxRows):
+    """The rows, in the transaction of one unit."""
 
-    @abstractmethod
-    def now(self) -> float:
-        """Seconds since 1970 by the database's clock."""
+    def __init__(self, native: Any, statements: InboxStatements, cipher: Cipher | None) -> None:
+        self._native = native
+        self._sql = statements
+        self._cipher = cipher
 
-    @abstractmethod
-    def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
-        """A unit."""
+    def _do(self, statement: Any, values: dict[str, Any]) -> Any:
+        return self._native.execute(statement, values)
 
-    @abstractmethod
-    def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
-        """By gate or claim."""
-
-    @abstractmethod
-    def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
-        """Put a message behind its key."""
-
-    @abstractmethod
-    def locked_gate(self, native: Any, rows: InboxRows, where: dict[str, Any]) -> Gate | None:
-        """The gate, locked."""
-
-    @abstractmethod
-    def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
-        """Whether the gate of a key was made."""
-
-    @abstractmethod
-    def insert(self, native: Any, statement: Any, values: dict[str, Any]) -> bool:
-        """Whether a row went in."""
-
-    def admit(
-        self, scope: bytes, case: Case, envelope: Envelope | None, deadline: Deadline, *, ordered: bool
-    ) -> Judged:
-        """Claim or gate, case, and parking in one unit; what else than APPLY comes back has become of the message meanwhile."""
-        with self.unit(deadline, core=True) as unit:
-            if envelope is not None:
-                judged = self.judge(unit, scope, envelope, ordered=ordered)
-                if judged.verdict is not Verdict.APPLY:
-                    return judged
-            self._admit(unit, case, always=envelope is not None)
-            if case.parks and envelope is not None:
-                self._park(unit, gate_key(scope, envelope), "case")
-        return _APPLY
-
-    def _admit(self, unit: Any, case: Case, *, always: bool = False) -> None:
-        """`always`: it takes a message's place; where an older case has its name, it has one of its own."""
-        rows = self.rows_for(unit)
-        row = {**_columns(case), "body": sealed(self.cipher, case.body)}
-        made = self.insert(unit.native, rows.admit, row)
-        if not made and always:
-            made = self.insert(unit.native, rows.admit, {**row, "message_id": b"again:" + case.id.encode()})
-        if made:
-            self.note(unit, case.id, "admitted", case.reason)
-
-    def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
-        """A line of the audit trail, in the unit's transaction."""
-        event = {"case_id": case_id, "at": self.now(), "who": who, "what": what, "reason": reason}
-        unit.native.execute(self.rows_for(unit).tell, event)
-
-    def _park(self, unit: Any, where: dict[str, Any], how: str) -> None:
-        unit.native.execute(self.rows_for(unit).park, {**where, "n_parked": how})
-
-    def admit_gap(self, scope: bytes, case: Case, envelope: Envelope, deadline: Deadline) -> Judged:
-        """Park a key before a gap, with the message that waits behind it; what else than HELD comes back has closed it."""
-        where = gate_key(scope, envelope)
-        assert envelope.number is not None
-        with self.unit(deadline, core=True) as unit:
-            gate = self.locked_gate(unit.native, self.rows_for(unit), where)
-            judged = judge(gate, envelope.number, envelope.prev)
-            if judged.verdict is Verdict.GAP:
-                if gate is None and not self.begin(unit, where, Gate(NOTHING_BEFORE, parked="gap")):
-                    return Judged(Verdict.BUSY)
-                self._park(unit, where, "gap")
-                never = gate is None or gate.at == NOTHING_BEFORE
-                self._admit(unit, case if never else msgspec.structs.replace(case, due_at=None))
-            elif judged.verdict is not Verdict.HELD:
-                return judged
-            return Judged(self.hold(unit, scope, envelope))
-
-    def due(self, scope: bytes, most: int, deadline: Deadline) -> list[Case]:
-        """Cases to run, and ended ones whose key has not gone on."""
-        with self.unit(deadline, core=True) as unit:
-            asked = {"b_scope": scope, "b_now": self.now(), "b_most": most}
-            return [case_of(row, self.cipher) for row in unit.native.execute(self.rows_for(unit).due, asked)]
-
-    def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
-        """Start the next run of a case, committed before it runs; None where another one has.
-
-        The case as it stands then: it may have been edited since it was found to be due.
-        """
-        started = msgspec.structs.replace(
-            case, status="treating", attempts=case.attempts + 1, due_at=until, changed_at=self.now()
-        )
-        with self.unit(deadline, core=True) as unit:
-            if not self._change(unit, case, started):
-                return None
-            row = (unit.native.execute(self.rows_for(unit).case, {"b_case": case.id})).one()
-            return case_of(row, self.cipher)
-
-    def discharge(self, unit: Any, case: Case) -> bool:
-        """In the unit of the effect: this run has applied it. False where the case is another run's by now."""
-        now = self.now()
-        over = msgspec.structs.replace(case, status="discharged", due_at=now if case.parks else None, changed_at=now)
-        if not self._change(unit, case, over):
+    def _insert(self, statement: Any, values: dict[str, Any]) -> bool:
+        """Whether a row went in; False where its key is taken."""
+        try:
+            return bool((self._do(statement, values)).rowcount == 1)
+        except IntegrityError as error:
+            require_taken(error)
             return False
-        self.note(unit, case.id, "discharged", f"run {case.attempts}")
-        return True
 
-    def end_treatment(self, case: Case, after: Case, deadline: Deadline) -> bool:
-        """A run has failed: the case as it stands after it. False where it is another run's by now."""
-        with self.unit(deadline, core=True) as unit:
-            changed = self._change(unit, case, after)
-            if changed and after.status == "admitted":
-                self.note(unit, case.id, "given up", f"run {case.attempts}: {after.error.type}")
-            return changed
+    def advance(self, place: Place, prev: Number, number: Number) -> bool:
+        before = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
+        moved = asked(self._native, self._sql.advance, {**_where(place), **before})
+        return bool(moved.rowcount == 1)
 
-    def _change(self, unit: Any, case: Case, after: Case) -> bool:
+    def begin(self, place: Place, gate: Gate) -> bool:
+        return self._insert(self._sql.begin_gate, {**place._asdict(), **columns_of(gate)})
+
+    def gate(self, place: Place) -> Gate | None:
+        row = (self._do(self._sql.lock_gate, _where(place))).first()
+        return None if row is None else gate_of(row)
+
+    def look(self, place: Place) -> Gate | None:
+        row = (self._do(self._sql.look_gate, _where(place))).first()
+        return None if row is None else gate_of(row)
+
+    def set_gate(self, place: Place, gate: Gate) -> None:
+        self._do(self._sql.move_gate, {**_where(place), **columns_of(gate, "n_")})
+
+    def hold(self, place: Place, row: HeldRow) -> None:
+        values = {"id": row.id, "epoch": row.number.epoch, "n": row.number.n, "held_at": row.held_at}
+        self._do(self._sql.hold, {**place._asdict(), **values, "body": sealed(self._cipher, row.body)})
+
+    def is_held(self, scope: bytes, id: bytes) -> bool:
+        return (self._do(self._sql.is_held, {"b_scope": scope, "b_id": id})).first() is not None
+
+    def held_count(self, place: Place, most: int) -> int:
+        return int((self._do(self._sql.held_count, _where(place))).scalar_one())
+
+    def lowest(self, place: Place) -> HeldMessage | None:
+        row = (self._do(self._sql.lowest, _where(place))).first()
+        return None if row is None else HeldMessage(row.seq, bytes(row.id), unsealed(self._cipher, bytes(row.body)))
+
+    def unhold(self, scope: bytes, held: HeldMessage) -> bool:
+        return bool((self._do(self._sql.unhold, {"b_seq": held.seq, "b_id": held.id})).rowcount == 1)
+
+    def start(self, scope: bytes, id: bytes, now: float) -> int:
+        if self._insert(self._sql.begin_start, {"scope": scope, "id": id, "runs": 1, "seen_at": now}):
+            return 1
+        where = {"b_scope": scope, "b_id": id}
+        self._do(self._sql.start, where)
+        return int((self._do(self._sql.runs, where)).scalar_one())
+
+    def unstart(self, scope: bytes, id: bytes, started: int) -> None:
+        self._do(self._sql.unstart, {"b_scope": scope, "b_id": id, "b_runs": started})
+
+    def admit(self, case: Case) -> bool:
+        return self._insert(self._sql.admit, {**_columns(case), "body": sealed(self._cipher, case.body)})
+
+    def case(self, case: Case) -> Case | None:
+        row = (self._do(self._sql.case, {"b_case": case.id})).first()
+        return None if row is None else case_of(row, self._cipher)
+
+    def parking(self, place: Place) -> Sequence[Any]:
+        found: Sequence[Any] = (self._do(self._sql.parking, _where(place))).all()
+        return found
+
+    def change_case(self, case: Case, after: Case) -> bool:
         values = {
             **{"b_case": case.id, "b_status": case.status, "b_attempts": case.attempts},
-            **{f"n_{name}": value for name, value in _columns(after).items() if name in InboxRows.CHANGES},
+            **{f"n_{name}": value for name, value in _columns(after).items() if name in InboxStatements.CHANGES},
         }
-        return bool((unit.native.execute(self.rows_for(unit).change_case, values)).rowcount == 1)
+        return bool((self._do(self._sql.change_case, values)).rowcount == 1)
 
-    def next_held(self, unit: Any, scope: bytes, key: Key) -> HeldMessage | None:
-        """The lowest of a key's held messages, its gate locked; None where the key is not to go on, or has no more."""
-        native, rows, where = unit.native, self.rows_for(unit), key_of(scope, key)
-        gate = self.locked_gate(native, rows, where)
-        parking = (native.execute(rows.parking, where)).all()
-        if any(row.reason != "gap" and row.status in OPEN for row in parking):
-            return None
-        row = (native.execute(rows.lowest, where)).first()
-        if row is not None:
-            return HeldMessage(row.seq, bytes(row.id), unsealed(self.cipher, bytes(row.body)))
-        if gate is not None and gate.parked:
-            self._park(unit, where, "")
-        for gap in (row for row in parking if row.status in OPEN):
-            self.note(unit, gap.case_id, "discharged", "its key has gone on")
-        native.execute(rows.gap_over, {**where, "b_now": self.now()})
-        native.execute(rows.done_with, where)
-        return None
+    def gaps_due(self, place: Place, at: float | None) -> None:
+        self._do(self._sql.gap_due, {**_where(place), "n_due": at})
 
-    def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
-        """What is to be done with it. APPLY: its row goes, and the gate moves, in the unit's transaction; GAP: the key waits.
+    def gaps_used(self, place: Place) -> None:
+        self._do(self._sql.gap_used, _where(place))
 
-        BUSY: it is not held any more; another process has let it go on.
-        """
-        native, rows, where = unit.native, self.rows_for(unit), gate_key(scope, envelope)
-        judged, number = _APPLY, envelope.number
-        gate = self.locked_gate(native, rows, where)
-        assert gate is not None, "a key with held messages has a gate"
-        if number is not None:
-            judged = judge(msgspec.structs.replace(gate, parked=""), number, envelope.prev)
-            if judged.verdict is Verdict.GAP:
-                if not self._given_up(unit, where, gate):
-                    self._gap_again(unit, scope, where, envelope, held)
-                    return judged
-                judged = Judged(Verdict.APPLY, began=True)
-        if (native.execute(rows.unhold, {"b_seq": held.seq, "b_id": held.id})).rowcount != 1:
-            return Judged(Verdict.BUSY)
-        if number is not None and judged.verdict is Verdict.APPLY:
-            if judged.began:
-                native.execute(rows.gap_used, where)  # the next gap is another one
-            after = begun(gate, number) if judged.began else moved(gate, number)
-            native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
-        return judged
+    def gaps_over(self, place: Place, now: float) -> None:
+        self._do(self._sql.gap_over, {**_where(place), "b_now": now})
 
-    def _given_up(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
-        """Whether what is missing is not waited for any more: somebody has buried the case, or the key never began."""
-        never, now = gate.at == NOTHING_BEFORE, self.now()
-        gaps = [row for row in unit.native.execute(self.rows_for(unit).parking, where) if row.reason == "gap"]
-        return any(
-            (row.status == "buried" and not row.attempts) or (never and row.due_at is not None and row.due_at <= now)
-            for row in gaps
-        )
+    def done_with(self, place: Place) -> None:
+        self._do(self._sql.done_with, _where(place))
 
-    def _gap_again(self, unit: Any, scope: bytes, where: dict[str, Any], envelope: Envelope, held: HeldMessage) -> None:
-        """Behind what was released there is a gap: the key waits for it."""
-        native, rows = unit.native, self.rows_for(unit)
-        self._park(unit, where, "gap")
-        parking = (native.execute(rows.parking, where)).all()
-        if not any(row.reason == "gap" and row.status in OPEN for row in parking):
-            self._admit(unit, gap_case(scope, envelope, held.body, self.now(), 0.0))
-        native.execute(rows.gap_due, {**where, "n_due": None})
-        native.execute(rows.done_with, where)
+    def due(self, scope: bytes, now: float, most: int) -> list[Case]:
+        found = self._do(self._sql.due, {"b_scope": scope, "b_now": now, "b_most": most})
+        return [case_of(row, self._cipher) for row in found]
 
-    def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
-        """It could not be applied: a case takes its place, and the key waits for it."""
-        judged = self.take_held(unit, scope, held, envelope)
-        if judged.verdict not in (Verdict.APPLY, Verdict.OVERTAKEN):
-            return
-        where = gate_key(scope, envelope)
-        if case.parks:  # else those that let the key go on are not done with it
-            unit.native.execute(self.rows_for(unit).done_with, where)
-            unit.native.execute(self.rows_for(unit).gap_due, {**where, "n_due": None})
-            self._park(unit, where, "case")
-        self._admit(unit, case, always=judged.verdict is Verdict.APPLY)
+    def note(self, note: Note) -> None:
+        self._do(self._sql.tell, msgspec.structs.asdict(note))
+
+
+def _where(place: Place) -> dict[str, Any]:
+    return {"b_scope": place.scope, "b_lineage": place.lineage, "b_key": place.key}
 
 
 _PLAIN = ("status", "reason", "type", "lineage", "key", "attempts", "due_at", "region", "source", "position", "body")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, insert, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, literal, or_, select, update
 
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.contract.unit_async import AsyncUnit
@@ -29,7 +29,7 @@ from regionkit.messaging.hospital_views import (
     text_of,
 )
 from regionkit.messaging.inboxes.cases_sql_async import case_of
-from regionkit.messaging.inboxes.rows_sql import InboxRows, tables_expected
+from regionkit.messaging.inboxes.rows_sql import InboxStatements, key_of, tables_expected
 
 __all__ = ["AsyncSqlHospital"]
 
@@ -41,30 +41,21 @@ class _Rows:
     """The statements of one dialect. Immutable."""
 
     def __init__(self, namespace: str, native: Any) -> None:
-        rows = InboxRows(namespace, native)
-        self.now = rows.now
+        rows = InboxStatements(namespace, native)
+        self.now, self.tell, self.case, self.behind_count = rows.now, rows.tell, rows.case, rows.held_count
         self.hospital = c = rows.hospital
-        self.held = h = rows.held
-        self.event = e = rows.event
-        id: Any = bindparam("b_case")
         self.line = select(*(literal(b"").label("body") if column is c.c.body else column for column in c.c))
-        self.case = rows.case
-        same = and_(c.c.case_id == id, c.c.status == bindparam("b_status"), c.c.attempts == bindparam("b_attempts"))
         new: dict[str, Any] = {
             "status": bindparam("n_status"),
             "due_at": bindparam("n_due"),
             "changed_at": bindparam("n_at"),
         }
-        self.change = update(c).where(same).values(new)
-        self.change_body = update(c).where(same).values({**new, "body": bindparam("n_body")})
-        self.tell = insert(e)
-        self.trail = select(e).where(e.c.case_id == id).order_by(e.c.seq).limit(bindparam("b_most"))
-        behind = and_(
-            h.c.scope == bindparam("b_scope"), h.c.lineage == bindparam("b_lineage"), h.c.key == bindparam("b_key")
-        )
+        self.change = update(c).where(rows.same_run).values(new)
+        self.change_body = update(c).where(rows.same_run).values({**new, "body": bindparam("n_body")})
+        e, h = rows.event, rows.held
+        self.trail = select(e).where(e.c.case_id == bindparam("b_case")).order_by(e.c.seq).limit(bindparam("b_most"))
         order = (h.c.epoch, h.c.n, h.c.seq)
-        self.behind = select(h.c.id, h.c.n, h.c.held_at).where(behind).order_by(*order).limit(bindparam("b_most"))
-        self.behind_count = select(func.count()).select_from(h).where(behind)
+        self.behind = select(h.c.id, h.c.n, h.c.held_at).where(key_of(h)).order_by(*order).limit(bindparam("b_most"))
         self.counts = (
             select(c.c.scope, c.c.status, c.c.reason, func.count(), func.min(c.c.admitted_at))
             .group_by(c.c.scope, c.c.status, c.c.reason)

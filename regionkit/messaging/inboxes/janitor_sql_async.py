@@ -21,7 +21,7 @@ from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.delivery import ACCEPT_FOR
 from regionkit.messaging.inbox_days_sql import AHEAD, attach_day, days_of, days_sql, days_wanted
-from regionkit.messaging.inboxes.rows_sql import DAY, InboxRows
+from regionkit.messaging.inboxes.rows_sql import DAY, InboxStatements
 from regionkit.messaging.retention import FOR_EVER, Retention
 
 __all__ = ["AsyncSqlSweeping"]
@@ -44,7 +44,7 @@ class AsyncSqlSweeping:
     records: Any
 
     @abstractmethod
-    def rows_for(self, unit: Any) -> InboxRows:
+    def rows_for(self, unit: Any) -> InboxStatements:
         """The statements of its dialect."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class AsyncSqlSweeping:
                 for statement in attach_day(rows.inbox.name, day):
                     await unit.native.execute(text(statement))
 
-    async def _days(self, unit: Any, rows: InboxRows) -> set[int]:
+    async def _days(self, unit: Any, rows: InboxStatements) -> set[int]:
         found = await unit.native.execute(text(days_sql()), {"name": rows.inbox.name})
         return days_of(rows.inbox.name, [row[0] for row in found])
 
@@ -126,7 +126,7 @@ class AsyncSqlSweeping:
             gone = f"at < :b_before AND case_id NOT IN (SELECT case_id FROM {rows.hospital.name})"  # noqa: S608
             return await self._delete(unit, rows, rows.event.name, gone, {"b_before": before}) or more
 
-    async def _delete(self, unit: Any, rows: InboxRows, table: str, which: str, given: dict[str, Any]) -> bool:
+    async def _delete(self, unit: Any, rows: InboxStatements, table: str, which: str, given: dict[str, Any]) -> bool:
         """Delete some rows; whether there may be more."""
         if rows.dialect in ("mysql", "mariadb"):
             statement = f"DELETE FROM {table} WHERE {which} LIMIT {MOST_DELETED}"  # noqa: S608
@@ -141,7 +141,7 @@ class AsyncSqlSweeping:
         done = await unit.native.execute(wanted, {name: given[name] for name in wanted._bindparams})
         return bool(done.rowcount >= MOST_DELETED)
 
-    async def _drop(self, rows: InboxRows, day: int, deadline: Deadline) -> bool:
+    async def _drop(self, rows: InboxStatements, day: int, deadline: Deadline) -> bool:
         """Whether a day went; False where somebody's transaction is in the way."""
         try:
             async with self.unit(deadline, core=True) as unit:

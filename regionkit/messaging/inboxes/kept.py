@@ -1,5 +1,5 @@
 # Generated from kept_async.py by scripts/twins.py. Do not edit.
-"""What an inbox does with its rows, for every store that is no SQL database: the promises of `inbox_async` over `rows_async`.
+"""What an inbox does with its rows: the promises of `inbox_async` over `rows_async`. Each step is one unit.
 
 | step            | in one unit |
 |-----------------|-------------|
@@ -23,6 +23,7 @@ from regionkit.messaging.case import OPEN, Case, HeldMessage, Key, gap_case
 from regionkit.messaging.delivery import ACCEPT_FOR, Gate, Judged, Verdict, begun, judge, judge_claim, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, made_at, stored_id
 from regionkit.messaging.inboxes.rows import (
+    ClaimRows,
     HeldRow,
     InboxRows,
     Note,
@@ -32,7 +33,7 @@ from regionkit.messaging.inboxes.rows import (
 )
 from regionkit.messaging.retention import FOR_EVER, Retention
 
-__all__ = ["KeptInbox"]
+__all__ = ["KeptInbox", "KeptRows"]
 
 MOST_HELD = 10_000
 """Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
@@ -42,8 +43,8 @@ _APPLY = Judged(Verdict.APPLY)
 _change = msgspec.structs.replace
 
 
-class KeptInbox(ABC):
-    """Claims, gates, held messages and cases in one store. Safe to share between threads (tasks of one loop)."""
+class KeptRows(ABC):
+    """Gates, held messages and cases in one store, beside its claims."""
 
     gates = True
     retention = Retention()
@@ -60,14 +61,22 @@ class KeptInbox(ABC):
     def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
         """A unit."""
 
+    @abstractmethod
+    def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        """By the claim of a message alone."""
+
+    @abstractmethod
+    def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        """By the claim of a message whose key is kept in order and that nobody numbered: its gate is locked."""
+
     def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
-        rows, number, prev = self.rows(unit), envelope.number, envelope.prev
+        number, prev = envelope.number, envelope.prev
         if not ordered or envelope.key is None:
-            return Judged(self._claim(rows, scope, envelope))
-        place = place_of(scope, envelope)
+            return Judged(self._claim(unit, scope, envelope))
         if number is None:
-            return self._by_lock(rows, place, envelope)
+            return self._by_lock(unit, scope, envelope)
+        rows, place = self.rows(unit), place_of(scope, envelope)
         if prev.history == number.history:
             if rows.advance(place, prev, number):
                 return _APPLY
@@ -82,25 +91,10 @@ class KeptInbox(ABC):
             elif not rows.begin(place, after):
                 return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
             if judged.closes:
-                self._gaps_due(rows, place, self.now())
+                rows.gaps_due(place, self.now())
         elif judged.verdict is Verdict.HELD:
             return Judged(self._hold(rows, place, envelope))
         return judged
-
-    def _by_lock(self, rows: InboxRows, place: Place, envelope: Envelope) -> Judged:
-        gate = rows.gate(place)
-        if gate is None:
-            rows.begin(place, Gate(NOTHING_BEFORE))
-            gate = rows.gate(place)
-        verdict = self._claim(rows, place.scope, envelope)
-        if verdict is Verdict.APPLY and gate is not None and gate.parked:
-            verdict = self._hold(rows, place, envelope)
-        return Judged(verdict)
-
-    def _claim(self, rows: InboxRows, scope: bytes, envelope: Envelope) -> Verdict:
-        mark = fingerprint(envelope)
-        foreign = made_at(envelope.id) is None
-        return judge_claim(rows.claim(scope, stored_id(envelope.id), mark, self.now(), foreign=foreign), mark)
 
     def _hold(self, rows: InboxRows, place: Place, envelope: Envelope) -> Verdict:
         id = stored_id(envelope.id)
@@ -117,7 +111,7 @@ class KeptInbox(ABC):
         with self.unit(deadline, core=True) as unit:
             rows = self.rows(unit)
             if ordered and envelope.key is not None and envelope.number is not None:
-                gate = rows.gate(place_of(scope, envelope))
+                gate = rows.look(place_of(scope, envelope))
                 if judge(gate, envelope.number, envelope.prev).verdict is not Verdict.APPLY:
                     return 0
             return rows.start(scope, stored_id(envelope.id), self.now())
@@ -149,12 +143,9 @@ class KeptInbox(ABC):
         if there:
             self._note(rows, case.id, "admitted", case.reason)
 
-    def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
+    def _note(self, rows: InboxRows, case_id: str, what: str, reason: str) -> None:
         """A line of the audit trail, in the unit's transaction."""
-        self._note(self.rows(unit), case_id, what, reason, who)
-
-    def _note(self, rows: InboxRows, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
-        rows.note(Note(case_id, self.now(), who, what, reason))
+        rows.note(Note(case_id, self.now(), "consumer", what, reason))
 
     def _park(self, rows: InboxRows, place: Place, how: Any) -> None:
         gate = rows.gate(place)
@@ -185,10 +176,14 @@ class KeptInbox(ABC):
             return self.rows(unit).due(scope, self.now(), most)
 
     def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
-        """Start the next run of a case, committed before it runs; None where another one has."""
+        """Start the next run of a case, committed before it runs; None where another one has.
+
+        The case as it stands then: it may have been edited since it was found to be due.
+        """
         started = _change(case, status="treating", attempts=case.attempts + 1, due_at=until, changed_at=self.now())
         with self.unit(deadline, core=True) as unit:
-            return started if self.rows(unit).change_case(case, started) else None
+            rows = self.rows(unit)
+            return rows.case(case) if rows.change_case(case, started) else None
 
     def discharge(self, unit: Any, case: Case) -> bool:
         """In the unit of the effect: this run has applied it. False where the case is another run's by now."""
@@ -220,10 +215,10 @@ class KeptInbox(ABC):
             return held
         if gate is not None and gate.parked:
             rows.set_gate(place, _change(gate, parked=""))
-        now = self.now()
-        for case in parking:
-            over = {"status": "discharged", "changed_at": now} if case.status in OPEN else {}
-            rows.change_case(case, _change(case, parks=False, due_at=None, **over))
+        for gap in (case for case in parking if case.status in OPEN):
+            self._note(rows, gap.id, "discharged", "its key has gone on")
+        rows.gaps_over(place, self.now())
+        rows.done_with(place)
         return None
 
     def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
@@ -241,11 +236,11 @@ class KeptInbox(ABC):
                     self._gap_again(rows, place, gate, envelope, held)
                     return judged
                 judged = Judged(Verdict.APPLY, began=True)
-        if not rows.unhold(scope, held.id):
+        if not rows.unhold(scope, held):
             return Judged(Verdict.BUSY)
         if number is not None and judged.verdict is Verdict.APPLY:
             if judged.began:
-                self._gaps_used(rows, place)
+                rows.gaps_used(place)  # the next gap is another one
             rows.set_gate(place, begun(gate, number) if judged.began else moved(gate, number))
         return judged
 
@@ -259,29 +254,13 @@ class KeptInbox(ABC):
             for case in gaps
         )
 
-    def _gaps_used(self, rows: InboxRows, place: Place) -> None:
-        """The key has begun behind what was given up: the next gap is another one."""
-        for case in rows.parking(place):
-            if case.reason == "gap" and case.status == "buried":
-                rows.change_case(case, _change(case, attempts=1))
-
     def _gap_again(self, rows: InboxRows, place: Place, gate: Gate, envelope: Envelope, held: HeldMessage) -> None:
         """Behind what was released there is a gap: the key waits for it."""
         rows.set_gate(place, _change(gate, parked="gap"))
         if not any(case.reason == "gap" and case.status in OPEN for case in rows.parking(place)):
             self._admit(rows, gap_case(place.scope, envelope, held.body, self.now(), 0.0))
-        self._gaps_due(rows, place, None)
-        self._done_with(rows, place)
-
-    def _gaps_due(self, rows: InboxRows, place: Place, at: float | None) -> None:
-        for case in rows.parking(place):
-            if case.reason == "gap" and case.status in OPEN:
-                rows.change_case(case, _change(case, due_at=at))
-
-    def _done_with(self, rows: InboxRows, place: Place) -> None:
-        for case in rows.parking(place):
-            if case.status not in OPEN:
-                rows.change_case(case, _change(case, parks=False, due_at=None))
+        rows.gaps_due(place, None)
+        rows.done_with(place)
 
     def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""
@@ -290,12 +269,37 @@ class KeptInbox(ABC):
             return
         rows, place = self.rows(unit), place_of(scope, envelope)
         if case.parks:  # else those that let the key go on are not done with it
-            self._done_with(rows, place)
-            self._gaps_due(rows, place, None)
+            rows.done_with(place)
+            rows.gaps_due(place, None)
             self._park(rows, place, "case")
-        self._admit(rows, case, aside=case.message_id != held.id)
+        self._admit(rows, case, aside=judged.verdict is not Verdict.APPLY and case.message_id != held.id)
 
-    def prepare(self, accept_for: float, deadline: Deadline) -> None:  # noqa: B027  # nothing to do, nothing to forget
+
+class KeptInbox(KeptRows):
+    """With the claims of a store that is no SQL database. Safe to share between threads (tasks of one loop)."""
+
+    @abstractmethod
+    def rows(self, unit: Any) -> ClaimRows:
+        """The rows, in a unit."""
+
+    def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        rows, place = self.rows(unit), place_of(scope, envelope)
+        gate = rows.gate(place)
+        if gate is None:
+            rows.begin(place, Gate(NOTHING_BEFORE))
+            gate = rows.gate(place)
+        verdict = self._claim(unit, scope, envelope)
+        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            verdict = self._hold(rows, place, envelope)
+        return Judged(verdict)
+
+    def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        mark = fingerprint(envelope)
+        foreign = made_at(envelope.id) is None
+        there = self.rows(unit).claim(scope, stored_id(envelope.id), mark, self.now(), foreign=foreign)
+        return judge_claim(there, mark)
+
+    def prepare(self, accept_for: float, deadline: Deadline) -> None:  # nothing to do, nothing to forget
         """Claims need no place made for them."""
 
     def sweep(self, retention: Retention, deadline: Deadline) -> bool:

@@ -1,4 +1,4 @@
-"""What an inbox does with its rows, for every store that is no SQL database: the promises of `inbox_async` over `rows_async`.
+"""What an inbox does with its rows: the promises of `inbox_async` over `rows_async`. Each step is one unit.
 
 | step            | in one unit |
 |-----------------|-------------|
@@ -22,6 +22,7 @@ from regionkit.messaging.case import OPEN, Case, HeldMessage, Key, gap_case
 from regionkit.messaging.delivery import ACCEPT_FOR, Gate, Judged, Verdict, begun, judge, judge_claim, moved
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, encode, fingerprint, made_at, stored_id
 from regionkit.messaging.inboxes.rows_async import (
+    AsyncClaimRows,
     AsyncInboxRows,
     HeldRow,
     Note,
@@ -31,7 +32,7 @@ from regionkit.messaging.inboxes.rows_async import (
 )
 from regionkit.messaging.retention import FOR_EVER, Retention
 
-__all__ = ["AsyncKeptInbox"]
+__all__ = ["AsyncKeptInbox", "AsyncKeptRows"]
 
 MOST_HELD = 10_000
 """Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
@@ -41,8 +42,8 @@ _APPLY = Judged(Verdict.APPLY)
 _change = msgspec.structs.replace
 
 
-class AsyncKeptInbox(ABC):
-    """Claims, gates, held messages and cases in one store. Safe to share between threads (tasks of one loop)."""
+class AsyncKeptRows(ABC):
+    """Gates, held messages and cases in one store, beside its claims."""
 
     gates = True
     retention = Retention()
@@ -59,14 +60,22 @@ class AsyncKeptInbox(ABC):
     def unit(self, deadline: Deadline, *, core: bool = False) -> Any:
         """A unit."""
 
+    @abstractmethod
+    async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        """By the claim of a message alone."""
+
+    @abstractmethod
+    async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        """By the claim of a message whose key is kept in order and that nobody numbered: its gate is locked."""
+
     async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
-        rows, number, prev = self.rows(unit), envelope.number, envelope.prev
+        number, prev = envelope.number, envelope.prev
         if not ordered or envelope.key is None:
-            return Judged(await self._claim(rows, scope, envelope))
-        place = place_of(scope, envelope)
+            return Judged(await self._claim(unit, scope, envelope))
         if number is None:
-            return await self._by_lock(rows, place, envelope)
+            return await self._by_lock(unit, scope, envelope)
+        rows, place = self.rows(unit), place_of(scope, envelope)
         if prev.history == number.history:
             if await rows.advance(place, prev, number):
                 return _APPLY
@@ -81,25 +90,10 @@ class AsyncKeptInbox(ABC):
             elif not await rows.begin(place, after):
                 return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
             if judged.closes:
-                await self._gaps_due(rows, place, self.now())
+                await rows.gaps_due(place, self.now())
         elif judged.verdict is Verdict.HELD:
             return Judged(await self._hold(rows, place, envelope))
         return judged
-
-    async def _by_lock(self, rows: AsyncInboxRows, place: Place, envelope: Envelope) -> Judged:
-        gate = await rows.gate(place)
-        if gate is None:
-            await rows.begin(place, Gate(NOTHING_BEFORE))
-            gate = await rows.gate(place)
-        verdict = await self._claim(rows, place.scope, envelope)
-        if verdict is Verdict.APPLY and gate is not None and gate.parked:
-            verdict = await self._hold(rows, place, envelope)
-        return Judged(verdict)
-
-    async def _claim(self, rows: AsyncInboxRows, scope: bytes, envelope: Envelope) -> Verdict:
-        mark = fingerprint(envelope)
-        foreign = made_at(envelope.id) is None
-        return judge_claim(await rows.claim(scope, stored_id(envelope.id), mark, self.now(), foreign=foreign), mark)
 
     async def _hold(self, rows: AsyncInboxRows, place: Place, envelope: Envelope) -> Verdict:
         id = stored_id(envelope.id)
@@ -116,7 +110,7 @@ class AsyncKeptInbox(ABC):
         async with self.unit(deadline, core=True) as unit:
             rows = self.rows(unit)
             if ordered and envelope.key is not None and envelope.number is not None:
-                gate = await rows.gate(place_of(scope, envelope))
+                gate = await rows.look(place_of(scope, envelope))
                 if judge(gate, envelope.number, envelope.prev).verdict is not Verdict.APPLY:
                     return 0
             return await rows.start(scope, stored_id(envelope.id), self.now())
@@ -148,12 +142,9 @@ class AsyncKeptInbox(ABC):
         if there:
             await self._note(rows, case.id, "admitted", case.reason)
 
-    async def note(self, unit: Any, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
+    async def _note(self, rows: AsyncInboxRows, case_id: str, what: str, reason: str) -> None:
         """A line of the audit trail, in the unit's transaction."""
-        await self._note(self.rows(unit), case_id, what, reason, who)
-
-    async def _note(self, rows: AsyncInboxRows, case_id: str, what: str, reason: str, who: str = "consumer") -> None:
-        await rows.note(Note(case_id, self.now(), who, what, reason))
+        await rows.note(Note(case_id, self.now(), "consumer", what, reason))
 
     async def _park(self, rows: AsyncInboxRows, place: Place, how: Any) -> None:
         gate = await rows.gate(place)
@@ -184,10 +175,14 @@ class AsyncKeptInbox(ABC):
             return await self.rows(unit).due(scope, self.now(), most)
 
     async def begin_treatment(self, case: Case, until: float, deadline: Deadline) -> Case | None:
-        """Start the next run of a case, committed before it runs; None where another one has."""
+        """Start the next run of a case, committed before it runs; None where another one has.
+
+        The case as it stands then: it may have been edited since it was found to be due.
+        """
         started = _change(case, status="treating", attempts=case.attempts + 1, due_at=until, changed_at=self.now())
         async with self.unit(deadline, core=True) as unit:
-            return started if await self.rows(unit).change_case(case, started) else None
+            rows = self.rows(unit)
+            return await rows.case(case) if await rows.change_case(case, started) else None
 
     async def discharge(self, unit: Any, case: Case) -> bool:
         """In the unit of the effect: this run has applied it. False where the case is another run's by now."""
@@ -219,10 +214,10 @@ class AsyncKeptInbox(ABC):
             return held
         if gate is not None and gate.parked:
             await rows.set_gate(place, _change(gate, parked=""))
-        now = self.now()
-        for case in parking:
-            over = {"status": "discharged", "changed_at": now} if case.status in OPEN else {}
-            await rows.change_case(case, _change(case, parks=False, due_at=None, **over))
+        for gap in (case for case in parking if case.status in OPEN):
+            await self._note(rows, gap.id, "discharged", "its key has gone on")
+        await rows.gaps_over(place, self.now())
+        await rows.done_with(place)
         return None
 
     async def take_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope) -> Judged:
@@ -240,11 +235,11 @@ class AsyncKeptInbox(ABC):
                     await self._gap_again(rows, place, gate, envelope, held)
                     return judged
                 judged = Judged(Verdict.APPLY, began=True)
-        if not await rows.unhold(scope, held.id):
+        if not await rows.unhold(scope, held):
             return Judged(Verdict.BUSY)
         if number is not None and judged.verdict is Verdict.APPLY:
             if judged.began:
-                await self._gaps_used(rows, place)
+                await rows.gaps_used(place)  # the next gap is another one
             await rows.set_gate(place, begun(gate, number) if judged.began else moved(gate, number))
         return judged
 
@@ -258,12 +253,6 @@ class AsyncKeptInbox(ABC):
             for case in gaps
         )
 
-    async def _gaps_used(self, rows: AsyncInboxRows, place: Place) -> None:
-        """The key has begun behind what was given up: the next gap is another one."""
-        for case in await rows.parking(place):
-            if case.reason == "gap" and case.status == "buried":
-                await rows.change_case(case, _change(case, attempts=1))
-
     async def _gap_again(
         self, rows: AsyncInboxRows, place: Place, gate: Gate, envelope: Envelope, held: HeldMessage
     ) -> None:
@@ -271,18 +260,8 @@ class AsyncKeptInbox(ABC):
         await rows.set_gate(place, _change(gate, parked="gap"))
         if not any(case.reason == "gap" and case.status in OPEN for case in await rows.parking(place)):
             await self._admit(rows, gap_case(place.scope, envelope, held.body, self.now(), 0.0))
-        await self._gaps_due(rows, place, None)
-        await self._done_with(rows, place)
-
-    async def _gaps_due(self, rows: AsyncInboxRows, place: Place, at: float | None) -> None:
-        for case in await rows.parking(place):
-            if case.reason == "gap" and case.status in OPEN:
-                await rows.change_case(case, _change(case, due_at=at))
-
-    async def _done_with(self, rows: AsyncInboxRows, place: Place) -> None:
-        for case in await rows.parking(place):
-            if case.status not in OPEN:
-                await rows.change_case(case, _change(case, parks=False, due_at=None))
+        await rows.gaps_due(place, None)
+        await rows.done_with(place)
 
     async def park_held(self, unit: Any, scope: bytes, held: HeldMessage, envelope: Envelope, case: Case) -> None:
         """It could not be applied: a case takes its place, and the key waits for it."""
@@ -291,12 +270,37 @@ class AsyncKeptInbox(ABC):
             return
         rows, place = self.rows(unit), place_of(scope, envelope)
         if case.parks:  # else those that let the key go on are not done with it
-            await self._done_with(rows, place)
-            await self._gaps_due(rows, place, None)
+            await rows.done_with(place)
+            await rows.gaps_due(place, None)
             await self._park(rows, place, "case")
-        await self._admit(rows, case, aside=case.message_id != held.id)
+        await self._admit(rows, case, aside=judged.verdict is not Verdict.APPLY and case.message_id != held.id)
 
-    async def prepare(self, accept_for: float, deadline: Deadline) -> None:  # noqa: B027  # nothing to do, nothing to forget
+
+class AsyncKeptInbox(AsyncKeptRows):
+    """With the claims of a store that is no SQL database. Safe to share between threads (tasks of one loop)."""
+
+    @abstractmethod
+    def rows(self, unit: Any) -> AsyncClaimRows:
+        """The rows, in a unit."""
+
+    async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        rows, place = self.rows(unit), place_of(scope, envelope)
+        gate = await rows.gate(place)
+        if gate is None:
+            await rows.begin(place, Gate(NOTHING_BEFORE))
+            gate = await rows.gate(place)
+        verdict = await self._claim(unit, scope, envelope)
+        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            verdict = await self._hold(rows, place, envelope)
+        return Judged(verdict)
+
+    async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
+        mark = fingerprint(envelope)
+        foreign = made_at(envelope.id) is None
+        there = await self.rows(unit).claim(scope, stored_id(envelope.id), mark, self.now(), foreign=foreign)
+        return judge_claim(there, mark)
+
+    async def prepare(self, accept_for: float, deadline: Deadline) -> None:  # nothing to do, nothing to forget
         """Claims need no place made for them."""
 
     async def sweep(self, retention: Retention, deadline: Deadline) -> bool:

@@ -23,7 +23,7 @@ from regionkit.messaging.case import Case, HeldMessage
 from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import Number
 from regionkit.messaging.inboxes.kept import KeptInbox
-from regionkit.messaging.inboxes.rows import HeldRow, Note, Place, place_of_case
+from regionkit.messaging.inboxes.rows import HeldRow, Note, ParkingRows, Place, place_of_case
 from regionkit.messaging.records import MemoryRecords
 
 __all__ = ["MemoryInbox"]
@@ -121,8 +121,8 @@ class _Unit:
         self._changes[kind, key] = value
 
 
-class _Rows:
-    """Implements `InboxRows`."""
+class _Rows(ParkingRows):
+    """Implements `ClaimRows`."""
 
     def __init__(self, unit: _Unit, memory: _Memory) -> None:
         self._unit = unit
@@ -147,6 +147,9 @@ class _Rows:
     def gate(self, place: Place) -> Gate | None:
         return cast(Gate | None, self._unit.lock("gate", place))
 
+    def look(self, place: Place) -> Gate | None:
+        return cast(Gate | None, self._unit.get("gate", place))
+
     def set_gate(self, place: Place, gate: Gate) -> None:
         self._unit.put("gate", place, gate)
 
@@ -168,9 +171,9 @@ class _Rows:
             return HeldMessage(seq, row.id, row.body)
         return None
 
-    def unhold(self, scope: bytes, id: bytes) -> bool:
-        there = self._unit.lock("held", (scope, id)) is not None
-        self._unit.put("held", (scope, id), None)
+    def unhold(self, scope: bytes, held: HeldMessage) -> bool:
+        there = self._unit.lock("held", (scope, held.id)) is not None
+        self._unit.put("held", (scope, held.id), None)
         return there
 
     def start(self, scope: bytes, id: bytes, now: float) -> int:
@@ -188,6 +191,9 @@ class _Rows:
             return False
         self._unit.put("case", (case.scope, case.message_id), case)
         return True
+
+    def case(self, case: Case) -> Case | None:
+        return cast(Case | None, self._unit.get("case", (case.scope, case.message_id)))
 
     def parking(self, place: Place) -> list[Case]:
         found: list[Case] = list(self._unit.all("case").values())

@@ -22,7 +22,7 @@ from regionkit.messaging.case import Case, HeldMessage
 from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import Number
 from regionkit.messaging.inboxes.kept_async import AsyncKeptInbox
-from regionkit.messaging.inboxes.rows_async import HeldRow, Note, Place, place_of_case
+from regionkit.messaging.inboxes.rows_async import AsyncParkingRows, HeldRow, Note, Place, place_of_case
 from regionkit.messaging.records_async import AsyncMemoryRecords
 
 __all__ = ["AsyncMemoryInbox"]
@@ -120,8 +120,8 @@ class _Unit:
         self._changes[kind, key] = value
 
 
-class _Rows:
-    """Implements `AsyncInboxRows`."""
+class _Rows(AsyncParkingRows):
+    """Implements `AsyncClaimRows`."""
 
     def __init__(self, unit: _Unit, memory: _Memory) -> None:
         self._unit = unit
@@ -146,6 +146,9 @@ class _Rows:
     async def gate(self, place: Place) -> Gate | None:
         return cast(Gate | None, await self._unit.lock("gate", place))
 
+    async def look(self, place: Place) -> Gate | None:
+        return cast(Gate | None, self._unit.get("gate", place))
+
     async def set_gate(self, place: Place, gate: Gate) -> None:
         self._unit.put("gate", place, gate)
 
@@ -167,9 +170,9 @@ class _Rows:
             return HeldMessage(seq, row.id, row.body)
         return None
 
-    async def unhold(self, scope: bytes, id: bytes) -> bool:
-        there = await self._unit.lock("held", (scope, id)) is not None
-        self._unit.put("held", (scope, id), None)
+    async def unhold(self, scope: bytes, held: HeldMessage) -> bool:
+        there = await self._unit.lock("held", (scope, held.id)) is not None
+        self._unit.put("held", (scope, held.id), None)
         return there
 
     async def start(self, scope: bytes, id: bytes, now: float) -> int:
@@ -187,6 +190,9 @@ class _Rows:
             return False
         self._unit.put("case", (case.scope, case.message_id), case)
         return True
+
+    async def case(self, case: Case) -> Case | None:
+        return cast(Case | None, self._unit.get("case", (case.scope, case.message_id)))
 
     async def parking(self, place: Place) -> list[Case]:
         found: list[Case] = list(self._unit.all("case").values())

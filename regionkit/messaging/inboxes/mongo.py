@@ -27,7 +27,7 @@ from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import Number
 from regionkit.messaging.inbox_tables_mongo import case_in, case_values, gate_in, gate_values, number_values
 from regionkit.messaging.inboxes.kept import KeptInbox
-from regionkit.messaging.inboxes.rows import HeldRow, Note, Place, place_of_case
+from regionkit.messaging.inboxes.rows import HeldRow, Note, ParkingRows, Place, place_of_case
 from regionkit.messaging.records import MongoRecords
 from regionkit.messaging.store_clock import StoreClock
 
@@ -39,8 +39,8 @@ _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions()
 """Documents of ours, whatever the application's look like."""
 
 
-class _Rows:
-    """Implements `InboxRows`, in the transaction of one unit."""
+class _Rows(ParkingRows):
+    """Implements `ClaimRows`, in the transaction of one unit."""
 
     def __init__(self, database: Any, namespace: str) -> None:
         self._database = database
@@ -81,6 +81,10 @@ class _Rows:
         found = self._locked(place)
         return None if found is None else gate_in(found)
 
+    def look(self, place: Place) -> Gate | None:
+        found = self._of(kept_tables.GATE).find_one({"_id": place._asdict()})
+        return None if found is None else gate_in(found)
+
     def set_gate(self, place: Place, gate: Gate) -> None:
         self._of(kept_tables.GATE).update_one({"_id": place._asdict()}, {"$set": gate_values(gate)})
 
@@ -102,8 +106,8 @@ class _Rows:
         found = self._of(kept_tables.HELD).find_one({"gate": place._asdict()}, sort=order)
         return None if found is None else HeldMessage(found["seq"], bytes(found["_id"]["id"]), bytes(found["body"]))
 
-    def unhold(self, scope: bytes, id: bytes) -> bool:
-        done = self._of(kept_tables.HELD).delete_one({"_id": {"scope": scope, "id": id}})
+    def unhold(self, scope: bytes, held: HeldMessage) -> bool:
+        done = self._of(kept_tables.HELD).delete_one({"_id": {"scope": scope, "id": held.id}})
         return bool(done.deleted_count == 1)
 
     def start(self, scope: bytes, id: bytes, now: float) -> int:
@@ -122,6 +126,10 @@ class _Rows:
     def admit(self, case: Case) -> bool:
         identity = {"scope": case.scope, "id": case.message_id}
         return self._insert(kept_tables.HOSPITAL, identity, _case_values(case))
+
+    def case(self, case: Case) -> Case | None:
+        found = self._of(kept_tables.HOSPITAL).find_one({"id": case.id})
+        return None if found is None else case_in(found)
 
     def parking(self, place: Place) -> list[Case]:
         found = self._of(kept_tables.HOSPITAL).find({"gate": place._asdict(), "parks": True})

@@ -26,7 +26,7 @@ from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import Number
 from regionkit.messaging.inbox_tables_mongo import case_in, case_values, gate_in, gate_values, number_values
 from regionkit.messaging.inboxes.kept_async import AsyncKeptInbox
-from regionkit.messaging.inboxes.rows_async import HeldRow, Note, Place, place_of_case
+from regionkit.messaging.inboxes.rows_async import AsyncParkingRows, HeldRow, Note, Place, place_of_case
 from regionkit.messaging.records_async import AsyncMongoRecords
 from regionkit.messaging.store_clock import StoreClock
 
@@ -38,8 +38,8 @@ _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions()
 """Documents of ours, whatever the application's look like."""
 
 
-class _Rows:
-    """Implements `AsyncInboxRows`, in the transaction of one unit."""
+class _Rows(AsyncParkingRows):
+    """Implements `AsyncClaimRows`, in the transaction of one unit."""
 
     def __init__(self, database: Any, namespace: str) -> None:
         self._database = database
@@ -80,6 +80,10 @@ class _Rows:
         found = await self._locked(place)
         return None if found is None else gate_in(found)
 
+    async def look(self, place: Place) -> Gate | None:
+        found = await self._of(kept_tables.GATE).find_one({"_id": place._asdict()})
+        return None if found is None else gate_in(found)
+
     async def set_gate(self, place: Place, gate: Gate) -> None:
         await self._of(kept_tables.GATE).update_one({"_id": place._asdict()}, {"$set": gate_values(gate)})
 
@@ -101,8 +105,8 @@ class _Rows:
         found = await self._of(kept_tables.HELD).find_one({"gate": place._asdict()}, sort=order)
         return None if found is None else HeldMessage(found["seq"], bytes(found["_id"]["id"]), bytes(found["body"]))
 
-    async def unhold(self, scope: bytes, id: bytes) -> bool:
-        done = await self._of(kept_tables.HELD).delete_one({"_id": {"scope": scope, "id": id}})
+    async def unhold(self, scope: bytes, held: HeldMessage) -> bool:
+        done = await self._of(kept_tables.HELD).delete_one({"_id": {"scope": scope, "id": held.id}})
         return bool(done.deleted_count == 1)
 
     async def start(self, scope: bytes, id: bytes, now: float) -> int:
@@ -121,6 +125,10 @@ class _Rows:
     async def admit(self, case: Case) -> bool:
         identity = {"scope": case.scope, "id": case.message_id}
         return await self._insert(kept_tables.HOSPITAL, identity, _case_values(case))
+
+    async def case(self, case: Case) -> Case | None:
+        found = await self._of(kept_tables.HOSPITAL).find_one({"id": case.id})
+        return None if found is None else case_in(found)
 
     async def parking(self, place: Place) -> list[Case]:
         found = self._of(kept_tables.HOSPITAL).find({"gate": place._asdict(), "parks": True})

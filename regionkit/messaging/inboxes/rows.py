@@ -1,5 +1,5 @@
 # Generated from rows_async.py by scripts/twins.py. Do not edit.
-"""The rows of an inbox that is no SQL database: what its store has to do, each call inside one unit.
+"""The rows of an inbox: what its store has to do, each call inside one unit.
 
 1. What is written is seen by the unit, and by others when it commits; what it rolls back nobody has seen.
 2. `claim`, `advance`, `begin`, `gate` and `change_case` lock their row until the unit ends: whoever comes meanwhile waits, or has
@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from regionkit.messaging.case import Case, HeldMessage, Key
+from regionkit.messaging.case import OPEN, Case, HeldMessage, Key
 from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import Envelope, Number, stored_key
 
-__all__ = ["HeldRow", "InboxRows", "Note", "Place", "place_of"]
+__all__ = ["ClaimRows", "HeldRow", "InboxRows", "Note", "ParkingRows", "Place", "place_of"]
 
 
 class Place(NamedTuple):
@@ -50,10 +51,6 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 class InboxRows(Protocol):
     """The rows, in one unit."""
 
-    def claim(self, scope: bytes, id: bytes, mark: bytes, now: float, *, foreign: bool) -> bytes | None:
-        """Claim a message; None: it is ours, else the fingerprint that stands there. `foreign`: its id has no time."""
-        ...
-
     def advance(self, place: Place, prev: Number, number: Number) -> bool:
         """Move a gate that stands at `prev` and is not parked; whether it did."""
         ...
@@ -64,6 +61,10 @@ class InboxRows(Protocol):
 
     def gate(self, place: Place) -> Gate | None:
         """The gate, locked."""
+        ...
+
+    def look(self, place: Place) -> Gate | None:
+        """The gate as it stands."""
         ...
 
     def set_gate(self, place: Place, gate: Gate) -> None:
@@ -86,7 +87,7 @@ class InboxRows(Protocol):
         """The first of those."""
         ...
 
-    def unhold(self, scope: bytes, id: bytes) -> bool:
+    def unhold(self, scope: bytes, held: HeldMessage) -> bool:
         """It is held no longer; False where it was not."""
         ...
 
@@ -102,12 +103,32 @@ class InboxRows(Protocol):
         """Keep a case; False where the message has one."""
         ...
 
-    def parking(self, place: Place) -> list[Case]:
-        """Cases that a key waits for."""
+    def case(self, case: Case) -> Case | None:
+        """A case as it stands."""
+        ...
+
+    def parking(self, place: Place) -> Sequence[Any]:
+        """Cases that a key waits for: of each its id, reason, status, due_at and attempts."""
         ...
 
     def change_case(self, case: Case, after: Case) -> bool:
-        """Change a case where status and run are still those of `case`."""
+        """Change what a run changes of a case, where status and run are still those of `case`."""
+        ...
+
+    def gaps_due(self, place: Place, at: float | None) -> None:
+        """When the open gaps that a key waits for are due; None: not by themselves."""
+        ...
+
+    def gaps_used(self, place: Place) -> None:
+        """The key has begun behind a gap that was given up: the next one is another."""
+        ...
+
+    def gaps_over(self, place: Place, now: float) -> None:
+        """Its open gaps are discharged, and the key waits for them no longer."""
+        ...
+
+    def done_with(self, place: Place) -> None:
+        """The key waits no longer for cases that are over."""
         ...
 
     def due(self, scope: bytes, now: float, most: int) -> list[Case]:
@@ -118,9 +139,40 @@ class InboxRows(Protocol):
         """A line of the audit trail."""
         ...
 
+
+class ClaimRows(InboxRows, Protocol):
+    """With the claims, where `kept_async` makes them."""
+
+    def claim(self, scope: bytes, id: bytes, mark: bytes, now: float, *, foreign: bool) -> bytes | None:
+        """Claim a message; None: it is ours, else the fingerprint that stands there. `foreign`: its id has no time."""
+        ...
+
     def forget(self, before: float, foreign: float | None, most: int) -> int:
         """Take away starts and claims from before, and those of foreign ids from before `foreign`, None: never; how many."""
         ...
+
+
+class ParkingRows(InboxRows):
+    """What becomes of the cases that a key waits for, one after another."""
+
+    def _change_gaps(self, place: Place, of: Sequence[str], **values: Any) -> None:
+        for case in self.parking(place):
+            if case.reason == "gap" and case.status in of:
+                self.change_case(case, msgspec.structs.replace(case, **values))
+
+    def gaps_due(self, place: Place, at: float | None) -> None:
+        self._change_gaps(place, OPEN, due_at=at)
+
+    def gaps_used(self, place: Place) -> None:
+        self._change_gaps(place, ("buried",), attempts=1)
+
+    def gaps_over(self, place: Place, now: float) -> None:
+        self._change_gaps(place, OPEN, status="discharged", parks=False, due_at=None, changed_at=now)
+
+    def done_with(self, place: Place) -> None:
+        for case in self.parking(place):
+            if case.status not in OPEN:
+                self.change_case(case, msgspec.structs.replace(case, parks=False, due_at=None))
 
 
 def place_of(scope: bytes, envelope: Envelope) -> Place:

@@ -20,13 +20,14 @@ from regionkit.core.codec import Codec
 from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError
 from regionkit.messaging import inbox_tables_sql as tables
-from regionkit.messaging.case import OPEN, Key
+from regionkit.messaging.case import OPEN
+from regionkit.messaging.columns_sql import NOW, is_missing
 from regionkit.messaging.delivery import Gate
 from regionkit.messaging.envelope import NOTHING_BEFORE, Envelope, Number, made_at, stored_key
 from regionkit.messaging.kept_tables import GATE, HELD, HOSPITAL, HOSPITAL_EVENT, INBOX, STARTED
 
 __all__ = [
-    "InboxRows",
+    "InboxStatements",
     "Prepared",
     "columns_of",
     "engine_of",
@@ -36,14 +37,6 @@ __all__ = [
     "key_of",
     "tables_expected",
 ]
-
-NOW = {
-    "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
-    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
-    "mysql": "SELECT unix_timestamp(now(6))",
-    "mariadb": "SELECT unix_timestamp(now(6))",
-}
-"""Seconds since 1970 by the server's clock."""
 
 
 def engine_of(native: Any) -> Any:
@@ -71,9 +64,7 @@ def tables_expected(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        told: Any = error.orig
-        missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
-        if not missing:
+        if not is_missing(error):
             raise
         raise ConfigurationError(
             f"the inbox in {name!r} has no tables.",
@@ -168,7 +159,7 @@ def _put(dialect: str, gate: Table) -> Any:
     return put.on_conflict_do_update(gate.primary_key.columns.keys(), set_={name: put.excluded[name] for name in names})
 
 
-class InboxRows:
+class InboxStatements:
     """Tables of a namespace, and what is asked of them. Immutable."""
 
     CHANGES = ("status", "attempts", "due_at", "error_type", "error", "stack", "stack_group", "changed_at", "reason")
@@ -176,97 +167,101 @@ class InboxRows:
 
     def __init__(self, namespace: str, native: Any) -> None:
         meta = MetaData()
-        compiler = engine_of(native).dialect
-        self.dialect = dialect = str(compiler.name)
-        self.has_days = dialect == "postgresql"
+        self._compiler = engine_of(native).dialect
+        self.dialect = str(self._compiler.name)
+        self.has_days = self.dialect == "postgresql"
         self._of_day = dict[tuple[Prepared, int], Prepared]()
-        self._compiler, self._fused = compiler, dict[str, Prepared]()  # as many as the application has statements
-        self.inbox = i = tables.inbox(meta, table_name(namespace, INBOX.name))
-        self.gate = g = tables.gate(meta, table_name(namespace, GATE.name))
-        self.held = h = tables.held(meta, table_name(namespace, HELD.name))
-        self.started = s = tables.started(meta, table_name(namespace, STARTED.name))
-        self.hospital = c = tables.hospital(meta, table_name(namespace, HOSPITAL.name))
+        self._fused = dict[str, Prepared]()  # as many as the application has statements
+        self.inbox = tables.inbox(meta, table_name(namespace, INBOX.name))
+        self.gate = tables.gate(meta, table_name(namespace, GATE.name))
+        self.held = tables.held(meta, table_name(namespace, HELD.name))
+        self.started = tables.started(meta, table_name(namespace, STARTED.name))
+        self.hospital = tables.hospital(meta, table_name(namespace, HOSPITAL.name))
         self.event = tables.hospital_event(meta, table_name(namespace, HOSPITAL_EVENT.name))
         self.tell = insert(self.event)
-        self.now = text(NOW[dialect])
-        scope: Any = bindparam("b_scope")
-        lineage: Any = bindparam("b_lineage")
-        key: Any = bindparam("b_key")
-        here = and_(g.c.scope == scope, g.c.lineage == lineage, g.c.key == key)
-        at = and_(g.c.epoch == bindparam("p_epoch"), g.c.history == bindparam("p_history"), g.c.n == bindparam("p_n"))
-        advance: Any = update(g).where(here, at, g.c.parked == "").values(n=bindparam("n_n"))
-        self.begin_gate = insert_once(dialect, g)
+        self.now = text(f"SELECT {NOW[self.dialect]}")
+        self._of_gates()
+        self._of_claims()
+        self._of_batches()
+        self._of_held_messages()
+        self._of_runs()
+        self._of_cases()
+
+    def _of_gates(self) -> None:
+        g, here = self.gate, key_of(self.gate)
+        self.begin_gate = insert_once(self.dialect, g)
         self.look_gate = select(g).where(here)
         self.lock_gate = self.look_gate.with_for_update()
-        self.move_gate = (
-            update(g).where(here).values({name: bindparam(f"n_{name}") for name in columns_of(Gate(NOTHING_BEFORE))})
-        )
-        self.park = update(g).where(here).values(parked=bindparam("n_parked"))
-        claimed = select(i.c.print).where(
-            i.c.bucket == bindparam("b_bucket"), i.c.scope == scope, i.c.id == bindparam("b_id")
-        )
+        names = columns_of(Gate(NOTHING_BEFORE))
+        self.move_gate = update(g).where(here).values({name: bindparam(f"n_{name}") for name in names})
+        at = and_(g.c.epoch == bindparam("p_epoch"), g.c.history == bindparam("p_history"), g.c.n == bindparam("p_n"))
+        advance: Any = update(g).where(here, at, g.c.parked == "").values(n=bindparam("n_n"))
+        self.advance = Prepared(advance, self._compiler)
+
+    def _of_claims(self) -> None:
+        i, g = self.inbox, self.gate
+        claimed = select(i.c.print).where(i.c.bucket == bindparam("b_bucket"), _id_of(i))
         self.look_claim = claimed
-        ids: Any = bindparam("b_ids", expanding=True)
-        self.look_case = select(c.c.case_id).where(c.c.scope == scope, c.c.message_id.in_(ids)).limit(1)
-        claimed = claimed.with_for_update(read=True) if dialect in ("mysql", "mariadb") else claimed
-        self.claimed = Prepared(claimed, compiler)
+        claimed = claimed.with_for_update(read=True) if self.dialect in ("mysql", "mariadb") else claimed
         row = {column.name: bindparam(f"b_{column.name}", type_=column.type) for column in i.c}
-        claim = insert_once(dialect, i).values(row)
-        unparked = select(*row.values()).select_from(g).where(here, g.c.parked == "").with_for_update()
-        keyed_claim = insert_once(dialect, i).from_select(list(row), unparked)
-        self.advance, self.claim, self.keyed_claim = (Prepared(s, compiler) for s in (advance, claim, keyed_claim))
-        self.lock_gates = (
-            select(g)
-            .where(g.c.scope == scope, g.c.lineage == lineage, g.c.key.in_(bindparam("b_keys", expanding=True)))
-            .order_by(g.c.key)
-            .with_for_update()
+        claim = insert_once(self.dialect, i).values(row)
+        unparked = select(*row.values()).select_from(g).where(key_of(g), g.c.parked == "").with_for_update()
+        keyed_claim = insert_once(self.dialect, i).from_select(list(row), unparked)
+        self.claimed, self.claim, self.keyed_claim = (
+            Prepared(statement, self._compiler) for statement in (claimed, claim, keyed_claim)
         )
-        self.claims = select(i.c.id, i.c.print).where(
-            i.c.scope == scope,
-            i.c.bucket.in_(bindparam("b_buckets", expanding=True)),
-            i.c.id.in_(bindparam("b_ids", expanding=True)),
-        )
-        self.put_claims = insert_once(dialect, i)
-        self.put_gates = _put(dialect, g)
+
+    def _of_batches(self) -> None:
+        i, g = self.inbox, self.gate
+        scope: Any = bindparam("b_scope")
+        keys = g.c.key.in_(bindparam("b_keys", expanding=True))
+        of_lineage = and_(g.c.scope == scope, g.c.lineage == bindparam("b_lineage"), keys)
+        self.lock_gates = select(g).where(of_lineage).order_by(g.c.key).with_for_update()
+        buckets = i.c.bucket.in_(bindparam("b_buckets", expanding=True))
+        among = and_(i.c.scope == scope, buckets, i.c.id.in_(bindparam("b_ids", expanding=True)))
+        self.claims = select(i.c.id, i.c.print).where(among)
+        self.put_claims = insert_once(self.dialect, i)
+        self.put_gates = _put(self.dialect, g)
         self.claim_many = self.claims_there = self.move_gates = None
         if self.has_days:
-            self.claim_many = Prepared(text(_CLAIM_MANY.format(inbox=i.name)), compiler)
-            self.claims_there = Prepared(text(_CLAIMS_THERE.format(inbox=i.name)), compiler)
-            self.move_gates = Prepared(text(_MOVE_GATES.format(gate=g.name)), compiler)
-        held_here = and_(h.c.scope == scope, h.c.lineage == lineage, h.c.key == key)
-        self.is_held = select(h.c.seq).where(h.c.scope == scope, h.c.id == bindparam("b_id"))
-        self.held_count = select(func.count()).select_from(h).where(held_here)
+            self.claim_many = Prepared(text(_CLAIM_MANY.format(inbox=i.name)), self._compiler)
+            self.claims_there = Prepared(text(_CLAIMS_THERE.format(inbox=i.name)), self._compiler)
+            self.move_gates = Prepared(text(_MOVE_GATES.format(gate=g.name)), self._compiler)
+
+    def _of_held_messages(self) -> None:
+        h, here = self.held, key_of(self.held)
+        self.is_held = select(h.c.seq).where(_id_of(h))
+        self.held_count = select(func.count()).select_from(h).where(here)
         self.hold = insert(h)
-        self.lowest = select(h.c.seq, h.c.id, h.c.body).where(held_here).order_by(h.c.epoch, h.c.n, h.c.seq).limit(1)
+        self.lowest = select(h.c.seq, h.c.id, h.c.body).where(here).order_by(h.c.epoch, h.c.n, h.c.seq).limit(1)
         self.unhold = delete(h).where(h.c.seq == bindparam("b_seq"), h.c.id == bindparam("b_id"))
-        self.begin_start = insert_once(dialect, s)
-        self.start = update(s).where(s.c.scope == scope, s.c.id == bindparam("b_id")).values(runs=s.c.runs + 1)
-        of_run = and_(s.c.scope == scope, s.c.id == bindparam("b_id"), s.c.runs == bindparam("b_runs"))
-        self.unstart = update(s).where(of_run).values(runs=s.c.runs - 1)
-        self.runs = select(s.c.runs).where(s.c.scope == scope, s.c.id == bindparam("b_id"))
-        self.admit = insert_once(dialect, c)
-        of_key = and_(c.c.scope == scope, c.c.lineage == lineage, c.c.key == key, c.c.parks == 1)
-        self.parking = select(c.c.case_id, c.c.reason, c.c.status, c.c.due_at, c.c.attempts).where(of_key)
-        self.due = (
-            select(c)
-            .where(c.c.scope == scope, c.c.due_at <= bindparam("b_now"))
-            .order_by(c.c.due_at)
-            .limit(bindparam("b_most"))
-        )
-        same_run = and_(
-            c.c.case_id == bindparam("b_case"),
-            c.c.status == bindparam("b_status"),
-            c.c.attempts == bindparam("b_attempts"),
-        )
-        self.case = select(c).where(c.c.case_id == bindparam("b_case"))
-        self.change_case = update(c).where(same_run).values({name: bindparam(f"n_{name}") for name in self.CHANGES})
-        ended = c.c.status.not_in(OPEN)
-        self.done_with = update(c).where(of_key, ended).values(parks=0, due_at=None)
+
+    def _of_runs(self) -> None:
+        s = self.started
+        self.begin_start = insert_once(self.dialect, s)
+        self.start = update(s).where(_id_of(s)).values(runs=s.c.runs + 1)
+        self.unstart = update(s).where(_id_of(s), s.c.runs == bindparam("b_runs")).values(runs=s.c.runs - 1)
+        self.runs = select(s.c.runs).where(_id_of(s))
+
+    def _of_cases(self) -> None:
+        c = self.hospital
+        self.admit = insert_once(self.dialect, c)
+        ids: Any = bindparam("b_ids", expanding=True)
+        self.look_case = select(c.c.case_id).where(c.c.scope == bindparam("b_scope"), c.c.message_id.in_(ids)).limit(1)
+        of_key = and_(key_of(c), c.c.parks == 1)
+        self.parking = select(c.c.case_id.label("id"), c.c.reason, c.c.status, c.c.due_at, c.c.attempts).where(of_key)
+        is_due = and_(c.c.scope == bindparam("b_scope"), c.c.due_at <= bindparam("b_now"))
+        self.due = select(c).where(is_due).order_by(c.c.due_at).limit(bindparam("b_most"))
+        this = c.c.case_id == bindparam("b_case")
+        self.case = select(c).where(this)
+        self.same_run = and_(this, c.c.status == bindparam("b_status"), c.c.attempts == bindparam("b_attempts"))
+        changes: dict[str, Any] = {name: bindparam(f"n_{name}") for name in self.CHANGES}
+        self.change_case = update(c).where(self.same_run).values(changes)
+        self.done_with = update(c).where(of_key, c.c.status.not_in(OPEN)).values(parks=0, due_at=None)
         open_gap = and_(of_key, c.c.reason == "gap", c.c.status.in_(OPEN))
         self.gap_due = update(c).where(open_gap).values(due_at=bindparam("n_due"))
-        self.gap_over = (
-            update(c).where(open_gap).values(status="discharged", parks=0, due_at=None, changed_at=bindparam("b_now"))
-        )
+        over: dict[str, Any] = {"status": "discharged", "parks": 0, "due_at": None, "changed_at": bindparam("b_now")}
+        self.gap_over = update(c).where(open_gap).values(over)
         given_up = and_(of_key, c.c.reason == "gap", c.c.status == "buried")
         self.gap_used = update(c).where(given_up).values(attempts=1)
 
@@ -287,6 +282,16 @@ class InboxRows:
         if made is None:
             made = self._fused[statement.sql] = Prepared(text(statement.with_claim(self.inbox.name)), self._compiler)
         return made
+
+
+def key_of(table: Table) -> Any:
+    """Rows of one key."""
+    return and_(*(table.c[name] == bindparam(f"b_{name}") for name in ("scope", "lineage", "key")))
+
+
+def _id_of(table: Table) -> Any:
+    """The row of one message."""
+    return and_(*(table.c[name] == bindparam(f"b_{name}") for name in ("scope", "id")))
 
 
 def gate_key(scope: bytes, envelope: Envelope) -> dict[str, Any]:
@@ -316,8 +321,3 @@ def columns_of(gate: Gate, prefix: str = "") -> dict[str, Any]:
         "parked": gate.parked,
     }
     return {f"{prefix}{name}": value for name, value in values.items()}
-
-
-def key_of(scope: bytes, key: Key) -> dict[str, Any]:
-    """Which gate a key has."""
-    return {"b_scope": scope, "b_lineage": key.lineage, "b_key": key.key}

@@ -20,27 +20,25 @@ from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
-from regionkit.messaging.cipher import Cipher, sealed
-from regionkit.messaging.delivery import Gate, Judged, Verdict, judge, judge_claim, moved
+from regionkit.messaging.cipher import Cipher
+from regionkit.messaging.delivery import Gate, Judged, Verdict, judge_claim
 from regionkit.messaging.envelope import (
     NOTHING_BEFORE,
     Envelope,
-    Number,
-    encode,
     fingerprint,
     stored_id,
 )
 from regionkit.messaging.inboxes.applied_sql_async import has_applied
 from regionkit.messaging.inboxes.batch_sql_async import AsyncSqlBatches
-from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlCases
+from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlRows, asked
 from regionkit.messaging.inboxes.janitor_sql_async import AsyncSqlSweeping
+from regionkit.messaging.inboxes.kept_async import AsyncKeptRows
+from regionkit.messaging.inboxes.rows_async import place_of
 from regionkit.messaging.inboxes.rows_sql import (
-    InboxRows,
+    InboxStatements,
     Prepared,
     bucket_of,
-    columns_of,
     gate_key,
-    gate_of,
     require_taken,
     tables_expected,
 )
@@ -49,19 +47,13 @@ from regionkit.messaging.records_async import AsyncSqlRecords
 from regionkit.messaging.retention import FOR_EVER, Retention
 from regionkit.messaging.store_clock import StoreClock
 
-__all__ = ["MOST_HELD", "AsyncSqlInbox"]
-
-MOST_HELD = 10_000
-"""Messages behind one parked key: beyond, they stay in the source, where they are bounded too."""
-
+__all__ = ["AsyncSqlInbox"]
 
 HOSPITAL_RETENTION = 90 * 86_400.0
 """Seconds for which cases that are over are kept: a quarter's questions can be answered."""
 
-_APPLY = Judged(Verdict.APPLY)
 
-
-class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
+class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
     """An inbox beside the data of its effects. Safe to share between threads (tasks of one loop).
 
     Args:
@@ -76,7 +68,6 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
     """
 
     transactional = True
-    gates = True
     effects: tuple[str, ...] = ("transaction", "external")
     notes: tuple[str, ...] = ()
 
@@ -109,7 +100,7 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
         self._clock = clock
         self._time = StoreClock(clock)
         make_with_kit(given, self)
-        self._rows: InboxRows | None = None
+        self._rows: InboxStatements | None = None
 
     async def create_tables(self, timeout: float = 30.0) -> None:
         """Make what it keeps. Many processes may call it at the same time."""
@@ -136,10 +127,10 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
         """Inside, the tables are needed; `ConfigurationError` where one is not there."""
         return tables_expected(self.backing.name)
 
-    def rows_for(self, unit: Any) -> InboxRows:
+    def rows_for(self, unit: Any) -> InboxStatements:
         """The statements of its dialect."""
         if self._rows is None:
-            self._rows = InboxRows(self.backing.namespace, unit.native)
+            self._rows = InboxStatements(self.backing.namespace, unit.native)
         return self._rows
 
     def now(self) -> float:
@@ -155,71 +146,26 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
         """A unit for an effect; with `core` for rows alone."""
         return self.backing.write(deadline=deadline, core=core, stamped=False)
 
-    async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
-        """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
-        if not ordered or envelope.key is None:
-            return Judged(await self._claim(unit, scope, envelope))
-        if envelope.number is not None:
-            return await self._by_gate(unit, scope, envelope, envelope.number)
-        return await self._by_lock(unit, scope, envelope)
-
-    async def asked(self, native: Any, statement: Prepared, values: Any) -> Any:
-        """What a prepared statement gives in the unit's transaction."""
-        connection = native if hasattr(native, "exec_driver_sql") else await native.connection()
-        return await connection.exec_driver_sql(
-            statement.text, statement.values(values), execution_options=Prepared.OPTIONS
-        )
-
-    async def _by_gate(self, unit: Any, scope: bytes, envelope: Envelope, number: Number) -> Judged:
-        native, rows, prev = unit.native, self.rows_for(unit), envelope.prev
-        where = gate_key(scope, envelope)
-        if prev.history == number.history:
-            values = {"p_epoch": prev.epoch, "p_history": prev.history.encode(), "p_n": prev.n, "n_n": number.n}
-            if (await self.asked(native, rows.advance, {**where, **values})).rowcount == 1:
-                return _APPLY
-        elif prev == NOTHING_BEFORE and await self.begin(unit, where, Gate(number)):
-            return _APPLY
-        gate = await self.locked_gate(native, rows, where)
-        judged = judge(gate, number, prev)
-        if judged.verdict is Verdict.APPLY:
-            after = moved(gate, number)
-            if gate is not None:
-                await native.execute(rows.move_gate, {**where, **columns_of(after, "n_")})
-            elif not await self.begin(unit, where, after):
-                return Judged(Verdict.BUSY)  # another one began it just now: it is looked at again
-            if judged.closes:
-                await native.execute(rows.gap_due, {**where, "n_due": self.now()})
-        elif judged.verdict is Verdict.HELD:
-            return Judged(await self.hold(unit, scope, envelope))
-        return judged
+    def rows(self, unit: Any) -> AsyncSqlRows:
+        """The rows, in a unit."""
+        return AsyncSqlRows(unit.native, self.rows_for(unit), self.cipher)
 
     async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        native, rows = unit.native, self.rows_for(unit)
-        where, row = gate_key(scope, envelope), self._claim_row(scope, envelope)
-        verdict = await self._claimed(native, rows, rows.keyed_claim, {**row, **where})
+        statements, row = self.rows_for(unit), self._claim_row(scope, envelope)
+        verdict = await self._claimed(unit, statements.keyed_claim, {**row, **gate_key(scope, envelope)})
         if verdict is Verdict.BUSY:  # there is no gate yet, or it is parked, or another one's claim was waited for
-            gate = await self.locked_gate(native, rows, where)
+            rows, place = self.rows(unit), place_of(scope, envelope)
+            gate = await rows.gate(place)
             if gate is None:
-                await self.begin(unit, where, Gate(NOTHING_BEFORE))
-                gate = await self.locked_gate(native, rows, where)
-            verdict = await self._claimed(native, rows, rows.claim, row)
+                await rows.begin(place, Gate(NOTHING_BEFORE))
+                gate = await rows.gate(place)
+            verdict = await self._claimed(unit, statements.claim, row)
             if verdict is Verdict.APPLY and gate is not None and gate.parked:
-                verdict = await self.hold(unit, scope, envelope)
+                verdict = await self._hold(rows, place, envelope)
         return Judged(verdict)
 
-    async def begin(self, unit: Any, where: dict[str, Any], gate: Gate) -> bool:
-        """Whether the gate of a key was made."""
-        values = {name.removeprefix("b_"): value for name, value in where.items()}
-        return await self.insert(unit.native, self.rows_for(unit).begin_gate, {**values, **columns_of(gate)})
-
-    async def locked_gate(self, native: Any, rows: InboxRows, where: dict[str, Any]) -> Gate | None:
-        """The gate, locked until the transaction ends."""
-        row = (await native.execute(rows.lock_gate, where)).first()
-        return None if row is None else gate_of(row)
-
     async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
-        rows = self.rows_for(unit)
-        return await self._claimed(unit.native, rows, rows.claim, self._claim_row(scope, envelope))
+        return await self._claimed(unit, self.rows_for(unit).claim, self._claim_row(scope, envelope))
 
     def _claim_row(self, scope: bytes, envelope: Envelope) -> dict[str, Any]:
         return {
@@ -230,70 +176,17 @@ class AsyncSqlInbox(AsyncSqlCases, AsyncSqlBatches, AsyncSqlSweeping):
             "b_seen_at": self.now(),
         }
 
-    async def _claimed(self, native: Any, rows: InboxRows, claim: Prepared, row: dict[str, Any]) -> Verdict:
+    async def _claimed(self, unit: Any, claim: Prepared, row: dict[str, Any]) -> Verdict:
         """What a claim came to. BUSY: it has to be looked at again."""
+        native, statements, bucket = unit.native, self.rows_for(unit), row["b_bucket"]
         try:
-            if (await self.asked(native, rows.of_day(claim, row["b_bucket"]), row)).rowcount == 1:
+            if (await asked(native, statements.of_day(claim, bucket), row)).rowcount == 1:
                 return Verdict.APPLY
         except IntegrityError as error:
             require_taken(error)
-        claimed = rows.of_day(rows.claimed, row["b_bucket"])
-        stored = (
-            await self.asked(native, claimed, {name: row[name] for name in ("b_bucket", "b_scope", "b_id")})
-        ).scalar()
+        claimed = {name: row[name] for name in ("b_bucket", "b_scope", "b_id")}
+        stored = (await asked(native, statements.of_day(statements.claimed, bucket), claimed)).scalar()
         return Verdict.BUSY if stored is None else judge_claim(bytes(stored), row["b_print"])
-
-    async def hold(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
-        """Put a message behind its parked key, the gate locked."""
-        native, rows = unit.native, self.rows_for(unit)
-        where, id = gate_key(scope, envelope), stored_id(envelope.id)
-        if (await native.execute(rows.is_held, {"b_scope": scope, "b_id": id})).first() is not None:
-            return Verdict.DUPLICATE
-        if (await native.execute(rows.held_count, where)).scalar_one() >= MOST_HELD:
-            return Verdict.BUSY
-        number = envelope.number or NOTHING_BEFORE
-        row = {
-            **{name.removeprefix("b_"): value for name, value in where.items()},
-            "id": id,
-            "epoch": number.epoch,
-            "n": number.n,
-            "body": sealed(self.cipher, encode(envelope)),
-            "held_at": self.now(),
-        }
-        await native.execute(rows.hold, row)
-        return Verdict.HELD
-
-    async def insert(self, native: Any, statement: Any, values: dict[str, Any]) -> bool:
-        """Whether a row went in; False where its key is taken."""
-        try:
-            return bool((await native.execute(statement, values)).rowcount == 1)
-        except IntegrityError as error:
-            require_taken(error)
-            return False
-
-    async def start(self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool) -> int:
-        """A run of a suspect begins, committed before it does. Which one it is, from 1; 0: it would not be applied now."""
-        id = stored_id(envelope.id)
-        async with self.unit(deadline, core=True) as unit:
-            native, rows = unit.native, self.rows_for(unit)
-            where = {"b_scope": scope, "b_id": id}
-            if ordered and envelope.key is not None and envelope.number is not None:
-                row = (await native.execute(rows.look_gate, gate_key(scope, envelope))).first()
-                gate = None if row is None else gate_of(row)
-                if judge(gate, envelope.number, envelope.prev).verdict is not Verdict.APPLY:
-                    return 0
-            if await self.insert(
-                native, rows.begin_start, {"scope": scope, "id": id, "runs": 1, "seen_at": self.now()}
-            ):
-                return 1
-            await native.execute(rows.start, where)
-            return int((await native.execute(rows.runs, where)).scalar_one())
-
-    async def unstart(self, scope: bytes, envelope: Envelope, started: int, deadline: Deadline) -> None:
-        """That run did not come to an end that counts: it is taken back, if it was the last one."""
-        async with self.unit(deadline, core=True) as unit:
-            taken_back = {"b_scope": scope, "b_id": stored_id(envelope.id), "b_runs": started}
-            await unit.native.execute(self.rows_for(unit).unstart, taken_back)
 
     async def has_applied(
         self, scope: bytes, envelope: Envelope, deadline: Deadline, *, ordered: bool, seen_in: str | None
