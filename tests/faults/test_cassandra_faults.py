@@ -118,6 +118,7 @@ def test_a_frozen_node_costs_the_deadline_and_no_more(rig: CassandraStoreRig) ->
     with kit_of(rig) as kit, kit.session() as s:
         with s.write("orders") as cql:
             do.put(cql, "a", "tea")
+        wait_until(lambda: _writes(kit), 60.0)  # a busy machine may have led the write elsewhere
         with frozen(node):
             began = time.monotonic()
             with pytest.raises(OutcomeUnknown):
@@ -140,8 +141,9 @@ def test_what_the_drivers_helper_sent_without_an_answer_is_unknown(rig: Cassandr
     with kit_of(rig) as kit, kit.session() as s:
         with s.write("orders") as cql:
             execute_concurrent_with_args(cql, PUT, [("a", "tea"), ("b", "tea")])
+        wait_until(lambda: _writes(kit), 60.0)  # a busy machine may have led the write elsewhere
         with frozen(node):
-            with pytest.raises(OutcomeUnknown), s.write("orders", timeout=1.0) as cql:
+            with pytest.raises(OutcomeUnknown), s.write("orders", timeout=3.0) as cql:
                 execute_concurrent_with_args(cql, PUT, [("a", "milk"), ("b", "milk"), ("c", "milk")], concurrency=2)
         rig.cluster.wait_until_up()
         wait_until(lambda: _writes(kit), 120.0)
@@ -271,6 +273,16 @@ async def test_a_cancelled_task_leaves_its_answer_to_nobody(rig: CassandraStoreR
             async with kit.session() as s, s.read("orders", consistency=EVENTUAL) as cql:
                 await cql.execute("SELECT name, value FROM things")
 
+        async def read_near() -> bool:
+            async with kit.session() as s:
+                async with s.read("orders", consistency=EVENTUAL) as cql:
+                    await cql.execute(GET, ("a",))
+                return s.last_route is not None and s.last_route.region == HERE
+
+        end = time.monotonic() + 60.0
+        while not await read_near():  # a busy machine may have led the write elsewhere, and no connection here yet
+            assert time.monotonic() < end, f"the near data centre serves nothing:\n{kit.status()}"
+            await asyncio.sleep(0.1)
         with frozen(node):
             tasks = [asyncio.ensure_future(stuck()) for _ in range(5)]
             end = time.monotonic() + PATIENT["read_deadline"] / 3.0
@@ -341,7 +353,7 @@ def test_one_node_that_hangs_closes_no_data_centre(pair: Any) -> None:
 
 def test_only_an_idempotent_statement_goes_on_to_another_node(pair: Any) -> None:
     """Of two nodes of one data centre one is lost with statements of two blocks: the ones that may run twice are served."""
-    rig, made = _kit_of_pair(pair)
+    rig, made = _kit_of_pair(pair, **{**PATIENT, "probe_timeout": 10.0})  # a node found silent would be asked last
     with made as kit:
         wait_until(lambda: len(_addresses(kit)) == 2, 60.0)
         lost = pair.nodes[1]
@@ -352,13 +364,14 @@ def test_only_an_idempotent_statement_goes_on_to_another_node(pair: Any) -> None
                 for number in range(4):  # the nodes take turns
                     again.execute_async(SimpleStatement(PUT, is_idempotent=True), (f"a{number}", "tea"))
                 with pytest.raises(OutcomeUnknown), other.write("orders") as once:
-                    for number in range(4):
-                        once.execute_async(SimpleStatement(PUT), (f"b{number}", "tea"))
+                    sent = {f"b{n}": once.execute_async(SimpleStatement(PUT), (f"b{n}", "tea")) for n in range(4)}
                     time.sleep(0.2)
                     lost.kill()
         found = {name for name, _ in pair.nodes[0].cql("SELECT name, value FROM things", keyspace=rig.keyspace)}
         assert found >= {f"a{number}" for number in range(4)}
-        assert len(found & {f"b{number}" for number in range(4)}) == 2  # what the lost node had is nowhere
+        here = {name for name, one in sent.items() if one._current_host.address == pair.nodes[0].host}
+        assert 0 < len(here) < 4  # two, unless a question of the monitor's took a turn in between
+        assert found & sent.keys() == here  # what the lost node had is nowhere
 
 
 def _addresses(kit: RegionKit) -> set[str]:
