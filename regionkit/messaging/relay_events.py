@@ -1,4 +1,4 @@
-"""What a relay tells: events, and counts."""
+"""What a relay reports: events and counts."""
 
 from __future__ import annotations
 
