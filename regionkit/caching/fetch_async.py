@@ -4,7 +4,9 @@
    same (`ledger`).
 2. What is loaded is stored when the tier says STORED, and in the local table when nothing was told of the key meanwhile. A
    caller gets what it loaded; who waited for a load that was not stored starts again, as it may have come later.
-3. A load that did not reach the floor (BELOW) is done once more, from the owner.
+3. A load that did not reach the floor (BELOW) is done once more, from the owner. So is a load from a copy whose value carries
+   tags and for which the tier gave no such verdict (its lease was taken away, or no answer came): the floors of tags are known
+   to the tier alone, and the caller may have invalidated one of them before.
 4. A tier that is down stores nothing and shows nothing: loads go on, at most `MOST_LOADS` at once in this process.
 5. A caller that has waited through `MOST_ROUNDS` loads for itself and stores nothing.
 """
@@ -33,7 +35,7 @@ from regionkit.caching.strategies import TTL
 from regionkit.core.concurrency_async import AsyncSlots, spawn_async
 from regionkit.errors import CacheError
 
-__all__ = ["AsyncFetcher"]
+__all__ = ["AsyncFetcher", "needs_tags"]
 
 T = TypeVar("T")
 
@@ -43,6 +45,11 @@ MOST_REFRESHES = 8
 """Loads in the background at once: a refresh that finds no room is left to a later get."""
 MOST_PAUSES = 10_000
 """Keys whose failed load is not tried again yet. Beyond, all of them are."""
+
+
+def needs_tags(entry: Entry, outcome: Outcome) -> bool:
+    """Rule 3: it came from a copy and carries tags, so that it is given to nobody before the tier has compared their floors."""
+    return bool(entry.tags) and not outcome.owner
 
 
 class AsyncFetcher:
@@ -229,7 +236,7 @@ class AsyncFetcher:
         """With a lease: load and store. The entry, and whether who waited starts again; None: once more, from the owner."""
         parts, lease = self.parts, found.lease
         assert lease is not None
-        held = True
+        held, again = True, False
         try:
             outcome = await self._outcome(call, stale, found.floor, owner=owner or lease.owner_only)
             entry, sealing = self.sealing(call, outcome, stale)
@@ -237,10 +244,11 @@ class AsyncFetcher:
                 held = not await self.abandoned(call.stored, lease)
                 return entry, held
             held, entry.stamp = False, lease.stamp
+            again = needs_tags(entry, outcome) and not owner
             verdict = await parts.tier.commit(call.stored, lease, sealing)
         except TierDown:
             parts.counters.shared_down += 1
-            return entry, True
+            return None if again else entry, True
         except Exception as error:
             clean = await self.abandoned(call.stored, lease) if held else False
             if isinstance(error, CacheError) or stale is None or not clean or mark.spoiled or mark.told:
@@ -254,7 +262,7 @@ class AsyncFetcher:
             parts.table.put(entry, mark)
             return entry, False
         parts.counters.refused_fills += 1
-        if verdict is Verdict.BELOW and not outcome.owner and not owner:
+        if again or (verdict is Verdict.BELOW and not outcome.owner and not owner):
             return None, True
         return entry, True
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from regionkit.caching.fetch import Fetcher
+from regionkit.caching.fetch import Fetcher, needs_tags
 from regionkit.caching.flights import Flight
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
@@ -217,7 +217,10 @@ class Many:
             verdicts = parts.tier.commit_many([(c.stored, lease, sealing) for c, lease, _, sealing in ready])
         except TierDown:
             parts.counters.shared_down += 1
-            return []
+            unsure = [call for call, _, entry, _ in ready if needs_tags(entry, outcomes[call.key])]
+            for call in unsure:
+                del batch.found[call.key]
+            return unsure
         left = []
         for (call, _, entry, _), verdict in zip(ready, verdicts, strict=True):
             del batch.held[call.stored]
@@ -226,7 +229,7 @@ class Many:
                 batch.landed[call.stored] = entry
                 continue
             parts.counters.refused_fills += 1
-            if verdict is Verdict.BELOW and not outcomes[call.key].owner:
+            if needs_tags(entry, outcomes[call.key]) or (verdict is Verdict.BELOW and not outcomes[call.key].owner):
                 del batch.found[call.key]
                 left.append(call)
         return left

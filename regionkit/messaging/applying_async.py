@@ -51,7 +51,7 @@ SWALLOWED = 3
 
 
 class Step(Enum):
-    """What the source is told, or not yet."""
+    """What to report to the source, or nothing yet."""
 
     ACK = "ack"
     BACK = "back"

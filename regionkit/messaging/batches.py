@@ -76,7 +76,7 @@ class Batches:
         return handler is not None and handler.fused is not None
 
     def run(self, batch: Sequence[Taken], done: Done) -> Parts:
-        """One transaction. What is still to be done, in its order; `done` is told of the others."""
+        """One transaction. What is still to be done, in its order; `done` is called with the others."""
         handler = self._handler(batch[0])
         try:
             messages = [message_of(taken.envelope) for taken in batch]

@@ -4,7 +4,7 @@
    called outside by now. Done: what came of it is kept until it ends; then it counts as free.
 2. A claim takes what is free and what is held beyond its lease, and raises the fence by one; the fence never falls, as a record
    is kept for `LONGEST_LIFE` beyond its use. Taking over `calling` leaves it `calling`: a second crash loses no doubt.
-3. Who comes with another fingerprint than the one that is held or done is told Mismatch, however old the lease: it is another
+3. Who comes with another fingerprint than the one that is held or done gets Mismatch, however old the lease: it is another
    message under the same id. Without a fingerprint on either side nothing is compared.
 4. A claim that is asked for again by the owner that has it is the same claim: an answer that was lost is asked for again.
 5. A step needs owner and fence unchanged, and a state that it may leave:
@@ -141,7 +141,7 @@ Answer = Won | Busy | Done | Mismatch
 
 
 def taken(kept: Kept | None, wish: Wish, now: float) -> tuple[Answer, Kept | None]:
-    """What a claim is told, and the record that it leaves; None where it leaves all as it was."""
+    """The answer to a claim, and the record that it leaves; None where it leaves all as it was."""
     if kept is None:
         kept = Kept(FREE, 0, 0.0, b"")
     alive = kept.ends > now

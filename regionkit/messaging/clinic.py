@@ -74,7 +74,7 @@ class Clinic:
         self._woken.set()
 
     def run(self, stopping: Flag) -> None:
-        """Look again and again: soon after something has changed, else ever more seldom. A round that fails is told."""
+        """Look again and again: soon after something has changed, else ever more seldom. A failed round is an event."""
         self._stopping = stopping
         while not stopping.is_set():
             self._woken.clear()
@@ -111,7 +111,7 @@ class Clinic:
         return pause
 
     def _look_at(self, case: Case) -> None:
-        """One case. What it raises is told, and the others have their turn."""
+        """One case. An exception is reported as an event, and the other cases go on."""
         try:
             if case.status in ("retrying", "treating"):
                 self._treat(case)

@@ -73,7 +73,7 @@ class AsyncClinic:
         self._woken.set()
 
     async def run(self, stopping: AsyncFlag) -> None:
-        """Look again and again: soon after something has changed, else ever more seldom. A round that fails is told."""
+        """Look again and again: soon after something has changed, else ever more seldom. A failed round is an event."""
         self._stopping = stopping
         while not stopping.is_set():
             self._woken.clear()
@@ -110,7 +110,7 @@ class AsyncClinic:
         return pause
 
     async def _look_at(self, case: Case) -> None:
-        """One case. What it raises is told, and the others have their turn."""
+        """One case. An exception is reported as an event, and the other cases go on."""
         try:
             if case.status in ("retrying", "treating"):
                 await self._treat(case)

@@ -60,23 +60,23 @@ class Consumer(FastHandlers):
 
     Args:
         source: a RedisStream, SqlQueue, MemoryQueue, ...
-        inbox: where what was taken is kept: in the database of the effects.
-        hospital: where cases are looked at; it has to be the inbox's database. They are kept there without it, too.
-        name: what was taken is kept under it; the source's group where none is given.
+        inbox: records which messages were taken, in the database of the effects.
+        hospital: for looking at cases; it must use the inbox's database. Cases are kept there without it, too.
+        name: the inbox records messages under it. Default: the source's group.
         order: "key": messages of a key take effect in the order of their publishing. None: in any.
-        concurrency: messages that are worked at, at once; of one key always one.
-        on_poison: when a message fails for good: "park_key", its key waits for somebody; "skip", the key goes on without it;
-            "halt", the consumer stops.
-        accept_for: seconds for which a message is taken after it was made; later it is a case.
-        gap_wait: seconds for which what comes before a message of its key is waited for.
-        expired: what becomes of messages whose time has passed: "hospital" or "drop".
-        unhandled: the same for messages of a type that nobody handles.
-        batch: messages that one transaction holds at most, of handlers that are rerunnable.
-        elsewhere: of a store whose keys have homes: what becomes here of messages of other homes: "forward", "observe", "skip".
-        forward_to: by region, where its consumers take their messages from.
-        observe: shown messages that another region has applied, with elsewhere="observe".
-        shared: other consumers of that name take the same messages from elsewhere.
-        clock: where time is read.
+        concurrency: how many messages are processed at once; one at a time of each key.
+        on_poison: when a message has used up its attempts: "park_key", its key waits for an operator; "skip", the key goes on
+            without it; "halt", the consumer stops.
+        accept_for: a message is accepted for so many seconds after it was made; later it becomes a case.
+        gap_wait: seconds to wait for a missing message of a key before the key waits as a case.
+        expired: what to do with expired messages: "hospital" makes them cases, "drop" drops them.
+        unhandled: the same for messages whose type has no handler.
+        batch: how many messages of rerunnable handlers share one transaction at most.
+        elsewhere: for a store whose keys have homes: what to do here with messages of other homes: "forward", "observe", "skip".
+        forward_to: by region, the target from which its consumers take their messages.
+        observe: called with messages that another region has applied, with elsewhere="observe".
+        shared: allow other sources under this name, because they carry the same messages.
+        clock: the clock to use.
     """
 
     def __init__(
@@ -148,20 +148,20 @@ class Consumer(FastHandlers):
     ) -> Callable[[F], F]:
         """Register `call(message, db)` for a type; `db` is a Session in the transaction that holds the message's claim.
 
-        Committing it is the consumer's. What the handler raises rolls all of it back, and counts as an attempt.
+        The consumer commits it. An exception of the handler rolls all of it back and counts as an attempt.
 
         With effect="external" it is `call(message, context)`, for an effect that no transaction of the inbox holds: a call to
         a provider that takes `context.idempotency_key`. The claim is a lease that is kept alive as long as the call lasts.
-        With effect="redis" `call(message)` gives back the commands of its effect, which a RedisInbox does with the claim.
+        With effect="redis" `call(message)` returns the commands of its effect, which a RedisInbox runs together with the claim.
 
         Args:
             type: of the messages.
-            attempts: started runs of one message; then it waits for somebody in the hospital.
-            timeout: seconds of one run, its COMMIT counted; of an effect outside: as long as the call takes.
+            attempts: how many runs of one message are started; then it waits in the hospital.
+            timeout: seconds of one run, including its COMMIT; an effect outside may take longer.
             effect: where the effect is.
-            lease: seconds after which another consumer takes a message over whose process has died in a call.
+            lease: seconds after which another consumer takes over a message whose process died in a call.
             resolve: `resolve(message, context)` asks the other side whether such a call took effect: "yes", "no", "unknown".
-            on_in_doubt: where that is not known: "retry", with the same key; "hospital", somebody looks at it.
+            on_in_doubt: if that is unknown: "retry" with the same key; "hospital" makes it a case.
             rerunnable: it calls nothing outside and changes nothing but its database, so that a run may be rolled back for
                 another message's sake: then one transaction may hold many messages.
             batch: how many at most; the consumer's number where none is given.

@@ -69,8 +69,8 @@ def idempotent(
         store_errors: exceptions that are outcomes: they are kept, and raised again for repeats.
         store_result: keep the result; else repeats raise ResultNotStored.
         cipher: encrypts what is kept, as a Fernet does.
-        resolve: a function of the key that tells, after a crash, what became of the call: Resolved(result), "no" or "unknown".
-        on_in_doubt: when nobody can tell: run it again, or raise InDoubt.
+        resolve: a function of the key that says, after a crash, what happened to the call: Resolved(result), "no" or "unknown".
+        on_in_doubt: when nobody knows: run it again, or raise InDoubt.
         fingerprint: compare the arguments of a repeat: all but self, what a function of them gives, or nothing.
 
     Raises, when it is called:

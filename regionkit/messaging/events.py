@@ -1,4 +1,4 @@
-"""What messaging tells hooks and the log, each event with the level at which it is logged. None carries a payload or a key."""
+"""What messaging reports to hooks and the log; each event has its log level. None carries a payload or a key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class ConsumerEvent(Event, frozen=True, gc=False):
-    """Root of what consumers tell.
+    """Root of the events of consumers.
 
     Attributes:
         consumer: its name.
@@ -96,7 +96,7 @@ class SweepFailed(ConsumerEvent, frozen=True, gc=False):
 
 
 class RelayEvent(Event, frozen=True, gc=False):
-    """Root of what relays tell.
+    """Root of the events of relays.
 
     Attributes:
         outbox: its name.

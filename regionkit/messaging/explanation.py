@@ -68,14 +68,14 @@ class CrashPoint(msgspec.Struct, frozen=True):
 
 _IN_TRANSACTION = (
     CrashPoint("before its claim", "nothing was done; it is delivered again"),
-    CrashPoint(
-        "after its claim, in the handler, after the handler", "claim and effect are rolled back; delivered again"
-    ),
-    CrashPoint("while COMMIT is under way", "both stand or neither does; the next delivery finds which"),
+    CrashPoint("after its claim, in the handler or just after it", "claim and effect are rolled back; delivered again"),
+    CrashPoint("during COMMIT", "both are committed or neither is; the next delivery finds out which"),
     CrashPoint("after COMMIT, before it is acknowledged", "delivered again, found done, acknowledged"),
-    CrashPoint("while its case is made", "the case stands with claim and parking, or none of them; delivered again"),
-    CrashPoint("while a case is treated", "the run counts; the case is due again when its time is over"),
-    CrashPoint("while held messages are released", "each stands with its row gone, or neither; the next look goes on"),
+    CrashPoint("while its case is written", "case, claim and parking are committed, or none of them; delivered again"),
+    CrashPoint("while a case is treated", "the run counts; the case is due again after its time-out"),
+    CrashPoint(
+        "while held messages are released", "each is applied and its row deleted, or neither; the next look goes on"
+    ),
 )
 _OUTSIDE = CrashPoint("in an effect outside, or after it", "its lease ends, and `resolve` is asked or it runs again")
 
@@ -127,7 +127,8 @@ class ConsumerExplanation(msgspec.Struct, frozen=True):
         lines += [
             f"  order    numbered by an outbox: {self.order.name}; not numbered: {self.order_unnumbered.name}",
             f"  copies   come for {_shown(self.source_horizon)}; taken for {_shown(self.horizon)}",
-            f"  claims   kept for {_shown(self.retention)}; of foreign ids {_shown(self.forget_foreign_after)}; gates for ever",
+            f"  claims   kept for {_shown(self.retention)}; of foreign ids for {_shown(self.forget_foreign_after)}",
+            "  gates    kept for ever",
         ]
         lines += [f"  dies     {point.where}: {point.then}" for point in self.crash_points]
         lines += [f"  not      {text}" for text in self.not_covered]
@@ -173,16 +174,16 @@ def _not_covered(
     options: Options, orders: Sequence[Order], *, external: bool, kept: Retention, notes: Sequence[str]
 ) -> list[str]:
     said = [
-        "who owns the database is as configured or by descent: there are no leases of ownership",
-        "phantom events: a publisher whose failover undid what it had published; publish after replication avoids them",
-        f"ids made more than {_shown(SKEW)} ahead, or {_shown(options.accept_for)} ago, are cases and are not applied",
+        "the owner of the database is the primary as configured or by descent: there are no leases of ownership",
+        "phantom events: a failover of the publisher may undo what it had published; publish after replication avoids them",
+        f"ids made more than {_shown(SKEW)} ahead or {_shown(options.accept_for)} ago become cases and are not applied",
     ]
     if orders[1] is Order.UNORDERED:
-        said.append("order of messages that nobody numbered: members of a group take two of one key at once")
+        said.append("order of messages without numbers: members of a group may take two of one key at once")
     if options.ordered and options.on_poison == "skip":
         said.append('order behind a message that failed: with on_poison="skip" its key goes on without it')
     if external:
-        said.append("effects outside: nothing here is changed twice; the outside call may repeat under the same key")
+        said.append("effects outside: nothing here is changed twice; the outside call may repeat with the same key")
     if kept.foreign != FOR_EVER:
         said.append(f"copies of foreign ids that come after {_shown(kept.foreign)} take effect again")
     return said + list(notes)

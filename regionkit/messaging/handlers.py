@@ -150,7 +150,7 @@ def _check_effect(handler: Handler) -> None:
     if handler.effect == "external" and not asks:
         raise ConfigurationError(
             f"{handler.name} does not say what becomes of a call whose end is not known.",
-            why="a process may die between the call and its answer; nobody here can tell then whether it took effect.",
+            why="a process may die between the call and its answer; then nothing here shows whether it took effect.",
             fix='give resolve=, a function that asks the other side; or on_in_doubt="retry", where that repeats a call '
             'with the same key without harm, or on_in_doubt="hospital", where somebody has to look.',
         )

@@ -3,8 +3,8 @@
 1. A lease is renewed when a third of it is over, and each third again. What is over sooner costs an entry in a table.
 2. In asyncio the thread has an event loop of its own, and opens claims of its own there; the kit's stores, which belong to their
    loop, are renewed in that loop: one that is blocked for most of a lease loses it.
-3. Whether a lease still holds is told here by a clock that counts suspension, from before the last renewal was sent. That it was
-   lost in truth, only the store can tell: a step that is refused.
+3. Whether a lease still holds is judged here by a clock that counts suspension, from before the last renewal was sent. Only the
+   store knows whether it was really lost: it refuses the next step.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class AsyncWatch(msgspec.Struct, gc=False):
     is_lost: bool = False
 
     def holds(self, now: float) -> bool:
-        """Whether the lease holds at `now`, as far as can be told here."""
+        """Whether the lease holds at `now`, as far as is known here."""
         return not self.is_lost and now < self.since + self.wish.lease
 
 

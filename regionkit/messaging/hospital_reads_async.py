@@ -26,7 +26,7 @@ __all__ = ["AsyncHospitalReads"]
 MOST_LISTED = 1000
 """Cases of one listing: a screenful of screenfuls; the next page begins `after` the last one."""
 MOST_SHOWN = 100
-"""Held messages and lines of the audit trail that `show` tells of."""
+"""Held messages and lines of the audit trail that `show` returns."""
 EXPORTED_AT_ONCE = 100
 """Cases of a page of an export; of their messages one at a time is in memory."""
 WITHIN = 30.0

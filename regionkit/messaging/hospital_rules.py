@@ -72,7 +72,7 @@ def check(case: Case, what: Change, now: float) -> None:
             )
     elif case.status not in ("admitted", "retrying"):
         raise NotPossible(
-            f"case {case.id} is over: {case.status}.", fix="nothing can be done with it; `show` tells what was done."
+            f"case {case.id} is over: {case.status}.", fix="nothing can be done with it; `show` lists what was done."
         )
     if case.reason == "gap" and what not in ("bury", "release"):
         raise NotPossible(

@@ -99,7 +99,7 @@ class KeyedCall:
         elif options.fingerprint:
             fingerprint = fingerprint_of(values[self._skip :], self._what)
         if options.store_result:
-            self._results.codec()  # a type that is not there is told before anything runs
+            self._results.codec()  # a type that is not there is raised before anything runs
         id = key_bytes(key)
         owner = os.urandom(OWNER)
         wish = Wish(self._scope, id, owner, fingerprint, options.lease, options.ttl, True)

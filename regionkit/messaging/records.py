@@ -67,7 +67,7 @@ class CallRecords:
         _ALIVE.add(self)
         make_with_kit(given, self)
         if store is None:
-            self._checked(backing_of(given, namespace=namespace))  # a mistake is told where it was made
+            self._checked(backing_of(given, namespace=namespace))  # a mistake is raised where it was made
 
     def _checked(self, backing: Backing) -> Backing:
         server = backing.capabilities.server

@@ -66,7 +66,7 @@ class AsyncCallRecords:
         _ALIVE.add(self)
         make_with_kit(given, self)
         if store is None:
-            self._checked(async_backing_of(given, namespace=namespace))  # a mistake is told where it was made
+            self._checked(async_backing_of(given, namespace=namespace))  # a mistake is raised where it was made
 
     def _checked(self, backing: AsyncBacking) -> AsyncBacking:
         server = backing.capabilities.server

@@ -2,7 +2,7 @@
 
 1. Whoever calls first gets what a repeat would get: the result encoded and decoded, by the type that the function says it gives.
 2. What cannot be encoded, does not come back, or is larger than `LARGEST_RESULT` is not kept: the call is done all the same.
-3. Results are never logged, and never told in errors.
+3. Results are never logged, and never shown in errors.
 """
 
 from __future__ import annotations

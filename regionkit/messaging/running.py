@@ -3,7 +3,8 @@
 
 1. At most `window` messages are under way. The loop fetches, acknowledges, gives back and extends; nobody else does.
 2. While source or store do not answer, nothing is fetched, and they are asked again with a back-off.
-3. When it ends, each lane ends its message; what is still under way is given back, what could not be told comes again.
+3. When it ends, each lane ends its message; what is still under way is given back. What could not be
+   acknowledged is delivered again.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ class Running:
         return any(hash(delivery.body) not in self._returned for delivery in self._under_way.values())
 
     def _settle(self) -> bool:
-        """Tell the source what has ended. Whether something was acknowledged."""
+        """Acknowledge what has ended, and give back the rest. Whether something was acknowledged."""
         self._woken.clear()
         done: list[Delivery] = []
         back: list[Delivery] = []

@@ -15,6 +15,9 @@ from waiting import seen
 
 from regionkit import Contextual, Directory, Hashed, Intrinsic, RegionKit, UnknownHome
 from regionkit.caching import Lazy, Loaded, Local, Shared, WriteThrough
+from regionkit.caching.keys import canonical
+from regionkit.caching.steps import TierDown
+from regionkit.caching.version import NOTHING
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import sleep
 from regionkit.core.deadline import Deadline
@@ -206,6 +209,48 @@ def test_tags_and_clear_reach_values_of_all_homes(homes: PartitionRig) -> None:
                 for rig in (two, one) if number == 0 else (two, one, there):
                     rig.until(AT_US, f"new {number}")
                     rig.until(AT_KR, f"new {number}")
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_tag_told_before_counts_also_where_the_load_is_not_judged(
+    homes: PartitionRig, monkeypatch: pytest.MonkeyPatch, *, together: bool, down: bool
+) -> None:
+    """News of the key take the load's lease away, or the tier goes down: the owner is read, and no copy that lags."""
+    read: list[bool] = []
+
+    def load(key: str, store: Any) -> Loaded:
+        value = rig.load(key, store)
+        read.append(store.owner)
+        if len(read) == 1 and down:
+
+            def gone(*_: Any) -> Any:
+                monkeypatch.undo()
+                raise TierDown("it went down")
+
+            monkeypatch.setattr(rig.cache.tier, "commit", gone)
+            monkeypatch.setattr(rig.cache.tier, "commit_many", gone)
+        elif len(read) == 1:
+            rig.cache.tier.invalidate([canonical(key)], NOTHING)
+        return Loaded(value, tags=("t",))
+
+    def load_many(keys: list[str], store: Any) -> dict[str, Loaded]:
+        return {key: load(key, store) for key in keys}
+
+    lazy = Lazy(load_many=load_many, ttl=300) if together else Lazy(load=load, ttl=300)
+    with Rig(homes, US, strategy=lazy) as rig:
+        rig.write(AT_KR, "old")
+        rig.cache.invalidate(AT_KR)
+        rig.until(AT_KR, "old")
+        with homes.hold(KR):
+            rig.write(AT_KR, "new")
+            rig.cache.invalidate_tag("t")
+            read.clear()
+            if together:
+                assert rig.cache.get_many([AT_KR], session=False) == {AT_KR: "new"}
+            else:
+                assert rig.cache.get(AT_KR, session=False) == "new"
+            assert read[-1]
 
 
 def through(rig: list[Rig]) -> WriteThrough:

@@ -14,6 +14,9 @@ from waiting_async import seen
 
 from regionkit import AsyncRegionKit, Contextual, Directory, Hashed, Intrinsic, UnknownHome
 from regionkit.caching import Lazy, Loaded, Local, Shared, WriteThrough
+from regionkit.caching.keys import canonical
+from regionkit.caching.steps import TierDown
+from regionkit.caching.version import NOTHING
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
@@ -205,6 +208,48 @@ async def test_tags_and_clear_reach_values_of_all_homes(homes: PartitionRig) -> 
                 for rig in (two, one) if number == 0 else (two, one, there):
                     await rig.until(AT_US, f"new {number}")
                     await rig.until(AT_KR, f"new {number}")
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_tag_told_before_counts_also_where_the_load_is_not_judged(
+    homes: PartitionRig, monkeypatch: pytest.MonkeyPatch, *, together: bool, down: bool
+) -> None:
+    """News of the key take the load's lease away, or the tier goes down: the owner is read, and no copy that lags."""
+    read: list[bool] = []
+
+    async def load(key: str, store: Any) -> Loaded:
+        value = await rig.load(key, store)
+        read.append(store.owner)
+        if len(read) == 1 and down:
+
+            async def gone(*_: Any) -> Any:
+                monkeypatch.undo()
+                raise TierDown("it went down")
+
+            monkeypatch.setattr(rig.cache.tier, "commit", gone)
+            monkeypatch.setattr(rig.cache.tier, "commit_many", gone)
+        elif len(read) == 1:
+            await rig.cache.tier.invalidate([canonical(key)], NOTHING)
+        return Loaded(value, tags=("t",))
+
+    async def load_many(keys: list[str], store: Any) -> dict[str, Loaded]:
+        return {key: await load(key, store) for key in keys}
+
+    lazy = Lazy(load_many=load_many, ttl=300) if together else Lazy(load=load, ttl=300)
+    async with Rig(homes, US, strategy=lazy) as rig:
+        await rig.write(AT_KR, "old")
+        await rig.cache.invalidate(AT_KR)
+        await rig.until(AT_KR, "old")
+        with homes.hold(KR):
+            await rig.write(AT_KR, "new")
+            await rig.cache.invalidate_tag("t")
+            read.clear()
+            if together:
+                assert await rig.cache.get_many([AT_KR], session=False) == {AT_KR: "new"}
+            else:
+                assert await rig.cache.get(AT_KR, session=False) == "new"
+            assert read[-1]
 
 
 def through(rig: list[Rig]) -> WriteThrough:

@@ -1,4 +1,8 @@
-"""A forked process that does something and may die of it, and what it tells: flags and a ledger, as files."""
+"""A forked process that does something and may die of it, and what it reports: flags and a ledger, as files.
+
+Fork before SQLite is opened. A thread that is inside SQLite at the fork (of a kit, of a rig) leaves its mutexes locked in the
+child, whose first `sqlite3.connect` then never returns. A SQLite rig copies under a lock for that reason (`fix_rigs`).
+"""
 
 from __future__ import annotations
 
@@ -36,14 +40,16 @@ class Ledger:
         return path.read_text().splitlines() if path.exists() else []
 
     def set(self, flag: str) -> None:
-        """Tell the other process."""
+        """Report something to the other process."""
         (self.folder / flag).touch()
 
     def wait(self, flag: str) -> None:
-        """Until it has told."""
+        """Until the other process has reported that. What a child failed with is raised here, and at once."""
         end = time.monotonic() + PATIENCE
         while not (self.folder / flag).exists():
-            assert time.monotonic() < end, f"{flag} was not told"
+            failed = [text for path in self.folder.glob("child*") if (text := path.read_text()) not in ("", "ok")]
+            assert not failed, f"a child failed before it reported {flag!r}:\n{failed[0]}"
+            assert time.monotonic() < end, f"the child did not report {flag!r} within {PATIENCE:g} s"
             time.sleep(0.01)
 
 
@@ -70,8 +76,8 @@ def child(work: Callable[[], None], ledger: Ledger) -> Iterator[int]:
             if time.monotonic() > end:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
-    told = report.read_text() if report.exists() else "died"
-    assert told in ("ok", "died"), told
+    reported = report.read_text() if report.exists() else "died"
+    assert reported in ("ok", "died"), reported
 
 
 def dying_at(point: str, ledger: Ledger) -> None:

@@ -53,7 +53,7 @@ def test_each_takes_effect_once_wherever_a_process_dies(inbox_store: InboxStore,
     calls: list[str] = []
     with inbox_store.rig.servers.primary.client() as client:  # else a transaction of who died is held for a minute
         client.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=3)
-    with inbox_store.opened() as inbox, child(victim, ledger):
+    with child(victim, ledger), inbox_store.opened() as inbox:
         ledger.wait("died")
         done = consumer(inbox, calls).run(until_idle=1.0)
         assert in_ledger(inbox) == ["x1", "x2", "x3"]

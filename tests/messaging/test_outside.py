@@ -255,7 +255,7 @@ def test_who_lost_its_claim_writes_nothing(rig: OutsideRig) -> None:
             lost.append(message.id)
             made.stop()
             raise
-        raise AssertionError("it was not told")
+        raise AssertionError("check_fence did not raise LeaseLost")
 
     made.handler("mail.send", effect="external", on_in_doubt="retry")(send)
     rig.publish(a)

@@ -254,7 +254,7 @@ async def test_who_lost_its_claim_writes_nothing(rig: AsyncOutsideRig) -> None:
             lost.append(message.id)
             made.stop()
             raise
-        raise AssertionError("it was not told")
+        raise AssertionError("check_fence did not raise LeaseLost")
 
     made.handler("mail.send", effect="external", on_in_doubt="retry")(send)
     await rig.publish(a)

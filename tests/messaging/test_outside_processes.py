@@ -1,4 +1,4 @@
-"""Effects outside when processes die at each step, freeze, and come back: told by a ledger that is only appended to."""
+"""Effects outside when processes die at each step, freeze, and come back: proved by a ledger that is only appended to."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_who_is_asked_about_a_call_that_somebody_died_in_keeps_it_to_one(
             dying_at(point, ledger)
             consumer(inbox, line, send, order=order, lease=LEASE, resolve=resolve).run(until_idle=IDLE)
 
-    with inbox_store.opened() as inbox, child(victim, ledger):
+    with child(victim, ledger), inbox_store.opened() as inbox:
         ledger.wait("died")
         time.sleep(LEASE + 0.2)
         done = consumer(inbox, line + line, send, order=order, resolve=resolve).run(until_idle=0.8)
@@ -108,7 +108,7 @@ def test_a_case_is_one_wherever_its_maker_dies(inbox_store: InboxStore, ledger: 
             dying_at(point, ledger)
             consumer(inbox, [one], send, lease=LEASE, attempts=1).run(until_idle=IDLE)
 
-    with inbox_store.opened() as inbox, child(victim, ledger):
+    with child(victim, ledger), inbox_store.opened() as inbox:
         ledger.wait("died")
         time.sleep(LEASE + 0.2)
         done = consumer(inbox, [one, one], send, attempts=1).run(until_idle=0.8)
@@ -167,7 +167,7 @@ def test_a_frozen_process_changes_nothing_when_it_comes_back(
         assert (done.applied, done.parked, done.given_back) == (0, 0, 1), done
         assert lost == ([line[0].id] if asks else [])
 
-    with inbox_store.opened() as inbox, child(zombie, ledger) as pid:
+    with child(zombie, ledger) as pid, inbox_store.opened() as inbox:
         ledger.wait("begun")
         freeze(pid, inbox_store)
         try:

@@ -62,7 +62,7 @@ class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
         namespace: prefix of its tables; a kit's own counts for its stores.
         cipher: encrypts the bodies of held messages and cases; their keys, types and errors stand in plain.
         retention: seconds for which a claim is kept after its id was made; None: as long as `accept_for` of its consumer needs.
-        forget_foreign_after: seconds for which one is kept whose id tells no time; for ever, where none is given.
+        forget_foreign_after: seconds for which a claim is kept whose id carries no time; default: for ever.
         hospital_retention: seconds for which cases that are over are kept, and what was done with them.
         clock: where time is read.
     """

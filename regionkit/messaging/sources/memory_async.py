@@ -78,7 +78,7 @@ class AsyncMemoryQueue:
     Args:
         name: of the queue.
         group: of this member; others of the queue are made by `member`.
-        lease: seconds for which a delivery stays with whom it was given to.
+        lease: seconds for which a delivery stays with the consumer that got it.
         most: messages that wait at once; publishing beyond waits.
         clock: by which leases and delays end.
     """

@@ -50,7 +50,7 @@ class RedisStream:
         name: the key of the stream.
         group: whose member it is; a target needs none.
         store: which of a kit's stores.
-        lease: seconds for which a delivery stays with whom it was given to.
+        lease: seconds for which a delivery stays with the consumer that got it.
         maxlen: most entries of the stream. Publishing beyond takes away what every group is done with, and nothing else: where
             that makes no room, messages are not confirmed. None: `trim` is yours to call.
         namespace: prefix of regionkit's own keys.

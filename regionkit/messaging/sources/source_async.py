@@ -3,7 +3,7 @@
 A source
 1. gives every message at least once, until it is acknowledged; it may give one twice, late and out of order;
 2. begins a new group at the earliest message that is still there;
-3. takes an acknowledgement only from whom the delivery belongs to now: that of one who lost it changes
+3. takes an acknowledgement only from the current owner of the delivery: that of one who lost it changes
    nothing, and `ack` says so;
 4. never drops a message by itself: a limit of deliveries that does is refused in `open`, and a hole that it sees is `SourceGap`;
 5. keeps a delivery to itself as long as `extend` is called before `lease` seconds are over.

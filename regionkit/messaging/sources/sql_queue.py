@@ -45,7 +45,7 @@ class SqlQueue:
         name: of the queue; several share the table.
         group: by which name its consumers are known. A queue has no second one.
         store: which of a kit's stores.
-        lease: seconds for which a delivery stays with whom it was given to.
+        lease: seconds for which a delivery stays with the consumer that got it.
         namespace: prefix of the table.
         clock: by which waits end; leases and delays end by the server's.
     """

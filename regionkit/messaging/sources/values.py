@@ -31,7 +31,7 @@ class SourceFacts(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         kind: "redis stream", "sql queue", "memory", ...
         horizon: seconds after which no copy of a message comes any more; infinite where nothing ends.
-        lease: seconds for which a delivery stays with whom it was given to, without `extend`; None: until it is gone.
+        lease: seconds for which a delivery stays with the consumer that got it, without `extend`; None: until it is gone.
         in_order: one owner a key is enforced, so that messages of a key come one after another.
         counts: `Delivery.again` is counted by the source.
         notes: what is not covered.
