@@ -68,7 +68,9 @@ def add_hospital(commands: Any) -> None:
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help=f"of the inbox's database, as SQLAlchemy writes it (default ${URL})")
+    parser.add_argument(
+        "--url", help=f"of the inbox's database, as SQLAlchemy writes it, or mongodb://... (default ${URL})"
+    )
     parser.add_argument("--namespace", default="regionkit", help="of the inbox (with --url)")
     parser.add_argument("--store", help="of a kit, instead of --url")
     parser.add_argument("--config", default="regionkit.toml", metavar="FILE", help="the kit's topology (with --store)")
@@ -115,16 +117,18 @@ def _hospital(options: argparse.Namespace) -> Iterator[Hospital]:
         return
     url = options.url or os.environ.get(URL)
     if not url:
-        raise ConfigurationError(
-            "which database?", fix=f"set {URL} to its SQLAlchemy URL, or name a kit's store with --store."
-        )
-    engine = import_module("regionkit.messaging.inboxes.engine_sql").engine_at(url)  # not before: it takes a moment
-    hospital = Hospital(engine, namespace=options.namespace, **more)
+        raise ConfigurationError("which database?", fix=f"set {URL} to its URL, or name a kit's store with --store.")
+    inboxes, is_mongo = "regionkit.messaging.inboxes", url.startswith("mongodb")
+    if is_mongo:  # neither is imported before: it takes a moment
+        given = import_module(f"{inboxes}.database_mongo").database_at(url)
+    else:
+        given = import_module(f"{inboxes}.engine_sql").engine_at(url)
+    hospital = Hospital(given, namespace=options.namespace, **more)
     try:
         yield hospital
     finally:
         hospital.close()
-        engine.dispose()
+        given.client.close() if is_mongo else given.dispose()
 
 
 def _named(name: str) -> Any:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
@@ -22,10 +23,11 @@ import msgspec
 
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.core.ids import uuid7
-from regionkit.errors import ConfigurationError, MessagingError, UsageError
+from regionkit.errors import ConfigurationError, MessagingError, TransactionRolledBack, UsageError
 from regionkit.messaging.case import Case
 from regionkit.messaging.cipher import Cipher
 from regionkit.messaging.envelope import Malformed, decode, encode, payload_of
@@ -60,6 +62,8 @@ MOST_RETRIED = 10_000
 """Cases that one `retry_group` sets on their way: a larger wave wants a second look at its first part."""
 AT_ONCE = 100
 """Cases that one transaction changes."""
+AGAIN_AFTER = 0.05
+"""Seconds before what met another's change is done again: longer than such a change takes."""
 MOST_OF_A_KEY = 100
 """Cases that park one key, over all consumers."""
 
@@ -68,7 +72,7 @@ class AsyncHospital(AsyncHospitalReads):
     """The cases of the consumers of one database. Safe to share between threads (tasks of one loop).
 
     Args:
-        given: an engine of the application's, or a kit: the same as its inbox has.
+        given: an engine or a database of MongoDB's of the application's, or a kit: the same as its inbox has.
         store: which of a kit's stores.
         namespace: prefix of its tables; a kit's own counts for its stores.
         redact: what may be shown of a decoded payload; what raises shows nothing. Errors' texts are shown as they are.
@@ -93,13 +97,16 @@ class AsyncHospital(AsyncHospitalReads):
     ) -> None:
         self.given = given
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
-        if "core" not in self.backing.capabilities.modes:
+        can = self.backing.capabilities
+        family = "Mongo" if can.server == "mongodb" else "Sql" if "core" in can.modes else ""
+        if not family:
             raise ConfigurationError(
                 f"{self.backing.name!r} cannot keep a hospital.",
-                fix="give the engine of PostgreSQL, MariaDB or SQLite that the inbox has.",
+                fix="give what the inbox has: an engine of PostgreSQL, MariaDB or SQLite, or a database of MongoDB's.",
             )
-        rows = import_module(f"regionkit.messaging.inboxes.hospital_sql{'_async' if IS_ASYNC else ''}")
-        super().__init__(rows.AsyncSqlHospital(self.backing, cipher), redact, clock)
+        rows = import_module(f"regionkit.messaging.inboxes.hospital_{family.lower()}{'_async' if IS_ASYNC else ''}")
+        made = getattr(rows, f"{'Async' if IS_ASYNC else ''}{family}Hospital")
+        super().__init__(made(self.backing, cipher), redact, clock)
         self._cipher = cipher
         self._who = who or _user()
 
@@ -110,7 +117,7 @@ class AsyncHospital(AsyncHospitalReads):
     def is_beside(self, inbox: AsyncInbox) -> bool:
         """Whether an inbox keeps its cases here: the same engine, or kit and store, the same namespace and cipher."""
         return (
-            getattr(inbox, "given", None) is self.given
+            getattr(inbox, "given", None) == self.given
             and inbox.backing.name == self.backing.name
             and inbox.backing.namespace == self.backing.namespace
             and getattr(inbox, "cipher", None) is self._cipher
@@ -153,14 +160,17 @@ class AsyncHospital(AsyncHospitalReads):
         done, first = 0, 0.0
         while done < most:
             wanted = min(AT_ONCE, most - done)
-            async with self.rows.unit(self.deadline()) as unit:
+
+            async def work(unit: Any, wanted: int = wanted, done: int = done, first: float = first) -> Any:
                 now = await self.rows.now(unit)
                 cases = await self.rows.locked_of(unit, found, wanted)
-                first = first or now
-                for case in cases:
-                    after = retried(case, now, first + done * pause)
+                for at, case in enumerate(cases, done):
+                    after = retried(case, now, (first or now) + at * pause)
                     await self.rows.change(unit, case, after, "retried", self._who, reason or f"group {group}")
-                    done += 1
+                return cases, first or now
+
+            cases, first = await self._in_unit(work)
+            done += len(cases)
             crash_point("case.changed")
             if len(cases) < wanted:
                 break
@@ -229,8 +239,9 @@ class AsyncHospital(AsyncHospitalReads):
             UsageError: it is parked at several consumers, and none is named.
         """
         found = asked(status="open", key=key, consumer=consumer) | {"parks": True}
-        made: list[Released] = []
-        async with self.rows.unit(self.deadline()) as unit:
+
+        async def work(unit: Any) -> list[Released]:
+            made = []
             now = await self.rows.now(unit)
             cases = await self.rows.locked_of(unit, found, MOST_OF_A_KEY)
             if not cases:
@@ -248,8 +259,11 @@ class AsyncHospital(AsyncHospitalReads):
                 if not dry_run:
                     said = "released: what was missing is given up" if gap else "released: the key goes on without it"
                     await self.rows.change(unit, case, after, said, self._who, reason)
+            return made
+
+        released: list[Released] = await self._in_unit(work)
         crash_point("case.changed")
-        return made
+        return released
 
     async def redirect(self, id: str, to: AsyncTarget, *, reason: str = "", dry_run: bool = False) -> CaseLine:
         """Publish the message of a case elsewhere, with its id; then the case is over, and its key goes on.
@@ -264,15 +278,16 @@ class AsyncHospital(AsyncHospitalReads):
         """
         if dry_run:
             return await self._change(id, "redirect", "", "", lambda case, now: ended(case, "redirected", now), True)
-        async with self.rows.unit(self.deadline()) as unit:  # from here on it does not run by itself
+        why = f"to {to.name}" + (f": {reason}" if reason else "")
+
+        async def begin(unit: Any) -> Case:
             case, now = await self.rows.locked(unit, id), await self.rows.now(unit)
             check(case, "redirect", now)
-            admitted = msgspec.structs.replace(case, status="admitted", due_at=None, changed_at=now)
-            why = f"to {to.name}" + (f": {reason}" if reason else "")
+            admitted: Case = msgspec.structs.replace(case, status="admitted", due_at=None, changed_at=now)
             await self.rows.change(unit, case, admitted, "redirecting", self._who, why)
-        await self._publish(admitted, to)
-        crash_point("case.published")
-        async with self.rows.unit(self.deadline()) as unit:
+            return admitted
+
+        async def end(unit: Any) -> Case:
             still, now = await self.rows.locked(unit, id), await self.rows.now(unit)
             if (still.status, still.attempts, still.body) != ("admitted", admitted.attempts, admitted.body):
                 raise NotPossible(
@@ -280,8 +295,14 @@ class AsyncHospital(AsyncHospitalReads):
                     why=f"it is {still.status} now; the message as it was before is there, too",
                     fix="look at its audit trail, and decide which of the two counts.",
                 )
-            after = ended(still, "redirected", now)
+            after: Case = ended(still, "redirected", now)
             await self.rows.change(unit, still, after, "redirected", self._who, why)
+            return after
+
+        admitted: Case = await self._in_unit(begin)  # from here on it does not run by itself
+        await self._publish(admitted, to)
+        crash_point("case.published")
+        after: Case = await self._in_unit(end)
         crash_point("case.changed")
         return line_of(after)
 
@@ -301,15 +322,30 @@ class AsyncHospital(AsyncHospitalReads):
             )
 
     async def _change(self, id: str, what: Change, told: str, reason: str, changed: Any, dry_run: bool) -> CaseLine:
-        async with self.rows.unit(self.deadline()) as unit:
+        async def work(unit: Any) -> Case:
             case, now = await self.rows.locked(unit, id), await self.rows.now(unit)
             check(case, what, now)
             after: Case = changed(case, now)
             if not dry_run:
                 was = case.body if after.body is not case.body else None
                 await self.rows.change(unit, case, after, told, self._who, reason, was=was)
+            return after
+
+        after: Case = await self._in_unit(work)
         crash_point("case.changed")
         return line_of(after)
+
+    async def _in_unit(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """`work(unit)` in a transaction; again where the server rolled it back for another one's sake."""
+        deadline = self.deadline()
+        while True:
+            try:
+                async with self.rows.unit(deadline) as unit:
+                    return await work(unit)
+            except TransactionRolledBack:
+                if deadline.remaining() <= AGAIN_AFTER:
+                    raise
+            await asleep(AGAIN_AFTER)
 
     async def close(self) -> None:
         """Close what it itself opened. May be called twice."""
