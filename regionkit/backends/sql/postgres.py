@@ -42,6 +42,14 @@ RESTORE = (
 )
 """What a block set ends with it, in the message of its COMMIT or ROLLBACK: DISCARD ALL without the prepared statements, and
 without that it must stand alone. It costs the server some 15 us."""
+RESTORING = (
+    "CLOSE ALL",
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ALL",
+    "SELECT pg_advisory_unlock_all()",
+    "DISCARD SEQUENCES",
+)
+"""The same inside of a transaction that is going to be prepared: what is left out could not be prepared."""
 LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
 """In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
 
@@ -71,6 +79,7 @@ class _Shared(DriverState):
     _autocommit: bool
     _prepared: Any
     streams: list[Any]
+    rides = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,10 +92,15 @@ class _Shared(DriverState):
         """Statements that put back what a block may have set, behind a semicolon."""
         return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
 
+    @property
+    def restoring(self) -> tuple[str, ...]:  # type: ignore[override]  # a value elsewhere
+        """The same before PREPARE."""
+        return (*RESTORING, *(f"SET {name}='{value}'" for name, value in self.settings.items()))
+
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
         super().touched()
-        self.dirty |= not self.announced and self._autocommit
+        self.dirty |= not self.announced and self._autocommit and not self.branch
 
     def settle(self) -> None:
         """Let go of cursors that were left open. One that outlives its transaction would stay at the server."""
@@ -108,7 +122,13 @@ class _Shared(DriverState):
         self.touched()
         begun = self._pipeline is not None and self._pipeline.result_queue  # type: ignore[attr-defined]  # BEGIN is in it
         idle = self.pgconn.transaction_status == TransactionStatus.IDLE
-        if idle and not begun and not self._autocommit:
+        if not idle or begun:
+            return
+        if self.opening:
+            opening, self.opening = self.opening, ()
+            for text in opening:
+                yield from self._exec_command(text.encode())
+        elif not self._autocommit:
             yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
 
     def _exec_command(self, command: Any, *arguments: Any, **options: Any) -> Generator[Any, Any, Any]:
@@ -294,15 +314,16 @@ class _Dialect:
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
         driver = self._use(cursor)
-        autocommit = driver._autocommit
-        starts = not autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE
+        autocommit = driver._autocommit and not driver.branch
+        idle = driver.pgconn.transaction_status == TransactionStatus.IDLE
+        starts = idle and (bool(driver.opening) if driver.branch else not autocommit)
         run = self._runner(driver, cursor, statement, first=starts)
         try:
             run(driver, cursor, statement, parameters)
         except errors.FeatureNotSupported as error:
             if not driver.forget_plans():
                 raise
-            if not (starts or autocommit):
+            if driver.branch or not (starts or autocommit):
                 raise PlanChanged(*error.args) from error
             if starts:
                 with driver.own_statements():
@@ -320,7 +341,9 @@ class _Dialect:
         """How to run a statement: a message takes one statement, and no cursor that stays open at the server."""
         raw = getattr(cursor, "_cursor", cursor)
         if isinstance(raw, psycopg.ServerCursor | psycopg.AsyncServerCursor):
-            raw._withhold |= driver._autocommit  # outside of a transaction the server keeps no other
+            raw._withhold |= (
+                driver._autocommit and not driver.branch
+            )  # outside of a transaction the server keeps no other
             driver.streams.append(raw)
         elif first and not several(statement):
             return self.first
@@ -344,7 +367,7 @@ class _Dialect:
             super().do_execute_no_params(cursor, statement, context)  # type: ignore[misc]  # of the dialect mixed with
         finally:
             driver.announced = False
-        driver.dirty |= bool(driver._autocommit)  # it may have been a SET: rare enough to be sure
+        driver.dirty |= bool(driver._autocommit and not driver.branch)  # it may have been a SET: rare enough to be sure
 
     def _use(self, cursor: Any) -> Any:
         driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection
