@@ -10,7 +10,9 @@ Rules:
 5. Of a decided COMMIT, a branch that is not listed is done only where its marker stands. No marker, and not listed: HAZARD.
    A participant that does not answer: kept.
 6. An acknowledgement holds for the participant's history that it was given by. Under another history the branch is asked again.
-7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD.
+7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD; so is a
+   COMMIT row whose branch has no marker any more. Where there was no row at all the log has lost a decision: it is written
+   again, and until an operator has seen to it, it is not carried out, and the log presumes nothing.
 8. A HAZARD is kept until an operator forgets it. Nothing is ever ended against the log.
 
 Order of a run: P = branches listed; A = those of this process at work; T = rows of the log; Q = listed again.
@@ -19,15 +21,30 @@ Only what stands in P and Q and not in A is judged. Source: Citus' recovery of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
+from enum import Enum, unique
 
 import msgspec
 
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.xid import PATIENCE, Xid, millis_of
 
-__all__ = ["Evidence", "Found", "Row", "RowVerdict", "Verdict", "judge_branch", "judge_marker", "judge_row"]
+__all__ = [
+    "LOST_DECISION",
+    "Evidence",
+    "Found",
+    "Row",
+    "RowVerdict",
+    "Verdict",
+    "forgotten",
+    "judge_branch",
+    "judge_marker",
+    "judge_row",
+    "presumes",
+]
+
+LOST_DECISION = "it is committed, and the log has no such decision"
+"""A hazard of the log's: while one stands, the log presumes nothing."""
 
 
 class Evidence(Enum):
@@ -45,7 +62,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         branches: that take part, with the participant's history at the acknowledgement, or None.
         done: all had acknowledged.
-        hazards: by branch, what was found.
+        hazards: by branch, what was found; "" once an operator has forgotten it: nothing is done or said there any more.
     """
 
     gtrid: str
@@ -56,6 +73,21 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     decided_by: str = ""
     decided_at: float = 0.0
     """Seconds since 1970 by the log's own clock."""
+
+    @property
+    def standing(self) -> dict[str, str]:
+        """Hazards that nobody has forgotten."""
+        return {branch: what for branch, what in self.hazards.items() if what}
+
+    def settled(self, branch: str) -> bool:
+        """Whether a branch has ended, as far as the log is concerned: acknowledged, or forgotten."""
+        return self.branches.get(branch) is not None or self.hazards.get(branch) == ""
+
+
+def forgotten(row: Row) -> Row:
+    """The row, after an operator has seen to its hazards: nothing more is done or said about those branches."""
+    row = msgspec.structs.replace(row, hazards=dict.fromkeys(row.hazards, ""))
+    return msgspec.structs.replace(row, done=all(row.settled(branch) for branch in row.branches))
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -75,17 +107,18 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     known: bool = True
 
 
+@unique
 class Verdict(Enum):
     """What is done with a prepared branch."""
 
     LEAVE = "its coordinator is at work, or may be"
-    COMMIT = "decided"
-    ABORT = "decided"
+    COMMIT = "COMMIT is decided"
+    ABORT = "ABORT is decided"
     BAR = "insert the tombstone, then judge by the winner"
     FOREIGN = "of another log: listed only"
     STRANGE = "the participant is another instance than the one noted: listed only"
     EXPIRED = "older than the retention, without a row: listed only"
-    MUTE = "the log's history changed: nothing is presumed until it is adopted"
+    MUTE = "the log may have lost decisions: nothing is done until an operator has seen to it"
 
 
 def judge_branch(
@@ -99,6 +132,8 @@ def judge_branch(
         return Verdict.LEAVE
     if not found.known:
         return Verdict.STRANGE
+    if row is not None and LOST_DECISION in row.hazards.values():
+        return Verdict.MUTE
     if row is not None:
         return Verdict.COMMIT if row.decision is Decision.COMMIT else Verdict.ABORT
     if not found.presumes:
@@ -108,6 +143,11 @@ def judge_branch(
     if found.waited < (PATIENCE[xid.patience] if patience is None else patience):
         return Verdict.LEAVE
     return Verdict.BAR
+
+
+def presumes(history_as_noted: bool, rows: Iterable[Row]) -> bool:
+    """Whether a missing row of the log may be taken for what it says: rule 3, and rule 7 over its open rows."""
+    return history_as_noted and not any(LOST_DECISION in row.hazards.values() for row in rows)
 
 
 class RowVerdict(Enum):
