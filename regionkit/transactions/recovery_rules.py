@@ -4,14 +4,16 @@ Rules:
 1. It touches only names of its own namespace and its own log. Of another log: FOREIGN, listed only.
 2. A row of the log decides, at once. Without a row an abort is presumed only by winning the tombstone, and only after the
    branch was listed twice, `patience` apart on this recoverer's own monotonic clock.
-3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing. A
+3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing, and a
+   tombstone may stand in the place of one. Its history is looked at again after a tombstone was won, before it is acted on. A
    participant that is not the instance noted under its name is listed only, until it is adopted.
 4. A branch that is older than the retention and has no row: EXPIRED, listed only. The row may have been swept.
 5. Of a decided COMMIT, a branch that is not listed is done only where its marker stands. No marker, and not listed: HAZARD.
    A participant that does not answer: kept.
 6. An acknowledgement holds for the participant's history that it was given by. Under another history the branch is asked again.
 7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD.
-8. A HAZARD is kept until an operator forgets it. Nothing is ever ended against the log.
+8. A HAZARD is kept until an operator forgets it: until then an ABORT row that bears one ends nothing (something may have
+   committed under it), a COMMIT row goes on. Nothing is ever ended against the log.
 
 Order of a run: P = branches listed; A = those of this process at work; T = rows of the log; Q = listed again.
 Only what stands in P and Q and not in A is judged. Source: Citus' recovery of two-phase commits.
@@ -20,7 +22,7 @@ Only what stands in P and Q and not in A is judged. Source: Citus' recovery of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, unique
 
 import msgspec
 
@@ -30,6 +32,7 @@ from regionkit.transactions.xid import PATIENCE, Xid, millis_of
 __all__ = ["Evidence", "Found", "Row", "RowVerdict", "Verdict", "judge_branch", "judge_marker", "judge_row"]
 
 
+@unique
 class Evidence(Enum):
     """What a participant's marker table says of a branch."""
 
@@ -75,17 +78,19 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     known: bool = True
 
 
+@unique
 class Verdict(Enum):
     """What is done with a prepared branch."""
 
     LEAVE = "its coordinator is at work, or may be"
-    COMMIT = "decided"
-    ABORT = "decided"
+    COMMIT = "decided: it is committed"
+    ABORT = "decided: it is rolled back"
     BAR = "insert the tombstone, then judge by the winner"
     FOREIGN = "of another log: listed only"
     STRANGE = "the participant is another instance than the one noted: listed only"
     EXPIRED = "older than the retention, without a row: listed only"
     MUTE = "the log's history changed: nothing is presumed until it is adopted"
+    HAZARD = "a branch of its transaction ended otherwise than decided: listed only"
 
 
 def judge_branch(
@@ -99,10 +104,12 @@ def judge_branch(
         return Verdict.LEAVE
     if not found.known:
         return Verdict.STRANGE
-    if row is not None:
-        return Verdict.COMMIT if row.decision is Decision.COMMIT else Verdict.ABORT
+    if row is not None and row.decision is Decision.COMMIT:
+        return Verdict.COMMIT
     if not found.presumes:
         return Verdict.MUTE
+    if row is not None:
+        return Verdict.HAZARD if row.hazards else Verdict.ABORT
     if now_millis - millis_of(xid.gtrid) > retention * 1000.0:
         return Verdict.EXPIRED
     if found.waited < (PATIENCE[xid.patience] if patience is None else patience):
@@ -110,6 +117,7 @@ def judge_branch(
     return Verdict.BAR
 
 
+@unique
 class RowVerdict(Enum):
     """What is done with one branch of a decided COMMIT."""
 
