@@ -25,7 +25,7 @@ repeat. Source: Gray and Lamport, "Consensus on Transaction Commit", section 3; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, unique
 
 import msgspec
 
@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 
+@unique
 class Decision(Enum):
     """What a log's row says."""
 
@@ -64,6 +65,7 @@ class Decision(Enum):
     ABORT = 2
 
 
+@unique
 class Vote(Enum):
     """What a branch answered to PREPARE."""
 
@@ -72,6 +74,7 @@ class Vote(Enum):
     UNANSWERED = "nobody knows: it may be prepared, now or later"
 
 
+@unique
 class Finish(Enum):
     """What a branch answered in the second phase."""
 
@@ -82,6 +85,7 @@ class Finish(Enum):
     UNREACHED = "no answer came"
 
 
+@unique
 class Mode(Enum):
     """How a transaction commits."""
 
@@ -91,6 +95,7 @@ class Mode(Enum):
     TWO_PHASE = "all are prepared, then the log decides"
 
 
+@unique
 class Phase(Enum):
     """How far a transaction has come."""
 
@@ -102,6 +107,7 @@ class Phase(Enum):
     ENDED = "nothing more is done here"
 
 
+@unique
 class State(Enum):
     """Of one branch."""
 
@@ -113,6 +119,7 @@ class State(Enum):
     PENDING = "it is left to recovery"
 
 
+@unique
 class Outcome(Enum):
     """What became of a transaction."""
 
@@ -307,7 +314,8 @@ def _decided(t: Transaction, event: Decided) -> tuple[Transaction, tuple[Action,
     if t.phase not in (Phase.DECIDING, Phase.BARRING):
         return t, ()
     if event.winner is None:
-        return _with(t, phase=Phase.BARRING, doubted=True, why=t.why or event.why), (Decide(Decision.ABORT),)
+        doubted = t.doubted or t.phase is Phase.DECIDING
+        return _with(t, phase=Phase.BARRING, doubted=doubted, why=t.why or event.why), (Decide(Decision.ABORT),)
     t = _with(t, why=t.why or event.why)
     own = t.anchor if t.mode is Mode.ANCHORED else next(iter(t.states)) if t.mode is Mode.ONE_PHASE else None
     if own is not None and (t.phase is Phase.DECIDING or event.winner is Decision.COMMIT):

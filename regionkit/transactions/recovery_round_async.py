@@ -25,11 +25,11 @@ from regionkit.transactions.participants.participant_async import AsyncParticipa
 from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery_events import (
     BranchEnded,
-    HazardFound,
     ParticipantUnreachable,
     TransactionBarred,
 )
 from regionkit.transactions.recovery_findings import Findings
+from regionkit.transactions.recovery_notes_async import GONE, PAGE, PARTICIPANT_WAIT, AsyncNotes
 from regionkit.transactions.recovery_rules import (
     LOST_DECISION,
     Evidence,
@@ -50,22 +50,16 @@ from regionkit.transactions.xid import Xid
 __all__ = ["AsyncRound"]
 
 T = TypeVar("T")
-PARTICIPANT_WAIT = 5.0
-"""Seconds for a participant's listing, or one of its statements: a server that takes longer is as good as away."""
 DOWN_WAIT = 1.0
 """Seconds for one that could not be asked in the last run: enough for a server that is there, over an ocean too."""
 ENDING_WAIT = 30.0
 """Seconds for all that one participant has to end in one run; the next run goes on."""
 SLACK = 0.5
 """Seconds that a participant may take beyond its deadline before it is left behind."""
-PAGE = 500
-"""Rows or markers read, or acknowledged, at once."""
 ROWS = 5_000
 """Open rows looked at in a run: far more than a healthy manager ever has; the next run goes on behind them."""
 AT_ONCE = 8
 """Tombstones on their way to the log at once: a backlog over an ocean ends in minutes, and the log's pool is left to others."""
-AGAINST = "it is committed, and the log has aborted its transaction"
-GONE = "it is neither prepared nor committed, and the log has committed its transaction"
 
 
 class _Seen(msgspec.Struct):
@@ -94,6 +88,7 @@ class AsyncRound:
         self._acting = acting
         self._seen: dict[str, _Seen] = {}
         self._found = Findings(facts.id, frozenset(setting.participants))
+        self._notes = AsyncNotes(setting, self._found, deadline, acting=acting)
 
     async def run(self) -> Report:
         """All of it.
@@ -216,8 +211,9 @@ class AsyncRound:
                         raise answer
             if not self._found.presumes:
                 for name, xid in keys:
-                    self._found.verdicts[name, xid] = Verdict.MUTE
-                    self._found.say(xid.gtrid, xid.branch, "prepared", Verdict.MUTE.value, Verdict.MUTE)
+                    if self._found.verdicts[name, xid] is Verdict.BAR:
+                        self._found.verdicts[name, xid] = Verdict.MUTE
+                        self._found.say(xid.gtrid, xid.branch, "prepared", Verdict.MUTE.value, Verdict.MUTE)
                 return
 
     async def _bar_one(self, gtrid: str) -> None:
@@ -232,6 +228,12 @@ class AsyncRound:
         if row is not None:
             self._found.rows[gtrid] = row
         commit = winner is Decision.COMMIT
+        fresh = await log.open(setting.namespace, setting.log_time(self._deadline))
+        if not (
+            commit or fresh.presumes
+        ):  # rule 3: it failed over under way, and the tombstone may stand for a decision
+            self._found.presumes = False
+            return
         if not commit:
             self._found.barred.append(gtrid)
             setting.events.emit(TransactionBarred(setting.namespace, gtrid))
@@ -243,13 +245,13 @@ class AsyncRound:
         for name, seen in self._seen.items():
             if not seen.known or (gtrid, name) in self._found.prepared:
                 continue
-            if await self._asked(name, partial(self._evidence, gtrid), PARTICIPANT_WAIT) is not Evidence.COMMITTED:
+            if (
+                await self._asked(name, partial(self._notes.evidence, gtrid), PARTICIPANT_WAIT)
+                is not Evidence.COMMITTED
+            ):
                 continue
             if await self._setting.log.row(gtrid, self._setting.log_time(self._deadline)) is None:
-                await self._lost(gtrid, name)
-
-    async def _evidence(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> Evidence:
-        return await participant.evidence(Xid(self._setting.namespace, self._facts.id, gtrid, name, 0), deadline)
+                await self._notes.lost(gtrid, name)
 
     async def _end(self, name: str, participant: AsyncParticipant, deadline: Deadline) -> None:
         """All that is decided here: ended, acknowledged, joined."""
@@ -268,7 +270,7 @@ class AsyncRound:
             for gtrid, by_branch in acknowledged.items():
                 self._found.acked |= {(gtrid, branch): history for branch, history in by_branch.items()}
             if self._acting:
-                await self._acknowledge(acknowledged)
+                await self._notes.acknowledge(acknowledged)
 
     async def _finish(
         self, name: str, participant: AsyncParticipant, deadline: Deadline, acknowledged: dict[str, dict[str, str]]
@@ -308,15 +310,15 @@ class AsyncRound:
             if row.branches[name] == history:
                 continue
             part = self._setting.part(deadline, PARTICIPANT_WAIT)
-            evidence = await self._evidence(row.gtrid, name, participant, part)
+            evidence = await self._notes.evidence(row.gtrid, name, participant, part)
             verdict = judge_row(row, name, listed=False, evidence=evidence, history=history, reopened=True)
             if verdict is RowVerdict.DONE:
                 acknowledged[row.gtrid] = {name: history}
             elif verdict is RowVerdict.KEEP:
                 self._found.unreachable[name] = evidence.value
                 return
-            elif await self._still_gone(row.gtrid, name, participant, deadline):
-                await self._hazard(row.gtrid, name, evidence.value if evidence is Evidence.BARRED else GONE)
+            elif await self._notes.still_gone(row.gtrid, name, participant, deadline):
+                await self._notes.hazard(row.gtrid, name, evidence.value if evidence is Evidence.BARRED else GONE)
 
     async def _join(
         self, name: str, participant: AsyncParticipant, deadline: Deadline, acknowledged: dict[str, dict[str, str]]
@@ -338,7 +340,7 @@ class AsyncRound:
                 continue
             fresh = await log.open(self._setting.namespace, self._setting.log_time(deadline))
             if one.gtrid > fresh.floor:
-                await self._hazard(
+                await self._notes.hazard(
                     one.gtrid, name, LOST_DECISION if row is None else f"{LOST_DECISION}: it was aborted"
                 )
         stand = {one.gtrid for one in marked}
@@ -347,49 +349,17 @@ class AsyncRound:
                 continue
             if row.gtrid not in stand:
                 part = self._setting.part(deadline, PARTICIPANT_WAIT)
-                evidence = await self._evidence(row.gtrid, name, participant, part)
+                evidence = await self._notes.evidence(row.gtrid, name, participant, part)
                 asked_again = msgspec.structs.replace(row, branches={**row.branches, name: None})
                 verdict = judge_row(asked_again, name, listed=False, evidence=evidence, history=history, reopened=True)
                 gone = verdict is RowVerdict.HAZARD and (row.gtrid, name) not in self._found.prepared
-                if gone and await self._still_gone(row.gtrid, name, participant, deadline):
-                    await self._hazard(row.gtrid, name, GONE)
+                if gone and await self._notes.still_gone(row.gtrid, name, participant, deadline):
+                    await self._notes.hazard(row.gtrid, name, GONE)
                 if verdict is not RowVerdict.DONE:
                     continue
             if row.branches[name] != history:
                 acknowledged[row.gtrid] = {name: history}
         self._remembered.cursors[name] = "" if until == "g" else until
-
-    async def _still_gone(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> bool:
-        """Looked at again: neither listed, nor swept in the meantime."""
-        again = await participant.listed(self._setting.part(deadline, PARTICIPANT_WAIT))
-        if any(one.xid.gtrid == gtrid and one.xid.branch == name for one in again):
-            return False
-        facts = await self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
-        return gtrid > facts.floor
-
-    async def _lost(self, gtrid: str, branch: str) -> None:
-        """A marker without its decision. The decision is written again, and nothing follows from it before it was seen to."""
-        log, branches = self._setting.log, sorted({branch, *(at for of, at in self._found.prepared if of == gtrid)})
-        by, time = f"{self._setting.by}: a marker stands", self._setting.log_time(self._deadline)
-        winner = await log.decide(gtrid, Decision.COMMIT, branches, by, time)
-        if winner is Decision.COMMIT:
-            self._found.rows[gtrid] = Row(gtrid, winner, dict.fromkeys(branches), decided_by=by)
-            self._found.presumes = False
-        what = LOST_DECISION if winner is Decision.COMMIT else AGAINST
-        await self._hazard(gtrid, branch, what)
-
-    async def _hazard(self, gtrid: str, branch: str, what: str) -> None:
-        if self._acting:
-            await self._setting.log.hazard(gtrid, branch, what, self._setting.log_time(self._deadline))
-        row = self._found.rows.get(gtrid) or Row(gtrid, Decision.ABORT)
-        self._found.rows[gtrid] = msgspec.structs.replace(row, hazards={**row.hazards, branch: what})
-        self._setting.events.emit(HazardFound(self._setting.namespace, gtrid, branch, what))
-
-    async def _acknowledge(self, acknowledged: dict[str, dict[str, str]]) -> None:
-        found = sorted(acknowledged.items())
-        for at in range(0, len(found), PAGE):
-            await self._setting.log.acknowledge(dict(found[at : at + PAGE]), self._setting.log_time(self._deadline))
-            crash_point("recovery.acknowledged")
 
     async def _sweep(self) -> None:
         now, last = self._setting.clock.monotonic(), self._remembered.swept_at

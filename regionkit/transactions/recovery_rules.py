@@ -4,7 +4,8 @@ Rules:
 1. It touches only names of its own namespace and its own log. Of another log: FOREIGN, listed only.
 2. A row of the log decides, at once. Without a row an abort is presumed only by winning the tombstone, and only after the
    branch was listed twice, `patience` apart on this recoverer's own monotonic clock.
-3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing. A
+3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing, and a
+   tombstone may stand in the place of one. Its history is looked at again after a tombstone was won, before it is acted on. A
    participant that is not the instance noted under its name is listed only, until it is adopted.
 4. A branch that is older than the retention and has no row: EXPIRED, listed only. The row may have been swept.
 5. Of a decided COMMIT, a branch that is not listed is done only where its marker stands. No marker, and not listed: HAZARD.
@@ -13,7 +14,8 @@ Rules:
 7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD; so is a
    COMMIT row whose branch has no marker any more. Where there was no row at all the log has lost a decision: it is written
    again, and until an operator has seen to it, it is not carried out, and the log presumes nothing.
-8. A HAZARD is kept until an operator forgets it. Nothing is ever ended against the log.
+8. A HAZARD is kept until an operator forgets it: until then an ABORT row that bears one ends nothing (something may have
+   committed under it), a COMMIT row goes on. Nothing is ever ended against the log.
 
 Order of a run: P = branches listed; A = those of this process at work; T = rows of the log; Q = listed again.
 Only what stands in P and Q and not in A is judged. Source: Citus' recovery of two-phase commits.
@@ -47,6 +49,7 @@ LOST_DECISION = "it is committed, and the log has no such decision"
 """A hazard of the log's: while one stands, the log presumes nothing."""
 
 
+@unique
 class Evidence(Enum):
     """What a participant's marker table says of a branch."""
 
@@ -112,13 +115,14 @@ class Verdict(Enum):
     """What is done with a prepared branch."""
 
     LEAVE = "its coordinator is at work, or may be"
-    COMMIT = "COMMIT is decided"
-    ABORT = "ABORT is decided"
+    COMMIT = "decided: it is committed"
+    ABORT = "decided: it is rolled back"
     BAR = "insert the tombstone, then judge by the winner"
     FOREIGN = "of another log: listed only"
     STRANGE = "the participant is another instance than the one noted: listed only"
     EXPIRED = "older than the retention, without a row: listed only"
-    MUTE = "the log may have lost decisions: nothing is done until an operator has seen to it"
+    MUTE = "the log may have lost decisions: nothing is presumed until an operator has seen to it"
+    HAZARD = "a branch of its transaction ended otherwise than decided: listed only"
 
 
 def judge_branch(
@@ -132,12 +136,12 @@ def judge_branch(
         return Verdict.LEAVE
     if not found.known:
         return Verdict.STRANGE
-    if row is not None and LOST_DECISION in row.hazards.values():
-        return Verdict.MUTE
-    if row is not None:
-        return Verdict.COMMIT if row.decision is Decision.COMMIT else Verdict.ABORT
+    if row is not None and row.decision is Decision.COMMIT:
+        return Verdict.HAZARD if LOST_DECISION in row.standing.values() else Verdict.COMMIT
     if not found.presumes:
         return Verdict.MUTE
+    if row is not None:
+        return Verdict.HAZARD if row.standing else Verdict.ABORT
     if now_millis - millis_of(xid.gtrid) > retention * 1000.0:
         return Verdict.EXPIRED
     if found.waited < (PATIENCE[xid.patience] if patience is None else patience):
@@ -150,6 +154,7 @@ def presumes(history_as_noted: bool, rows: Iterable[Row]) -> bool:
     return history_as_noted and not any(LOST_DECISION in row.hazards.values() for row in rows)
 
 
+@unique
 class RowVerdict(Enum):
     """What is done with one branch of a decided COMMIT."""
 
