@@ -53,6 +53,7 @@ __all__ = [
     "Vote",
     "Voted",
     "begun",
+    "misfit",
     "step",
 ]
 
@@ -259,6 +260,20 @@ def begun(branches: Mapping[str, BranchFacts]) -> Transaction:
     return Transaction(dict(branches), {name: State.ACTIVE for name, facts in branches.items() if not facts.reading})
 
 
+def misfit(writers: Mapping[str, tuple[bool, bool]]) -> str:
+    """Why these cannot commit together, "" if they can. By name of the writing branch, whether it prepares and is an anchor."""
+    fixed = sorted(name for name, (prepares, _) in writers.items() if not prepares)
+    if len(writers) < 2 or not fixed:
+        return ""
+    if len(fixed) > 1:
+        return f"{' and '.join(fixed)} cannot prepare, and only one of all may be the last to commit"
+    if not writers[fixed[0]][1]:
+        return (
+            f"{fixed[0]} cannot prepare, so its own COMMIT has to hold the decision, and the log is in another database"
+        )
+    return ""
+
+
 def step(transaction: Transaction, event: Event) -> tuple[Transaction, tuple[Action, ...]]:
     """What follows from an event."""
     match event:
@@ -339,7 +354,9 @@ def _finished(t: Transaction, event: Finished) -> tuple[Transaction, tuple[Actio
     if t.phase is not Phase.FINISHING or state in (None, State.DONE, State.PENDING):
         return t, ()
     done = event.finish is Finish.DONE
-    if event.finish is Finish.UNKNOWN and t.decision is Decision.ABORT:
+    if t.decision is Decision.ABORT and state is State.ACTIVE:
+        done = True  # never prepared, and it cannot commit any more: its connection is closed
+    elif t.decision is Decision.ABORT and event.finish is Finish.UNKNOWN:
         done = state is not State.LOST  # rule 7: one that was not answered may still come
     t = _set(t, event.branch, State.DONE if done else State.PENDING)
     return _ended_if_done(t, ())
