@@ -175,7 +175,7 @@ class AsyncOperator:
             decision=decision_of(row),
             age=max(0.0, setting.clock.wall() - millis_of(gtrid) / 1000.0),
             branches=tuple(sorted(branches, key=lambda branch: branch.name)),
-            hazards={} if row is None else row.standing,
+            hazards={} if row is None else row.hazards,
             decided_by="" if row is None else row.decided_by,
         )
         return shown, listed

@@ -55,7 +55,7 @@ class Findings:
         """All of it. `wall`: seconds since 1970."""
         logs = {xid.gtrid: xid.log for _, xid in self.verdicts}
         left = {gtrid for gtrid, _ in self.prepared if gtrid not in self.active}
-        left |= {row.gtrid for row in tuple(self.rows.values()) if row.standing or self._owed(row)}
+        left |= {row.gtrid for row in tuple(self.rows.values()) if row.hazards or self._owed(row)}
         shown = sorted(left)[:SHOWN]
         return Report(
             committed=self.ended.count(True),
@@ -82,20 +82,20 @@ class Findings:
         row = self.rows.get(gtrid) if log == self.log else None
         names = {branch for at, branch in self.states if at == gtrid}
         if row is not None:
-            names |= {*row.branches, *row.standing}
+            names |= {*row.branches, *row.hazards}
         return InDoubt(
             gtrid=gtrid,
             log=log,
             decision=decision_of(row),
             age=max(0.0, wall - millis_of(gtrid) / 1000.0),
             branches=tuple(self._branch(row, gtrid, name) for name in sorted(names)),
-            hazards={} if row is None else row.standing,
+            hazards={} if row is None else row.hazards,
             decided_by="" if row is None else row.decided_by,
         )
 
     def _branch(self, row: Row | None, gtrid: str, name: str) -> BranchInDoubt:
-        if row is not None and name in row.standing:
-            return BranchInDoubt(name, "hazard", why=row.standing[name])
+        if row is not None and name in row.hazards:
+            return BranchInDoubt(name, "hazard", why=row.hazards[name])
         if (gtrid, name) in self.prepared:
             return self.states[gtrid, name]
         if row is not None and name in row.branches and self._settled(row, name):

@@ -305,7 +305,7 @@ class AsyncRound:
         for row in sorted(tuple(self._found.rows.values()), key=lambda row: row.gtrid):
             if row.decision is not Decision.COMMIT or name not in row.branches or row.gtrid in self._found.active:
                 continue
-            if name in row.hazards or (row.gtrid, name) in self._found.prepared or row.gtrid in acknowledged:
+            if row.judged(name) or (row.gtrid, name) in self._found.prepared or row.gtrid in acknowledged:
                 continue
             if row.branches[name] == history:
                 continue
@@ -336,7 +336,7 @@ class AsyncRound:
             row = rows.get(one.gtrid)
             if one.phases != 2 or not judge_marker(one.gtrid, row, floor=self._facts.floor):
                 continue
-            if row is not None and name in row.hazards:
+            if row is not None and row.judged(name):
                 continue
             fresh = await log.open(self._setting.namespace, self._setting.log_time(deadline))
             if one.gtrid > fresh.floor:
@@ -345,7 +345,7 @@ class AsyncRound:
                 )
         stand = {one.gtrid for one in marked}
         for row in done:
-            if row.gtrid > until or name not in row.branches or name in row.hazards or row.gtrid in acknowledged:
+            if row.gtrid > until or name not in row.branches or row.judged(name) or row.gtrid in acknowledged:
                 continue
             if row.gtrid not in stand:
                 part = self._setting.part(deadline, PARTICIPANT_WAIT)

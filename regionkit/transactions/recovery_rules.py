@@ -32,6 +32,7 @@ from regionkit.transactions.protocol import Decision
 from regionkit.transactions.xid import PATIENCE, Xid, millis_of
 
 __all__ = [
+    "FORGOTTEN",
     "LOST_DECISION",
     "Evidence",
     "Found",
@@ -47,6 +48,8 @@ __all__ = [
 
 LOST_DECISION = "it is committed, and the log has no such decision"
 """A hazard of the log's: while one stands, the log presumes nothing."""
+FORGOTTEN = "forgotten"
+"""In the place of a history, of a branch whose hazard an operator has seen to."""
 
 
 @unique
@@ -63,9 +66,9 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of the log.
 
     Attributes:
-        branches: that take part, with the participant's history at the acknowledgement, or None.
+        branches: that take part, with the participant's history at the acknowledgement, or None; or FORGOTTEN.
         done: all had acknowledged.
-        hazards: by branch, what was found; "" once an operator has forgotten it: nothing is done or said there any more.
+        hazards: by branch, what was found, until it is forgotten.
     """
 
     gtrid: str
@@ -77,20 +80,20 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     decided_at: float = 0.0
     """Seconds since 1970 by the log's own clock."""
 
-    @property
-    def standing(self) -> dict[str, str]:
-        """Hazards that nobody has forgotten."""
-        return {branch: what for branch, what in self.hazards.items() if what}
-
     def settled(self, branch: str) -> bool:
         """Whether a branch has ended, as far as the log is concerned: acknowledged, or forgotten."""
-        return self.branches.get(branch) is not None or self.hazards.get(branch) == ""
+        return self.branches.get(branch) is not None
+
+    def judged(self, branch: str) -> bool:
+        """Whether it bears a hazard, or did until an operator forgot it: it is not asked for again."""
+        return branch in self.hazards or self.branches.get(branch) == FORGOTTEN
 
 
 def forgotten(row: Row) -> Row:
     """The row, after an operator has seen to its hazards: nothing more is done or said about those branches."""
-    row = msgspec.structs.replace(row, hazards=dict.fromkeys(row.hazards, ""))
-    return msgspec.structs.replace(row, done=all(row.settled(branch) for branch in row.branches))
+    branches = {**row.branches, **dict.fromkeys(row.hazards, FORGOTTEN)}
+    done = all(history is not None for history in branches.values())
+    return msgspec.structs.replace(row, branches=branches, hazards={}, done=done)
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -137,11 +140,11 @@ def judge_branch(
     if not found.known:
         return Verdict.STRANGE
     if row is not None and row.decision is Decision.COMMIT:
-        return Verdict.HAZARD if LOST_DECISION in row.standing.values() else Verdict.COMMIT
+        return Verdict.HAZARD if LOST_DECISION in row.hazards.values() else Verdict.COMMIT
     if not found.presumes:
         return Verdict.MUTE
     if row is not None:
-        return Verdict.HAZARD if row.standing else Verdict.ABORT
+        return Verdict.HAZARD if row.hazards else Verdict.ABORT
     if now_millis - millis_of(xid.gtrid) > retention * 1000.0:
         return Verdict.EXPIRED
     if found.waited < (PATIENCE[xid.patience] if patience is None else patience):

@@ -90,7 +90,7 @@ class DecisionLog(Protocol):
         ...
 
     def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
-        """By gtrid and branch, the participant's history. A row whose branches are all `settled` is done. Lazy, repeatable."""
+        """By gtrid and branch, the participant's history. A row whose branches all have one is done. Lazy, repeatable."""
         ...
 
     def hazard(self, gtrid: str, branch: str, what: str, deadline: Deadline) -> None:

@@ -74,7 +74,7 @@ class MemoryDecisionLog:
     def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
         rows = self._at("open_rows", deadline, lambda: self._sorted(after))
-        return [row for row in rows if row.standing or (row.decision is Decision.COMMIT and not row.done)][:most]
+        return [row for row in rows if row.hazards or (row.decision is Decision.COMMIT and not row.done)][:most]
 
     def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
@@ -89,8 +89,7 @@ class MemoryDecisionLog:
                 row = self.rows_now.get(gtrid)
                 if row is not None and row.decision is Decision.COMMIT:
                     branches = {**row.branches, **{b: h for b, h in by_branch.items() if b in row.branches}}
-                    row = msgspec.structs.replace(row, branches=branches)
-                    done = all(row.settled(branch) for branch in branches)
+                    done = all(history is not None for history in branches.values())
                     self.rows_now[gtrid] = msgspec.structs.replace(row, done=done)
 
         self._at("acknowledge", deadline, act)
@@ -109,7 +108,7 @@ class MemoryDecisionLog:
 
         def act() -> bool:
             row = self.rows_now.get(gtrid)
-            if row is None or not row.standing:
+            if row is None or not row.hazards:
                 return False
             self.rows_now[gtrid] = forgotten(row)
             return True
@@ -152,7 +151,7 @@ class MemoryDecisionLog:
 
         def act() -> int:
             self._floor = max(self._floor, floor)
-            swept = [r.gtrid for r in self._sorted("") if r.gtrid <= self._floor and not r.standing and _over(r)][:most]
+            swept = [r.gtrid for r in self._sorted("") if r.gtrid <= self._floor and not r.hazards and _over(r)][:most]
             for gtrid in swept:
                 del self.rows_now[gtrid]
             return len(swept)
