@@ -20,7 +20,7 @@ from regionkit.transactions.recovery_rules import Evidence, Row
 from regionkit.transactions.recovery_setting_async import reason
 from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, decision_of
 from regionkit.transactions.sweep_async import swept
-from regionkit.transactions.xid import Xid, millis_of
+from regionkit.transactions.xid import Xid, check_gtrid, millis_of
 
 __all__ = ["AsyncOperator"]
 
@@ -73,7 +73,7 @@ class AsyncOperator:
 
     async def forget(self, gtrid: str, deadline: Deadline) -> bool:
         """The hazards of a transaction are seen to; whether there were any."""
-        return await self._setting.log.forget(_checked(gtrid), self._setting.log_time(deadline))
+        return await self._setting.log.forget(check_gtrid(gtrid), self._setting.log_time(deadline))
 
     async def adopt_log(self, deadline: Deadline) -> LogFacts:
         """No decision is missing from the log, says the operator: abort is presumed again."""
@@ -150,7 +150,7 @@ class AsyncOperator:
     async def _evidence(self, gtrid: str, deadline: Deadline) -> tuple[InDoubt, dict[str, Listed]]:
         setting = self._setting
         facts = await setting.log.open(setting.namespace, setting.log_time(deadline))
-        row = await setting.log.row(_checked(gtrid), setting.log_time(deadline))
+        row = await setting.log.row(check_gtrid(gtrid), setting.log_time(deadline))
         names = list(setting.participants)
         asked = await agather([partial(self._ask, name, gtrid, facts.id, row, deadline) for name in names])
         listed: dict[str, Listed] = {}
@@ -251,12 +251,6 @@ def _against(shown: InDoubt, want: Decision, *, presumes: bool, own: bool) -> st
 
 def _as(want: Decision) -> str:
     return "committed" if want is Decision.COMMIT else "rolled back"
-
-
-def _checked(gtrid: str) -> str:
-    if len(gtrid) != 32 or not set(gtrid) <= set("0123456789abcdef"):
-        raise UsageError(f"{gtrid!r} is no gtrid.", fix="copy its 32 hex digits from `regionkit tpc list`.")
-    return gtrid
 
 
 def _user() -> str:
