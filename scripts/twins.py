@@ -37,7 +37,7 @@ RULES = [
     (r"\bAbstractAsyncContextManager\b", "AbstractContextManager"),
     (r"\basync_(backend_of|backing_of|tier_of|cached_method|cached|plain_backend_of|plain_backing|plain_of)\b", r"\1"),
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
-    (r"\bspawn_async\b", "spawn"),
+    (r"\b(spawn|launch)_async\b", r"\1"),
     (r"\bcreate_async_engine\b", "create_engine"),
     (r"\ba(sleep|elapse|stray|within|called|gather|owner|caller|drive|resume|bounded|thread)\b", r"\1"),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),

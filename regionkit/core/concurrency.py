@@ -24,6 +24,7 @@ __all__ = [
     "caller",
     "elapse",
     "gather",
+    "launch",
     "owner",
     "sleep",
     "spawn",
@@ -240,6 +241,14 @@ def spawn(name: str, run: Callable[[], None]) -> Task:
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return Task(thread)
+
+
+def launch(name: str, run: Callable[[], None]) -> None:
+    """Start what has to go on when the caller is interrupted. Only the main thread is, by signals: another one runs it then."""
+    if threading.current_thread() is threading.main_thread():
+        threading.Thread(target=run, name=name, daemon=True).start()
+    else:
+        run()
 
 
 def thread(name: str, run: Callable[[], None]) -> threading.Thread:

@@ -25,6 +25,7 @@ __all__ = [
     "astray",
     "athread",
     "awithin",
+    "launch_async",
     "spawn_async",
 ]
 
@@ -181,6 +182,16 @@ class AsyncTask:
 def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:
     """Start `run` in the background of the running loop."""
     return AsyncTask(asyncio.get_running_loop().create_task(run(), name=name))
+
+
+def launch_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Start what has to go on when the caller is interrupted: it waits elsewhere for what `run` tells."""
+    task = asyncio.get_running_loop().create_task(run(), name=name)
+    _launched.add(task)  # a loop holds tasks weakly
+    task.add_done_callback(_launched.discard)
+
+
+_launched: set[asyncio.Task[None]] = set()
 
 
 def athread(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> threading.Thread:

@@ -25,7 +25,7 @@ repeat. Source: Gray and Lamport, "Consensus on Transaction Commit", section 3; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, unique
 
 import msgspec
 
@@ -53,10 +53,12 @@ __all__ = [
     "Vote",
     "Voted",
     "begun",
+    "misfit",
     "step",
 ]
 
 
+@unique
 class Decision(Enum):
     """What a log's row says."""
 
@@ -64,6 +66,7 @@ class Decision(Enum):
     ABORT = 2
 
 
+@unique
 class Vote(Enum):
     """What a branch answered to PREPARE."""
 
@@ -72,6 +75,7 @@ class Vote(Enum):
     UNANSWERED = "nobody knows: it may be prepared, now or later"
 
 
+@unique
 class Finish(Enum):
     """What a branch answered in the second phase."""
 
@@ -82,6 +86,7 @@ class Finish(Enum):
     UNREACHED = "no answer came"
 
 
+@unique
 class Mode(Enum):
     """How a transaction commits."""
 
@@ -91,6 +96,7 @@ class Mode(Enum):
     TWO_PHASE = "all are prepared, then the log decides"
 
 
+@unique
 class Phase(Enum):
     """How far a transaction has come."""
 
@@ -102,6 +108,7 @@ class Phase(Enum):
     ENDED = "nothing more is done here"
 
 
+@unique
 class State(Enum):
     """Of one branch."""
 
@@ -113,6 +120,7 @@ class State(Enum):
     PENDING = "it is left to recovery"
 
 
+@unique
 class Outcome(Enum):
     """What became of a transaction."""
 
@@ -252,6 +260,20 @@ def begun(branches: Mapping[str, BranchFacts]) -> Transaction:
     return Transaction(dict(branches), {name: State.ACTIVE for name, facts in branches.items() if not facts.reading})
 
 
+def misfit(writers: Mapping[str, tuple[bool, bool]]) -> str:
+    """Why these cannot commit together, "" if they can. By name of the writing branch, whether it prepares and is an anchor."""
+    fixed = sorted(name for name, (prepares, _) in writers.items() if not prepares)
+    if len(writers) < 2 or not fixed:
+        return ""
+    if len(fixed) > 1:
+        return f"{' and '.join(fixed)} cannot prepare, and only one of all may be the last to commit"
+    if not writers[fixed[0]][1]:
+        return (
+            f"{fixed[0]} cannot prepare, so its own COMMIT has to hold the decision, and the log is in another database"
+        )
+    return ""
+
+
 def step(transaction: Transaction, event: Event) -> tuple[Transaction, tuple[Action, ...]]:
     """What follows from an event."""
     match event:
@@ -307,7 +329,8 @@ def _decided(t: Transaction, event: Decided) -> tuple[Transaction, tuple[Action,
     if t.phase not in (Phase.DECIDING, Phase.BARRING):
         return t, ()
     if event.winner is None:
-        return _with(t, phase=Phase.BARRING, doubted=True, why=t.why or event.why), (Decide(Decision.ABORT),)
+        doubted = t.doubted or t.phase is Phase.DECIDING
+        return _with(t, phase=Phase.BARRING, doubted=doubted, why=t.why or event.why), (Decide(Decision.ABORT),)
     t = _with(t, why=t.why or event.why)
     own = t.anchor if t.mode is Mode.ANCHORED else next(iter(t.states)) if t.mode is Mode.ONE_PHASE else None
     if own is not None and (t.phase is Phase.DECIDING or event.winner is Decision.COMMIT):
@@ -331,7 +354,9 @@ def _finished(t: Transaction, event: Finished) -> tuple[Transaction, tuple[Actio
     if t.phase is not Phase.FINISHING or state in (None, State.DONE, State.PENDING):
         return t, ()
     done = event.finish is Finish.DONE
-    if event.finish is Finish.UNKNOWN and t.decision is Decision.ABORT:
+    if t.decision is Decision.ABORT and state is State.ACTIVE:
+        done = True  # never prepared, and it cannot commit any more: its connection is closed
+    elif t.decision is Decision.ABORT and event.finish is Finish.UNKNOWN:
         done = state is not State.LOST  # rule 7: one that was not answered may still come
     t = _set(t, event.branch, State.DONE if done else State.PENDING)
     return _ended_if_done(t, ())

@@ -4,14 +4,18 @@ Rules:
 1. It touches only names of its own namespace and its own log. Of another log: FOREIGN, listed only.
 2. A row of the log decides, at once. Without a row an abort is presumed only by winning the tombstone, and only after the
    branch was listed twice, `patience` apart on this recoverer's own monotonic clock.
-3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing. A
+3. A log whose history changed (failover, restore) presumes nothing until it is adopted: its decisions may be missing, and a
+   tombstone may stand in the place of one. Its history is looked at again after a tombstone was won, before it is acted on. A
    participant that is not the instance noted under its name is listed only, until it is adopted.
 4. A branch that is older than the retention and has no row: EXPIRED, listed only. The row may have been swept.
 5. Of a decided COMMIT, a branch that is not listed is done only where its marker stands. No marker, and not listed: HAZARD.
    A participant that does not answer: kept.
 6. An acknowledgement holds for the participant's history that it was given by. Under another history the branch is asked again.
-7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD.
-8. A HAZARD is kept until an operator forgets it. Nothing is ever ended against the log.
+7. Markers and rows are joined both ways: a marker of two phases above the floor, without a COMMIT row, is a HAZARD; so is a
+   COMMIT row whose branch has no marker any more. Where there was no row at all the log has lost a decision: it is written
+   again, and until an operator has seen to it, it is not carried out, and the log presumes nothing.
+8. A HAZARD is kept until an operator forgets it: until then an ABORT row that bears one ends nothing (something may have
+   committed under it), a COMMIT row goes on. Nothing is ever ended against the log.
 
 Order of a run: P = branches listed; A = those of this process at work; T = rows of the log; Q = listed again.
 Only what stands in P and Q and not in A is judged. Source: Citus' recovery of two-phase commits.
@@ -19,17 +23,36 @@ Only what stands in P and Q and not in A is judged. Source: Citus' recovery of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
+from enum import Enum, unique
 
 import msgspec
 
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.xid import PATIENCE, Xid, millis_of
 
-__all__ = ["Evidence", "Found", "Row", "RowVerdict", "Verdict", "judge_branch", "judge_marker", "judge_row"]
+__all__ = [
+    "FORGOTTEN",
+    "LOST_DECISION",
+    "Evidence",
+    "Found",
+    "Row",
+    "RowVerdict",
+    "Verdict",
+    "forgotten",
+    "judge_branch",
+    "judge_marker",
+    "judge_row",
+    "presumes",
+]
+
+LOST_DECISION = "it is committed, and the log has no such decision"
+"""A hazard of the log's: while one stands, the log presumes nothing."""
+FORGOTTEN = "forgotten"
+"""In the place of a history, of a branch whose hazard an operator has seen to."""
 
 
+@unique
 class Evidence(Enum):
     """What a participant's marker table says of a branch."""
 
@@ -43,9 +66,9 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of the log.
 
     Attributes:
-        branches: that take part, with the participant's history at the acknowledgement, or None.
+        branches: that take part, with the participant's history at the acknowledgement, or None; or FORGOTTEN.
         done: all had acknowledged.
-        hazards: by branch, what was found.
+        hazards: by branch, what was found, until it is forgotten.
     """
 
     gtrid: str
@@ -56,6 +79,21 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     decided_by: str = ""
     decided_at: float = 0.0
     """Seconds since 1970 by the log's own clock."""
+
+    def settled(self, branch: str) -> bool:
+        """Whether a branch has ended, as far as the log is concerned: acknowledged, or forgotten."""
+        return self.branches.get(branch) is not None
+
+    def judged(self, branch: str) -> bool:
+        """Whether it bears a hazard, or did until an operator forgot it: it is not asked for again."""
+        return branch in self.hazards or self.branches.get(branch) == FORGOTTEN
+
+
+def forgotten(row: Row) -> Row:
+    """The row, after an operator has seen to its hazards: nothing more is done or said about those branches."""
+    branches = {**row.branches, **dict.fromkeys(row.hazards, FORGOTTEN)}
+    done = all(history is not None for history in branches.values())
+    return msgspec.structs.replace(row, branches=branches, hazards={}, done=done)
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -75,17 +113,19 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     known: bool = True
 
 
+@unique
 class Verdict(Enum):
     """What is done with a prepared branch."""
 
     LEAVE = "its coordinator is at work, or may be"
-    COMMIT = "decided"
-    ABORT = "decided"
+    COMMIT = "decided: it is committed"
+    ABORT = "decided: it is rolled back"
     BAR = "insert the tombstone, then judge by the winner"
     FOREIGN = "of another log: listed only"
     STRANGE = "the participant is another instance than the one noted: listed only"
     EXPIRED = "older than the retention, without a row: listed only"
-    MUTE = "the log's history changed: nothing is presumed until it is adopted"
+    MUTE = "the log may have lost decisions: nothing is presumed until an operator has seen to it"
+    HAZARD = "a branch of its transaction ended otherwise than decided: listed only"
 
 
 def judge_branch(
@@ -99,10 +139,12 @@ def judge_branch(
         return Verdict.LEAVE
     if not found.known:
         return Verdict.STRANGE
-    if row is not None:
-        return Verdict.COMMIT if row.decision is Decision.COMMIT else Verdict.ABORT
+    if row is not None and row.decision is Decision.COMMIT:
+        return Verdict.HAZARD if LOST_DECISION in row.hazards.values() else Verdict.COMMIT
     if not found.presumes:
         return Verdict.MUTE
+    if row is not None:
+        return Verdict.HAZARD if row.hazards else Verdict.ABORT
     if now_millis - millis_of(xid.gtrid) > retention * 1000.0:
         return Verdict.EXPIRED
     if found.waited < (PATIENCE[xid.patience] if patience is None else patience):
@@ -110,6 +152,12 @@ def judge_branch(
     return Verdict.BAR
 
 
+def presumes(history_as_noted: bool, rows: Iterable[Row]) -> bool:
+    """Whether a missing row of the log may be taken for what it says: rule 3, and rule 7 over its open rows."""
+    return history_as_noted and not any(LOST_DECISION in row.hazards.values() for row in rows)
+
+
+@unique
 class RowVerdict(Enum):
     """What is done with one branch of a decided COMMIT."""
 

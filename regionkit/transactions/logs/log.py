@@ -3,7 +3,7 @@
 
 1. `decide` is one compare-and-set on the gtrid. Its answer is the winner, durable before it is given; an answer that does not
    come raises, and says nothing. An answered COMMIT is never lost: not by a crash, not by a failover that the log allows.
-2. A gtrid at or below the floor is answered ABORT: its tombstone may have been swept.
+2. A gtrid at or below the floor, without a row, is answered ABORT: its tombstone may have been swept.
 3. The log's id is part of every name. A new, empty log has another id, and so presumes nothing about the old one's branches.
 """
 
@@ -98,7 +98,7 @@ class DecisionLog(Protocol):
         ...
 
     def forget(self, gtrid: str, deadline: Deadline) -> bool:
-        """An operator has seen the hazard; whether there was one."""
+        """An operator has seen the hazards: the row becomes `recovery_rules.forgotten`; whether there were any."""
         ...
 
     def adopt(self, deadline: Deadline) -> LogFacts:

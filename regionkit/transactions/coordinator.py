@@ -1,0 +1,384 @@
+# Generated from coordinator_async.py by scripts/twins.py. Do not edit.
+"""Carries one transaction's protocol out: sends what `protocol.step` says, all branches at once, and hands it the answers.
+
+1. It runs in a task (thread) of the manager's, so that whoever waits for it can be cancelled. It is to be given up only before
+   the decision; after it the second phase goes on.
+2. To the decision it has what is left of the transaction's deadline, for the tombstone and the second phase `settle` seconds.
+   What is then not answered is left to recovery.
+3. What raises was not answered. Of the log alone, RegionUnavailable and DeadlineExceeded say that COMMIT was never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency import Flag, gather, sleep, spawn
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import Event as Happening
+from regionkit.core.events import EventHooks, crash_point
+from regionkit.errors import DeadlineExceeded, RegionUnavailable
+from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
+from regionkit.transactions.logs.log import DecisionLog
+from regionkit.transactions.participants.participant import (
+    Branch,
+    Listed,
+    Participant,
+    ParticipantFacts,
+)
+from regionkit.transactions.protocol import (
+    Abort,
+    Action,
+    BranchFacts,
+    Decide,
+    Decided,
+    Decision,
+    Event,
+    Finish,
+    FinishBranch,
+    Finished,
+    GiveUp,
+    Mode,
+    OnePhase,
+    Outcome,
+    Phase,
+    Prepare,
+    State,
+    Vote,
+    Voted,
+    begun,
+    step,
+)
+from regionkit.transactions.recovery_rules import Evidence, Row, RowVerdict, judge_row
+from regionkit.transactions.xid import Xid
+
+__all__ = ["Coordinator", "Member"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds before a branch, or the log, that did not answer is asked again; doubled each time."""
+BARRING_SHARE = 0.5
+"""Of `settle`, for the tombstone; what is left is the branches'."""
+
+
+class Member(msgspec.Struct):
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so."""
+
+    xid: Xid
+    participant: Participant
+    branch: Branch
+    facts: ParticipantFacts
+    reading: bool
+    anchor: bool
+
+
+class _Ground(Protocol):
+    """What is asked of the manager's ground."""
+
+    namespace: str
+    log: DecisionLog
+    clock: Clock
+    events: EventHooks
+    by: str
+
+    def acknowledge(self, gtrid: str, histories: dict[str, str]) -> None: ...
+    def left(self, gtrid: str, branches: tuple[str, ...]) -> None: ...
+    def over(self, gtrid: str) -> None: ...
+    def unreached(self, name: str) -> None: ...
+    def log_unreached(self) -> None: ...
+
+
+class Coordinator:
+    """Of one transaction. Its flags may be waited for by any thread (task of the loop).
+
+    Attributes:
+        t: the protocol's state.
+        decided: the outcome stands, or nobody will find it out here.
+        ended: nothing more is done here.
+        hazards: by branch, how it ended otherwise than was decided.
+        retryable: whether the transaction may do better when it is run again.
+        failure: what ended the coordinator itself, which nothing should.
+    """
+
+    def __init__(
+        self,
+        ground: _Ground,
+        gtrid: str,
+        members: Mapping[str, Member],
+        deadline: Deadline,
+        settle: float,
+        *,
+        later: bool,
+        on_decided: Callable[[Outcome], None],
+        on_ended: Callable[[Outcome], None],
+    ) -> None:
+        self._ground = ground
+        self._gtrid = gtrid
+        self._members = members
+        self._deadline = deadline
+        self._settle = settle
+        self._later = later
+        self._on_decided = on_decided
+        self._on_ended = on_ended
+        self._settling: Deadline | None = None
+        self._barring: Deadline | None = None
+        self._pause = FIRST_PAUSE
+        self._given_up = ""
+        self.t = begun(
+            {name: BranchFacts(one.reading, one.facts.prepares, one.anchor) for name, one in members.items()}
+        )
+        self.decided, self.ended = Flag(), Flag()
+        self.hazards: dict[str, str] = {}
+        self.retryable = True
+        self.failure: BaseException | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        if self.failure is not None and self.t.outcome is Outcome.ACTIVE:
+            return Outcome.IN_DOUBT
+        return Outcome.HEURISTIC if self.hazards else self.t.outcome
+
+    def give_up(self, why: str) -> None:
+        """Abort, if COMMIT has not been sent for."""
+        self._given_up = self._given_up or why
+
+    def run(self, event: Event) -> None:
+        """From the end of the block on. Rule 1."""
+        try:
+            actions = self._step(event)
+            while self.t.decision is None and self.t.phase is not Phase.ENDED:
+                actions = self._round(actions or self._step(GiveUp()))
+        except BaseException as error:
+            self._broken(error)
+            raise
+        crash_point("tpc.decided")
+        self.decided.set()
+        if self._later:
+            spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+        else:
+            self._settled(actions)
+
+    def _settled(self, actions: tuple[Action, ...]) -> None:
+        """The second phase, and what is to be done after it."""
+        try:
+            actions = self._round(actions)
+            self._on_decided(self.outcome)
+            while self.t.phase is not Phase.ENDED:
+                actions = self._round(actions or self._step(GiveUp()))
+        except BaseException as error:
+            self._broken(error)
+            raise
+        for one in self._members.values():
+            one.branch.close()
+        done = [name for name, state in self.t.states.items() if state is State.DONE and name not in self.hazards]
+        if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
+            self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
+        if self.t.pending:
+            self._ground.left(self._gtrid, self.t.pending)
+        self._emit()
+        self._ground.over(self._gtrid)
+        crash_point("tpc.ended")
+        self.ended.set()
+        self._on_ended(self.outcome)
+
+    def _broken(self, error: BaseException) -> None:
+        """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
+        self.failure = error
+        self.decided.set()
+        for one in self._members.values():
+            one.branch.close()
+        self._ground.left(self._gtrid, tuple(self.t.states))
+        self._ground.over(self._gtrid)
+        self.ended.set()
+
+    def _emit(self) -> None:
+        space, gtrid, pending = self._ground.namespace, self._gtrid, self.t.pending
+        happened: Happening
+        if self.t.decision is Decision.COMMIT:
+            happened = CommitDecided(space, gtrid, pending)
+        elif self.t.decision is Decision.ABORT:
+            happened = AbortDecided(space, gtrid, self.t.why, pending)
+        else:
+            happened = LeftInDoubt(space, gtrid, self.t.why, pending)
+        self._ground.events.emit(happened)
+
+    def _step(self, event: Event) -> tuple[Action, ...]:
+        self.t, actions = step(self.t, event)
+        return actions
+
+    def _round(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """Do all of it at once, and hand the answers on; what is to be done next."""
+        if self._given_up and self.t.phase is Phase.DECIDING:  # nothing has been sent: the tombstone is ours to win
+            actions, self._given_up = self._step(Abort(self._given_up)), ""
+        calls = self._calls(actions)
+        if len(calls) == 1:
+            found: list[Any] = [calls[0]()]
+        else:
+            found = gather(calls)
+        following: tuple[Action, ...] = ()
+        for event in found:
+            if isinstance(event, BaseException):
+                raise event
+            if event is not None:
+                following += self._step(event)
+        return following
+
+    def _calls(self, actions: tuple[Action, ...]) -> list[Callable[[], Event | None]]:
+        calls: list[Callable[[], Event | None]] = []
+        told = [action for action in actions if isinstance(action, FinishBranch)]
+        for action in actions:
+            match action:
+                case Prepare(branches=names):
+                    crash_point("tpc.prepare.before")
+                    calls += [partial(self._prepare, name, at, len(names)) for at, name in enumerate(names)]
+                case OnePhase():
+                    crash_point("tpc.prepare.after")
+                    calls.append(partial(self._one_phase, action))
+                case Decide(want=Decision.COMMIT):
+                    crash_point("tpc.prepare.after")
+                    calls.append(self._decide)
+                case Decide():
+                    calls.append(self._bar)
+                case FinishBranch():
+                    calls.append(partial(self._finish, action, told.index(action), len(told)))
+        if told:
+            calls += [one.branch.close for one in self._members.values() if one.reading]  # held till the decision
+        return calls
+
+    def _prepare(self, name: str, at: int, of: int) -> Event:
+        _point("tpc.prepare", at, of, "before")
+        try:
+            answered = self._members[name].branch.prepare(self._deadline)
+        except Exception as error:
+            self._ground.unreached(name)
+            return Voted(name, Vote.UNANSWERED, f"PREPARE of {name} was not answered: {error}")
+        _point("tpc.prepare", at, of, "after")
+        vote = answered.vote or Vote.UNANSWERED
+        if vote is not Vote.YES:
+            self.retryable = self.retryable and answered.retryable
+        if vote is Vote.UNANSWERED:
+            self._ground.unreached(name)
+        return Voted(name, vote, f"{name} did not prepare: {answered.why}")
+
+    def _one_phase(self, action: OnePhase) -> Event:
+        member, point = self._members[action.branch], "tpc.anchor" if action.deciding else "tpc.one_phase"
+        log, names = self._ground.log, sorted(self.t.states)
+        deciding = (
+            log.anchor_statements(self._gtrid, names, self._ground.by, member.facts.kind) if action.deciding else []
+        )
+        crash_point(f"{point}.before")
+        try:
+            answered = member.branch.commit_one_phase(deciding, self._deadline)
+        except Exception as error:
+            self._ground.unreached(action.branch)
+            return Decided(None, f"COMMIT of {action.branch} was not answered: {error}")
+        crash_point(f"{point}.after")
+        if answered.winner is None:
+            self._ground.unreached(action.branch)
+        elif answered.winner is Decision.ABORT:
+            self.retryable = self.retryable and answered.retryable
+        return Decided(answered.winner, answered.why and f"{action.branch} did not commit: {answered.why}")
+
+    def _decide(self) -> Event:
+        crash_point("tpc.decide.before")
+        ground = self._ground
+        try:
+            winner = ground.log.decide(self._gtrid, Decision.COMMIT, sorted(self.t.states), ground.by, self._deadline)
+        except (RegionUnavailable, DeadlineExceeded) as error:  # rule 3
+            ground.log_unreached()
+            return Decided(Decision.ABORT, f"the log was not reached: {error}")
+        except Exception as error:
+            ground.log_unreached()
+            return Decided(None, f"the log did not answer: {error}")
+        crash_point("tpc.decide.after")
+        barred = winner is Decision.ABORT
+        return Decided(winner, "recovery took it for abandoned, and decided its abort" if barred else "")
+
+    def _bar(self) -> Event:
+        """Win the tombstone (in one phase: at the branch), or learn that COMMIT won."""
+        settling = self._settle_deadline()
+        if self._barring is None:
+            self._barring = Deadline(self._ground.clock, self._settle * BARRING_SHARE)
+        crash_point("tpc.bar.before")
+        ground = self._ground
+        try:
+            if self.t.mode is Mode.ONE_PHASE:
+                [name] = self.t.states
+                member = self._members[name]
+                evidence = member.participant.bar(member.xid, self._barring)
+                winner = {Evidence.COMMITTED: Decision.COMMIT, Evidence.BARRED: Decision.ABORT}.get(evidence)
+            else:
+                winner = ground.log.decide(self._gtrid, Decision.ABORT, sorted(self.t.states), ground.by, self._barring)
+        except Exception as error:
+            winner, why = None, f"{type(error).__name__}: {error}"
+        else:
+            why = ""
+        crash_point("tpc.bar.after")
+        if winner is None and min(self._barring.remaining(), settling.remaining()) <= self._pause:
+            return GiveUp(why or "it is not known what became of it")
+        if winner is None:
+            self._again()
+        return Decided(winner, why)
+
+    def _finish(self, action: FinishBranch, at: int, of: int) -> Event:
+        member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
+        point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
+        _point(point, at, of, "before")
+        finish = _answer(member.branch.finish, commit, deadline)
+        _point(point, at, of, "after")
+        while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
+            if deadline.remaining() <= pause:
+                break
+            self._ground.unreached(action.branch)
+            sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            finish = _answer(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
+        if finish is Finish.UNKNOWN and commit:
+            finish = self._missing(action.branch, member, deadline)
+        return Finished(action.branch, finish)
+
+    def _missing(self, name: str, member: Member, deadline: Deadline) -> Finish:
+        """A decided COMMIT that finds no such branch: somebody was faster, or it is lost. Its marker says which."""
+        try:
+            listed = any(one.xid == member.xid for one in member.participant.listed(deadline))
+            evidence = member.participant.evidence(member.xid, deadline)
+        except Exception:
+            return Finish.UNREACHED
+        row = Row(self._gtrid, Decision.COMMIT, {name: None})
+        verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
+        if verdict is RowVerdict.HAZARD:
+            what = "COMMIT was decided, and the branch is neither prepared nor committed"
+            self.hazards[name] = what
+            self._ground.events.emit(HazardMet(self._ground.namespace, self._gtrid, name, what))
+            try:
+                self._ground.log.hazard(self._gtrid, name, what, deadline)
+            except Exception:
+                return Finish.UNKNOWN  # recovery finds it again
+        return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
+
+    def _again(self) -> None:
+        sleep(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _settle_deadline(self) -> Deadline:
+        if self._settling is None:
+            self._settling = Deadline(self._ground.clock, self._settle)
+        return self._settling
+
+
+def _answer(call: Callable[[bool, Deadline], Finish], commit: bool, deadline: Deadline) -> Finish:
+    try:
+        return call(commit, deadline)
+    except Exception:
+        return Finish.UNREACHED
+
+
+def _point(name: str, at: int, of: int, when: str) -> None:
+    if at == 0:
+        crash_point(f"{name}.first.{when}")
+    if at == of - 1:
+        crash_point(f"{name}.last.{when}")

@@ -1,0 +1,73 @@
+"""What became of transactions, as events. None carries a statement or a value. Those of recovery: recovery_events."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from regionkit.core.events import Event
+
+__all__ = [
+    "AbortDecided",
+    "AcknowledgeFailed",
+    "CallbackFailed",
+    "CommitDecided",
+    "HazardMet",
+    "LeftInDoubt",
+]
+
+
+class _TransactionEvent(Event, frozen=True, gc=False):
+    """Of one transaction manager's namespace."""
+
+    namespace: str
+    gtrid: str
+
+    @property
+    def subject(self) -> str:
+        """The namespace."""
+        return self.namespace
+
+
+class CommitDecided(_TransactionEvent, frozen=True, gc=False):
+    """COMMIT is decided. `pending`: branches that recovery has to commit."""
+
+    level: ClassVar[int] = logging.DEBUG
+    pending: tuple[str, ...]
+
+
+class AbortDecided(_TransactionEvent, frozen=True, gc=False):
+    """No branch commits. `pending`: branches that recovery has to roll back."""
+
+    why: str
+    pending: tuple[str, ...]
+
+
+class LeftInDoubt(_TransactionEvent, frozen=True, gc=False):
+    """The log did not answer: recovery ends it."""
+
+    level: ClassVar[int] = logging.ERROR
+    why: str
+    pending: tuple[str, ...]
+
+
+class HazardMet(_TransactionEvent, frozen=True, gc=False):
+    """A branch ended otherwise than was decided."""
+
+    level: ClassVar[int] = logging.CRITICAL
+    branch: str
+    what: str
+
+
+class CallbackFailed(_TransactionEvent, frozen=True, gc=False):
+    """What was to be called after the outcome raised; the outcome stands."""
+
+    level: ClassVar[int] = logging.ERROR
+    error: str
+
+
+class AcknowledgeFailed(_TransactionEvent, frozen=True, gc=False):
+    """The log could not be told that branches have ended; it is told again, and recovery finds it out, too. `gtrid`: ""."""
+
+    level: ClassVar[int] = logging.WARNING
+    error: str

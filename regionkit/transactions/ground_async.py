@@ -1,0 +1,213 @@
+"""What all transactions of one manager stand on: its log and participants, looked at once; acknowledgements; who is in doubt.
+
+1. A log or a participant is looked at before its first use here, and again after it was not reached: its history may be another.
+2. Acknowledgements go to the log late and many at once: one that is lost is found out by recovery, which reads the marker.
+3. Above a bound of transactions in doubt none begins: each holds locks that nobody can wait out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+
+from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import AsyncLock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import EventHooks, crash_point
+from regionkit.core.supervisor_async import AsyncSupervisor
+from regionkit.errors import ConfigurationError, TransactionInDoubt
+from regionkit.transactions.coordinator_async import AsyncCoordinator
+from regionkit.transactions.events import AcknowledgeFailed
+from regionkit.transactions.logs.log_async import AsyncDecisionLog, LogFacts
+from regionkit.transactions.participants.participant_async import AsyncParticipant, ParticipantFacts
+
+__all__ = ["MOST_IN_DOUBT", "AsyncGround"]
+
+MOST_IN_DOUBT = 100
+"""Transactions of this log with prepared branches that nobody here is at work on: more is an outage, not a hiccup."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at what is in doubt, once the bound is reached."""
+ACKNOWLEDGE_EVERY = 0.5
+"""Seconds between two acknowledgements to the log."""
+ACKNOWLEDGE_WITHIN = 10.0
+"""Seconds that one takes at most."""
+MOST_ACKNOWLEDGEMENTS = 10_000
+"""Kept while the log does not answer; of those above it, recovery asks the markers."""
+BEAT_KNOWN = 5.0
+"""Seconds for which a recoverer that was seen at work counts as being there."""
+
+
+class AsyncGround:
+    """Safe to share between threads (tasks of one loop)."""
+
+    def __init__(
+        self,
+        namespace: str,
+        log: AsyncDecisionLog,
+        participants: Mapping[str, AsyncParticipant],
+        clock: Clock,
+        lock_timeout: float,
+    ) -> None:
+        self.namespace = namespace
+        self.log = log
+        self.participants = participants
+        self.clock = clock
+        self.lock_timeout = lock_timeout
+        self.events = EventHooks()
+        self.supervisor = AsyncSupervisor(clock)
+        self.coordinators: dict[str, AsyncCoordinator] = {}
+        self.begun: dict[object, str] = {}
+        """By task or thread, the transaction whose block it is in."""
+        self.closed = False
+        self._guard = threading.Lock()
+        self._renew()
+
+    def _renew(self) -> None:
+        self.process = os.getpid()
+        self.by = f"{socket.gethostname()[:80]}:{self.process}"
+        self._opening = AsyncLock()
+        self._log_facts: LogFacts | None = None
+        self._facts: dict[str, ParticipantFacts] = {}
+        self._acknowledged: dict[str, dict[str, str]] = {}
+        self._in_doubt: dict[str, set[str]] = {}
+        self._looked = self._beat = float("-inf")
+
+    def renew(self) -> None:
+        """After a fork: what the parent is at work on is not ours."""
+        if self.process != os.getpid():
+            self._guard = threading.Lock()
+            self.coordinators, self.begun = {}, {}
+            self.supervisor.renew()
+            self._renew()
+
+    def active(self) -> frozenset[str]:
+        """Gtrids that this process is at work on."""
+        return frozenset(self.coordinators)
+
+    async def log_facts(self, deadline: Deadline) -> LogFacts:
+        """What the log says of itself.
+
+        Raises:
+            ConfigurationError: it may not be used.
+        """
+        if self._log_facts is None:
+            async with self._opening:
+                facts = self._log_facts or await self.log.open(self.namespace, deadline)
+            if not facts.presumes:
+                raise ConfigurationError(
+                    f"the history of decision log {self.log.name!r} is another than the one noted.",
+                    why="it failed over or was restored: decisions may be missing, and no abort can be presumed.",
+                    fix="see that nothing is lost (regionkit tpc list), then: regionkit tpc log adopt.",
+                )
+            self._log_facts = facts
+        return self._log_facts
+
+    async def facts(self, name: str, deadline: Deadline) -> ParticipantFacts:
+        """What a participant is.
+
+        Raises:
+            ConfigurationError: it may not take part.
+        """
+        found = self._facts.get(name)
+        if found is None:
+            log = await self.log_facts(deadline)
+            participant = self.participants[name]
+            async with self._opening:
+                found = await participant.open(deadline)
+                noted = await self.log.note_participant(name, found.instance, deadline)
+                prepared = await participant.listed(deadline)
+            if noted != found.instance:
+                raise ConfigurationError(
+                    f"participant {name!r} is another server or database than the one noted under that name.",
+                    why=f"noted is {noted}, found {found.instance}: a copy's branches are not the original's.",
+                    fix="point it at the database it was, or adopt the new one: regionkit tpc log adopt.",
+                )
+            for one in prepared:
+                if one.xid.log == log.id and one.xid.gtrid not in self.coordinators:
+                    self._in_doubt.setdefault(one.xid.gtrid, set()).add(name)
+            self._facts[name] = found
+        return found
+
+    def unreached(self, name: str) -> None:
+        """Look at it anew before its next branch."""
+        self._facts.pop(name, None)
+
+    def log_unreached(self) -> None:
+        """The same for the log."""
+        self._log_facts = None
+
+    async def admit(self, deadline: Deadline) -> None:
+        """Rule 3.
+
+        Raises:
+            TransactionInDoubt: too many are in doubt; nothing was begun.
+        """
+        if len(self._in_doubt) >= MOST_IN_DOUBT and self.clock.monotonic() - self._looked > LOOK_AGAIN:
+            self._looked = self.clock.monotonic()
+            await self._look(deadline)
+        if len(self._in_doubt) >= MOST_IN_DOUBT:
+            raise TransactionInDoubt(
+                f"{len(self._in_doubt)} transactions of {self.namespace!r} are in doubt: no new one begins.",
+                why="each holds locks until recovery ends it; more of them would only make the outage larger.",
+                fix="run recovery (tm.start_recovery(), or: regionkit tpc recover), and look at: regionkit tpc list.",
+                retryable=True,
+                committed="no",
+            )
+
+    async def _look(self, deadline: Deadline) -> None:
+        """Which of them are still prepared; a participant that does not answer keeps its own."""
+        for name in sorted({name for names in self._in_doubt.values() for name in names}):
+            try:
+                listed = {one.xid.gtrid for one in await self.participants[name].listed(deadline)}
+            except Exception:
+                self.unreached(name)
+                continue
+            for gtrid, names in list(self._in_doubt.items()):
+                if name in names and gtrid not in listed:
+                    names.discard(name)
+                    if not names:
+                        del self._in_doubt[gtrid]
+
+    async def recoverer_at_work(self, deadline: Deadline) -> bool:
+        """Whether somebody ends what is left pending."""
+        now = self.clock.monotonic()
+        if now - self._beat > BEAT_KNOWN and await self.log.beating(deadline):
+            self._beat = now
+        return now - self._beat <= BEAT_KNOWN
+
+    def left(self, gtrid: str, branches: tuple[str, ...]) -> None:
+        """These branches are left to recovery."""
+        self._in_doubt[gtrid] = set(branches)
+
+    def over(self, gtrid: str) -> None:
+        """Nobody here is at work on it any more."""
+        self.coordinators.pop(gtrid, None)
+
+    def acknowledge(self, gtrid: str, histories: dict[str, str]) -> None:
+        """Rule 2."""
+        with self._guard:
+            if len(self._acknowledged) < MOST_ACKNOWLEDGEMENTS:
+                self._acknowledged[gtrid] = histories
+        self.supervisor.start(f"acknowledgements of {self.namespace}", self._acknowledging, self.not_acknowledged)
+
+    async def _acknowledging(self) -> float:
+        await self.flush(Deadline(self.clock, ACKNOWLEDGE_WITHIN))
+        return ACKNOWLEDGE_EVERY
+
+    def not_acknowledged(self, error: BaseException) -> None:
+        """An event: they are told again."""
+        self.events.emit(AcknowledgeFailed(self.namespace, "", f"{type(error).__name__}: {error}"))
+
+    async def flush(self, deadline: Deadline) -> None:
+        """Tell the log which branches have ended."""
+        with self._guard:
+            told = dict(self._acknowledged)
+        if told:
+            crash_point("tpc.acknowledge.before")
+            await self.log.acknowledge(told, deadline)
+            crash_point("tpc.acknowledge.after")
+            with self._guard:
+                for gtrid in told:
+                    self._acknowledged.pop(gtrid, None)

@@ -1,0 +1,256 @@
+"""The transaction manager: what applications make once, and begin transactions with.
+
+    tm = AsyncTransactionManager(namespace="shop", log=AsyncSqlDecisionLog(log_engine),
+                                 participants={"accounts": accounts_engine, "payments": payments_engine})
+    async with tm.begin(timeout=10) as tx:
+        (await tx.session("accounts")).add(...)
+        (await tx.session("payments")).add(...)
+
+All branches commit or none, whoever dies when. Between the branches' commits a reader may see one and not yet the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from typing import Any, Literal, TypeVar
+
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import Hook
+from regionkit.core.retry import RetryPolicy
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
+from regionkit.topology.names import NAMESPACE
+from regionkit.transactions.ground_async import AsyncGround
+from regionkit.transactions.logs.log_async import AsyncDecisionLog
+from regionkit.transactions.participants.participant_async import AsyncParticipant
+from regionkit.transactions.transaction_async import AsyncTransaction
+
+__all__ = ["AsyncTransactionManager"]
+
+T = TypeVar("T")
+TIMEOUT, SETTLE = 10.0, 5.0
+"""Seconds to the decision, and for the branches after it, where none are given."""
+LOCK_TIMEOUT = 5.0
+"""Seconds that a statement waits for a lock: a deadlock between two databases is seen by neither."""
+TABLES_WITHIN = 60.0
+RUN_WITHIN = 60.0
+"""Seconds of `create_tables`, and of one run of recovery, where none are given."""
+CLOSE_WITHIN = 10.0
+"""Seconds that `close` waits for transactions under way."""
+LONGEST_SETTLE = 600.0
+"""Seconds: whoever waits longer for a branch lets recovery end it."""
+
+
+class AsyncTransactionManager:
+    """Safe to share between threads (tasks of one loop). A context manager, or `close()`.
+
+    Args:
+        namespace: part of every name and table: `[a-z][a-z0-9_]*`, at most 22 characters.
+        log: where decisions stand: SqlDecisionLog(engine), FileDecisionLog(path).
+        participants: by name, an engine, a client, a kit's store, or a participant that was made.
+        lock_timeout: seconds that a branch's statement waits for a lock.
+        clock: where time is read.
+
+    Raises:
+        ConfigurationError: names that cannot be used, the same database object twice.
+    """
+
+    def __init__(
+        self,
+        *,
+        namespace: str,
+        log: AsyncDecisionLog,
+        participants: Mapping[str, Any],
+        lock_timeout: float = LOCK_TIMEOUT,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        for what, name in (("namespace", namespace), *(("participant", name) for name in participants)):
+            if not NAMESPACE.fullmatch(name):
+                raise ConfigurationError(
+                    f"{what} {name!r} cannot be used.",
+                    why="it is part of every branch's name on the servers.",
+                    fix="begin with a letter; lower case letters, digits and _ follow; at most 22 in all.",
+                )
+        self._refuse_twins(participants)
+        made = {name: _participant(name, given, namespace) for name, given in participants.items()}
+        self._ground = AsyncGround(namespace, log, made, clock, lock_timeout)
+        self._recovery: Any = None
+
+    @staticmethod
+    def _refuse_twins(participants: Mapping[str, Any]) -> None:
+        seen: dict[int, str] = {}
+        for name, given in participants.items():
+            other = seen.setdefault(id(given), name)
+            if other != name:
+                raise ConfigurationError(
+                    f"participants {other!r} and {name!r} are the same {type(given).__name__}.",
+                    why="a transaction has one branch in a database: two would wait for each other's locks.",
+                    fix="name it once.",
+                )
+
+    @property
+    def namespace(self) -> str:
+        """Of the manager."""
+        return self._ground.namespace
+
+    def on_event(self, hook: Hook) -> Callable[[], None]:
+        """Call `hook` with each event; the result takes it away again."""
+        return self._ground.events.add(hook)
+
+    async def create_tables(self, timeout: float = TABLES_WITHIN) -> None:
+        """Make what the log and every participant keep. Idempotent; many processes may do it at once."""
+        ground, deadline = self._ground, self._deadline(timeout)
+        await ground.log.create_tables(ground.namespace, deadline)
+        for participant in ground.participants.values():
+            await participant.create_tables(deadline)
+
+    def begin(
+        self, timeout: float = TIMEOUT, settle: float = SETTLE, ack: Literal["settled", "decided"] = "settled"
+    ) -> AsyncTransaction:
+        """A transaction, to be used as a block.
+
+        Args:
+            timeout: seconds from its begin to the decision; then it is rolled back.
+            settle: seconds that the end of the block waits for the branches after the decision; those that have not
+                answered are `tx.pending`, and recovery ends them.
+            ack: "decided" returns at the durable decision, while branches are still being told.
+
+        Raises:
+            UsageError: the manager is closed; times or `ack` that cannot be. The block itself raises what its begin meets:
+                RegionUnavailable, DeadlineExceeded, ConfigurationError of the log; TransactionInDoubt where too many are.
+        """
+        if self._ground.closed:
+            raise UsageError("the transaction manager is closed.", fix="begin before close().")
+        if ack not in ("settled", "decided"):
+            raise UsageError(f"ack={ack!r} is not known.", fix='write ack="settled" or ack="decided".')
+        if not 0.0 < settle <= LONGEST_SETTLE:
+            raise UsageError(
+                f"settle is {settle!r} seconds.", fix=f"give it more than 0 and at most {LONGEST_SETTLE:.0f}."
+            )
+        self._ground.renew()
+        return AsyncTransaction(self._ground, timeout=timeout, settle=settle, ack=ack)
+
+    async def run(
+        self, call: Callable[[AsyncTransaction], Awaitable[T]], timeout: float = TIMEOUT, settle: float = SETTLE
+    ) -> T:
+        """`call(tx)` in a transaction, run again where nothing committed and it may do better: in all `timeout` seconds.
+
+        What it gives is what the run gave that committed. It has to bear being run again.
+
+        Raises:
+            TransactionAborted, and what `call` raises: after the last attempt. TransactionInDoubt, HeuristicOutcome: never
+                run again.
+        """
+        deadline, policy, tried = self._deadline(timeout), RetryPolicy(), 0
+        while True:
+            tried += 1
+            try:
+                async with self.begin(deadline.require("a transaction"), settle) as tx:
+                    return await call(tx)
+            except RegionKitError as error:
+                pause = min(policy.base * 2.0 ** (tried - 1), policy.cap)
+                again = error.retryable and error.committed == "no" and tried < policy.attempts
+                if not again or deadline.remaining() <= pause:
+                    raise
+            await asleep(pause)
+
+    # -- recovery
+
+    async def recover(self, timeout: float = RUN_WITHIN) -> Any:
+        """End what coordinators have left, once. What could not be ended stands in the report.
+
+        Raises:
+            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: the log did not answer.
+        """
+        return await self._recoverer().run(self._deadline(timeout))
+
+    async def in_doubt(self, timeout: float = RUN_WITHIN) -> Any:
+        """Transactions that have not ended everywhere, the oldest first, with what is known of each branch. Changes nothing."""
+        return await self._recoverer().in_doubt(self._deadline(timeout))
+
+    async def doctor(self, timeout: float = RUN_WITHIN) -> list[Any]:
+        """What is wrong, or risky, about the log and each participant."""
+        ground, deadline = self._ground, self._deadline(timeout)
+        found = list(await ground.log.doctor(deadline))
+        for participant in ground.participants.values():
+            found += await participant.doctor(deadline)
+        return found
+
+    async def start_recovery(self, interval: float = 10.0) -> None:
+        """Recover every `interval` seconds in the background, and say in the log that somebody does. A second call is none."""
+        await self._recoverer().start(interval)
+
+    def _recoverer(self) -> Any:
+        ground = self._ground
+        if ground.closed:
+            raise UsageError("the transaction manager is closed.", fix="recover before close().")
+        if self._recovery is None:
+            made = import_module("regionkit.transactions.recovery" + _FORM)
+            self._recovery = getattr(made, _RECOVERY)(
+                ground.namespace,
+                ground.log,
+                ground.participants,
+                active=ground.active,
+                clock=ground.clock,
+                events=ground.events,
+            )
+        return self._recovery
+
+    # -- the end
+
+    async def close(self, within: float = CLOSE_WITHIN) -> tuple[str, ...]:
+        """Begin nothing any more, let what is under way end within the bound, tell the log what has, let go of connections.
+
+        May be called twice. Gives the gtrids of what was still under way, which recovery ends.
+        """
+        ground = self._ground
+        if ground.closed:
+            return ()
+        ground.closed = True
+        ground.renew()
+        until = ground.clock.monotonic() + within
+        for coordinator in list(ground.coordinators.values()):
+            await coordinator.ended.wait(max(0.0, until - ground.clock.monotonic()))
+        left = tuple(sorted(ground.coordinators))
+        if self._recovery is not None:
+            await self._recovery.stop()
+        await ground.supervisor.stop()
+        try:
+            await ground.flush(self._deadline(max(1.0, until - ground.clock.monotonic())))
+        except RegionKitError as error:
+            ground.not_acknowledged(error)  # recovery asks the markers
+        for participant in ground.participants.values():
+            await participant.close()
+        await ground.log.close()
+        return left
+
+    async def __aenter__(self) -> AsyncTransactionManager:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    def _deadline(self, timeout: float) -> Deadline:
+        return Deadline(self._ground.clock, timeout)
+
+
+IS_ASYNC = True
+_FORM = "_async" if IS_ASYNC else ""
+_RECOVERY = ("Async" if IS_ASYNC else "") + "Recovery"
+
+
+def _participant(name: str, given: Any, namespace: str) -> AsyncParticipant:
+    if hasattr(given, "evidence") and hasattr(given, "listed"):
+        if given.name != name:
+            raise ConfigurationError(
+                f"participant {given.name!r} is given under the name {name!r}.",
+                why="its branches and markers bear the name that it was made with.",
+                fix="use one name for both.",
+            )
+        made: AsyncParticipant = given
+        return made
+    factory = import_module("regionkit.transactions.participants.factory" + _FORM)
+    found: AsyncParticipant = factory.participant_of(name, given, namespace=namespace)
+    return found

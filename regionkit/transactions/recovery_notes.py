@@ -1,0 +1,70 @@
+# Generated from recovery_notes_async.py by scripts/twins.py. Do not edit.
+"""What one run asks before it calls something a hazard, and what it writes into the log."""
+
+from __future__ import annotations
+
+import msgspec
+
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.transactions.participants.participant import Participant
+from regionkit.transactions.protocol import Decision
+from regionkit.transactions.recovery_events import HazardFound
+from regionkit.transactions.recovery_findings import Findings
+from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Row
+from regionkit.transactions.recovery_setting import Setting
+from regionkit.transactions.xid import Xid
+
+__all__ = ["GONE", "PAGE", "PARTICIPANT_WAIT", "Notes"]
+
+PARTICIPANT_WAIT = 5.0
+"""Seconds for a participant's listing, or one of its statements: a server that takes longer is as good as away."""
+PAGE = 500
+"""Rows or markers read, or acknowledged, at once."""
+AGAINST = "it is committed, and the log has aborted its transaction"
+GONE = "it is neither prepared nor committed, and the log has committed its transaction"
+
+
+class Notes:
+    """Of one run. `acting`: False writes nothing."""
+
+    def __init__(self, setting: Setting, found: Findings, deadline: Deadline, *, acting: bool) -> None:
+        self._setting = setting
+        self._found = found
+        self._deadline = deadline
+        self._acting = acting
+
+    def evidence(self, gtrid: str, name: str, participant: Participant, deadline: Deadline) -> Evidence:
+        return participant.evidence(Xid(self._setting.namespace, self._found.log, gtrid, name, 0), deadline)
+
+    def still_gone(self, gtrid: str, name: str, participant: Participant, deadline: Deadline) -> bool:
+        """Looked at again: neither listed, nor swept in the meantime."""
+        again = participant.listed(self._setting.part(deadline, PARTICIPANT_WAIT))
+        if any(one.xid.gtrid == gtrid and one.xid.branch == name for one in again):
+            return False
+        facts = self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
+        return gtrid > facts.floor
+
+    def lost(self, gtrid: str, branch: str) -> None:
+        """A marker without its decision. The decision is written again, and nothing follows from it before it was seen to."""
+        log, branches = self._setting.log, sorted({branch, *(at for of, at in self._found.prepared if of == gtrid)})
+        by, time = f"{self._setting.by}: a marker stands", self._setting.log_time(self._deadline)
+        winner = log.decide(gtrid, Decision.COMMIT, branches, by, time)
+        if winner is Decision.COMMIT:
+            self._found.rows[gtrid] = Row(gtrid, winner, dict.fromkeys(branches), decided_by=by)
+            self._found.presumes = False
+        what = LOST_DECISION if winner is Decision.COMMIT else AGAINST
+        self.hazard(gtrid, branch, what)
+
+    def hazard(self, gtrid: str, branch: str, what: str) -> None:
+        if self._acting:
+            self._setting.log.hazard(gtrid, branch, what, self._setting.log_time(self._deadline))
+        row = self._found.rows.get(gtrid) or Row(gtrid, Decision.ABORT)
+        self._found.rows[gtrid] = msgspec.structs.replace(row, hazards={**row.hazards, branch: what})
+        self._setting.events.emit(HazardFound(self._setting.namespace, gtrid, branch, what))
+
+    def acknowledge(self, acknowledged: dict[str, dict[str, str]]) -> None:
+        found = sorted(acknowledged.items())
+        for at in range(0, len(found), PAGE):
+            self._setting.log.acknowledge(dict(found[at : at + PAGE]), self._setting.log_time(self._deadline))
+            crash_point("recovery.acknowledged")

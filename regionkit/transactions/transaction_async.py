@@ -1,0 +1,364 @@
+"""One global transaction, as its user holds it: a block whose work in several databases commits everywhere or nowhere.
+
+1. A branch opens at its first use and stays open until the decision; one that is declared reading too.
+2. What the block raises rolls everything back and is raised on, as it is. What the end of the block raises says what became of
+   it: TransactionAborted, TransactionInDoubt, HeuristicOutcome. A block that ends without an error has committed.
+3. Who waits may be cancelled at every await: before the decision that is an abort, after it the second phase goes on. The
+   exception has the transaction in `.transaction` and says in a note how far it had come.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable
+from types import TracebackType
+from typing import Any, Literal
+
+from regionkit.contract.processes import require_process
+from regionkit.core.concurrency_async import AsyncLock, acaller, asleep, launch_async
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import ConfigurationError, UsageError
+from regionkit.transactions.coordinator_async import AsyncCoordinator, AsyncMember
+from regionkit.transactions.endings import error_of
+from regionkit.transactions.events import CallbackFailed
+from regionkit.transactions.ground_async import AsyncGround
+from regionkit.transactions.participants.participant_async import BranchOptions
+from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, misfit
+from regionkit.transactions.savepoint_async import AsyncSavepoint
+from regionkit.transactions.suggest import nearest
+from regionkit.transactions.xid import Xid, gtrid_of, patience_for
+
+__all__ = ["AsyncTransaction"]
+
+IS_ASYNC = True
+FLUSHES = 10
+"""Rounds in which sessions may make each other dirty again (hooks that write), before that is taken for a circle."""
+ROLLBACK_WAIT = 1.0
+"""Seconds that a cancelled block waits for its rollback; it goes on without it."""
+SLACK = 2.0
+"""Seconds beyond all deadlines after which a coordinator's answer is no longer waited for: a driver that ignores them."""
+POLL = 0.1
+"""Seconds between two looks of `wait_settled`."""
+MOST_WAIT = 3600.0
+
+
+class AsyncTransaction:
+    """Made by `AsyncTransactionManager.begin`; of one task (thread). A block, once.
+
+    Attributes:
+        gtrid: its name, 32 hex digits.
+    """
+
+    def __init__(
+        self, ground: AsyncGround, *, timeout: float, settle: float, ack: Literal["settled", "decided"]
+    ) -> None:
+        self.gtrid = ""
+        self._ground = ground
+        self._timeout = timeout
+        self._settle = settle
+        self._ack = ack
+        self._patience = patience_for(timeout)
+        self._process = os.getpid()
+        self._caller: object = None
+        self._state: Literal["new", "open", "over"] = "new"
+        self._members: dict[str, AsyncMember] = {}
+        self._opening = AsyncLock()
+        self._doomed = ""
+        self._savepoints: list[AsyncSavepoint] = []
+        self._on_committed: list[Callable[[], Any]] = []
+        self._on_completed: list[Callable[[Outcome], Any]] = []
+        self._coordinator: AsyncCoordinator | None = None
+        self._found: Outcome | None = None
+        self._settled = False
+
+    # -- work
+
+    async def session(self, name: str, *, read_only: bool = False) -> Any:
+        """The SQLAlchemy Session of a branch, always the same. Its `commit()` flushes and ends nothing.
+
+        `read_only`: the branch is opened READ ONLY on the server and takes no part in the commit.
+
+        Raises:
+            UsageError: no such participant; the branch was opened otherwise; the transaction is over.
+            RegionUnavailable, DeadlineExceeded: it could not be opened.
+        """
+        return (await self._member(name, read_only)).branch.session()
+
+    async def connection(self, name: str, *, read_only: bool = False) -> Any:
+        """The SQLAlchemy Connection of a branch, always the same; its root commit, rollback and close raise.
+
+        Raises:
+            UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
+        """
+        return await (await self._member(name, read_only)).branch.connection()
+
+    async def defer(self, name: str, statement: str) -> None:
+        """Send a statement with the branch's PREPARE (or COMMIT), in one message: work that needs no answer costs no trip.
+
+        Raises:
+            UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
+        """
+        (await self._member(name, read_only=False)).branch.defer(statement)
+
+    def savepoint(self) -> AsyncSavepoint:
+        """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""
+        self._require("used")
+        return AsyncSavepoint(self._members, self._savepoints)
+
+    def doom(self, why: str = "it was doomed") -> None:
+        """Whatever follows, it is rolled back; the end of the block raises TransactionAborted (not retryable)."""
+        self._require("doomed")
+        self._doomed = self._doomed or why
+
+    def on_committed(self, call: Callable[[], Any]) -> None:
+        """Call it once COMMIT is decided, in the coordinator's task (thread). What it raises is an event, and changes nothing."""
+        self._require("used")
+        self._on_committed.append(call)
+
+    def on_completed(self, call: Callable[[Outcome], Any]) -> None:
+        """Call it with the outcome, whatever it is, when nothing more is done here."""
+        self._require("used")
+        self._on_completed.append(call)
+
+    # -- what became of it
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it, as far as is known here."""
+        if self._found is not None:
+            return self._found
+        return Outcome.ACTIVE if self._coordinator is None else self._coordinator.outcome
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Branches that recovery has yet to end."""
+        return () if self._coordinator is None or self._settled else self._coordinator.t.pending
+
+    async def wait_settled(self, seconds: float) -> bool:
+        """Wait until every branch has ended, by whomever; False: not in time. Tells `outcome` anew where it was in doubt.
+
+        Raises:
+            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: the log or a participant was not reached.
+        """
+        require_process(self._process)
+        deadline = Deadline(self._ground.clock, min(seconds, MOST_WAIT))
+        if self._coordinator is None or not await self._coordinator.ended.wait(deadline.remaining()):
+            return False
+        while self._coordinator.failure is not None or self.pending:
+            self._settled = await self._look(deadline)
+            if self._settled:
+                return True
+            if deadline.remaining() <= POLL:
+                return False
+            await asleep(POLL)
+        return True
+
+    async def _look(self, deadline: Deadline) -> bool:
+        row = await self._ground.log.row(self.gtrid, deadline)
+        if row is not None and self.outcome in (Outcome.IN_DOUBT, Outcome.ACTIVE):
+            self._found = Outcome.COMMITTED if row.decision is Decision.COMMIT else Outcome.ABORTED
+        if row is not None and row.hazards:
+            self._found = Outcome.HEURISTIC
+        if row is not None and row.decision is Decision.COMMIT:
+            return row.done
+        for name in self.pending:
+            member = self._members[name]
+            if any(one.xid == member.xid for one in await member.participant.listed(deadline)):
+                return False
+        return self.outcome is not Outcome.IN_DOUBT
+
+    # -- the block
+
+    async def __aenter__(self) -> AsyncTransaction:
+        require_process(self._process)
+        ground, self._caller = self._ground, acaller()
+        if self._state != "new":
+            raise UsageError("a transaction was begun twice.", fix="call begin() for each block.")
+        if ground.closed:
+            raise UsageError("the transaction manager is closed.", fix="begin before close().")
+        if self._caller in ground.begun:
+            raise UsageError(
+                "a transaction was begun inside of another one of the same manager.",
+                why="two would wait for each other's locks, and neither would hold what the other did.",
+                fix="pass the transaction on to what needs it, or use tx.savepoint().",
+            )
+        crash_point("tpc.begin.before")
+        self._deadline = Deadline(ground.clock, self._timeout)
+        await ground.log_facts(self._deadline)
+        await ground.admit(self._deadline)
+        if self._ack == "decided" and not await ground.recoverer_at_work(self._deadline):
+            raise ConfigurationError(
+                'ack="decided" and no recoverer is at work.',
+                why="it returns before the branches have ended: somebody has to end those that this process cannot.",
+                fix='call tm.start_recovery(), run "regionkit tpc recover --watch", or use ack="settled".',
+            )
+        self.gtrid = gtrid_of(int(ground.clock.wall() * 1000.0), os.urandom(10))
+        self._state = "open"
+        ground.begun[self._caller] = self.gtrid
+        crash_point("tpc.begin.after")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        require_process(self._process)
+        self._ground.begun.pop(self._caller, None)
+        if error is not None:
+            await self._rolled_back(error)
+            return
+        try:
+            crash_point("tpc.flush.before")
+            why = self._doomed or await self._flush()
+            crash_point("tpc.flush.after")
+        except BaseException as late:
+            await self._rolled_back(late)
+            raise
+        retryable = not self._doomed
+        await self._end(Commit() if not why else Abort(why), self._ack == "settled", self._settle)
+        self._judge(retryable)
+
+    async def _flush(self) -> str:
+        """Send what sessions hold, until none holds anything; why it cannot commit, "" if it can."""
+        writing = [one.branch for one in self._members.values() if not one.reading]
+        for _ in range(FLUSHES):
+            doomed = [f"{name}: {one.branch.doomed}" for name, one in self._members.items() if one.branch.doomed]
+            if doomed:
+                return doomed[0]
+            if not any([await branch.flush() for branch in writing]):
+                return ""
+        return f"sessions were not clean after {FLUSHES} flushes: one's hooks write into another"
+
+    async def _rolled_back(self, error: BaseException) -> None:
+        """All branches; the error goes on. One that is no Exception (cancelled, interrupted) waits less."""
+        waits = self._settle if isinstance(error, Exception) else min(ROLLBACK_WAIT, self._settle)
+        await self._end(Abort(f"{type(error).__name__} in the block"), settled=True, waits=waits)
+        _noted(error, self)
+
+    async def _end(self, event: Event, settled: bool, waits: float) -> None:
+        """Let the coordinator run, and wait for it: for the decision, or for the branches too."""
+        self._state = "over"
+        coordinator = self._coordinator = AsyncCoordinator(
+            self._ground,
+            self.gtrid,
+            self._members,
+            self._deadline,
+            self._settle,
+            later=not settled,
+            on_decided=self._tell_committed,
+            on_ended=self._tell_completed,
+        )
+        self._ground.coordinators[self.gtrid] = coordinator
+        try:
+            launch_async(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
+            if isinstance(event, Commit):
+                waits += max(0.0, self._deadline.remaining()) + SLACK
+            flag = coordinator.ended if settled else coordinator.decided
+            await flag.wait(waits)
+        except BaseException as error:
+            coordinator.give_up(f"{type(error).__name__} while it was to commit")
+            _noted(error, self)
+            raise
+
+    def _judge(self, retryable: bool) -> None:
+        coordinator = self._coordinator
+        assert coordinator is not None
+        error = error_of(
+            self.gtrid,
+            coordinator.outcome,
+            why=coordinator.t.why,
+            retryable=retryable and coordinator.retryable,
+            pending=self.pending,
+            hazards=coordinator.hazards,
+        )
+        if error is not None:
+            raise error from coordinator.failure
+
+    async def _tell_committed(self, outcome: Outcome) -> None:
+        if outcome in (Outcome.COMMITTED, Outcome.HEURISTIC):
+            for call in self._on_committed:
+                await self._called(call)
+
+    async def _tell_completed(self, outcome: Outcome) -> None:
+        for call in self._on_completed:
+            await self._called(partial(call, outcome))
+
+    async def _called(self, call: Callable[[], Any]) -> None:
+        try:
+            found = call()
+            if IS_ASYNC and isawaitable(found):
+                _ = await found
+        except Exception as error:
+            self._ground.events.emit(
+                CallbackFailed(self._ground.namespace, self.gtrid, f"{type(error).__name__}: {error}")
+            )
+
+    # -- branches
+
+    async def _member(self, name: str, read_only: bool) -> AsyncMember:
+        self._require("used")
+        async with self._opening:
+            member = self._members.get(name) or await self._opened(name, read_only)
+        if (read_only and not member.reading) or (member.reading and not read_only):
+            is_, asked = ("reading", "writing") if member.reading else ("writing", "reading")
+            raise UsageError(
+                f"branch {name!r} is a {is_} one, and was asked for as a {asked} one.",
+                why="how a branch opens on its server is settled at its first use.",
+                fix="say the same read_only= at each use.",
+            )
+        return member
+
+    async def _opened(self, name: str, reading: bool) -> AsyncMember:
+        ground = self._ground
+        participant = ground.participants.get(name)
+        if participant is None:
+            raise UsageError(
+                f"there is no participant {name!r}{nearest(name, ground.participants)}.",
+                fix=f"participants are {', '.join(map(repr, sorted(ground.participants)))}.",
+            )
+        log = await ground.log_facts(self._deadline)
+        facts = await ground.facts(name, self._deadline)
+        anchor = ground.log.stands_in(participant.given)
+        writers = {n: (one.facts.prepares, one.anchor) for n, one in self._members.items() if not one.reading}
+        if not reading and (why := misfit({**writers, name: (facts.prepares, anchor)})):
+            raise UsageError(
+                f"branch {name!r} cannot take part beside {', '.join(map(repr, sorted(writers)))}.",
+                why=why,
+                fix="keep the decision log in the database of the one that cannot prepare, and have one such at most; or "
+                "declare it read_only=True.",
+            )
+        crash_point("tpc.branch.before")
+        xid = Xid(ground.namespace, log.id, self.gtrid, name, self._patience)
+        options = BranchOptions(xid, reading=reading, lock_timeout=ground.lock_timeout)
+        try:
+            branch = await participant.begin(options, self._deadline)
+        except Exception:
+            ground.unreached(name)
+            raise
+        member = self._members[name] = AsyncMember(xid, participant, branch, facts, reading, anchor)
+        crash_point("tpc.branch.after")
+        if not reading:
+            for savepoint in self._savepoints:
+                await savepoint.join(branch)
+        return member
+
+    def _require(self, done: str) -> None:
+        require_process(self._process)
+        if self._state != "open":
+            state = "has not begun" if self._state == "new" else "is over"
+            raise UsageError(f"a transaction that {state} was {done}.", fix="use it inside of its block.")
+
+
+def _noted(error: BaseException, transaction: AsyncTransaction) -> None:
+    """Whoever catches a cancellation asks what had been done."""
+    outcome = transaction.outcome
+    known = (
+        "it is not decided yet: it is rolled back unless COMMIT had been sent"
+        if outcome is Outcome.ACTIVE
+        else outcome.value
+    )
+    if not isinstance(error, Exception):
+        error.add_note(f"transaction {transaction.gtrid}: {known}.")
+        error.transaction = transaction  # type: ignore[attr-defined]

@@ -1,0 +1,577 @@
+# Generated from test_manager_async.py by scripts/twins.py. Do not edit.
+"""A transaction over participants in memory: what its block raises, what it leaves, and who may use it how."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import set_crash_hook
+from regionkit.errors import (
+    ConfigurationError,
+    HeuristicOutcome,
+    RegionUnavailable,
+    TransactionAborted,
+    TransactionInDoubt,
+    TransactionRolledBack,
+    UsageError,
+)
+from regionkit.transactions import ground_async
+from regionkit.transactions.events import (
+    AbortDecided,
+    AcknowledgeFailed,
+    CallbackFailed,
+    CommitDecided,
+    HazardMet,
+    LeftInDoubt,
+)
+from regionkit.transactions.manager import TransactionManager
+from regionkit.transactions.participants.memory import MemoryParticipant
+from regionkit.transactions.participants.participant import BranchOptions
+from regionkit.transactions.points import POINTS
+from regionkit.transactions.protocol import Decision, Outcome
+from regionkit.transactions.xid import Xid
+
+from .memory_rig import MemoryRig, write
+
+Hooked = Callable[[dict[str, Callable[[], object]]], list[str]]
+
+
+@pytest.fixture
+def at_points() -> Iterator[Hooked]:
+    """Do something, once, when the code is at a named point; the points passed, in order."""
+    passed: list[str] = []
+
+    def hooked(acts: dict[str, Callable[[], object]]) -> list[str]:
+        waiting = dict(acts)
+
+        def hook(point: str) -> None:
+            passed.append(point)
+            act = waiting.pop(point, None)
+            if act is not None:
+                act()
+
+        set_crash_hook(hook)
+        return passed
+
+    yield hooked
+    set_crash_hook(None)
+
+
+def soon() -> Deadline:
+    return Deadline(SYSTEM_CLOCK, 10.0)
+
+
+# -- what commits
+
+
+@pytest.mark.parametrize(("anchored", "prepares"), [(False, True), (True, True), (True, False)])
+def test_both_or_none(anchored: bool, prepares: bool) -> None:
+    """Both commit, the decision stands, the log hears of it, and no branch is left."""
+    rig = MemoryRig(anchored=anchored, prepares=prepares)
+    tx = rig.transfer()
+    assert (tx.outcome, tx.pending, rig.committed, rig.prepared) == (Outcome.COMMITTED, (), [True, True], [])
+    assert rig.payments.faults.seen.count("prepare") == (0 if anchored else 1)
+    assert rig.log.faults.seen.count("decide") == (0 if anchored else 1)
+    assert [event.pending for event in rig.seen(CommitDecided)] == [()]  # type: ignore[attr-defined]
+    assert rig.tm.close() == ()
+    [row] = rig.log.rows_now.values()
+    assert (row.decision, row.done) == (Decision.COMMIT, True)
+    assert row.branches == {"accounts": rig.accounts.history, "payments": rig.payments.history}
+
+
+def test_what_does_not_write_needs_no_decision() -> None:
+    """Nothing, reading branches, and one that writes: no row; the writing one under its marker."""
+    rig = MemoryRig()
+    with rig.tm.begin() as tx:
+        pass
+    assert tx.outcome is Outcome.COMMITTED
+    with rig.tm.begin() as tx:
+        assert len(tx.session("accounts", read_only=True)) == 0
+    with rig.tm.begin() as tx:
+        session = tx.session("accounts")
+        session["moved"] = 1
+        assert len(tx.session("payments", read_only=True)) == 0
+    assert rig.committed == [True, False]
+    assert rig.decisions == []
+    assert [marked.phases for marked in rig.accounts.markers(log_id(rig), "", 9, soon())] == [1]
+
+
+def log_id(rig: MemoryRig) -> str:
+    return (rig.log.open("shop", soon())).id
+
+
+def test_deferred_work_goes_with_prepare() -> None:
+    """`tx.defer`."""
+    rig = MemoryRig()
+    with rig.tm.begin() as tx:
+        tx.defer("accounts", "moved=1")
+        tx.defer("payments", "moved=1")
+    assert rig.committed == [True, True]
+
+
+# -- what the block raises
+
+
+def test_what_the_block_raises_is_raised_on() -> None:
+    """As it is, and nothing is left: no draft, no lock, no prepared branch, no row."""
+    rig = MemoryRig()
+    with pytest.raises(ZeroDivisionError):
+        with rig.tm.begin() as tx:
+            write(tx)
+            _ = 1 / 0
+    assert (tx.outcome, rig.committed, rig.prepared, rig.decisions) == (Outcome.ABORTED, [False, False], [], [])
+    [event] = rig.seen(AbortDecided)
+    assert "ZeroDivisionError" in event.why  # type: ignore[attr-defined]
+    rig.transfer()  # its keys are free
+    assert rig.committed == [True, True]
+
+
+def test_a_vote_no_rolls_all_back() -> None:
+    """TransactionAborted says that nothing committed and that it may be run again, and why."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("prepare", "refuse")
+    with pytest.raises(TransactionAborted, match="payments did not prepare") as caught:
+        rig.transfer()
+    assert (caught.value.committed, caught.value.retryable) == ("no", True)
+    assert (rig.committed, rig.prepared, rig.decisions) == ([False, False], [], [])
+
+
+@pytest.mark.parametrize(("fault", "left"), [("lose", 0), ("late", 1)])
+def test_a_prepare_without_an_answer(fault: Any, left: int) -> None:
+    """Aborted under a tombstone; one that may still come is pending, and stays named."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("prepare", fault)
+    with pytest.raises(TransactionAborted) as caught:
+        rig.transfer()
+    assert caught.value.pending == ("payments",) * left  # type: ignore[attr-defined]
+    assert (rig.committed, rig.decisions) == ([False, False], ["ABORT"])
+    rig.payments.faults.release()
+    assert len(rig.prepared) == left
+
+
+def test_a_branch_whose_statement_failed_cannot_commit() -> None:
+    """Caught or not: the error was the branch's end."""
+    rig = MemoryRig()
+    with rig.tm.begin() as other:
+        write(other)
+        with pytest.raises(TransactionAborted, match="locked"):
+            with rig.manager().begin() as tx:
+                session = tx.session("payments")
+                with pytest.raises(TransactionRolledBack):
+                    session["moved"] = 2
+    assert rig.payments.data["moved"] == other.gtrid
+
+
+def test_doomed() -> None:
+    """It works on, and does not commit; running it again would end so again."""
+    rig = MemoryRig()
+    with pytest.raises(TransactionAborted, match="no stock") as caught:
+        with rig.tm.begin() as tx:
+            tx.doom("no stock")
+            write(tx)
+    assert not caught.value.retryable
+    assert rig.committed == [False, False]
+
+
+def test_the_deadline_is_to_the_decision() -> None:
+    """A branch that hangs in PREPARE: rolled back at the time-out, not later than the branches' time after it."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("prepare", "block")
+    began = time.monotonic()
+    with pytest.raises(TransactionAborted) as caught:
+        rig.transfer(timeout=0.3, settle=0.5)
+    assert 0.3 <= time.monotonic() - began < 5.0
+    assert caught.value.pending == ("payments",)  # type: ignore[attr-defined]
+    assert rig.committed == [False, False]
+
+
+def test_a_deadline_that_passed_in_the_block() -> None:
+    """Nothing is sent any more."""
+    rig = MemoryRig()
+    with pytest.raises(TransactionAborted):
+        with rig.tm.begin(timeout=0.05) as tx:
+            write(tx)
+            time.sleep(0.1)
+    assert (rig.committed, rig.prepared) == ([False, False], [])
+
+
+# -- the decision
+
+
+def test_a_log_that_was_not_reached() -> None:
+    """COMMIT was never sent, so it is an abort, for sure, though the log cannot be told."""
+    rig = MemoryRig()
+    rig.transfer()
+    rig.log.faults.plan("decide", "refuse", "refuse")
+    with pytest.raises(TransactionAborted, match="log was not reached"):
+        rig.transfer()
+    assert (rig.prepared, rig.decisions) == ([], ["COMMIT"])
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("lose", Outcome.COMMITTED), ("late", Outcome.ABORTED)])
+def test_a_decision_without_an_answer(fault: Any, outcome: Outcome) -> None:
+    """The coordinator's own tombstone finds it out: it loses to a COMMIT that stands, and bars one that comes late."""
+    rig = MemoryRig()
+    rig.log.faults.plan("decide", fault)
+    if outcome is Outcome.COMMITTED:
+        assert (rig.transfer()).outcome is outcome
+    else:
+        with pytest.raises(TransactionAborted):
+            rig.transfer()
+    rig.log.faults.release()
+    done = outcome is Outcome.COMMITTED
+    assert (rig.committed, rig.prepared) == ([done, done], [])
+    assert rig.decisions == ["COMMIT" if done else "ABORT"]
+
+
+def test_a_log_that_goes_silent_leaves_it_in_doubt(at_points: Hooked) -> None:
+    """Nobody guesses: both stay prepared, and the error says unknown. Later the log tells."""
+    rig = MemoryRig()
+    rig.log.faults.plan("decide", "lose")
+
+    def silent() -> None:
+        rig.log.faults.down = True
+
+    at_points({"tpc.bar.before": silent})
+    with pytest.raises(TransactionInDoubt) as caught:
+        with rig.tm.begin(timeout=2.0, settle=0.3) as tx:
+            write(tx)
+    assert (caught.value.committed, caught.value.retryable) == ("unknown", False)
+    assert tx.outcome is Outcome.IN_DOUBT
+    assert tx.pending == ("accounts", "payments")
+    assert len(rig.prepared) == 2
+    assert len(rig.seen(LeftInDoubt)) == 1
+    with pytest.raises(RegionUnavailable):
+        tx.wait_settled(0.2)
+    rig.log.faults.down = False
+    assert not tx.wait_settled(0.2)
+    assert tx.outcome is Outcome.COMMITTED  # as the log says
+    assert tx.pending == ("accounts", "payments")
+
+
+def test_a_recoverer_was_faster(at_points: Hooked) -> None:
+    """A coordinator that was frozen before its decision meets the tombstone."""
+    rig = MemoryRig()
+
+    def barred() -> None:
+        [gtrid] = {work.xid.gtrid for work in rig.accounts.prepared.values()}
+        rig.log.put(gtrid, Decision.ABORT, [], "recovery")
+
+    at_points({"tpc.decide.before": barred})
+    with pytest.raises(TransactionAborted, match="abandoned"):
+        rig.transfer()
+    assert (rig.committed, rig.prepared) == ([False, False], [])
+
+
+def test_an_anchor_that_was_barred(at_points: Hooked) -> None:
+    """The same where the decision is the anchor's own COMMIT."""
+    rig = MemoryRig(anchored=True)
+
+    def barred() -> None:
+        [gtrid] = {work.xid.gtrid for work in rig.accounts.prepared.values()}
+        rig.log.put(gtrid, Decision.ABORT, [], "recovery")
+
+    at_points({"tpc.anchor.before": barred})
+    with pytest.raises(TransactionAborted, match="another decision"):
+        rig.transfer()
+    assert (rig.committed, rig.prepared) == ([False, False], [])
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+@pytest.mark.parametrize(("fault", "commits"), [("lose", True), ("late", False)])
+def test_an_own_commit_without_an_answer(fault: Any, commits: bool, anchored: bool) -> None:
+    """Of the anchor, the log says it; of a branch alone its marker's key: what comes late is refused by it."""
+    rig = MemoryRig(anchored=True)
+    rig.payments.faults.plan("commit", fault)
+    names = ("accounts", "payments") if anchored else ("payments",)
+    caught: TransactionAborted | None = None
+    try:
+        with rig.tm.begin(timeout=5.0, settle=1.0) as tx:
+            for name in names:
+                session = tx.session(name)
+                session["moved"] = 1
+    except TransactionAborted as error:
+        caught = error
+    rig.payments.faults.release()
+    assert (caught is None) is commits
+    assert rig.committed == [commits and anchored, commits]
+    assert rig.prepared == []
+
+
+# -- after the decision
+
+
+def test_an_acknowledgement_that_was_lost() -> None:
+    """COMMIT happened; asked again there is no such branch, and its marker says why."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("finish", "lose")
+    tx = rig.transfer()
+    assert (tx.outcome, tx.pending, rig.committed) == (Outcome.COMMITTED, (), [True, True])
+    rig.tm.close()
+    assert [row.done for row in rig.log.rows_now.values()] == [True]
+
+
+def test_a_participant_that_is_away_is_pending(at_points: Hooked) -> None:
+    """The block ends well, says what is left, and nobody rolls back; its row is not done. Later it has settled."""
+    rig = MemoryRig()
+
+    def away() -> None:
+        rig.payments.faults.down = True
+
+    at_points({"tpc.decided": away})
+    tx = rig.transfer(settle=0.3)
+    assert (tx.outcome, tx.pending) == (Outcome.COMMITTED, ("payments",))
+    assert rig.committed == [True, False]
+    rig.payments.faults.down = False
+    assert not tx.wait_settled(0.2)
+    rig.tm.close()
+    [row] = rig.log.rows_now.values()
+    assert not row.done
+    [work] = rig.payments.prepared.values()
+    rig.payments.end(work.xid, commit=True)  # as recovery does
+    rig.log.acknowledge({tx.gtrid: {"payments": rig.payments.history}}, soon())
+    assert tx.wait_settled(5.0)
+    assert tx.pending == ()
+
+
+def test_a_branch_that_was_ended_by_hand(at_points: Hooked) -> None:
+    """A HAZARD: kept in the log, an event, and an error that is none of the others."""
+    rig = MemoryRig()
+
+    def by_hand() -> None:
+        [work] = rig.payments.prepared.values()
+        rig.payments.end(work.xid, commit=False)
+
+    at_points({"tpc.decided": by_hand})
+    with pytest.raises(HeuristicOutcome, match="neither prepared nor committed"):
+        rig.transfer(settle=0.3)
+    assert rig.committed == [True, False]
+    assert len(rig.seen(HazardMet)) == 1
+    rig.tm.close()
+    [row] = rig.log.rows_now.values()
+    assert set(row.hazards) == {"payments"}
+    assert not row.done
+
+
+def test_acknowledgements_wait_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails is an event, and is told again."""
+    monkeypatch.setattr(ground_async, "ACKNOWLEDGE_EVERY", 0.05)
+    rig = MemoryRig()
+    rig.log.faults.plan("acknowledge", "refuse")
+    rig.transfer()
+    while not rig.seen(AcknowledgeFailed):
+        rig.transfer()
+    rig.tm.close()
+    assert all(row.done for row in rig.log.rows_now.values())
+
+
+def test_callbacks() -> None:
+    """After the decision, after the end; one that raises is an event, and nothing else."""
+    rig = MemoryRig()
+    told: list[object] = []
+
+    def broken() -> None:
+        raise ValueError("no mail")
+
+    def mail() -> None:
+        told.append(rig.decisions)
+
+    with rig.tm.begin() as tx:
+        tx.on_committed(broken)
+        tx.on_committed(mail)
+        tx.on_completed(told.append)
+        write(tx)
+        assert told == []
+    assert tx.wait_settled(5.0)
+    assert told == [["COMMIT"], Outcome.COMMITTED]
+    assert len(rig.seen(CallbackFailed)) == 1
+    with pytest.raises(ZeroDivisionError):
+        with rig.tm.begin() as tx:
+            tx.on_committed(mail)
+            tx.on_completed(told.append)
+            _ = 1 / 0
+    assert told[2:] == [Outcome.ABORTED]
+
+
+def test_decided_is_enough_where_somebody_recovers() -> None:
+    """Without a heartbeat it is refused; with one the block ends while a branch is still being told."""
+    rig = MemoryRig()
+    with pytest.raises(ConfigurationError, match="recoverer"):
+        rig.transfer(ack="decided")
+    rig.log.beat(30.0, soon())
+    rig.payments.faults.plan("finish", "block")
+    tx = rig.transfer(ack="decided", settle=30.0)
+    assert tx.outcome is Outcome.COMMITTED
+    assert rig.committed[1] is False
+    rig.payments.faults.release()
+    assert tx.wait_settled(10.0)
+    assert rig.committed == [True, True]
+
+
+# -- run again
+
+
+def test_run() -> None:
+    """After an abort that may do better, in all within its time; what it gives is the run's that committed."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("prepare", "refuse", "refuse")
+    runs: list[str] = []
+
+    def transfer(tx: Any) -> int:
+        runs.append(tx.gtrid)
+        write(tx)
+        return len(runs)
+
+    assert rig.tm.run(transfer) == 3
+    assert len(set(runs)) == 3
+    rig.payments.faults.plan("prepare", *["refuse"] * 9)  # type: ignore[list-item]
+    with pytest.raises(TransactionAborted):
+        rig.tm.run(transfer)
+    assert len(runs) == 6
+
+    def broken(tx: Any) -> None:
+        runs.append(tx.gtrid)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        rig.tm.run(broken)
+    assert len(runs) == 7
+
+
+# -- how it is used
+
+
+def test_wrong_uses_are_told() -> None:
+    """Each an error of its own, and none of them ends the transaction that is under way."""
+    rig = MemoryRig()
+    with rig.tm.begin() as tx:
+        with pytest.raises(UsageError, match="did you mean 'payments'"):
+            tx.session("paymets")
+        with pytest.raises(UsageError, match="inside of another"):
+            with rig.tm.begin():
+                pass
+        with pytest.raises(UsageError, match="twice"):
+            tx.__enter__()
+        tx.session("accounts", read_only=True)
+        with pytest.raises(UsageError, match="writing one"):
+            tx.session("accounts")
+        tx.session("payments")
+        with pytest.raises(UsageError, match="reading one"):
+            tx.session("payments", read_only=True)
+        assert tx.session("payments") is tx.session("payments")
+        assert tx.session("payments") is tx.connection("payments")
+    for use in (tx.session, tx.connection):
+        with pytest.raises(UsageError, match="over"):
+            use("payments")
+    with pytest.raises(UsageError, match="over"):
+        tx.doom()
+    with pytest.raises(UsageError, match="has not begun"):
+        rig.tm.begin().on_committed(print)
+    for wrong in ({"timeout": 0.0}, {"timeout": 4000.0}, {"settle": 0.0}, {"ack": "never"}):
+        with pytest.raises(UsageError):
+            rig.tm.begin(**wrong)  # type: ignore[arg-type]
+    assert rig.tm.close() == ()
+    assert rig.tm.close() == ()
+    with pytest.raises(UsageError, match="closed"):
+        rig.tm.begin()
+
+
+def test_wrong_managers_are_told() -> None:
+    """Names that no server takes, one database twice, a participant of another name."""
+    rig = MemoryRig()
+    given: list[tuple[str, dict[str, Any]]] = [
+        ("shop'; --", {"accounts": rig.accounts}),
+        ("a" * 23, {"accounts": rig.accounts}),
+        ("shop", {"Accounts": rig.accounts}),
+        ("shop", {"accounts": rig.accounts, "again": rig.accounts}),
+        ("shop", {"orders": rig.accounts}),
+    ]
+    for namespace, participants in given:
+        with pytest.raises(ConfigurationError):
+            TransactionManager(namespace=namespace, log=rig.log, participants=participants)
+
+
+def test_what_cannot_prepare_is_alone_or_the_anchor() -> None:
+    """Refused when the branch is opened, not when it commits."""
+    rig = MemoryRig(prepares=False)  # the log is elsewhere
+    with rig.tm.begin() as tx:
+        tx.session("accounts")
+        with pytest.raises(UsageError, match="log is in another database"):
+            tx.session("payments")
+        tx.session("payments", read_only=True)
+    both = {name: MemoryParticipant(name, log=rig.log, prepares=False) for name in ("a", "b")}
+    tm = TransactionManager(namespace="shop", log=rig.log, participants={**both})
+    with tm.begin() as tx:
+        tx.session("a")
+        with pytest.raises(UsageError, match="only one of all"):
+            tx.session("b")
+
+
+def test_another_server_under_the_name_is_refused() -> None:
+    """A copy's branches are not the original's."""
+    rig = MemoryRig()
+    rig.transfer()
+    rig.accounts = MemoryParticipant("accounts")
+    with pytest.raises(ConfigurationError, match="another server or database"):
+        rig.transfer(rig.manager())
+
+
+def test_a_log_of_another_history_is_refused() -> None:
+    """Its decisions may be missing."""
+    rig = MemoryRig()
+    rig.log.history = "another"
+    with pytest.raises(ConfigurationError, match="history"):
+        rig.transfer()
+    rig.log.adopt(soon())
+    rig.transfer()
+
+
+def test_too_many_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others have left counts too; none begins until some have ended."""
+    monkeypatch.setattr(ground_async, "MOST_IN_DOUBT", 2)
+    monkeypatch.setattr(ground_async, "LOOK_AGAIN", 0.0)
+    rig = MemoryRig()
+    id = log_id(rig)
+    tx = rig.transfer()
+    [done] = rig.log.rows_now
+    assert done == tx.gtrid
+    works = []
+    for number in range(2):
+        xid = Xid("shop", id, f"{number:032x}", "accounts", 0)
+        works.append(xid)
+        branch = rig.accounts.begin(BranchOptions(xid), soon())
+        branch.session()[f"k{number}"] = 1
+        branch.prepare(soon())
+    tm = rig.manager()
+    rig.transfer(tm)  # it does not know yet
+    with pytest.raises(TransactionInDoubt, match="no new one") as caught:
+        rig.transfer(tm)
+    assert (caught.value.committed, caught.value.retryable) == ("no", True)
+    rig.accounts.end(works[0], commit=False)
+    assert (rig.transfer(tm)).outcome is Outcome.COMMITTED
+
+
+def test_every_point_is_passed(at_points: Hooked) -> None:
+    """The points where kill tests strike are there, and no other."""
+    passed = at_points({})
+    for anchored in (True, False):
+        rig = MemoryRig(anchored=anchored)
+        rig.transfer()
+        with rig.tm.begin() as tx:
+            session = tx.session("accounts")
+            session["alone"] = 1
+        rig.log.faults.plan("decide", "lose")
+        rig.transfer()
+        with pytest.raises(ZeroDivisionError):
+            with rig.tm.begin() as tx:
+                write(tx)
+                _ = 1 / 0
+        rig.tm.close()
+    assert set(passed) == set(POINTS)
+    assert len(POINTS) == len(set(POINTS)) >= 25

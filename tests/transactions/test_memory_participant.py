@@ -1,0 +1,121 @@
+# Generated from test_memory_participant_async.py by scripts/twins.py. Do not edit.
+"""The participant in memory: what is prepared outlives a crash, and faults do what they say."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.errors import RegionUnavailable, TransactionRolledBack, UsageError
+from regionkit.transactions.logs.memory import MemoryDecisionLog
+from regionkit.transactions.participants.memory import MemoryParticipant
+from regionkit.transactions.participants.participant import BranchOptions, Listed
+from regionkit.transactions.protocol import Decision, Finish, Vote
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid, gtrid_of
+
+
+def xid(branch: str = "a") -> Xid:
+    return Xid("shop", "0badcafe", gtrid_of(int(time.time() * 1000), os.urandom(10)), branch, 1)
+
+
+def soon(timeout: float = 10.0) -> Deadline:
+    return Deadline(SYSTEM_CLOCK, timeout)
+
+
+def test_a_prepared_branch_outlives_a_crash_and_an_open_one_does_not() -> None:
+    """The promise of YES."""
+    at = MemoryParticipant("a", {"n": 1})
+    kept, lost = at.begin(BranchOptions(xid()), soon()), at.begin(BranchOptions(xid()), soon())
+    kept.session()["n"], lost.session()["m"] = 2, 3
+    assert (kept.prepare(soon())).vote is Vote.YES
+    at.crash()
+    assert (lost.prepare(soon())).vote is Vote.NO
+    assert at.data == {"n": 1}
+    [listed] = at.listed(soon())
+    assert at.finish(listed, True, soon()) is Finish.DONE
+    assert at.finish(listed, True, soon()) is Finish.UNKNOWN
+    assert at.data == {"n": 2}
+    assert at.evidence(listed.xid, soon()) is Evidence.COMMITTED
+    assert at.evidence(lost.work.xid, soon()) is Evidence.NONE
+
+
+def test_a_prepare_without_an_answer_may_come_late() -> None:
+    """A rollback that finds nothing has ended nothing."""
+    at = MemoryParticipant("a")
+    branch = at.begin(BranchOptions(xid()), soon())
+    branch.session()["n"] = 1
+    at.faults.plan("prepare", "late")
+    assert (branch.prepare(soon())).vote is Vote.UNANSWERED
+    assert branch.finish(False, soon()) is Finish.UNKNOWN
+    at.faults.release()
+    assert [listed.xid for listed in at.listed(soon())] == [branch.work.xid]
+    assert branch.finish(False, soon()) is Finish.DONE
+    assert at.data == {}
+
+
+def test_a_lost_answer_a_refusal_and_a_block() -> None:
+    """Each is what its name says."""
+    at = MemoryParticipant("a")
+    branch = at.begin(BranchOptions(xid()), soon())
+    branch.session()["n"] = 1
+    at.faults.plan("commit", "lose")
+    assert (branch.commit_one_phase((), soon())).winner is None
+    assert at.data == {"n": 1}
+    branch = at.begin(BranchOptions(xid()), soon())
+    at.faults.plan("prepare", "refuse")
+    assert (branch.prepare(soon())).vote is Vote.NO
+    branch = at.begin(BranchOptions(xid()), soon())
+    at.faults.plan("prepare", "block")
+    assert (branch.prepare(soon(0.05))).vote is Vote.UNANSWERED
+    at.faults.down = True
+    with pytest.raises(RegionUnavailable):
+        at.begin(BranchOptions(xid()), soon())
+    assert at.finish(Listed(branch.work.xid), False, soon()) is Finish.UNREACHED
+
+
+def test_a_barred_branch_cannot_commit_in_one_phase() -> None:
+    """The tombstone and the marker have one key."""
+    at = MemoryParticipant("a")
+    branch = at.begin(BranchOptions(xid()), soon())
+    branch.session()["n"] = 1
+    assert at.bar(branch.work.xid, soon()) is Evidence.BARRED
+    assert (branch.commit_one_phase((), soon())).winner is Decision.ABORT
+    assert at.data == {}
+
+
+def test_an_anchor_commits_with_the_log_or_not_at_all() -> None:
+    """Its decision and its data are one."""
+    log = MemoryDecisionLog()
+    at = MemoryParticipant("a", log=log, prepares=False)
+    assert log.stands_in(at.given)
+    for decided, want in ((False, Decision.COMMIT), (True, Decision.ABORT)):
+        name = xid()
+        branch = at.begin(BranchOptions(name), soon())
+        branch.session()[name.gtrid] = 1
+        if decided:
+            log.decide(name.gtrid, Decision.ABORT, ["a", "b"], "r", soon())
+        deciding = log.anchor_statements(name.gtrid, ["a", "b"], "c", "memory")
+        assert (branch.commit_one_phase(deciding, soon())).winner is want
+        assert (name.gtrid in at.data) is (want is Decision.COMMIT)
+        row = log.row(name.gtrid, soon())
+        assert row is not None
+        assert row.decision is want
+
+
+def test_two_branches_cannot_write_one_key() -> None:
+    """The second one is doomed; reading ones cannot write at all."""
+    at = MemoryParticipant("a")
+    one, two = at.begin(BranchOptions(xid()), soon()), at.begin(BranchOptions(xid()), soon())
+    one.session()["n"] = 1
+    with pytest.raises(TransactionRolledBack):
+        two.session()["n"] = 2
+    assert two.doomed
+    assert (two.prepare(soon())).vote is Vote.NO
+    reading = at.begin(BranchOptions(xid(), reading=True), soon())
+    with pytest.raises(UsageError):
+        reading.session()["m"] = 1
