@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +22,6 @@ from regionkit.errors import (
     TransactionRolledBack,
     UsageError,
 )
-from regionkit.transactions import ground_async
 from regionkit.transactions.events import (
     AbortDecided,
     AcknowledgeFailed,
@@ -30,6 +30,7 @@ from regionkit.transactions.events import (
     HazardMet,
     LeftInDoubt,
 )
+from regionkit.transactions.ground import Ground
 from regionkit.transactions.manager import TransactionManager
 from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.participants.participant import BranchOptions
@@ -39,6 +40,7 @@ from regionkit.transactions.xid import Xid
 
 from .memory_rig import MemoryRig, write
 
+GROUND = sys.modules[Ground.__module__]
 Hooked = Callable[[dict[str, Callable[[], object]]], list[str]]
 
 
@@ -361,7 +363,7 @@ def test_a_branch_that_was_ended_by_hand(at_points: Hooked) -> None:
 
 def test_acknowledgements_wait_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that fails is an event, and is told again."""
-    monkeypatch.setattr(ground_async, "ACKNOWLEDGE_EVERY", 0.05)
+    monkeypatch.setattr(GROUND, "ACKNOWLEDGE_EVERY", 0.05)
     rig = MemoryRig()
     rig.log.faults.plan("acknowledge", "refuse")
     rig.transfer()
@@ -534,8 +536,8 @@ def test_a_log_of_another_history_is_refused() -> None:
 
 def test_too_many_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     """What others have left counts too; none begins until some have ended."""
-    monkeypatch.setattr(ground_async, "MOST_IN_DOUBT", 2)
-    monkeypatch.setattr(ground_async, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(GROUND, "MOST_IN_DOUBT", 2)
+    monkeypatch.setattr(GROUND, "LOOK_AGAIN", 0.0)
     rig = MemoryRig()
     id = log_id(rig)
     tx = rig.transfer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,6 @@ from regionkit.errors import (
     TransactionRolledBack,
     UsageError,
 )
-from regionkit.transactions import ground_async
 from regionkit.transactions.events import (
     AbortDecided,
     AcknowledgeFailed,
@@ -29,6 +29,7 @@ from regionkit.transactions.events import (
     HazardMet,
     LeftInDoubt,
 )
+from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.manager_async import AsyncTransactionManager
 from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
 from regionkit.transactions.participants.participant_async import BranchOptions
@@ -38,6 +39,7 @@ from regionkit.transactions.xid import Xid
 
 from .memory_rig_async import AsyncMemoryRig, write
 
+GROUND = sys.modules[AsyncGround.__module__]
 Hooked = Callable[[dict[str, Callable[[], object]]], list[str]]
 
 
@@ -360,7 +362,7 @@ async def test_a_branch_that_was_ended_by_hand(at_points: Hooked) -> None:
 
 async def test_acknowledgements_wait_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that fails is an event, and is told again."""
-    monkeypatch.setattr(ground_async, "ACKNOWLEDGE_EVERY", 0.05)
+    monkeypatch.setattr(GROUND, "ACKNOWLEDGE_EVERY", 0.05)
     rig = AsyncMemoryRig()
     rig.log.faults.plan("acknowledge", "refuse")
     await rig.transfer()
@@ -533,8 +535,8 @@ async def test_a_log_of_another_history_is_refused() -> None:
 
 async def test_too_many_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     """What others have left counts too; none begins until some have ended."""
-    monkeypatch.setattr(ground_async, "MOST_IN_DOUBT", 2)
-    monkeypatch.setattr(ground_async, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(GROUND, "MOST_IN_DOUBT", 2)
+    monkeypatch.setattr(GROUND, "LOOK_AGAIN", 0.0)
     rig = AsyncMemoryRig()
     id = await log_id(rig)
     tx = await rig.transfer()
