@@ -61,13 +61,23 @@ class DriverState:
     """That opened the block."""
     restored: bool = False
     """Whether the end of the transaction put back what the block had set."""
+    branch: bool = False
+    """Whether a pillar writes what begins and ends its transactions: the driver itself is in autocommit mode."""
+    rides: bool = False
+    """Whether `opening` goes out in the message of the first statement."""
+    opening: tuple[str, ...] = ()
+    """Of a branch: statements that begin its transaction, still to be sent."""
+    restoring: tuple[str, ...] = ()
+    """Statements that put back, before PREPARE or COMMIT, what its transaction may have set."""
+    sealed: bool = False
+    """Whether a branch's user may send nothing more on it."""
 
     def start(self, holder: object, deadline: Deadline) -> None:
         """A block takes the connection: what an earlier one left is over."""
         self.holder, self.deadline, self.position, self.commits = holder, deadline, None, 0
         self.commit_state, self.used, self.implicit, self.warning = "none", False, False, ""
         self.guard, self.held, self.finishing, self.ended, self.dirty = None, "", False, False, False
-        self.announced = self.restored = self.fresh = False
+        self.announced = self.restored = self.fresh = self.branch = self.sealed = False
         self.process = os.getpid()
 
     @property
@@ -98,7 +108,13 @@ class DriverState:
             self.guard()
 
     def touched(self) -> None:
-        """The driver is about to send something, by whomever: a statement of SQLAlchemy's, or one on its own cursor."""
+        """The driver is about to send something, by whomever: a statement of SQLAlchemy's, or one on its own cursor.
+
+        Raises:
+            UsageError: it is a branch's whose transaction has begun to end. Nothing was sent.
+        """
+        if self.sealed and self.guard is not None:
+            self.guard()
         self.used, self.fresh = True, False
 
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = ["AsyncMariaDialect", "MariaDialect"]
 
 FIRST = ("VERSION()", "DATABASE()", "@@tx_isolation", "@@sql_mode", "@@lower_case_table_names")
 """What SQLAlchemy asks on the first connection of an engine."""
+HARMLESS = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|SAVEPOINT|RELEASE|ROLLBACK\s+TO)\b", re.IGNORECASE)
+"""Statements without rows that leave nothing behind in the session."""
 
 
 class _Dialect:
@@ -94,6 +97,8 @@ class _Dialect:
         driver = getattr(cursor, "_cursor", cursor).connection
         driver.sending()
         run(cursor, *arguments)
+        if driver.branch and (not driver.counts or HARMLESS.match(arguments[0])):
+            return  # answers tell of SET, where the engine's connection lets them
         driver.dirty |= driver.get_autocommit() and cursor.description is None  # SET and the like outlive the block
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:

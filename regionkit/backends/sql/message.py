@@ -22,7 +22,7 @@ from regionkit.backends.sql.driver import DriverState, as_driver, swallowed
 from regionkit.contract.message import Answer, Statement
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 
-__all__ = ["message"]
+__all__ = ["message", "own_message"]
 
 _ADAPTERS = MappingProxyType(
     {
@@ -52,15 +52,7 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
         DeadlineExceeded: no time was left. Nothing was sent.
         ConfigurationError: the engine's driver cannot do it.
     """
-    name = connection.dialect.driver
-    if name not in _ADAPTERS:
-        raise ConfigurationError(
-            f"several statements in one message cannot be sent through {name}.",
-            fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
-        )
-    if any("\0" in statement.text for statement in statements):
-        raise UsageError("a statement holds a NUL.", why="its text would end there.", fix="send the value as hex.")
-    adapter: Any = import_module(f"regionkit.backends.sql.message_{_ADAPTERS[name]}")
+    adapter = _adapter(connection, statements)
     texts = [_significant(statement.text, connection.dialect.name) for statement in statements]
     sent = [Statement(text, said.tag) for text, said in zip(texts, statements, strict=True) if text]
     if not sent:
@@ -81,6 +73,34 @@ def message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) 
     else:
         answers = iter(_committed(connection, adapter, state, send))
     return [next(answers) if text else Answer("") for text in texts]
+
+
+def own_message(connection: sqlalchemy.Connection, statements: Sequence[Statement]) -> list[Answer]:
+    """The same on a connection whose transactions its caller begins and ends: nothing is put in front, COMMIT may stand anywhere.
+
+    No text may be empty.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError, UsageError, ConfigurationError: as `message`.
+    """
+    if not statements:
+        return []
+    adapter = _adapter(connection, statements)
+    if not connection.in_transaction():
+        connection.begin()
+    return _send(connection, adapter, statements)
+
+
+def _adapter(connection: sqlalchemy.Connection, statements: Sequence[Statement]) -> Any:
+    name = connection.dialect.driver
+    if name not in _ADAPTERS:
+        raise ConfigurationError(
+            f"several statements in one message cannot be sent through {name}.",
+            fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
+        )
+    if any("\0" in statement.text for statement in statements):
+        raise UsageError("a statement holds a NUL.", why="its text would end there.", fix="send the value as hex.")
+    return import_module(f"regionkit.backends.sql.message_{_ADAPTERS[name]}")
 
 
 def _begin(connection: Any, sent: Sequence[Statement], *, rolls_back: bool) -> DriverState | None:

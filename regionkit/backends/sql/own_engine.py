@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy
 
@@ -28,6 +29,7 @@ from regionkit.contract.endpoint_errors import in_use, too_late
 from regionkit.contract.guard import Guard
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -125,6 +127,19 @@ class OwnEngineEndpoint(SqlRows):
         except Exception as error:
             raise unreached(self._context, error) from error
         return OwnEngineCheckout(self, connection, deadline)
+
+    def branch(self, deadline: Deadline, timeout: float) -> Any:
+        """Never: a branch needs connections whose waits end at the deadline and which regionkit may close.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(
+            f"the engine of {self._context.endpoint.id!r} in store {self._context.store.name!r} takes no branches of"
+            " global transactions.",
+            why="they need connections of regionkit's own, which it may close at the deadline.",
+            fix="give the endpoint a url, or hand the engine itself to the TransactionManager.",
+        )
 
     def _taken(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
         try:

@@ -73,8 +73,8 @@ class PlainSqlEndpoint(SqlEndpoint):
         notes = (*self.capabilities.notes, *NOTES)
         self.capabilities = replace(self.capabilities, detects_promotion=False, notes=notes)
 
-    def _make_engine(self, kind: Kind, **pool: Any) -> Engine:
-        engine = super()._make_engine(kind, **pool)
+    def _make_engine(self, kind: Kind, *, autocommits: bool | None = None, **pool: Any) -> Engine:
+        engine = super()._make_engine(kind, autocommits=autocommits, **pool)
         if self._driver not in ("pysqlite", "aiosqlite"):
             event.listen(getattr(engine, "sync_engine", engine), "do_connect", self._connect_by_engine)
         return engine

@@ -72,8 +72,8 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         notes = (*self.capabilities.notes, *NOTES)
         self.capabilities = replace(self.capabilities, detects_promotion=False, notes=notes)
 
-    def _make_engine(self, kind: Kind, **pool: Any) -> AsyncEngine:
-        engine = super()._make_engine(kind, **pool)
+    def _make_engine(self, kind: Kind, *, autocommits: bool | None = None, **pool: Any) -> AsyncEngine:
+        engine = super()._make_engine(kind, autocommits=autocommits, **pool)
         if self._driver not in ("pysqlite", "aiosqlite"):
             event.listen(getattr(engine, "sync_engine", engine), "do_connect", self._connect_by_engine)
         return engine

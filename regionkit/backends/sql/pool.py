@@ -19,6 +19,8 @@ import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
+from regionkit.backends.sql.branch import SqlBranch
+from regionkit.backends.sql.branch_connection import BranchConnection, failed
 from regionkit.backends.sql.bridge import Engine, create_engine, drive
 from regionkit.backends.sql.checkout import SqlCheckout
 from regionkit.backends.sql.classify import is_unknown_at_commit
@@ -42,6 +44,8 @@ from regionkit.topology import sql_url
 __all__ = ["SqlPool"]
 
 IS_ASYNC = False
+BRANCH = "branch"
+"""Beside reads and writes: connections for branches of global transactions."""
 
 
 class SqlPool:
@@ -58,18 +62,21 @@ class SqlPool:
         self.server: Server = server_of(self._url.server, context)
         self.capabilities: Capabilities = declared(self.server.capabilities, context.store)
         size = context.store.options.pool_size + context.store.options.max_overflow
-        self.slots = {kind: Slots(size) for kind in Kind}
         self._size = size
+        self.slots = self._new_slots()
         self.kept: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
         self.closed = False
         self._generation = 0
         self._lost_at = float("-inf")
-        self._engines: dict[Kind, Engine] = {}
+        self._engines: dict[Kind | str, Engine] = {}
         self._watching: Engine | None = None
         self._monitor: BlockConnection | None = None
         self._monitoring = Lock()
         self._inherited: list[list[BlockConnection]] = []
+
+    def _new_slots(self) -> dict[Kind | str, Slots]:
+        return {kind: Slots(self._size) for kind in (*Kind, BRANCH)}
 
     def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlCheckout:
         """A connection within `timeout` seconds.
@@ -78,11 +85,34 @@ class SqlPool:
             RegionUnavailable: it cannot be had; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
+        self._permit(kind, timeout)
+        return self._with_permit(kind, deadline, timeout)
+
+    def branch(self, deadline: Deadline, timeout: float) -> SqlBranch:
+        """A connection for a branch of a global transaction, within `timeout` seconds; its caller lets go of it.
+
+        Raises:
+            RegionUnavailable, DeadlineExceeded: as `check_out`.
+        """
+        self._permit(BRANCH, timeout)
+        slots, connection = self.slots[BRANCH], None
+        try:
+            engine = self._branch_engine()
+            within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
+            connection = self._connected_within(engine, within)
+            self._widen(connection, deadline)
+            return SqlBranch(self, engine, connection, slots, deadline)  # type: ignore[arg-type]  # of its engine's class
+        except BaseException:
+            if connection is not None:
+                drive(connection.discard)
+            slots.release()
+            raise
+
+    def _permit(self, kind: Kind | str, timeout: float) -> None:
         slots = self.slots[kind]
         if not slots.try_acquire() and not slots.acquire(timeout):
             fix = "raise options.pool_size, or hold blocks shorter."
             raise in_use(self._context, f"all {self._size} connections are in use.", fix)
-        return self._with_permit(kind, deadline, timeout)
 
     def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> SqlCheckout:
         """The same with a permit in hand, which is given back where it comes to nothing."""
@@ -182,17 +212,29 @@ class SqlPool:
             self._engines.setdefault(kind, self._make_engine(kind))
         return self._engines[kind]
 
+    def _branch_engine(self) -> Engine:
+        if BRANCH not in self._engines:
+            engine = self._make_engine(Kind.WRITE, autocommits=True)
+            plain = getattr(engine, "sync_engine", engine)
+            plain._connection_cls = BranchConnection
+            event.listen(plain, "handle_error", failed)
+            self._engines.setdefault(BRANCH, engine)
+        return self._engines[BRANCH]
+
     def _monitor_engine(self) -> Engine:
         """An engine of its own: the monitor takes no connection away from the application."""
         if self._watching is None:
             self._watching = self._make_engine(Kind.READ, poolclass=NullPool)
         return self._watching
 
-    def _make_engine(self, kind: Kind, **pool: Any) -> Engine:
+    def _make_engine(self, kind: Kind, *, autocommits: bool | None = None, **pool: Any) -> Engine:
+        autocommits = kind is Kind.READ if autocommits is None else autocommits
         options = self._context.store.options
         if not pool:
             pool = {name: getattr(options, name) for name in ("pool_size", "max_overflow", "pool_recycle")}
         url, arguments = self.server.url_and_arguments(self._read_url if kind is Kind.READ else self._url, kind)
+        if autocommits and "autocommit" in arguments:
+            arguments["autocommit"] = True  # else it would be told so in a round trip of its own
         reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         engine: Engine = create_engine(
             url.set(drivername=registered(url.drivername, is_async=IS_ASYNC)),
@@ -201,7 +243,7 @@ class SqlPool:
             echo=options.echo,
             hide_parameters=True,
             **pool,
-            **(reading if kind is Kind.READ else {}),
+            **(reading if autocommits else {}),
         )
         plain = getattr(engine, "sync_engine", engine)
         plain._connection_cls = BlockConnection
@@ -284,7 +326,7 @@ class SqlPool:
         self._inherited.append(self.kept)  # held on to: collected, they would speak on the parent's sockets
         self.kept = []
         self._monitoring = Lock()
-        self.slots = {kind: Slots(self._size) for kind in Kind}
+        self.slots = self._new_slots()
 
     def empty(self) -> None:
         """Close the kept connections."""

@@ -18,6 +18,8 @@ import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
+from regionkit.backends.sql.branch_async import AsyncSqlBranch
+from regionkit.backends.sql.branch_connection import BranchConnection, failed
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, create_async_engine
 from regionkit.backends.sql.checkout_async import AsyncSqlCheckout
 from regionkit.backends.sql.classify import is_unknown_at_commit
@@ -41,6 +43,8 @@ from regionkit.topology import sql_url
 __all__ = ["AsyncSqlPool"]
 
 IS_ASYNC = True
+BRANCH = "branch"
+"""Beside reads and writes: connections for branches of global transactions."""
 
 
 class AsyncSqlPool:
@@ -57,18 +61,21 @@ class AsyncSqlPool:
         self.server: Server = server_of(self._url.server, context)
         self.capabilities: Capabilities = declared(self.server.capabilities, context.store)
         size = context.store.options.pool_size + context.store.options.max_overflow
-        self.slots = {kind: AsyncSlots(size) for kind in Kind}
         self._size = size
+        self.slots = self._new_slots()
         self.kept: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
         self.closed = False
         self._generation = 0
         self._lost_at = float("-inf")
-        self._engines: dict[Kind, AsyncEngine] = {}
+        self._engines: dict[Kind | str, AsyncEngine] = {}
         self._watching: AsyncEngine | None = None
         self._monitor: BlockConnection | None = None
         self._monitoring = AsyncLock()
         self._inherited: list[list[BlockConnection]] = []
+
+    def _new_slots(self) -> dict[Kind | str, AsyncSlots]:
+        return {kind: AsyncSlots(self._size) for kind in (*Kind, BRANCH)}
 
     async def check_out(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncSqlCheckout:
         """A connection within `timeout` seconds.
@@ -77,11 +84,34 @@ class AsyncSqlPool:
             RegionUnavailable: it cannot be had; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
+        await self._permit(kind, timeout)
+        return await self._with_permit(kind, deadline, timeout)
+
+    async def branch(self, deadline: Deadline, timeout: float) -> AsyncSqlBranch:
+        """A connection for a branch of a global transaction, within `timeout` seconds; its caller lets go of it.
+
+        Raises:
+            RegionUnavailable, DeadlineExceeded: as `check_out`.
+        """
+        await self._permit(BRANCH, timeout)
+        slots, connection = self.slots[BRANCH], None
+        try:
+            engine = self._branch_engine()
+            within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
+            connection = await self._connected_within(engine, within)
+            await self._widen(connection, deadline)
+            return AsyncSqlBranch(self, engine, connection, slots, deadline)  # type: ignore[arg-type]  # of its engine's class
+        except BaseException:
+            if connection is not None:
+                await adrive(connection.discard)
+            slots.release()
+            raise
+
+    async def _permit(self, kind: Kind | str, timeout: float) -> None:
         slots = self.slots[kind]
         if not slots.try_acquire() and not await slots.acquire(timeout):
             fix = "raise options.pool_size, or hold blocks shorter."
             raise in_use(self._context, f"all {self._size} connections are in use.", fix)
-        return await self._with_permit(kind, deadline, timeout)
 
     async def _with_permit(self, kind: Kind, deadline: Deadline, timeout: float) -> AsyncSqlCheckout:
         """The same with a permit in hand, which is given back where it comes to nothing."""
@@ -181,17 +211,29 @@ class AsyncSqlPool:
             self._engines.setdefault(kind, self._make_engine(kind))
         return self._engines[kind]
 
+    def _branch_engine(self) -> AsyncEngine:
+        if BRANCH not in self._engines:
+            engine = self._make_engine(Kind.WRITE, autocommits=True)
+            plain = getattr(engine, "sync_engine", engine)
+            plain._connection_cls = BranchConnection
+            event.listen(plain, "handle_error", failed)
+            self._engines.setdefault(BRANCH, engine)
+        return self._engines[BRANCH]
+
     def _monitor_engine(self) -> AsyncEngine:
         """An engine of its own: the monitor takes no connection away from the application."""
         if self._watching is None:
             self._watching = self._make_engine(Kind.READ, poolclass=NullPool)
         return self._watching
 
-    def _make_engine(self, kind: Kind, **pool: Any) -> AsyncEngine:
+    def _make_engine(self, kind: Kind, *, autocommits: bool | None = None, **pool: Any) -> AsyncEngine:
+        autocommits = kind is Kind.READ if autocommits is None else autocommits
         options = self._context.store.options
         if not pool:
             pool = {name: getattr(options, name) for name in ("pool_size", "max_overflow", "pool_recycle")}
         url, arguments = self.server.url_and_arguments(self._read_url if kind is Kind.READ else self._url, kind)
+        if autocommits and "autocommit" in arguments:
+            arguments["autocommit"] = True  # else it would be told so in a round trip of its own
         reading: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         engine: AsyncEngine = create_async_engine(
             url.set(drivername=registered(url.drivername, is_async=IS_ASYNC)),
@@ -200,7 +242,7 @@ class AsyncSqlPool:
             echo=options.echo,
             hide_parameters=True,
             **pool,
-            **(reading if kind is Kind.READ else {}),
+            **(reading if autocommits else {}),
         )
         plain = getattr(engine, "sync_engine", engine)
         plain._connection_cls = BlockConnection
@@ -283,7 +325,7 @@ class AsyncSqlPool:
         self._inherited.append(self.kept)  # held on to: collected, they would speak on the parent's sockets
         self.kept = []
         self._monitoring = AsyncLock()
-        self.slots = {kind: AsyncSlots(self._size) for kind in Kind}
+        self.slots = self._new_slots()
 
     async def empty(self) -> None:
         """Close the kept connections."""

@@ -12,7 +12,6 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administratio
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -26,6 +25,7 @@ from sqlalchemy.util import await_only
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
+from regionkit.backends.sql.postgres_texts import LASTS, RESTORE, RESTORING, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
 
@@ -35,15 +35,6 @@ COMMIT = (
     b"SELECT current_setting('synchronous_commit');COMMIT;"
     b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 )
-
-RESTORE = (
-    b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD TEMP"
-    b";DISCARD SEQUENCES"
-)
-"""What a block set ends with it, in the message of its COMMIT or ROLLBACK: DISCARD ALL without the prepared statements, and
-without that it must stand alone. It costs the server some 15 us."""
-LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
-"""In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
 
 SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
 ABORTED = "25P02"
@@ -71,6 +62,7 @@ class _Shared(DriverState):
     _autocommit: bool
     _prepared: Any
     streams: list[Any]
+    rides = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,10 +75,15 @@ class _Shared(DriverState):
         """Statements that put back what a block may have set, behind a semicolon."""
         return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
 
+    @property
+    def restoring(self) -> tuple[str, ...]:  # type: ignore[override]  # a value elsewhere
+        """The same before PREPARE."""
+        return (*RESTORING, *(f"SET {name}='{value}'" for name, value in self.settings.items()))
+
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
         super().touched()
-        self.dirty |= not self.announced and self._autocommit
+        self.dirty |= not self.announced and self._autocommit and not self.branch
 
     def settle(self) -> None:
         """Let go of cursors that were left open. One that outlives its transaction would stay at the server."""
@@ -108,7 +105,13 @@ class _Shared(DriverState):
         self.touched()
         begun = self._pipeline is not None and self._pipeline.result_queue  # type: ignore[attr-defined]  # BEGIN is in it
         idle = self.pgconn.transaction_status == TransactionStatus.IDLE
-        if idle and not begun and not self._autocommit:
+        if not idle or begun:
+            return
+        if self.opening:
+            opening, self.opening = self.opening, ()
+            for text in opening:
+                yield from self._exec_command(text.encode())
+        elif not self._autocommit:
             yield from self._exec_command(self._get_tx_start_command())  # type: ignore[attr-defined]
 
     def _exec_command(self, command: Any, *arguments: Any, **options: Any) -> Generator[Any, Any, Any]:
@@ -203,25 +206,6 @@ class AsyncBounded(_Shared, AsyncQuietPipelines, psycopg.AsyncConnection[Any]):
             raise
 
 
-TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
-"""ROLLBACK TO has the tag of a ROLLBACK, and ends nothing."""
-
-
-def _note_end(driver: Any, cursor: Any, statement: str) -> None:
-    """The tags of the answers say whether a text of the user's ended the transaction, also where it opened another one."""
-    raw = getattr(cursor, "_cursor", cursor)
-    results = raw._results if several(statement) else [raw.pgresult]
-    for result in results:
-        tag = b"" if result is None else result.command_status
-        if tag == b"COMMIT" or (tag == b"ROLLBACK" and not TO_SAVEPOINT.search(statement)):
-            driver.ended_by(tag.decode())
-
-
-def several(statement: str) -> bool:
-    """Whether a text may hold several statements; a semicolon inside of a literal counts too, and costs a round trip."""
-    return ";" in statement.rstrip("; \t\r\n")
-
-
 class _Dialect:
     """What both forms of the dialect share."""
 
@@ -294,15 +278,16 @@ class _Dialect:
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""
         driver = self._use(cursor)
-        autocommit = driver._autocommit
-        starts = not autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE
+        autocommit = driver._autocommit and not driver.branch
+        idle = driver.pgconn.transaction_status == TransactionStatus.IDLE
+        starts = idle and (bool(driver.opening) if driver.branch else not autocommit)
         run = self._runner(driver, cursor, statement, first=starts)
         try:
             run(driver, cursor, statement, parameters)
         except errors.FeatureNotSupported as error:
             if not driver.forget_plans():
                 raise
-            if not (starts or autocommit):
+            if driver.branch or not (starts or autocommit):
                 raise PlanChanged(*error.args) from error
             if starts:
                 with driver.own_statements():
@@ -311,7 +296,7 @@ class _Dialect:
         finally:
             driver.announced = False
         if not autocommit:
-            _note_end(driver, cursor, statement)
+            note_end(driver, cursor, statement)
         else:  # SET and the like give no columns, and outlive the block
             result = getattr(cursor, "_cursor", cursor).pgresult
             driver.dirty |= result is None or result.nfields == 0 or LASTS.search(statement) is not None
@@ -320,7 +305,9 @@ class _Dialect:
         """How to run a statement: a message takes one statement, and no cursor that stays open at the server."""
         raw = getattr(cursor, "_cursor", cursor)
         if isinstance(raw, psycopg.ServerCursor | psycopg.AsyncServerCursor):
-            raw._withhold |= driver._autocommit  # outside of a transaction the server keeps no other
+            raw._withhold |= (
+                driver._autocommit and not driver.branch
+            )  # outside of a transaction the server keeps no other
             driver.streams.append(raw)
         elif first and not several(statement):
             return self.first
@@ -344,7 +331,7 @@ class _Dialect:
             super().do_execute_no_params(cursor, statement, context)  # type: ignore[misc]  # of the dialect mixed with
         finally:
             driver.announced = False
-        driver.dirty |= bool(driver._autocommit)  # it may have been a SET: rare enough to be sure
+        driver.dirty |= bool(driver._autocommit and not driver.branch)  # it may have been a SET: rare enough to be sure
 
     def _use(self, cursor: Any) -> Any:
         driver = cursor.connection if not hasattr(cursor, "_cursor") else cursor._cursor.connection

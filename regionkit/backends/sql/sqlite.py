@@ -296,7 +296,8 @@ class _Dialect:
             run(cursor, *arguments)
         finally:
             driver.announced = False
-        driver.dirty |= (driver.autocommitting and cursor.description is None) or LASTS.match(arguments[0]) is not None
+        alone = driver.autocommitting and not driver.branch
+        driver.dirty |= (alone and cursor.description is None) or LASTS.match(arguments[0]) is not None
         if raw is cursor:
             driver.note(raw)
 

@@ -1,0 +1,311 @@
+"""A branch's connection: the pillar writes what begins and ends its transaction, and the user can end nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import sqlalchemy
+from fix_rigs import Order, Rig
+from sqlalchemy import text
+
+from regionkit import AsyncRegionKit, ConfigurationError, DeadlineExceeded, UsageError
+from regionkit.backends.sql.branch_async import AsyncSqlBranch
+from regionkit.backends.sql.bridge_async import adrive
+from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.message import Statement
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.errors import TransactionAborted
+
+from .test_own_engine_async import HERE, KEY, engine_of, topology_of
+
+BEGINS = {
+    "postgresql": ["BEGIN", "SET LOCAL regionkit.gtrid = 'abc'"],
+    "mariadb": ["XA START '{xid}'"],
+    "sqlite": ["BEGIN IMMEDIATE"],
+}
+COMMITS = {
+    "postgresql": ["COMMIT"],
+    "mariadb": ["XA END '{xid}'", "XA COMMIT '{xid}' ONE PHASE"],
+    "sqlite": ["COMMIT"],
+}
+ROLLS_BACK = {
+    "postgresql": ["ROLLBACK"],
+    "mariadb": ["XA END '{xid}'", "XA ROLLBACK '{xid}'"],
+    "sqlite": ["ROLLBACK"],
+}
+SLOW = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60) FROM information_schema.ENGINES"}
+
+
+def within(seconds: float = 20.0) -> Deadline:
+    """A deadline."""
+    return Deadline(SYSTEM_CLOCK, seconds)
+
+
+def said(texts: list[str], branch: Any) -> list[Statement]:
+    """Statements; a name of its own for each branch."""
+    return [Statement(text.format(xid=f"rk_{id(branch)}")) for text in texts]
+
+
+@pytest.fixture(params=["url", "engine"])
+async def endpoint(request: pytest.FixtureRequest, rig: Rig) -> AsyncIterator[Any]:
+    """An endpoint of a kit's, and an engine of the application's as a backing."""
+    if request.param == "url":
+        async with AsyncRegionKit(rig.topology(), local=HERE) as kit:
+            yield await kit.backing("orders").backend(deadline=within())
+    else:
+        engine = engine_of(rig.urls[0])
+        backing = async_backing_of(engine, namespace="shop")
+        yield await backing.backend(deadline=within())
+        await backing.close()
+        await engine.dispose()
+
+
+class AsyncOpened:
+    """A branch with its transaction about to begin."""
+
+    def __init__(self, endpoint: Any, rig: Rig) -> None:
+        self._endpoint, self._server = endpoint, rig.server
+
+    async def __aenter__(self) -> AsyncSqlBranch:
+        self._branch: AsyncSqlBranch = await self._endpoint.branch(within(), 10.0)
+        self._branch.opening = said(BEGINS[self._server], self._branch)
+        return self._branch
+
+    async def __aexit__(self, *exc: object) -> None:
+        with contextlib.suppress(Exception):
+            await self._branch.message(said(ROLLS_BACK[self._server], self._branch))
+        await self._branch.release()
+
+
+async def committed(branch: AsyncSqlBranch, rig: Rig) -> None:
+    """End it well."""
+    await branch.flush()
+    branch.seal()
+    await branch.message(said(COMMITS[rig.server], branch))
+
+
+def is_there(rig: Rig, *ids: int) -> bool:
+    """Whether these orders are there, in the eyes of another connection."""
+    engine = sqlalchemy.create_engine(rig.urls[0])
+    with engine.connect() as connection:
+        asked = text(f"SELECT count(*) FROM orders WHERE id IN ({', '.join(map(str, ids))})")
+        found = connection.execute(asked).scalar()
+    engine.dispose()
+    return found == len(ids)
+
+
+async def test_what_session_and_connection_did_commits_together(endpoint: Any, rig: Rig) -> None:
+    """Neither of the user's commits ends anything; the pillar's message does, and nothing was there before it."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        session = branch.session()
+        assert branch.session() is session
+        session.add(Order(id=801, item="tea"))
+        await session.commit()
+        connection = await branch.native()
+        await connection.execute(text("INSERT INTO orders (id, item) VALUES (802, 'rice')"))
+        async with session.begin_nested():
+            session.add(Order(id=803, item="salt"))
+        session.add(Order(id=804, item="milk"))
+        assert branch.driver.busy
+        assert not is_there(rig, 801) or rig.server == "sqlite"
+        assert await branch.flush()
+        assert not await branch.flush()
+        await committed(branch, rig)
+        assert not branch.doomed
+    assert is_there(rig, 801, 802, 803, 804)
+
+
+async def test_the_connection_comes_back_to_its_pool_only_idle(endpoint: Any, rig: Rig) -> None:
+    """One that ended its transaction serves the next branch, without what this one set; one with an open transaction does not."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        first = branch.driver
+        branch.session().add(Order(id=805, item="tea"))
+        await committed(branch, rig)
+    again = await endpoint.branch(within(), 10.0)
+    assert again.driver is first
+    await again.message(said(BEGINS[rig.server], again))
+    await again.release()
+    other = await endpoint.branch(within(), 10.0)
+    assert other.driver is not first
+    await other.discard()
+    await other.discard()
+    third = await endpoint.branch(within(), 10.0)
+    assert third.driver is not other.driver
+    await third.release()
+
+
+SETS = {
+    "postgresql": ("SET application_name = 'mine'", "SELECT current_setting('application_name')", "mine"),
+    "mariadb": ("SET @@session.div_precision_increment = 9", "SELECT @@session.div_precision_increment", 9),
+    "sqlite": ("PRAGMA recursive_triggers = 1", "PRAGMA recursive_triggers", 1),
+}
+
+
+async def test_a_setting_of_the_users_ends_with_its_branch(endpoint: Any, rig: Rig) -> None:
+    """The next branch is on another connection, or on one where it was put back."""
+    setting, question, value = SETS[rig.server]
+    async with AsyncOpened(endpoint, rig) as branch:
+        connection = await branch.native()
+        await connection.execute(text("INSERT INTO orders (id, item) VALUES (807, 'rice')"))
+        await connection.exec_driver_sql(setting)
+        await committed(branch, rig)
+    again = await endpoint.branch(within(), 10.0)
+    [answer] = await again.message([Statement(question)])
+    assert answer.rows[0][0] != value
+    await again.release()
+
+
+ENDS: dict[str, Callable[[Any], Any]] = {
+    "commit": lambda connection: connection.commit(),
+    "rollback": lambda connection: connection.rollback(),
+    "close": lambda connection: connection.close(),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_the_users_end_of_the_connection_raises(end: str, endpoint: Any, rig: Rig) -> None:
+    """And says who ends it; a rollback dooms, as the user takes his work for undone."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        branch.hold("the payment is of the same transaction.")
+        connection = await branch.native()
+        await connection.execute(text("INSERT INTO orders (id, item) VALUES (808, 'rice')"))
+        with pytest.raises(UsageError, match="the payment is of the same transaction"):
+            await ENDS[end](connection)
+        assert bool(branch.doomed) == (end == "rollback")
+        assert branch.driver.busy
+
+
+DOOMS: dict[str, Callable[[Any], Any]] = {
+    "rollback": lambda session: session.rollback(),
+    "close": lambda session: session.close(),
+}
+
+
+@pytest.mark.parametrize("end", DOOMS)
+async def test_a_session_that_is_rolled_back_or_closed_dooms(end: str, endpoint: Any, rig: Rig) -> None:
+    """Its work would be gone, and the vote YES."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        session = branch.session()
+        session.add(Order(id=809, item="tea"))
+        await session.flush()
+        await DOOMS[end](session)
+        assert "session was" in branch.doomed
+        with pytest.raises(TransactionAborted, match="session was"):
+            await session.execute(text("SELECT 1"))
+        assert branch.driver.busy
+    assert not is_there(rig, 809)
+
+
+async def test_an_error_outside_a_savepoint_dooms_and_inside_does_not(endpoint: Any, rig: Rig) -> None:
+    """Also one of a flush that the user caught."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        session = branch.session()
+        session.add(Order(id=810, item="tea"))
+        await session.flush()
+        with contextlib.suppress(sqlalchemy.exc.IntegrityError):
+            async with session.begin_nested():
+                await session.execute(text("INSERT INTO orders (id, item) VALUES (810, 'again')"))
+        assert not branch.doomed
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            await session.execute(text("INSERT INTO orders (id, item) VALUES (810, 'again')"))
+        assert "outside a savepoint" in branch.doomed
+    async with AsyncOpened(endpoint, rig) as branch:
+        session = branch.session()
+        session.add_all([Order(id=811, item="tea")])
+        await session.flush()
+        session.expunge_all()
+        session.add(Order(id=811, item="again"))
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            await session.flush()
+        assert branch.doomed
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "/* so */ rollback"])
+async def test_an_end_as_text_is_noticed(end: str, endpoint: Any, rig: Rig) -> None:
+    """MariaDB refuses it inside of XA; the others do it, and the branch is doomed."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        session = branch.session()
+        session.add(Order(id=812, item="tea"))
+        await session.flush()
+        with contextlib.suppress(sqlalchemy.exc.DBAPIError):
+            await session.execute(text(end))
+        assert branch.doomed
+
+
+def by_cursor(raw: Any) -> None:
+    """A statement past SQLAlchemy."""
+    raw.cursor().execute("INSERT INTO orders (id, item) VALUES (814, 'late')")
+
+
+async def test_nothing_can_be_done_after_the_seal(endpoint: Any, rig: Rig) -> None:
+    """Neither through SQLAlchemy nor on the driver's own cursor; the pillar goes on."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        session, connection = branch.session(), await branch.native()
+        session.add(Order(id=813, item="tea"))
+        await branch.flush()
+        raw = getattr(connection, "sync_connection", connection).connection
+        branch.seal()
+        for late in (
+            lambda: connection.execute(text("INSERT INTO orders (id, item) VALUES (814, 'late')")),
+            lambda: session.execute(text("INSERT INTO orders (id, item) VALUES (814, 'late')")),
+            lambda: branch.native(),
+            lambda: adrive(by_cursor, raw),
+        ):
+            with pytest.raises(UsageError, match="TransactionClosed"):
+                await late()
+        await branch.message(said(COMMITS[rig.server], branch))
+    assert is_there(rig, 813)
+    assert not is_there(rig, 814)
+
+
+async def test_no_answer_by_the_deadline_closes_the_connection(endpoint: Any, rig: Rig) -> None:
+    """Each phase sets its own."""
+    if rig.server == "sqlite":
+        pytest.skip("a file answers")
+    async with AsyncOpened(endpoint, rig) as branch:
+        branch.session().add(Order(id=815, item="tea"))
+        await branch.flush()
+        branch.deadline = within(0.2)
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            await branch.message([Statement(SLOW[rig.server])])
+        assert branch.driver.expired
+        assert branch.doomed
+    assert not is_there(rig, 815)
+
+
+async def test_a_message_opens_the_transaction_too_and_its_error_is_the_servers(endpoint: Any, rig: Rig) -> None:
+    """The fast lane: there was no session; what failed is not taken for the user's error."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        await branch.message([Statement("INSERT INTO orders (id, item) VALUES (816, 'tea')")])
+        assert branch.driver.busy
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            await branch.message([Statement("INSERT INTO orders (id, item) VALUES (816, 'again')")])
+        assert not branch.doomed
+    assert not is_there(rig, 816)
+
+
+async def test_the_pool_is_bounded_and_its_own(endpoint: Any, rig: Rig) -> None:
+    """Branches that wait for one another end at their deadline, and take nothing from reads and writes."""
+    most = endpoint._size
+    branches = [await endpoint.branch(within(), 10.0) for _ in range(most)]
+    with pytest.raises(DeadlineExceeded, match="in use"):
+        await endpoint.branch(within(), 0.05)
+    for branch in branches:
+        await branch.release()
+        await branch.release()
+    again = await endpoint.branch(within(), 1.0)
+    await again.release()
+
+
+async def test_an_endpoint_on_the_applications_engine_takes_no_branch(rig: Rig) -> None:
+    """Inside of a kit its connections are the application's."""
+    engine = engine_of(rig.urls[0])
+    async with AsyncRegionKit(topology_of([engine]), local=HERE, bookmark_keys=[KEY]) as kit:
+        backend: Any = await kit.backing("orders").backend(deadline=within())
+        with pytest.raises(ConfigurationError, match="takes no branches"):
+            await backend.branch(within(), 1.0)
+    await engine.dispose()
