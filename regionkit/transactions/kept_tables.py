@@ -12,7 +12,7 @@ def _kept(name: str) -> Table:
 
 
 META = _kept("tpc_meta")
-"""One row: the log's id, its history, its floor, the newest heartbeat of a recoverer."""
+"""The log's id, its history, its floor; and in a row of its own the newest heartbeat of a recoverer."""
 LOG = _kept("tpc_log")
 """One row a decision."""
 PARTICIPANT = _kept("tpc_participant")

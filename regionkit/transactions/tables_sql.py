@@ -1,6 +1,7 @@
 """The tables of a log and of a participant's markers. Ids are hex digits of regionkit's own; they compare byte for byte.
 
-tpc_meta: one row (id 1). `floor`: gtrids at or below it are closed. `beats_until`: by the server's clock.
+tpc_meta: row 1 is read by each decision. `floor`: gtrids at or below it are closed. Row 2 is for what changes often, so that no
+decision waits for it. `beats_until`: by the server's clock; `made_at`: raised by readers on MariaDB, to have something to commit.
 tpc_log: `state` 1 COMMIT, 2 ABORT (a tombstone). `branches`, `hazards`: JSON objects, see recovery_rules.Row.
 tpc_branch: `state` 1 committed as a branch of two phases, 2 a tombstone, 3 committed in one phase.
 """
@@ -25,7 +26,7 @@ def _ascii(length: int) -> Any:
 
 
 def tpc_meta(meta: MetaData, name: str) -> Table:
-    """The log's one row."""
+    """The log's own rows."""
     return Table(
         name,
         meta,

@@ -11,22 +11,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from regionkit.errors import UsageError
 
-__all__ = ["FORMAT", "PATIENCE", "Xid", "gtrid_of", "millis_of", "patience_for", "xid_of_gid", "xid_of_xa"]
+__all__ = [
+    "FORMAT",
+    "PATIENCE",
+    "Xid",
+    "check_branches",
+    "check_gtrid",
+    "gtrid_of",
+    "millis_of",
+    "patience_for",
+    "xid_of_gid",
+    "xid_of_xa",
+]
 
 FORMAT = 0x524B31
 """Format id of regionkit's XA names; MariaDB takes at most 2147483647."""
 PATIENCE = (10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 """Seconds by digit. The longest `timeout` of a transaction is the last one."""
+MOST_BRANCHES = 64
+"""Of one transaction: their names and histories fit a row, and nobody waits for more votes."""
 SAME = r"(?P<namespace>[a-z][a-z0-9_]{0,21})"
 LOG = r"(?P<log>[0-9a-f]{8})"
 GTRID = r"(?P<gtrid>[0-9a-f]{32})"
 BRANCH = r"(?P<branch>[a-z][a-z0-9_]{0,21})"
 DIGIT = rf"(?P<patience>[0-{len(PATIENCE) - 1}])"
+_GTRID = re.compile(GTRID, re.ASCII)
+_BRANCH = re.compile(BRANCH, re.ASCII)
 _GID = re.compile(rf"rk1:{SAME}:{LOG}:{GTRID}:{BRANCH}:{DIGIT}", re.ASCII)
 _XA_GLOBAL = re.compile(rf"{SAME}\.{LOG}\.{GTRID}", re.ASCII)
 _XA_BRANCH = re.compile(rf"{BRANCH}\.{DIGIT}", re.ASCII)
@@ -68,6 +84,35 @@ def gtrid_of(millis: int, random: bytes) -> str:
 def millis_of(gtrid: str) -> int:
     """Milliseconds since 1970 at its coordinator's begin."""
     return int(gtrid[:12], 16)
+
+
+def check_gtrid(gtrid: str) -> str:
+    """The name, as it is.
+
+    Raises:
+        UsageError: it is none of regionkit's.
+    """
+    if _GTRID.fullmatch(gtrid) is None:
+        raise UsageError(
+            f"{gtrid[:100]!r} is no name of a transaction.",
+            why="it has 32 hex digits in lower case.",
+            fix="take it from tx.gtrid, or from `regionkit tpc list`.",
+        )
+    return gtrid
+
+
+def check_branches(names: Sequence[str]) -> None:
+    """Branches of one transaction.
+
+    Raises:
+        UsageError: too many, or names that cannot stand on the servers.
+    """
+    if len(names) > MOST_BRANCHES or not all(_BRANCH.fullmatch(name) for name in names):
+        raise UsageError(
+            f"{list(names)!r} cannot be the branches of a transaction.",
+            why=f"there are at most {MOST_BRANCHES}, each name of at most 22 of a-z, 0-9 and _.",
+            fix="let participants have such names.",
+        )
 
 
 def patience_for(timeout: float) -> int:

@@ -67,6 +67,7 @@ def adopt_mariadb(connection: Any, init_command: str) -> Any:
     cursor.execute(init_command)
     cursor.execute("SET autocommit=0")
     cursor.close()
+    driver.begun = False  # else the first look at where it stands leaves a transaction open, and its snapshot
     return connection
 
 

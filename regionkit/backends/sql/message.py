@@ -132,7 +132,12 @@ def _committed(connection: Any, adapter: Any, state: DriverState, send: Callable
     last = None if before is None else partial(before, under)
     if state.counts:
         state.position = None  # it is not asked for
-    state.send_commit(lambda: answers.extend(send()), partial(adapter.answered, as_driver(under)), last)
+    driver = as_driver(under)
+
+    def answered(error: Exception) -> bool:  # of any statement: those behind one that failed were not done
+        return bool(adapter.answered(driver, getattr(error, "orig", None) or error))
+
+    state.send_commit(lambda: answers.extend(send()), answered, last)
     return answers
 
 

@@ -19,7 +19,7 @@ __all__ = ["answered", "send"]
 
 def answered(driver: Any, error: Exception) -> bool:
     """Whether an error tells what became of a COMMIT: SQLite says so, and the transaction is still open."""
-    return isinstance(error, sqlite3.OperationalError)
+    return isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError)
 
 
 def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]:

@@ -2,7 +2,7 @@
 
 1. `decide` is one compare-and-set on the gtrid. Its answer is the winner, durable before it is given; an answer that does not
    come raises, and says nothing. An answered COMMIT is never lost: not by a crash, not by a failover that the log allows.
-2. A gtrid at or below the floor is answered ABORT: its tombstone may have been swept.
+2. A gtrid at or below the floor, without a row, is answered ABORT: its tombstone may have been swept.
 3. The log's id is part of every name. A new, empty log has another id, and so presumes nothing about the old one's branches.
 """
 

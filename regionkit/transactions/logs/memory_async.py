@@ -16,6 +16,7 @@ from regionkit.transactions.logs.log_async import LogFacts
 from regionkit.transactions.memory_faults_async import AsyncFaults, Refused, Unanswered
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
+from regionkit.transactions.xid import check_branches, check_gtrid
 
 __all__ = ["AsyncMemoryDecisionLog"]
 
@@ -54,12 +55,14 @@ class AsyncMemoryDecisionLog:
         self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline
     ) -> Decision:
         """Insert `want` unless the gtrid has a row (or is closed); the winner."""
+        check_gtrid(gtrid)
+        check_branches(branches)
         return await self._at("decide", deadline, lambda: self.put(gtrid, want, branches, by))
 
     def put(self, gtrid: str, want: Decision, branches: Sequence[str], by: str) -> Decision:
         """What `decide` does, at once and without faults."""
         with self.faults.lock:
-            if gtrid <= self._floor:
+            if gtrid not in self.rows_now and gtrid <= self._floor:
                 return Decision.ABORT
             made = Row(gtrid, want, dict.fromkeys(branches), decided_by=by, decided_at=self._clock.wall())
             return self.rows_now.setdefault(gtrid, made).decision
@@ -139,7 +142,7 @@ class AsyncMemoryDecisionLog:
         """A recoverer is at work."""
 
         def act() -> None:
-            self._beats_until = self._clock.wall() + lasts
+            self._beats_until = max(self._beats_until, self._clock.wall() + lasts)
 
         await self._at("beat", deadline, act)
 

@@ -1,0 +1,372 @@
+"""A decision log in PostgreSQL, MariaDB or SQLite.
+
+1. A decision is one short transaction in one message: one round trip. Its unique key lets the second one wait for the first;
+   what stands is then read, and is what counts.
+2. What was sent and not answered is unknown, whatever the row says a moment later: it may still be queued on the server. A
+   warning at COMMIT (PostgreSQL gave up waiting for its replicas) is no answer.
+3. Its history is the data's, and names the server too: after a failover it is another, and the log presumes nothing.
+4. `open` refuses a server that may lose what it acknowledged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from regionkit.contract.backing_async import AsyncBacking, async_backing_of
+from regionkit.contract.message import Answer, Statement
+from regionkit.contract.unit_async import AsyncUnit
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.transactions.findings import Finding
+from regionkit.transactions.kept_tables import LOG_TABLES
+from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
+from regionkit.transactions.logs.log_async import LogFacts
+from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, quoted, row_of
+from regionkit.transactions.protocol import Decision
+from regionkit.transactions.recovery_rules import Row
+from regionkit.transactions.xid import check_gtrid
+
+__all__ = ["AsyncSqlDecisionLog"]
+
+T = TypeVar("T")
+AT_ONCE = 500
+"""Rows of one statement: its text stays far below what servers take, and SQLite below its parameters."""
+MOST_ROUNDS = 8
+"""Runs of one change that the server rolls back, or whose row is gone again: short transactions are over after one or two."""
+LOWEST = "0" * 32
+CHECKS = (4025, 3819)
+"""MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""
+
+
+class AsyncSqlDecisionLog:
+    """Safe to share between threads (tasks of one loop).
+
+    Args:
+        given: an engine of the application's, or a kit.
+        store: which of a kit's stores.
+        unsafe_async_replica: take a server that may lose what it acknowledged; `doctor` says by what.
+        clock: where time is read.
+
+    Raises:
+        ConfigurationError: `given` is no SQL server.
+    """
+
+    def __init__(
+        self,
+        given: Any,
+        *,
+        store: str | None = None,
+        unsafe_async_replica: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.given = given
+        self.store = store
+        self._unsafe = unsafe_async_replica
+        self._clock = clock
+        self._backing: AsyncBacking | None = None
+        self._sql: LogSql | None = None
+        probe = async_backing_of(given, store=store, clock=clock)
+        self.name = probe.name
+        if "core" not in probe.capabilities.modes:
+            raise ConfigurationError(
+                f"{probe.name!r} cannot keep a decision log.",
+                why="a decision is a row that is flushed, and that no failover loses.",
+                fix="give an engine of PostgreSQL, MariaDB or SQLite, or take a FileDecisionLog.",
+            )
+
+    def _stands(self, namespace: str) -> tuple[AsyncBacking, LogSql]:
+        if self._backing is None:
+            self._backing = async_backing_of(self.given, namespace=namespace, store=self.store, clock=self._clock)
+        if self._sql is None:
+            self._sql = LogSql(self._backing.capabilities.server, self._backing.namespace)
+        return self._backing, self._sql
+
+    @property
+    def _texts(self) -> LogSql:
+        assert self._sql is not None, "the manager opens its log first"
+        return self._sql
+
+    async def create_tables(self, namespace: str, deadline: Deadline) -> None:
+        """Make what it keeps, and its id, unless it is there."""
+        backing, sql = self._stands(namespace)
+        await backing.create_tables(LOG_TABLES, deadline)
+        history, _ = await self._standing(deadline)
+        made = {"log_id": os.urandom(4).hex(), "history": history, "floor": LOWEST}
+        for id in (2, 1):  # who finds row 1, finds both
+            try:
+                async with self._write(deadline) as unit:
+                    if not (await unit.native.execute(text(sql["has_meta"]), {"id": id})).scalar():
+                        await unit.native.execute(text(sql["make_meta"]), {"id": id, **made})
+            except IntegrityError:
+                continue  # another process made it just now
+
+    async def open(self, namespace: str, deadline: Deadline) -> LogFacts:
+        """Look at it.
+
+        Raises:
+            ConfigurationError: it is not there, or may lose what it acknowledges.
+        """
+        self._stands(namespace)
+        history, stands = await self._standing(deadline)
+        if stands.risks and not self._unsafe:
+            raise ConfigurationError(
+                f"log {self.name!r} may lose decisions that it acknowledged: {stands.risks[0].what}.",
+                why="a lost decision leaves one branch committed and another one rolled back.",
+                fix=f"{stands.risks[0].fix} Only where that may happen: unsafe_async_replica=True.",
+            )
+        return await self._facts(history, deadline)
+
+    async def _standing(self, deadline: Deadline) -> tuple[str, Standing]:
+        """Its history now, and where it stands."""
+        sql = self._texts
+        async with self._write(deadline) as unit:
+            answers = [
+                (await unit.native.execute(text(question.format(log=sql.table)))).all()
+                for question in QUESTIONS[sql.server]
+            ]
+        assert self._backing is not None
+        found = standing(sql.server, answers, self._backing.copies)
+        if found.schema:
+            self._sql = LogSql(sql.server, self._backing.namespace, found.schema)
+        owner = await self._backing.owner(deadline=deadline)
+        here = hashlib.sha256(found.here.encode()).hexdigest()[:12]
+        return f"{owner.history}.{here}", found
+
+    async def _facts(self, history: str, deadline: Deadline) -> LogFacts:
+        async with self._write(deadline) as unit:
+            found = (await unit.native.execute(text(self._texts["facts"]))).first()
+        if found is None:
+            raise ConfigurationError(
+                f"log {self.name!r} has no id.", why="it was never made.", fix="call tm.create_tables() once."
+            )
+        return LogFacts(found[0], history, found[1], found[2])
+
+    async def decide(
+        self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline
+    ) -> Decision:
+        """Insert `want` unless the gtrid has a row (or is closed); the winner.
+
+        Raises:
+            OutcomeUnknown: no answer came. A row may stand, now or later.
+            RegionUnavailable, DeadlineExceeded: nothing was sent.
+            UsageError: no gtrid, or no names of branches.
+        """
+        sql = self._texts
+        wanted = sql.decide(gtrid, want, branches, by)
+        for _ in range(MOST_ROUNDS):
+            try:
+                crash_point("log.deciding")
+                await self._message(wanted, deadline)
+                crash_point("log.decided")
+                return want
+            except TransactionRolledBack:
+                continue  # a deadlock, or a change of the floor: nothing was done
+            except DBAPIError as error:
+                if not _refused(error):
+                    raise
+                floor, rows = await self._read(sql.rows([gtrid]), deadline)
+            if rows:
+                return rows[0].decision
+            if gtrid <= floor:
+                return Decision.ABORT
+        raise self._overtaken()
+
+    async def row(self, gtrid: str, deadline: Deadline) -> Row | None:
+        """What stands there."""
+        return (await self.rows([gtrid], deadline)).get(gtrid)
+
+    async def rows(self, gtrids: Sequence[str], deadline: Deadline) -> dict[str, Row]:
+        """The same for many."""
+        found: dict[str, Row] = {}
+        for at in range(0, len(gtrids), AT_ONCE):
+            _, rows = await self._read(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
+            found |= {row.gtrid: row for row in rows}
+        return found
+
+    async def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
+        """COMMIT rows that are not done, and all that bear a hazard."""
+        return (await self._read(self._texts.read(OPEN, most, after), deadline))[1]
+
+    async def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
+        """COMMIT rows that are done."""
+        return (await self._read(self._texts.read(DONE, most, after), deadline))[1]
+
+    async def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
+        """By gtrid and branch, the participant's history. Two statements for many rows; a lost one is repeated by recovery."""
+        sql, gtrids = self._texts, sorted(acknowledged)
+        for at in range(0, len(gtrids), AT_ONCE):
+            found = Statement(sql["branches"] % {"gtrids": quoted(gtrids[at : at + AT_ONCE])})
+            lazy = [Statement("SET LOCAL synchronous_commit = off")] if sql.server == "postgresql" else []
+            async with self._write(deadline) as unit:
+                rows = (await unit.message([*sql.begin[:1], *lazy, found]))[-1].rows
+                if rows:
+                    change, values = sql.acknowledge(rows, acknowledged)
+                    await unit.native.execute(text(change), values)
+
+    async def hazard(self, gtrid: str, branch: str, what: str, deadline: Deadline) -> None:
+        """Keep it with the row; a row is made (ABORT) where there is none."""
+
+        async def keep(unit: AsyncUnit) -> None:
+            known = await self._hazards(unit, gtrid)
+            hazards = msgspec.json.encode({**(known or {}), branch: what}).decode()
+            change = self._texts["make_hazard" if known is None else "set_hazards"]
+            await unit.native.execute(text(change), {"gtrid": gtrid, "hazards": hazards})
+
+        await self._changed(keep, deadline)
+
+    async def _hazards(self, unit: AsyncUnit, gtrid: str) -> dict[str, str] | None:
+        row = (await unit.native.execute(text(self._texts["hazards"]), {"gtrid": check_gtrid(gtrid)})).first()
+        return None if row is None else msgspec.json.decode(row[0], type=dict[str, str])
+
+    async def forget(self, gtrid: str, deadline: Deadline) -> bool:
+        """An operator has seen the hazard; whether there was one."""
+
+        async def drop(unit: AsyncUnit) -> bool:
+            known = await self._hazards(unit, gtrid)
+            if known:
+                await unit.native.execute(text(self._texts["set_hazards"]), {"gtrid": gtrid, "hazards": "{}"})
+            return bool(known)
+
+        return await self._changed(drop, deadline)
+
+    async def adopt(self, deadline: Deadline) -> LogFacts:
+        """Note the present history."""
+        history, _ = await self._standing(deadline)
+        async with self._write(deadline) as unit:
+            await unit.native.execute(text(self._texts["adopt"]), {"history": history})
+        return await self._facts(history, deadline)
+
+    async def note_participant(self, name: str, instance: str, deadline: Deadline, *, adopt: bool = False) -> str:
+        """The instance noted under the name; `instance` where there was none, or with `adopt`."""
+
+        async def note(unit: AsyncUnit) -> str:
+            values = {"name": name, "instance": instance}
+            noted = (await unit.native.execute(text(self._texts["instance"]), {"name": name})).scalar()
+            if noted is not None and not adopt:
+                return str(noted)
+            change = self._texts["make_instance" if noted is None else "set_instance"]
+            await unit.native.execute(text(change), values)
+            return instance
+
+        return await self._changed(note, deadline)
+
+    async def beat(self, lasts: float, deadline: Deadline) -> None:
+        """A recoverer is at work, and will be for `lasts` seconds."""
+        async with self._write(deadline) as unit:
+            await unit.native.execute(text(self._texts["beat"]), {"lasts": float(lasts)})
+
+    async def beating(self, deadline: Deadline) -> bool:
+        """Whether a recoverer is at work, by the server's clock."""
+        async with self._write(deadline) as unit:
+            return bool((await unit.native.execute(text(self._texts["beating"]))).scalar())
+
+    async def sweep(self, floor: str, most: int, deadline: Deadline) -> int:
+        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction."""
+        sql = self._texts
+
+        async def swept(unit: AsyncUnit) -> int:
+            await unit.native.execute(text(sql["raise"]), {"floor": check_gtrid(floor)})
+            stands = (await unit.native.execute(text(sql["raised"]))).scalar_one()
+            return int((await unit.native.execute(text(sql["sweep"]), {"floor": stands, "most": most})).rowcount)
+
+        return await self._changed(swept, deadline)
+
+    def anchor_statements(self, gtrid: str, branches: Sequence[str], by: str, server: str) -> list[str]:
+        """SQL that decides COMMIT inside a transaction of the log's own database; fails where a row stands or it is closed."""
+        return self._texts.anchor(gtrid, branches, by)
+
+    def stands_in(self, given: Any) -> bool:
+        """Whether its tables stand in the database of this engine, or of a kit's store as (kit, store)."""
+        if self.store is not None:
+            return isinstance(given, tuple) and given == (self.given, self.store)
+        mine, theirs = (getattr(engine, "sync_engine", engine) for engine in (self.given, given))
+        return mine is theirs or (hasattr(theirs, "url") and _address(mine.url) == _address(theirs.url))
+
+    async def doctor(self, deadline: Deadline) -> list[Finding]:
+        """What is wrong, or risky, about it."""
+        history, stands = await self._standing(deadline)
+        level: Any = "warning" if self._unsafe else "refused"
+        found = [Finding(level, self.name, risk.what, risk.fix) for risk in stands.risks]
+        facts = await self._facts(history, deadline)
+        if not facts.presumes:
+            what = "its history changed: decisions may be missing, and nothing is presumed"
+            found.append(
+                Finding("warning", self.name, what, "see that none is missing, then `regionkit tpc log adopt`.")
+            )
+        return found or [Finding("ok", self.name, f"log {facts.id}: its decisions are flushed before they count")]
+
+    async def close(self) -> None:
+        """Close what it opened itself. May be called twice."""
+        if self._backing is not None:
+            await self._backing.close()
+
+    def _write(self, deadline: Deadline) -> Any:
+        assert self._backing is not None, "the manager opens its log first"
+        return self._backing.write(deadline=deadline, core=True, stamped=False)
+
+    async def _changed(self, change: Callable[[AsyncUnit], Awaitable[T]], deadline: Deadline) -> T:
+        """What a change gives in a transaction of its own; run again where another one was quicker."""
+        for _ in range(MOST_ROUNDS):
+            try:
+                async with self._write(deadline) as unit:
+                    if self._texts.begin:
+                        await unit.message(self._texts.begin)
+                    return await change(unit)
+            except (IntegrityError, TransactionRolledBack):
+                continue
+        raise self._overtaken()
+
+    def _overtaken(self) -> RegionUnavailable:
+        return RegionUnavailable(
+            f"log {self.name!r} rolled a change back {MOST_ROUNDS} times.", why="others were quicker.", fix="try again."
+        )
+
+    async def _message(self, statements: Sequence[Statement], deadline: Deadline) -> list[Answer]:
+        """A whole transaction in one message.
+
+        Raises:
+            OutcomeUnknown: its COMMIT was not answered, or answered with a warning.
+        """
+        async with self._write(deadline) as unit:
+            answers: list[Answer] = await unit.message(statements)
+        warned = [
+            notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
+        ]
+        if warned:
+            raise OutcomeUnknown(
+                f"log {self.name!r} committed with a warning.",
+                why=f"{warned[0]}: it may not have reached the replicas.",
+                fix="ask again; what stands is read with a COMMIT of its own.",
+                store=self.name,
+            )
+        return answers
+
+    async def _read(self, statements: Sequence[Statement], deadline: Deadline) -> tuple[str, list[Row]]:
+        """The floor, and the rows, as durable as a decision."""
+        floor, rows = (await self._message(statements, deadline))[len(self._texts.begin) :][:2]
+        if not floor.rows:
+            raise ConfigurationError(f"log {self.name!r} has no id.", fix="call tm.create_tables() once.")
+        return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
+
+
+def _refused(error: DBAPIError) -> bool:
+    """Whether a row stands, or the gtrid is closed."""
+    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
+
+
+def _address(url: Any) -> tuple[Any, ...]:
+    """What an engine's URL names, whatever its driver; not its password."""
+    url = make_url(url)
+    kind = {"mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
+    database = str(Path(url.database or "").resolve()) if kind == "sqlite" else url.database
+    return kind, url.username, url.host, url.port, database
