@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import regionkit
 from regionkit.cli.commands import adopt, explain, status
 from regionkit.cli.hospital import add_hospital
+from regionkit.cli.transactions import add_transactions
 from regionkit.demo.command import add_arguments
 from regionkit.demo.command import run as demo
 from regionkit.demo.narration import explained
@@ -22,7 +23,7 @@ OK, BAD, USAGE = 0, 1, 2
 _CODES = """exit codes:
   0  done, and the answer is good
   1  the answer is bad: an endpoint is down or fenced, nothing may serve the call, a case waits for somebody
-     or cannot be changed, an error
+     or cannot be changed, a transaction is in doubt, an error
   2  wrong arguments or configuration
 """
 
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--json", action="store_true", help="plain data; its keys are stable")
     action.set_defaults(run=_relay("explain_relay"))
     add_hospital(commands)
+    add_transactions(commands)
     return parser
 
 

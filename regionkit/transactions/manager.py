@@ -23,9 +23,13 @@ from regionkit.core.events import Hook
 from regionkit.core.retry import RetryPolicy
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
+from regionkit.transactions.findings import Finding
 from regionkit.transactions.ground import Ground
 from regionkit.transactions.logs.log import DecisionLog
+from regionkit.transactions.operator import Operator
 from regionkit.transactions.participants.participant import Participant
+from regionkit.transactions.recovery import Recovery
+from regionkit.transactions.recovery_views import InDoubt, Report
 from regionkit.transactions.transaction import Transaction
 
 __all__ = ["TransactionManager"]
@@ -77,7 +81,7 @@ class TransactionManager:
         self._refuse_twins(participants)
         made = {name: _participant(name, given, namespace) for name, given in participants.items()}
         self._ground = Ground(namespace, log, made, clock, lock_timeout)
-        self._recovery: Any = None
+        self._recovery: Recovery | None = None
 
     @staticmethod
     def _refuse_twins(participants: Mapping[str, Any]) -> None:
@@ -150,14 +154,14 @@ class TransactionManager:
                     return call(tx)
             except RegionKitError as error:
                 pause = min(policy.base * 2.0 ** (tried - 1), policy.cap)
-                again = error.retryable and error.committed == "no" and tried < policy.attempts
+                again = error.retryable and tried < policy.attempts
                 if not again or deadline.remaining() <= pause:
                     raise
             sleep(pause)
 
     # -- recovery
 
-    def recover(self, timeout: float = RUN_WITHIN) -> Any:
+    def recover(self, timeout: float = RUN_WITHIN) -> Report:
         """End what coordinators have left, once. What could not be ended stands in the report.
 
         Raises:
@@ -165,29 +169,28 @@ class TransactionManager:
         """
         return self._recoverer().run(self._deadline(timeout))
 
-    def in_doubt(self, timeout: float = RUN_WITHIN) -> Any:
+    def in_doubt(self, timeout: float = RUN_WITHIN) -> tuple[InDoubt, ...]:
         """Transactions that have not ended everywhere, the oldest first, with what is known of each branch. Changes nothing."""
         return self._recoverer().in_doubt(self._deadline(timeout))
 
-    def doctor(self, timeout: float = RUN_WITHIN) -> list[Any]:
-        """What is wrong, or risky, about the log and each participant."""
-        ground, deadline = self._ground, self._deadline(timeout)
-        found = list(ground.log.doctor(deadline))
-        for participant in ground.participants.values():
-            found += participant.doctor(deadline)
-        return found
+    def doctor(self, timeout: float = RUN_WITHIN) -> list[Finding]:
+        """What is wrong, or risky, about the log, each participant and recovery."""
+        return self.operator().doctor(self._deadline(timeout))
+
+    def operator(self, who: str | None = None) -> Operator:
+        """What an operator may do about transactions in doubt: `regionkit tpc` stands on it. `who`: noted with decisions."""
+        return Operator(self._recoverer(), who)
 
     def start_recovery(self, interval: float = 10.0) -> None:
         """Recover every `interval` seconds in the background, and say in the log that somebody does. A second call is none."""
         self._recoverer().start(interval)
 
-    def _recoverer(self) -> Any:
+    def _recoverer(self) -> Recovery:
         ground = self._ground
         if ground.closed:
             raise UsageError("the transaction manager is closed.", fix="recover before close().")
         if self._recovery is None:
-            made = import_module("regionkit.transactions.recovery" + _FORM)
-            self._recovery = getattr(made, _RECOVERY)(
+            self._recovery = Recovery(
                 ground.namespace,
                 ground.log,
                 ground.participants,
@@ -237,7 +240,6 @@ class TransactionManager:
 
 IS_ASYNC = False
 _FORM = "_async" if IS_ASYNC else ""
-_RECOVERY = ("Async" if IS_ASYNC else "") + "Recovery"
 
 
 def _participant(name: str, given: Any, namespace: str) -> Participant:

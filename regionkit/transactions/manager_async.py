@@ -22,9 +22,13 @@ from regionkit.core.events import Hook
 from regionkit.core.retry import RetryPolicy
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
+from regionkit.transactions.findings import Finding
 from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
+from regionkit.transactions.operator_async import AsyncOperator
 from regionkit.transactions.participants.participant_async import AsyncParticipant
+from regionkit.transactions.recovery_async import AsyncRecovery
+from regionkit.transactions.recovery_views import InDoubt, Report
 from regionkit.transactions.transaction_async import AsyncTransaction
 
 __all__ = ["AsyncTransactionManager"]
@@ -76,7 +80,7 @@ class AsyncTransactionManager:
         self._refuse_twins(participants)
         made = {name: _participant(name, given, namespace) for name, given in participants.items()}
         self._ground = AsyncGround(namespace, log, made, clock, lock_timeout)
-        self._recovery: Any = None
+        self._recovery: AsyncRecovery | None = None
 
     @staticmethod
     def _refuse_twins(participants: Mapping[str, Any]) -> None:
@@ -151,14 +155,14 @@ class AsyncTransactionManager:
                     return await call(tx)
             except RegionKitError as error:
                 pause = min(policy.base * 2.0 ** (tried - 1), policy.cap)
-                again = error.retryable and error.committed == "no" and tried < policy.attempts
+                again = error.retryable and tried < policy.attempts
                 if not again or deadline.remaining() <= pause:
                     raise
             await asleep(pause)
 
     # -- recovery
 
-    async def recover(self, timeout: float = RUN_WITHIN) -> Any:
+    async def recover(self, timeout: float = RUN_WITHIN) -> Report:
         """End what coordinators have left, once. What could not be ended stands in the report.
 
         Raises:
@@ -166,29 +170,28 @@ class AsyncTransactionManager:
         """
         return await self._recoverer().run(self._deadline(timeout))
 
-    async def in_doubt(self, timeout: float = RUN_WITHIN) -> Any:
+    async def in_doubt(self, timeout: float = RUN_WITHIN) -> tuple[InDoubt, ...]:
         """Transactions that have not ended everywhere, the oldest first, with what is known of each branch. Changes nothing."""
         return await self._recoverer().in_doubt(self._deadline(timeout))
 
-    async def doctor(self, timeout: float = RUN_WITHIN) -> list[Any]:
-        """What is wrong, or risky, about the log and each participant."""
-        ground, deadline = self._ground, self._deadline(timeout)
-        found = list(await ground.log.doctor(deadline))
-        for participant in ground.participants.values():
-            found += await participant.doctor(deadline)
-        return found
+    async def doctor(self, timeout: float = RUN_WITHIN) -> list[Finding]:
+        """What is wrong, or risky, about the log, each participant and recovery."""
+        return await self.operator().doctor(self._deadline(timeout))
+
+    def operator(self, who: str | None = None) -> AsyncOperator:
+        """What an operator may do about transactions in doubt: `regionkit tpc` stands on it. `who`: noted with decisions."""
+        return AsyncOperator(self._recoverer(), who)
 
     async def start_recovery(self, interval: float = 10.0) -> None:
         """Recover every `interval` seconds in the background, and say in the log that somebody does. A second call is none."""
         await self._recoverer().start(interval)
 
-    def _recoverer(self) -> Any:
+    def _recoverer(self) -> AsyncRecovery:
         ground = self._ground
         if ground.closed:
             raise UsageError("the transaction manager is closed.", fix="recover before close().")
         if self._recovery is None:
-            made = import_module("regionkit.transactions.recovery" + _FORM)
-            self._recovery = getattr(made, _RECOVERY)(
+            self._recovery = AsyncRecovery(
                 ground.namespace,
                 ground.log,
                 ground.participants,
@@ -238,7 +241,6 @@ class AsyncTransactionManager:
 
 IS_ASYNC = True
 _FORM = "_async" if IS_ASYNC else ""
-_RECOVERY = ("Async" if IS_ASYNC else "") + "Recovery"
 
 
 def _participant(name: str, given: Any, namespace: str) -> AsyncParticipant:

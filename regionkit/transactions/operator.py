@@ -44,6 +44,26 @@ class Operator:
         self._setting = recovery.setting
         self._by = f"operator {(who or _user())[:100]}"
 
+    @property
+    def recovery(self) -> Recovery:
+        """Whose log and participants they are."""
+        return self._recovery
+
+    def create_tables(self, deadline: Deadline) -> LogFacts:
+        """Make what log and participants keep, unless it is there; the log's facts."""
+        self._setting.log.create_tables(self._setting.namespace, deadline)
+        for participant in self._setting.participants.values():
+            participant.create_tables(deadline)
+        return self.facts(deadline)
+
+    def facts(self, deadline: Deadline) -> LogFacts:
+        """What the log says of itself.
+
+        Raises:
+            ConfigurationError: it is not there, or may lose what it acknowledges.
+        """
+        return self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
+
     def show(self, gtrid: str, deadline: Deadline) -> InDoubt:
         """One transaction with the evidence of every participant, whether in doubt or ended.
 

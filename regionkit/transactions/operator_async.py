@@ -43,6 +43,26 @@ class AsyncOperator:
         self._setting = recovery.setting
         self._by = f"operator {(who or _user())[:100]}"
 
+    @property
+    def recovery(self) -> AsyncRecovery:
+        """Whose log and participants they are."""
+        return self._recovery
+
+    async def create_tables(self, deadline: Deadline) -> LogFacts:
+        """Make what log and participants keep, unless it is there; the log's facts."""
+        await self._setting.log.create_tables(self._setting.namespace, deadline)
+        for participant in self._setting.participants.values():
+            await participant.create_tables(deadline)
+        return await self.facts(deadline)
+
+    async def facts(self, deadline: Deadline) -> LogFacts:
+        """What the log says of itself.
+
+        Raises:
+            ConfigurationError: it is not there, or may lose what it acknowledges.
+        """
+        return await self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
+
     async def show(self, gtrid: str, deadline: Deadline) -> InDoubt:
         """One transaction with the evidence of every participant, whether in doubt or ended.
 

@@ -35,6 +35,7 @@ class Notes:
         self._acting = acting
 
     def evidence(self, gtrid: str, name: str, participant: Participant, deadline: Deadline) -> Evidence:
+        """What a participant's marker says of its branch."""
         return participant.evidence(Xid(self._setting.namespace, self._found.log, gtrid, name, 0), deadline)
 
     def still_gone(self, gtrid: str, name: str, participant: Participant, deadline: Deadline) -> bool:
@@ -57,6 +58,7 @@ class Notes:
         self.hazard(gtrid, branch, what)
 
     def hazard(self, gtrid: str, branch: str, what: str) -> None:
+        """Keep it in the log, show it, tell it."""
         if self._acting:
             self._setting.log.hazard(gtrid, branch, what, self._setting.log_time(self._deadline))
         row = self._found.rows.get(gtrid) or Row(gtrid, Decision.ABORT)
@@ -64,6 +66,7 @@ class Notes:
         self._setting.events.emit(HazardFound(self._setting.namespace, gtrid, branch, what))
 
     def acknowledge(self, acknowledged: dict[str, dict[str, str]]) -> None:
+        """What has ended, by gtrid and branch: the participant's history."""
         found = sorted(acknowledged.items())
         for at in range(0, len(found), PAGE):
             self._setting.log.acknowledge(dict(found[at : at + PAGE]), self._setting.log_time(self._deadline))

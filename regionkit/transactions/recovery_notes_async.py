@@ -34,6 +34,7 @@ class AsyncNotes:
         self._acting = acting
 
     async def evidence(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> Evidence:
+        """What a participant's marker says of its branch."""
         return await participant.evidence(Xid(self._setting.namespace, self._found.log, gtrid, name, 0), deadline)
 
     async def still_gone(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> bool:
@@ -56,6 +57,7 @@ class AsyncNotes:
         await self.hazard(gtrid, branch, what)
 
     async def hazard(self, gtrid: str, branch: str, what: str) -> None:
+        """Keep it in the log, show it, tell it."""
         if self._acting:
             await self._setting.log.hazard(gtrid, branch, what, self._setting.log_time(self._deadline))
         row = self._found.rows.get(gtrid) or Row(gtrid, Decision.ABORT)
@@ -63,6 +65,7 @@ class AsyncNotes:
         self._setting.events.emit(HazardFound(self._setting.namespace, gtrid, branch, what))
 
     async def acknowledge(self, acknowledged: dict[str, dict[str, str]]) -> None:
+        """What has ended, by gtrid and branch: the participant's history."""
         found = sorted(acknowledged.items())
         for at in range(0, len(found), PAGE):
             await self._setting.log.acknowledge(dict(found[at : at + PAGE]), self._setting.log_time(self._deadline))

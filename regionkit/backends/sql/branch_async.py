@@ -68,6 +68,13 @@ class AsyncSqlBranch:
         return self._driver
 
     @property
+    def lost(self) -> bool:
+        """Whether the connection is gone: what was sent last may have no answer."""
+        driver = self._driver
+        gone = self._over or self._connection.invalidated or driver.expired or driver.stopped
+        return gone or not getattr(driver, "stands", True)
+
+    @property
     def deadline(self) -> Deadline | None:
         """When the waits of the present phase end."""
         found: Deadline | None = self._driver.deadline

@@ -12,7 +12,6 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administratio
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -26,6 +25,7 @@ from sqlalchemy.util import await_only
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
+from regionkit.backends.sql.postgres_texts import LASTS, RESTORE, RESTORING, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
 
@@ -35,23 +35,6 @@ COMMIT = (
     b"SELECT current_setting('synchronous_commit');COMMIT;"
     b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 )
-
-RESTORE = (
-    b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD TEMP"
-    b";DISCARD SEQUENCES"
-)
-"""What a block set ends with it, in the message of its COMMIT or ROLLBACK: DISCARD ALL without the prepared statements, and
-without that it must stand alone. It costs the server some 15 us."""
-RESTORING = (
-    "CLOSE ALL",
-    "SET SESSION AUTHORIZATION DEFAULT",
-    "RESET ALL",
-    "SELECT pg_advisory_unlock_all()",
-    "DISCARD SEQUENCES",
-)
-"""The same inside of a transaction that is going to be prepared: what is left out could not be prepared."""
-LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
-"""In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
 
 SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
 ABORTED = "25P02"
@@ -223,25 +206,6 @@ class AsyncBounded(_Shared, AsyncQuietPipelines, psycopg.AsyncConnection[Any]):
             raise
 
 
-TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
-"""ROLLBACK TO has the tag of a ROLLBACK, and ends nothing."""
-
-
-def _note_end(driver: Any, cursor: Any, statement: str) -> None:
-    """The tags of the answers say whether a text of the user's ended the transaction, also where it opened another one."""
-    raw = getattr(cursor, "_cursor", cursor)
-    results = raw._results if several(statement) else [raw.pgresult]
-    for result in results:
-        tag = b"" if result is None else result.command_status
-        if tag == b"COMMIT" or (tag == b"ROLLBACK" and not TO_SAVEPOINT.search(statement)):
-            driver.ended_by(tag.decode())
-
-
-def several(statement: str) -> bool:
-    """Whether a text may hold several statements; a semicolon inside of a literal counts too, and costs a round trip."""
-    return ";" in statement.rstrip("; \t\r\n")
-
-
 class _Dialect:
     """What both forms of the dialect share."""
 
@@ -332,7 +296,7 @@ class _Dialect:
         finally:
             driver.announced = False
         if not autocommit:
-            _note_end(driver, cursor, statement)
+            note_end(driver, cursor, statement)
         else:  # SET and the like give no columns, and outlive the block
             result = getattr(cursor, "_cursor", cursor).pgresult
             driver.dirty |= result is None or result.nfields == 0 or LASTS.search(statement) is not None

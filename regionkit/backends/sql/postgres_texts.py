@@ -1,0 +1,44 @@
+"""What PostgreSQL's statements leave behind, what puts it back, and what their answers tell of a transaction's end."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["LASTS", "RESTORE", "RESTORING", "note_end", "several"]
+
+RESTORE = (
+    b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD TEMP"
+    b";DISCARD SEQUENCES"
+)
+"""What a block set ends with it, in the message of its COMMIT or ROLLBACK: DISCARD ALL without the prepared statements, and
+without that it must stand alone. It costs the server some 15 us."""
+RESTORING = (
+    "CLOSE ALL",
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ALL",
+    "SELECT pg_advisory_unlock_all()",
+    "DISCARD SEQUENCES",
+)
+"""The same inside of a transaction that is going to be prepared: what is left out could not be prepared."""
+LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
+"""In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
+
+
+TO_SAVEPOINT = re.compile(r"\bTO\b", re.IGNORECASE)
+"""ROLLBACK TO has the tag of a ROLLBACK, and ends nothing."""
+
+
+def note_end(driver: Any, cursor: Any, statement: str) -> None:
+    """The tags of the answers say whether a text of the user's ended the transaction, also where it opened another one."""
+    raw = getattr(cursor, "_cursor", cursor)
+    results = raw._results if several(statement) else [raw.pgresult]
+    for result in results:
+        tag = b"" if result is None else result.command_status
+        if tag == b"COMMIT" or (tag == b"ROLLBACK" and not TO_SAVEPOINT.search(statement)):
+            driver.ended_by(tag.decode())
+
+
+def several(statement: str) -> bool:
+    """Whether a text may hold several statements; a semicolon inside of a literal counts too, and costs a round trip."""
+    return ";" in statement.rstrip("; \t\r\n")

@@ -1,0 +1,239 @@
+# Generated from branch_sql_async.py by scripts/twins.py. Do not edit.
+"""The shell of a branch on every SQL server: what users type with, votes, ends; a server adds its statements.
+
+1. PREPARE and COMMIT go out in one message with the statements of the fast lane and the marker. The server's refusal is NO, and
+   the branch is rolled back before that is said; an answer that does not come is UNANSWERED, and closes the connection.
+2. What was never asked to prepare is rolled back by its connection, whatever is heard of it: nobody else can commit it.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from regionkit.contract.message import Answer, Statement
+from regionkit.core.deadline import Deadline
+from regionkit.errors import DeadlineExceeded
+from regionkit.transactions.participants.participant import Answered, BranchOptions, Listed
+from regionkit.transactions.participants.rows_sql import code_of
+from regionkit.transactions.protocol import Decision, Finish, Vote
+
+__all__ = ["SqlBranchShell", "Stage", "is_answer"]
+
+CLOSE_WITHIN = 1.0
+"""Seconds of the ROLLBACK of a branch that nobody ended: a connection that takes longer is closed."""
+PASSING = ("40", "53", "55", "57", 1205, 1213, 1020, 1615, 1969, 1317)
+"""Codes (their first digits on PostgreSQL) after which the same transaction may go well."""
+
+
+class Stage(Enum):
+    """How far a branch has come on its server, as this side knows it."""
+
+    OPEN = "at work"
+    ASKED = "it may be prepared, or committed"
+    PREPARED = "it is"
+    ENDED = "no transaction is left on its connection"
+
+
+def is_answer(error: BaseException, link: Any) -> bool:
+    """Whether an error is the server's answer, and its connection stands."""
+    return isinstance(error, DBAPIError) and not error.connection_invalidated and not link.lost
+
+
+def said(error: BaseException) -> str:
+    """An error on one line."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+class SqlBranchShell(abc.ABC):
+    """One branch. `link`: the connection that `backends` gave. Of one thread or task until the phases begin."""
+
+    def __init__(self, participant: Any, link: Any, options: BranchOptions) -> None:
+        self._participant = participant
+        self._link = link
+        self.xid = options.xid
+        self.reading = options.reading
+        self.stage = Stage.OPEN
+        self._deferred: list[str] = []
+
+    # -- what a server adds
+
+    @abc.abstractmethod
+    def _preparing(self) -> list[Statement]:
+        """The message that prepares, `self._deferred` and the marker in it."""
+
+    @abc.abstractmethod
+    def _committing(self, deciding: Sequence[str]) -> list[Statement]:
+        """The message that commits in one phase, marker and `deciding` in it; COMMIT comes last."""
+
+    @abc.abstractmethod
+    def _rolling_back(self) -> list[Statement]:
+        """The message that ends what is open."""
+
+    def _prepared(self, answers: Sequence[Answer]) -> str:
+        """Why these answers are no YES; "" where they are."""
+        return ""
+
+    def _committed(self, answers: Sequence[Answer]) -> Answered:
+        """What these answers say of a COMMIT."""
+        return Answered(winner=Decision.COMMIT)
+
+    # -- work
+
+    def session(self) -> Any:
+        """One Session for the branch, always the same."""
+        return self._link.session()
+
+    def connection(self) -> Any:
+        """One Connection for the branch, always the same."""
+        return self._link.native()
+
+    @property
+    def doomed(self) -> str:
+        """Why the branch can no longer commit; "" while it can."""
+        found: str = self._link.doomed
+        return found
+
+    def defer(self, statement: str) -> None:
+        """Send this one statement with PREPARE, or with COMMIT."""
+        self._deferred.append(statement)
+
+    def flush(self) -> bool:
+        """Send what the session holds; whether there was anything."""
+        sent: bool = self._link.flush()
+        return sent
+
+    # -- phases
+
+    def prepare(self, deadline: Deadline) -> Answered:
+        """Its vote."""
+        self._link.seal()
+        self._link.deadline = deadline
+        if self.doomed:
+            return self._refuse(self.doomed)
+        try:
+            answers = self._sent(self._preparing(), Stage.PREPARED)
+        except DeadlineExceeded as error:  # nothing was sent
+            return self._refuse(said(error))
+        except Exception as error:
+            if not is_answer(error, self._link):
+                self._link.discard()
+                return Answered(vote=Vote.UNANSWERED, why=said(error))
+            self.stage = Stage.OPEN
+            return self._refuse(said(error), retryable=_passes(error))
+        if self._link.restoring:
+            self._link.restored()
+        why = self._prepared(answers)
+        if not why:
+            return Answered(vote=Vote.YES)
+        return self._undo(why)
+
+    def _undo(self, why: str) -> Answered:
+        """It answered, and not as it should: it may be prepared all the same."""
+        deadline = self._link.deadline
+        if self.stage is Stage.PREPARED and self.finish(False, deadline) is not Finish.DONE:
+            self._link.discard()
+            return Answered(vote=Vote.UNANSWERED, why=why)
+        return self._refuse(why)
+
+    def _sent(self, statements: list[Statement], then: Stage) -> list[Answer]:
+        """Send what may end the branch; `then`: its stage once it was answered well."""
+        self.stage = Stage.ASKED
+        try:
+            answers: list[Answer] = self._link.message(statements)
+        except DeadlineExceeded:
+            self.stage = Stage.OPEN
+            raise
+        self.stage = then
+        return answers
+
+    def _refuse(self, why: str, *, retryable: bool = True) -> Answered:
+        self._roll_back()
+        return Answered(vote=Vote.NO, winner=Decision.ABORT, why=why, retryable=retryable)
+
+    def _roll_back(self) -> None:
+        """By its connection: where ROLLBACK is not answered, by closing it."""
+        if self.stage is not Stage.OPEN:
+            return
+        self.stage = Stage.ENDED
+        self._link.seal()
+        if self._link.lost:
+            self._link.discard()
+        elif self._link.opening:
+            self._link.opening = ()
+        else:
+            try:
+                self._link.message(self._rolling_back())
+            except Exception:
+                self._link.discard()
+
+    def commit_one_phase(self, deciding: Sequence[str], deadline: Deadline) -> Answered:
+        """COMMIT with its marker, and these statements of the log's."""
+        self._link.seal()
+        self._link.deadline = deadline
+        if self.doomed:
+            return self._refuse(self.doomed)
+        try:
+            answers = self._sent(self._committing(deciding), Stage.ENDED)
+        except DeadlineExceeded as error:
+            return self._refuse(said(error))
+        except Exception as error:
+            if not is_answer(error, self._link):
+                self._link.discard()
+                return Answered(why=said(error))
+            self.stage = Stage.OPEN
+            return self._refuse(said(error), retryable=_passes(error))
+        if self._link.restoring:
+            self._link.restored()
+        return self._committed(answers)
+
+    def finish(self, commit: bool, deadline: Deadline) -> Finish:
+        """End it as decided."""
+        if self.stage is Stage.ENDED:
+            return Finish.UNKNOWN if commit else Finish.DONE
+        if self.stage is Stage.OPEN:
+            if commit:
+                return Finish.UNKNOWN
+            self._link.deadline = deadline
+            self._roll_back()
+            return Finish.DONE
+        if self.stage is Stage.ASKED or self._link.lost:
+            self._link.discard()
+            elsewhere: Finish = self._participant.finish(Listed(self.xid), commit, deadline)
+            return elsewhere
+        self._link.deadline = deadline
+        done: Finish = self._participant.finish_on(self._link, self.xid, commit)
+        if done is Finish.DONE:
+            self.stage = Stage.ENDED
+        elif self._link.lost:
+            self._link.discard()
+        return done
+
+    def position(self) -> Any:
+        """After a COMMIT: where its participant's data stands, an upper bound; None where nobody knows."""
+        if self.stage is not Stage.ENDED or self._link.lost:
+            return None
+        with contextlib.suppress(Exception):
+            return self._participant.position_on(self._link)
+        return None
+
+    def close(self) -> None:
+        """Let go of its connection. Never raises; may be repeated."""
+        if self.stage is Stage.OPEN:
+            self._link.deadline = Deadline(self._participant.clock, CLOSE_WITHIN)
+            self._roll_back()
+        if self.stage is Stage.ENDED:
+            self._link.release()
+        else:
+            self._link.discard()
+
+
+def _passes(error: BaseException) -> bool:
+    code = code_of(error)
+    return code in PASSING or (isinstance(code, str) and code[:2] in PASSING)

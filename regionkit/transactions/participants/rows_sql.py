@@ -1,0 +1,97 @@
+"""The rows of markers on every SQL server, and what an error of one says. On a Connection whose transaction its caller ends.
+
+1. A marker commits with its branch. A tombstone under the same key waits for an open one, and then one of the two stands.
+2. What stands is read with a lock, after the insert: a snapshot would show the time before it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, Table, delete, insert, literal_column, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from regionkit.core.tables import table_name
+from regionkit.transactions.kept_tables import BRANCH
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.tables_sql import tpc_branch
+from regionkit.transactions.xid import Xid
+
+__all__ = ["COMMITTED", "ONE_PHASE", "TOMBSTONE", "MarkerRows", "code_of"]
+
+COMMITTED, TOMBSTONE, ONE_PHASE = 1, 2, 3
+"""States of a marker's row."""
+NOW = MappingProxyType(
+    {
+        "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+        "mariadb": "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)",
+        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    }
+)
+
+
+def code_of(error: BaseException | None) -> Any:
+    """The server's code: five characters of PostgreSQL's, a number of MariaDB's, None where there is none."""
+    under = error.orig if isinstance(error, DBAPIError) else error
+    found = getattr(under, "sqlstate", None)
+    if isinstance(found, str) and type(under).__module__.startswith("psycopg"):
+        return found
+    return under.args[0] if under is not None and under.args else None
+
+
+class MarkerRows:
+    """Markers in one database. `schema`: where their table stands, on servers with schemas."""
+
+    def __init__(self, server: str, namespace: str, schema: str = "") -> None:
+        self.name = table_name(namespace, BRANCH.name)
+        self.table: Table = tpc_branch(MetaData(schema=schema or None), self.name)
+        self._now = NOW[server]
+        self._qualified = f'"{schema}".{self.name}' if schema else self.name
+
+    def marker(self, xid: Xid, state: int, gtrid: str | None = None) -> str:
+        """The statement that leaves a branch's marker. `gtrid`: SQL in place of the name itself."""
+        return (
+            f"INSERT INTO {self._qualified} (log_id, gtrid, branch, state, at) "  # noqa: S608  # names of regionkit's own
+            f"VALUES ('{xid.log}', {gtrid or repr(xid.gtrid)}, '{xid.branch}', {state}, {self._now})"
+        )
+
+    def evidence(self, connection: Connection, xid: Xid, *, locked: bool = False) -> Evidence:
+        """What stands under a branch's key."""
+        table = self.table
+        asked = select(table.c.state).where(
+            table.c.log_id == xid.log, table.c.gtrid == xid.gtrid, table.c.branch == xid.branch
+        )
+        state = connection.execute(asked.with_for_update() if locked else asked).scalar()
+        if state is None:
+            return Evidence.NONE
+        return Evidence.BARRED if state == TOMBSTONE else Evidence.COMMITTED
+
+    def bar(self, connection: Connection, xid: Xid) -> Evidence:
+        """Put a tombstone there unless something stands; what stands then."""
+        values = {"log_id": xid.log, "gtrid": xid.gtrid, "branch": xid.branch, "state": TOMBSTONE}
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(self.table).values(**values, at=literal_column(self._now)))
+        except IntegrityError:
+            pass
+        return self.evidence(connection, xid, locked=True)
+
+    def markers(self, connection: Connection, log: str, above: str, most: int) -> list[tuple[str, str, int]]:
+        """(gtrid, branch, phases), tombstones left out."""
+        table = self.table
+        asked = select(table.c.gtrid, table.c.branch, table.c.state).where(
+            table.c.log_id == log, table.c.gtrid > above, table.c.state != TOMBSTONE
+        )
+        found = connection.execute(asked.order_by(table.c.gtrid, table.c.branch).limit(most)).all()
+        return [(gtrid, branch, 1 if state == ONE_PHASE else 2) for gtrid, branch, state in found]
+
+    def sweep(self, connection: Connection, log: str, floor: str, most: int) -> int:
+        """Delete at most `most` rows at or below the floor; rows of one gtrid go together."""
+        table = self.table
+        old = select(table.c.gtrid).where(table.c.log_id == log, table.c.gtrid <= floor).order_by(table.c.gtrid)
+        names = connection.execute(old.limit(most)).scalars().all()
+        if not names:
+            return 0
+        gone = delete(table).where(table.c.log_id == log, table.c.gtrid <= names[-1])
+        return int(connection.execute(gone).rowcount)

@@ -1,0 +1,113 @@
+"""Coordinators and recoverers are killed at each step and at random: no transfer is on one side only, none stays in doubt.
+
+All is counted from the data of both databases. `make campaign-transactions` kills far more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from regionkit.transactions.points import POINTS
+
+CHILDREN = Path(__file__).with_name("transaction_children.py")
+KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "300"))
+"""In all; half of them at points."""
+PAIRS = {
+    "postgresql + postgresql, log on a third": ("postgresql", "postgresql", "postgresql"),
+    "postgresql + postgresql, anchored": ("postgresql", "postgresql", "a"),
+    "postgresql + sqlite, anchored": ("postgresql", "sqlite", "b"),
+}
+NEVER = ("one_phase", "bar", "begin")
+"""Points that no transfer of these passes, or before which there is nothing to be seen."""
+
+
+def points(log: str) -> list[str]:
+    """Those that a transfer passes."""
+    anchored = log in ("a", "b")
+    skip = (*NEVER, "tpc.decide." if anchored else "tpc.anchor.")
+    return [point for point in POINTS if not any(word in point for word in skip)]
+
+
+@pytest.fixture
+def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], str]:
+    """A database of its own on a server, by the server's name."""
+
+    def make(server: str, what: str) -> str:
+        if server == "sqlite":
+            return f"sqlite:///{tmp_path}/{what}.db"
+        given = request.getfixturevalue("pg")
+        url: str = given.primary.url_for(given.database())
+        return url
+
+    return make
+
+
+def run_cell(kills: int, pair: tuple[str, str, str], url_of: Callable[[str, str], str], folder: Path) -> dict[str, Any]:
+    """A bank, and what is left of it."""
+    a, b, log = pair
+    cell: dict[str, Any] = {"a": url_of(a, "a"), "b": url_of(b, "b"), "kills": kills, "folder": str(folder)}
+    cell |= {"log": cell[log] if log in cell else url_of(log, "log"), "points": points(log), "seed": len(a + b + log)}
+    prepared(cell)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", str(CHILDREN), json.dumps(cell)],
+        capture_output=True,
+        text=True,
+        timeout=900 + kills,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(CHILDREN.parents[2]), str(CHILDREN.parent)))},
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert (told["late"], told["failed"]) == (0, 0), (told, done.stderr)
+    return told
+
+
+def prepared(cell: dict[str, Any]) -> None:
+    """Accounts, and all that transactions keep."""
+    sys.path.insert(0, str(CHILDREN.parent))
+    try:
+        from transaction_children import ACCOUNTS, Bank
+    finally:
+        sys.path.remove(str(CHILDREN.parent))
+    for url in (cell["a"], cell["b"]):
+        engine = create_engine(url)
+        with engine.begin() as db:
+            db.execute(text("CREATE TABLE accounts (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)"))
+            db.execute(text("CREATE TABLE moved (id VARCHAR(16) PRIMARY KEY, amount INTEGER NOT NULL)"))
+            for id in range(ACCOUNTS):
+                db.execute(text("INSERT INTO accounts VALUES (:id, 0)"), {"id": id})
+        engine.dispose()
+    bank = Bank(cell)
+    bank.tm.create_tables()
+    bank.tm.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200 + 2 * KILLS)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_killed_at_points_and_at_random_all_or_none(
+    pair: str, url_of: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    """Both sides have the same transfers, the total is what it was, nothing is prepared, and no hazard was seen."""
+    kills = KILLS // len(PAIRS)
+    told = run_cell(kills, PAIRS[pair], url_of, tmp_path)
+    print(f"{pair}: {told}")
+    assert (told["torn"], told["differ"], told["total"], told["prepared"]) == (0, 0, 0, 0), told
+    assert (told["hazards"], told["clean"]) == ([], True), told
+    assert told["kills"] == kills
+    assert told["at random"] >= kills // 2
+    assert told["recoverers"] > 0, "no recoverer was killed"
+    from transaction_children import DECIDED
+
+    for point, (count, committed) in told["shares"].items():
+        if point.startswith(DECIDED):
+            assert committed >= 0.3 * count, (point, told["shares"])

@@ -1,0 +1,237 @@
+"""Coordinators and recoverers in processes that die: forked from this one, which has all it needs imported.
+
+    python transaction_children.py '<cell as JSON>'
+
+prints what became of it as JSON. Half of the coordinators die at a named point, half at a random instant; a recoverer dies too.
+Not a test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from regionkit.core.events import set_crash_hook
+from regionkit.errors import RegionKitError
+from regionkit.transactions.logs.sql import SqlDecisionLog
+from regionkit.transactions.manager import TransactionManager
+from regionkit.transactions.participants.factory import participant_of
+from regionkit.transactions.recovery import Recovery
+
+NAMESPACE = "bank"
+WORKERS = 4
+ACCOUNTS = 8
+PATIENCE = 3.0
+"""Seconds; far more than a transfer takes on a busy machine, and recovery has to be seen at work while others transfer."""
+LATEST = 0.4
+"""Seconds after its first transfer at which a coordinator dies, at most."""
+CELL_WITHIN = 600.0
+DECIDED = ("tpc.decide.after", "tpc.anchor.after", "tpc.decided", "tpc.commit", "tpc.ended", "tpc.acknowledge")
+"""Points where COMMIT is decided: what a child was at, when it died there, has to be committed."""
+
+
+class Bank:
+    """Two databases, a log, a manager: of one process."""
+
+    def __init__(self, cell: dict[str, Any]) -> None:
+        self.engines = {url: create_engine(url, poolclass=NullPool) for url in {cell["a"], cell["b"], cell["log"]} if "://" in url}
+        if "://" in cell["log"]:
+            self.log: Any = SqlDecisionLog(self.engines[cell["log"]], unsafe_async_replica=True)
+        else:
+            from regionkit.transactions.logs.file import FileDecisionLog
+
+            self.log = FileDecisionLog(Path(cell["log"]))
+        self.sides = {name: self.engines[cell[name]] for name in ("a", "b")}
+        self.participants = {
+            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True) for name, engine in self.sides.items()
+        }
+        self.tm = TransactionManager(namespace=NAMESPACE, log=self.log, participants=self.participants)
+
+    def recovery(self, patience: float) -> Recovery:
+        return Recovery(NAMESPACE, self.log, self.participants, patience=patience)
+
+
+def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool) -> None:
+    """One, noted before it begins."""
+    id, amount = os.urandom(8).hex(), chance.randrange(1, 100)
+    told.write(f"{id}\n")
+    told.flush()
+    with bank.tm.begin(timeout=20, settle=20) as tx:
+        for name, sign in (("a", -1), ("b", 1)):
+            db = tx.session(name)
+            db.execute(text("INSERT INTO moved (id, amount) VALUES (:id, :n)"), {"id": id, "n": amount})
+            moved = {"n": sign * amount, "id": chance.randrange(ACCOUNTS)}
+            db.execute(text("UPDATE accounts SET n = n + :n WHERE id = :id"), moved)
+        if fails:
+            raise ZeroDivisionError
+
+
+def coordinate(cell: dict[str, Any], seed: int, point: str, path: Path) -> None:
+    """Transfers until it dies at the point; or until somebody kills it."""
+    chance, bank = random.Random(seed), Bank(cell)
+    left = chance.randrange(1, 4)
+
+    def strike(at: str) -> None:
+        nonlocal left
+        if at == point:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    set_crash_hook(strike)
+    with path.open("w") as told:
+        while True:
+            with contextlib.suppress(RegionKitError, ZeroDivisionError):
+                transfer(bank, chance, told, fails="rollback" in point or chance.random() < 0.1)
+
+
+def recover(cell: dict[str, Any]) -> None:
+    """Again and again, until somebody kills it."""
+    recovery = Bank(cell).recovery(PATIENCE)
+    while True:
+        with contextlib.suppress(RegionKitError):
+            recovery.run(soon())
+        time.sleep(0.1)
+
+
+def soon() -> Any:
+    from regionkit.core.clock import SYSTEM_CLOCK
+    from regionkit.core.deadline import Deadline
+
+    return Deadline(SYSTEM_CLOCK, 60.0)
+
+
+def fork(work: Any) -> int:
+    """A child that does it, and ends with it."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+
+
+class Dying:
+    """A coordinator that will die."""
+
+    def __init__(self, cell: dict[str, Any], chance: random.Random, point: str, path: Path) -> None:
+        self.point, self.path = point, path
+        seed = chance.randrange(1 << 30)
+        self.pid = fork(lambda: coordinate(cell, seed, point, path))
+        self.dies_after = None if point else chance.uniform(0.0, LATEST)
+        self.began: float | None = None
+        self.until = time.monotonic() + 60.0
+
+    def strike(self) -> None:
+        """Where its time has come."""
+        now = time.monotonic()
+        if self.began is None and self.path.exists() and self.path.stat().st_size:
+            self.began = now
+        late = now > self.until
+        if late or (self.dies_after is not None and self.began is not None and now - self.began > self.dies_after):
+            os.kill(self.pid, signal.SIGKILL)
+
+    @property
+    def last(self) -> str:
+        """The transfer that it was at."""
+        lines = self.path.read_text().split() if self.path.exists() else []
+        return lines[-1] if lines else ""
+
+
+def run(cell: dict[str, Any]) -> dict[str, Any]:
+    """The cell: so many kills, then recovery in peace."""
+    chance, folder = random.Random(cell["seed"]), Path(cell["folder"])
+    plan = [point for _ in range(cell["kills"]) for point in (chance.choice(cell["points"]), "")][: cell["kills"]]
+    died: defaultdict[str, list[str]] = defaultdict(list)
+    failed, number, recoverers = 0, 0, 0
+    at_work: dict[int, Dying] = {}
+    recoverer, recoverer_dies = 0, 0.0
+    until = time.monotonic() + CELL_WITHIN
+    while (plan or at_work) and time.monotonic() < until and failed < 4:
+        while plan and len(at_work) < WORKERS:
+            number += 1
+            made = Dying(cell, chance, plan.pop(), folder / f"told{number}")
+            at_work[made.pid] = made
+        if not recoverer:
+            recoverer, recoverer_dies = fork(lambda: recover(cell)), time.monotonic() + chance.uniform(0.3, 3.0)
+        if time.monotonic() > recoverer_dies:
+            os.kill(recoverer, signal.SIGKILL)
+            os.waitpid(recoverer, 0)
+            recoverer, recoverers = 0, recoverers + 1
+        for one in at_work.values():
+            one.strike()
+        while at_work:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid == recoverer:
+                recoverer, failed = 0, failed + 1
+                continue
+            one = at_work.pop(pid)
+            failed += not os.WIFSIGNALED(status)
+            died[one.point or "at random"].append(one.last)
+        time.sleep(0.005)
+    for pid in (*at_work, *((recoverer,) if recoverer else ())):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    found = {"late": len(at_work) + len(plan), "failed": failed, "recoverers": recoverers}
+    return {**found, **settled(cell, died)}
+
+
+def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
+    """After recovery: what the data says."""
+    bank = Bank(cell)
+    recovery = bank.recovery(0.0)
+    began, runs = time.monotonic(), 0
+    while True:
+        report, runs = recovery.run(soon()), runs + 1
+        if report.clean or report.hazards or time.monotonic() - began > 60.0:
+            break
+        time.sleep(0.05)
+    moved, totals, prepared = {}, 0, 0
+    for name, engine in bank.sides.items():
+        with engine.connect() as db:
+            moved[name] = dict(db.execute(text("SELECT id, amount FROM moved")).all())  # type: ignore[arg-type]
+            totals += db.execute(text("SELECT sum(n) FROM accounts")).scalar_one()
+            if engine.dialect.name == "postgresql":
+                mine = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
+                prepared += db.execute(text(mine)).scalar_one()
+    shares = {}
+    for point, ids in sorted(died.items()):
+        known = [id for id in ids if id]
+        shares[point] = (len(ids), sum(id in moved["a"] for id in known))
+    counts = Counter(point != "at random" for point, ids in died.items() for _ in ids)
+    return {
+        "kills": sum(len(ids) for ids in died.values()),
+        "at points": counts[True],
+        "at random": counts[False],
+        "torn": len(moved["a"].keys() ^ moved["b"].keys()),
+        "differ": sum(moved["a"][id] != moved["b"][id] for id in moved["a"].keys() & moved["b"].keys()),
+        "committed": len(moved["a"]),
+        "total": int(totals),
+        "prepared": prepared,
+        "hazards": [str(one) for one in report.hazards],
+        "clean": report.clean,
+        "why": "" if report.clean else str(report),
+        "recovery": round(time.monotonic() - began, 2),
+        "runs": runs,
+        "shares": shares,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(json.loads(sys.argv[1]))))
