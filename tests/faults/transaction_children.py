@@ -45,7 +45,9 @@ class Bank:
     """Two databases, a log, a manager: of one process."""
 
     def __init__(self, cell: dict[str, Any]) -> None:
-        self.engines = {url: create_engine(url, poolclass=NullPool) for url in {cell["a"], cell["b"], cell["log"]} if "://" in url}
+        self.engines = {
+            url: create_engine(url, poolclass=NullPool) for url in {cell["a"], cell["b"], cell["log"]} if "://" in url
+        }
         if "://" in cell["log"]:
             self.log: Any = SqlDecisionLog(self.engines[cell["log"]], unsafe_async_replica=True)
         else:
@@ -54,7 +56,8 @@ class Bank:
             self.log = FileDecisionLog(Path(cell["log"]))
         self.sides = {name: self.engines[cell[name]] for name in ("a", "b")}
         self.participants = {
-            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True) for name, engine in self.sides.items()
+            name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True)
+            for name, engine in self.sides.items()
         }
         self.tm = TransactionManager(namespace=NAMESPACE, log=self.log, participants=self.participants)
 
