@@ -39,7 +39,7 @@ RULES = [
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
     (r"\b(spawn|launch)_async\b", r"\1"),
     (r"\bcreate_async_engine\b", "create_engine"),
-    (r"\ba(sleep|elapse|stray|within|called|gather|owner|caller|drive|resume|bounded|thread)\b", r"\1"),
+    (r"\ba(sleep|elapse|stray|within|called|collect|gather|owner|caller|drive|resume|bounded|thread)\b", r"\1"),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),
     (r"\bsqlalchemy\.ext\.asyncio import Session\b", "sqlalchemy.orm import Session"),
     (r"\bsqlalchemy\.ext\.asyncio import Connection\b", "sqlalchemy import Connection"),

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Slots",
     "Task",
     "caller",
+    "collect",
     "elapse",
     "gather",
     "launch",
@@ -98,6 +99,20 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def collect(future: Future[T], seconds: float) -> T:
+    """What a thread's future gives; it goes on when the wait ends.
+
+    Raises:
+        Elapsed: it was not over in time.
+    """
+    try:
+        return future.result(max(0.0, seconds))
+    except TimeoutError:
+        if not future.done():
+            raise Elapsed from None
+        raise
 
 
 def gather(calls: list[Callable[[], T]]) -> list[T | BaseException]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "AsyncTask",
     "Elapsed",
     "acaller",
+    "acollect",
     "aelapse",
     "agather",
     "aowner",
@@ -84,6 +86,22 @@ async def awithin(seconds: float, call: Callable[[], Awaitable[T]]) -> T:
     try:
         async with limit:
             return await call()
+    except TimeoutError:
+        if limit.expired():
+            raise Elapsed from None
+        raise
+
+
+async def acollect(future: Future[T], seconds: float) -> T:
+    """What a thread's future gives; it goes on when the wait ends.
+
+    Raises:
+        Elapsed: it was not over in time.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await asyncio.shield(asyncio.wrap_future(future))
     except TimeoutError:
         if limit.expired():
             raise Elapsed from None

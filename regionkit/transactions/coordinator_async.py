@@ -173,7 +173,7 @@ class AsyncCoordinator:
             raise
         for one in self._members.values():
             await one.branch.close()
-        done = [name for name, state in self.t.states.items() if state is State.DONE and name not in self.hazards]
+        done = [name for name, state in self.t.states.items() if state is State.DONE]
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
             self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
         if self.t.pending:

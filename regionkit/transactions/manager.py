@@ -154,7 +154,7 @@ class TransactionManager:
                     return call(tx)
             except RegionKitError as error:
                 pause = min(policy.base * 2.0 ** (tried - 1), policy.cap)
-                again = error.retryable and error.committed == "no" and tried < policy.attempts
+                again = error.retryable and tried < policy.attempts
                 if not again or deadline.remaining() <= pause:
                     raise
             sleep(pause)

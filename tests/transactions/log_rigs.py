@@ -14,6 +14,7 @@ import sqlalchemy
 from regionkit.backends.sql.bridge import create_engine
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
+from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.memory import MemoryDecisionLog
 from regionkit.transactions.logs.sql import SqlDecisionLog
 from regionkit.transactions.xid import gtrid_of
@@ -22,7 +23,7 @@ __all__ = ["LOGS", "SQL_LOGS", "LogRig", "new_gtrid", "soon"]
 
 IS_ASYNC = False
 SQL_LOGS = ("postgresql", "mariadb", "sqlite")
-LOGS = ("memory", *SQL_LOGS)
+LOGS = ("memory", "file", *SQL_LOGS)
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql", "sqlite": "sqlite+aiosqlite"}
 NAMESPACE = "shop"
 
@@ -68,6 +69,10 @@ class LogRig:
         """One that is not opened."""
         if self.kind == "memory":
             return self._memory
+        if self.kind == "file":
+            made: Any = FileDecisionLog(self.folder / "decisions", unsafe_place=True)
+            self._logs.append(made)
+            return made
         made = SqlDecisionLog(self.engine(**options), unsafe_async_replica=True)
         self._logs.append(made)
         return made
@@ -81,16 +86,17 @@ class LogRig:
 
     def another(self, log: Any) -> Any:
         """A second one on the same storage, of another process; the same, where there can be one only."""
-        if self.kind == "memory":
-            return log
-        other = self.log()
-        other.open(NAMESPACE, soon())
-        return other
+        return log if self.kind in ("memory", "file") else self._opened()
+
+    def _opened(self) -> Any:
+        log = self.log()
+        log.open(NAMESPACE, soon())
+        return log
 
     def again(self, log: Any) -> Any:
         """After a restart."""
         log.close()
-        return self.another(log)
+        return self._opened()
 
     def close(self) -> None:
         """Close what was opened."""

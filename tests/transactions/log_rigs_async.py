@@ -13,6 +13,7 @@ import sqlalchemy
 from regionkit.backends.sql.bridge_async import create_async_engine
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
+from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.xid import gtrid_of
@@ -21,7 +22,7 @@ __all__ = ["LOGS", "SQL_LOGS", "AsyncLogRig", "new_gtrid", "soon"]
 
 IS_ASYNC = True
 SQL_LOGS = ("postgresql", "mariadb", "sqlite")
-LOGS = ("memory", *SQL_LOGS)
+LOGS = ("memory", "file", *SQL_LOGS)
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql", "sqlite": "sqlite+aiosqlite"}
 NAMESPACE = "shop"
 
@@ -67,6 +68,10 @@ class AsyncLogRig:
         """One that is not opened."""
         if self.kind == "memory":
             return self._memory
+        if self.kind == "file":
+            made: Any = AsyncFileDecisionLog(self.folder / "decisions", unsafe_place=True)
+            self._logs.append(made)
+            return made
         made = AsyncSqlDecisionLog(self.engine(**options), unsafe_async_replica=True)
         self._logs.append(made)
         return made
@@ -80,16 +85,17 @@ class AsyncLogRig:
 
     async def another(self, log: Any) -> Any:
         """A second one on the same storage, of another process; the same, where there can be one only."""
-        if self.kind == "memory":
-            return log
-        other = self.log()
-        await other.open(NAMESPACE, soon())
-        return other
+        return log if self.kind in ("memory", "file") else await self._opened()
+
+    async def _opened(self) -> Any:
+        log = self.log()
+        await log.open(NAMESPACE, soon())
+        return log
 
     async def again(self, log: Any) -> Any:
         """After a restart."""
         await log.close()
-        return await self.another(log)
+        return await self._opened()
 
     async def close(self) -> None:
         """Close what was opened."""

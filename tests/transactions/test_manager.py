@@ -6,11 +6,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency import sleep, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import set_crash_hook
 from regionkit.errors import (
@@ -32,6 +34,7 @@ from regionkit.transactions.events import (
 )
 from regionkit.transactions.ground import Ground
 from regionkit.transactions.manager import TransactionManager
+from regionkit.transactions.memory_faults import Faults
 from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.points import POINTS
@@ -411,9 +414,62 @@ def test_decided_is_enough_where_somebody_recovers() -> None:
     tx = rig.transfer(ack="decided", settle=30.0)
     assert tx.outcome is Outcome.COMMITTED
     assert rig.committed[1] is False
+    assert not tx.wait_settled(0.2)
     rig.payments.faults.release()
     assert tx.wait_settled(10.0)
     assert rig.committed == [True, True]
+
+
+def test_what_was_read_is_held_till_the_decision() -> None:
+    """And no longer: a branch that is slow to commit does not keep a reader's snapshot open."""
+    rig = MemoryRig()
+    closed: list[str] = []
+    reports = MemoryParticipant("reports")
+    begin = reports.begin
+
+    def begun(*given: Any) -> Any:
+        branch = begin(*given)
+        branch.close = closing  # type: ignore[method-assign]
+        return branch
+
+    def closing() -> None:
+        closed.extend(rig.decisions)
+
+    reports.begin = begun  # type: ignore[method-assign]
+    three = {"accounts": rig.accounts, "payments": rig.payments, "reports": reports}
+    tm = TransactionManager(namespace="shop", log=rig.log, participants=three)
+    rig.log.beat(30.0, soon())
+    rig.payments.faults.plan("finish", "block")
+    with tm.begin(settle=30.0, ack="decided") as tx:
+        tx.session("reports", read_only=True)
+        write(tx)
+    while not closed:
+        sleep(0.01)
+    assert closed == ["COMMIT"]
+    assert rig.committed[1] is False
+    rig.payments.faults.release()
+    assert tx.wait_settled(10.0)
+
+
+def test_close_lets_end_what_is_under_way() -> None:
+    """Within its bound; what does not is named, and left to recovery."""
+    rig = MemoryRig()
+    rig.log.beat(30.0, soon())
+    for within, ends in ((20.0, True), (0.1, False)):
+        tm = rig.manager()
+        rig.payments.faults = Faults()
+        rig.payments.faults.plan("finish", "block")
+        tx = rig.transfer(tm, ack="decided", settle=30.0)
+        if ends:
+            spawn("release", partial(released, rig))
+        assert tm.close(within) == (() if ends else (tx.gtrid,))
+        rig.payments.faults.release()
+        assert tx.wait_settled(10.0)
+
+
+def released(rig: MemoryRig) -> None:
+    sleep(0.2)
+    rig.payments.faults.release()
 
 
 # -- run again
@@ -556,7 +612,15 @@ def test_too_many_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
         rig.transfer(tm)
     assert (caught.value.committed, caught.value.retryable) == ("no", True)
     rig.accounts.end(works[0], commit=False)
-    assert (rig.transfer(tm)).outcome is Outcome.COMMITTED
+    rig.payments.faults.plan("prepare", "late")
+    with pytest.raises(TransactionAborted):
+        rig.transfer(tm)
+    rig.payments.faults.release()
+    with pytest.raises(TransactionInDoubt, match="no new one"):  # its own count, too
+        rig.transfer(tm)
+    rig.accounts.end(works[1], commit=False)
+    with tm.begin():
+        pass
 
 
 def test_every_point_is_passed(at_points: Hooked) -> None:

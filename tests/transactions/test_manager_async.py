@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.concurrency_async import asleep, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import set_crash_hook
 from regionkit.errors import (
@@ -31,6 +33,7 @@ from regionkit.transactions.events import (
 )
 from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.manager_async import AsyncTransactionManager
+from regionkit.transactions.memory_faults_async import AsyncFaults
 from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
 from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.points import POINTS
@@ -410,9 +413,62 @@ async def test_decided_is_enough_where_somebody_recovers() -> None:
     tx = await rig.transfer(ack="decided", settle=30.0)
     assert tx.outcome is Outcome.COMMITTED
     assert rig.committed[1] is False
+    assert not await tx.wait_settled(0.2)
     rig.payments.faults.release()
     assert await tx.wait_settled(10.0)
     assert rig.committed == [True, True]
+
+
+async def test_what_was_read_is_held_till_the_decision() -> None:
+    """And no longer: a branch that is slow to commit does not keep a reader's snapshot open."""
+    rig = AsyncMemoryRig()
+    closed: list[str] = []
+    reports = AsyncMemoryParticipant("reports")
+    begin = reports.begin
+
+    async def begun(*given: Any) -> Any:
+        branch = await begin(*given)
+        branch.close = closing  # type: ignore[method-assign]
+        return branch
+
+    async def closing() -> None:
+        closed.extend(rig.decisions)
+
+    reports.begin = begun  # type: ignore[method-assign]
+    three = {"accounts": rig.accounts, "payments": rig.payments, "reports": reports}
+    tm = AsyncTransactionManager(namespace="shop", log=rig.log, participants=three)
+    await rig.log.beat(30.0, soon())
+    rig.payments.faults.plan("finish", "block")
+    async with tm.begin(settle=30.0, ack="decided") as tx:
+        await tx.session("reports", read_only=True)
+        await write(tx)
+    while not closed:
+        await asleep(0.01)
+    assert closed == ["COMMIT"]
+    assert rig.committed[1] is False
+    rig.payments.faults.release()
+    assert await tx.wait_settled(10.0)
+
+
+async def test_close_lets_end_what_is_under_way() -> None:
+    """Within its bound; what does not is named, and left to recovery."""
+    rig = AsyncMemoryRig()
+    await rig.log.beat(30.0, soon())
+    for within, ends in ((20.0, True), (0.1, False)):
+        tm = rig.manager()
+        rig.payments.faults = AsyncFaults()
+        rig.payments.faults.plan("finish", "block")
+        tx = await rig.transfer(tm, ack="decided", settle=30.0)
+        if ends:
+            spawn_async("release", partial(released, rig))
+        assert await tm.close(within) == (() if ends else (tx.gtrid,))
+        rig.payments.faults.release()
+        assert await tx.wait_settled(10.0)
+
+
+async def released(rig: AsyncMemoryRig) -> None:
+    await asleep(0.2)
+    rig.payments.faults.release()
 
 
 # -- run again
@@ -555,7 +611,15 @@ async def test_too_many_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
         await rig.transfer(tm)
     assert (caught.value.committed, caught.value.retryable) == ("no", True)
     rig.accounts.end(works[0], commit=False)
-    assert (await rig.transfer(tm)).outcome is Outcome.COMMITTED
+    rig.payments.faults.plan("prepare", "late")
+    with pytest.raises(TransactionAborted):
+        await rig.transfer(tm)
+    rig.payments.faults.release()
+    with pytest.raises(TransactionInDoubt, match="no new one"):  # its own count, too
+        await rig.transfer(tm)
+    rig.accounts.end(works[1], commit=False)
+    async with tm.begin():
+        pass
 
 
 async def test_every_point_is_passed(at_points: Hooked) -> None:
