@@ -92,6 +92,7 @@ def prepared(cell: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.postgresql
 @pytest.mark.timeout(1200 + 2 * KILLS)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_killed_at_points_and_at_random_all_or_none(

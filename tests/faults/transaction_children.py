@@ -15,11 +15,13 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from regionkit.core.events import set_crash_hook
@@ -31,13 +33,14 @@ from regionkit.transactions.recovery import Recovery
 
 NAMESPACE = "bank"
 WORKERS = 4
-ACCOUNTS = 8
-PATIENCE = 3.0
-"""Seconds; far more than a transfer takes on a busy machine, and recovery has to be seen at work while others transfer."""
-LATEST = 0.4
-"""Seconds after its first transfer at which a coordinator dies, at most."""
+ACCOUNTS = 500
+"""Many: who dies leaves two of them locked until recovery comes, and others shall not wait for them."""
+PATIENCE = 1.5
+"""Seconds; far more than a transfer takes, and recovery has to be seen at work while others transfer."""
+WARM, LATEST = 3, 0.2
+"""A coordinator dies at most so many seconds after it has begun so many transfers: the first ones open connections."""
 CELL_WITHIN = 600.0
-DECIDED = ("tpc.decide.after", "tpc.anchor.after", "tpc.decided", "tpc.commit", "tpc.ended", "tpc.acknowledge")
+DECIDED = ("tpc.decide.after", "tpc.anchor.after", "tpc.decided", "tpc.commit", "tpc.ended")
 """Points where COMMIT is decided: what a child was at, when it died there, has to be committed."""
 
 
@@ -83,7 +86,7 @@ def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool) -> No
 def coordinate(cell: dict[str, Any], seed: int, point: str, path: Path) -> None:
     """Transfers until it dies at the point; or until somebody kills it."""
     chance, bank = random.Random(seed), Bank(cell)
-    left = chance.randrange(1, 4)
+    left = chance.randrange(1, 6)
 
     def strike(at: str) -> None:
         nonlocal left
@@ -95,8 +98,8 @@ def coordinate(cell: dict[str, Any], seed: int, point: str, path: Path) -> None:
     set_crash_hook(strike)
     with path.open("w") as told:
         while True:
-            with contextlib.suppress(RegionKitError, ZeroDivisionError):
-                transfer(bank, chance, told, fails="rollback" in point or chance.random() < 0.1)
+            with contextlib.suppress(RegionKitError, ZeroDivisionError, DBAPIError):
+                transfer(bank, chance, told, fails="rollback" in point or (not point and chance.random() < 0.1))
 
 
 def recover(cell: dict[str, Any]) -> None:
@@ -123,6 +126,8 @@ def fork(work: Any) -> int:
         try:
             work()
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     return pid
@@ -136,13 +141,14 @@ class Dying:
         seed = chance.randrange(1 << 30)
         self.pid = fork(lambda: coordinate(cell, seed, point, path))
         self.dies_after = None if point else chance.uniform(0.0, LATEST)
+        self.made = time.monotonic()
         self.began: float | None = None
         self.until = time.monotonic() + 60.0
 
     def strike(self) -> None:
         """Where its time has come."""
         now = time.monotonic()
-        if self.began is None and self.path.exists() and self.path.stat().st_size:
+        if self.began is None and self.path.exists() and self.path.stat().st_size >= 17 * WARM:
             self.began = now
         late = now > self.until
         if late or (self.dies_after is not None and self.began is not None and now - self.began > self.dies_after):
@@ -160,8 +166,10 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     chance, folder = random.Random(cell["seed"]), Path(cell["folder"])
     plan = [point for _ in range(cell["kills"]) for point in (chance.choice(cell["points"]), "")][: cell["kills"]]
     died: defaultdict[str, list[str]] = defaultdict(list)
+    Bank(cell).recovery(PATIENCE).run(soon())  # children have all imported that they need
     failed, number, recoverers = 0, 0, 0
     at_work: dict[int, Dying] = {}
+    took: list[tuple[float, str]] = []
     recoverer, recoverer_dies = 0, 0.0
     until = time.monotonic() + CELL_WITHIN
     while (plan or at_work) and time.monotonic() < until and failed < 4:
@@ -187,11 +195,12 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
             one = at_work.pop(pid)
             failed += not os.WIFSIGNALED(status)
             died[one.point or "at random"].append(one.last)
+            took.append((round(time.monotonic() - one.made, 1), one.point))
         time.sleep(0.005)
     for pid in (*at_work, *((recoverer,) if recoverer else ())):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    found = {"late": len(at_work) + len(plan), "failed": failed, "recoverers": recoverers}
+    found = {"late": len(at_work) + len(plan), "failed": failed, "recoverers": recoverers, "slowest": sorted(took)[-4:]}
     return {**found, **settled(cell, died)}
 
 
