@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from regionkit.messaging.outbox_event import OutboxCase
     from regionkit.messaging.outbox_mongo import MongoOutbox
     from regionkit.messaging.outbox_mongo_async import AsyncMongoOutbox
+    from regionkit.messaging.postgres_wake import PostgresWake
+    from regionkit.messaging.postgres_wake_async import AsyncPostgresWake
     from regionkit.messaging.records import CassandraRecords, MemoryRecords, MongoRecords, RedisRecords, SqlRecords
     from regionkit.messaging.records_async import (
         AsyncCassandraRecords,
@@ -57,6 +59,7 @@ __all__ = [
     "AsyncMongoOutbox",
     "AsyncMongoRecords",
     "AsyncOutbox",
+    "AsyncPostgresWake",
     "AsyncRedisInbox",
     "AsyncRedisRecords",
     "AsyncRelay",
@@ -76,6 +79,7 @@ __all__ = [
     "Order",
     "Outbox",
     "OutboxCase",
+    "PostgresWake",
     "RedisInbox",
     "RedisRecords",
     "Relay",
@@ -100,6 +104,7 @@ _PAIRS = {
     "MongoOutbox": "outbox_mongo",
     "MongoRecords": "records",
     "Outbox": "outbox",
+    "PostgresWake": "postgres_wake",
     "RedisInbox": "inboxes.redis",
     "RedisRecords": "records",
     "Relay": "relay",

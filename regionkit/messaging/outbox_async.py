@@ -24,6 +24,7 @@ from regionkit.messaging.kept_tables import HOSPITAL, HOSPITAL_EVENT, OUTBOX
 from regionkit.messaging.outbox_event import OutboxCase, case_of, checked_destination, made
 from regionkit.messaging.outbox_facts import OutboxReport
 from regionkit.messaging.outbox_rules import Event
+from regionkit.messaging.postgres_wake_async import AsyncPostgresWake
 from regionkit.messaging.router import Routed, Router
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
@@ -50,6 +51,7 @@ class AsyncOutbox:
         router: names the destinations of what is published without `to=`; without it that is the first destination.
         region: where events are published, told in each; a kit's own region without it.
         claim_check: not here yet.
+        wake: tells relays of other processes when something was published.
         clock: where time-outs are read.
 
     Raises:
@@ -67,6 +69,7 @@ class AsyncOutbox:
         router: Router | None = None,
         region: str = "",
         claim_check: None = None,
+        wake: AsyncPostgresWake | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if claim_check is not None:
@@ -87,6 +90,8 @@ class AsyncOutbox:
         self._buffers: weakref.WeakKeyDictionary[Enlisted, _Buffer] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._listening: dict[object, Callable[[], None]] = {}
+        self._wakes = wake
+        self._subject = f"outbox/{self.backing.namespace}/{name}"
         make_with_kit(given, self)
 
     def _stands_on(self, backing: AsyncBacking) -> AsyncBacking:
@@ -258,14 +263,28 @@ class AsyncOutbox:
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` when something was published here; the result takes it away again."""
-        token = object()
+        token, wakes = object(), self._wakes
         self._listening[token] = wake
-        return lambda: self._listening.pop(token, None) and None
+        deaf = None if wakes is None else wakes.hear(self._subject, wake)
+
+        def over() -> None:
+            self._listening.pop(token, None)
+            if deaf is not None:
+                deaf()
+
+        return over
 
     def wake(self) -> None:
         """Something was published."""
         for wake in tuple(self._listening.values()):
             wake()
+        if self._wakes is not None:
+            self._wakes.tell(self._subject)
+
+    @property
+    def woken(self) -> str:
+        """Whether what other processes publish wakes relays here; "" where nobody asked for it."""
+        return "" if self._wakes is None else self._wakes.state
 
     async def close(self) -> None:
         """Close what the outbox itself opened. May be called twice."""

@@ -28,6 +28,7 @@ class RelayExplanation:
     lease: float
     longest_pause: float
     waits_for: tuple[str, ...] = ()
+    woken: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON; its keys are stable."""
@@ -52,6 +53,8 @@ class RelayExplanation:
             f"  another relay takes over: {self.lease:g} s after this one dies; one that was frozen may repeat older after newer"
         )
         lines.append(f"  latency: at most {self.longest_pause:g} s more than the sending, without any wake")
+        if self.woken:
+            lines.append(f"  woken by other processes: {self.woken}")
         lines += [f"  left to other relays: {name}" for name in self.left_to_others]
         lines += [f"  waits for copy {name}" for name in self.waits_for]
         return "\n".join(lines)

@@ -148,6 +148,7 @@ class AsyncRelay:
             gated=self.gated,
             lease=self._lease,
             longest_pause=LONGEST_PAUSE,
+            woken=self.outbox.woken,
             waits_for=tuple(dict.fromkeys(name for lane in self._lanes for name in lane.lacking)),
         )
 

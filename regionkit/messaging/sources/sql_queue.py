@@ -22,6 +22,7 @@ from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError, RegionKitError
 from regionkit.messaging.envelope import LARGEST_MESSAGE
 from regionkit.messaging.kept_tables import QUEUE
+from regionkit.messaging.postgres_wake import LISTENING, PostgresWake
 from regionkit.messaging.queue_tables_sql import LONGEST_NAME
 from regionkit.messaging.sources.checks import ANSWER_WITHIN, LONGEST_WAIT, MOST_AT_ONCE, answered, check_lease, chunks
 from regionkit.messaging.sources.file_turn import FileTurn
@@ -47,6 +48,7 @@ class SqlQueue:
         store: which of a kit's stores.
         lease: seconds for which a delivery stays with the consumer that got it.
         namespace: prefix of the table.
+        wake: tells consumers in other processes when something was published.
         clock: by which waits end; leases and delays end by the server's.
     """
 
@@ -59,12 +61,13 @@ class SqlQueue:
         store: str | None = None,
         lease: float = 30.0,
         namespace: str = "regionkit",
+        wake: PostgresWake | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_lease(lease)
         self.name = name
         self.group = group
-        self.facts = SourceFacts("sql queue", FOREVER, lease, counts=True)
+        self._facts = SourceFacts("sql queue", FOREVER, lease, counts=True)
         self._backing: Any = backing_of(server, namespace=namespace, store=store, clock=clock)
         self._queue = name.encode("utf-8", "surrogatepass")
         if not 0 < len(self._queue) <= LONGEST_NAME:
@@ -80,9 +83,20 @@ class SqlQueue:
         self._clock = clock
         self._known: tuple[Rows, FileTurn] | None = None
         self._flag = Flag()
+        self._wakes = wake
+        self._subject = f"queue/{self._backing.namespace}/{name}"
+        self._deaf: Callable[[], None] = lambda: None
         self._pause = FIRST_LOOK
         self._mine: dict[int, bytes] = {}
         make_with_kit(server, self)
+
+    @property
+    def facts(self) -> SourceFacts:
+        """What it promises."""
+        if self._wakes is None or self._wakes.state == LISTENING:
+            return self._facts
+        note = f"what other processes publish is seen by the next look, {LONGEST_LOOK:g} s at most: {self._wakes.state}"
+        return msgspec.structs.replace(self._facts, notes=(*self._facts.notes, note))
 
     def create_tables(self, deadline: Deadline | None = None) -> None:
         """Make the table, once; many processes may call it at the same time."""
@@ -95,7 +109,7 @@ class SqlQueue:
         if self._known is None:
             dialect, file = endpoint.change(deadline, "queue", file_of)
             if dialect == "sqlite":
-                self.facts = msgspec.structs.replace(self.facts, notes=(ONE_MACHINE,))
+                self._facts = msgspec.structs.replace(self._facts, notes=(ONE_MACHINE,))
             self._known = Rows(self._table, self._queue, dialect), FileTurn(file)
         rows, turns = self._known
         turn = turns.take(deadline)
@@ -120,6 +134,9 @@ class SqlQueue:
                 why=error.why,
                 fix="call create_tables() of the queue once, inside a kit kit.create_tables().",
             ) from error
+        self._deaf()
+        if self._wakes is not None:
+            self._deaf = self._wakes.hear(self._subject, self._flag.set)
 
     def fetch(self, most: int, wait: float) -> list[Delivery]:
         """At most `most` messages, within `wait` seconds; those that another one has lost among them.
@@ -192,6 +209,8 @@ class SqlQueue:
             with answered(self.name, "unknown"):
                 self._add(some, deadline)
         self._flag.set()
+        if self._wakes is not None:
+            self._wakes.tell(self._subject)
         return [Sent(True) if len(body) <= LARGEST_MESSAGE else Sent(False, "too_large") for _, body in bodies]
 
     def _add(self, bodies: Sequence[bytes], deadline: Deadline) -> None:
@@ -199,6 +218,7 @@ class SqlQueue:
 
     def close(self) -> None:
         """Give back what is not acknowledged, and close the connections. May be called twice."""
+        self._deaf()
         mine = [Delivery(receipt, b"") for receipt in self._mine.items()]
         self._mine.clear()
         try:

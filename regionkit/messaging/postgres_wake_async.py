@@ -1,0 +1,189 @@
+"""A hint across processes that something was published: NOTIFY and LISTEN of PostgreSQL, beside every poll and never instead.
+
+1. Nothing rests on it: what is lost costs the wait for the next poll, and no more.
+2. It is told after the COMMIT, on a connection of its own: in the producer's transaction it would break PREPARE, and all
+   commits would queue for it. Hints of one process go out at most 50 times a second, whatever number of commits made them.
+3. LISTEN needs the server itself: through a pooler (PgBouncer) nothing comes back. That is seen when it connects, and said in
+   `explain()`; then only the polls are there.
+4. After a connection was lost everybody is woken: hints that came meanwhile are gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.concurrency_async import AsyncFlag
+from regionkit.core.supervisor_async import AsyncSupervisor
+from regionkit.errors import ConfigurationError
+from regionkit.topology.topology import NAMESPACE
+from regionkit.topology.validation import check_name
+
+__all__ = ["LISTENING", "AsyncPostgresWake"]
+
+IS_ASYNC = True
+
+LISTENING = "listening"
+"""`state` where hints come."""
+SHORTEST_PAUSE = 0.02
+"""Seconds between two hints of a process."""
+LOOK = 0.5
+"""Seconds after which the listener looks whether it is to stop."""
+ASKED_EVERY = 30.0
+"""Seconds after which a silent connection is asked whether it is still there."""
+POOLED_AGAIN = 60.0
+"""Seconds after which a pooler is looked at again: somebody may have given the address of the server."""
+_POOLED = "a pooler stands before the server (PgBouncer), and notifications do not come through it"
+
+
+class AsyncPostgresWake:
+    """Wakes relays and queues of other processes. Safe to share between threads (tasks of one loop); start it after a fork.
+
+    Its two connections are taken out of the engine's pool, and are no part of it. All who are to hear of each other give
+    engines of one database; it need not be that of the outbox or queue.
+
+    Args:
+        engine: a SQLAlchemy engine of PostgreSQL, over psycopg, whose URL leads to the server itself.
+        namespace: who shares it.
+        clock: where time is read.
+
+    Raises:
+        ConfigurationError: another server, or another driver.
+    """
+
+    def __init__(self, engine: Any, *, namespace: str = "regionkit", clock: Clock = SYSTEM_CLOCK) -> None:
+        check_name("namespace", namespace, NAMESPACE)
+        dialect = getattr(engine, "dialect", None)
+        named = f"{getattr(dialect, 'name', '')}+{getattr(dialect, 'driver', '')}"
+        if named != "postgresql+psycopg" or getattr(dialect, "is_async", None) is not IS_ASYNC:
+            raise ConfigurationError(
+                f"a PostgresWake{' of asyncio' if IS_ASYNC else ''} over a {type(engine).__name__} ({named}).",
+                why="NOTIFY and LISTEN are PostgreSQL's, and are heard through psycopg here.",
+                fix=f"give an engine{' of asyncio' if IS_ASYNC else ''} of postgresql+psycopg://...; or leave wake= out.",
+            )
+        self._engine = engine
+        self._channel = f"{namespace}_rk_wake"
+        self._mine = os.urandom(6).hex()
+        self._clock = clock
+        self._supervisor = AsyncSupervisor(clock)
+        self._hearing: dict[object, tuple[str, Callable[[], None]]] = {}
+        self._subjects: set[str] = set()
+        self._told = AsyncFlag()
+        self._ears: Any = None
+        self._mouth: Any = None
+        self._asked_at = 0.0
+        self.state = "not started"
+
+    async def __aenter__(self) -> AsyncPostgresWake:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, and tell, in the background, until `stop`."""
+        self._supervisor.start("wake: listen", self._listen, self._deaf)
+        self._supervisor.start("wake: tell", self._tell, self._mute)
+
+    async def stop(self) -> None:
+        """Let go of both connections. May be called twice."""
+        self._told.set()
+        await self._supervisor.stop(2.0 * LOOK)
+        ears, self._ears, mouth, self._mouth = self._ears, None, self._mouth, None
+        await _closed(ears)
+        await _closed(mouth)
+        self.state = "stopped"
+
+    def tell(self, subject: str) -> None:
+        """Something was published; returns at once."""
+        self._subjects.add(subject)
+        self._told.set()
+
+    def hear(self, subject: str, call: Callable[[], None]) -> Callable[[], None]:
+        """Call `call` when another process tells of it; the result takes it away again."""
+        token = object()
+        self._hearing[token] = (subject, call)
+        return lambda: self._hearing.pop(token, None) and None
+
+    async def _tell(self) -> float:
+        if not await self._told.wait(LOOK):
+            return 0.0
+        self._told.clear()
+        try:
+            if self._mouth is None:
+                self._mouth = await self._connected()
+            while self._subjects:
+                said = f"{self._mine} {self._subjects.pop()}"
+                await self._mouth.execute("SELECT pg_notify(%s, %s)", (self._channel, said))
+        except BaseException:
+            mouth, self._mouth = self._mouth, None
+            await _closed(mouth)
+            raise
+        return SHORTEST_PAUSE
+
+    async def _listen(self) -> float:
+        try:
+            if self._ears is None:
+                self._ears = await self._connected()
+                if not await self._listens(self._ears):
+                    ears, self._ears, self.state = self._ears, None, _POOLED
+                    await _closed(ears)
+                    return POOLED_AGAIN
+                self.state = LISTENING
+                self._wake(None)
+            await self._heard(self._ears)
+        except BaseException:
+            ears, self._ears = self._ears, None
+            await _closed(ears)
+            raise
+        return 0.0
+
+    async def _listens(self, ears: Any) -> bool:
+        """Whether it listens now; a pooler gives out numbers of its own."""
+        found = await (await ears.execute("SELECT pg_backend_pid()")).fetchone()
+        if found[0] != ears.info.backend_pid:
+            return False
+        await ears.execute(f'LISTEN "{self._channel}"')
+        self._asked_at = self._clock.monotonic()
+        return True
+
+    async def _heard(self, ears: Any) -> None:
+        async for note in ears.notifies(timeout=LOOK, stop_after=1):
+            who, _, subject = note.payload.partition(" ")
+            if who != self._mine:
+                self._wake(subject)
+        if self._clock.monotonic() - self._asked_at > ASKED_EVERY:
+            await ears.execute("SELECT 1")
+            self._asked_at = self._clock.monotonic()
+
+    def _wake(self, subject: str | None) -> None:
+        for wanted, call in tuple(self._hearing.values()):
+            if subject in (None, wanted):
+                call()
+
+    async def _connected(self) -> Any:
+        """A connection that is no part of the engine's pool any more; each statement commits by itself."""
+        raw = await self._engine.raw_connection()
+        driver = raw.driver_connection
+        raw.detach()
+        await driver.set_autocommit(True)
+        return driver
+
+    def _deaf(self, error: BaseException) -> None:
+        self.state = f"not listening: {str(error).strip().partition(chr(10))[0][:200]}"
+
+    def _mute(self, error: BaseException) -> None:
+        """What was to be told is lost: whoever waits looks by itself."""
+
+
+async def _closed(driver: Any) -> None:
+    if driver is not None:
+        with contextlib.suppress(Exception):
+            await driver.close()
