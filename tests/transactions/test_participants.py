@@ -15,6 +15,7 @@ from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.protocol import Finish, Vote
 
 
+@pytest.mark.postgresql
 class TestPostgres(PreparingContract):
     """PostgreSQL."""
 
