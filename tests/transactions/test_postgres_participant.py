@@ -425,7 +425,7 @@ def test_a_frozen_server_ends_at_the_deadline(rig: ParticipantRig) -> None:
     """Of each phase."""
     rig.participant()
     with FaultProxy(rig.url) as proxy:
-        far = rig.participant(proxy.url)
+        far = rig.participant(f"{proxy.url}?connect_timeout=2")
         branch = rig.branch(far)
         rig.add(branch)
         proxy.freeze()

@@ -424,7 +424,7 @@ async def test_a_frozen_server_ends_at_the_deadline(rig: AsyncParticipantRig) ->
     """Of each phase."""
     await rig.participant()
     with FaultProxy(rig.url) as proxy:
-        far = await rig.participant(proxy.url)
+        far = await rig.participant(f"{proxy.url}?connect_timeout=2")
         branch = await rig.branch(far)
         await rig.add(branch)
         proxy.freeze()
