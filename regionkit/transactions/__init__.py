@@ -7,31 +7,51 @@ from typing import TYPE_CHECKING
 from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from regionkit.transactions.logs.file import FileDecisionLog
+    from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
     from regionkit.transactions.logs.memory import MemoryDecisionLog
     from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
+    from regionkit.transactions.logs.sql import SqlDecisionLog
+    from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
     from regionkit.transactions.manager import TransactionManager
     from regionkit.transactions.manager_async import AsyncTransactionManager
     from regionkit.transactions.participants.memory import MemoryParticipant
     from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
+    from regionkit.transactions.participants.postgres import PostgresParticipant
+    from regionkit.transactions.participants.postgres_async import AsyncPostgresParticipant
+    from regionkit.transactions.participants.sqlite import SqliteParticipant
+    from regionkit.transactions.participants.sqlite_async import AsyncSqliteParticipant
     from regionkit.transactions.protocol import Outcome
     from regionkit.transactions.transaction import Transaction
     from regionkit.transactions.transaction_async import AsyncTransaction
 
 __all__ = [
+    "AsyncFileDecisionLog",
     "AsyncMemoryDecisionLog",
     "AsyncMemoryParticipant",
+    "AsyncPostgresParticipant",
+    "AsyncSqlDecisionLog",
+    "AsyncSqliteParticipant",
     "AsyncTransaction",
     "AsyncTransactionManager",
+    "FileDecisionLog",
     "MemoryDecisionLog",
     "MemoryParticipant",
     "Outcome",
+    "PostgresParticipant",
+    "SqlDecisionLog",
+    "SqliteParticipant",
     "Transaction",
     "TransactionManager",
 ]
 
 _PAIRS = {
+    "FileDecisionLog": "logs.file",
     "MemoryDecisionLog": "logs.memory",
     "MemoryParticipant": "participants.memory",
+    "PostgresParticipant": "participants.postgres",
+    "SqlDecisionLog": "logs.sql",
+    "SqliteParticipant": "participants.sqlite",
     "Transaction": "transaction",
     "TransactionManager": "manager",
 }

@@ -243,15 +243,12 @@ _FORM = "_async" if IS_ASYNC else ""
 
 
 def _participant(name: str, given: Any, namespace: str) -> Participant:
-    if hasattr(given, "evidence") and hasattr(given, "listed"):
-        if given.name != name:
-            raise ConfigurationError(
-                f"participant {given.name!r} is given under the name {name!r}.",
-                why="its branches and markers bear the name that it was made with.",
-                fix="use one name for both.",
-            )
-        made: Participant = given
-        return made
     factory = import_module("regionkit.transactions.participants.factory" + _FORM)
-    found: Participant = factory.participant_of(name, given, namespace=namespace)
-    return found
+    made: Participant = factory.participant_of(name, given, namespace=namespace)
+    if made.name != name:
+        raise ConfigurationError(
+            f"participant {made.name!r} is given under the name {name!r}.",
+            why="its branches and markers bear the name that it was made with.",
+            fix="use one name for both.",
+        )
+    return made

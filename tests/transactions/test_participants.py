@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from participant_contract import ParticipantContract, PreparingContract
-from participant_rigs import ParticipantRig, within
 
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.protocol import Finish, Vote
+
+from .participant_contract import ParticipantContract, PreparingContract
+from .participant_rigs import ParticipantRig, within
 
 
 @pytest.mark.postgresql

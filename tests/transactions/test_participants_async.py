@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
-from participant_rigs_async import AsyncParticipantRig, within
 
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.participants.factory_async import participant_of
 from regionkit.transactions.protocol import Finish, Vote
+
+from .participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
+from .participant_rigs_async import AsyncParticipantRig, within
 
 
 @pytest.mark.postgresql

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from regionkit.transactions import protocol, recovery_rules
 from regionkit.transactions.protocol import Decision, FinishBranch, Phase, State, Vote
 from regionkit.transactions.recovery_rules import RowVerdict, Verdict
-from tests.transactions.protocol_world import SHAPES, World
+
+from .protocol_world import SHAPES, World
 
 WALKS = 3_000
 """Of the rules as they are, 2 s. The hardest mutant fails at the 1,998th, most within a hundred."""

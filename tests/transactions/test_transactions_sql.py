@@ -1,0 +1,220 @@
+# Generated from test_transactions_sql_async.py by scripts/twins.py. Do not edit.
+"""Transactions over real databases: PostgreSQL twice, the log in a file or in one of them; a file of SQLite as anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from regionkit.backends.sql.bridge import create_engine
+from regionkit.core.concurrency import gather
+from regionkit.errors import RegionKitError, TransactionAborted, UsageError
+from regionkit.transactions.logs.file import FileDecisionLog
+from regionkit.transactions.logs.sql import SqlDecisionLog
+from regionkit.transactions.manager import TransactionManager
+from regionkit.transactions.participants.factory import participant_of
+from regionkit.transactions.protocol import Outcome
+
+IS_ASYNC = False
+DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
+SHAPES = ("postgresql, file", "postgresql, anchor", "sqlite, anchor")
+"""What `payments` is, and where the log is: a file, or in payments' own database. `accounts` is PostgreSQL."""
+
+
+class Base(DeclarativeBase):
+    """Of the tables below."""
+
+
+class Account(Base):
+    """The same table in both databases."""
+
+    __tablename__ = "bank"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    total: Mapped[int]
+
+
+class Bank:
+    """Two databases with a table each, and a manager over them."""
+
+    def __init__(self, shape: str, urls: dict[str, str], folder: Path) -> None:
+        self.outside = {name: sqlalchemy.create_engine(url) for name, url in urls.items()}
+        for engine in self.outside.values():
+            Base.metadata.create_all(engine)
+        self.engines: dict[str, Any] = {}
+        for name, url in urls.items():
+            parsed = sqlalchemy.make_url(url)
+            kind = parsed.get_backend_name()
+            self.engines[name] = create_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
+        if shape.endswith("file"):
+            self.log: Any = FileDecisionLog(folder / "decisions", unsafe_place=True)
+        else:
+            self.log = SqlDecisionLog(self.engines["payments"], unsafe_async_replica=True)
+        both = {n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()}
+        self.tm = TransactionManager(namespace="shop", log=self.log, participants=both)
+
+    def ids(self, name: str) -> list[int]:
+        """Rows there, in the eyes of others."""
+        with self.outside[name].begin() as connection:
+            return [row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))]
+
+    @property
+    def rows(self) -> tuple[list[int], list[int]]:
+        """Of both."""
+        return self.ids("accounts"), self.ids("payments")
+
+    @property
+    def prepared(self) -> int:
+        """Branches on the PostgreSQL servers of both."""
+        seen = 0
+        for engine in self.outside.values():
+            if engine.dialect.name == "postgresql":
+                with engine.begin() as connection:
+                    one = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
+                    seen += connection.execute(text(one)).scalar_one()
+        return seen
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.tm.close()
+        for engine in self.engines.values():
+            engine.dispose()
+        for outside in self.outside.values():
+            outside.dispose()
+
+
+@pytest.fixture(params=SHAPES)
+def bank(request: pytest.FixtureRequest, pg: Any, tmp_path: Path) -> Iterator[Bank]:
+    urls = {name: str(pg.primary.url_for(pg.database())) for name in ("accounts", "payments")}
+    if request.param.startswith("sqlite"):
+        urls["payments"] = f"sqlite:///{tmp_path / 'payments.db'}"
+    made = Bank(request.param, urls, tmp_path)
+    made.tm.create_tables()
+    yield made
+    made.close()
+
+
+def both(tx: Any, number: int) -> None:
+    """A row to each."""
+    for name in ("accounts", "payments"):
+        session = tx.session(name)
+        session.add(Account(id=number, total=100))
+
+
+def test_commit_and_rollback(bank: Bank) -> None:
+    """Both, or what the block raised and neither; and its acknowledgements reach the log."""
+    with bank.tm.begin() as tx:
+        both(tx, 1)
+    assert (tx.outcome, tx.pending) == (Outcome.COMMITTED, ())
+    with pytest.raises(ZeroDivisionError):
+        with bank.tm.begin() as tx:
+            both(tx, 2)
+            (tx.session("payments")).flush()
+            _ = 1 / 0
+    assert bank.rows == ([1], [1])
+    assert bank.prepared == 0
+
+
+def test_a_refusal_at_the_end_takes_both_back(bank: Bank) -> None:
+    """A flush that fails is raised as it is; a branch that was broken inside cannot commit; a duplicate is run again in vain."""
+    with bank.tm.begin() as tx:
+        both(tx, 1)
+    with pytest.raises(IntegrityError):
+        with bank.tm.begin() as tx:
+            session = tx.session("accounts")
+            session.add(Account(id=2, total=1))
+            session = tx.session("payments")
+            session.add(Account(id=1, total=1))
+    with pytest.raises(TransactionAborted) as caught:
+        with bank.tm.begin() as tx:
+            both(tx, 3)
+            connection = tx.connection("accounts")
+            with pytest.raises(DBAPIError):
+                connection.execute(text("INSERT INTO bank VALUES (1, 1)"))
+    assert caught.value.committed == "no"
+    assert bank.rows == ([1], [1])
+    assert bank.prepared == 0
+
+
+def test_the_users_commit_ends_nothing(bank: Bank) -> None:
+    """It is a flush; what follows fails, and all of it is taken back."""
+    with pytest.raises(ValueError, match="after"):
+        with bank.tm.begin() as tx:
+            both(tx, 1)
+            for name in ("accounts", "payments"):
+                (tx.session(name)).commit()
+            raise ValueError("after")
+    assert bank.rows == ([], [])
+
+
+def test_a_session_that_was_rolled_back_dooms_all(bank: Bank) -> None:
+    """Only a savepoint contains an error."""
+    with pytest.raises(TransactionAborted):
+        with bank.tm.begin() as tx:
+            both(tx, 1)
+            session = tx.session("accounts")
+            session.flush()
+            session.rollback()
+    assert bank.rows == ([], [])
+
+
+def test_a_savepoint_over_all_branches(bank: Bank) -> None:
+    """What its block raises is undone in each, those that opened inside too; the rest commits."""
+    with bank.tm.begin() as tx:
+        session = tx.session("accounts")
+        session.add(Account(id=1, total=1))
+        with pytest.raises(ZeroDivisionError):
+            with tx.savepoint():
+                both(tx, 2)
+                (tx.session("payments")).flush()
+                _ = 1 / 0
+        with tx.savepoint():
+            both(tx, 3)
+        with pytest.raises(IntegrityError):
+            with tx.savepoint():
+                session.add(Account(id=3, total=1))
+                session.flush()
+    assert bank.rows == ([1, 3], [3])
+
+
+def test_deferred_and_read_only(bank: Bank) -> None:
+    """The fast lane in both; a reading branch takes no part, and cannot write."""
+    with bank.tm.begin() as tx:
+        for name in ("accounts", "payments"):
+            tx.defer(name, "INSERT INTO bank (id, total) VALUES (1, 1)")
+    assert bank.rows == ([1], [1])
+    with bank.tm.begin() as tx:
+        found = (tx.session("accounts", read_only=True)).execute(text("SELECT count(*) FROM bank"))
+        assert found.scalar_one() == 1
+        session = tx.session("payments")
+        session.add(Account(id=2, total=1))
+    assert bank.rows == ([1], [1, 2])
+    with pytest.raises((DBAPIError, UsageError)):
+        with bank.tm.begin() as tx:
+            (tx.session("accounts", read_only=True)).execute(text("DELETE FROM bank"))
+    assert bank.rows == ([1], [1, 2])
+
+
+def test_side_by_side(bank: Bank) -> None:
+    """Many at once, some of them raise: each is whole."""
+
+    def one(number: int) -> None:
+        with bank.tm.begin(timeout=30.0) as tx:
+            both(tx, number)
+            if number % 3 == 0:
+                raise LookupError
+
+    found = gather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
+    errors = [error for error in found if not isinstance(error, LookupError)]
+    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
+    accounts, payments = bank.rows
+    assert accounts == payments
+    assert len(accounts) == errors.count(None) > 0
+    assert not [number for number in accounts if number % 3 == 0]
+    assert bank.prepared == 0
