@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from regionkit.core.events import set_crash_hook
 from regionkit.errors import RegionKitError
+from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.sql import SqlDecisionLog
 from regionkit.transactions.manager import TransactionManager
 from regionkit.transactions.participants.factory import participant_of
@@ -54,9 +55,7 @@ class Bank:
         if "://" in cell["log"]:
             self.log: Any = SqlDecisionLog(self.engines[cell["log"]], unsafe_async_replica=True)
         else:
-            from regionkit.transactions.logs.file import FileDecisionLog
-
-            self.log = FileDecisionLog(Path(cell["log"]))
+            self.log = FileDecisionLog(cell["log"], unsafe_place=True)
         self.sides = {name: self.engines[cell[name]] for name in ("a", "b")}
         self.participants = {
             name: participant_of(name, engine, namespace=NAMESPACE, unsafe_no_flush=True)
@@ -87,6 +86,8 @@ def coordinate(cell: dict[str, Any], seed: int, point: str, path: Path) -> None:
     """Transfers until it dies at the point; or until somebody kills it."""
     chance, bank = random.Random(seed), Bank(cell)
     left = chance.randrange(1, 6)
+    if "://" not in cell["log"]:  # nobody else may open a file log: what the last one left is ended first
+        bank.recovery(0.0).run(soon())
 
     def strike(at: str) -> None:
         nonlocal left
@@ -166,20 +167,24 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     chance, folder = random.Random(cell["seed"]), Path(cell["folder"])
     plan = [point for _ in range(cell["kills"]) for point in (chance.choice(cell["points"]), "")][: cell["kills"]]
     died: defaultdict[str, list[str]] = defaultdict(list)
-    Bank(cell).recovery(PATIENCE).run(soon())  # children have all imported that they need
+    alone = "://" not in cell["log"]
+    workers = 1 if alone else 2 if "sqlite" in cell["log"] else WORKERS  # writers of a SQLite file wait for each other
+    bank = Bank(cell)
+    bank.recovery(PATIENCE).run(soon())  # children have all imported that they need
+    bank.log.close()
     failed, number, recoverers = 0, 0, 0
     at_work: dict[int, Dying] = {}
     took: list[tuple[float, str]] = []
     recoverer, recoverer_dies = 0, 0.0
     until = time.monotonic() + CELL_WITHIN
     while (plan or at_work) and time.monotonic() < until and failed < 4:
-        while plan and len(at_work) < WORKERS:
+        while plan and len(at_work) < workers:
             number += 1
             made = Dying(cell, chance, plan.pop(), folder / f"told{number}")
             at_work[made.pid] = made
-        if not recoverer:
+        if not recoverer and not alone:
             recoverer, recoverer_dies = fork(lambda: recover(cell)), time.monotonic() + chance.uniform(0.3, 3.0)
-        if time.monotonic() > recoverer_dies:
+        if recoverer and time.monotonic() > recoverer_dies:
             os.kill(recoverer, signal.SIGKILL)
             os.waitpid(recoverer, 0)
             recoverer, recoverers = 0, recoverers + 1
@@ -201,7 +206,8 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     found = {"late": len(at_work) + len(plan), "failed": failed, "recoverers": recoverers, "slowest": sorted(took)[-4:]}
-    return {**found, **settled(cell, died)}
+    begun = sum(len(path.read_text().split()) for path in folder.glob("told*"))
+    return {**found, "begun": begun, **settled(cell, died)}
 
 
 def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row
+from regionkit.transactions.recovery_rules import Row, forgotten
 
 __all__ = ["FileState", "Record", "decoded", "encoded"]
 
@@ -121,7 +121,9 @@ class FileState:
                 self._acknowledge(record.histories)
             case Hazards():
                 self.dead += 1
-                self.rows[record.gtrid] = msgspec.structs.replace(self.rows[record.gtrid], hazards=record.hazards)
+                row = self.rows[record.gtrid]
+                replaced = msgspec.structs.replace(row, hazards=record.hazards)
+                self.rows[record.gtrid] = replaced if record.hazards else forgotten(row)
             case Noted():
                 self.dead += record.name in self.instances
                 self.instances[record.name] = record.instance
