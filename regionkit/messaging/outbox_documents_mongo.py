@@ -49,7 +49,6 @@ __all__ = [
     "row_values",
     "taken_in",
     "term_in",
-    "written",
 ]
 
 Indexes = tuple[tuple[str | list[tuple[str, int]], dict[str, Any]], ...]
@@ -119,11 +118,6 @@ def later_values(event: Event) -> dict[str, Any]:
     plain = {"key": event.key, "body": event.body, **({"payload": event.id} if event.body is None else {})}
     expires = event.expires_at if event.expires_in is None else {"$add": [NOW, event.expires_in]}
     return {**_literal(plain), "published_at": NOW, "expires_at": expires, "due_at": {"$add": [NOW, event.delay]}}
-
-
-def written(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """The update that leaves a document of these expressions."""
-    return [{"$set": values}]
 
 
 def _literal(values: Mapping[str, Any]) -> dict[str, Any]:

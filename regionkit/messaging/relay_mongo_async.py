@@ -25,7 +25,6 @@ from regionkit.messaging.outbox_documents_mongo import (
     row_in,
     row_values,
     taken_in,
-    written,
 )
 from regionkit.messaging.outbox_facts import Backlog, OutboxReport
 from regionkit.messaging.outbox_rules import BATCH, Event, Overtaken, Place, Polled, Row, in_order, numbered, takes
@@ -84,7 +83,7 @@ class AsyncRelayMongo:
     async def _put(self, on: AsyncDocuments, table: Table, rows: Sequence[tuple[Event, dict[str, Any]]]) -> None:
         if rows:
             changes = [
-                UpdateOne({"_id": self._place(event.destination, id=event.id)}, written(values), upsert=True)
+                UpdateOne({"_id": self._place(event.destination, id=event.id)}, [{"$set": values}], upsert=True)
                 for event, values in rows
             ]
             await self._of(on, table).bulk_write(changes, session=on.session)
