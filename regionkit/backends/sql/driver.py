@@ -93,13 +93,13 @@ class DriverState:
 
     def sending(self) -> None:
         """A statement of the block's is about to be sent, through SQLAlchemy."""
-        self.used, self.announced, self.fresh = True, True, False
+        self.used, self.announced, self.fresh, self.restored = True, True, False, False
         if self.guard is not None:
             self.guard()
 
     def touched(self) -> None:
         """The driver is about to send something, by whomever: a statement of SQLAlchemy's, or one on its own cursor."""
-        self.used, self.fresh = True, False
+        self.used, self.fresh, self.restored = True, False, False
 
     @contextlib.contextmanager
     def own_statements(self) -> Iterator[None]:

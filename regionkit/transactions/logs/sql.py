@@ -143,12 +143,15 @@ class SqlDecisionLog:
         return f"{owner.history}.{here}", found
 
     def _facts(self, history: str, deadline: Deadline) -> LogFacts:
-        with self._write(deadline) as unit:
-            found = (unit.native.execute(text(self._texts["facts"]))).first()
+        try:
+            with self._write(deadline) as unit:
+                found = (unit.native.execute(text(self._texts["facts"]))).first()
+        except DBAPIError as error:
+            if not _missing(error):
+                raise
+            raise self._never_made() from error
         if found is None:
-            raise ConfigurationError(
-                f"log {self.name!r} has no id.", why="it was never made.", fix="call tm.create_tables() once."
-            )
+            raise self._never_made()
         return LogFacts(found[0], history, found[1], found[2])
 
     def decide(self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline) -> Decision:
@@ -324,6 +327,11 @@ class SqlDecisionLog:
                 continue
         raise self._overtaken()
 
+    def _never_made(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"log {self.name!r} has no id.", why="it was never made.", fix="call tm.create_tables() once."
+        )
+
     def _overtaken(self) -> RegionUnavailable:
         return RegionUnavailable(
             f"log {self.name!r} rolled a change back {MOST_ROUNDS} times.", why="others were quicker.", fix="try again."
@@ -335,7 +343,9 @@ class SqlDecisionLog:
         Raises:
             OutcomeUnknown: its COMMIT was not answered, or answered with a warning.
         """
-        with self._write(deadline) as unit:
+        assert self._backing is not None, "the manager opens its log first"
+        # with a Session nobody can have changed the connection's settings: putting them back would be a second round trip
+        with self._backing.write(deadline=deadline, stamped=False) as unit:
             answers: list[Answer] = unit.message(statements)
         warned = [
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
@@ -353,13 +363,19 @@ class SqlDecisionLog:
         """The floor, and the rows, as durable as a decision."""
         floor, rows = (self._message(statements, deadline))[len(self._texts.begin) :][:2]
         if not floor.rows:
-            raise ConfigurationError(f"log {self.name!r} has no id.", fix="call tm.create_tables() once.")
+            raise self._never_made()
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
 
 
 def _refused(error: DBAPIError) -> bool:
     """Whether a row stands, or the gtrid is closed."""
     return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
+
+
+def _missing(error: DBAPIError) -> bool:
+    """Whether a table is not there."""
+    told: Any = error.orig
+    return getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
 
 
 def _address(url: Any) -> tuple[Any, ...]:
