@@ -60,6 +60,7 @@ class AsyncDecisionLog(Protocol):
 
         Raises:
             ConfigurationError: it is not there, or may lose what it acknowledges; the error says by what.
+            Fenced: its server was promoted: nothing of it counts until it is adopted.
         """
         ...
 
