@@ -31,7 +31,7 @@ from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionU
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
-from regionkit.transactions.logs.log import LogFacts
+from regionkit.transactions.logs.log import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
@@ -201,17 +201,17 @@ class SqlDecisionLog:
         """The same for many."""
         found: dict[str, Row] = {}
         for at in range(0, len(gtrids), AT_ONCE):
-            _, rows = self._read(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
+            rows = self._rows(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
             found |= {row.gtrid: row for row in rows}
         return found
 
     def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
-        return (self._read(self._texts.read(OPEN, most, after), deadline))[1]
+        return self._rows(self._texts.read(OPEN, most, after), deadline)
 
     def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
-        return (self._read(self._texts.read(DONE, most, after), deadline))[1]
+        return self._rows(self._texts.read(DONE, most, after), deadline)
 
     def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
         """By gtrid and branch, the participant's history. Two statements for many rows; a lost one is repeated by recovery."""
@@ -371,6 +371,12 @@ class SqlDecisionLog:
                 store=self.name,
             )
         return answers
+
+    def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
+        try:
+            return (self._read(statements, deadline))[1]
+        except OutcomeUnknown as error:
+            raise unread(self.name, error) from error
 
     def _read(self, statements: Sequence[Statement], deadline: Deadline) -> tuple[str, list[Row]]:
         """The floor, and the rows, as durable as a decision."""

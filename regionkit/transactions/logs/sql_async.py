@@ -30,7 +30,7 @@ from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionU
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
-from regionkit.transactions.logs.log_async import LogFacts
+from regionkit.transactions.logs.log_async import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
@@ -202,17 +202,17 @@ class AsyncSqlDecisionLog:
         """The same for many."""
         found: dict[str, Row] = {}
         for at in range(0, len(gtrids), AT_ONCE):
-            _, rows = await self._read(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
+            rows = await self._rows(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
             found |= {row.gtrid: row for row in rows}
         return found
 
     async def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
-        return (await self._read(self._texts.read(OPEN, most, after), deadline))[1]
+        return await self._rows(self._texts.read(OPEN, most, after), deadline)
 
     async def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
-        return (await self._read(self._texts.read(DONE, most, after), deadline))[1]
+        return await self._rows(self._texts.read(DONE, most, after), deadline)
 
     async def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
         """By gtrid and branch, the participant's history. Two statements for many rows; a lost one is repeated by recovery."""
@@ -372,6 +372,12 @@ class AsyncSqlDecisionLog:
                 store=self.name,
             )
         return answers
+
+    async def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
+        try:
+            return (await self._read(statements, deadline))[1]
+        except OutcomeUnknown as error:
+            raise unread(self.name, error) from error
 
     async def _read(self, statements: Sequence[Statement], deadline: Deadline) -> tuple[str, list[Row]]:
         """The floor, and the rows, as durable as a decision."""
