@@ -83,11 +83,6 @@ class _Shared(DriverState):
         """Statements that put back what a block may have set, behind a semicolon."""
         return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
 
-    @property
-    def restores(self) -> int:
-        """How many those are."""
-        return RESTORE.count(b";") + len(self.settings)
-
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
         super().touched()
