@@ -137,7 +137,7 @@ async def test_a_slow_sync_is_unknown_and_goes_on(log: Any, monkeypatch: pytest.
     gtrid = new_gtrid()
     with pytest.raises(OutcomeUnknown):
         await log.decide(gtrid, COMMIT, ["a"], "host:1", soon(0.2))
-    with pytest.raises(OutcomeUnknown):  # the row is in memory, and nobody may act on it
+    with pytest.raises(RegionUnavailable):  # the row is in memory, and nobody may act on it
         await log.row(gtrid, soon(0.2))
     going.set()
     assert await log.decide(gtrid, Decision.ABORT, [], "r", soon()) is COMMIT

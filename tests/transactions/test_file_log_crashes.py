@@ -53,7 +53,7 @@ def test_every_answered_decision_outlives_a_kill(tmp_path: Path) -> None:
     path, answered = tmp_path / "decisions", set()
     for _ in range(KILLS):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), "1000000", "3"], stdout=subprocess.PIPE, env=_environment()
+            [sys.executable, "-c", WRITER, str(path), "1000000", "3"], stdout=subprocess.PIPE, env=environment()
         )
         assert writer.stdout is not None
         out = writer.stdout.fileno()
@@ -98,7 +98,7 @@ def test_the_sync_comes_before_the_answer(tmp_path: Path) -> None:
         WRITER,
     ]
     done = subprocess.run(
-        [*command, str(tmp_path / "log"), "5", "1"], capture_output=True, text=True, env=_environment()
+        [*command, str(tmp_path / "log"), "5", "1"], capture_output=True, text=True, env=environment()
     )
     if "ptrace" in done.stderr.lower():
         absent("strace may not trace here")
@@ -112,5 +112,5 @@ def test_the_sync_comes_before_the_answer(tmp_path: Path) -> None:
         assert any(re.search(r"fdatasync\(\d+.*= 0|fdatasync resumed.*= 0", line) for line in between)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
