@@ -42,6 +42,9 @@ def cell(pg: Any) -> Iterator[Cell]:
     prepared(made)
     yield made
     set_crash_hook(None)
+    bank = Bank(made)
+    for gid in left(bank):  # else nobody can drop or empty the database
+        rolled_back(bank, gid.split(":")[4], gid)
 
 
 def killed_at(cell: Cell, point: str, times: int = 1) -> None:
@@ -56,7 +59,7 @@ def killed_at(cell: Cell, point: str, times: int = 1) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         set_crash_hook(strike)
-        transfer(Bank(cell), random.Random(1), io.StringIO(), fails=False)
+        transfer(Bank(cell), random.Random(), io.StringIO(), fails=False)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the child uses no thread of this process
@@ -77,8 +80,9 @@ def sides(bank: Bank) -> tuple[int, int]:
 def left(bank: Bank) -> list[str]:
     """Names of prepared branches, from the server."""
     with bank.sides["a"].connect() as db:
-        mine = "SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'rk1:bank:%' ORDER BY gid"
-        return [str(gid) for gid in db.execute(text(mine)).scalars()]
+        mine = "SELECT gid FROM pg_prepared_xacts WHERE database = ANY(:names) ORDER BY gid"
+        names = [engine.url.database for engine in bank.sides.values()]
+        return [str(gid) for gid in db.execute(text(mine), {"names": names}).scalars()]
 
 
 def rolled_back(bank: Bank, name: str, gid: str) -> None:
@@ -107,7 +111,7 @@ def frozen(cell: Cell, mutant: bool) -> str:
     set_crash_hook(strike)
     told = "committed"
     try:
-        transfer(bank, random.Random(1), io.StringIO(), fails=False)
+        transfer(bank, random.Random(), io.StringIO(), fails=False)
     except TransactionAborted:
         told = "aborted"
     except RegionKitError as error:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
 from regionkit.contract.message import Statement
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.findings import Finding
@@ -64,12 +62,9 @@ class SqliteParticipant(SqlParticipant):
     kind = "sqlite"
 
     def _look(self, deadline: Deadline) -> tuple[int, str]:
-        def look(connection: Any) -> tuple[int, str]:
-            level = connection.execute(text("PRAGMA synchronous")).scalar_one()
-            path = connection.execute(text("PRAGMA database_list")).first()[2]
-            return int(level), str(Path(path).resolve())
-
-        return self._change(look, deadline)
+        [[level]] = self._ask("PRAGMA synchronous", deadline)
+        files = self._ask("PRAGMA database_list", deadline)
+        return int(level), _resolved(files[0][2])
 
     def open(self, deadline: Deadline) -> ParticipantFacts:
         """Look at it.
@@ -79,7 +74,7 @@ class SqliteParticipant(SqlParticipant):
         """
         level, path = self._look(deadline)
         self._refuse(self._findings(level))
-        return ParticipantFacts(self.kind, False, "ANCHOR", path[-MOST_OF_PATH:], self._history("", deadline))
+        return ParticipantFacts(self.kind, False, "ANCHOR", path, self._history("", deadline))
 
     def _findings(self, level: int) -> list[Finding]:
         if level >= FULL:
@@ -113,3 +108,7 @@ class SqliteParticipant(SqlParticipant):
         level, _ = self._look(deadline)
         fine = Finding("ok", self.name, "ANCHOR: one of its kind in a transaction, whose COMMIT is the decision")
         return self._findings(level) or [fine]
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())[-MOST_OF_PATH:]
