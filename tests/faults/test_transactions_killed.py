@@ -91,7 +91,7 @@ def prepared(cell: dict[str, Any]) -> None:
         engine.dispose()
     bank = Bank(cell)
     bank.tm.create_tables()
-    bank.tm.close()
+    bank.close()
 
 
 @pytest.mark.slow

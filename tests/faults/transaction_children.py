@@ -63,6 +63,14 @@ class Bank:
         }
         self.tm = TransactionManager(namespace=NAMESPACE, log=self.log, participants=self.participants)
 
+    def close(self) -> None:
+        """All that it has opened."""
+        self.tm.close()
+        for part in (self.log, *self.participants.values()):
+            part.close()
+        for engine in self.engines.values():
+            engine.dispose()
+
     def recovery(self, patience: float) -> Recovery:
         return Recovery(NAMESPACE, self.log, self.participants, patience=patience)
 
@@ -171,7 +179,7 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     workers = 1 if alone else 2 if "sqlite" in cell["log"] else WORKERS  # writers of a SQLite file wait for each other
     bank = Bank(cell)
     bank.recovery(PATIENCE).run(soon())  # children have all imported that they need
-    bank.log.close()
+    bank.close()
     failed, number, recoverers = 0, 0, 0
     at_work: dict[int, Dying] = {}
     took: list[tuple[float, str]] = []
