@@ -258,12 +258,13 @@ def spawn(name: str, run: Callable[[], None]) -> Task:
     return Task(thread)
 
 
-def launch(name: str, run: Callable[[], None]) -> None:
+def launch(name: str, run: Callable[[], None]) -> Task | None:
     """Start what has to go on when the caller is interrupted. Only the main thread is, by signals: another one runs it then."""
     if threading.current_thread() is threading.main_thread():
-        threading.Thread(target=run, name=name, daemon=True).start()
-    else:
-        run()
+        context = contextvars.copy_context()
+        return spawn(name, lambda: context.run(run))
+    run()
+    return None
 
 
 def thread(name: str, run: Callable[[], None]) -> threading.Thread:

@@ -202,14 +202,9 @@ def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> Asyn
     return AsyncTask(asyncio.get_running_loop().create_task(run(), name=name))
 
 
-def launch_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start what has to go on when the caller is interrupted: it waits elsewhere for what `run` tells."""
-    task = asyncio.get_running_loop().create_task(run(), name=name)
-    _launched.add(task)  # a loop holds tasks weakly
-    task.add_done_callback(_launched.discard)
-
-
-_launched: set[asyncio.Task[None]] = set()
+def launch_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:
+    """Start what has to go on when the caller is interrupted, who waits elsewhere for what `run` tells. Keep what it gives."""
+    return spawn_async(name, run)
 
 
 def athread(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> threading.Thread:

@@ -101,6 +101,7 @@ class Coordinator:
         hazards: by branch, how it ended otherwise than was decided.
         retryable: whether the transaction may do better when it is run again.
         failure: what ended the coordinator itself, which nothing should.
+        running: the task (thread) that it is in, held on to.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class Coordinator:
         self.hazards: dict[str, str] = {}
         self.retryable = True
         self.failure: BaseException | None = None
+        self.running: object = None
 
     @property
     def outcome(self) -> Outcome:
@@ -158,7 +160,7 @@ class Coordinator:
         crash_point("tpc.decided")
         self.decided.set()
         if self._later:
-            spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+            self.running = spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
         else:
             self._settled(actions)
 

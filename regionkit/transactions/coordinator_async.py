@@ -100,6 +100,7 @@ class AsyncCoordinator:
         hazards: by branch, how it ended otherwise than was decided.
         retryable: whether the transaction may do better when it is run again.
         failure: what ended the coordinator itself, which nothing should.
+        running: the task (thread) that it is in, held on to.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class AsyncCoordinator:
         self.hazards: dict[str, str] = {}
         self.retryable = True
         self.failure: BaseException | None = None
+        self.running: object = None
 
     @property
     def outcome(self) -> Outcome:
@@ -157,7 +159,7 @@ class AsyncCoordinator:
         crash_point("tpc.decided")
         self.decided.set()
         if self._later:
-            spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+            self.running = spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
         else:
             await self._settled(actions)
 

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Lock
@@ -59,7 +60,7 @@ class Ground:
         self.events = EventHooks()
         self.supervisor = Supervisor(clock)
         self.coordinators: dict[str, Coordinator] = {}
-        self.begun: dict[object, str] = {}
+        self.begun: dict[object, Any] = {}
         """By task or thread, the transaction whose block it is in."""
         self.closed = False
         self._guard = threading.Lock()

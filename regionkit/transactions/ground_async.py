@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncLock
@@ -58,7 +59,7 @@ class AsyncGround:
         self.events = EventHooks()
         self.supervisor = AsyncSupervisor(clock)
         self.coordinators: dict[str, AsyncCoordinator] = {}
-        self.begun: dict[object, str] = {}
+        self.begun: dict[object, Any] = {}
         """By task or thread, the transaction whose block it is in."""
         self.closed = False
         self._guard = threading.Lock()

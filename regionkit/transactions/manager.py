@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency import sleep
+from regionkit.core.concurrency import caller, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Hook
 from regionkit.core.retry import RetryPolicy
@@ -85,9 +85,10 @@ class TransactionManager:
 
     @staticmethod
     def _refuse_twins(participants: Mapping[str, Any]) -> None:
-        seen: dict[int, str] = {}
+        seen: dict[object, str] = {}
         for name, given in participants.items():
-            other = seen.setdefault(id(given), name)
+            which = (id(given[0]), given[1]) if isinstance(given, tuple) and len(given) == 2 else id(given)
+            other = seen.setdefault(which, name)
             if other != name:
                 raise ConfigurationError(
                     f"participants {other!r} and {name!r} are the same {type(given).__name__}.",
@@ -99,6 +100,12 @@ class TransactionManager:
     def namespace(self) -> str:
         """Of the manager."""
         return self._ground.namespace
+
+    @property
+    def current(self) -> Transaction | None:
+        """The transaction whose block this task (thread) is in; None outside of one."""
+        found: Transaction | None = self._ground.begun.get(caller())
+        return found
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with each event; the result takes it away again."""

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency_async import asleep
+from regionkit.core.concurrency_async import acaller, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import Hook
 from regionkit.core.retry import RetryPolicy
@@ -84,9 +84,10 @@ class AsyncTransactionManager:
 
     @staticmethod
     def _refuse_twins(participants: Mapping[str, Any]) -> None:
-        seen: dict[int, str] = {}
+        seen: dict[object, str] = {}
         for name, given in participants.items():
-            other = seen.setdefault(id(given), name)
+            which = (id(given[0]), given[1]) if isinstance(given, tuple) and len(given) == 2 else id(given)
+            other = seen.setdefault(which, name)
             if other != name:
                 raise ConfigurationError(
                     f"participants {other!r} and {name!r} are the same {type(given).__name__}.",
@@ -98,6 +99,12 @@ class AsyncTransactionManager:
     def namespace(self) -> str:
         """Of the manager."""
         return self._ground.namespace
+
+    @property
+    def current(self) -> AsyncTransaction | None:
+        """The transaction whose block this task (thread) is in; None outside of one."""
+        found: AsyncTransaction | None = self._ground.begun.get(acaller())
+        return found
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with each event; the result takes it away again."""

@@ -196,7 +196,7 @@ class Transaction:
             )
         self.gtrid = gtrid_of(int(ground.clock.wall() * 1000.0), os.urandom(10))
         self._state = "open"
-        ground.begun[self._caller] = self.gtrid
+        ground.begun[self._caller] = self
         crash_point("tpc.begin.after")
         return self
 
@@ -251,7 +251,7 @@ class Transaction:
         )
         self._ground.coordinators[self.gtrid] = coordinator
         try:
-            launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
+            coordinator.running = launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
             if isinstance(event, Commit):
                 waits += max(0.0, self._deadline.remaining()) + SLACK
             flag = coordinator.ended if settled else coordinator.decided

@@ -508,7 +508,9 @@ def test_run() -> None:
 def test_wrong_uses_are_told() -> None:
     """Each an error of its own, and none of them ends the transaction that is under way."""
     rig = MemoryRig()
+    assert rig.tm.current is None
     with rig.tm.begin() as tx:
+        assert rig.tm.current is tx
         with pytest.raises(UsageError, match="did you mean 'payments'"):
             tx.session("paymets")
         with pytest.raises(UsageError, match="inside of another"):
@@ -524,6 +526,7 @@ def test_wrong_uses_are_told() -> None:
             tx.session("payments", read_only=True)
         assert tx.session("payments") is tx.session("payments")
         assert tx.session("payments") is tx.connection("payments")
+    assert rig.tm.current is None
     for use in (tx.session, tx.connection):
         with pytest.raises(UsageError, match="over"):
             use("payments")
@@ -549,6 +552,7 @@ def test_wrong_managers_are_told() -> None:
         ("shop", {"Accounts": rig.accounts}),
         ("shop", {"accounts": rig.accounts, "again": rig.accounts}),
         ("shop", {"orders": rig.accounts}),
+        ("shop", {"orders": (rig, "a"), "again": (rig, "a")}),
     ]
     for namespace, participants in given:
         with pytest.raises(ConfigurationError):

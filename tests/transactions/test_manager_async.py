@@ -507,7 +507,9 @@ async def test_run() -> None:
 async def test_wrong_uses_are_told() -> None:
     """Each an error of its own, and none of them ends the transaction that is under way."""
     rig = AsyncMemoryRig()
+    assert rig.tm.current is None
     async with rig.tm.begin() as tx:
+        assert rig.tm.current is tx
         with pytest.raises(UsageError, match="did you mean 'payments'"):
             await tx.session("paymets")
         with pytest.raises(UsageError, match="inside of another"):
@@ -523,6 +525,7 @@ async def test_wrong_uses_are_told() -> None:
             await tx.session("payments", read_only=True)
         assert await tx.session("payments") is await tx.session("payments")
         assert await tx.session("payments") is await tx.connection("payments")
+    assert rig.tm.current is None
     for use in (tx.session, tx.connection):
         with pytest.raises(UsageError, match="over"):
             await use("payments")
@@ -548,6 +551,7 @@ def test_wrong_managers_are_told() -> None:
         ("shop", {"Accounts": rig.accounts}),
         ("shop", {"accounts": rig.accounts, "again": rig.accounts}),
         ("shop", {"orders": rig.accounts}),
+        ("shop", {"orders": (rig, "a"), "again": (rig, "a")}),
     ]
     for namespace, participants in given:
         with pytest.raises(ConfigurationError):
