@@ -35,7 +35,10 @@ RULES = [
     (r"\b__aiter__\b", "__iter__"),
     (r"\bAsync(?=[A-Z])", ""),
     (r"\bAbstractAsyncContextManager\b", "AbstractContextManager"),
-    (r"\basync_(backend_of|backing_of|tier_of|cached_method|cached|plain_backend_of|plain_backing|plain_of)\b", r"\1"),
+    (
+        r"\basync_(backend_of|backing_of|log_of|tier_of|cached_method|cached|plain_backend_of|plain_backing|plain_of)\b",
+        r"\1",
+    ),
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
     (r"\b(spawn|launch)_async\b", r"\1"),
     (r"\bcreate_async_engine\b", "create_engine"),

@@ -103,7 +103,7 @@ class DriverState:
 
     def sending(self) -> None:
         """A statement of the block's is about to be sent, through SQLAlchemy."""
-        self.used, self.announced, self.fresh = True, True, False
+        self.used, self.announced, self.fresh, self.restored = True, True, False, False
         if self.guard is not None:
             self.guard()
 
@@ -115,7 +115,7 @@ class DriverState:
         """
         if self.sealed and self.guard is not None:
             self.guard()
-        self.used, self.fresh = True, False
+        self.used, self.fresh, self.restored = True, False, False
 
     @contextlib.contextmanager
     def own_statements(self) -> Iterator[None]:

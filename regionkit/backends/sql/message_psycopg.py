@@ -3,7 +3,8 @@
 1. All answers are read, whatever they say. A wait that was cut short closes the connection; so does COPY, which has no place
    in a message.
 2. Outside of a transaction PostgreSQL takes one message for one transaction: an error undoes what went before it.
-3. libpq does not tell to which statement a notice belongs: it stands at its own or at the one before.
+3. Behind a COMMIT goes, in the same message, what puts back what the block had set.
+4. libpq does not tell to which statement a notice belongs: it stands at its own or at the one before.
 
 Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Multiple Statements in a Simple Query".
 """
@@ -113,7 +114,12 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     begins = idle and not driver.autocommit and texts[0].split(None, 1)[0].upper() not in BEGINNINGS
     if begins:
         texts.insert(0, driver._get_tx_start_command().decode())
-    results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding), notices)
+    ours = texts[-1].upper() == "COMMIT" and hasattr(driver, "restore")  # else an engine's of the application
+    command = SEPARATOR.join(texts).encode(driver.info.encoding)
+    results = ask(dbapi_connection, command + driver.restore if ours else command, notices)
+    if ours and len(results) > len(texts):
+        driver.restored = results[-1].status != ExecStatus.FATAL_ERROR
+        del results[-driver.restores if driver.restored else len(texts) :]
     if results and results[-1].status == ExecStatus.FATAL_ERROR:
         raise error_of(driver, results[-1])
     if begins:

@@ -80,6 +80,11 @@ class _Shared(DriverState):
         """The same before PREPARE."""
         return (*RESTORING, *(f"SET {name}='{value}'" for name, value in self.settings.items()))
 
+    @property
+    def restores(self) -> int:
+        """How many those are."""
+        return RESTORE.count(b";") + len(self.settings)
+
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
         super().touched()

@@ -35,7 +35,7 @@ from regionkit.transactions.logs.file_state import (
     Swept,
     encoded,
 )
-from regionkit.transactions.logs.log import LogFacts
+from regionkit.transactions.logs.log import LogFacts, unread
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
 from regionkit.transactions.xid import check_branches, check_gtrid
@@ -152,20 +152,20 @@ class FileDecisionLog:
 
     def row(self, gtrid: str, deadline: Deadline) -> Row | None:
         """What stands there."""
-        return self._synced(lambda: self._state.rows.get(gtrid), deadline)
+        return self._read(lambda: self._state.rows.get(gtrid), deadline)
 
     def rows(self, gtrids: Sequence[str], deadline: Deadline) -> dict[str, Row]:
         """The same for many."""
-        return self._synced(lambda: {g: self._state.rows[g] for g in gtrids if g in self._state.rows}, deadline)
+        return self._read(lambda: {g: self._state.rows[g] for g in gtrids if g in self._state.rows}, deadline)
 
     def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
-        rows = self._synced(lambda: self._state.sorted(after), deadline)
+        rows = self._read(lambda: self._state.sorted(after), deadline)
         return [row for row in rows if row.hazards or (row.decision is Decision.COMMIT and not row.done)][:most]
 
     def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
-        rows = self._synced(lambda: self._state.sorted(after), deadline)
+        rows = self._read(lambda: self._state.sorted(after), deadline)
         return [row for row in rows if row.decision is Decision.COMMIT and row.done][:most]
 
     def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
@@ -288,6 +288,12 @@ class FileDecisionLog:
                 fix="start the process again: it reads what is on the disk.",
                 retryable=False,
             )
+
+    def _read(self, act: Callable[[], T], deadline: Deadline) -> T:
+        try:
+            return self._synced(act, deadline)
+        except OutcomeUnknown as error:
+            raise unread(self.name, error) from error
 
     def _synced(self, act: Callable[[], T], deadline: Deadline) -> T:
         """What `act` gives, once all that was written until then is synced."""

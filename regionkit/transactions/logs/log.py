@@ -4,7 +4,8 @@
 1. `decide` is one compare-and-set on the gtrid. Its answer is the winner, durable before it is given; an answer that does not
    come raises, and says nothing. An answered COMMIT is never lost: not by a crash, not by a failover that the log allows.
 2. A gtrid at or below the floor, without a row, is answered ABORT: its tombstone may have been swept.
-3. The log's id is part of every name. A new, empty log has another id, and so presumes nothing about the old one's branches.
+3. A read that got no answer changed nothing: RegionUnavailable or DeadlineExceeded. What it gives is as durable as a decision.
+4. The log's id is part of every name. A new, empty log has another id, and so presumes nothing about the old one's branches.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any, Protocol
 import msgspec
 
 from regionkit.core.deadline import Deadline
+from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
 
-__all__ = ["DecisionLog", "LogFacts"]
+__all__ = ["DecisionLog", "LogFacts", "unread"]
 
 
 class LogFacts(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +45,12 @@ class LogFacts(msgspec.Struct, frozen=True, gc=False):
         return self.history == self.noted
 
 
+def unread(name: str, error: RegionKitError) -> RegionUnavailable:
+    """What a read raises that got no answer."""
+    what = f"log {name!r} gave no answer that counts."
+    return RegionUnavailable(what, why=error.why or error.what, fix="ask again.", store=name)
+
+
 class DecisionLog(Protocol):
     """A log. Safe to share between threads (tasks of one loop).
 
@@ -61,6 +69,7 @@ class DecisionLog(Protocol):
 
         Raises:
             ConfigurationError: it is not there, or may lose what it acknowledges; the error says by what.
+            Fenced: its server was promoted: nothing of it counts until it is adopted.
         """
         ...
 

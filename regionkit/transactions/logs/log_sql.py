@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.contract.message import Statement
 from regionkit.core.tables import table_name
@@ -25,7 +26,7 @@ from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
 from regionkit.transactions.xid import check_branches, check_gtrid
 
-__all__ = ["DONE", "OPEN", "LogSql", "quoted", "row_of"]
+__all__ = ["DONE", "OPEN", "LogSql", "missing", "quoted", "refused", "row_of"]
 
 NOW = MappingProxyType(
     {
@@ -36,6 +37,8 @@ NOW = MappingProxyType(
 )
 """Seconds since 1970 by the server's clock."""
 LONGEST_BY = 120
+CHECKS = (4025, 3819)
+"""MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""
 _LOCKS = MappingProxyType(
     {"postgresql": (" FOR SHARE", " FOR UPDATE"), "mariadb": (" LOCK IN SHARE MODE", " FOR UPDATE"), "sqlite": ("", "")}
 )
@@ -171,3 +174,14 @@ def row_of(found: Any) -> Row:
         by,
         float(at),
     )
+
+
+def refused(error: DBAPIError) -> bool:
+    """Whether a row stands, or the gtrid is closed."""
+    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
+
+
+def missing(error: DBAPIError) -> bool:
+    """Whether a table is not there."""
+    told: Any = error.orig
+    return getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)

@@ -22,6 +22,7 @@ from regionkit.transactions.xid import check_branches, check_gtrid
 __all__ = ["MemoryDecisionLog"]
 
 T = TypeVar("T")
+READS = frozenset({"open", "row", "rows", "open_rows", "done_rows", "beating"})
 
 
 class MemoryDecisionLog:

@@ -21,6 +21,7 @@ from regionkit.transactions.xid import check_branches, check_gtrid
 __all__ = ["AsyncMemoryDecisionLog"]
 
 T = TypeVar("T")
+READS = frozenset({"open", "row", "rows", "open_rows", "done_rows", "beating"})
 
 
 class AsyncMemoryDecisionLog:

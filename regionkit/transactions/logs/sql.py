@@ -27,12 +27,12 @@ from regionkit.contract.unit import Unit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
-from regionkit.transactions.logs.log import LogFacts
-from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, quoted, row_of
+from regionkit.transactions.logs.log import LogFacts, unread
+from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row, forgotten
 from regionkit.transactions.xid import check_gtrid
@@ -45,8 +45,6 @@ AT_ONCE = 500
 MOST_ROUNDS = 8
 """Runs of one change that the server rolls back, or whose row is gone again: short transactions are over after one or two."""
 LOWEST = "0" * 32
-CHECKS = (4025, 3819)
-"""MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""
 
 
 class SqlDecisionLog:
@@ -93,6 +91,11 @@ class SqlDecisionLog:
         return self._backing, self._sql
 
     @property
+    def _stood(self) -> Backing:
+        assert self._backing is not None, "the manager opens its log first"
+        return self._backing
+
+    @property
     def _texts(self) -> LogSql:
         assert self._sql is not None, "the manager opens its log first"
         return self._sql
@@ -116,6 +119,7 @@ class SqlDecisionLog:
 
         Raises:
             ConfigurationError: it is not there, or may lose what it acknowledges.
+            Fenced: its server was promoted, and nobody has adopted it.
         """
         self._stands(namespace)
         history, stands = self._standing(deadline)
@@ -130,25 +134,35 @@ class SqlDecisionLog:
     def _standing(self, deadline: Deadline) -> tuple[str, Standing]:
         """Its history now, and where it stands."""
         sql = self._texts
-        with self._write(deadline) as unit:
-            answers = [
-                (unit.native.execute(text(question.format(log=sql.table)))).all() for question in QUESTIONS[sql.server]
-            ]
-        assert self._backing is not None
-        found = standing(sql.server, answers, self._backing.copies)
+        try:
+            with self._write(deadline) as unit:
+                answers = [
+                    (unit.native.execute(text(question.format(log=sql.table)))).all()
+                    for question in QUESTIONS[sql.server]
+                ]
+        except Fenced as error:
+            raise Fenced(
+                f"log {self.name!r} has failed over.",
+                why=f"{error.why} Decisions may be missing.",
+                fix="see that none is missing, then `regionkit tpc log adopt`; in a kit kit.adopt(store, region) first.",
+            ) from error
+        found = standing(sql.server, answers, self._stood.copies)
         if found.schema:
-            self._sql = LogSql(sql.server, self._backing.namespace, found.schema)
-        owner = self._backing.owner(deadline=deadline)
+            self._sql = LogSql(sql.server, self._stood.namespace, found.schema)
+        owner = self._stood.owner(deadline=deadline)
         here = hashlib.sha256(found.here.encode()).hexdigest()[:12]
         return f"{owner.history}.{here}", found
 
     def _facts(self, history: str, deadline: Deadline) -> LogFacts:
-        with self._write(deadline) as unit:
-            found = (unit.native.execute(text(self._texts["facts"]))).first()
+        try:
+            with self._write(deadline) as unit:
+                found = (unit.native.execute(text(self._texts["facts"]))).first()
+        except DBAPIError as error:
+            if not missing(error):
+                raise
+            raise self._never_made() from error
         if found is None:
-            raise ConfigurationError(
-                f"log {self.name!r} has no id.", why="it was never made.", fix="call tm.create_tables() once."
-            )
+            raise self._never_made()
         return LogFacts(found[0], history, found[1], found[2])
 
     def decide(self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline) -> Decision:
@@ -170,7 +184,7 @@ class SqlDecisionLog:
             except TransactionRolledBack:
                 continue  # a deadlock, or a change of the floor: nothing was done
             except DBAPIError as error:
-                if not _refused(error):
+                if not refused(error):
                     raise
                 floor, rows = self._read(sql.rows([gtrid]), deadline)
             if rows:
@@ -180,24 +194,24 @@ class SqlDecisionLog:
         raise self._overtaken()
 
     def row(self, gtrid: str, deadline: Deadline) -> Row | None:
-        """What stands there."""
+        """What stands there, known as durable."""
         return (self.rows([gtrid], deadline)).get(gtrid)
 
     def rows(self, gtrids: Sequence[str], deadline: Deadline) -> dict[str, Row]:
         """The same for many."""
         found: dict[str, Row] = {}
         for at in range(0, len(gtrids), AT_ONCE):
-            _, rows = self._read(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
+            rows = self._rows(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
             found |= {row.gtrid: row for row in rows}
         return found
 
     def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
-        return (self._read(self._texts.read(OPEN, most, after), deadline))[1]
+        return self._rows(self._texts.read(OPEN, most, after), deadline)
 
     def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
-        return (self._read(self._texts.read(DONE, most, after), deadline))[1]
+        return self._rows(self._texts.read(DONE, most, after), deadline)
 
     def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
         """By gtrid and branch, the participant's history. Two statements for many rows; a lost one is repeated by recovery."""
@@ -242,7 +256,12 @@ class SqlDecisionLog:
         return self._changed(drop, deadline)
 
     def adopt(self, deadline: Deadline) -> LogFacts:
-        """Note the present history."""
+        """Note the present history; of an engine's database also that this server is the one that counts.
+
+        Raises:
+            Fenced: a kit's store was promoted: adopt it there first.
+        """
+        self._stood.create_tables(LOG_TABLES, deadline)
         history, _ = self._standing(deadline)
         with self._write(deadline) as unit:
             unit.native.execute(text(self._texts["adopt"]), {"history": history})
@@ -313,8 +332,7 @@ class SqlDecisionLog:
             self._backing.close()
 
     def _write(self, deadline: Deadline) -> Any:
-        assert self._backing is not None, "the manager opens its log first"
-        return self._backing.write(deadline=deadline, core=True, stamped=False)
+        return self._stood.write(deadline=deadline, core=True, stamped=False)
 
     def _changed(self, change: Callable[[Unit], T], deadline: Deadline) -> T:
         """What a change gives in a transaction of its own; run again where another one was quicker."""
@@ -328,6 +346,10 @@ class SqlDecisionLog:
                 continue
         raise self._overtaken()
 
+    def _never_made(self) -> ConfigurationError:
+        what = f"log {self.name!r} has no id."
+        return ConfigurationError(what, why="it was never made.", fix="call tm.create_tables() once.")
+
     def _overtaken(self) -> RegionUnavailable:
         return RegionUnavailable(
             f"log {self.name!r} rolled a change back {MOST_ROUNDS} times.", why="others were quicker.", fix="try again."
@@ -339,7 +361,8 @@ class SqlDecisionLog:
         Raises:
             OutcomeUnknown: its COMMIT was not answered, or answered with a warning.
         """
-        with self._write(deadline) as unit:
+        # with a Session nobody can have changed the connection's settings: putting them back would be a second round trip
+        with self._stood.write(deadline=deadline, stamped=False) as unit:
             answers: list[Answer] = unit.message(statements)
         warned = [
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
@@ -353,17 +376,18 @@ class SqlDecisionLog:
             )
         return answers
 
+    def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
+        try:
+            return (self._read(statements, deadline))[1]
+        except OutcomeUnknown as error:
+            raise unread(self.name, error) from error
+
     def _read(self, statements: Sequence[Statement], deadline: Deadline) -> tuple[str, list[Row]]:
         """The floor, and the rows, as durable as a decision."""
         floor, rows = (self._message(statements, deadline))[len(self._texts.begin) :][:2]
         if not floor.rows:
-            raise ConfigurationError(f"log {self.name!r} has no id.", fix="call tm.create_tables() once.")
+            raise self._never_made()
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
-
-
-def _refused(error: DBAPIError) -> bool:
-    """Whether a row stands, or the gtrid is closed."""
-    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
 
 
 def _address(url: Any) -> tuple[Any, ...]:

@@ -26,12 +26,12 @@ from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
-from regionkit.transactions.logs.log_async import LogFacts
-from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, quoted, row_of
+from regionkit.transactions.logs.log_async import LogFacts, unread
+from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row, forgotten
 from regionkit.transactions.xid import check_gtrid
@@ -44,8 +44,6 @@ AT_ONCE = 500
 MOST_ROUNDS = 8
 """Runs of one change that the server rolls back, or whose row is gone again: short transactions are over after one or two."""
 LOWEST = "0" * 32
-CHECKS = (4025, 3819)
-"""MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""
 
 
 class AsyncSqlDecisionLog:
@@ -92,6 +90,11 @@ class AsyncSqlDecisionLog:
         return self._backing, self._sql
 
     @property
+    def _stood(self) -> AsyncBacking:
+        assert self._backing is not None, "the manager opens its log first"
+        return self._backing
+
+    @property
     def _texts(self) -> LogSql:
         assert self._sql is not None, "the manager opens its log first"
         return self._sql
@@ -115,6 +118,7 @@ class AsyncSqlDecisionLog:
 
         Raises:
             ConfigurationError: it is not there, or may lose what it acknowledges.
+            Fenced: its server was promoted, and nobody has adopted it.
         """
         self._stands(namespace)
         history, stands = await self._standing(deadline)
@@ -129,26 +133,35 @@ class AsyncSqlDecisionLog:
     async def _standing(self, deadline: Deadline) -> tuple[str, Standing]:
         """Its history now, and where it stands."""
         sql = self._texts
-        async with self._write(deadline) as unit:
-            answers = [
-                (await unit.native.execute(text(question.format(log=sql.table)))).all()
-                for question in QUESTIONS[sql.server]
-            ]
-        assert self._backing is not None
-        found = standing(sql.server, answers, self._backing.copies)
+        try:
+            async with self._write(deadline) as unit:
+                answers = [
+                    (await unit.native.execute(text(question.format(log=sql.table)))).all()
+                    for question in QUESTIONS[sql.server]
+                ]
+        except Fenced as error:
+            raise Fenced(
+                f"log {self.name!r} has failed over.",
+                why=f"{error.why} Decisions may be missing.",
+                fix="see that none is missing, then `regionkit tpc log adopt`; in a kit kit.adopt(store, region) first.",
+            ) from error
+        found = standing(sql.server, answers, self._stood.copies)
         if found.schema:
-            self._sql = LogSql(sql.server, self._backing.namespace, found.schema)
-        owner = await self._backing.owner(deadline=deadline)
+            self._sql = LogSql(sql.server, self._stood.namespace, found.schema)
+        owner = await self._stood.owner(deadline=deadline)
         here = hashlib.sha256(found.here.encode()).hexdigest()[:12]
         return f"{owner.history}.{here}", found
 
     async def _facts(self, history: str, deadline: Deadline) -> LogFacts:
-        async with self._write(deadline) as unit:
-            found = (await unit.native.execute(text(self._texts["facts"]))).first()
+        try:
+            async with self._write(deadline) as unit:
+                found = (await unit.native.execute(text(self._texts["facts"]))).first()
+        except DBAPIError as error:
+            if not missing(error):
+                raise
+            raise self._never_made() from error
         if found is None:
-            raise ConfigurationError(
-                f"log {self.name!r} has no id.", why="it was never made.", fix="call tm.create_tables() once."
-            )
+            raise self._never_made()
         return LogFacts(found[0], history, found[1], found[2])
 
     async def decide(
@@ -172,7 +185,7 @@ class AsyncSqlDecisionLog:
             except TransactionRolledBack:
                 continue  # a deadlock, or a change of the floor: nothing was done
             except DBAPIError as error:
-                if not _refused(error):
+                if not refused(error):
                     raise
                 floor, rows = await self._read(sql.rows([gtrid]), deadline)
             if rows:
@@ -182,24 +195,24 @@ class AsyncSqlDecisionLog:
         raise self._overtaken()
 
     async def row(self, gtrid: str, deadline: Deadline) -> Row | None:
-        """What stands there."""
+        """What stands there, known as durable."""
         return (await self.rows([gtrid], deadline)).get(gtrid)
 
     async def rows(self, gtrids: Sequence[str], deadline: Deadline) -> dict[str, Row]:
         """The same for many."""
         found: dict[str, Row] = {}
         for at in range(0, len(gtrids), AT_ONCE):
-            _, rows = await self._read(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
+            rows = await self._rows(self._texts.rows(gtrids[at : at + AT_ONCE]), deadline)
             found |= {row.gtrid: row for row in rows}
         return found
 
     async def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
-        return (await self._read(self._texts.read(OPEN, most, after), deadline))[1]
+        return await self._rows(self._texts.read(OPEN, most, after), deadline)
 
     async def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
-        return (await self._read(self._texts.read(DONE, most, after), deadline))[1]
+        return await self._rows(self._texts.read(DONE, most, after), deadline)
 
     async def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
         """By gtrid and branch, the participant's history. Two statements for many rows; a lost one is repeated by recovery."""
@@ -244,7 +257,12 @@ class AsyncSqlDecisionLog:
         return await self._changed(drop, deadline)
 
     async def adopt(self, deadline: Deadline) -> LogFacts:
-        """Note the present history."""
+        """Note the present history; of an engine's database also that this server is the one that counts.
+
+        Raises:
+            Fenced: a kit's store was promoted: adopt it there first.
+        """
+        await self._stood.create_tables(LOG_TABLES, deadline)
         history, _ = await self._standing(deadline)
         async with self._write(deadline) as unit:
             await unit.native.execute(text(self._texts["adopt"]), {"history": history})
@@ -315,8 +333,7 @@ class AsyncSqlDecisionLog:
             await self._backing.close()
 
     def _write(self, deadline: Deadline) -> Any:
-        assert self._backing is not None, "the manager opens its log first"
-        return self._backing.write(deadline=deadline, core=True, stamped=False)
+        return self._stood.write(deadline=deadline, core=True, stamped=False)
 
     async def _changed(self, change: Callable[[AsyncUnit], Awaitable[T]], deadline: Deadline) -> T:
         """What a change gives in a transaction of its own; run again where another one was quicker."""
@@ -330,6 +347,10 @@ class AsyncSqlDecisionLog:
                 continue
         raise self._overtaken()
 
+    def _never_made(self) -> ConfigurationError:
+        what = f"log {self.name!r} has no id."
+        return ConfigurationError(what, why="it was never made.", fix="call tm.create_tables() once.")
+
     def _overtaken(self) -> RegionUnavailable:
         return RegionUnavailable(
             f"log {self.name!r} rolled a change back {MOST_ROUNDS} times.", why="others were quicker.", fix="try again."
@@ -341,7 +362,8 @@ class AsyncSqlDecisionLog:
         Raises:
             OutcomeUnknown: its COMMIT was not answered, or answered with a warning.
         """
-        async with self._write(deadline) as unit:
+        # with a Session nobody can have changed the connection's settings: putting them back would be a second round trip
+        async with self._stood.write(deadline=deadline, stamped=False) as unit:
             answers: list[Answer] = await unit.message(statements)
         warned = [
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
@@ -355,17 +377,18 @@ class AsyncSqlDecisionLog:
             )
         return answers
 
+    async def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
+        try:
+            return (await self._read(statements, deadline))[1]
+        except OutcomeUnknown as error:
+            raise unread(self.name, error) from error
+
     async def _read(self, statements: Sequence[Statement], deadline: Deadline) -> tuple[str, list[Row]]:
         """The floor, and the rows, as durable as a decision."""
         floor, rows = (await self._message(statements, deadline))[len(self._texts.begin) :][:2]
         if not floor.rows:
-            raise ConfigurationError(f"log {self.name!r} has no id.", fix="call tm.create_tables() once.")
+            raise self._never_made()
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
-
-
-def _refused(error: DBAPIError) -> bool:
-    """Whether a row stands, or the gtrid is closed."""
-    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
 
 
 def _address(url: Any) -> tuple[Any, ...]:

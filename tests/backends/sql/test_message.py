@@ -164,6 +164,30 @@ def test_a_commit_in_a_message_counts(rig: Rig) -> None:
         assert (rig.count(), checkout.driver.commits) == (2, 2)
 
 
+def test_a_statement_that_fails_before_a_commit_was_not_committed(rig: Rig) -> None:
+    """The server's answer says so: nothing is unknown, and the connection goes on."""
+    with Opened(rig.urls[0]) as checkout:
+        sent(checkout, insert(1))
+        finish(checkout)
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            sent(checkout, insert(2), insert(1), Statement("COMMIT", "COMMIT"))
+        assert not checkout.driver.unknown
+        finish(checkout, "rollback")
+        assert rig.count() == 1
+        assert (sent(checkout, COUNT))[0].rows == ((1,),)
+
+
+def test_what_a_block_set_is_put_back_behind_its_commit(postgresql_rig: Rig) -> None:
+    """In the same message, on PostgreSQL: no round trip of its own, and the next block does not notice."""
+    shown = Statement("SHOW search_path")
+    with Opened(postgresql_rig.urls[0]) as checkout:
+        before = (sent(checkout, shown))[0].rows
+        sent(checkout, Statement("SET search_path = pg_catalog"), Statement("COMMIT", "COMMIT"))
+        assert checkout.driver.restored
+        assert (sent(checkout, shown))[0].rows == before
+        assert not checkout.driver.restored
+
+
 def test_commit_is_the_last_of_its_message(rig: Rig) -> None:
     """An error behind it would be taken for its own."""
     with Opened(rig.urls[0]) as checkout:

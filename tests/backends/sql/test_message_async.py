@@ -163,6 +163,30 @@ async def test_a_commit_in_a_message_counts(rig: Rig) -> None:
         assert (rig.count(), checkout.driver.commits) == (2, 2)
 
 
+async def test_a_statement_that_fails_before_a_commit_was_not_committed(rig: Rig) -> None:
+    """The server's answer says so: nothing is unknown, and the connection goes on."""
+    async with AsyncOpened(rig.urls[0]) as checkout:
+        await sent(checkout, insert(1))
+        await finish(checkout)
+        with pytest.raises(sqlalchemy.exc.IntegrityError):
+            await sent(checkout, insert(2), insert(1), Statement("COMMIT", "COMMIT"))
+        assert not checkout.driver.unknown
+        await finish(checkout, "rollback")
+        assert rig.count() == 1
+        assert (await sent(checkout, COUNT))[0].rows == ((1,),)
+
+
+async def test_what_a_block_set_is_put_back_behind_its_commit(postgresql_rig: Rig) -> None:
+    """In the same message, on PostgreSQL: no round trip of its own, and the next block does not notice."""
+    shown = Statement("SHOW search_path")
+    async with AsyncOpened(postgresql_rig.urls[0]) as checkout:
+        before = (await sent(checkout, shown))[0].rows
+        await sent(checkout, Statement("SET search_path = pg_catalog"), Statement("COMMIT", "COMMIT"))
+        assert checkout.driver.restored
+        assert (await sent(checkout, shown))[0].rows == before
+        assert not checkout.driver.restored
+
+
 async def test_commit_is_the_last_of_its_message(rig: Rig) -> None:
     """An error behind it would be taken for its own."""
     async with AsyncOpened(rig.urls[0]) as checkout:

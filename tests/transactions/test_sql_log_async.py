@@ -1,0 +1,265 @@
+"""A log in SQL: what is sent, what counts as an answer, what may be an anchor, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+import sqlalchemy
+from sqlalchemy import text
+
+from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionUnavailable
+from regionkit.testing import FaultProxy
+from regionkit.transactions.logs.choose_async import async_log_of
+from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
+from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
+from regionkit.transactions.protocol import Decision
+
+from .log_rigs_async import IS_ASYNC, NAMESPACE, SQL_LOGS, AsyncLogRig, new_gtrid, soon
+
+COMMIT, ABORT = Decision.COMMIT, Decision.ABORT
+BRANCHES = ["a", "b"]
+ROW = (
+    "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at) "
+    "VALUES ('{}', 2, '{{}}', '{{}}', 'x', 0)"
+)
+
+
+async def opened(request: pytest.FixtureRequest, server: str, folder: Path) -> tuple[AsyncLogRig, Any]:
+    rig = AsyncLogRig.of(request, server, folder)
+    return rig, await rig.made()
+
+
+@pytest.fixture(params=SQL_LOGS)
+async def made(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    rig, log = await opened(request, request.param, tmp_path)
+    plain = sqlalchemy.create_engine(rig.url)
+    yield rig, log, plain
+    plain.dispose()
+    await rig.close()
+
+
+@pytest.fixture
+async def on_postgresql(request: pytest.FixtureRequest, pg: Any, tmp_path: Path) -> AsyncIterator[Any]:
+    rig, log = await opened(request, "postgresql", tmp_path)
+    plain = sqlalchemy.create_engine(rig.url, isolation_level="AUTOCOMMIT")
+    yield rig, log, plain
+    plain.dispose()
+    await rig.close()
+
+
+async def test_a_queued_decision_is_unknown_though_no_row_is_there(made: Any) -> None:
+    """Its client is gone, and it may still be done: who asks later is told what came of it, the same each time."""
+    rig, log, plain = made
+    gtrid = new_gtrid()
+    with plain.connect() as other:
+        if rig.kind == "sqlite":
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+        other.exec_driver_sql(ROW.format(gtrid))
+        with pytest.raises(DeadlineExceeded if rig.kind == "sqlite" else OutcomeUnknown):
+            await log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon(1.0))
+        if rig.kind != "sqlite":
+            assert await log.row(gtrid, soon()) is None
+        other.rollback()
+    winner = await log.decide(gtrid, ABORT, [], "r", soon())
+    assert (await log.row(gtrid, soon())).decision is winner
+    if rig.kind == "sqlite":
+        assert winner is ABORT  # nothing was sent
+    elif rig.kind == "postgresql":
+        assert winner is COMMIT  # it stood in the queue first
+
+
+async def test_a_lost_answer_is_unknown(request: pytest.FixtureRequest, mariadb: Any, tmp_path: Path) -> None:
+    """The decision stands."""
+    rig, log = await opened(request, "mariadb", tmp_path)
+    server = rig.url
+    with FaultProxy(server) as proxy:
+        rig.url = proxy.url
+        far = rig.log()
+        await far.open(NAMESPACE, soon())
+        gtrid = new_gtrid()
+        proxy.drop_replies()
+        with pytest.raises((OutcomeUnknown, RegionUnavailable)):
+            for _ in range(9):  # what is sent on a connection that is found dead, was not sent
+                await far.decide(gtrid, COMMIT, BRANCHES, "host:1", soon(5.0))
+        proxy.heal()
+        assert await far.decide(gtrid, ABORT, [], "r", soon()) is (await log.row(gtrid, soon())).decision
+    await rig.close()
+
+
+async def test_a_decision_is_one_round_trip(on_postgresql: Any) -> None:
+    """From its first byte to its answer."""
+    rig, _, _ = on_postgresql
+    with FaultProxy(rig.url) as proxy:
+        rig.url = proxy.url
+        log = rig.log()
+        await log.open(NAMESPACE, soon())
+        proxy.latency(0.1)
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            await log.decide(new_gtrid(), COMMIT, BRANCHES, "host:1", soon(4.0))
+            took.append(time.monotonic() - began)
+        assert 0.2 <= min(took) < 0.39, took
+
+
+async def test_a_warning_at_commit_is_no_answer(on_postgresql: Any) -> None:
+    """PostgreSQL says so where it gave up waiting for its replicas. What stands is read with a COMMIT of its own."""
+    _, log, plain = on_postgresql
+    with plain.connect() as db:
+        db.exec_driver_sql(
+            "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE WARNING 'it may not have been replicated'; RETURN NULL; END $$"
+        )
+        db.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER warned AFTER INSERT ON shop_rk_tpc_log DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION warn()"
+        )
+    gtrid = new_gtrid()
+    with pytest.raises(OutcomeUnknown, match="warning"):
+        await log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon())
+    assert await log.decide(gtrid, ABORT, [], "r", soon()) is COMMIT
+
+
+@pytest.mark.parametrize(("set_to", "counts"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")])
+async def test_a_decision_waits_for_the_disk_whatever_the_session_says(
+    on_postgresql: Any, set_to: str, counts: str
+) -> None:
+    """A stronger setting is kept. And it is READ COMMITTED, whatever is the default."""
+    rig, first, plain = on_postgresql
+    with plain.connect() as db:
+        name = db.exec_driver_sql("SELECT current_database()").scalar_one()
+        db.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = {set_to}")
+        db.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+        db.exec_driver_sql("CREATE TABLE seen (sync text, isolation text)")
+        db.exec_driver_sql(
+            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES "
+            "(current_setting('synchronous_commit'), current_setting('transaction_isolation')); RETURN NULL; END $$"
+        )
+        db.exec_driver_sql("CREATE TRIGGER noted AFTER INSERT ON shop_rk_tpc_log FOR EACH ROW EXECUTE FUNCTION note()")
+    log = await rig.another(first)
+    await log.decide(new_gtrid(), COMMIT, BRANCHES, "host:1", soon())
+    with plain.connect() as db:
+        assert [tuple(row) for row in db.execute(text("SELECT * FROM seen"))] == [(counts, "read committed")]
+        for statement in log.anchor_statements(new_gtrid(), BRANCHES, "host:1", "postgresql"):
+            db.exec_driver_sql(statement)
+
+
+async def test_an_anchor_decides_inside_another_transaction(made: Any) -> None:
+    """It commits with it, and fails where a row stands, where the gtrid is closed, and where that came to be meanwhile."""
+    rig, log, plain = made
+    gtrid = new_gtrid()
+
+    def anchored(db: Any, name: str) -> None:
+        for statement in log.anchor_statements(name, BRANCHES, "host:1", rig.kind):
+            db.exec_driver_sql(statement)
+
+    with plain.connect() as db, db.begin():
+        anchored(db, gtrid)
+    row = await log.row(gtrid, soon())
+    assert (row.decision, row.branches) == (COMMIT, {"a": None, "b": None})
+    assert await log.decide(gtrid, ABORT, [], "r", soon()) is COMMIT
+    barred, closed = new_gtrid(), new_gtrid(60)
+    await log.decide(barred, ABORT, [], "r", soon())
+    await log.sweep(new_gtrid(30), 10, soon())
+    for name in (barred, closed):
+        with plain.connect() as db, pytest.raises(sqlalchemy.exc.DBAPIError):
+            anchored(db, name)
+    assert await log.row(closed, soon()) is None
+    if rig.kind == "sqlite":
+        return  # who writes has seen all that was written
+    late = new_gtrid(10)
+    with plain.connect().execution_options(isolation_level="REPEATABLE READ") as db:
+        db.exec_driver_sql("SELECT count(*) FROM shop_rk_tpc_meta, shop_rk_tpc_log")
+        await log.sweep(new_gtrid(5), 10, soon())
+        with pytest.raises(sqlalchemy.exc.DBAPIError):
+            anchored(db, late)
+
+
+async def test_a_decision_waits_for_a_floor_that_rises(made: Any) -> None:
+    """And is refused below it, though it was sent before."""
+    rig, log, plain = made
+    if rig.kind == "sqlite":
+        pytest.skip("one writer at a time: nothing is sent before it is its turn")
+    gtrid, floor = new_gtrid(60), new_gtrid(30)
+    with plain.connect() as db:
+        db.execute(text("UPDATE shop_rk_tpc_meta SET floor = :floor WHERE id = 1"), {"floor": floor})
+        with pytest.raises(OutcomeUnknown):
+            await log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon(1.0))
+        db.commit()
+    assert await log.decide(gtrid, ABORT, [], "r", soon()) is ABORT
+    assert await log.row(gtrid, soon()) is None
+
+
+async def test_a_log_that_may_lose_decisions_is_refused(made: Any) -> None:
+    """The servers of the tests do not flush; a file of SQLite does. `doctor` says it too."""
+    rig, log, _ = made
+    strict = AsyncSqlDecisionLog(rig.engine())
+    if rig.kind == "sqlite":
+        assert (await strict.open(NAMESPACE, soon())).presumes
+        assert [finding.level for finding in await strict.doctor(soon())] == ["ok"]
+    else:
+        with pytest.raises(ConfigurationError, match="may lose decisions"):
+            await strict.open(NAMESPACE, soon())
+        levels = {finding.level for finding in await strict.doctor(soon())}
+        assert levels == {"refused"}
+        told = " ".join(finding.what for finding in await log.doctor(soon()))
+        assert "asynchronous" in told
+        assert "flush" in told or "fsync" in told
+    await strict.close()
+
+
+async def test_another_history_presumes_nothing_until_it_is_adopted(made: Any) -> None:
+    """A failover, or a copy that was put in its place."""
+    _, log, plain = made
+    with plain.begin() as db:
+        db.execute(text("UPDATE shop_rk_tpc_meta SET history = 'another'"))
+    assert not (await log.open(NAMESPACE, soon())).presumes
+    assert any("history" in finding.what for finding in await log.doctor(soon()))
+    assert (await log.adopt(soon())).presumes
+    assert (await log.open(NAMESPACE, soon())).presumes
+
+
+async def test_a_log_that_was_never_made_says_so(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """And a server that is not there is not reached."""
+    rig = AsyncLogRig.of(request, "sqlite", tmp_path)
+    with pytest.raises((ConfigurationError, RegionUnavailable)):
+        await rig.log().open(NAMESPACE, soon())
+    await rig.close()
+
+
+async def test_it_knows_its_own_database(made: Any) -> None:
+    """By the engine, or by its address; the password counts for nothing."""
+    rig, log, _ = made
+    url = sqlalchemy.make_url(rig.url)
+    assert log.stands_in(log.given)
+    assert log.stands_in(rig.engine())
+    assert log.stands_in(sqlalchemy.create_engine(url))
+    assert not log.stands_in(sqlalchemy.create_engine(url.set(database=f"{url.database}2")))
+    if rig.kind != "sqlite":
+        assert log.stands_in(sqlalchemy.create_engine(url.set(password="another")))
+        assert not log.stands_in(sqlalchemy.create_engine(url.set(host="elsewhere")))
+    assert not log.stands_in(object())
+
+
+async def test_what_can_be_a_log(made: Any, tmp_path: Path) -> None:
+    """A log, an engine, a path; Redis never, and the error says why."""
+    rig, _, _ = made
+    assert isinstance(async_log_of(rig.engine()), AsyncSqlDecisionLog)
+    memory = AsyncMemoryDecisionLog()
+    assert async_log_of(memory) is memory
+    assert async_log_of(os.fspath(tmp_path / "decisions")).name == "decisions"
+    client = redis.asyncio.Redis() if IS_ASYNC else redis.Redis()
+    with pytest.raises(ConfigurationError, match="failover"):
+        async_log_of(client)
+    with pytest.raises(ConfigurationError, match="decision log"):
+        AsyncSqlDecisionLog(client)
+    for wrong in ("postgresql://host/db", object(), 7):
+        with pytest.raises(ConfigurationError):
+            async_log_of(wrong)
