@@ -28,6 +28,8 @@ __all__ = ["AsyncSqliteParticipant"]
 
 FULL = 2
 """PRAGMA synchronous = FULL: a COMMIT is flushed before it is answered. EXTRA is 3."""
+DOUBTFUL = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CORRUPT", "SQLITE_NOMEM", "SQLITE_CANTOPEN", "SQLITE_NOTADB")
+"""What begins the names of errors after which the file may hold a COMMIT that was not answered."""
 MOST_OF_PATH = 200
 """Characters that a log keeps of an instance."""
 
@@ -43,6 +45,11 @@ class AsyncSqliteBranch(AsyncSqlBranchShell):
         """NO: SQLite cannot. The protocol never asks."""
         await self._roll_back()
         return Answered(vote=Vote.NO, why="SQLite cannot prepare a transaction", retryable=False)
+
+    def answered(self, error: BaseException) -> bool:
+        """Whether an error says that nothing was committed: one of the disk does not."""
+        name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+        return super().answered(error) and not name.startswith(DOUBTFUL)
 
     def _preparing(self) -> list[Statement]:
         raise NotImplementedError
