@@ -225,7 +225,8 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
     began, runs = time.monotonic(), 0
     while True:
         report, runs = recovery.run(soon()), runs + 1
-        if report.clean or report.hazards or time.monotonic() - began > 60.0:
+        joined = not any(recovery._remembered.cursors.values())  # all markers and rows, both ways
+        if (report.clean and joined) or report.hazards or time.monotonic() - began > 60.0:
             break
         time.sleep(0.05)
     moved, totals, prepared = {}, 0, 0
