@@ -6,12 +6,14 @@ A coordinator or a recoverer may act in the same instant: whoever wins the log's
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 from functools import partial
+from typing import Literal
 
 from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
-from regionkit.errors import UsageError
+from regionkit.errors import ConfigurationError, Fenced, UsageError
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.logs.log import LogFacts
 from regionkit.transactions.participants.participant import Listed, Participant
@@ -29,6 +31,9 @@ ASK_WAIT = 10.0
 """Seconds for one participant: an operator waits a little, not for ever."""
 OLDEST_PREPARED = 300.0
 """Seconds; a branch that is prepared for longer holds locks that somebody waits for."""
+
+_REFUSED = (ConfigurationError, Fenced)
+"""Errors of a log that no manager starts with; others are of a log that is away."""
 
 
 class Operator:
@@ -61,6 +66,7 @@ class Operator:
 
         Raises:
             ConfigurationError: it is not there, or may lose what it acknowledges.
+            Fenced: its server was promoted, and nobody has adopted it.
         """
         return self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
 
@@ -94,10 +100,13 @@ class Operator:
 
     def forget(self, gtrid: str, deadline: Deadline) -> bool:
         """The hazards of a transaction are seen to; whether there were any."""
+        self.facts(deadline)
         return self._setting.log.forget(check_gtrid(gtrid), self._setting.log_time(deadline))
 
     def adopt_log(self, deadline: Deadline) -> LogFacts:
         """No decision is missing from the log, says the operator: abort is presumed again."""
+        with contextlib.suppress(Fenced):
+            self.facts(deadline)
         return self._setting.log.adopt(self._setting.log_time(deadline))
 
     def adopt_participant(self, name: str, deadline: Deadline) -> str:
@@ -110,6 +119,7 @@ class Operator:
         if participant is None:
             known = ", ".join(sorted(self._setting.participants)) or "none"
             raise UsageError(f"there is no participant {name!r}.", fix=f"name one of: {known}.")
+        self.facts(deadline)
         facts = participant.open(self._setting.part(deadline, ASK_WAIT))
         log_time = self._setting.log_time(deadline)
         return self._setting.log.note_participant(name, facts.instance, log_time, adopt=True)
@@ -131,13 +141,18 @@ class Operator:
         """What is wrong, or risky, with log, participants and recovery. A manager does not start with a "refused" one."""
         log, found = self._setting.log, list[Finding]()
         try:
+            self.facts(deadline)
+        except Exception as error:
+            fix = getattr(error, "fix", "") or "make it reachable: without it nothing commits and nothing is recovered."
+            level: Literal["warning", "refused"] = "refused" if isinstance(error, _REFUSED) else "warning"
+            found.append(Finding(level, log.name, reason(error), fix))
+        try:
             found += log.doctor(self._setting.log_time(deadline))
             if not log.beating(self._setting.log_time(deadline)):
                 fix = "call tm.start_recovery() in a process that stays, or run `regionkit tpc recover --watch`."
                 found.append(Finding("warning", log.name, "no recoverer is at work", fix))
         except Exception as error:
-            fix = "make it reachable: without it nothing commits and nothing is recovered."
-            found.append(Finding("warning", log.name, reason(error), fix))
+            found.append(Finding("warning", log.name, reason(error), "see above."))
         names = list(self._setting.participants)
         asked = gather([partial(self._doctor_of, name, deadline) for name in names])
         for name, answer in zip(names, asked, strict=True):

@@ -86,6 +86,7 @@ class Recovery:
         Raises:
             RegionUnavailable, DeadlineExceeded, OutcomeUnknown: the log did not answer: nothing was done, or not all.
             ConfigurationError: the log is not there, or may lose what it acknowledges.
+            Fenced: the log's server was promoted, and nobody has adopted it.
         """
         return self._round(deadline, acting=True)
 

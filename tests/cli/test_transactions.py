@@ -233,6 +233,28 @@ def test_without_a_manager_it_asks_for_one(monkeypatch: pytest.MonkeyPatch, caps
     assert "me:secret" not in capsys.readouterr().err
 
 
+def test_urls_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every action over a log and a participant in files of SQLite, each as a command of its own."""
+    where = ["--namespace", "shop", "--log", f"sqlite:///{tmp_path}/log.db"]
+    where += ["--participant", f"a=sqlite:///{tmp_path}/a.db"]
+    assert main(["tpc", "log", "verify", *where]) == 2
+    assert "never made" in capsys.readouterr().err
+    id = told(capsys, 0, "log", "init", *where)["id"]
+    assert told(capsys, 0, "log", "verify", *where)["id"] == id
+    assert told(capsys, 0, "log", "adopt", *where)["id"] == id
+    gtrid = gtrid_of(int(time.time() * 1000), os.urandom(10))
+    assert told(capsys, 1, "forget", gtrid, *where) == {"forgotten": False}
+    assert told(capsys, 0, "show", gtrid, *where)["decision"] == "none"
+    assert told(capsys, 0, "rollback", gtrid, *where)["decision"] == "ABORT"
+    assert main(["tpc", "commit", gtrid, *where]) == 1
+    assert told(capsys, 0, "recover", *where)["in_doubt"] == []
+    assert told(capsys, 0, "list", *where)["presumes"] is True
+    assert told(capsys, 0, "sweep", *where) == {"swept": 0}
+    assert told(capsys, 0, "adopt", "a", *where)["instance"]
+    levels = {one["level"] for one in told(capsys, 0, "doctor", *where)}
+    assert "refused" not in levels
+
+
 WATCHED = """
 import os, time
 from regionkit.core.clock import SYSTEM_CLOCK

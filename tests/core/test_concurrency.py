@@ -32,6 +32,8 @@ NAMES |= {
     "Elapsed": "Elapsed",
     "spawn_async": "spawn",
     "athread": "thread",
+    "acollect": "collect",
+    "launch_async": "launch",
 }
 
 SYNC = {
@@ -373,3 +375,45 @@ def test_a_thread_of_its_own_runs_beside_a_blocked_loop() -> None:
     started = concurrency.thread("plain", lambda: ran.append("threads"))
     started.join(20)
     assert started.daemon and ran == ["asyncio", "threads"]
+
+
+async def test_what_is_launched_goes_on_without_its_caller() -> None:
+    """A caller that is cancelled leaves it behind."""
+    go_on, ended = asyncio.Event(), asyncio.Event()
+
+    async def run() -> None:
+        await go_on.wait()
+        ended.set()
+
+    async def caller() -> None:
+        kept.append(concurrency_async.launch_async("test", run))
+        await ended.wait()
+
+    kept: list[AsyncTask] = []
+    task = asyncio.create_task(caller())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    await asyncio.wait_for(ended.wait(), 10.0)
+
+
+def test_what_is_launched_runs_elsewhere_only_where_signals_strike() -> None:
+    """The main thread's has a thread of its own, in the same context; another thread runs its own itself."""
+    here = contextvars.ContextVar("here", default=0)
+    ran: list[tuple[int, int]] = []
+
+    def run() -> None:
+        ran.append((threading.get_ident(), here.get()))
+
+    here.set(1)
+    task = concurrency.launch("test", run)
+    assert isinstance(task, Task)
+    task.ended(10.0)
+    worker = threading.Thread(target=lambda: concurrency.launch("test", run))
+    worker.start()
+    worker.join(10.0)
+    assert [seen for _, seen in ran] == [1, 0]
+    assert ran[0][0] != threading.get_ident()
+    assert ran[1][0] == worker.ident

@@ -38,10 +38,25 @@ Cell = dict[str, Any]
 @pytest.fixture
 def cell(pg: Any) -> Iterator[Cell]:
     """Two databases with accounts, and a log in a third one."""
-    made: Cell = {name: pg.primary.url_for(pg.database()) for name in ("a", "b", "log")}
+    made: Cell = {name: pg.primary.url_for(pg.database()) for name in ("a", "b", "log", "other log")}
     prepared(made)
     yield made
     set_crash_hook(None)
+    bank = bank_of(made)
+    for gid in left(bank):  # else nobody can drop or empty the database
+        rolled_back(bank, gid.split(":")[4], gid)
+    while OPEN:
+        OPEN.pop().close()
+
+
+OPEN: list[Bank] = []
+"""Of the test that runs."""
+
+
+def bank_of(cell: Cell) -> Bank:
+    """One of this process, closed with the test."""
+    OPEN.append(Bank(cell))
+    return OPEN[-1]
 
 
 def killed_at(cell: Cell, point: str, times: int = 1) -> None:
@@ -56,7 +71,7 @@ def killed_at(cell: Cell, point: str, times: int = 1) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         set_crash_hook(strike)
-        transfer(Bank(cell), random.Random(1), io.StringIO(), fails=False)
+        transfer(Bank(cell), random.Random(), io.StringIO(), fails=False)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the child uses no thread of this process
@@ -77,8 +92,9 @@ def sides(bank: Bank) -> tuple[int, int]:
 def left(bank: Bank) -> list[str]:
     """Names of prepared branches, from the server."""
     with bank.sides["a"].connect() as db:
-        mine = "SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'rk1:bank:%' ORDER BY gid"
-        return [str(gid) for gid in db.execute(text(mine)).scalars()]
+        mine = "SELECT gid FROM pg_prepared_xacts WHERE database = ANY(:names) ORDER BY gid"
+        names = [engine.url.database for engine in bank.sides.values()]
+        return [str(gid) for gid in db.execute(text(mine), {"names": names}).scalars()]
 
 
 def rolled_back(bank: Bank, name: str, gid: str) -> None:
@@ -92,7 +108,7 @@ def rolled_back(bank: Bank, name: str, gid: str) -> None:
 
 def frozen(cell: Cell, mutant: bool) -> str:
     """A coordinator stops before its decision; recovery comes; it goes on."""
-    bank, other, at_point = Bank(cell), Bank(cell), []
+    bank, other, at_point = bank_of(cell), bank_of(cell), []
 
     def strike(at: str) -> None:
         if at == "tpc.decide.before" and not at_point:
@@ -107,7 +123,7 @@ def frozen(cell: Cell, mutant: bool) -> str:
     set_crash_hook(strike)
     told = "committed"
     try:
-        transfer(bank, random.Random(1), io.StringIO(), fails=False)
+        transfer(bank, random.Random(), io.StringIO(), fails=False)
     except TransactionAborted:
         told = "aborted"
     except RegionKitError as error:
@@ -128,7 +144,7 @@ def _without_deciding(self: Any) -> None:
 def ended_by_hand(cell: Cell, mutant: bool) -> str:
     """A decided branch is rolled back at a console, in the instant in which recovery comes: 42704 is no acknowledgement."""
     killed_at(cell, "tpc.decided")
-    bank = Bank(cell)
+    bank = bank_of(cell)
     [gid] = [gid for gid in left(bank) if ":b:" in gid]
     participant = bank.participants["b"]
     own = participant.finish
@@ -148,7 +164,7 @@ def ended_by_hand(cell: Cell, mutant: bool) -> str:
 def committed_unheard(cell: Cell, mutant: bool) -> str:
     """It dies behind both commits: their markers say that they are done."""
     killed_at(cell, "tpc.commit.last.after")
-    bank = Bank(cell)
+    bank = bank_of(cell)
     if mutant:
         for participant in bank.participants.values():
             participant.evidence = lambda *_: Evidence.NONE  # type: ignore[method-assign]
@@ -159,15 +175,11 @@ def committed_unheard(cell: Cell, mutant: bool) -> str:
 def lost_log(cell: Cell, mutant: bool) -> str:
     """All is decided, then the log is lost; a new and empty one is in its place: it has to leave the branches alone."""
     killed_at(cell, "tpc.decided")
-    bank = Bank(cell)
-    with bank.engines[cell["log"]].begin() as db:
-        id = str(db.execute(text("SELECT log_id FROM bank_rk_tpc_meta WHERE id = 1")).scalar_one())
-        for table in ("log", "meta", "participant"):
-            db.execute(text(f"DROP TABLE bank_rk_tpc_{table}"))
-        db.execute(text("DELETE FROM rk_tables WHERE name LIKE '%tpc%'"))
+    id = bank_of(cell).log.open("bank", soon()).id
+    bank = bank_of({**cell, "log": cell["other log"]})
     bank.log.create_tables("bank", soon())
     if mutant:
-        with bank.engines[cell["log"]].begin() as db:
+        with bank.engines[cell["other log"]].begin() as db:
             db.execute(text("UPDATE bank_rk_tpc_meta SET log_id = :id"), {"id": id})
     report = bank.recovery(0.0).run(soon())
     verdicts = {branch.verdict for one in report.in_doubt for branch in one.branches}
@@ -199,7 +211,7 @@ def test_many_recoverers_at_once(count: int, cell: Cell) -> None:
     """55000 and 42704 are answers of a branch that another one ends: nothing is torn, nothing is a hazard."""
     for point in ("tpc.decided", "tpc.commit.last.before", "tpc.prepare.last.after", "tpc.prepare.first.after") * 2:
         killed_at(cell, point)
-    banks = [Bank(cell) for _ in range(count)]
+    banks = [bank_of(cell) for _ in range(count)]
     reports: list[Report] = []
     together = threading.Barrier(count)
 
@@ -222,7 +234,7 @@ def test_many_recoverers_at_once(count: int, cell: Cell) -> None:
 def test_an_unanswered_decision_is_read_back(cell: Cell) -> None:
     """A tombstone that recovery could not hear about stands all the same: the next run acts on it."""
     killed_at(cell, "tpc.prepare.after")
-    bank = Bank(cell)
+    bank = bank_of(cell)
     own, heard = SqlDecisionLog.decide, []
 
     def decide(self: Any, *given: Any) -> Decision:

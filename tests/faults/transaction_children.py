@@ -63,6 +63,14 @@ class Bank:
         }
         self.tm = TransactionManager(namespace=NAMESPACE, log=self.log, participants=self.participants)
 
+    def close(self) -> None:
+        """All that it has opened."""
+        self.tm.close()
+        for part in (self.log, *self.participants.values()):
+            part.close()
+        for engine in self.engines.values():
+            engine.dispose()
+
     def recovery(self, patience: float) -> Recovery:
         return Recovery(NAMESPACE, self.log, self.participants, patience=patience)
 
@@ -171,7 +179,7 @@ def run(cell: dict[str, Any]) -> dict[str, Any]:
     workers = 1 if alone else 2 if "sqlite" in cell["log"] else WORKERS  # writers of a SQLite file wait for each other
     bank = Bank(cell)
     bank.recovery(PATIENCE).run(soon())  # children have all imported that they need
-    bank.log.close()
+    bank.close()
     failed, number, recoverers = 0, 0, 0
     at_work: dict[int, Dying] = {}
     took: list[tuple[float, str]] = []
@@ -217,7 +225,8 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
     began, runs = time.monotonic(), 0
     while True:
         report, runs = recovery.run(soon()), runs + 1
-        if report.clean or report.hazards or time.monotonic() - began > 60.0:
+        joined = not any(recovery._remembered.cursors.values())  # all markers and rows, both ways
+        if (report.clean and joined) or report.hazards or time.monotonic() - began > 60.0:
             break
         time.sleep(0.05)
     moved, totals, prepared = {}, 0, 0

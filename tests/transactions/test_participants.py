@@ -23,9 +23,6 @@ from regionkit.transactions.xid import Xid, gtrid_of
 
 UNSAFE: Any = {"unsafe_no_flush": True}
 
-from .participant_contract import ParticipantContract, PreparingContract
-from .participant_rigs import ParticipantRig, within
-
 
 @pytest.mark.postgresql
 class TestPostgres(PreparingContract):

@@ -22,9 +22,6 @@ from regionkit.transactions.xid import Xid, gtrid_of
 
 UNSAFE: Any = {"unsafe_no_flush": True}
 
-from .participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
-from .participant_rigs_async import AsyncParticipantRig, within
-
 
 @pytest.mark.postgresql
 class TestPostgres(AsyncPreparingContract):
