@@ -185,6 +185,22 @@ class PreparingContract(ParticipantContract):
             assert (number in rig.accounts) is commit
         assert bank.listed(within()) == []
 
+    def test_a_committed_branch_knows_where_its_data_stands(self, rig: ParticipantRig) -> None:
+        """In either way to commit; an open one does not."""
+        bank = rig.participant()
+        for prepares in (True, False):
+            branch = rig.branch(bank)
+            rig.add(branch)
+            assert branch.position() is None
+            if prepares:
+                assert (branch.prepare(within())).vote is Vote.YES
+                assert branch.position() is None
+                assert branch.finish(True, within()) is Finish.DONE
+            else:
+                assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+            assert branch.position()
+            branch.close()
+
     def test_the_fast_lane_needs_no_session(self, rig: ParticipantRig) -> None:
         """Work, marker and PREPARE in one message; a statement of it that fails is NO."""
         bank = rig.participant()

@@ -184,6 +184,22 @@ class AsyncPreparingContract(AsyncParticipantContract):
             assert (number in rig.accounts) is commit
         assert await bank.listed(within()) == []
 
+    async def test_a_committed_branch_knows_where_its_data_stands(self, rig: AsyncParticipantRig) -> None:
+        """In either way to commit; an open one does not."""
+        bank = await rig.participant()
+        for prepares in (True, False):
+            branch = await rig.branch(bank)
+            await rig.add(branch)
+            assert await branch.position() is None
+            if prepares:
+                assert (await branch.prepare(within())).vote is Vote.YES
+                assert await branch.position() is None
+                assert await branch.finish(True, within()) is Finish.DONE
+            else:
+                assert (await branch.commit_one_phase([], within())).winner is Decision.COMMIT
+            assert await branch.position()
+            await branch.close()
+
     async def test_the_fast_lane_needs_no_session(self, rig: AsyncParticipantRig) -> None:
         """Work, marker and PREPARE in one message; a statement of it that fails is NO."""
         bank = await rig.participant()

@@ -3,17 +3,28 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fix_rigs import Order, Rig
+from sqlalchemy.exc import OperationalError
 
+from regionkit import RegionKit
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.participants.factory import participant_of
-from regionkit.transactions.protocol import Finish, Vote
+from regionkit.transactions.participants.participant import BranchOptions
+from regionkit.transactions.protocol import Decision, Finish, Vote
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid, gtrid_of
 
 from .participant_contract import ParticipantContract, PreparingContract
 from .participant_rigs import ParticipantRig, within
+
+UNSAFE: Any = {"unsafe_no_flush": True}
 
 
 @pytest.mark.postgresql
@@ -48,6 +59,41 @@ class TestSqlite(ParticipantContract):
         assert branch.finish(False, within()) is Finish.DONE
         branch.close()
         assert number not in rig.accounts
+
+    def test_an_error_of_the_disk_at_commit_is_no_answer(self, rig: ParticipantRig) -> None:
+        """The file may hold it: the marker's key settles it."""
+        bank = rig.participant()
+        branch = rig.branch(bank)
+        for name, answered in (("SQLITE_IOERR_FSYNC", False), ("SQLITE_FULL", False), ("SQLITE_BUSY", True)):
+            under = sqlite3.OperationalError("no")
+            under.sqlite_errorname = name
+            assert branch.answered(OperationalError("COMMIT", None, under)) is answered
+        branch.close()
+
+
+@pytest.mark.parametrize("given", ["a kit and its store", "the pair"])
+def test_a_store_of_a_kits_takes_part(given: str, rig: Rig) -> None:
+    """Its branch opens at the current owner; the log is told kit and store as a pair."""
+    if rig.server == "mariadb":
+        pytest.skip("its participant has tests of its own")
+    with RegionKit(rig.topology(), local="us-east-1") as kit:
+        kit.create_tables()
+        pair = given == "the pair"
+        made: Any = participant_of(
+            "orders", (kit, "orders") if pair else kit, namespace="shop", store=None if pair else "orders", **UNSAFE
+        )
+        assert made.given == (kit, "orders")
+        made.create_tables(within())
+        made.open(within())
+        xid = Xid("shop", "0a1b2c3d", gtrid_of(1_700_000_000_000, os.urandom(10)), "orders", 0)
+        branch = made.begin(BranchOptions(xid), within())
+        branch.session().add(Order(id=811, item="tea"))
+        branch.flush()
+        assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        branch.close()
+        assert rig.count("id = 811") == 1
+        assert made.evidence(xid, within()) is Evidence.COMMITTED
+        made.close()
 
 
 def test_what_cannot_take_part_is_refused_by_name() -> None:

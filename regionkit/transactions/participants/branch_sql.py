@@ -84,6 +84,10 @@ class SqlBranchShell(abc.ABC):
         """What these answers say of a COMMIT."""
         return Answered(winner=Decision.COMMIT)
 
+    def answered(self, error: BaseException) -> bool:
+        """Whether an error says that nothing was prepared or committed."""
+        return is_answer(error, self._link)
+
     # -- work
 
     def session(self) -> Any:
@@ -122,7 +126,7 @@ class SqlBranchShell(abc.ABC):
         except DeadlineExceeded as error:  # nothing was sent
             return self._refuse(said(error))
         except Exception as error:
-            if not is_answer(error, self._link):
+            if not self.answered(error):
                 self._link.discard()
                 return Answered(vote=Vote.UNANSWERED, why=said(error))
             self.stage = Stage.OPEN
@@ -184,7 +188,7 @@ class SqlBranchShell(abc.ABC):
         except DeadlineExceeded as error:
             return self._refuse(said(error))
         except Exception as error:
-            if not is_answer(error, self._link):
+            if not self.answered(error):
                 self._link.discard()
                 return Answered(why=said(error))
             self.stage = Stage.OPEN

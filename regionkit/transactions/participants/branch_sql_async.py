@@ -83,6 +83,10 @@ class AsyncSqlBranchShell(abc.ABC):
         """What these answers say of a COMMIT."""
         return Answered(winner=Decision.COMMIT)
 
+    def answered(self, error: BaseException) -> bool:
+        """Whether an error says that nothing was prepared or committed."""
+        return is_answer(error, self._link)
+
     # -- work
 
     def session(self) -> Any:
@@ -121,7 +125,7 @@ class AsyncSqlBranchShell(abc.ABC):
         except DeadlineExceeded as error:  # nothing was sent
             return await self._refuse(said(error))
         except Exception as error:
-            if not is_answer(error, self._link):
+            if not self.answered(error):
                 await self._link.discard()
                 return Answered(vote=Vote.UNANSWERED, why=said(error))
             self.stage = Stage.OPEN
@@ -183,7 +187,7 @@ class AsyncSqlBranchShell(abc.ABC):
         except DeadlineExceeded as error:
             return await self._refuse(said(error))
         except Exception as error:
-            if not is_answer(error, self._link):
+            if not self.answered(error):
                 await self._link.discard()
                 return Answered(why=said(error))
             self.stage = Stage.OPEN

@@ -11,7 +11,7 @@ import abc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from regionkit.contract.backing import Backing, backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -149,6 +149,10 @@ class SqlParticipant(abc.ABC):
         endpoint = self._endpoint(deadline)
         found: T = endpoint.change(deadline, "markers", work)
         return found
+
+    def _ask(self, question: str, deadline: Deadline) -> list[Any]:
+        """Rows of one question, on the owner."""
+        return list(self._change(lambda c: c.execute(text(question)).all(), deadline))
 
     def _history(self, here: str, deadline: Deadline) -> str:
         """Of its data: the store's, and what the server calls its own."""

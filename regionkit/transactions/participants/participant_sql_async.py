@@ -10,7 +10,7 @@ import abc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -148,6 +148,10 @@ class AsyncSqlParticipant(abc.ABC):
         endpoint = await self._endpoint(deadline)
         found: T = await endpoint.change(deadline, "markers", work)
         return found
+
+    async def _ask(self, question: str, deadline: Deadline) -> list[Any]:
+        """Rows of one question, on the owner."""
+        return list(await self._change(lambda c: c.execute(text(question)).all(), deadline))
 
     async def _history(self, here: str, deadline: Deadline) -> str:
         """Of its data: the store's, and what the server calls its own."""

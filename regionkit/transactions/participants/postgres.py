@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
-
 from regionkit.contract.message import Answer, Statement
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
@@ -98,8 +96,8 @@ class PostgresParticipant(SqlParticipant):
         return self._rows.marker(xid, state, OWN_GTRID)
 
     def _look(self, deadline: Deadline) -> Look:
-        question = text(LOOK.format(table=self._rows.name))
-        return self._change(lambda c: Look(*c.execute(question).one()), deadline)
+        [answer] = self._ask(LOOK.format(table=self._rows.name), deadline)
+        return Look(*answer)
 
     def open(self, deadline: Deadline) -> ParticipantFacts:
         """Look at it.
@@ -136,8 +134,7 @@ class PostgresParticipant(SqlParticipant):
 
     def listed(self, deadline: Deadline) -> list[Listed]:
         """All prepared branches of this namespace in this database, of any log."""
-        rows = self._change(lambda c: c.execute(text(PREPARED)).all(), deadline)
-        found = [(xid_of_gid(gid), owner, at) for gid, owner, at in rows]
+        found = [(xid_of_gid(gid), owner, at) for gid, owner, at in self._ask(PREPARED, deadline)]
         return [
             Listed(xid, owner, float(at))
             for xid, owner, at in found

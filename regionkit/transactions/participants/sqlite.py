@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
 from regionkit.contract.message import Statement
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.findings import Finding
@@ -31,6 +29,8 @@ __all__ = ["SqliteParticipant"]
 
 FULL = 2
 """PRAGMA synchronous = FULL: a COMMIT is flushed before it is answered. EXTRA is 3."""
+DOUBTFUL = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CORRUPT", "SQLITE_NOMEM", "SQLITE_CANTOPEN", "SQLITE_NOTADB")
+"""What begins the names of errors after which the file may hold a COMMIT that was not answered."""
 MOST_OF_PATH = 200
 """Characters that a log keeps of an instance."""
 
@@ -46,6 +46,11 @@ class SqliteBranch(SqlBranchShell):
         """NO: SQLite cannot. The protocol never asks."""
         self._roll_back()
         return Answered(vote=Vote.NO, why="SQLite cannot prepare a transaction", retryable=False)
+
+    def answered(self, error: BaseException) -> bool:
+        """Whether an error says that nothing was committed: one of the disk does not."""
+        name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+        return super().answered(error) and not name.startswith(DOUBTFUL)
 
     def _preparing(self) -> list[Statement]:
         raise NotImplementedError
@@ -64,12 +69,9 @@ class SqliteParticipant(SqlParticipant):
     kind = "sqlite"
 
     def _look(self, deadline: Deadline) -> tuple[int, str]:
-        def look(connection: Any) -> tuple[int, str]:
-            level = connection.execute(text("PRAGMA synchronous")).scalar_one()
-            path = connection.execute(text("PRAGMA database_list")).first()[2]
-            return int(level), str(Path(path).resolve())
-
-        return self._change(look, deadline)
+        [[level]] = self._ask("PRAGMA synchronous", deadline)
+        files = self._ask("PRAGMA database_list", deadline)
+        return int(level), _resolved(files[0][2])
 
     def open(self, deadline: Deadline) -> ParticipantFacts:
         """Look at it.
@@ -79,7 +81,7 @@ class SqliteParticipant(SqlParticipant):
         """
         level, path = self._look(deadline)
         self._refuse(self._findings(level))
-        return ParticipantFacts(self.kind, False, "ANCHOR", path[-MOST_OF_PATH:], self._history("", deadline))
+        return ParticipantFacts(self.kind, False, "ANCHOR", path, self._history("", deadline))
 
     def _findings(self, level: int) -> list[Finding]:
         if level >= FULL:
@@ -113,3 +115,7 @@ class SqliteParticipant(SqlParticipant):
         level, _ = self._look(deadline)
         fine = Finding("ok", self.name, "ANCHOR: one of its kind in a transaction, whose COMMIT is the decision")
         return self._findings(level) or [fine]
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())[-MOST_OF_PATH:]

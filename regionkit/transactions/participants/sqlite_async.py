@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
 from regionkit.contract.message import Statement
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.findings import Finding
@@ -30,6 +28,8 @@ __all__ = ["AsyncSqliteParticipant"]
 
 FULL = 2
 """PRAGMA synchronous = FULL: a COMMIT is flushed before it is answered. EXTRA is 3."""
+DOUBTFUL = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CORRUPT", "SQLITE_NOMEM", "SQLITE_CANTOPEN", "SQLITE_NOTADB")
+"""What begins the names of errors after which the file may hold a COMMIT that was not answered."""
 MOST_OF_PATH = 200
 """Characters that a log keeps of an instance."""
 
@@ -45,6 +45,11 @@ class AsyncSqliteBranch(AsyncSqlBranchShell):
         """NO: SQLite cannot. The protocol never asks."""
         await self._roll_back()
         return Answered(vote=Vote.NO, why="SQLite cannot prepare a transaction", retryable=False)
+
+    def answered(self, error: BaseException) -> bool:
+        """Whether an error says that nothing was committed: one of the disk does not."""
+        name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+        return super().answered(error) and not name.startswith(DOUBTFUL)
 
     def _preparing(self) -> list[Statement]:
         raise NotImplementedError
@@ -63,12 +68,9 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
     kind = "sqlite"
 
     async def _look(self, deadline: Deadline) -> tuple[int, str]:
-        def look(connection: Any) -> tuple[int, str]:
-            level = connection.execute(text("PRAGMA synchronous")).scalar_one()
-            path = connection.execute(text("PRAGMA database_list")).first()[2]
-            return int(level), str(Path(path).resolve())
-
-        return await self._change(look, deadline)
+        [[level]] = await self._ask("PRAGMA synchronous", deadline)
+        files = await self._ask("PRAGMA database_list", deadline)
+        return int(level), _resolved(files[0][2])
 
     async def open(self, deadline: Deadline) -> ParticipantFacts:
         """Look at it.
@@ -78,7 +80,7 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
         """
         level, path = await self._look(deadline)
         self._refuse(self._findings(level))
-        return ParticipantFacts(self.kind, False, "ANCHOR", path[-MOST_OF_PATH:], await self._history("", deadline))
+        return ParticipantFacts(self.kind, False, "ANCHOR", path, await self._history("", deadline))
 
     def _findings(self, level: int) -> list[Finding]:
         if level >= FULL:
@@ -112,3 +114,7 @@ class AsyncSqliteParticipant(AsyncSqlParticipant):
         level, _ = await self._look(deadline)
         fine = Finding("ok", self.name, "ANCHOR: one of its kind in a transaction, whose COMMIT is the decision")
         return self._findings(level) or [fine]
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve())[-MOST_OF_PATH:]

@@ -110,6 +110,8 @@ def test_what_session_and_connection_did_commits_together(endpoint: Any, rig: Ri
         connection.execute(text("INSERT INTO orders (id, item) VALUES (802, 'rice')"))
         with session.begin_nested():
             session.add(Order(id=803, item="salt"))
+        with session.begin():
+            session.add(Order(id=806, item="oil"))
         session.add(Order(id=804, item="milk"))
         assert branch.driver.busy
         assert not is_there(rig, 801) or rig.server == "sqlite"
@@ -117,7 +119,7 @@ def test_what_session_and_connection_did_commits_together(endpoint: Any, rig: Ri
         assert not branch.flush()
         committed(branch, rig)
         assert not branch.doomed
-    assert is_there(rig, 801, 802, 803, 804)
+    assert is_there(rig, 801, 802, 803, 804, 806)
 
 
 def test_the_connection_comes_back_to_its_pool_only_idle(endpoint: Any, rig: Rig) -> None:

@@ -109,6 +109,8 @@ async def test_what_session_and_connection_did_commits_together(endpoint: Any, r
         await connection.execute(text("INSERT INTO orders (id, item) VALUES (802, 'rice')"))
         async with session.begin_nested():
             session.add(Order(id=803, item="salt"))
+        async with session.begin():
+            session.add(Order(id=806, item="oil"))
         session.add(Order(id=804, item="milk"))
         assert branch.driver.busy
         assert not is_there(rig, 801) or rig.server == "sqlite"
@@ -116,7 +118,7 @@ async def test_what_session_and_connection_did_commits_together(endpoint: Any, r
         assert not await branch.flush()
         await committed(branch, rig)
         assert not branch.doomed
-    assert is_there(rig, 801, 802, 803, 804)
+    assert is_there(rig, 801, 802, 803, 804, 806)
 
 
 async def test_the_connection_comes_back_to_its_pool_only_idle(endpoint: Any, rig: Rig) -> None:

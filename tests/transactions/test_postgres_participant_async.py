@@ -1,0 +1,467 @@
+"""Traps of PREPARE TRANSACTION, each run on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+
+from regionkit.backends.sql.bridge_async import adrive
+from regionkit.errors import ConfigurationError
+from regionkit.testing import FaultProxy
+from regionkit.transactions.participants.factory_async import participant_of
+from regionkit.transactions.participants.participant_async import Listed
+from regionkit.transactions.protocol import Finish, Vote
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid
+
+from .participant_rigs_async import AsyncParticipantRig, within
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
+    """An empty database of PostgreSQL."""
+    made = AsyncParticipantRig.of(request, "postgresql", tmp_path)
+    yield made
+    await made.close()
+
+
+def by_cursor(*texts: str) -> Callable[[Any], None]:
+    """Statements on the driver's own cursor, which SQLAlchemy does not see."""
+
+    def run(connection: Any) -> None:
+        for one in texts:
+            connection.connection.cursor().execute(one)
+
+    return run
+
+
+def by_text(*texts: str) -> Callable[[Any], None]:
+    """Statements through SQLAlchemy."""
+
+    def run(connection: Any) -> None:
+        for one in texts:
+            connection.exec_driver_sql(one)
+
+    return run
+
+
+def by_driver(name: str) -> Callable[[Any], None]:
+    """The end of the driver's own connection."""
+    return lambda connection: getattr(connection.connection, name)()
+
+
+async def run(branch: Any, work: Callable[[Any], None]) -> None:
+    """Work with the Connection that SQLAlchemy's synchronous code sees."""
+    connection = await branch.connection()
+    await adrive(work, getattr(connection, "sync_connection", connection))
+
+
+ENDS = {
+    "COMMIT on the cursor": by_cursor("COMMIT"),
+    "ROLLBACK on the cursor": by_cursor("ROLLBACK"),
+    "COMMIT and BEGIN": by_cursor("COMMIT", "BEGIN"),
+    "ROLLBACK and BEGIN": by_cursor("ROLLBACK", "BEGIN"),
+    "in one text": by_cursor("ROLLBACK; BEGIN"),
+    "COMMIT AND CHAIN": by_cursor("COMMIT AND CHAIN"),
+    "COMMIT as text": by_text("COMMIT"),
+    "ROLLBACK as text, and BEGIN": by_text("ROLLBACK", "BEGIN"),
+    "commit of the driver": by_driver("commit"),
+    "rollback of the driver": by_driver("rollback"),
+    "settings put back": by_cursor("RESET ALL"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_a_transaction_that_was_ended_inside_votes_no(how: str, rig: AsyncParticipantRig) -> None:
+    """PREPARE would answer with a warning, and the marker testify for lost work."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    await rig.add(branch)
+    await run(branch, ENDS[how])
+    branch.defer(rig.adding())
+    assert (await branch.prepare(within())).vote is Vote.NO
+    await branch.close()
+    assert await bank.listed(within()) == []
+    assert await bank.evidence(branch.xid, within()) is Evidence.NONE
+
+
+@pytest.mark.parametrize("how", ["COMMIT and BEGIN", "in one text", "ROLLBACK as text, and BEGIN"])
+async def test_the_server_refuses_it_even_where_this_side_saw_nothing(how: str, rig: AsyncParticipantRig) -> None:
+    """The marker takes its name from the branch's own transaction, in one phase too."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    await rig.add(branch)
+    await run(branch, ENDS[how])
+    number = await addable(branch, rig)
+    branch._link._state.doomed = ""
+    branch._link._driver.ended = branch._link._driver.implicit = False
+    branch._link._driver.commits = 0
+    answered = await branch.commit_one_phase([], within())
+    assert "tpc_branch_gtrid" in answered.why
+    await branch.close()
+    assert await bank.evidence(branch.xid, within()) is Evidence.NONE
+    assert number not in rig.accounts
+
+
+async def addable(branch: Any, rig: AsyncParticipantRig) -> int:
+    """A row in whatever transaction is open now."""
+    number = 777
+    await run(branch, by_cursor(rig.adding(number)))
+    return number
+
+
+async def test_a_rollback_to_a_savepoint_leaves_the_branch_its_own(rig: AsyncParticipantRig) -> None:
+    """As text too: it ends nothing."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    await run(branch, by_text("SAVEPOINT one", rig.adding(801), "ROLLBACK TO one"))
+    assert (await branch.prepare(within())).vote is Vote.YES
+    assert await branch.finish(True, within()) is Finish.DONE
+    await branch.close()
+    assert rig.accounts == {number}
+
+
+SET_INSIDE = {
+    "search_path": ["SET LOCAL search_path = pg_catalog"],
+    "search_path of the session": ["SET search_path = pg_catalog"],
+    "read only by default": ["SET default_transaction_read_only = on"],
+    "constraints": ["SET CONSTRAINTS ALL DEFERRED"],
+    "a cursor": ["DECLARE c CURSOR FOR SELECT 1"],
+    "advisory lock": ["SELECT pg_advisory_lock(7)"],
+}
+
+
+@pytest.mark.parametrize("what", SET_INSIDE)
+async def test_what_the_user_set_neither_stops_the_branch_nor_outlives_it(what: str, rig: AsyncParticipantRig) -> None:
+    """Its marker is found, and the next branch on that connection begins as this one did."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    driver = branch._link.driver
+    await run(branch, by_text(*SET_INSIDE[what]))
+    assert (await branch.prepare(within())).vote is Vote.YES
+    assert await branch.finish(True, within()) is Finish.DONE
+    await branch.close()
+    assert await bank.evidence(branch.xid, within()) is Evidence.COMMITTED
+    assert number in rig.accounts
+    again = await rig.branch(bank)
+    assert again._link.driver is driver
+    session = again.session()
+    [[path, locks]] = await session.execute(
+        text("SELECT current_setting('search_path'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')")
+    )
+    assert (path, locks) == ('"$user", public', 0)
+    await again.close()
+
+
+@pytest.fixture
+def root(rig: AsyncParticipantRig, pg: Any) -> Callable[[str], Any]:
+    """Runs a statement as the superuser."""
+    database = sqlalchemy.make_url(rig.url).database
+    return lambda statement: pg.primary.sql(statement, database=database)
+
+
+@pytest.fixture
+def role(rig: AsyncParticipantRig, root: Callable[[str], Any]) -> Iterator[str]:
+    """A role without a login, that may use the table and nothing else."""
+    name, me = f"rk_{uuid.uuid4().hex[:12]}", sqlalchemy.make_url(rig.url).username
+    root(f"CREATE ROLE {name}")
+    root(f"GRANT ALL ON bank TO {name}")
+    root(f"GRANT {name} TO {me}")
+    yield name
+    root(f"DROP OWNED BY {name}")
+    root(f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("local", ["SET LOCAL ROLE", "SET ROLE"])
+async def test_a_role_taken_inside_does_not_own_the_branch(local: str, role: str, rig: AsyncParticipantRig) -> None:
+    """Else COMMIT PREPARED would fail for ever. The role may not even write markers."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    await run(branch, by_text(f"{local} {role}"))
+    number = await rig.add(branch)
+    assert (await branch.prepare(within())).vote is Vote.YES
+    [listed] = await bank.listed(within())
+    assert listed.owner != role
+    assert await branch.finish(True, within()) is Finish.DONE
+    await branch.close()
+    assert number in rig.accounts
+
+
+@pytest.fixture
+def clerks(rig: AsyncParticipantRig, role: str, root: Callable[[str], Any]) -> Iterator[list[str]]:
+    """URLs of two accounts: one may become the role, the other not."""
+    names = [f"{role}_{one}" for one in ("may", "not")]
+    for name in names:
+        root(f"CREATE ROLE {name} LOGIN")
+        root(f"GRANT CONNECT ON DATABASE {sqlalchemy.make_url(rig.url).database} TO {name}")
+    root(f"GRANT {role} TO {names[0]}")
+    url = sqlalchemy.make_url(rig.url)
+    yield [url.set(username=name).render_as_string(hide_password=False) for name in names]
+    for name in names:
+        root(f"DROP OWNED BY {name}")
+        root(f"DROP ROLE {name}")
+
+
+async def test_another_accounts_branch_is_ended_as_its_owner_or_blocked(
+    role: str, clerks: list[str], root: Callable[[str], Any], rig: AsyncParticipantRig
+) -> None:
+    """Never UNKNOWN, which would let its marker speak."""
+    await (await rig.participant()).close()
+    xid = rig.xid()
+    with rig.outside.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for one in (f"SET ROLE {role}", "BEGIN", rig.adding(802), f"PREPARE TRANSACTION '{xid.gid}'"):
+            connection.exec_driver_sql(one)
+        connection.invalidate()
+    rig.sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC")
+    may, may_not = [await rig.participant(url) for url in clerks]
+    [listed] = await may_not.listed(within())
+    assert listed.owner == role
+    assert await may_not.finish(listed, True, within()) is Finish.BLOCKED
+    assert await may.finish(listed, True, within()) is Finish.DONE
+    assert 802 in rig.accounts
+
+
+async def test_synchronous_commit_is_on_whatever_the_user_set(rig: AsyncParticipantRig) -> None:
+    """At PREPARE and at COMMIT; remote_apply is kept. A deferred trigger sees what stands at the end."""
+    rig.sql("CREATE TABLE seen (value text)")
+    rig.sql(
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$"
+    )
+    rig.sql(
+        "CREATE CONSTRAINT TRIGGER sees AFTER INSERT ON bank DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION see()"
+    )
+    bank = await rig.participant()
+    expected = []
+    for value, there in (("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")):
+        for how in ("SET LOCAL", "SET"):
+            branch = await rig.branch(bank)
+            await rig.add(branch)
+            await run(branch, by_text(f"{how} synchronous_commit = {value}"))
+            if how == "SET":
+                assert (await branch.prepare(within())).vote is Vote.YES
+                assert await branch.finish(True, within()) is Finish.DONE
+            else:
+                assert (await branch.commit_one_phase([], within())).winner is not None
+            expected.append(there)
+            await branch.close()
+    assert [value for (value,) in rig.sql("SELECT value FROM seen")] == expected
+
+
+async def test_a_deferred_constraint_that_fails_is_no_and_leaves_a_clean_connection(rig: AsyncParticipantRig) -> None:
+    """It comes at PREPARE; a second try would not help."""
+    rig.sql("ALTER TABLE bank ADD CONSTRAINT once UNIQUE (total) DEFERRABLE INITIALLY DEFERRED")
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    await rig.add(branch)
+    await rig.add(branch)
+    driver = branch._link.driver
+    answered = await branch.prepare(within())
+    assert (answered.vote, answered.retryable) == (Vote.NO, False)
+    assert "once" in answered.why
+    await branch.close()
+    again = await rig.branch(bank)
+    assert again._link.driver is driver
+    await rig.add(again)
+    assert (await again.prepare(within())).vote is Vote.YES
+    assert await again.finish(False, within()) is Finish.DONE
+    await again.close()
+
+
+REFUSED = {
+    "a temporary table": ["CREATE TEMP TABLE t (id int)"],
+    "LISTEN": ["LISTEN news"],
+    "NOTIFY": ["NOTIFY news"],
+    "a lock of both kinds": ["SELECT pg_advisory_lock(9)", "SELECT pg_advisory_xact_lock(9)"],
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_what_cannot_be_prepared_is_no(what: str, rig: AsyncParticipantRig) -> None:
+    """With the server's reason; the same commits in one phase."""
+    bank = await rig.participant()
+    for prepares in (True, False):
+        branch = await rig.branch(bank)
+        number = await rig.add(branch)
+        await run(branch, by_text(*REFUSED[what]))
+        if prepares and what != "a lock of both kinds":  # those are let go of before
+            answered = await branch.prepare(within())
+            assert (answered.vote, answered.retryable) == (Vote.NO, False)
+            assert "cannot PREPARE" in answered.why
+        else:
+            assert (await branch.commit_one_phase([], within())).winner is not None
+        await branch.close()
+        assert (number in rig.accounts) is (not prepares or what == "a lock of both kinds")
+    assert await bank.listed(within()) == []
+
+
+async def test_a_warning_at_prepare_is_no(rig: AsyncParticipantRig) -> None:
+    """As when somebody cancels the wait for the synchronous standby: it is prepared here, and perhaps only here."""
+    rig.sql(
+        "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE WARNING 'canceling wait for synchronous replication'; RETURN NULL; END $$"
+    )
+    rig.sql(
+        "CREATE CONSTRAINT TRIGGER warns AFTER INSERT ON bank DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION warn()"
+    )
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    await rig.add(branch)
+    answered = await branch.prepare(within())
+    assert answered.vote is Vote.NO
+    assert "synchronous replication" in answered.why
+    await branch.close()
+    assert await bank.listed(within()) == []
+    other = await rig.branch(bank)
+    await rig.add(other)
+    assert (await other.commit_one_phase([], within())).winner is None
+    await other.close()
+
+
+async def test_a_strangers_branch_of_the_same_name_stays(rig: AsyncParticipantRig) -> None:
+    """PREPARE is refused (42710), and nothing is rolled back by that name."""
+    bank = await rig.participant()
+    first = await rig.branch(bank)
+    number = await rig.add(first)
+    assert (await first.prepare(within())).vote is Vote.YES
+    rig_gid = first.xid.gid
+    rows = "shop_rk_tpc_branch"
+    second = await rig.branch(bank, Xid("shop", "0a1b2c3e", first.xid.gtrid, "bank", 0))
+    await rig.add(second)
+    second.xid = first.xid
+    second._marked = lambda state: []
+    answered = await second.prepare(within())
+    assert answered.vote is Vote.NO
+    assert "already in use" in answered.why
+    await second.close()
+    assert [listed.xid.gid for listed in await bank.listed(within())] == [rig_gid]
+    assert await first.finish(True, within()) is Finish.DONE
+    await first.close()
+    assert rig.accounts == {number}
+    assert len(rig.sql(f"SELECT * FROM {rows}")) == 1
+
+
+async def test_other_namespaces_and_databases_are_not_listed(rig: AsyncParticipantRig, pg: Any) -> None:
+    """Names are compared field by field: "shop" is not "shop_eu"."""
+    bank = await rig.participant()
+    foreign = Xid("shop_eu", "0a1b2c3d", rig.xid().gtrid, "bank", 0)
+    elsewhere = rig.xid()
+    with rig.outside.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for one in ("BEGIN", rig.adding(803), f"PREPARE TRANSACTION '{foreign.gid}'"):
+            connection.exec_driver_sql(one)
+    other = sqlalchemy.create_engine(pg.primary.url, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        for one in ("BEGIN", "SELECT txid_current()", f"PREPARE TRANSACTION '{elsewhere.gid}'"):
+            connection.exec_driver_sql(one)
+        assert await bank.listed(within()) == []
+        connection.exec_driver_sql(f"ROLLBACK PREPARED '{elsewhere.gid}'")
+    other.dispose()
+    with rig.outside.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"ROLLBACK PREPARED '{foreign.gid}'")
+
+
+async def test_a_lost_answer_of_prepare_is_unanswered(rig: AsyncParticipantRig) -> None:
+    """The branch stands; its connection is closed; whoever ends it by its name does so once."""
+    bank = await rig.participant()
+    with FaultProxy(rig.url) as proxy:
+        far = await rig.participant(proxy.url)
+        branch = await rig.branch(far)
+        number = await rig.add(branch)
+        proxy.drop_replies()
+        assert (await branch.prepare(within(1.0))).vote is Vote.UNANSWERED
+        await branch.close()
+    [listed] = await bank.listed(within())
+    assert listed.xid == branch.xid
+    assert await bank.finish(listed, False, within()) is Finish.DONE
+    assert await bank.evidence(branch.xid, within()) is Evidence.NONE
+    assert number not in rig.accounts
+
+
+async def test_a_lost_answer_of_the_second_phase_is_not_reached_and_then_unknown(rig: AsyncParticipantRig) -> None:
+    """The marker says that it is done."""
+    bank = await rig.participant()
+    with FaultProxy(rig.url) as proxy:
+        far = await rig.participant(proxy.url)
+        branch = await rig.branch(far)
+        number = await rig.add(branch)
+        assert (await branch.prepare(within())).vote is Vote.YES
+        proxy.drop_replies()
+        assert await branch.finish(True, within(1.0)) is Finish.UNREACHED
+        proxy.heal()
+        assert await branch.finish(True, within()) is Finish.UNKNOWN
+        await branch.close()
+    assert await bank.evidence(branch.xid, within()) is Evidence.COMMITTED
+    assert number in rig.accounts
+
+
+async def test_a_lost_answer_of_one_phase_is_settled_by_the_markers_key(rig: AsyncParticipantRig) -> None:
+    """Nobody knows, until the tombstone finds the marker."""
+    bank = await rig.participant()
+    with FaultProxy(rig.url) as proxy:
+        far = await rig.participant(proxy.url)
+        branch = await rig.branch(far)
+        number = await rig.add(branch)
+        proxy.drop_replies()
+        answered = await branch.commit_one_phase([], within(1.0))
+        assert answered.winner is None
+        await branch.close()
+    assert await bank.bar(branch.xid, within()) is Evidence.COMMITTED
+    assert number in rig.accounts
+
+
+async def test_a_frozen_server_ends_at_the_deadline(rig: AsyncParticipantRig) -> None:
+    """Of each phase."""
+    await rig.participant()
+    with FaultProxy(rig.url) as proxy:
+        far = await rig.participant(f"{proxy.url}?connect_timeout=2")
+        branch = await rig.branch(far)
+        await rig.add(branch)
+        proxy.freeze()
+        assert (await branch.prepare(within(0.3))).vote is Vote.UNANSWERED
+        assert await far.finish(Listed(branch.xid), False, within(0.3)) is Finish.UNREACHED
+        await branch.close()
+        proxy.heal()
+
+
+async def test_the_first_statement_brings_the_branchs_begin(rig: AsyncParticipantRig) -> None:
+    """In its own message: three round trips fewer. Nothing is sent before."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    driver = branch._link.driver
+    await branch.connection()
+    assert not driver.busy
+    assert len(branch._link.opening) == 4
+    await rig.add(branch)
+    assert driver.busy
+    assert not branch._link.opening
+    await branch.close()
+
+
+async def test_a_server_that_does_not_flush_is_refused(rig: AsyncParticipantRig) -> None:
+    """Unless it is said that it may be."""
+    bank = participant_of("bank", rig.engine(), namespace="shop")
+    await bank.create_tables(within())
+    with pytest.raises(ConfigurationError, match="fsync is off"):
+        await bank.open(within())
+    assert "refused" in {finding.level for finding in await bank.doctor(within())}
+    await bank.close()
+
+
+async def test_without_its_table_it_does_not_open(rig: AsyncParticipantRig) -> None:
+    """The error says what to call."""
+    bank = participant_of("bank", rig.engine(), namespace="shop", unsafe_no_flush=True)
+    with pytest.raises(ConfigurationError, match="no table of markers"):
+        await bank.open(within())
+    await bank.close()
