@@ -21,6 +21,9 @@ from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid, gtrid_of
 
+from .participant_contract import ParticipantContract, PreparingContract
+from .participant_rigs import ParticipantRig, within
+
 UNSAFE: Any = {"unsafe_no_flush": True}
 
 

@@ -20,6 +20,9 @@ from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid, gtrid_of
 
+from .participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
+from .participant_rigs_async import AsyncParticipantRig, within
+
 UNSAFE: Any = {"unsafe_no_flush": True}
 
 
