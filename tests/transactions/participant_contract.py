@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import pytest
-from participant_rigs import LOG, ParticipantRig, within
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionAborted, UsageError
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
+
+from .participant_rigs import LOG, ParticipantRig, within
 
 __all__ = ["ParticipantContract"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from participant_rigs_async import LOG, AsyncParticipantRig, within
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionAborted, UsageError
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
+
+from .participant_rigs_async import LOG, AsyncParticipantRig, within
 
 __all__ = ["AsyncParticipantContract"]
 

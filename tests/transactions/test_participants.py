@@ -1,5 +1,5 @@
 # Generated from test_participants_async.py by scripts/twins.py. Do not edit.
-"""The contract of participants, on PostgreSQL and SQLite."""
+"""The contract of participants, on PostgreSQL, MariaDB and SQLite."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from participant_contract import ParticipantContract, PreparingContract
-from participant_rigs import ParticipantRig, within
 
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.protocol import Finish, Vote
+
+from .participant_contract import ParticipantContract, PreparingContract
+from .participant_rigs import ParticipantRig, within
 
 
 @pytest.mark.postgresql
@@ -23,6 +24,18 @@ class TestPostgres(PreparingContract):
     def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
         """Its database."""
         made = ParticipantRig.of(request, "postgresql", tmp_path)
+        yield made
+        made.close()
+
+
+@pytest.mark.mariadb
+class TestMariadb(PreparingContract):
+    """MariaDB without replicas."""
+
+    @pytest.fixture
+    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
+        """Its database."""
+        made = ParticipantRig.of(request, "mariadb", tmp_path)
         yield made
         made.close()
 

@@ -1,4 +1,4 @@
-"""The contract of participants, on PostgreSQL and SQLite."""
+"""The contract of participants, on PostgreSQL, MariaDB and SQLite."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
-from participant_rigs_async import AsyncParticipantRig, within
 
 from regionkit.errors import ConfigurationError
 from regionkit.transactions.participants.factory_async import participant_of
 from regionkit.transactions.protocol import Finish, Vote
+
+from .participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
+from .participant_rigs_async import AsyncParticipantRig, within
 
 
 @pytest.mark.postgresql
@@ -22,6 +23,18 @@ class TestPostgres(AsyncPreparingContract):
     async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
         """Its database."""
         made = AsyncParticipantRig.of(request, "postgresql", tmp_path)
+        yield made
+        await made.close()
+
+
+@pytest.mark.mariadb
+class TestMariadb(AsyncPreparingContract):
+    """MariaDB without replicas."""
+
+    @pytest.fixture
+    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
+        """Its database."""
+        made = AsyncParticipantRig.of(request, "mariadb", tmp_path)
         yield made
         await made.close()
 

@@ -76,6 +76,10 @@ class SqlBranchShell(abc.ABC):
     def _rolling_back(self) -> list[Statement]:
         """The message that ends what is open."""
 
+    def _is_answer(self, error: BaseException) -> bool:
+        """Whether an error of PREPARE's or COMMIT's message says for sure that nothing was done."""
+        return is_answer(error, self._link)
+
     def _prepared(self, answers: Sequence[Answer]) -> str:
         """Why these answers are no YES; "" where they are."""
         return ""
@@ -122,7 +126,7 @@ class SqlBranchShell(abc.ABC):
         except DeadlineExceeded as error:  # nothing was sent
             return self._refuse(said(error))
         except Exception as error:
-            if not is_answer(error, self._link):
+            if not self._is_answer(error):
                 self._link.discard()
                 return Answered(vote=Vote.UNANSWERED, why=said(error))
             self.stage = Stage.OPEN
@@ -184,7 +188,7 @@ class SqlBranchShell(abc.ABC):
         except DeadlineExceeded as error:
             return self._refuse(said(error))
         except Exception as error:
-            if not is_answer(error, self._link):
+            if not self._is_answer(error):
                 self._link.discard()
                 return Answered(why=said(error))
             self.stage = Stage.OPEN
