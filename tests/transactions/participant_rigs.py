@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from regionkit.backends.sql.bridge import create_engine
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
+from regionkit.errors import RegionUnavailable
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.xid import Xid, gtrid_of
@@ -106,8 +108,9 @@ class ParticipantRig:
     def close(self) -> None:
         """Close what was opened; end what is still prepared there."""
         for made in self._made:
-            for listed in made.listed(within()):
-                made.finish(listed, False, within())
+            with contextlib.suppress(RegionUnavailable):  # behind a proxy that is gone
+                for listed in made.listed(within()):
+                    made.finish(listed, False, within())
             made.close()
         for engine in self._engines:
             engine.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from regionkit.backends.sql.bridge_async import create_async_engine
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
+from regionkit.errors import RegionUnavailable
 from regionkit.transactions.participants.factory_async import participant_of
 from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.xid import Xid, gtrid_of
@@ -105,8 +107,9 @@ class AsyncParticipantRig:
     async def close(self) -> None:
         """Close what was opened; end what is still prepared there."""
         for made in self._made:
-            for listed in await made.listed(within()):
-                await made.finish(listed, False, within())
+            with contextlib.suppress(RegionUnavailable):  # behind a proxy that is gone
+                for listed in await made.listed(within()):
+                    await made.finish(listed, False, within())
             await made.close()
         for engine in self._engines:
             await engine.dispose()

@@ -38,6 +38,7 @@ from regionkit.transactions.participants.mariadb_facts import (
     findings,
     lock_of,
     look_of,
+    position_of,
     xid_listed,
 )
 from regionkit.transactions.participants.participant import (
@@ -254,8 +255,9 @@ class MariaParticipant(SqlParticipant):
         return Finish.DONE
 
     def position_on(self, link: Any) -> Any:
-        """As the answer to COMMIT named it; None without a binary log."""
-        return link.driver.position
+        """What the binary log has; None where there is none. The answer to XA COMMIT does not say it."""
+        [answer] = link.message([Statement("SELECT @@gtid_binlog_pos")])
+        return position_of(str(answer.rows[0][0] or ""))
 
     def doctor(self, deadline: Deadline) -> list[Finding]:
         """What is wrong, or risky, about it."""

@@ -10,7 +10,7 @@ import msgspec
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.xid import Xid, xid_of_xa
 
-__all__ = ["LISTING", "QUESTIONS", "Look", "findings", "lock_of", "look_of", "xid_listed"]
+__all__ = ["LISTING", "QUESTIONS", "Look", "findings", "lock_of", "look_of", "position_of", "xid_listed"]
 
 QUESTIONS = (
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', 'innodb_flush_method', "
@@ -115,3 +115,8 @@ def xid_listed(row: Any) -> Xid | None:
         return None
     text, at = raw.decode("ascii"), int(gtrid_length)
     return xid_of_xa(int(format_id), text[:at], text[at:])
+
+
+def position_of(told: str) -> tuple[tuple[int, ...], ...] | None:
+    """A GTID position (`0-1-17,7-2-1`) as facts have it; None where nothing is logged."""
+    return tuple(sorted(tuple(int(n) for n in one.split("-")) for one in told.split(","))) if told else None
