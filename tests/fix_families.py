@@ -13,7 +13,7 @@ import pytest
 FAMILIES = {  # a marker, and the fixtures that start such servers; the order settles where a test of two belongs
     "cassandra": {"cassandra", "own_cassandra"},
     "mongodb": {"mongo", "mongo_korean", "own_mongo"},
-    "mariadb": {"mariadb", "own_mariadb"},
+    "mariadb": {"mariadb", "mariadb_alone", "own_mariadb"},
     "postgresql": {"pg", "own_pg"},
     "redis": {"redis_server", "own_redis"},
 }

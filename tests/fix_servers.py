@@ -1,4 +1,4 @@
-"""Real servers as fixtures: shared ones (`pg`, `mariadb`, `redis_server`, `mongo`, `cassandra`), factories of own ones (`own_*`).
+"""Real servers as fixtures: shared ones (`pg`, `mariadb`, `mariadb_alone`, `mongo` ...), factories of own ones (`own_*`).
 
 A server that is to be had nowhere skips the test at a desk and fails it in continuous integration (CI=true). Tests on a
 shared server take a database of their own (`pg.database()`), and leave its nodes as they found them.
@@ -62,6 +62,13 @@ def mariadb() -> Iterator[MariadbServers]:
     """A MariaDB primary with two replicas, shared by the session."""
     with ExitStack() as stack:
         yield entered(stack, servers.mariadb(2))
+
+
+@pytest.fixture(scope="session")
+def mariadb_alone() -> Iterator[MariadbServers]:
+    """A MariaDB without replicas, shared by the session: beside them it prepares no branches."""
+    with ExitStack() as stack:
+        yield entered(stack, servers.mariadb(0))
 
 
 @pytest.fixture(scope="session")

@@ -331,7 +331,8 @@ class Transaction:
             )
         crash_point("tpc.branch.before")
         xid = Xid(ground.namespace, log.id, self.gtrid, name, self._patience)
-        options = BranchOptions(xid, reading=reading, lock_timeout=ground.lock_timeout)
+        first = anchor and not reading and not any(is_anchor for _, is_anchor in writers.values())
+        options = BranchOptions(xid, reading=reading, lock_timeout=ground.lock_timeout, anchor=first)
         try:
             branch = participant.begin(options, self._deadline)
         except Exception:

@@ -332,7 +332,8 @@ class AsyncTransaction:
             )
         crash_point("tpc.branch.before")
         xid = Xid(ground.namespace, log.id, self.gtrid, name, self._patience)
-        options = BranchOptions(xid, reading=reading, lock_timeout=ground.lock_timeout)
+        first = anchor and not reading and not any(is_anchor for _, is_anchor in writers.values())
+        options = BranchOptions(xid, reading=reading, lock_timeout=ground.lock_timeout, anchor=first)
         try:
             branch = await participant.begin(options, self._deadline)
         except Exception:

@@ -55,7 +55,7 @@ class AsyncParticipantRig:
         """On an empty database."""
         url = f"sqlite:///{folder / 'bank.db'}"
         if kind != "sqlite":
-            servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[kind])
+            servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[kind])
             url = str(servers.primary.url_for(servers.database()))
         return cls(kind, url)
 

@@ -1,5 +1,5 @@
 # Generated from test_participants_async.py by scripts/twins.py. Do not edit.
-"""The contract of participants, on PostgreSQL and SQLite."""
+"""The contract of participants, on PostgreSQL, MariaDB and SQLite."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ class TestPostgres(PreparingContract):
     def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
         """Its database."""
         made = ParticipantRig.of(request, "postgresql", tmp_path)
+        yield made
+        made.close()
+
+
+@pytest.mark.mariadb
+class TestMariadb(PreparingContract):
+    """MariaDB without replicas."""
+
+    @pytest.fixture
+    def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
+        """Its database."""
+        made = ParticipantRig.of(request, "mariadb", tmp_path)
         yield made
         made.close()
 

@@ -1,4 +1,4 @@
-"""The contract of participants, on PostgreSQL and SQLite."""
+"""The contract of participants, on PostgreSQL, MariaDB and SQLite."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ class TestPostgres(AsyncPreparingContract):
     async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
         """Its database."""
         made = AsyncParticipantRig.of(request, "postgresql", tmp_path)
+        yield made
+        await made.close()
+
+
+@pytest.mark.mariadb
+class TestMariadb(AsyncPreparingContract):
+    """MariaDB without replicas."""
+
+    @pytest.fixture
+    async def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
+        """Its database."""
+        made = AsyncParticipantRig.of(request, "mariadb", tmp_path)
         yield made
         await made.close()
 

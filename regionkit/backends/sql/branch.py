@@ -142,6 +142,10 @@ class SqlBranch:
         try:
             driver.left("a statement")
             return own_message(self._connection, [*opening, *statements])[len(opening) :]
+        except BaseException:
+            if opening:  # else the next statement would run in no transaction, and stay
+                state.doom("what begins it, or the first message with it, failed")
+            raise
         finally:
             state.own, driver.finishing, driver.sealed = own, False, sealed
             driver.used, driver.dirty, driver.ended, driver.fresh, driver.commits, driver.implicit = books

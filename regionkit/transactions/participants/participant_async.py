@@ -50,6 +50,7 @@ class BranchOptions(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         xid: its name.
         reading: opened READ ONLY on the server.
+        anchor: its own COMMIT will hold the decision: it is not asked to prepare.
         lock_timeout: seconds that a statement waits for a lock: deadlocks between databases are seen by nobody else.
         core: users type with a Connection only.
     """
@@ -57,6 +58,7 @@ class BranchOptions(msgspec.Struct, frozen=True, gc=False):
     xid: Xid
     reading: bool = False
     lock_timeout: float = 5.0
+    anchor: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,424 @@
+# Generated from test_mariadb_participant_async.py by scripts/twins.py. Do not edit.
+"""Traps of XA, each run on a real MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from regionkit.backends.sql.bridge import drive
+from regionkit.core.concurrency import gather
+from regionkit.errors import ConfigurationError, TransactionAborted
+from regionkit.testing import FaultProxy
+from regionkit.transactions.participants.factory import participant_of
+from regionkit.transactions.participants.mariadb_facts import Look, findings
+from regionkit.transactions.protocol import Decision, Finish, Vote
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid
+
+from .participant_contract import ParticipantContract
+from .participant_rigs import NAMESPACE, ParticipantRig, within
+
+pytestmark = pytest.mark.mariadb
+
+
+@pytest.fixture
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantRig]:
+    """An empty database of a MariaDB without replicas."""
+    made = ParticipantRig.of(request, "mariadb", tmp_path)
+    yield made
+    made.close()
+
+
+class TestBesideReplicas(ParticipantContract):
+    """It is the anchor, or alone."""
+
+    @pytest.fixture
+    def rig(self, mariadb: Any) -> Iterator[ParticipantRig]:
+        """A database of a MariaDB with two replicas."""
+        made = ParticipantRig("mariadb", mariadb.primary.url_for(mariadb.database()))
+        yield made
+        made.close()
+
+    def test_it_prepares_only_where_that_is_asked_for(self, rig: ParticipantRig) -> None:
+        """XA and a crash would break its replicas."""
+        bank = rig.participant()
+        facts = bank.open(within())
+        assert (facts.prepares, facts.guarantee) == (False, "ANCHOR")
+        branch = rig.branch(bank)
+        number = rig.add(branch)
+        assert (branch.prepare(within())).vote is Vote.NO
+        branch.close()
+        assert number not in rig.accounts
+        assert "ANCHOR" in (bank.doctor(within()))[-1].what
+        unsafe = rig.participant(unsafe_replicated_xa=True)
+        assert (unsafe.open(within())).guarantee == "XA"
+
+
+def connected(url: str) -> Any:
+    """A session of somebody else's."""
+    parsed = sqlalchemy.make_url(url)
+    return pymysql.connect(
+        host=parsed.host, port=parsed.port or 0, user=parsed.username, password=str(parsed.password or ""),
+        database=parsed.database, autocommit=True,
+    )  # fmt: skip
+
+
+def say(session: Any, *texts: str) -> list[Any]:
+    """Send statements; the rows of the last."""
+    with session.cursor() as cursor:
+        for one in texts:
+            cursor.execute(one)
+        return list(cursor.fetchall())
+
+
+def prepare_by_hand(session: Any, xid: Xid, *work: str) -> None:
+    """A branch without a lock of its name, and without a marker."""
+    say(session, f"XA START {xid.xa}", *work, f"XA END {xid.xa}", f"XA PREPARE {xid.xa}")
+
+
+def run(branch: Any, *texts: str) -> None:
+    """On the driver's own cursor, which SQLAlchemy does not see."""
+
+    def by_cursor(connection: Any) -> None:
+        for one in texts:
+            connection.connection.cursor().execute(one)
+
+    connection = branch.connection()
+    drive(by_cursor, getattr(connection, "sync_connection", connection))
+
+
+# -- 1397, and who is killed
+
+
+def test_a_branch_that_a_frozen_session_holds_is_freed_by_killing_that_session(
+    rig: ParticipantRig,
+) -> None:
+    """1397 is not done: the row is there only once its owner is gone; nobody else is."""
+    with FaultProxy(rig.url) as proxy:
+        other = rig.participant()
+        frozen = rig.participant(proxy.url)
+        branch = rig.branch(frozen)
+        number = rig.add(branch)
+        assert (branch.prepare(within())).vote is Vote.YES
+        innocent = rig.branch(other)
+        rig.add(innocent)
+        proxy.freeze()
+        [listed] = other.listed(within())
+        assert other.finish(listed, True, within()) is Finish.DONE
+        assert number in rig.accounts
+        assert other.evidence(branch.xid, within()) is Evidence.COMMITTED
+        assert (innocent.prepare(within())).vote is Vote.YES
+        assert innocent.finish(True, within()) is Finish.DONE
+        proxy.heal()
+        assert branch.finish(True, within()) in (Finish.UNREACHED, Finish.UNKNOWN)
+        for one in (branch, innocent):
+            one.close()
+
+
+def test_a_session_without_the_lock_is_never_killed(rig: ParticipantRig) -> None:
+    """It is waited for."""
+    bank = rig.participant()
+    stranger, xid = connected(rig.url), rig.xid()
+    prepare_by_hand(stranger, xid, rig.adding(601))
+    [listed] = bank.listed(within())
+    assert bank.finish(listed, False, within()) is Finish.BUSY
+    assert say(stranger, f"XA COMMIT {xid.xa}", "SELECT 1") == [(1,)]
+    stranger.close()
+    assert bank.finish(listed, False, within()) is Finish.UNKNOWN
+    assert 601 in rig.accounts
+
+
+def test_a_crash_between_the_phases(own_mariadb: Callable[..., Any]) -> None:
+    """What was prepared is there, ids of connections repeat, and sessions that have them now are left alone."""
+    server = own_mariadb().primary
+    rig = ParticipantRig("mariadb", server.url_for("shop"))
+    bank = rig.participant()
+    branches = [rig.branch(bank) for _ in range(2)]
+    numbers = [rig.add(branch) for branch in branches]
+    for branch in branches:
+        assert (branch.prepare(within())).vote is Vote.YES
+    server.kill()
+    assert branches[0].finish(True, within(1.0)) is Finish.UNREACHED
+    server.start()
+    rig.outside.dispose()
+    innocents = [connected(rig.url) for _ in range(12)]
+    other = rig.participant()
+    for listed in other.listed(within()):
+        assert other.finish(listed, listed.xid == branches[0].xid, within()) is Finish.DONE
+    assert rig.accounts == {numbers[0]}
+    assert all(say(one, "SELECT 1") == [(1,)] for one in innocents)
+    assert branches[0].finish(True, within()) is Finish.UNKNOWN
+    for one in innocents:
+        one.close()
+    for branch in branches:
+        branch.close()
+    rig.close()
+
+
+def test_a_name_that_is_taken_never_ends_a_strangers_branch(rig: ParticipantRig) -> None:
+    """1440: while a session has it, and once it is prepared and left; the second one does nothing at all."""
+    bank, other = rig.participant(), rig.participant()
+    branch = rig.branch(bank)
+    number = rig.add(branch)
+    for left in (False, True):
+        if left:
+            assert (branch.prepare(within())).vote is Vote.YES
+            branch.close()
+        second = rig.branch(other, branch.xid)
+        with pytest.raises(DBAPIError):
+            second.session().execute(text(rig.adding(602)))
+        with pytest.raises(TransactionAborted):
+            second.session().execute(text(rig.adding(602)))
+        assert (second.prepare(within())).vote is Vote.NO
+        assert second.finish(False, within()) is Finish.DONE
+        second.close()
+    [listed] = other.listed(within())
+    assert other.finish(listed, True, within()) is Finish.DONE
+    assert rig.accounts == {number}
+
+
+def test_only_its_own_are_listed(rig: ParticipantRig) -> None:
+    """Not another namespace's, participant's or program's, whatever bytes they have."""
+    bank = rig.participant()
+    mine = rig.xid()
+    others = [
+        Xid("shop_eu", mine.log, mine.gtrid, "bank", 0).xa,
+        rig.xid("till").xa,
+        f"'{NAMESPACE}.{mine.log}','bank.0',5393201",
+        "0xff00,0x2722,7",
+    ]
+    sessions = [connected(rig.url) for _ in (mine, *others)]
+    for session, xa in zip(sessions, (mine.xa, *others), strict=True):
+        say(session, f"XA START {xa}", "SELECT 1", rig.adding(), f"XA END {xa}", f"XA PREPARE {xa}")
+    assert [one.xid for one in bank.listed(within())] == [mine]
+    for session, xa in zip(sessions, (mine.xa, *others), strict=True):
+        say(session, f"XA ROLLBACK {xa}")
+        session.close()
+
+
+# -- answers that are lost
+
+
+def test_lost_answers(rig: ParticipantRig) -> None:
+    """Of PREPARE: it is ended all the same. Of XA COMMIT: its marker says that it was done."""
+    with FaultProxy(rig.url) as proxy:
+        other = rig.participant()
+        bank = rig.participant(proxy.url)
+        branch = rig.branch(bank)
+        rig.add(branch)
+        proxy.drop_replies()
+        assert (branch.prepare(within())).vote is Vote.UNANSWERED
+        proxy.heal()
+        assert branch.finish(False, within()) in (Finish.DONE, Finish.UNKNOWN)
+        branch.close()
+        assert other.listed(within()) == []
+        branch = rig.branch(bank)
+        number = rig.add(branch)
+        assert (branch.prepare(within())).vote is Vote.YES
+        proxy.drop_replies()
+        assert branch.finish(True, within()) is Finish.UNREACHED
+        proxy.heal()
+        assert branch.finish(True, within()) is Finish.UNKNOWN
+        branch.close()
+        assert other.evidence(branch.xid, within()) is Evidence.COMMITTED
+        assert rig.accounts == {number}
+        branch = rig.branch(bank)
+        number = rig.add(branch)
+        proxy.drop_replies()
+        assert (branch.commit_one_phase([], within())).winner is None
+        proxy.heal()
+        branch.close()
+        assert other.bar(branch.xid, within()) is Evidence.COMMITTED
+        assert number in rig.accounts
+
+
+# -- what happens inside
+
+
+@pytest.mark.parametrize("anchor", [False, True])
+def test_a_transaction_that_was_ended_inside_leaves_no_marker(anchor: bool, rig: ParticipantRig) -> None:
+    """Even where this side saw nothing of it: the server refuses."""
+    bank = rig.participant()
+    branch = rig.branch(bank, anchor=anchor)
+    rig.add(branch)
+    xa = branch.xid.xa
+    run(branch, *(("ROLLBACK", "BEGIN") if anchor else (f"XA END {xa}", f"XA ROLLBACK {xa}")))
+    branch._link._state.doomed = ""
+    branch._link._driver.ended = branch._link._driver.implicit = False
+    answered = branch.commit_one_phase([], within()) if anchor else branch.prepare(within())
+    assert answered.winner is Decision.ABORT
+    assert "SAVEPOINT" in answered.why
+    branch.close()
+    assert bank.evidence(branch.xid, within()) is Evidence.NONE
+    assert rig.accounts == set()
+
+
+def test_a_deadlock_dooms(rig: ParticipantRig) -> None:
+    """All of one branch is gone, and it votes NO; the other one goes on."""
+    bank = rig.participant()
+    rig.sql(rig.adding(1))
+    rig.sql(rig.adding(2))
+    branches = [rig.branch(bank) for _ in range(2)]
+    change = "UPDATE bank SET total = total + 1 WHERE id = {}"
+    for branch, id in zip(branches, (1, 2), strict=True):
+        branch.session().execute(text(change.format(id)))
+
+    def cross(branch: Any, id: int) -> bool:
+        try:
+            with branch.session().begin_nested():
+                branch.session().execute(text(change.format(id)))
+        except Exception:
+            return False
+        return True
+
+    went = gather([lambda: cross(branches[0], 2), lambda: cross(branches[1], 1)])
+    assert sorted(went) == [False, True]
+    votes = [(branch.prepare(within())).vote for branch in branches]
+    assert votes == [Vote.YES if well else Vote.NO for well in went]
+    for branch in branches:
+        branch.finish(False, within())
+        branch.close()
+    assert bank.listed(within()) == []
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_lock_that_is_waited_for_too_long_dooms(deferred: bool, rig: ParticipantRig) -> None:
+    """MariaDB undoes one statement only, and would prepare the rest. The branch's own limit counts, and may go well again."""
+    bank = rig.participant()
+    rig.sql(rig.adding(999))
+    holder = connected(rig.url)
+    say(holder, "BEGIN", "UPDATE bank SET total = 0 WHERE id = 999")
+    branch = rig.branch(bank, lock_timeout=1.0)
+    number = rig.add(branch)
+    change = "UPDATE bank SET total = 1 WHERE id = 999"
+    if deferred:
+        branch.defer(change)
+    else:
+        with pytest.raises(DBAPIError, match="1205"):
+            branch.session().execute(text(change))
+        assert "1205" in branch.doomed
+    answered = branch.prepare(within())
+    assert (answered.vote, answered.retryable) == (Vote.NO, True)
+    assert "1205" in answered.why
+    branch.close()
+    holder.close()
+    assert number not in rig.accounts
+    assert bank.listed(within()) == []
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE other (id INT)", "COMMIT", "BEGIN", "LOCK TABLES bank WRITE"])
+def test_what_would_commit_inside_is_refused_and_dooms(statement: str, rig: ParticipantRig) -> None:
+    """1399."""
+    bank = rig.participant()
+    branch = rig.branch(bank)
+    number = rig.add(branch)
+    with pytest.raises(DBAPIError, match="1399"):
+        branch.session().execute(text(statement))
+    assert (branch.prepare(within())).vote is Vote.NO
+    branch.close()
+    assert number not in rig.accounts
+    assert rig.sql("SHOW TABLES LIKE 'other'") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SET autocommit = 0", "USE information_schema", "SET sql_mode = 'ANSI_QUOTES'", "SELECT GET_LOCK('mine', 0)"],
+)
+def test_what_the_user_sets_does_not_reach_the_end_or_the_next_branch(statement: str, rig: ParticipantRig) -> None:
+    """The marker stands in its own database, XA COMMIT goes through (1400 elsewhere), and the connection is not kept."""
+    bank = rig.participant()
+    ids = []
+    for _ in range(2):
+        branch = rig.branch(bank)
+        number = rig.add(branch)
+        ids.append((branch.session().execute(text("SELECT CONNECTION_ID()"))).scalar_one())
+        branch.session().execute(text(statement))
+        assert (branch.prepare(within())).vote is Vote.YES
+        assert branch.finish(True, within()) is Finish.DONE
+        branch.close()
+        assert bank.evidence(branch.xid, within()) is Evidence.COMMITTED
+        assert number in rig.accounts
+    assert ids[0] != ids[1]
+
+
+def test_a_branch_leaves_its_connection_to_the_next(rig: ParticipantRig) -> None:
+    """Without the lock of its name; and it knows its position."""
+    bank = rig.participant()
+    ids = []
+    for end in ("commit", "roll back", "one phase", "anchor"):
+        branch = rig.branch(bank, anchor=end == "anchor")
+        rig.add(branch)
+        ids.append((branch.session().execute(text("SELECT CONNECTION_ID()"))).scalar_one())
+        if end == "commit":
+            assert (branch.prepare(within())).vote is Vote.YES
+        if end in ("commit", "roll back"):
+            assert branch.finish(end == "commit", within()) is Finish.DONE
+        else:
+            assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        assert (branch.position())[0][2] > 0
+        assert rig.sql(f"SELECT IS_USED_LOCK('rk:{branch.xid.gtrid}:bank')") == [(None,)]
+        branch.close()
+    assert len(set(ids)) == 1
+
+
+# -- what is refused
+
+
+def test_what_cannot_be_rolled_back_is_refused(rig: ParticipantRig) -> None:
+    """A table of MyISAM keeps what was written to it, whatever becomes of the branch."""
+    bank = rig.participant()
+    rig.sql("CREATE TABLE counters (id INT) ENGINE=MyISAM")
+    with pytest.raises(ConfigurationError, match="counters"):
+        bank.open(within())
+
+
+def test_a_server_that_does_not_flush_is_refused(rig: ParticipantRig) -> None:
+    """The one of the tests is such a server."""
+    bank = participant_of("bank", rig.engine(), namespace=NAMESPACE)
+    with pytest.raises(ConfigurationError, match="innodb_flush_method"):
+        bank.open(within())
+    bank.close()
+
+
+SOUND = {
+    "version": "10.11.6-MariaDB-log", "innodb_flush_log_at_trx_commit": "1", "innodb_flush_method": "O_DIRECT",
+    "log_bin": "ON", "sync_binlog": "1", "wsrep_on": "OFF", "slaves_connected": "0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "what"),
+    [
+        ({"version": "8.0.36"}, "refused", "MySQL"),
+        ({"wsrep_on": "ON"}, "refused", "Galera"),
+        ({"innodb_flush_log_at_trx_commit": "2"}, "refused", "innodb_flush_log_at_trx_commit is 2"),
+        ({"sync_binlog": "0"}, "refused", "sync_binlog is 0"),
+        ({"log_bin": "OFF", "sync_binlog": "0", "slaves_connected": "1"}, "", ""),
+        ({"slaves_connected": "1"}, "warning", "ANCHOR"),
+        ({}, "", ""),
+    ],
+)
+def test_settings_are_judged(told: dict[str, str], level: str, what: str) -> None:
+    """Each by itself."""
+    found = findings("bank", Look({**SOUND, **told}, 0), unsafe=False, replicated_xa=False)
+    assert [(one.level, what in one.what) for one in found] == ([(level, True)] if level else [])
+
+
+def test_the_doctor_proves_that_it_may_kill(rig: ParticipantRig) -> None:
+    """A session of its own."""
+    bank = rig.participant()
+    assert "not proved" not in " ".join(one.what for one in bank.doctor(within()))
+
+    def no(deadline: Any) -> bool:
+        return False
+
+    bank._kills = no
+    assert "not proved" in " ".join(one.what for one in bank.doctor(within()))

@@ -1,0 +1,425 @@
+"""Traps of XA, each run on a real MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from regionkit.backends.sql.bridge_async import adrive
+from regionkit.core.concurrency_async import agather
+from regionkit.errors import ConfigurationError, TransactionAborted
+from regionkit.testing import FaultProxy
+from regionkit.transactions.participants.factory_async import participant_of
+from regionkit.transactions.participants.mariadb_facts import Look, findings
+from regionkit.transactions.protocol import Decision, Finish, Vote
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid
+
+from .participant_contract_async import AsyncParticipantContract
+from .participant_rigs_async import NAMESPACE, AsyncParticipantRig, within
+
+pytestmark = pytest.mark.mariadb
+
+
+@pytest.fixture
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncParticipantRig]:
+    """An empty database of a MariaDB without replicas."""
+    made = AsyncParticipantRig.of(request, "mariadb", tmp_path)
+    yield made
+    await made.close()
+
+
+class TestBesideReplicas(AsyncParticipantContract):
+    """It is the anchor, or alone."""
+
+    @pytest.fixture
+    async def rig(self, mariadb: Any) -> AsyncIterator[AsyncParticipantRig]:
+        """A database of a MariaDB with two replicas."""
+        made = AsyncParticipantRig("mariadb", mariadb.primary.url_for(mariadb.database()))
+        yield made
+        await made.close()
+
+    async def test_it_prepares_only_where_that_is_asked_for(self, rig: AsyncParticipantRig) -> None:
+        """XA and a crash would break its replicas."""
+        bank = await rig.participant()
+        facts = await bank.open(within())
+        assert (facts.prepares, facts.guarantee) == (False, "ANCHOR")
+        branch = await rig.branch(bank)
+        number = await rig.add(branch)
+        assert (await branch.prepare(within())).vote is Vote.NO
+        await branch.close()
+        assert number not in rig.accounts
+        assert "ANCHOR" in (await bank.doctor(within()))[-1].what
+        unsafe = await rig.participant(unsafe_replicated_xa=True)
+        assert (await unsafe.open(within())).guarantee == "XA"
+
+
+def connected(url: str) -> Any:
+    """A session of somebody else's."""
+    parsed = sqlalchemy.make_url(url)
+    return pymysql.connect(
+        host=parsed.host, port=parsed.port or 0, user=parsed.username, password=str(parsed.password or ""),
+        database=parsed.database, autocommit=True,
+    )  # fmt: skip
+
+
+def say(session: Any, *texts: str) -> list[Any]:
+    """Send statements; the rows of the last."""
+    with session.cursor() as cursor:
+        for one in texts:
+            cursor.execute(one)
+        return list(cursor.fetchall())
+
+
+def prepare_by_hand(session: Any, xid: Xid, *work: str) -> None:
+    """A branch without a lock of its name, and without a marker."""
+    say(session, f"XA START {xid.xa}", *work, f"XA END {xid.xa}", f"XA PREPARE {xid.xa}")
+
+
+async def run(branch: Any, *texts: str) -> None:
+    """On the driver's own cursor, which SQLAlchemy does not see."""
+
+    def by_cursor(connection: Any) -> None:
+        for one in texts:
+            connection.connection.cursor().execute(one)
+
+    connection = await branch.connection()
+    await adrive(by_cursor, getattr(connection, "sync_connection", connection))
+
+
+# -- 1397, and who is killed
+
+
+async def test_a_branch_that_a_frozen_session_holds_is_freed_by_killing_that_session(
+    rig: AsyncParticipantRig,
+) -> None:
+    """1397 is not done: the row is there only once its owner is gone; nobody else is."""
+    with FaultProxy(rig.url) as proxy:
+        other = await rig.participant()
+        frozen = await rig.participant(proxy.url)
+        branch = await rig.branch(frozen)
+        number = await rig.add(branch)
+        assert (await branch.prepare(within())).vote is Vote.YES
+        innocent = await rig.branch(other)
+        await rig.add(innocent)
+        proxy.freeze()
+        [listed] = await other.listed(within())
+        assert await other.finish(listed, True, within()) is Finish.DONE
+        assert number in rig.accounts
+        assert await other.evidence(branch.xid, within()) is Evidence.COMMITTED
+        assert (await innocent.prepare(within())).vote is Vote.YES
+        assert await innocent.finish(True, within()) is Finish.DONE
+        proxy.heal()
+        assert await branch.finish(True, within()) in (Finish.UNREACHED, Finish.UNKNOWN)
+        for one in (branch, innocent):
+            await one.close()
+
+
+async def test_a_session_without_the_lock_is_never_killed(rig: AsyncParticipantRig) -> None:
+    """It is waited for."""
+    bank = await rig.participant()
+    stranger, xid = connected(rig.url), rig.xid()
+    prepare_by_hand(stranger, xid, rig.adding(601))
+    [listed] = await bank.listed(within())
+    assert await bank.finish(listed, False, within()) is Finish.BUSY
+    assert say(stranger, f"XA COMMIT {xid.xa}", "SELECT 1") == [(1,)]
+    stranger.close()
+    assert await bank.finish(listed, False, within()) is Finish.UNKNOWN
+    assert 601 in rig.accounts
+
+
+async def test_a_crash_between_the_phases(own_mariadb: Callable[..., Any]) -> None:
+    """What was prepared is there, ids of connections repeat, and sessions that have them now are left alone."""
+    server = own_mariadb().primary
+    rig = AsyncParticipantRig("mariadb", server.url_for("shop"))
+    bank = await rig.participant()
+    branches = [await rig.branch(bank) for _ in range(2)]
+    numbers = [await rig.add(branch) for branch in branches]
+    for branch in branches:
+        assert (await branch.prepare(within())).vote is Vote.YES
+    server.kill()
+    assert await branches[0].finish(True, within(1.0)) is Finish.UNREACHED
+    server.start()
+    rig.outside.dispose()
+    innocents = [connected(rig.url) for _ in range(12)]
+    other = await rig.participant()
+    for listed in await other.listed(within()):
+        assert await other.finish(listed, listed.xid == branches[0].xid, within()) is Finish.DONE
+    assert rig.accounts == {numbers[0]}
+    assert all(say(one, "SELECT 1") == [(1,)] for one in innocents)
+    assert await branches[0].finish(True, within()) is Finish.UNKNOWN
+    for one in innocents:
+        one.close()
+    for branch in branches:
+        await branch.close()
+    await rig.close()
+
+
+async def test_a_name_that_is_taken_never_ends_a_strangers_branch(rig: AsyncParticipantRig) -> None:
+    """1440: while a session has it, and once it is prepared and left; the second one does nothing at all."""
+    bank, other = await rig.participant(), await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    for left in (False, True):
+        if left:
+            assert (await branch.prepare(within())).vote is Vote.YES
+            await branch.close()
+        second = await rig.branch(other, branch.xid)
+        with pytest.raises(DBAPIError):
+            await second.session().execute(text(rig.adding(602)))
+        with pytest.raises(TransactionAborted):
+            await second.session().execute(text(rig.adding(602)))
+        assert (await second.prepare(within())).vote is Vote.NO
+        assert await second.finish(False, within()) is Finish.DONE
+        await second.close()
+    [listed] = await other.listed(within())
+    assert await other.finish(listed, True, within()) is Finish.DONE
+    assert rig.accounts == {number}
+
+
+async def test_only_its_own_are_listed(rig: AsyncParticipantRig) -> None:
+    """Not another namespace's, participant's or program's, whatever bytes they have."""
+    bank = await rig.participant()
+    mine = rig.xid()
+    others = [
+        Xid("shop_eu", mine.log, mine.gtrid, "bank", 0).xa,
+        rig.xid("till").xa,
+        f"'{NAMESPACE}.{mine.log}','bank.0',5393201",
+        "0xff00,0x2722,7",
+    ]
+    sessions = [connected(rig.url) for _ in (mine, *others)]
+    for session, xa in zip(sessions, (mine.xa, *others), strict=True):
+        say(session, f"XA START {xa}", "SELECT 1", rig.adding(), f"XA END {xa}", f"XA PREPARE {xa}")
+    assert [one.xid for one in await bank.listed(within())] == [mine]
+    for session, xa in zip(sessions, (mine.xa, *others), strict=True):
+        say(session, f"XA ROLLBACK {xa}")
+        session.close()
+
+
+# -- answers that are lost
+
+
+async def test_lost_answers(rig: AsyncParticipantRig) -> None:
+    """Of PREPARE: it is ended all the same. Of XA COMMIT: its marker says that it was done."""
+    with FaultProxy(rig.url) as proxy:
+        other = await rig.participant()
+        bank = await rig.participant(proxy.url)
+        branch = await rig.branch(bank)
+        await rig.add(branch)
+        proxy.drop_replies()
+        assert (await branch.prepare(within())).vote is Vote.UNANSWERED
+        proxy.heal()
+        assert await branch.finish(False, within()) in (Finish.DONE, Finish.UNKNOWN)
+        await branch.close()
+        assert await other.listed(within()) == []
+        branch = await rig.branch(bank)
+        number = await rig.add(branch)
+        assert (await branch.prepare(within())).vote is Vote.YES
+        proxy.drop_replies()
+        assert await branch.finish(True, within()) is Finish.UNREACHED
+        proxy.heal()
+        assert await branch.finish(True, within()) is Finish.UNKNOWN
+        await branch.close()
+        assert await other.evidence(branch.xid, within()) is Evidence.COMMITTED
+        assert rig.accounts == {number}
+        branch = await rig.branch(bank)
+        number = await rig.add(branch)
+        proxy.drop_replies()
+        assert (await branch.commit_one_phase([], within())).winner is None
+        proxy.heal()
+        await branch.close()
+        assert await other.bar(branch.xid, within()) is Evidence.COMMITTED
+        assert number in rig.accounts
+
+
+# -- what happens inside
+
+
+@pytest.mark.parametrize("anchor", [False, True])
+async def test_a_transaction_that_was_ended_inside_leaves_no_marker(anchor: bool, rig: AsyncParticipantRig) -> None:
+    """Even where this side saw nothing of it: the server refuses."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank, anchor=anchor)
+    await rig.add(branch)
+    xa = branch.xid.xa
+    await run(branch, *(("ROLLBACK", "BEGIN") if anchor else (f"XA END {xa}", f"XA ROLLBACK {xa}")))
+    branch._link._state.doomed = ""
+    branch._link._driver.ended = branch._link._driver.implicit = False
+    answered = await (branch.commit_one_phase([], within()) if anchor else branch.prepare(within()))
+    assert answered.winner is Decision.ABORT
+    assert "SAVEPOINT" in answered.why
+    await branch.close()
+    assert await bank.evidence(branch.xid, within()) is Evidence.NONE
+    assert rig.accounts == set()
+
+
+async def test_a_deadlock_dooms(rig: AsyncParticipantRig) -> None:
+    """All of one branch is gone, and it votes NO; the other one goes on."""
+    bank = await rig.participant()
+    rig.sql(rig.adding(1))
+    rig.sql(rig.adding(2))
+    branches = [await rig.branch(bank) for _ in range(2)]
+    change = "UPDATE bank SET total = total + 1 WHERE id = {}"
+    for branch, id in zip(branches, (1, 2), strict=True):
+        await branch.session().execute(text(change.format(id)))
+
+    async def cross(branch: Any, id: int) -> bool:
+        try:
+            async with branch.session().begin_nested():
+                await branch.session().execute(text(change.format(id)))
+        except Exception:
+            return False
+        return True
+
+    went = await agather([lambda: cross(branches[0], 2), lambda: cross(branches[1], 1)])
+    assert sorted(went) == [False, True]
+    votes = [(await branch.prepare(within())).vote for branch in branches]
+    assert votes == [Vote.YES if well else Vote.NO for well in went]
+    for branch in branches:
+        await branch.finish(False, within())
+        await branch.close()
+    assert await bank.listed(within()) == []
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+async def test_a_lock_that_is_waited_for_too_long_dooms(deferred: bool, rig: AsyncParticipantRig) -> None:
+    """MariaDB undoes one statement only, and would prepare the rest. The branch's own limit counts, and may go well again."""
+    bank = await rig.participant()
+    rig.sql(rig.adding(999))
+    holder = connected(rig.url)
+    say(holder, "BEGIN", "UPDATE bank SET total = 0 WHERE id = 999")
+    branch = await rig.branch(bank, lock_timeout=1.0)
+    number = await rig.add(branch)
+    change = "UPDATE bank SET total = 1 WHERE id = 999"
+    if deferred:
+        branch.defer(change)
+    else:
+        with pytest.raises(DBAPIError, match="1205"):
+            await branch.session().execute(text(change))
+        assert "1205" in branch.doomed
+    answered = await branch.prepare(within())
+    assert (answered.vote, answered.retryable) == (Vote.NO, True)
+    assert "1205" in answered.why
+    await branch.close()
+    holder.close()
+    assert number not in rig.accounts
+    assert await bank.listed(within()) == []
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE other (id INT)", "COMMIT", "BEGIN", "LOCK TABLES bank WRITE"])
+async def test_what_would_commit_inside_is_refused_and_dooms(statement: str, rig: AsyncParticipantRig) -> None:
+    """1399."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    with pytest.raises(DBAPIError, match="1399"):
+        await branch.session().execute(text(statement))
+    assert (await branch.prepare(within())).vote is Vote.NO
+    await branch.close()
+    assert number not in rig.accounts
+    assert rig.sql("SHOW TABLES LIKE 'other'") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SET autocommit = 0", "USE information_schema", "SET sql_mode = 'ANSI_QUOTES'", "SELECT GET_LOCK('mine', 0)"],
+)
+async def test_what_the_user_sets_does_not_reach_the_end_or_the_next_branch(
+    statement: str, rig: AsyncParticipantRig
+) -> None:
+    """The marker stands in its own database, XA COMMIT goes through (1400 elsewhere), and the connection is not kept."""
+    bank = await rig.participant()
+    ids = []
+    for _ in range(2):
+        branch = await rig.branch(bank)
+        number = await rig.add(branch)
+        ids.append((await branch.session().execute(text("SELECT CONNECTION_ID()"))).scalar_one())
+        await branch.session().execute(text(statement))
+        assert (await branch.prepare(within())).vote is Vote.YES
+        assert await branch.finish(True, within()) is Finish.DONE
+        await branch.close()
+        assert await bank.evidence(branch.xid, within()) is Evidence.COMMITTED
+        assert number in rig.accounts
+    assert ids[0] != ids[1]
+
+
+async def test_a_branch_leaves_its_connection_to_the_next(rig: AsyncParticipantRig) -> None:
+    """Without the lock of its name; and it knows its position."""
+    bank = await rig.participant()
+    ids = []
+    for end in ("commit", "roll back", "one phase", "anchor"):
+        branch = await rig.branch(bank, anchor=end == "anchor")
+        await rig.add(branch)
+        ids.append((await branch.session().execute(text("SELECT CONNECTION_ID()"))).scalar_one())
+        if end == "commit":
+            assert (await branch.prepare(within())).vote is Vote.YES
+        if end in ("commit", "roll back"):
+            assert await branch.finish(end == "commit", within()) is Finish.DONE
+        else:
+            assert (await branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        assert (await branch.position())[0][2] > 0
+        assert rig.sql(f"SELECT IS_USED_LOCK('rk:{branch.xid.gtrid}:bank')") == [(None,)]
+        await branch.close()
+    assert len(set(ids)) == 1
+
+
+# -- what is refused
+
+
+async def test_what_cannot_be_rolled_back_is_refused(rig: AsyncParticipantRig) -> None:
+    """A table of MyISAM keeps what was written to it, whatever becomes of the branch."""
+    bank = await rig.participant()
+    rig.sql("CREATE TABLE counters (id INT) ENGINE=MyISAM")
+    with pytest.raises(ConfigurationError, match="counters"):
+        await bank.open(within())
+
+
+async def test_a_server_that_does_not_flush_is_refused(rig: AsyncParticipantRig) -> None:
+    """The one of the tests is such a server."""
+    bank = participant_of("bank", rig.engine(), namespace=NAMESPACE)
+    with pytest.raises(ConfigurationError, match="innodb_flush_method"):
+        await bank.open(within())
+    await bank.close()
+
+
+SOUND = {
+    "version": "10.11.6-MariaDB-log", "innodb_flush_log_at_trx_commit": "1", "innodb_flush_method": "O_DIRECT",
+    "log_bin": "ON", "sync_binlog": "1", "wsrep_on": "OFF", "slaves_connected": "0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "what"),
+    [
+        ({"version": "8.0.36"}, "refused", "MySQL"),
+        ({"wsrep_on": "ON"}, "refused", "Galera"),
+        ({"innodb_flush_log_at_trx_commit": "2"}, "refused", "innodb_flush_log_at_trx_commit is 2"),
+        ({"sync_binlog": "0"}, "refused", "sync_binlog is 0"),
+        ({"log_bin": "OFF", "sync_binlog": "0", "slaves_connected": "1"}, "", ""),
+        ({"slaves_connected": "1"}, "warning", "ANCHOR"),
+        ({}, "", ""),
+    ],
+)
+def test_settings_are_judged(told: dict[str, str], level: str, what: str) -> None:
+    """Each by itself."""
+    found = findings("bank", Look({**SOUND, **told}, 0), unsafe=False, replicated_xa=False)
+    assert [(one.level, what in one.what) for one in found] == ([(level, True)] if level else [])
+
+
+async def test_the_doctor_proves_that_it_may_kill(rig: AsyncParticipantRig) -> None:
+    """A session of its own."""
+    bank = await rig.participant()
+    assert "not proved" not in " ".join(one.what for one in await bank.doctor(within()))
+
+    async def no(deadline: Any) -> bool:
+        return False
+
+    bank._kills = no
+    assert "not proved" in " ".join(one.what for one in await bank.doctor(within()))
