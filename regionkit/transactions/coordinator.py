@@ -30,6 +30,7 @@ from regionkit.transactions.participants.participant import (
     Participant,
     ParticipantFacts,
 )
+from regionkit.transactions.places import Place
 from regionkit.transactions.protocol import (
     Abort,
     Action,
@@ -65,7 +66,7 @@ BARRING_SHARE = 0.5
 
 
 class Member(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so."""
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
 
     xid: Xid
     participant: Participant
@@ -73,6 +74,14 @@ class Member(msgspec.Struct):
     facts: ParticipantFacts
     reading: bool
     anchor: bool
+    place: Place | None = None
+
+    def refused(self, deadline: Deadline) -> str:
+        """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
+        why = "" if self.place is None else self.place.moved()
+        if why:
+            self.branch.finish(False, deadline)
+        return why
 
 
 class _Ground(Protocol):
@@ -251,6 +260,8 @@ class Coordinator:
 
     def _prepare(self, name: str, at: int, of: int) -> Event:
         _point("tpc.prepare", at, of, "before")
+        if why := self._members[name].refused(self._deadline):
+            return Voted(name, Vote.NO, why)
         try:
             answered = self._members[name].branch.prepare(self._deadline)
         except Exception as error:
@@ -271,6 +282,8 @@ class Coordinator:
             log.anchor_statements(self._gtrid, names, self._ground.by, member.facts.kind) if action.deciding else []
         )
         crash_point(f"{point}.before")
+        if why := member.refused(self._deadline):
+            return Decided(Decision.ABORT, why)
         try:
             answered = member.branch.commit_one_phase(deciding, self._deadline)
         except Exception as error:

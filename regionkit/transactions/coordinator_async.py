@@ -29,6 +29,7 @@ from regionkit.transactions.participants.participant_async import (
     Listed,
     ParticipantFacts,
 )
+from regionkit.transactions.places_async import AsyncPlace
 from regionkit.transactions.protocol import (
     Abort,
     Action,
@@ -64,7 +65,7 @@ BARRING_SHARE = 0.5
 
 
 class AsyncMember(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so."""
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
 
     xid: Xid
     participant: AsyncParticipant
@@ -72,6 +73,14 @@ class AsyncMember(msgspec.Struct):
     facts: ParticipantFacts
     reading: bool
     anchor: bool
+    place: AsyncPlace | None = None
+
+    async def refused(self, deadline: Deadline) -> str:
+        """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
+        why = "" if self.place is None else self.place.moved()
+        if why:
+            await self.branch.finish(False, deadline)
+        return why
 
 
 class _Ground(Protocol):
@@ -250,6 +259,8 @@ class AsyncCoordinator:
 
     async def _prepare(self, name: str, at: int, of: int) -> Event:
         _point("tpc.prepare", at, of, "before")
+        if why := await self._members[name].refused(self._deadline):
+            return Voted(name, Vote.NO, why)
         try:
             answered = await self._members[name].branch.prepare(self._deadline)
         except Exception as error:
@@ -270,6 +281,8 @@ class AsyncCoordinator:
             log.anchor_statements(self._gtrid, names, self._ground.by, member.facts.kind) if action.deciding else []
         )
         crash_point(f"{point}.before")
+        if why := await member.refused(self._deadline):
+            return Decided(Decision.ABORT, why)
         try:
             answered = await member.branch.commit_one_phase(deciding, self._deadline)
         except Exception as error:
