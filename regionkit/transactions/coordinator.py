@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-import msgspec
-
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Flag, gather, sleep, spawn
 from regionkit.core.deadline import Deadline
@@ -24,13 +22,8 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
 from regionkit.transactions.logs.log import DecisionLog
-from regionkit.transactions.participants.participant import (
-    Branch,
-    Listed,
-    Participant,
-    ParticipantFacts,
-)
-from regionkit.transactions.places import Place
+from regionkit.transactions.members import Member, let_go
+from regionkit.transactions.participants.participant import Listed
 from regionkit.transactions.protocol import (
     Abort,
     Action,
@@ -55,33 +48,13 @@ from regionkit.transactions.protocol import (
     step,
 )
 from regionkit.transactions.recovery_rules import Evidence, Row, RowVerdict, judge_row
-from regionkit.transactions.xid import Xid
 
-__all__ = ["Coordinator", "Member"]
+__all__ = ["Coordinator"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds before a branch, or the log, that did not answer is asked again; doubled each time."""
 BARRING_SHARE = 0.5
 """Of `settle`, for the tombstone; what is left is the branches'."""
-
-
-class Member(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
-
-    xid: Xid
-    participant: Participant
-    branch: Branch
-    facts: ParticipantFacts
-    reading: bool
-    anchor: bool
-    place: Place | None = None
-
-    def refused(self, deadline: Deadline) -> str:
-        """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
-        why = "" if self.place is None else self.place.moved()
-        if why:
-            self.branch.finish(False, deadline)
-        return why
 
 
 class _Ground(Protocol):
@@ -181,8 +154,7 @@ class Coordinator:
         except BaseException as error:
             self._broken(error)
             raise
-        for one in self._members.values():
-            one.branch.close()
+        let_go(self._members.values(), self.outcome)
         done = [name for name, state in self.t.states.items() if state is State.DONE]
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
             self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
@@ -198,8 +170,7 @@ class Coordinator:
         """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
         self.failure = error
         self.decided.set()
-        for one in self._members.values():
-            one.branch.close()
+        let_go(self._members.values(), Outcome.IN_DOUBT)
         self._ground.left(self._gtrid, tuple(self.t.states))
         self._ground.over(self._gtrid)
         self.ended.set()

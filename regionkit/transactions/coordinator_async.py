@@ -13,8 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-import msgspec
-
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, spawn_async
 from regionkit.core.deadline import Deadline
@@ -23,13 +21,8 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
-from regionkit.transactions.participants.participant_async import (
-    AsyncBranch,
-    AsyncParticipant,
-    Listed,
-    ParticipantFacts,
-)
-from regionkit.transactions.places_async import AsyncPlace
+from regionkit.transactions.members_async import AsyncMember, let_go
+from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.protocol import (
     Abort,
     Action,
@@ -54,33 +47,13 @@ from regionkit.transactions.protocol import (
     step,
 )
 from regionkit.transactions.recovery_rules import Evidence, Row, RowVerdict, judge_row
-from regionkit.transactions.xid import Xid
 
-__all__ = ["AsyncCoordinator", "AsyncMember"]
+__all__ = ["AsyncCoordinator"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds before a branch, or the log, that did not answer is asked again; doubled each time."""
 BARRING_SHARE = 0.5
 """Of `settle`, for the tombstone; what is left is the branches'."""
-
-
-class AsyncMember(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
-
-    xid: Xid
-    participant: AsyncParticipant
-    branch: AsyncBranch
-    facts: ParticipantFacts
-    reading: bool
-    anchor: bool
-    place: AsyncPlace | None = None
-
-    async def refused(self, deadline: Deadline) -> str:
-        """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
-        why = "" if self.place is None else self.place.moved()
-        if why:
-            await self.branch.finish(False, deadline)
-        return why
 
 
 class _Ground(Protocol):
@@ -180,8 +153,7 @@ class AsyncCoordinator:
         except BaseException as error:
             await self._broken(error)
             raise
-        for one in self._members.values():
-            await one.branch.close()
+        await let_go(self._members.values(), self.outcome)
         done = [name for name, state in self.t.states.items() if state is State.DONE]
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
             self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
@@ -197,8 +169,7 @@ class AsyncCoordinator:
         """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
         self.failure = error
         self.decided.set()
-        for one in self._members.values():
-            await one.branch.close()
+        await let_go(self._members.values(), Outcome.IN_DOUBT)
         self._ground.left(self._gtrid, tuple(self.t.states))
         self._ground.over(self._gtrid)
         self.ended.set()

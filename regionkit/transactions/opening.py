@@ -7,8 +7,8 @@ from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import UsageError
-from regionkit.transactions.coordinator import Member
 from regionkit.transactions.ground import Ground
+from regionkit.transactions.members import Member
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.places import Place, Places
 from regionkit.transactions.protocol import misfit

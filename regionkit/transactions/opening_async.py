@@ -6,8 +6,8 @@ from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import UsageError
-from regionkit.transactions.coordinator_async import AsyncMember
 from regionkit.transactions.ground_async import AsyncGround
+from regionkit.transactions.members_async import AsyncMember
 from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.places_async import AsyncPlace, AsyncPlaces
 from regionkit.transactions.protocol import misfit

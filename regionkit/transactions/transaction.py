@@ -22,10 +22,11 @@ from regionkit.core.concurrency import caller, launch, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.transactions.coordinator import Coordinator, Member
+from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.endings import error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground import Ground
+from regionkit.transactions.members import Member
 from regionkit.transactions.opening import Opening
 from regionkit.transactions.places import Places
 from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, State

@@ -21,10 +21,11 @@ from regionkit.core.concurrency_async import acaller, asleep, launch_async
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.transactions.coordinator_async import AsyncCoordinator, AsyncMember
+from regionkit.transactions.coordinator_async import AsyncCoordinator
 from regionkit.transactions.endings import error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground_async import AsyncGround
+from regionkit.transactions.members_async import AsyncMember
 from regionkit.transactions.opening_async import AsyncOpening
 from regionkit.transactions.places_async import AsyncPlaces
 from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, State
