@@ -138,6 +138,8 @@ class RegionKit(MakesCaches, ServesPillars):
     def close(self) -> None:
         """End the monitor, close pools and connections. May be called twice."""
         self._caches.close()
+        if self.transactions is not None:
+            self.transactions.close()
         self._closed = True
         self._monitor.stop()
         self._all.close()

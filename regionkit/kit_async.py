@@ -137,6 +137,8 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
     async def close(self) -> None:
         """End the monitor, close pools and connections. May be called twice."""
         await self._caches.close()
+        if self.transactions is not None:
+            await self.transactions.close()
         self._closed = True
         await self._monitor.stop()
         await self._all.close()

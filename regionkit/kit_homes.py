@@ -37,6 +37,10 @@ class Homes:
             shard.partition: StoreBacking(partial(self._shard, shard.partition), namespace) for shard in shards
         }
 
+    def backing(self, store: str) -> Backing:
+        """One part, by its name, as a kit gives a store."""
+        return self.parts[store]
+
     def _shard(self, partition: str) -> RoutedStore:
         for shard in self._find().shards:
             if shard.partition == partition:
@@ -63,6 +67,8 @@ class ServesPillars:
     _topology: Topology
     _local: str
     _pieces: WeakSet[Any]
+    transactions: Any = None
+    """The manager of the global transactions of its sessions, once one was made over the kit."""
 
     def backing(self, store: str | Store) -> StoreBacking:
         """A store as the place where a pillar keeps its rows."""
@@ -99,6 +105,21 @@ class ServesPillars:
     def keeps(self, piece: Any) -> None:
         """From now on `create_tables` makes what an outbox, an inbox, ... keeps, too, for as long as that lives."""
         self._pieces.add(piece)
+
+    def transacts(self, manager: Any) -> None:
+        """This TransactionManager begins the transactions of the kit's sessions; it is closed with the kit.
+
+        Raises:
+            ConfigurationError: there is one already.
+        """
+        if self.transactions is not None and not self.transactions.closed:
+            raise ConfigurationError(
+                "the kit has a manager of transactions already.",
+                why="its sessions would not know which log is to keep their decisions.",
+                fix="make it once, with all its stores; or close the first one.",
+            )
+        self.transactions = manager
+        self.keeps(manager)
 
     def _create_kept(self) -> None:
         for piece in list(self._pieces):

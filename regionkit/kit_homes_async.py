@@ -36,6 +36,10 @@ class AsyncHomes:
             shard.partition: AsyncStoreBacking(partial(self._shard, shard.partition), namespace) for shard in shards
         }
 
+    def backing(self, store: str) -> AsyncBacking:
+        """One part, by its name, as a kit gives a store."""
+        return self.parts[store]
+
     def _shard(self, partition: str) -> AsyncRoutedStore:
         for shard in self._find().shards:
             if shard.partition == partition:
@@ -62,6 +66,8 @@ class AsyncServesPillars:
     _topology: Topology
     _local: str
     _pieces: WeakSet[Any]
+    transactions: Any = None
+    """The manager of the global transactions of its sessions, once one was made over the kit."""
 
     def backing(self, store: str | Store) -> AsyncStoreBacking:
         """A store as the place where a pillar keeps its rows."""
@@ -98,6 +104,21 @@ class AsyncServesPillars:
     def keeps(self, piece: Any) -> None:
         """From now on `create_tables` makes what an outbox, an inbox, ... keeps, too, for as long as that lives."""
         self._pieces.add(piece)
+
+    def transacts(self, manager: Any) -> None:
+        """This TransactionManager begins the transactions of the kit's sessions; it is closed with the kit.
+
+        Raises:
+            ConfigurationError: there is one already.
+        """
+        if self.transactions is not None and not self.transactions.closed:
+            raise ConfigurationError(
+                "the kit has a manager of transactions already.",
+                why="its sessions would not know which log is to keep their decisions.",
+                fix="make it once, with all its stores; or close the first one.",
+            )
+        self.transactions = manager
+        self.keeps(manager)
 
     async def _create_kept(self) -> None:
         for piece in list(self._pieces):

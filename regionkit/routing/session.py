@@ -37,6 +37,7 @@ from regionkit.routing.partitions import (
 )
 from regionkit.routing.route import Route
 from regionkit.routing.session_state import SessionState
+from regionkit.routing.session_transaction import BeginsTransactions
 from regionkit.routing.store import RoutedStore
 from regionkit.topology import Preference, SqlStore, Store, Yields
 from regionkit.topology.homes import check_key
@@ -51,7 +52,7 @@ T = TypeVar("T")
 _PLAIN = BlockMode()
 
 
-class RegionSession:
+class RegionSession(BeginsTransactions):
     """One user's reads and writes; made by `kit.session(...)`.
 
     As a context manager it is the current session of its context (`kit.current_session()`). Threads and tasks may use it one

@@ -36,6 +36,7 @@ from regionkit.routing.partitions_async import (
 )
 from regionkit.routing.route import Route
 from regionkit.routing.session_state_async import AsyncSessionState
+from regionkit.routing.session_transaction_async import AsyncBeginsTransactions
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import AsyncYields, Preference, SqlStore, Store
 from regionkit.topology.homes import check_key
@@ -50,7 +51,7 @@ T = TypeVar("T")
 _PLAIN = BlockMode()
 
 
-class AsyncRegionSession:
+class AsyncRegionSession(AsyncBeginsTransactions):
     """One user's reads and writes; made by `kit.session(...)`.
 
     As a context manager it is the current session of its context (`kit.current_session()`). Threads and tasks may use it one

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
     from regionkit.transactions.manager import TransactionManager
     from regionkit.transactions.manager_async import AsyncTransactionManager
+    from regionkit.transactions.participants.mariadb import MariaParticipant
+    from regionkit.transactions.participants.mariadb_async import AsyncMariaParticipant
     from regionkit.transactions.participants.memory import MemoryParticipant
     from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
     from regionkit.transactions.participants.postgres import PostgresParticipant
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncFileDecisionLog",
+    "AsyncMariaParticipant",
     "AsyncMemoryDecisionLog",
     "AsyncMemoryParticipant",
     "AsyncPostgresParticipant",
@@ -35,6 +38,7 @@ __all__ = [
     "AsyncTransaction",
     "AsyncTransactionManager",
     "FileDecisionLog",
+    "MariaParticipant",
     "MemoryDecisionLog",
     "MemoryParticipant",
     "Outcome",
@@ -47,6 +51,7 @@ __all__ = [
 
 _PAIRS = {
     "FileDecisionLog": "logs.file",
+    "MariaParticipant": "participants.mariadb",
     "MemoryDecisionLog": "logs.memory",
     "MemoryParticipant": "participants.memory",
     "PostgresParticipant": "participants.postgres",

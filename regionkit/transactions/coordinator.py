@@ -22,7 +22,7 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
 from regionkit.transactions.logs.log import DecisionLog
-from regionkit.transactions.member import Member
+from regionkit.transactions.members import Member, let_go
 from regionkit.transactions.participants.participant import Listed
 from regionkit.transactions.protocol import (
     Abort,
@@ -163,8 +163,7 @@ class Coordinator:
         except BaseException as error:
             self._broken(error)
             return
-        for one in self._members.values():
-            one.branch.close()
+        let_go(self._members.values(), self.outcome)
         done = [name for name, state in self.t.states.items() if state is State.DONE]
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
             self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
@@ -186,8 +185,7 @@ class Coordinator:
         self._ground.over(self._gtrid)
         self.decided.set()
         self.ended.set()
-        for one in self._members.values():
-            one.branch.close()
+        let_go(self._members.values(), Outcome.IN_DOUBT)
         if not isinstance(error, Exception):
             raise error
 
@@ -247,6 +245,8 @@ class Coordinator:
 
     def _prepare(self, name: str, at: int, of: int) -> Event:
         _point("tpc.prepare", at, of, "before")
+        if why := self._members[name].refused(self._deadline):
+            return Voted(name, Vote.NO, why)
         try:
             answered = self._members[name].branch.prepare(self._deadline)
         except Exception as error:
@@ -267,6 +267,8 @@ class Coordinator:
             log.anchor_statements(self._gtrid, names, self._ground.by, member.facts.kind) if action.deciding else []
         )
         crash_point(f"{point}.before")
+        if why := member.refused(self._deadline):
+            return Decided(Decision.ABORT, why)
         try:
             answered = member.branch.commit_one_phase(deciding, self._deadline)
         except Exception as error:

@@ -21,7 +21,7 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
-from regionkit.transactions.member_async import AsyncMember
+from regionkit.transactions.members_async import AsyncMember, let_go
 from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.protocol import (
     Abort,
@@ -162,8 +162,7 @@ class AsyncCoordinator:
         except BaseException as error:
             await self._broken(error)
             return
-        for one in self._members.values():
-            await one.branch.close()
+        await let_go(self._members.values(), self.outcome)
         done = [name for name, state in self.t.states.items() if state is State.DONE]
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
             self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
@@ -185,8 +184,7 @@ class AsyncCoordinator:
         self._ground.over(self._gtrid)
         self.decided.set()
         self.ended.set()
-        for one in self._members.values():
-            await one.branch.close()
+        await let_go(self._members.values(), Outcome.IN_DOUBT)
         if not isinstance(error, Exception):
             raise error
 
@@ -246,6 +244,8 @@ class AsyncCoordinator:
 
     async def _prepare(self, name: str, at: int, of: int) -> Event:
         _point("tpc.prepare", at, of, "before")
+        if why := await self._members[name].refused(self._deadline):
+            return Voted(name, Vote.NO, why)
         try:
             answered = await self._members[name].branch.prepare(self._deadline)
         except Exception as error:
@@ -266,6 +266,8 @@ class AsyncCoordinator:
             log.anchor_statements(self._gtrid, names, self._ground.by, member.facts.kind) if action.deciding else []
         )
         crash_point(f"{point}.before")
+        if why := await member.refused(self._deadline):
+            return Decided(Decision.ABORT, why)
         try:
             answered = await member.branch.commit_one_phase(deciding, self._deadline)
         except Exception as error:

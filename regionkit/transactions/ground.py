@@ -55,6 +55,8 @@ class Ground:
         self.namespace = namespace
         self.log = log
         self.participants = participants
+        self.sources: dict[str, str] = {}
+        """By source of a kit's store, the participant."""
         self.clock = clock
         self.lock_timeout = lock_timeout
         self.events = EventHooks()

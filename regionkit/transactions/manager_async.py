@@ -11,8 +11,9 @@ All branches commit or none, whoever dies when. Between the branches' commits a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
@@ -24,11 +25,14 @@ from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.topology.names import NAMESPACE
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.ground_async import AsyncGround
+from regionkit.transactions.kit_stores import stores_of
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
 from regionkit.transactions.operator_async import AsyncOperator
 from regionkit.transactions.participants.participant_async import AsyncParticipant
+from regionkit.transactions.places_async import AsyncPlaces
 from regionkit.transactions.recovery_async import AsyncRecovery
 from regionkit.transactions.recovery_views import InDoubt, Report
+from regionkit.transactions.suggest import nearest
 from regionkit.transactions.transaction_async import AsyncTransaction
 
 __all__ = ["AsyncTransactionManager"]
@@ -51,9 +55,12 @@ class AsyncTransactionManager:
     """Safe to share between threads (tasks of one loop). A context manager, or `close()`.
 
     Args:
-        namespace: part of every name and table: `[a-z][a-z0-9_]*`, at most 22 characters.
-        log: where decisions stand: SqlDecisionLog(engine), FileDecisionLog(path).
-        participants: by name, an engine, a client, a kit's store, or a participant that was made.
+        kit: whose stores take part: its sessions begin with `s.transaction(stores=[...])`, `kit.create_tables()` makes what is
+            kept, and the manager is closed with the kit.
+        stores: of the kit; each part of a partitioned one is a participant.
+        namespace: part of every name and table: `[a-z][a-z0-9_]*`, at most 22 characters; a kit has its own.
+        log: where decisions stand: SqlDecisionLog(engine), SqlDecisionLog(kit, store=...), FileDecisionLog(path).
+        participants: by name, an engine, a client, (kit, store), or a participant that was made.
         lock_timeout: seconds that a branch's statement waits for a lock.
         clock: where time is read.
 
@@ -63,13 +70,19 @@ class AsyncTransactionManager:
 
     def __init__(
         self,
+        kit: Any = None,
         *,
-        namespace: str,
         log: AsyncDecisionLog,
-        participants: Mapping[str, Any],
+        stores: Sequence[str] = (),
+        namespace: str = "",
+        participants: Mapping[str, Any] = MappingProxyType({}),
         lock_timeout: float = LOCK_TIMEOUT,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        sources: dict[str, str] = {}
+        if kit is not None:
+            namespace, given, sources = stores_of(kit, stores, namespace)
+            participants = {**given, **participants}
         for what, name in (("namespace", namespace), *(("participant", name) for name in participants)):
             if not NAMESPACE.fullmatch(name):
                 raise ConfigurationError(
@@ -80,7 +93,10 @@ class AsyncTransactionManager:
         self._refuse_twins(participants)
         made = {name: _participant(name, given, namespace) for name, given in participants.items()}
         self._ground = AsyncGround(namespace, log, made, clock, lock_timeout)
+        self._ground.sources = sources
         self._recovery: AsyncRecovery | None = None
+        if kit is not None:
+            kit.transacts(self)
 
     @staticmethod
     def _refuse_twins(participants: Mapping[str, Any]) -> None:
@@ -105,6 +121,11 @@ class AsyncTransactionManager:
         """The transaction whose block this task (thread) is in; None outside of one."""
         found: AsyncTransaction | None = self._ground.begun.get(acaller())
         return found
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._ground.closed
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with each event; the result takes it away again."""
@@ -132,6 +153,30 @@ class AsyncTransactionManager:
             UsageError: the manager is closed; times or `ack` that cannot be. The block itself raises what its begin meets:
                 RegionUnavailable, DeadlineExceeded, ConfigurationError of the log; TransactionInDoubt where too many are.
         """
+        return self._begun(timeout, settle, ack, None)
+
+    def begin_for(
+        self,
+        stores: Sequence[str],
+        places: AsyncPlaces,
+        *,
+        timeout: float,
+        settle: float,
+        ack: Literal["settled", "decided"],
+    ) -> AsyncTransaction:
+        """A transaction of a kit's session: `s.transaction(stores=[...])` calls it."""
+        known = {source.partition("/")[0] for source in self._ground.sources}
+        for store in stores:
+            if store not in known:
+                raise UsageError(
+                    f"store {store!r} takes no part in the kit's transactions{nearest(store, known)}.",
+                    fix=f"those that do are {', '.join(map(repr, sorted(known)))}: see stores= of the TransactionManager.",
+                )
+        return self._begun(timeout, settle, ack, places)
+
+    def _begun(
+        self, timeout: float, settle: float, ack: Literal["settled", "decided"], places: AsyncPlaces | None
+    ) -> AsyncTransaction:
         if self._ground.closed:
             raise UsageError("the transaction manager is closed.", fix="begin before close().")
         if ack not in ("settled", "decided"):
@@ -141,7 +186,7 @@ class AsyncTransactionManager:
                 f"settle is {settle!r} seconds.", fix=f"give it more than 0 and at most {LONGEST_SETTLE:.0f}."
             )
         self._ground.renew()
-        return AsyncTransaction(self._ground, timeout=timeout, settle=settle, ack=ack)
+        return AsyncTransaction(self._ground, timeout=timeout, settle=settle, ack=ack, places=places)
 
     async def run(
         self, call: Callable[[AsyncTransaction], Awaitable[T]], timeout: float = TIMEOUT, settle: float = SETTLE

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from regionkit.contract.processes import require_process
-from regionkit.core.concurrency import Lock, caller, launch, sleep
+from regionkit.core.concurrency import caller, launch, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, UsageError
@@ -26,12 +26,12 @@ from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.endings import error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground import Ground
-from regionkit.transactions.member import Member
-from regionkit.transactions.participants.participant import BranchOptions
-from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, misfit
+from regionkit.transactions.members import Member
+from regionkit.transactions.opening import Opening
+from regionkit.transactions.places import Places
+from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, State
 from regionkit.transactions.savepoint import Savepoint
-from regionkit.transactions.suggest import nearest
-from regionkit.transactions.xid import Xid, gtrid_of, patience_for
+from regionkit.transactions.xid import gtrid_of
 
 __all__ = ["Transaction"]
 
@@ -54,20 +54,26 @@ class Transaction:
         gtrid: its name, 32 hex digits.
     """
 
-    def __init__(self, ground: Ground, *, timeout: float, settle: float, ack: Literal["settled", "decided"]) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        *,
+        timeout: float,
+        settle: float,
+        ack: Literal["settled", "decided"],
+        places: Places | None = None,
+    ) -> None:
         self.gtrid = ""
         self._ground = ground
         self._timeout = timeout
         self._settle = settle
         self._ack = ack
-        self._patience = patience_for(timeout)
+        self._opening = Opening(ground, timeout, places)
         self._process = os.getpid()
         self._caller: object = None
         self._state: Literal["new", "open", "over"] = "new"
-        self._members: dict[str, Member] = {}
-        self._opening = Lock()
+        self._members = self._opening.members
         self._doomed = ""
-        self._savepoints: list[Savepoint] = []
         self._on_committed: list[Callable[[], Any]] = []
         self._on_completed: list[Callable[[Outcome], Any]] = []
         self._coordinator: Coordinator | None = None
@@ -76,37 +82,40 @@ class Transaction:
 
     # -- work
 
-    def session(self, name: str, *, read_only: bool = False) -> Any:
+    def session(self, name: str, *, key: str | None = None, read_only: bool = False) -> Any:
         """The SQLAlchemy Session of a branch, always the same. Its `commit()` flushes and ends nothing.
 
-        `read_only`: the branch is opened READ ONLY on the server and takes no part in the commit.
+        Args:
+            name: of the participant; of the store, in a transaction of a kit's session.
+            key: whose data it is about, where the store is partitioned; default the session's.
+            read_only: the branch is opened READ ONLY on the server and takes no part in the commit.
 
         Raises:
             UsageError: no such participant; the branch was opened otherwise; the transaction is over.
             RegionUnavailable, DeadlineExceeded: it could not be opened.
         """
-        return (self._member(name, read_only)).branch.session()
+        return (self._member(name, key, read_only)).branch.session()
 
-    def connection(self, name: str, *, read_only: bool = False) -> Any:
+    def connection(self, name: str, *, key: str | None = None, read_only: bool = False) -> Any:
         """The SQLAlchemy Connection of a branch, always the same; its root commit, rollback and close raise.
 
         Raises:
             UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
         """
-        return (self._member(name, read_only)).branch.connection()
+        return (self._member(name, key, read_only)).branch.connection()
 
-    def defer(self, name: str, statement: str) -> None:
+    def defer(self, name: str, statement: str, *, key: str | None = None) -> None:
         """Send a statement with the branch's PREPARE (or COMMIT), in one message: work that needs no answer costs no trip.
 
         Raises:
             UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
         """
-        (self._member(name, read_only=False)).branch.defer(statement)
+        (self._member(name, key, read_only=False)).branch.defer(statement)
 
     def savepoint(self) -> Savepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""
         self._require("used")
-        return Savepoint(self._members, self._savepoints)
+        return Savepoint(self._members, self._opening.savepoints)
 
     def doom(self, why: str = "it was doomed") -> None:
         """Whatever follows, it is rolled back; the end of the block raises TransactionAborted (not retryable)."""
@@ -147,13 +156,15 @@ class Transaction:
         deadline = Deadline(self._ground.clock, min(seconds, MOST_WAIT))
         if self._coordinator is None or not self._coordinator.ended.wait(deadline.remaining()):
             return False
-        while self.pending:
+        while not self._settled and self.pending:
             self._settled = self._look(deadline)
-            if self._settled:
-                return True
-            if deadline.remaining() <= POLL:
+            if not self._settled and deadline.remaining() <= POLL:
                 return False
-            sleep(POLL)
+            if not self._settled:
+                sleep(POLL)
+        for member in self._members.values():
+            if member.place is not None:
+                member.place.settled(deadline)
         return True
 
     def _look(self, deadline: Deadline) -> bool:
@@ -206,6 +217,12 @@ class Transaction:
     ) -> None:
         require_process(self._process)
         self._ground.begun.pop(self._caller, None)
+        try:
+            self._ended(error)
+        finally:
+            self._leave()
+
+    def _ended(self, error: BaseException | None) -> None:
         if error is not None:
             self._rolled_back(error)
             return
@@ -297,53 +314,18 @@ class Transaction:
 
     # -- branches
 
-    def _member(self, name: str, read_only: bool) -> Member:
+    def _member(self, name: str, key: str | None, read_only: bool) -> Member:
         self._require("used")
-        with self._opening:
-            member = self._members.get(name) or self._opened(name, read_only)
-        if (read_only and not member.reading) or (member.reading and not read_only):
-            is_, asked = ("reading", "writing") if member.reading else ("writing", "reading")
-            raise UsageError(
-                f"branch {name!r} is a {is_} one, and was asked for as a {asked} one.",
-                why="how a branch opens on its server is settled at its first use.",
-                fix="say the same read_only= at each use.",
-            )
-        return member
+        return self._opening.member(self.gtrid, name, key, self._deadline, reading=read_only)
 
-    def _opened(self, name: str, reading: bool) -> Member:
-        ground = self._ground
-        participant = ground.participants.get(name)
-        if participant is None:
-            raise UsageError(
-                f"there is no participant {name!r}{nearest(name, ground.participants)}.",
-                fix=f"participants are {', '.join(map(repr, sorted(ground.participants)))}.",
-            )
-        log = ground.log_facts(self._deadline)
-        facts = ground.facts(name, self._deadline)
-        anchor = ground.log.stands_in(participant.given)
-        writers = {n: (one.facts.prepares, one.anchor) for n, one in self._members.items() if not one.reading}
-        if not reading and (why := misfit({**writers, name: (facts.prepares, anchor)})):
-            raise UsageError(
-                f"branch {name!r} cannot take part beside {', '.join(map(repr, sorted(writers)))}.",
-                why=why,
-                fix="keep the decision log in the database of the one that cannot prepare, and have one such at most; or "
-                "declare it read_only=True.",
-            )
-        crash_point("tpc.branch.before")
-        xid = Xid(ground.namespace, log.id, self.gtrid, name, self._patience)
-        first = anchor and not reading and not any(is_anchor for _, is_anchor in writers.values())
-        options = BranchOptions(xid, reading=reading, lock_timeout=ground.lock_timeout, anchor=first)
-        try:
-            branch = participant.begin(options, self._deadline)
-        except Exception:
-            ground.unreached(name)
-            raise
-        member = self._members[name] = Member(xid, participant, branch, facts, reading, anchor)
-        crash_point("tpc.branch.after")
-        if not reading:
-            for savepoint in self._savepoints:
-                savepoint.join(branch)
-        return member
+    def _leave(self) -> None:
+        """Say to the session of a kit what was committed in its stores, in the task (thread) that it is used in."""
+        coordinator, outcome = self._coordinator, self.outcome
+        states = {} if coordinator is None else coordinator.t.states
+        for name, member in self._members.items():
+            if member.place is not None:
+                done = outcome is Outcome.COMMITTED and states.get(name) is State.DONE
+                member.place.left(False if outcome is Outcome.ABORTED else True if done else None)
 
     def _require(self, done: str) -> None:
         require_process(self._process)

@@ -22,6 +22,8 @@ ELSEWHERE = {
     "routing/fanned": "routing/test_fanout.py",
     "routing/loss": "routing/test_session.py",  # `accept_loss`
     "routing/backing": "contract/test_units.py",  # every backend passes it
+    "routing/branch_places": "transactions/test_in_kit.py",  # and a promotion: transactions/test_in_kit_promoted.py
+    "routing/session_transaction": "transactions/test_in_kit.py",
     "routing/unit": "contract/test_units.py",
     "routing/copies": "messaging/test_relay_replicated.py",  # and a promotion without a kit: messaging/test_outbox_failover.py
     "routing/partitions": "contract/test_partitioning.py",  # every backend passes it

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from regionkit.backends.sql.branch_connection import BranchConnection, BranchSession, BranchState
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive, native_connection, open_session
 from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.enlist_transaction import NAME
 from regionkit.backends.sql.message import own_message
 from regionkit.contract.message import Answer, Statement
+from regionkit.contract.unit import Committed
 from regionkit.core.concurrency_async import AsyncSlots
 from regionkit.core.deadline import Deadline
 from regionkit.facts.observation import Observation
@@ -53,6 +55,7 @@ class AsyncSqlBranch:
         self._native: Any = None
         self._session: BranchSession | None = None
         self._sessions: Any = None
+        self._joined: Any = None
         self._connection = connection
         pooled = connection.connection
         self.observation: Observation = pooled.info["observation"]
@@ -180,24 +183,42 @@ class AsyncSqlBranch:
         return self._sessions
 
     async def flush(self) -> bool:
-        """Send what the session holds; whether there was anything. Called until there is nothing.
+        """Send what the session holds, then run what was registered to run before the COMMIT (`enlist`); whether there was
+        anything. Called until there is nothing.
 
         Raises:
-            Exception: what the flush raised. The branch is doomed.
+            Exception: what the flush, or such a call, raised. The branch is doomed.
         """
-        if self._session is None:
-            return False
         try:
-            return await adrive(self._session.flush_all)
+            return await adrive(self._flush)
         except BaseException as error:
             self._state.doom(f"its session could not be flushed: {error}".splitlines()[0])
             raise
+
+    def _flush(self) -> bool:
+        if self._session is not None and self._session.flush_all():
+            return True
+        joined = self._connection.__dict__.get(NAME)
+        return joined is not None and bool(joined.run_before())
+
+    def tell(self, outcome: Committed) -> None:
+        """What became of the global transaction: who joined the branch hears it. After `seal`."""
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            joined.end(outcome)
+
+    def read_only(self) -> None:
+        """It was declared reading: nobody may join it."""
+        self._state.reading = True
 
     def seal(self) -> None:
         """Nothing more may be done by the user: the phases begin. Call it when nothing is left to flush."""
         if self._state.sealed:
             return
         self._state.sealed = self._driver.sealed = True
+        self._joined = self._connection.__dict__.get(NAME)
+        if self._joined is not None:
+            self._joined.leave()
         if self._session is not None:
             with contextlib.suppress(Exception):  # an open savepoint, whose ROLLBACK TO is refused now
                 self._session.close()

@@ -30,15 +30,16 @@ class BranchState:
         doomed: why it cannot commit; "" while it can.
         sealed: nothing more may be done with it by the user.
         own: what runs now is the pillar's.
+        reading: it was declared so.
         rolling: the Session rolls back: that dooms, and does not raise.
         why: who ends it, in a sentence.
     """
 
-    __slots__ = ("connect", "doomed", "own", "rolling", "sealed", "why")
+    __slots__ = ("connect", "doomed", "own", "reading", "rolling", "sealed", "why")
 
     def __init__(self, connect: Callable[[], BranchConnection]) -> None:
         self.doomed = ""
-        self.sealed = self.own = self.rolling = False
+        self.sealed = self.own = self.rolling = self.reading = False
         self.why = "a branch commits or rolls back with its global transaction, and with nothing else."
         self.connect = connect
 

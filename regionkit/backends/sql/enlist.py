@@ -31,6 +31,7 @@ from sqlalchemy import orm
 from sqlalchemy.engine import NestedTransaction, RootTransaction, TwoPhaseTransaction
 from sqlalchemy.util.concurrency import in_greenlet
 
+from regionkit.backends.sql.branch_connection import BranchConnection
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.enlist_joined import SqlEnlisted
 from regionkit.backends.sql.enlist_server import commits_by_itself
@@ -123,6 +124,15 @@ def _begun(connection: BlockConnection) -> RootTransaction:
 
 
 def _require_transactions(connection: sqlalchemy.Connection) -> None:
+    state = connection.state if isinstance(connection, BranchConnection) else None
+    if state is not None and state.reading:
+        raise UsageError(
+            "a branch that was declared reading cannot be joined.",
+            why="what is done before its COMMIT would be lost: it has none.",
+            fix="open it without read_only=True.",
+        )
+    if state is not None:  # the driver commits by itself there, but the pillar began a transaction on the server
+        return
     if commits_by_itself(connection):
         raise UsageError(
             "each statement commits by itself here: there is no transaction to join.",

@@ -24,8 +24,6 @@ LOG = logging.getLogger("regionkit.enlist")
 
 MOST_FLUSHES = 100
 """Of a session before one COMMIT, and calls that calls register: SQLAlchemy's own bound. More is a loop."""
-
-
 _STATES = frozenset({"22", "23", "25", "27", "2D", "38", "39", "40", "42", "44", "53", "54", "55", "P0"})
 """Classes of states that refuse a COMMIT for good; 40003 alone says that nobody knows."""
 CANCELED = "57014"
@@ -231,6 +229,21 @@ class SqlEnlisted:
             self._undo(rollback)
             raise
 
+    def run_before(self) -> bool:
+        """In a branch, before PREPARE: run the calls. Whether there were any; its session is flushed before and after."""
+        called = bool(self._before)
+        if called:
+            self._run(None)
+        return called
+
+    def leave(self) -> None:
+        """Nothing is registered any more, and what SQLAlchemy does with the connection says nothing: `end` does."""
+        connection = self._connection()
+        if connection is not None:
+            connection.__dict__.pop(NAME, None)
+            self._watch.remove(connection)
+        self._stage = "over" if self.over else "sent"
+
     # the end
 
     def commit(self, send: Callable[[], None], rollback: Callable[[], None]) -> None:
@@ -246,9 +259,9 @@ class SqlEnlisted:
             outcome = "unknown" if prepared else "no" if lost else _answered(error)
             if outcome == "no":
                 self._undo(rollback)
-            self._end(outcome)
+            self.end(outcome)
             raise
-        self._end("yes")
+        self.end("yes")
 
     def prepare(self, send: Callable[[], None], rollback: Callable[[], None]) -> None:
         """PREPARE. The outcome is still open after it."""
@@ -273,9 +286,9 @@ class SqlEnlisted:
         try:
             send()
         except BaseException:
-            self._end("unknown" if doubt or self._stage != "open" else "no")
+            self.end("unknown" if doubt or self._stage != "open" else "no")
             raise
-        self._end("unknown" if doubt else "no")
+        self.end("unknown" if doubt else "no")
 
     def _cut_short(self, error: BaseException) -> None:
         """A cancellation waits for no server: without its connection nothing commits."""
@@ -294,17 +307,18 @@ class SqlEnlisted:
             connection = self._connection()
             if connection is not None:
                 connection.invalidate()
-        self._end("unknown" if self._watch.ended else "no")
+        self.end("unknown" if self._watch.ended else "no")
 
     def forgotten(self) -> None:
         """Nobody can end it any more: the pool rolls back what is open."""
-        self._end("no" if self._stage == "open" and not self._watch.ended else "unknown")
+        self.end("no" if self._stage == "open" and not self._watch.ended else "unknown")
 
     def __del__(self) -> None:
         if getattr(self, "_stage", "over") != "over":
             self.forgotten()
 
-    def _end(self, outcome: Committed) -> None:
+    def end(self, outcome: Committed) -> None:
+        """Tell what became of it, once."""
         if self._stage == "over":
             return
         self._stage = "over"

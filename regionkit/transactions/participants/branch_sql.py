@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from regionkit.contract.message import Answer, Statement
+from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded
 from regionkit.transactions.participants.participant import Answered, BranchOptions, Listed
@@ -61,6 +62,8 @@ class SqlBranchShell(abc.ABC):
         self.reading = options.reading
         self.stage = Stage.OPEN
         self._deferred: list[str] = []
+        if options.reading:
+            link.read_only()
 
     # -- what a server adds
 
@@ -226,6 +229,10 @@ class SqlBranchShell(abc.ABC):
         with contextlib.suppress(Exception):
             return self._participant.position_on(self._link)
         return None
+
+    def tell(self, outcome: Committed) -> None:
+        """What became of the transaction: who joined the branch hears it."""
+        self._link.tell(outcome)
 
     def close(self) -> None:
         """Let go of its connection. Never raises; may be repeated."""

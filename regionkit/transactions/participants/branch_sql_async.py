@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from regionkit.contract.message import Answer, Statement
+from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded
 from regionkit.transactions.participants.participant_async import Answered, BranchOptions, Listed
@@ -60,6 +61,8 @@ class AsyncSqlBranchShell(abc.ABC):
         self.reading = options.reading
         self.stage = Stage.OPEN
         self._deferred: list[str] = []
+        if options.reading:
+            link.read_only()
 
     # -- what a server adds
 
@@ -225,6 +228,10 @@ class AsyncSqlBranchShell(abc.ABC):
         with contextlib.suppress(Exception):
             return await self._participant.position_on(self._link)
         return None
+
+    def tell(self, outcome: Committed) -> None:
+        """What became of the transaction: who joined the branch hears it."""
+        self._link.tell(outcome)
 
     async def close(self) -> None:
         """Let go of its connection. Never raises; may be repeated."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from regionkit.contract.unit import Committed
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionUnavailable, TransactionRolledBack, UsageError
@@ -330,6 +331,9 @@ class _Branch:
     async def position(self) -> Any:
         """Nobody knows."""
         return None
+
+    def tell(self, outcome: Committed) -> None:
+        """Nobody joins it."""
 
     async def close(self) -> None:
         """What was not sent is rolled back."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.protocol import Decision, Finish, Vote
@@ -125,6 +126,10 @@ class Branch(Protocol):
 
     def position(self) -> Any:
         """After a COMMIT: where its participant's data stands, an upper bound; None where nobody knows."""
+        ...
+
+    def tell(self, outcome: Committed) -> None:
+        """What became of the transaction, before `close`: who joined the branch (`regionkit.contract.enlist`) hears it."""
         ...
 
     def close(self) -> None:

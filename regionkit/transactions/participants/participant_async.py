@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.protocol import Decision, Finish, Vote
@@ -124,6 +125,10 @@ class AsyncBranch(Protocol):
 
     async def position(self) -> Any:
         """After a COMMIT: where its participant's data stands, an upper bound; None where nobody knows."""
+        ...
+
+    def tell(self, outcome: Committed) -> None:
+        """What became of the transaction, before `close`: who joined the branch (`regionkit.contract.enlist`) hears it."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,44 @@
+# Generated from members_async.py by scripts/twins.py. Do not edit.
+"""The branches of a transaction at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from regionkit.contract.unit import Committed
+from regionkit.core.deadline import Deadline
+from regionkit.transactions.participants.participant import Branch, Participant, ParticipantFacts
+from regionkit.transactions.places import Place
+from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.xid import Xid
+
+__all__ = ["Member", "let_go"]
+
+
+class Member(msgspec.Struct):
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
+
+    xid: Xid
+    participant: Participant
+    branch: Branch
+    facts: ParticipantFacts
+    reading: bool
+    anchor: bool
+    place: Place | None = None
+
+    def refused(self, deadline: Deadline) -> str:
+        """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
+        why = "" if self.place is None else self.place.moved()
+        if why:
+            self.branch.finish(False, deadline)
+        return why
+
+
+def let_go(members: Iterable[Member], outcome: Outcome) -> None:
+    """Tell who joined a branch what became of the transaction, and give all connections back."""
+    heard: dict[Outcome, Committed] = {Outcome.COMMITTED: "yes", Outcome.ABORTED: "no"}
+    for one in members:
+        one.branch.tell(heard.get(outcome, "unknown"))
+        one.branch.close()

@@ -1,0 +1,230 @@
+"""Global transactions of a kit's sessions: at the owners, by key, and what the session sees afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from waiting_async import PATIENCE, seen
+
+from regionkit import (
+    EVENTUAL,
+    AsyncRegionKit,
+    Endpoint,
+    Intrinsic,
+    Region,
+    Role,
+    SqlStore,
+    Topology,
+    WritePartitioning,
+)
+from regionkit.core.clock import SYSTEM_CLOCK
+from regionkit.core.deadline import Deadline
+from regionkit.errors import ConfigurationError, UsageError
+from regionkit.facts.bookmark import OWNER_ONLY
+from regionkit.transactions.kit_stores import participant_name
+from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
+from regionkit.transactions.manager_async import AsyncTransactionManager
+from regionkit.transactions.participants.postgres_async import AsyncPostgresParticipant
+from regionkit.transactions.protocol import Finish
+
+US, KR = "us-east-1", "ap-northeast-2"
+ADD = "INSERT INTO bank (id, total) VALUES ({}, 100)"
+
+
+class Bank:
+    """Two stores on two databases, a copy of each in the other region; and a store with a home in each."""
+
+    def __init__(self, pg: Any) -> None:
+        self.pg = pg
+        self.names = {store: pg.database() for store in ("orders", "payments")}
+        for store in self.names:
+            self.sql(store, "CREATE TABLE bank (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)")
+        pg.wait_for_replicas()
+
+    def sql(self, store: str, statement: str) -> list[Any]:
+        """Run one on the primary, past the library."""
+        engine = sqlalchemy.create_engine(self.pg.primary.url_for(self.names[store]))
+        with engine.begin() as connection:
+            found = connection.execute(text(statement))
+            rows = [tuple(row) for row in found] if found.returns_rows else []
+        engine.dispose()
+        return rows
+
+    def accounts(self, store: str) -> list[int]:
+        """Which are there."""
+        return [row[0] for row in self.sql(store, "SELECT id FROM bank ORDER BY id")]
+
+    def topology(self) -> Topology:
+        """Owners in one region."""
+        stores = [
+            SqlStore(
+                store,
+                endpoints=[
+                    Endpoint(US, Role.PRIMARY, self.pg.primary.url_for(name)),
+                    Endpoint(KR, Role.REPLICA, self.pg.replicas[0].url_for(name)),
+                ],
+            )
+            for store, name in self.names.items()
+        ]
+        carts = SqlStore(
+            "carts",
+            strategy=WritePartitioning(home=Intrinsic(r"(?P<region>[^:]+):")),
+            endpoints=[
+                Endpoint(region, Role.PRIMARY, self.pg.primary.url_for(name))
+                for region, name in zip((US, KR), self.names.values(), strict=True)
+            ],
+        )
+        return Topology(namespace="shop", regions=[Region(US), Region(KR)], stores=[*stores, carts])
+
+
+def manager(kit: AsyncRegionKit, *stores: str, log: Any = None) -> AsyncTransactionManager:
+    """Of these stores; the test's servers do not flush."""
+    made = {}
+    for store in stores:
+        homes = kit.homes(store)
+        for part in ("",) if homes is None else homes.parts:
+            name = participant_name(store, part)
+            made[name] = AsyncPostgresParticipant(
+                name, kit if homes is None else homes, namespace="shop", store=part or store, unsafe_no_flush=True
+            )
+    return AsyncTransactionManager(kit, log=log or AsyncMemoryDecisionLog(), stores=stores, participants=made)
+
+
+@pytest.fixture
+async def bank(pg: Any) -> AsyncIterator[Bank]:
+    """On empty databases."""
+    made = Bank(pg)
+    yield made
+    for store in made.names:
+        assert made.sql(store, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()") == []
+
+
+async def test_a_session_reads_what_its_transaction_wrote(bank: Bank) -> None:
+    """The near copy applies nothing: EVENTUAL reads are stale, SESSION reads go to the owner; so do those of its bookmark."""
+    async with AsyncRegionKit(bank.topology(), local=KR) as kit:
+        manager(kit, "orders", "payments")
+        await seen(kit)
+        bank.pg.replicas[0].pause_replay()
+        try:
+            async with kit.session() as s:
+                async with s.transaction(stores=["orders", "payments"]) as tx:
+                    for store in ("orders", "payments"):
+                        await (await tx.session(store)).execute(text(ADD.format(1)))
+                bookmark = await s.bookmark()
+                for store in ("orders", "payments"):
+                    async with s.read(store) as db:
+                        assert (await db.execute(text("SELECT count(*) FROM bank"))).scalar() == 1
+                    async with s.read(store, consistency=EVENTUAL) as db:
+                        assert (await db.execute(text("SELECT count(*) FROM bank"))).scalar() == 0
+            async with kit.session(bookmark=bookmark) as s, s.read("payments") as db:
+                assert (await db.execute(text("SELECT count(*) FROM bank"))).scalar() == 1
+            entries = kit._signer.decode(bookmark).sources
+            assert entries.keys() == {"orders/", "payments/"}
+            assert OWNER_ONLY not in (*entries["orders/"], *entries["payments/"]), "positions were taken"
+        finally:
+            bank.pg.replicas[0].resume_replay()
+
+
+async def test_what_is_pending_is_read_from_the_owner_until_it_is_settled(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second branch does not answer its COMMIT: recovery ends it, and then a copy may serve again."""
+    async with AsyncRegionKit(bank.topology(), local=KR) as kit:
+        tm = manager(kit, "orders", "payments")
+        await seen(kit)
+        real = AsyncPostgresParticipant.finish_on
+
+        async def silent(self: Any, link: Any, xid: Any, commit: bool) -> Finish:
+            return Finish.UNREACHED if self.name == "payments" else await real(self, link, xid, commit)
+
+        monkeypatch.setattr(AsyncPostgresParticipant, "finish_on", silent)
+        async with kit.session() as s:
+            async with s.transaction(stores=["orders", "payments"], settle=0.3) as tx:
+                for store in ("orders", "payments"):
+                    await (await tx.session(store)).execute(text(ADD.format(1)))
+            assert tx.pending == ("payments",)
+            async with s.read("payments"):
+                pass
+            assert s.last_route is not None
+            assert s.last_route.role == "primary"
+            assert OWNER_ONLY in s._state.bookmark.entries("payments")
+            monkeypatch.undo()
+            await tm.recover()
+            assert await tx.wait_settled(PATIENCE)
+            assert OWNER_ONLY not in s._state.bookmark.entries("payments")
+            async with s.read("payments") as db:
+                assert (await db.execute(text("SELECT id FROM bank"))).all() == [(1,)]
+
+
+async def test_acknowledgements_bear_the_history_of_the_store(bank: Bank) -> None:
+    """With it recovery knows what a promotion may have undone."""
+    log = AsyncMemoryDecisionLog()
+    async with AsyncRegionKit(bank.topology(), local=US) as kit:
+        tm = manager(kit, "orders", "payments", log=log)
+        await seen(kit)
+        async with kit.session() as s, s.transaction(stores=["orders", "payments"]) as tx:
+            for store in ("orders", "payments"):
+                await (await tx.session(store)).execute(text(ADD.format(1)))
+        deadline = Deadline(SYSTEM_CLOCK, PATIENCE)
+        owners = {store: await kit.backing(store).owner(deadline=deadline) for store in ("orders", "payments")}
+    assert tm.closed, "with its kit"
+    row = await log.row(tx.gtrid, deadline)
+    assert row is not None
+    assert row.done
+    for store, history in row.branches.items():
+        assert (history or "").partition(".")[0] == owners[store].history != ""
+
+
+async def test_each_part_of_a_partitioned_store_is_a_branch(bank: Bank) -> None:
+    """By key; the session's own key is the default, and another one is refused."""
+    async with AsyncRegionKit(bank.topology(), local=US) as kit:
+        manager(kit, "carts")
+        await seen(kit)
+        async with kit.session() as s:
+            async with s.transaction(stores=["carts"]) as tx:
+                for number, key in enumerate((f"{US}:a", f"{KR}:b", f"{US}:c")):
+                    await (await tx.session("carts", key=key)).execute(text(ADD.format(number)))
+            with pytest.raises(UsageError, match="key"):
+                async with s.transaction(stores=["carts"]) as tx:
+                    await tx.session("carts")
+        async with kit.session(key=f"{KR}:d") as s, s.transaction(stores=["carts"]) as tx:
+            await (await tx.session("carts")).execute(text(ADD.format(3)))
+    assert (bank.accounts("orders"), bank.accounts("payments")) == ([0, 2], [1, 3])
+
+
+async def test_what_cannot_be_is_refused(bank: Bank) -> None:
+    """Stores that were not named, blocks inside of each other, a kit without a manager or with two one."""
+    async with AsyncRegionKit(bank.topology(), local=US) as kit:
+        async with kit.session() as s:
+            with pytest.raises(ConfigurationError, match="no manager"):
+                s.transaction(stores=["orders"])
+        manager(kit, "orders", "payments")
+        with pytest.raises(ConfigurationError, match="already"):
+            manager(kit, "orders")
+        with pytest.raises(ConfigurationError, match="no stores"):
+            AsyncTransactionManager(kit, log=AsyncMemoryDecisionLog())
+        await seen(kit)
+        async with kit.session() as s:
+            with pytest.raises(UsageError, match="no part"):
+                s.transaction(stores=["orders", "carts"])
+            with pytest.raises(UsageError, match="no stores"):
+                s.transaction(stores=[])
+            with pytest.raises(UsageError, match="not begun for"):
+                async with s.transaction(stores=["orders"]) as tx:
+                    await tx.session("payments")
+            async with s.transaction(stores=["orders", "payments"]) as tx:
+                await (await tx.session("orders")).execute(text(ADD.format(1)))
+                with pytest.raises(UsageError, match="own write"):
+                    async with s.read("orders"):
+                        pass
+                await (await tx.session("payments")).execute(text(ADD.format(1)))
+            async with s.read("orders") as db:
+                assert (await db.execute(text("SELECT id FROM bank"))).all() == [(1,)]
+            async with s.write("orders"):
+                with pytest.raises(UsageError, match="own write"):
+                    async with s.transaction(stores=["orders"]) as tx:
+                        await tx.session("orders")
