@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_plain import async_plain_of, plain_of
+from fix_plain import async_plain_of, owner_of, plain_of
 
 from regionkit.messaging import records, records_async
 
@@ -73,7 +74,7 @@ class ClaimStore:
 
 
 @pytest.fixture(params=CLAIM_STORES)
-def claim_store(request: pytest.FixtureRequest) -> ClaimStore:
+def claim_store(request: pytest.FixtureRequest, tmp_path: Path) -> ClaimStore:
     """Each in turn."""
     name = request.param
-    return ClaimStore(name, None if name == "memory" else request.getfixturevalue(f"{name}_store_rig"))
+    return ClaimStore(name, None if name == "memory" else owner_of(name, request, tmp_path))

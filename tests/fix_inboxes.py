@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_plain import async_plain_of, plain_of
+from fix_plain import async_plain_of, owner_of, plain_of
 
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
@@ -83,8 +84,8 @@ class InboxStore:
 
 
 @pytest.fixture(params=INBOX_STORES)
-def inbox_store(request: pytest.FixtureRequest) -> InboxStore:
+def inbox_store(request: pytest.FixtureRequest, tmp_path: Path) -> InboxStore:
     """Each in turn."""
     name = request.param
-    rig = None if name == "memory" else request.getfixturevalue(f"{name}_store_rig")
-    return InboxStore(name, rig, request.getfixturevalue("sqlite_store_rig") if name in CLAIM_STORES else None)
+    rig = None if name == "memory" else owner_of(name, request, tmp_path)
+    return InboxStore(name, rig, owner_of("sqlite", request, tmp_path) if name in CLAIM_STORES else None)

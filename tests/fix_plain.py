@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pymongo
+import pytest
 import redis
 import redis.asyncio
 import sqlalchemy
@@ -23,6 +26,28 @@ ASYNC_DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+
+
+class Owner:
+    """A database of SQL for tests that look at no copy: none is made, or waited for."""
+
+    def __init__(self, server: str, url: str) -> None:
+        self.server = server
+        self.urls = [url]
+        self.rig = self
+
+
+def owner_of(name: str, request: pytest.FixtureRequest, folder: Path) -> Any:
+    """An empty database on a SQL server; of other families the store rig."""
+    if name == "sqlite":
+        path = folder / "owner.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        return Owner(name, f"sqlite:///{path}")
+    if name in ("postgresql", "mariadb"):
+        servers: Any = request.getfixturevalue("pg" if name == "postgresql" else "mariadb")
+        return Owner(name, servers.primary.url_for(servers.database()))
+    return request.getfixturevalue(f"{name}_store_rig")
 
 
 @contextlib.contextmanager

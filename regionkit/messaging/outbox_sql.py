@@ -198,17 +198,11 @@ class OutboxSql:
         }
 
     def _write_steps(self, dialect: str, execute: Execute, due: Sequence[Event]) -> None:
-        now = execute(select(literal_column(NOW[dialect])), None).scalar()
+        now = float(execute(select(literal_column(NOW[dialect])), None).scalar())
         taken = self._take(dialect, execute, takes(due))
         written = [
             {
-                "outbox": self.name,
-                "destination": e.destination,
-                "key": e.key,
-                "id": e.id,
-                "body": e.body,
-                "published_at": now if e.published_at is None else e.published_at,
-                "expires_at": _ends(e, float(now)),
+                **self._row(e, now),
                 "epoch": 0 if number is None else number.epoch,
                 "history": b"" if number is None else number.history.encode(),
                 "n": 0 if number is None else number.n,
@@ -245,32 +239,23 @@ class OutboxSql:
 
     def _write_later(self, dialect: str, execute: Execute, events: Sequence[Event]) -> None:
         now = float(execute(select(literal_column(NOW[dialect])), None).scalar())
-        execute(
-            insert(self.later),
-            [
-                {
-                    "outbox": self.name,
-                    "destination": e.destination,
-                    "key": e.key,
-                    "id": e.id,
-                    "body": e.body,
-                    "published_at": now,
-                    "expires_at": _ends(e, now),
-                    "due_at": now + e.delay,
-                }
-                for e in events
-            ],
-        )
+        execute(insert(self.later), [{**self._row(e, now), "due_at": now + e.delay} for e in events])
+
+    def _row(self, e: Event, now: float) -> dict[str, Any]:
+        """What a row of a message has, due or not."""
+        return {
+            "outbox": self.name,
+            "destination": e.destination,
+            "key": e.key,
+            "id": e.id,
+            "body": e.body,
+            "published_at": now if e.published_at is None else e.published_at,
+            "expires_at": e.expires_at if e.expires_in is None else now + e.expires_in,
+        }
 
 
 def _run_values(run: Run, incarnation: str) -> dict[str, Any]:
     return {"epoch": run.epoch, "history": run.history.encode(), "incarnation": incarnation}
-
-
-def _ends(event: Event, now: float) -> float | None:
-    if event.expires_in is None:
-        return event.expires_at
-    return now + event.expires_in
 
 
 def parts(found: Sequence[Any], size: int = AT_ONCE) -> Iterator[Sequence[Any]]:

@@ -43,9 +43,7 @@ class AsyncOutsideRig:
 
     def consumer(self, *, order: Any = None, on_poison: Any = "park_key", **options: Any) -> Any:
         """One that sends."""
-        made = AsyncConsumer(
-            self.queue.member("billing"), inbox=self.inbox, order=order, gap_wait=0.5, on_poison=on_poison
-        )
+        made = AsyncConsumer(self.queue.member("billing"), inbox=self.inbox, order=order, on_poison=on_poison)
         options.setdefault("on_in_doubt", "retry")
 
         async def send(message: Any, context: Any) -> None:

@@ -17,7 +17,7 @@ from .ledger import LedgerRig
 
 MESSAGES = int(os.environ.get("REGIONKIT_CHAOS_MESSAGES", "1000"))
 KEYS = 20
-LEASE = 0.8
+LEASE = 1.5
 """Seconds after which comes again what was acknowledged in vain."""
 
 
@@ -31,7 +31,7 @@ def test_nothing_is_lost_or_doubled(accounts: Any) -> None:
     with LedgerRig(accounts, source=queue, gap_wait=60.0) as rig:
         rig.publish(*sent)
         rig.consumer._source = chaos
-        summary = rig.run(idle=2.0 * LEASE)
+        summary = rig.run(idle=LEASE + 0.5)
     assert rig.ledger() == {f"k{key}": list(range(1, each + 1)) for key in range(KEYS)}
     assert min(chaos.did[what] for what in ("duplicate", "reorder", "delay")) > MESSAGES // 50, chaos.did
     assert summary.duplicates > 0
@@ -48,7 +48,7 @@ def test_what_is_damaged_is_a_case_and_nothing_else(accounts: Any) -> None:
     with LedgerRig(accounts, order=None, source=queue) as rig:
         rig.publish(*sent)
         rig.consumer._source = chaos
-        rig.run(idle=2.0 * LEASE)
+        rig.run(idle=LEASE + 0.5)
         applied = rig.ledger()["all"]
         cases = len(rig.cases())
     unread = sum(1 for body in chaos.spoiled if isinstance(_read(body), Malformed))

@@ -16,7 +16,7 @@ from .ledger_async import LedgerRig
 
 MESSAGES = int(os.environ.get("REGIONKIT_CHAOS_MESSAGES", "1000"))
 KEYS = 20
-LEASE = 0.8
+LEASE = 1.5
 """Seconds after which comes again what was acknowledged in vain."""
 
 
@@ -30,7 +30,7 @@ async def test_nothing_is_lost_or_doubled(accounts: Any) -> None:
     async with LedgerRig(accounts, source=queue, gap_wait=60.0) as rig:
         await rig.publish(*sent)
         rig.consumer._source = chaos
-        summary = await rig.run(idle=2.0 * LEASE)
+        summary = await rig.run(idle=LEASE + 0.5)
     assert rig.ledger() == {f"k{key}": list(range(1, each + 1)) for key in range(KEYS)}
     assert min(chaos.did[what] for what in ("duplicate", "reorder", "delay")) > MESSAGES // 50, chaos.did
     assert summary.duplicates > 0
@@ -47,7 +47,7 @@ async def test_what_is_damaged_is_a_case_and_nothing_else(accounts: Any) -> None
     async with LedgerRig(accounts, order=None, source=queue) as rig:
         await rig.publish(*sent)
         rig.consumer._source = chaos
-        await rig.run(idle=2.0 * LEASE)
+        await rig.run(idle=LEASE + 0.5)
         applied = rig.ledger()["all"]
         cases = len(rig.cases())
     unread = sum(1 for body in chaos.spoiled if isinstance(_read(body), Malformed))

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fix_claims import ClaimStore
+from fix_claims import CLAIM_STORES, ClaimStore
 
 from regionkit.core.concurrency import gather, sleep
 from regionkit.messaging.claim import Answer, Busy, Done, Kept, Mismatch, Step, Wish, Won, stepped, taken
 from regionkit.messaging.claiming import Claims
 
+IS_ASYNC = False
 IN = 20.0
 """Seconds for an answer: a busy machine is no failure."""
 
@@ -151,6 +152,7 @@ def _asking(claims: Claims, one: Wish) -> Any:
     return lambda: claims.claim(one, within=IN)
 
 
+@pytest.mark.parametrize("claim_store", CLAIM_STORES if IS_ASYNC else ("memory", "sqlite"), indirect=True)
 def test_random_steps_answer_as_the_transitions_do(claims: Claims, claim_store: ClaimStore) -> None:
     """The same random steps at the store and on the frozen values: the same answers, each time."""
     chance = random.Random(os.environ.get("REGIONKIT_SEED", "7"))

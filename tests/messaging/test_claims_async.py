@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fix_claims import ClaimStore
+from fix_claims import CLAIM_STORES, ClaimStore
 
 from regionkit.core.concurrency_async import agather, asleep
 from regionkit.messaging.claim import Answer, Busy, Done, Kept, Mismatch, Step, Wish, Won, stepped, taken
 from regionkit.messaging.claiming_async import AsyncClaims
 
+IS_ASYNC = True
 IN = 20.0
 """Seconds for an answer: a busy machine is no failure."""
 
@@ -150,6 +151,7 @@ def _asking(claims: AsyncClaims, one: Wish) -> Any:
     return lambda: claims.claim(one, within=IN)
 
 
+@pytest.mark.parametrize("claim_store", CLAIM_STORES if IS_ASYNC else ("memory", "sqlite"), indirect=True)
 async def test_random_steps_answer_as_the_transitions_do(claims: AsyncClaims, claim_store: ClaimStore) -> None:
     """The same random steps at the store and on the frozen values: the same answers, each time."""
     chance = random.Random(os.environ.get("REGIONKIT_SEED", "7"))

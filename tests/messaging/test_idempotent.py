@@ -6,12 +6,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 import pytest
 from fix_claims import ClaimStore
+from fix_plain import owner_of
 
 from regionkit import ConfigurationError, UsageError
 from regionkit.core.concurrency import Flag, gather, sleep, spawn
@@ -45,10 +47,10 @@ def records() -> MemoryRecords:
 
 
 @pytest.fixture(params=["memory", "postgresql", "redis", "mongo"])
-def anywhere(request: pytest.FixtureRequest) -> Iterator[CallRecords]:
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CallRecords]:
     """In some stores: claims are tested on all of them."""
     name = request.param
-    rig = None if name == "memory" else request.getfixturevalue(f"{name}_store_rig")
+    rig = None if name == "memory" else owner_of(name, request, tmp_path)
     with ClaimStore(name, rig).opened() as opened:
         yield opened
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 import pytest
 from fix_claims import ClaimStore
+from fix_plain import owner_of
 
 from regionkit import ConfigurationError, UsageError
 from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, spawn_async
@@ -44,10 +46,10 @@ def records() -> AsyncMemoryRecords:
 
 
 @pytest.fixture(params=["memory", "postgresql", "redis", "mongo"])
-async def anywhere(request: pytest.FixtureRequest) -> AsyncIterator[AsyncCallRecords]:
+async def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncCallRecords]:
     """In some stores: claims are tested on all of them."""
     name = request.param
-    rig = None if name == "memory" else request.getfixturevalue(f"{name}_store_rig")
+    rig = None if name == "memory" else owner_of(name, request, tmp_path)
     async with ClaimStore(name, rig).opened_async() as opened:
         yield opened
 

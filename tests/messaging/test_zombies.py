@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fix_claims import ClaimStore
+from fix_plain import owner_of
 
 from regionkit import AsyncRegionKit
 from regionkit.errors import InProgress, LeaseLost
@@ -22,9 +23,9 @@ from .children import PATIENCE, Ledger, child
 
 
 @pytest.fixture(params=["postgresql", "redis"])
-def served(request: pytest.FixtureRequest) -> ClaimStore:
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> ClaimStore:
     """Stores that several processes share. SQLite does not bear a fork while it is open."""
-    return ClaimStore(request.param, request.getfixturevalue(f"{request.param}_store_rig"))
+    return ClaimStore(request.param, owner_of(request.param, request, tmp_path))
 
 
 @pytest.fixture
@@ -210,13 +211,13 @@ def test_a_child_of_a_fork_uses_nothing_of_its_parents(served: ClaimStore, ledge
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb", "redis"])
 def test_a_blocked_loop_keeps_its_leases(
-    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, name: str
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture, tmp_path: Path, name: str
 ) -> None:
     """The loop stands still for longer than a lease: another thread's claim finds it busy to the end, and nothing was lost.
 
     Connections of the application's own pool are idle meanwhile, and belong to the blocked loop.
     """
-    served = ClaimStore(name, request.getfixturevalue(f"{name}_store_rig"))
+    served = ClaimStore(name, owner_of(name, request, tmp_path))
     lease = 3.0
 
     async def blocked() -> str:

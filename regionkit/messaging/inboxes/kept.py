@@ -65,10 +65,6 @@ class KeptRows(ABC):
     def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         """By the claim of a message alone."""
 
-    @abstractmethod
-    def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        """By the claim of a message whose key is kept in order and that nobody numbered: its gate is locked."""
-
     def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
         number, prev = envelope.number, envelope.prev
@@ -95,6 +91,18 @@ class KeptRows(ABC):
         elif judged.verdict is Verdict.HELD:
             return Judged(self._hold(rows, place, envelope))
         return judged
+
+    def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        """Of a key that is kept in order and that nobody numbers: its gate is locked."""
+        rows, place = self.rows(unit), place_of(scope, envelope)
+        gate = rows.gate(place)
+        if gate is None:
+            rows.begin(place, Gate(NOTHING_BEFORE))
+            gate = rows.gate(place)
+        verdict = self._claim(unit, scope, envelope)
+        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            verdict = self._hold(rows, place, envelope)
+        return Judged(verdict)
 
     def _hold(self, rows: InboxRows, place: Place, envelope: Envelope) -> Verdict:
         id = stored_id(envelope.id)
@@ -281,17 +289,6 @@ class KeptInbox(KeptRows):
     @abstractmethod
     def rows(self, unit: Any) -> ClaimRows:
         """The rows, in a unit."""
-
-    def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        rows, place = self.rows(unit), place_of(scope, envelope)
-        gate = rows.gate(place)
-        if gate is None:
-            rows.begin(place, Gate(NOTHING_BEFORE))
-            gate = rows.gate(place)
-        verdict = self._claim(unit, scope, envelope)
-        if verdict is Verdict.APPLY and gate is not None and gate.parked:
-            verdict = self._hold(rows, place, envelope)
-        return Judged(verdict)
 
     def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         mark = fingerprint(envelope)

@@ -64,10 +64,6 @@ class AsyncKeptRows(ABC):
     async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         """By the claim of a message alone."""
 
-    @abstractmethod
-    async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        """By the claim of a message whose key is kept in order and that nobody numbered: its gate is locked."""
-
     async def judge(self, unit: Any, scope: bytes, envelope: Envelope, *, ordered: bool) -> Judged:
         """What is to be done, by gate or claim; what it says stands in the unit's transaction."""
         number, prev = envelope.number, envelope.prev
@@ -94,6 +90,18 @@ class AsyncKeptRows(ABC):
         elif judged.verdict is Verdict.HELD:
             return Judged(await self._hold(rows, place, envelope))
         return judged
+
+    async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
+        """Of a key that is kept in order and that nobody numbers: its gate is locked."""
+        rows, place = self.rows(unit), place_of(scope, envelope)
+        gate = await rows.gate(place)
+        if gate is None:
+            await rows.begin(place, Gate(NOTHING_BEFORE))
+            gate = await rows.gate(place)
+        verdict = await self._claim(unit, scope, envelope)
+        if verdict is Verdict.APPLY and gate is not None and gate.parked:
+            verdict = await self._hold(rows, place, envelope)
+        return Judged(verdict)
 
     async def _hold(self, rows: AsyncInboxRows, place: Place, envelope: Envelope) -> Verdict:
         id = stored_id(envelope.id)
@@ -282,17 +290,6 @@ class AsyncKeptInbox(AsyncKeptRows):
     @abstractmethod
     def rows(self, unit: Any) -> AsyncClaimRows:
         """The rows, in a unit."""
-
-    async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        rows, place = self.rows(unit), place_of(scope, envelope)
-        gate = await rows.gate(place)
-        if gate is None:
-            await rows.begin(place, Gate(NOTHING_BEFORE))
-            gate = await rows.gate(place)
-        verdict = await self._claim(unit, scope, envelope)
-        if verdict is Verdict.APPLY and gate is not None and gate.parked:
-            verdict = await self._hold(rows, place, envelope)
-        return Judged(verdict)
 
     async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         mark = fingerprint(envelope)

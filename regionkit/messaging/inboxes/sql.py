@@ -22,9 +22,8 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.cipher import Cipher
-from regionkit.messaging.delivery import Gate, Judged, Verdict, judge_claim
+from regionkit.messaging.delivery import Judged, Verdict, judge_claim
 from regionkit.messaging.envelope import (
-    NOTHING_BEFORE,
     Envelope,
     fingerprint,
     stored_id,
@@ -34,7 +33,6 @@ from regionkit.messaging.inboxes.batch_sql import SqlBatches
 from regionkit.messaging.inboxes.cases_sql import SqlRows, asked
 from regionkit.messaging.inboxes.janitor_sql import SqlSweeping
 from regionkit.messaging.inboxes.kept import KeptRows
-from regionkit.messaging.inboxes.rows import place_of
 from regionkit.messaging.inboxes.rows_sql import (
     InboxStatements,
     Prepared,
@@ -152,18 +150,12 @@ class SqlInbox(SqlBatches, SqlSweeping, KeptRows):
         return SqlRows(unit.native, self.rows_for(unit), self.cipher)
 
     def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        statements, row = self.rows_for(unit), self._claim_row(scope, envelope)
-        verdict = self._claimed(unit, statements.keyed_claim, {**row, **gate_key(scope, envelope)})
-        if verdict is Verdict.BUSY:  # there is no gate yet, or it is parked, or another one's claim was waited for
-            rows, place = self.rows(unit), place_of(scope, envelope)
-            gate = rows.gate(place)
-            if gate is None:
-                rows.begin(place, Gate(NOTHING_BEFORE))
-                gate = rows.gate(place)
-            verdict = self._claimed(unit, statements.claim, row)
-            if verdict is Verdict.APPLY and gate is not None and gate.parked:
-                verdict = self._hold(rows, place, envelope)
-        return Judged(verdict)
+        row = {**self._claim_row(scope, envelope), **gate_key(scope, envelope)}
+        verdict = self._claimed(unit, self.rows_for(unit).keyed_claim, row)
+        if verdict is not Verdict.BUSY:
+            return Judged(verdict)
+        # there is no gate yet, or it is parked, or another one's claim was waited for
+        return super()._by_lock(unit, scope, envelope)
 
     def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         return self._claimed(unit, self.rows_for(unit).claim, self._claim_row(scope, envelope))

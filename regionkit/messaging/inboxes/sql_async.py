@@ -21,9 +21,8 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.cipher import Cipher
-from regionkit.messaging.delivery import Gate, Judged, Verdict, judge_claim
+from regionkit.messaging.delivery import Judged, Verdict, judge_claim
 from regionkit.messaging.envelope import (
-    NOTHING_BEFORE,
     Envelope,
     fingerprint,
     stored_id,
@@ -33,7 +32,6 @@ from regionkit.messaging.inboxes.batch_sql_async import AsyncSqlBatches
 from regionkit.messaging.inboxes.cases_sql_async import AsyncSqlRows, asked
 from regionkit.messaging.inboxes.janitor_sql_async import AsyncSqlSweeping
 from regionkit.messaging.inboxes.kept_async import AsyncKeptRows
-from regionkit.messaging.inboxes.rows_async import place_of
 from regionkit.messaging.inboxes.rows_sql import (
     InboxStatements,
     Prepared,
@@ -151,18 +149,12 @@ class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
         return AsyncSqlRows(unit.native, self.rows_for(unit), self.cipher)
 
     async def _by_lock(self, unit: Any, scope: bytes, envelope: Envelope) -> Judged:
-        statements, row = self.rows_for(unit), self._claim_row(scope, envelope)
-        verdict = await self._claimed(unit, statements.keyed_claim, {**row, **gate_key(scope, envelope)})
-        if verdict is Verdict.BUSY:  # there is no gate yet, or it is parked, or another one's claim was waited for
-            rows, place = self.rows(unit), place_of(scope, envelope)
-            gate = await rows.gate(place)
-            if gate is None:
-                await rows.begin(place, Gate(NOTHING_BEFORE))
-                gate = await rows.gate(place)
-            verdict = await self._claimed(unit, statements.claim, row)
-            if verdict is Verdict.APPLY and gate is not None and gate.parked:
-                verdict = await self._hold(rows, place, envelope)
-        return Judged(verdict)
+        row = {**self._claim_row(scope, envelope), **gate_key(scope, envelope)}
+        verdict = await self._claimed(unit, self.rows_for(unit).keyed_claim, row)
+        if verdict is not Verdict.BUSY:
+            return Judged(verdict)
+        # there is no gate yet, or it is parked, or another one's claim was waited for
+        return await super()._by_lock(unit, scope, envelope)
 
     async def _claim(self, unit: Any, scope: bytes, envelope: Envelope) -> Verdict:
         return await self._claimed(unit, self.rows_for(unit).claim, self._claim_row(scope, envelope))
