@@ -262,7 +262,10 @@ def launch(name: str, run: Callable[[], None]) -> Task | None:
     """Start what has to go on when the caller is interrupted. Only the main thread is, by signals: another one runs it then."""
     if threading.current_thread() is threading.main_thread():
         context = contextvars.copy_context()
-        return spawn(name, lambda: context.run(run))
+        try:
+            return spawn(name, lambda: context.run(run))
+        except RuntimeError:  # no thread can be had, or the interpreter ends: better here than not at all
+            pass
     run()
     return None
 

@@ -13,8 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-import msgspec
-
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, spawn_async
 from regionkit.core.deadline import Deadline
@@ -23,12 +21,8 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
-from regionkit.transactions.participants.participant_async import (
-    AsyncBranch,
-    AsyncParticipant,
-    Listed,
-    ParticipantFacts,
-)
+from regionkit.transactions.member_async import AsyncMember
+from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.protocol import (
     Abort,
     Action,
@@ -53,25 +47,13 @@ from regionkit.transactions.protocol import (
     step,
 )
 from regionkit.transactions.recovery_rules import Evidence, Row, RowVerdict, judge_row
-from regionkit.transactions.xid import Xid
 
-__all__ = ["AsyncCoordinator", "AsyncMember"]
+__all__ = ["AsyncCoordinator"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds before a branch, or the log, that did not answer is asked again; doubled each time."""
 BARRING_SHARE = 0.5
 """Of `settle`, for the tombstone; what is left is the branches'."""
-
-
-class AsyncMember(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so."""
-
-    xid: Xid
-    participant: AsyncParticipant
-    branch: AsyncBranch
-    facts: ParticipantFacts
-    reading: bool
-    anchor: bool
 
 
 class _Ground(Protocol):
@@ -143,6 +125,13 @@ class AsyncCoordinator:
             return Outcome.IN_DOUBT
         return Outcome.HEURISTIC if self.hazards else self.t.outcome
 
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Branches that are left to recovery."""
+        if self.failure is None:
+            return self.t.pending
+        return tuple(sorted(name for name, state in self.t.states.items() if state is not State.DONE))
+
     def give_up(self, why: str) -> None:
         """Abort, if COMMIT has not been sent for."""
         self._given_up = self._given_up or why
@@ -153,10 +142,10 @@ class AsyncCoordinator:
             actions = self._step(event)
             while self.t.decision is None and self.t.phase is not Phase.ENDED:
                 actions = await self._round(actions or self._step(GiveUp()))
+            crash_point("tpc.decided")
         except BaseException as error:
             await self._broken(error)
-            raise
-        crash_point("tpc.decided")
+            return
         self.decided.set()
         if self._later:
             self.running = spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
@@ -172,7 +161,7 @@ class AsyncCoordinator:
                 actions = await self._round(actions or self._step(GiveUp()))
         except BaseException as error:
             await self._broken(error)
-            raise
+            return
         for one in self._members.values():
             await one.branch.close()
         done = [name for name, state in self.t.states.items() if state is State.DONE]
@@ -189,12 +178,17 @@ class AsyncCoordinator:
     async def _broken(self, error: BaseException) -> None:
         """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
         self.failure = error
+        self._ground.events.emit(
+            LeftInDoubt(self._ground.namespace, self._gtrid, f"its coordinator failed: {error!r}", self.pending)
+        )
+        self._ground.left(self._gtrid, self.pending)
+        self._ground.over(self._gtrid)
         self.decided.set()
+        self.ended.set()
         for one in self._members.values():
             await one.branch.close()
-        self._ground.left(self._gtrid, tuple(self.t.states))
-        self._ground.over(self._gtrid)
-        self.ended.set()
+        if not isinstance(error, Exception):
+            raise error
 
     def _emit(self) -> None:
         space, gtrid, pending = self._ground.namespace, self._gtrid, self.t.pending

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regionkit.transactions.coordinator import Member
+from regionkit.transactions.member import Member
 from regionkit.transactions.participants.participant import Branch
 
 __all__ = ["Savepoint"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regionkit.transactions.coordinator_async import AsyncMember
+from regionkit.transactions.member_async import AsyncMember
 from regionkit.transactions.participants.participant_async import AsyncBranch
 
 __all__ = ["AsyncSavepoint"]

@@ -22,10 +22,11 @@ from regionkit.core.concurrency import Lock, caller, launch, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.transactions.coordinator import Coordinator, Member
+from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.endings import error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground import Ground
+from regionkit.transactions.member import Member
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, misfit
 from regionkit.transactions.savepoint import Savepoint
@@ -134,7 +135,7 @@ class Transaction:
     @property
     def pending(self) -> tuple[str, ...]:
         """Branches that recovery has yet to end."""
-        return () if self._coordinator is None or self._settled else self._coordinator.t.pending
+        return () if self._coordinator is None or self._settled else self._coordinator.pending
 
     def wait_settled(self, seconds: float) -> bool:
         """Wait until every branch has ended, by whomever; False: not in time. Tells `outcome` anew where it was in doubt.
@@ -146,7 +147,7 @@ class Transaction:
         deadline = Deadline(self._ground.clock, min(seconds, MOST_WAIT))
         if self._coordinator is None or not self._coordinator.ended.wait(deadline.remaining()):
             return False
-        while self._coordinator.failure is not None or self.pending:
+        while self.pending:
             self._settled = self._look(deadline)
             if self._settled:
                 return True

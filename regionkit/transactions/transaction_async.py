@@ -21,10 +21,11 @@ from regionkit.core.concurrency_async import AsyncLock, acaller, asleep, launch_
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.transactions.coordinator_async import AsyncCoordinator, AsyncMember
+from regionkit.transactions.coordinator_async import AsyncCoordinator
 from regionkit.transactions.endings import error_of
 from regionkit.transactions.events import CallbackFailed
 from regionkit.transactions.ground_async import AsyncGround
+from regionkit.transactions.member_async import AsyncMember
 from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, misfit
 from regionkit.transactions.savepoint_async import AsyncSavepoint
@@ -135,7 +136,7 @@ class AsyncTransaction:
     @property
     def pending(self) -> tuple[str, ...]:
         """Branches that recovery has yet to end."""
-        return () if self._coordinator is None or self._settled else self._coordinator.t.pending
+        return () if self._coordinator is None or self._settled else self._coordinator.pending
 
     async def wait_settled(self, seconds: float) -> bool:
         """Wait until every branch has ended, by whomever; False: not in time. Tells `outcome` anew where it was in doubt.
@@ -147,7 +148,7 @@ class AsyncTransaction:
         deadline = Deadline(self._ground.clock, min(seconds, MOST_WAIT))
         if self._coordinator is None or not await self._coordinator.ended.wait(deadline.remaining()):
             return False
-        while self._coordinator.failure is not None or self.pending:
+        while self.pending:
             self._settled = await self._look(deadline)
             if self._settled:
                 return True

@@ -398,3 +398,15 @@ def test_what_is_launched_runs_elsewhere_only_where_signals_strike() -> None:
     assert [seen for _, seen in ran] == [1, 0]
     assert ran[0][0] != threading.get_ident()
     assert ran[1][0] == worker.ident
+
+
+def test_what_is_launched_runs_here_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has to be done: at the interpreter's end, or at the limit of threads."""
+
+    def refuse(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ran: list[int] = []
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert concurrency.launch("test", lambda: ran.append(1)) is None
+    assert ran == [1]

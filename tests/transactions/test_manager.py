@@ -260,6 +260,31 @@ def test_a_log_that_goes_silent_leaves_it_in_doubt(at_points: Hooked) -> None:
     assert tx.pending == ("accounts", "payments")
 
 
+def test_a_coordinator_that_fails_itself(at_points: Hooked) -> None:
+    """As if it had died: nothing is ended, the error is no guess and has the cause, and recovery may act."""
+
+    def fail() -> None:
+        raise LookupError("a bug")
+
+    rig = MemoryRig()
+    at_points({"tpc.decide.before": fail})
+    with pytest.raises(TransactionInDoubt) as caught:
+        rig.transfer()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert caught.value.pending == ("accounts", "payments")  # type: ignore[attr-defined]
+    assert (len(rig.prepared), rig.decisions) == (2, [])
+    for point, left in (("tpc.decided", 2), ("tpc.commit.last.before", 1)):  # what is decided is decided
+        rig = MemoryRig()
+        at_points({point: fail})
+        tx = rig.transfer()
+        assert (tx.outcome, rig.decisions) == (Outcome.COMMITTED, ["COMMIT"])
+        assert len(rig.prepared) == left
+        assert "payments" in tx.pending
+        assert not tx.wait_settled(0.2)
+    assert len(rig.seen(LeftInDoubt)) == 1
+    assert rig.tm.close() == ()
+
+
 def test_a_recoverer_was_faster(at_points: Hooked) -> None:
     """A coordinator that was frozen before its decision meets the tombstone."""
     rig = MemoryRig()

@@ -259,6 +259,31 @@ async def test_a_log_that_goes_silent_leaves_it_in_doubt(at_points: Hooked) -> N
     assert tx.pending == ("accounts", "payments")
 
 
+async def test_a_coordinator_that_fails_itself(at_points: Hooked) -> None:
+    """As if it had died: nothing is ended, the error is no guess and has the cause, and recovery may act."""
+
+    def fail() -> None:
+        raise LookupError("a bug")
+
+    rig = AsyncMemoryRig()
+    at_points({"tpc.decide.before": fail})
+    with pytest.raises(TransactionInDoubt) as caught:
+        await rig.transfer()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert caught.value.pending == ("accounts", "payments")  # type: ignore[attr-defined]
+    assert (len(rig.prepared), rig.decisions) == (2, [])
+    for point, left in (("tpc.decided", 2), ("tpc.commit.last.before", 1)):  # what is decided is decided
+        rig = AsyncMemoryRig()
+        at_points({point: fail})
+        tx = await rig.transfer()
+        assert (tx.outcome, rig.decisions) == (Outcome.COMMITTED, ["COMMIT"])
+        assert len(rig.prepared) == left
+        assert "payments" in tx.pending
+        assert not await tx.wait_settled(0.2)
+    assert len(rig.seen(LeftInDoubt)) == 1
+    assert await rig.tm.close() == ()
+
+
 async def test_a_recoverer_was_faster(at_points: Hooked) -> None:
     """A coordinator that was frozen before its decision meets the tombstone."""
     rig = AsyncMemoryRig()

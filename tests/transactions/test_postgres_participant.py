@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from participant_rigs import ParticipantRig, within
 from sqlalchemy import text
 
 from regionkit.backends.sql.bridge import drive
@@ -21,6 +20,8 @@ from regionkit.transactions.participants.participant import Listed
 from regionkit.transactions.protocol import Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
+
+from .participant_rigs import ParticipantRig, within
 
 pytestmark = pytest.mark.postgresql
 

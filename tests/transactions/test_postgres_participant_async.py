@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from participant_rigs_async import AsyncParticipantRig, within
 from sqlalchemy import text
 
 from regionkit.backends.sql.bridge_async import adrive
@@ -20,6 +19,8 @@ from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.protocol import Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
+
+from .participant_rigs_async import AsyncParticipantRig, within
 
 pytestmark = pytest.mark.postgresql
 
