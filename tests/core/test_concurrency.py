@@ -9,6 +9,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, AsyncTask
 
 NAMES = {"STOP_WAIT": "STOP_WAIT", "AsyncFlag": "Flag", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
 NAMES |= {
+    "acollect": "collect",
     "agather": "gather",
     "aowner": "owner",
     "acaller": "caller",
@@ -37,6 +39,7 @@ NAMES |= {
 SYNC = {
     "Flag": Flag,
     "Slots": Slots,
+    "collect": concurrency.collect,
     "gather": concurrency.gather,
     "sleep": concurrency.sleep,
     "within": concurrency.within,
@@ -45,6 +48,7 @@ SYNC = {
 ASYNC = {
     "Flag": AsyncFlag,
     "Slots": AsyncSlots,
+    "collect": concurrency_async.acollect,
     "gather": concurrency_async.agather,
     "sleep": concurrency_async.asleep,
     "within": concurrency_async.awithin,
@@ -91,6 +95,21 @@ def test_neither_form_imports_the_other() -> None:
         tree = ast.parse(Path(str(module.__file__)).read_text())
         imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert not any(name and name.startswith("regionkit") for name in imported)
+
+
+@both
+async def test_what_a_thread_does_is_waited_for_and_goes_on(form: dict[str, Any]) -> None:
+    """Its result, its error, and the end of the wait, which is not the end of the work."""
+    future: Future[int] = Future()
+    with pytest.raises(concurrency.Elapsed if form is SYNC else concurrency_async.Elapsed):
+        await done(form["collect"](future, 0.01))
+    assert not future.cancelled()
+    threading.Timer(0.02, lambda: future.set_result(7)).start()
+    assert await done(form["collect"](future, 30.0)) == 7
+    failed: Future[int] = Future()
+    failed.set_exception(TimeoutError("its own"))
+    with pytest.raises(TimeoutError, match="its own"):
+        await done(form["collect"](failed, 30.0))
 
 
 @both

@@ -114,12 +114,11 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     begins = idle and not driver.autocommit and texts[0].split(None, 1)[0].upper() not in BEGINNINGS
     if begins:
         texts.insert(0, driver._get_tx_start_command().decode())
-    ours = texts[-1].upper() == "COMMIT" and hasattr(driver, "restore")  # else an engine's of the application
-    command = SEPARATOR.join(texts).encode(driver.info.encoding)
-    results = ask(dbapi_connection, command + driver.restore if ours else command, notices)
-    if ours and len(results) > len(texts):
+    restore: bytes = getattr(driver, "restore", b"") if texts[-1].upper() == "COMMIT" else b""
+    results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding) + restore, notices)
+    if restore and len(results) > len(texts):
         driver.restored = results[-1].status != ExecStatus.FATAL_ERROR
-        del results[-driver.restores if driver.restored else len(texts) :]
+        del results[-restore.count(b";") if driver.restored else len(texts) :]
     if results and results[-1].status == ExecStatus.FATAL_ERROR:
         raise error_of(driver, results[-1])
     if begins:

@@ -75,6 +75,7 @@ class _Shared(DriverState):
         """Statements that put back what a block may have set, behind a semicolon."""
         return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
 
+<<<<<<< HEAD
     @property
     def restoring(self) -> tuple[str, ...]:  # type: ignore[override]  # a value elsewhere
         """The same before PREPARE."""
@@ -85,6 +86,8 @@ class _Shared(DriverState):
         """How many those are."""
         return RESTORE.count(b";") + len(self.settings)
 
+=======
+>>>>>>> wF
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
         super().touched()

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from regionkit.contract.backing import Backing, backing_of
 from regionkit.contract.message import Answer, Statement
 from regionkit.contract.unit import Unit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
@@ -74,6 +76,7 @@ class SqlDecisionLog:
         self._clock = clock
         self._backing: Backing | None = None
         self._sql: LogSql | None = None
+        self._turns = Lock()
         probe = backing_of(given, store=store, clock=clock)
         self.name = probe.name
         if "core" not in probe.capabilities.modes:
@@ -361,8 +364,10 @@ class SqlDecisionLog:
         Raises:
             OutcomeUnknown: its COMMIT was not answered, or answered with a warning.
         """
+        # SQLite lets who waits for its lock look again now and then: in a crowd somebody would starve
+        turn: Any = self._turns if self._texts.server == "sqlite" else contextlib.nullcontext()
         # with a Session nobody can have changed the connection's settings: putting them back would be a second round trip
-        with self._stood.write(deadline=deadline, stamped=False) as unit:
+        with turn, self._stood.write(deadline=deadline, stamped=False) as unit:
             answers: list[Answer] = unit.message(statements)
         warned = [
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices

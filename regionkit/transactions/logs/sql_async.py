@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from regionkit.contract.backing_async import AsyncBacking, async_backing_of
 from regionkit.contract.message import Answer, Statement
 from regionkit.contract.unit_async import AsyncUnit
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
@@ -73,6 +75,7 @@ class AsyncSqlDecisionLog:
         self._clock = clock
         self._backing: AsyncBacking | None = None
         self._sql: LogSql | None = None
+        self._turns = AsyncLock()
         probe = async_backing_of(given, store=store, clock=clock)
         self.name = probe.name
         if "core" not in probe.capabilities.modes:
@@ -362,8 +365,10 @@ class AsyncSqlDecisionLog:
         Raises:
             OutcomeUnknown: its COMMIT was not answered, or answered with a warning.
         """
+        # SQLite lets who waits for its lock look again now and then: in a crowd somebody would starve
+        turn: Any = self._turns if self._texts.server == "sqlite" else contextlib.nullcontext()
         # with a Session nobody can have changed the connection's settings: putting them back would be a second round trip
-        async with self._stood.write(deadline=deadline, stamped=False) as unit:
+        async with turn, self._stood.write(deadline=deadline, stamped=False) as unit:
             answers: list[Answer] = await unit.message(statements)
         warned = [
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
