@@ -260,6 +260,20 @@ def test_synchronous_commit_is_on_whatever_the_user_set(rig: ParticipantRig) -> 
     assert [value for (value,) in rig.sql("SELECT value FROM seen")] == expected
 
 
+def test_a_tombstone_is_flushed_whatever_the_database_says(rig: ParticipantRig, root: Callable[[str], Any]) -> None:
+    """It settles what became of a transaction; a trigger sees how it is written."""
+    root(f"ALTER DATABASE {sqlalchemy.make_url(rig.url).database} SET synchronous_commit = off")
+    bank = rig.participant()
+    rig.sql("CREATE TABLE seen (value text)")
+    rig.sql(
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$"
+    )
+    rig.sql("CREATE TRIGGER sees BEFORE INSERT ON shop_rk_tpc_branch FOR EACH ROW EXECUTE FUNCTION see()")
+    assert bank.bar(rig.xid(), within()) is Evidence.BARRED
+    assert rig.sql("SELECT value FROM seen") == [("on",)]
+
+
 def test_a_deferred_constraint_that_fails_is_no_and_leaves_a_clean_connection(rig: ParticipantRig) -> None:
     """It comes at PREPARE; a second try would not help."""
     rig.sql("ALTER TABLE bank ADD CONSTRAINT once UNIQUE (total) DEFERRABLE INITIALLY DEFERRED")

@@ -46,7 +46,7 @@ class MarkerRows:
     def __init__(self, server: str, namespace: str, schema: str = "") -> None:
         self.name = table_name(namespace, BRANCH.name)
         self.table: Table = tpc_branch(MetaData(schema=schema or None), self.name)
-        self._now = NOW[server]
+        self._server, self._now = server, NOW[server]
         self._qualified = f'"{schema}".{self.name}' if schema else self.name
 
     def marker(self, xid: Xid, state: int, gtrid: str | None = None) -> str:
@@ -70,6 +70,8 @@ class MarkerRows:
     def bar(self, connection: Connection, xid: Xid) -> Evidence:
         """Put a tombstone there unless something stands; what stands then."""
         values = {"log_id": xid.log, "gtrid": xid.gtrid, "branch": xid.branch, "state": TOMBSTONE}
+        if self._server == "postgresql":  # also where it finds a marker: that one's standby has it then, too
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
         try:
             with connection.begin_nested():
                 connection.execute(insert(self.table).values(**values, at=literal_column(self._now)))
