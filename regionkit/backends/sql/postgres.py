@@ -75,19 +75,11 @@ class _Shared(DriverState):
         """Statements that put back what a block may have set, behind a semicolon."""
         return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
 
-<<<<<<< HEAD
     @property
     def restoring(self) -> tuple[str, ...]:  # type: ignore[override]  # a value elsewhere
         """The same before PREPARE."""
         return (*RESTORING, *(f"SET {name}='{value}'" for name, value in self.settings.items()))
 
-    @property
-    def restores(self) -> int:
-        """How many those are."""
-        return RESTORE.count(b";") + len(self.settings)
-
-=======
->>>>>>> wF
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
         super().touched()
