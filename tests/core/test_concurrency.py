@@ -32,7 +32,6 @@ NAMES |= {
     "Elapsed": "Elapsed",
     "spawn_async": "spawn",
     "athread": "thread",
-    "acollect": "collect",
     "launch_async": "launch",
 }
 
