@@ -36,7 +36,7 @@ from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standin
 from regionkit.transactions.logs.log import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import Row
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["SqlDecisionLog"]
@@ -248,13 +248,9 @@ class SqlDecisionLog:
 
         def drop(unit: Unit) -> bool:
             found = (unit.native.execute(text(self._texts["locked"]), {"gtrid": check_gtrid(gtrid)})).first()
-            if found is None or not (row := row_of(found)).hazards:
-                return False
-            row = forgotten(row)
-            branches = msgspec.json.encode(row.branches).decode()
-            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done)}
-            unit.native.execute(text(self._texts["forget"]), values)
-            return True
+            if values := self._texts.forgotten(found):
+                unit.native.execute(text(self._texts["forget"]), values)
+            return values is not None
 
         return self._changed(drop, deadline)
 

@@ -35,7 +35,7 @@ from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standin
 from regionkit.transactions.logs.log_async import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import Row
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["AsyncSqlDecisionLog"]
@@ -249,13 +249,9 @@ class AsyncSqlDecisionLog:
 
         async def drop(unit: AsyncUnit) -> bool:
             found = (await unit.native.execute(text(self._texts["locked"]), {"gtrid": check_gtrid(gtrid)})).first()
-            if found is None or not (row := row_of(found)).hazards:
-                return False
-            row = forgotten(row)
-            branches = msgspec.json.encode(row.branches).decode()
-            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done)}
-            await unit.native.execute(text(self._texts["forget"]), values)
-            return True
+            if values := self._texts.forgotten(found):
+                await unit.native.execute(text(self._texts["forget"]), values)
+            return values is not None
 
         return await self._changed(drop, deadline)
 
