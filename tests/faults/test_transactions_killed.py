@@ -22,9 +22,13 @@ CHILDREN = Path(__file__).with_name("transaction_children.py")
 KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "300"))
 """In all; half of them at points."""
 PAIRS = {
+    "postgresql + mariadb, log on a third": ("postgresql", "mariadb", "postgresql"),
+    "postgresql + mariadb, anchored": ("postgresql", "mariadb", "b"),
+    "mariadb + mariadb, log on a third": ("mariadb", "mariadb", "mariadb"),
     "postgresql + postgresql, log on a third": ("postgresql", "postgresql", "postgresql"),
     "postgresql + postgresql, anchored": ("postgresql", "postgresql", "a"),
     "postgresql + sqlite, anchored": ("postgresql", "sqlite", "b"),
+    "postgresql + postgresql, file log": ("postgresql", "postgresql", "file"),
 }
 NEVER = ("one_phase", "bar", "begin")
 """Points that no transfer of these passes, or before which there is nothing to be seen."""
@@ -42,9 +46,11 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
     """A database of its own on a server, by the server's name."""
 
     def make(server: str, what: str) -> str:
+        if server == "file":
+            return f"{tmp_path}/decisions"
         if server == "sqlite":
             return f"sqlite:///{tmp_path}/{what}.db"
-        given = request.getfixturevalue("pg")
+        given = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[server])
         url: str = given.primary.url_for(given.database())
         return url
 
@@ -88,10 +94,12 @@ def prepared(cell: dict[str, Any]) -> None:
         engine.dispose()
     bank = Bank(cell)
     bank.tm.create_tables()
-    bank.tm.close()
+    bank.close()
 
 
 @pytest.mark.slow
+@pytest.mark.postgresql
+@pytest.mark.mariadb
 @pytest.mark.timeout(1200 + 2 * KILLS)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_killed_at_points_and_at_random_all_or_none(
@@ -105,7 +113,8 @@ def test_killed_at_points_and_at_random_all_or_none(
     assert (told["hazards"], told["clean"]) == ([], True), told
     assert told["kills"] == kills
     assert told["at random"] >= kills // 2
-    assert told["recoverers"] > 0, "no recoverer was killed"
+    assert told["committed"] >= 0.4 * told["begun"] or kills < 50, "hardly anything was at work"
+    assert told["recoverers"] > 0 or "file" in pair, "no recoverer was killed"
     from transaction_children import DECIDED
 
     for point, (count, committed) in told["shares"].items():
