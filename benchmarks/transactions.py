@@ -163,7 +163,7 @@ def run(settings: Settings) -> Report:
         _near(report, bench, managers, settings)
         _workers(report, bench, managers["file"], settings)
         _far(report, bench, settings, stack)
-        _flushes(report, bench, managers, [node.url for node in nodes])
+        _flushes(report, bench, [node.url for node in nodes])
         _recovery(report, managers["sql"])
     return report
 
@@ -219,35 +219,55 @@ def _far(report: Report, bench: Bench, settings: Settings, stack: ExitStack) -> 
         bench.typed(tm)()
     for proxy in proxies:
         proxy.latency(EACH_WAY)
+
+    def at_hand(call: Callable[[], None]) -> Callable[[], float]:
+        """The same over the same proxies, with no distance."""
+
+        def near() -> float:
+            for proxy in proxies:
+                proxy.heal()
+            began = time.perf_counter()
+            call()
+            took = time.perf_counter() - began
+            for proxy in proxies:
+                proxy.latency(EACH_WAY)
+            return took
+
+        return near
+
     candidates = [
         Candidate("plain", bench.plain(urls)),
         Candidate("session", bench.typed(tm)),
         Candidate("defer", bench.deferred(tm)),
         Candidate("decided", bench.deferred(tm, "decided")),
     ]
-    rows = [
-        Row("plain", "plain", way="time", unit=RTT),
-        Row(f"Session path, {STATEMENTS} statements", "session", way="time", most=STATEMENTS + 2.1, unit=RTT),
-        Row("fast lane", "defer", way="time", most=2.1, unit=RTT),
-        Row('fast lane, ack="decided"', "decided", way="time", most=1.15, unit=RTT),
+    most = {"session": STATEMENTS + 2.1, "defer": 2.1, "decided": 1.15}
+    rows = [Row(one.name, one.name, way="time", most=most.get(one.name), unit=RTT) for one in candidates]
+    rows += [
+        Row(f"{one.name}, without what it takes at hand", one.name, f"{one.name} at hand", "difference", unit=RTT)
+        for one in candidates
     ]
+    candidates += [Candidate(f"{one.name} at hand", at_hand(one.run), own=True) for one in tuple(candidates)]
     report.add(rows, measure(candidates, Settings(settings.rounds, share=0.0), FAR), "20 ms")
     for proxy in proxies:
         proxy.heal()
 
 
-def _flushes(report: Report, bench: Bench, managers: dict[str, TransactionManager], urls: list[str]) -> None:
+def _flushes(report: Report, bench: Bench, urls: list[str]) -> None:
     """Flushes of the write-ahead log, as each server counts its own."""
-    runs = {"plain": bench.plain(), **{f"fast lane, {log} log": bench.deferred(tm) for log, tm in managers.items()}}
+    bench.plain()()
+    runs = {"plain": bench.plain(), **{f"fast lane, {log} log": bench.deferred(bench.manager(log)) for log in MOST}}
     for name, call in runs.items():
-        before = _synced(urls)
-        for _ in range(NEAR):
+        before = _synced(urls, call)
+        for _ in range(NEAR - 1):
             call()
-        report.figure(f"flushes a transaction, {name}", (_synced(urls) - before) / NEAR, "flushes")
+        report.figure(f"flushes a transaction, {name}", (_synced(urls, call) - before) / NEAR, "flushes")
 
 
-def _synced(urls: list[str]) -> int:
-    time.sleep(1.5)  # sessions hand their counts in once a second
+def _synced(urls: list[str], call: Callable[[], None]) -> int:
+    for _ in range(2):
+        time.sleep(1.1)  # sessions hand their counts in with a statement, once a second at most
+        call()
     found = 0
     for url in urls:
         with psycopg.connect(_bare(url)) as db:
