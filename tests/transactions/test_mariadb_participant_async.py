@@ -193,6 +193,7 @@ async def test_only_its_own_are_listed(rig: AsyncParticipantRig) -> None:
         rig.xid("till").xa,
         f"'{NAMESPACE}.{mine.log}','bank.0',5393201",
         "0xff00,0x2722,7",
+        rig.xid().xa.rpartition(",")[0] + ",7",
     ]
     sessions = [connected(rig.url) for _ in (mine, *others)]
     for session, xa in zip(sessions, (mine.xa, *others), strict=True):
