@@ -242,7 +242,7 @@ def test_lost_answers(rig: ParticipantRig) -> None:
 
 
 def test_an_error_that_leaves_it_open_is_no_answer(rig: ParticipantRig) -> None:
-    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and all is asked again."""
+    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and it is asked again."""
     bank = rig.participant()
     for one_phase in (False, True):
         branch = rig.branch(bank)

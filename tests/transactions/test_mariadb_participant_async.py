@@ -241,7 +241,7 @@ async def test_lost_answers(rig: AsyncParticipantRig) -> None:
 
 
 async def test_an_error_that_leaves_it_open_is_no_answer(rig: AsyncParticipantRig) -> None:
-    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and all is asked again."""
+    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and it is asked again."""
     bank = await rig.participant()
     for one_phase in (False, True):
         branch = await rig.branch(bank)
