@@ -14,7 +14,7 @@ import pytest
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, RegionUnavailable, UsageError
-from regionkit.transactions.participants import files_async, files_disk, files_documents
+from regionkit.transactions.participants import files_disk, files_documents
 from regionkit.transactions.participants.files_async import AsyncFilesParticipant
 from regionkit.transactions.participants.participant_async import BranchOptions, Listed
 from regionkit.transactions.protocol import Decision, Finish, Vote
@@ -337,7 +337,7 @@ async def test_what_it_is_stays_the_same(tmp_path: Path) -> None:
 
 async def test_a_place_that_may_forget_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a log's would be."""
-    monkeypatch.setattr(files_async, "kind_of_place", lambda path: "nfs4")
+    monkeypatch.setattr(sys.modules[AsyncFilesParticipant.__module__], "kind_of_place", lambda path: "nfs4")
     at = AsyncFilesParticipant("docs", tmp_path)
     for call in (at.create_tables, at.open):
         with pytest.raises(ConfigurationError, match="nfs4"):
