@@ -3,7 +3,7 @@
 1. All answers are read, whatever they say. A wait that was cut short closes the connection; so does COPY, which has no place
    in a message.
 2. Outside of a transaction PostgreSQL takes one message for one transaction: an error undoes what went before it.
-3. Behind a COMMIT goes, in the same message, what puts back what the block had set.
+3. Behind a COMMIT or PREPARE TRANSACTION goes, in the same message, what puts back what the block had set.
 4. libpq does not tell to which statement a notice belongs: it stands at its own or at the one before.
 
 Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Multiple Statements in a Simple Query".
@@ -117,11 +117,11 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     begins = idle and not driver.autocommit and texts[0].split(None, 1)[0].upper() not in BEGINNINGS
     if begins:
         texts.insert(0, driver._get_tx_start_command().decode())
-    restore: bytes = getattr(driver, "restore", b"") if texts[-1].upper() == "COMMIT" else b""
+    restore: bytes = getattr(driver, "restore", b"") if _ends(texts[-1].upper()) else b""
     results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding) + restore, notices)
     if restore and len(results) > len(texts):
-        driver.restored = results[-1].status != ExecStatus.FATAL_ERROR
-        del results[-restore.count(b";") if driver.restored else len(texts) :]
+        driver.restored = driver.is_restored(results[-1])
+        del results[len(texts) :]
     if results and results[-1].status == ExecStatus.FATAL_ERROR:
         raise error_of(driver, results[-1])
     if begins:
@@ -138,6 +138,11 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     for number, notice in notices:
         told[min(number, len(told) - 1)] += (notice,)
     return [_answer(transformer, result, said) for result, said in zip(results, told, strict=True)]
+
+
+def _ends(last: str) -> bool:
+    """Whether what a block set is put back behind it. COMMIT PREPARED stands alone in its message."""
+    return last == "COMMIT" or last.startswith("PREPARE TRANSACTION ")
 
 
 @functools.lru_cache(maxsize=MOST_TAGS)

@@ -134,8 +134,6 @@ class SqlBranchShell(abc.ABC):
                 return Answered(vote=Vote.UNANSWERED, why=said(error))
             self.stage = Stage.OPEN
             return self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         why = self._prepared(answers)
         if not why:
             return Answered(vote=Vote.YES)
@@ -196,8 +194,6 @@ class SqlBranchShell(abc.ABC):
                 return Answered(why=said(error))
             self.stage = Stage.OPEN
             return self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         return self._committed(answers)
 
     def finish(self, commit: bool, deadline: Deadline) -> Finish:

@@ -133,8 +133,6 @@ class AsyncSqlBranchShell(abc.ABC):
                 return Answered(vote=Vote.UNANSWERED, why=said(error))
             self.stage = Stage.OPEN
             return await self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         why = self._prepared(answers)
         if not why:
             return Answered(vote=Vote.YES)
@@ -195,8 +193,6 @@ class AsyncSqlBranchShell(abc.ABC):
                 return Answered(why=said(error))
             self.stage = Stage.OPEN
             return await self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         return self._committed(answers)
 
     async def finish(self, commit: bool, deadline: Deadline) -> Finish:
