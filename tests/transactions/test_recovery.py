@@ -212,6 +212,31 @@ def test_a_branch_that_is_not_there_any_more_is_done_only_by_its_marker() -> Non
         assert len(report.hazards) == (not commit)
 
 
+def test_a_coordinator_elsewhere_that_commits_in_the_midst_of_a_run_is_no_hazard() -> None:
+    """Its marker was looked for before it committed, and the branch after it."""
+    world = World()
+    gtrid = world.prepared()
+    own = world.at["b"].evidence
+
+    def listed(*given: Any, first: Any = world.at["b"].listed) -> Any:
+        world.at["b"].listed = first  # type: ignore[method-assign]
+        return []
+
+    def evidence(*given: Any) -> Any:
+        world.at["b"].evidence = own  # type: ignore[method-assign]
+        found = own(*given)
+        world.finish(gtrid, "b", commit=True)
+        return found
+
+    assert world.log.decide(gtrid, Decision.COMMIT, ("a", "b"), "elsewhere", world.soon()) is Decision.COMMIT
+    world.at["b"].listed, world.at["b"].evidence = listed, evidence  # type: ignore[method-assign]
+    recovery = world.recoverer()
+    assert (recovery.run(world.soon())).hazards == ()
+    assert (recovery.run(world.soon())).clean
+    assert world.log.rows_now[gtrid].done
+    assert world.sides(gtrid) == {"a": 1, "b": 1}
+
+
 # Hazards: each is found, kept, shown, and forgotten by an operator only
 
 

@@ -213,6 +213,31 @@ async def test_a_branch_that_is_not_there_any_more_is_done_only_by_its_marker() 
         assert len(report.hazards) == (not commit)
 
 
+async def test_a_coordinator_elsewhere_that_commits_in_the_midst_of_a_run_is_no_hazard() -> None:
+    """Its marker was looked for before it committed, and the branch after it."""
+    world = AsyncWorld()
+    gtrid = await world.prepared()
+    own = world.at["b"].evidence
+
+    async def listed(*given: Any, first: Any = world.at["b"].listed) -> Any:
+        world.at["b"].listed = first  # type: ignore[method-assign]
+        return []
+
+    async def evidence(*given: Any) -> Any:
+        world.at["b"].evidence = own  # type: ignore[method-assign]
+        found = await own(*given)
+        await world.finish(gtrid, "b", commit=True)
+        return found
+
+    assert await world.log.decide(gtrid, Decision.COMMIT, ("a", "b"), "elsewhere", world.soon()) is Decision.COMMIT
+    world.at["b"].listed, world.at["b"].evidence = listed, evidence  # type: ignore[method-assign]
+    recovery = world.recoverer()
+    assert (await recovery.run(world.soon())).hazards == ()
+    assert (await recovery.run(world.soon())).clean
+    assert world.log.rows_now[gtrid].done
+    assert world.sides(gtrid) == {"a": 1, "b": 1}
+
+
 # Hazards: each is found, kept, shown, and forgotten by an operator only
 
 
