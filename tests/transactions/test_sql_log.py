@@ -96,6 +96,23 @@ def test_a_lost_answer_is_unknown(request: pytest.FixtureRequest, mariadb: Any, 
     rig.close()
 
 
+@pytest.mark.parametrize("failed", [DeadlineExceeded, RegionUnavailable])
+def test_a_row_that_was_met_and_not_read_is_unknown(made: Any, failed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decision was sent: "nothing was sent" would let its branches be rolled back against a COMMIT."""
+    _, log, _ = made
+    gtrid = new_gtrid()
+    assert log.decide(gtrid, COMMIT, BRANCHES, "operator", soon()) is COMMIT
+
+    def away(*_: Any) -> Any:
+        raise failed("the log is away.", why="a test.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_read", away)
+        with pytest.raises(OutcomeUnknown):
+            log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon())
+    assert log.decide(gtrid, ABORT, [], "r", soon()) is COMMIT
+
+
 def test_a_decision_is_one_round_trip(on_postgresql: Any) -> None:
     """From its first byte to its answer."""
     rig, _, _ = on_postgresql

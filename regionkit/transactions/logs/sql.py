@@ -29,7 +29,14 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    Fenced,
+    OutcomeUnknown,
+    RegionUnavailable,
+    TransactionRolledBack,
+)
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
@@ -189,12 +196,24 @@ class SqlDecisionLog:
             except DBAPIError as error:
                 if not refused(error):
                     raise
-                floor, rows = self._read(sql.rows([gtrid]), deadline)
+                floor, rows = self._winner(gtrid, deadline)
             if rows:
                 return rows[0].decision
             if gtrid <= floor:
                 return Decision.ABORT
         raise self._overtaken()
+
+    def _winner(self, gtrid: str, deadline: Deadline) -> tuple[str, list[Row]]:
+        """What the decision met: it was sent, so whatever keeps this from being read leaves the winner unknown."""
+        try:
+            return self._read(self._texts.rows([gtrid]), deadline)
+        except (RegionUnavailable, DeadlineExceeded) as error:
+            raise OutcomeUnknown(
+                f"log {self.name!r} has a decision on {gtrid}, and gave no answer which.",
+                why=error.why or error.what,
+                fix="ask again: what stands there does not change.",
+                store=self.name,
+            ) from error
 
     def row(self, gtrid: str, deadline: Deadline) -> Row | None:
         """What stands there, known as durable."""

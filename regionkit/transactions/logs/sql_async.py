@@ -28,7 +28,14 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    Fenced,
+    OutcomeUnknown,
+    RegionUnavailable,
+    TransactionRolledBack,
+)
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
@@ -190,12 +197,24 @@ class AsyncSqlDecisionLog:
             except DBAPIError as error:
                 if not refused(error):
                     raise
-                floor, rows = await self._read(sql.rows([gtrid]), deadline)
+                floor, rows = await self._winner(gtrid, deadline)
             if rows:
                 return rows[0].decision
             if gtrid <= floor:
                 return Decision.ABORT
         raise self._overtaken()
+
+    async def _winner(self, gtrid: str, deadline: Deadline) -> tuple[str, list[Row]]:
+        """What the decision met: it was sent, so whatever keeps this from being read leaves the winner unknown."""
+        try:
+            return await self._read(self._texts.rows([gtrid]), deadline)
+        except (RegionUnavailable, DeadlineExceeded) as error:
+            raise OutcomeUnknown(
+                f"log {self.name!r} has a decision on {gtrid}, and gave no answer which.",
+                why=error.why or error.what,
+                fix="ask again: what stands there does not change.",
+                store=self.name,
+            ) from error
 
     async def row(self, gtrid: str, deadline: Deadline) -> Row | None:
         """What stands there, known as durable."""
