@@ -147,8 +147,8 @@ async def test_an_anchor_that_meets_a_row_reads_it(bank: AsyncBank, decision: De
     if isinstance(bank.log, AsyncFileDecisionLog):
         return
     row = (
-        "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at, done_at) "
-        "VALUES (:gtrid, :state, '{\"accounts\": null, \"payments\": null}', '{}', 'operator', 0, NULL)"
+        "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) "
+        "VALUES (:gtrid, :state, '{\"accounts\": null, \"payments\": null}', '{}', 'operator', 0, 1)"
     )
     raised = TransactionAborted if decision is Decision.ABORT else HeuristicOutcome
     with pytest.raises(raised):

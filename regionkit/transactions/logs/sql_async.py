@@ -14,11 +14,10 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
@@ -40,9 +39,19 @@ from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
 from regionkit.transactions.logs.log_async import LogFacts, unread
+from regionkit.transactions.logs.log_errors import (
+    early_floor,
+    never_made,
+    no_log,
+    overtaken,
+    unread_winner,
+    warned_commit,
+)
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
+from regionkit.transactions.logs.same_place_sql_async import is_same
+from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import RETENTION, Row, forgotten, oldest_kept, unsettled
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["AsyncSqlDecisionLog"]
@@ -86,11 +95,7 @@ class AsyncSqlDecisionLog:
         probe = async_backing_of(given, store=store, clock=clock)
         self.name = probe.name
         if "core" not in probe.capabilities.modes:
-            raise ConfigurationError(
-                f"{probe.name!r} cannot keep a decision log.",
-                why="a decision is a row that is flushed, and that no failover loses.",
-                fix="give an engine of PostgreSQL, MariaDB or SQLite, or take a FileDecisionLog.",
-            )
+            raise no_log(probe.name)
 
     def _stands(self, namespace: str) -> tuple[AsyncBacking, LogSql]:
         if self._backing is None:
@@ -169,10 +174,11 @@ class AsyncSqlDecisionLog:
         except DBAPIError as error:
             if not missing(error):
                 raise
-            raise self._never_made() from error
+            raise never_made(self.name) from error
         if found is None:
-            raise self._never_made()
-        return LogFacts(found[0], history, found[1], found[2])
+            raise never_made(self.name)
+        self._texts.own = found[0]
+        return LogFacts(found[0], history, found[1], found[2], float(found[3]))
 
     async def decide(
         self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline
@@ -202,19 +208,14 @@ class AsyncSqlDecisionLog:
                 return rows[0].decision
             if gtrid <= floor:
                 return Decision.ABORT
-        raise self._overtaken()
+        raise overtaken(self.name, MOST_ROUNDS)
 
     async def _winner(self, gtrid: str, deadline: Deadline) -> tuple[str, list[Row]]:
         """What the decision met: it was sent, so whatever keeps this from being read leaves the winner unknown."""
         try:
             return await self._read(self._texts.rows([gtrid]), deadline)
         except (RegionUnavailable, DeadlineExceeded) as error:
-            raise OutcomeUnknown(
-                f"log {self.name!r} has a decision on {gtrid}, and gave no answer which.",
-                why=error.why or error.what,
-                fix="ask again: what stands there does not change.",
-                store=self.name,
-            ) from error
+            raise unread_winner(self.name, gtrid, error) from error
 
     async def row(self, gtrid: str, deadline: Deadline) -> Row | None:
         """What stands there, known as durable."""
@@ -272,7 +273,7 @@ class AsyncSqlDecisionLog:
                 return False
             row = forgotten(row)
             branches = msgspec.json.encode(row.branches).decode()
-            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done)}
+            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done), "unsettled": int(unsettled(row))}
             await unit.native.execute(text(self._texts["forget"]), values)
             return True
 
@@ -315,13 +316,20 @@ class AsyncSqlDecisionLog:
             return bool((await unit.native.execute(text(self._texts["beating"]))).scalar())
 
     async def sweep(self, floor: str, most: int, deadline: Deadline) -> int:
-        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction."""
+        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction.
+
+        Raises:
+            UsageError: by the server's clock it is above what is past the retention.
+        """
         sql = self._texts
 
         async def swept(unit: AsyncUnit) -> int:
-            await unit.native.execute(text(sql["raise"]), {"floor": check_gtrid(floor)})
-            stands = (await unit.native.execute(text(sql["raised"]))).scalar_one()
-            return int((await unit.native.execute(text(sql["sweep"]), {"floor": stands, "most": most})).rowcount)
+            stands, now = (await unit.native.execute(text(sql["raised"]))).one()
+            if floor > stands and floor > oldest_kept(float(now), RETENTION):
+                raise early_floor(self.name)
+            values = {"floor": max(stands, check_gtrid(floor))}
+            await unit.native.execute(text(sql["raise"]), values)
+            return int((await unit.native.execute(text(sql["sweep"]), {**values, "most": most})).rowcount)
 
         return await self._changed(swept, deadline)
 
@@ -329,12 +337,12 @@ class AsyncSqlDecisionLog:
         """SQL that decides COMMIT inside a transaction of the log's own database; fails where a row stands or it is closed."""
         return self._texts.anchor(gtrid, branches, by)
 
-    def stands_in(self, given: Any) -> bool:
-        """Whether its tables stand in the database of this engine, or of a kit's store as (kit, store)."""
+    async def stands_in(self, participant: AsyncParticipant, deadline: Deadline) -> bool:
+        """Whether its tables stand in the participant's database: of the same engine or kit's store, or proved by the servers."""
+        given = participant.given
         if self.store is not None:
             return isinstance(given, tuple) and given == (self.given, self.store)
-        mine, theirs = (getattr(engine, "sync_engine", engine) for engine in (self.given, given))
-        return mine is theirs or (hasattr(theirs, "url") and _address(mine.url) == _address(theirs.url))
+        return await is_same(self.given, participant, self._write, self._texts, deadline)
 
     async def doctor(self, deadline: Deadline) -> list[Finding]:
         """What is wrong, or risky, about it."""
@@ -367,16 +375,7 @@ class AsyncSqlDecisionLog:
                     return await change(unit)
             except (IntegrityError, TransactionRolledBack):
                 continue
-        raise self._overtaken()
-
-    def _never_made(self) -> ConfigurationError:
-        what = f"log {self.name!r} has no id."
-        return ConfigurationError(what, why="it was never made.", fix="call tm.create_tables() once.")
-
-    def _overtaken(self) -> RegionUnavailable:
-        return RegionUnavailable(
-            f"log {self.name!r} rolled a change back {MOST_ROUNDS} times.", why="others were quicker.", fix="try again."
-        )
+        raise overtaken(self.name, MOST_ROUNDS)
 
     async def _message(self, statements: Sequence[Statement], deadline: Deadline) -> list[Answer]:
         """A whole transaction in one message.
@@ -393,12 +392,7 @@ class AsyncSqlDecisionLog:
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
         ]
         if warned:
-            raise OutcomeUnknown(
-                f"log {self.name!r} committed with a warning.",
-                why=f"{warned[0]}: it may not have reached the replicas.",
-                fix="ask again; what stands is read with a COMMIT of its own.",
-                store=self.name,
-            )
+            raise warned_commit(self.name, warned[0])
         return answers
 
     async def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
@@ -411,13 +405,5 @@ class AsyncSqlDecisionLog:
         """The floor, and the rows, as durable as a decision."""
         floor, rows = (await self._message(statements, deadline))[len(self._texts.begin) :][:2]
         if not floor.rows:
-            raise self._never_made()
+            raise never_made(self.name)
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
-
-
-def _address(url: Any) -> tuple[Any, ...]:
-    """What an engine's URL names, whatever its driver; not its password."""
-    url = make_url(url)
-    kind = {"mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
-    database = str(Path(url.database or "").resolve()) if kind == "sqlite" else url.database
-    return kind, url.username, url.host, url.port, database
