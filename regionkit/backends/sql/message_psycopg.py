@@ -11,6 +11,7 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Mult
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ SEPARATOR = "\n;\n"
 COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 BEGINNINGS = ("BEGIN", "START")
 COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+MOST_TAGS = 256
+"""Remembered: those of BEGIN, SET, COMMIT and of a few counts come again and again."""
 
 
 def ask(dbapi_connection: Any, command: bytes, notices: list[tuple[int, str]] | None = None) -> list[Any]:
@@ -137,12 +140,18 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     return [_answer(transformer, result, said) for result, said in zip(results, told, strict=True)]
 
 
+@functools.lru_cache(maxsize=MOST_TAGS)
+def _tag(status: bytes) -> tuple[str, bool]:
+    """A command's tag without its counts, and whether it counts rows."""
+    words = status.decode().split()
+    return " ".join(word for word in words if not word.isdigit()), bool(words) and words[0] in COUNTED
+
+
 def _answer(transformer: Any, result: Any, notices: tuple[str, ...]) -> Answer:
-    words = (result.command_status or b"").decode().split()
-    tag = " ".join(word for word in words if not word.isdigit())
+    tag, counted = _tag(result.command_status or b"")
     found: tuple[tuple[Any, ...], ...] = ()
     if result.ntuples:
         transformer.set_pgresult(result)
         found = tuple(transformer.load_rows(0, result.ntuples, tuple))
-    count = result.command_tuples if words and words[0] in COUNTED else None
+    count = result.command_tuples if counted else None
     return Answer(tag, found, -1 if count is None else count, notices)

@@ -38,21 +38,14 @@ from regionkit.errors import (
 )
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
+from regionkit.transactions.logs import log_errors
 from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
 from regionkit.transactions.logs.log import LogFacts, unread
-from regionkit.transactions.logs.log_errors import (
-    early_floor,
-    never_made,
-    no_log,
-    overtaken,
-    unread_winner,
-    warned_commit,
-)
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.logs.same_place_sql import is_same
 from regionkit.transactions.participants.participant import Participant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import RETENTION, Row, forgotten, oldest_kept, unsettled
+from regionkit.transactions.recovery_rules import RETENTION, Row, oldest_kept
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["SqlDecisionLog"]
@@ -96,7 +89,7 @@ class SqlDecisionLog:
         probe = backing_of(given, store=store, clock=clock)
         self.name = probe.name
         if "core" not in probe.capabilities.modes:
-            raise no_log(probe.name)
+            raise log_errors.no_log(probe.name)
 
     def _stands(self, namespace: str) -> tuple[Backing, LogSql]:
         if self._backing is None:
@@ -175,9 +168,9 @@ class SqlDecisionLog:
         except DBAPIError as error:
             if not missing(error):
                 raise
-            raise never_made(self.name) from error
+            raise log_errors.never_made(self.name) from error
         if found is None:
-            raise never_made(self.name)
+            raise log_errors.never_made(self.name)
         self._texts.own = found[0]
         return LogFacts(found[0], history, found[1], found[2], float(found[3]))
 
@@ -207,14 +200,14 @@ class SqlDecisionLog:
                 return rows[0].decision
             if gtrid <= floor:
                 return Decision.ABORT
-        raise overtaken(self.name, MOST_ROUNDS)
+        raise log_errors.overtaken(self.name, MOST_ROUNDS)
 
     def _winner(self, gtrid: str, deadline: Deadline) -> tuple[str, list[Row]]:
         """What the decision met: it was sent, so whatever keeps this from being read leaves the winner unknown."""
         try:
             return self._read(self._texts.rows([gtrid]), deadline)
         except (RegionUnavailable, DeadlineExceeded) as error:
-            raise unread_winner(self.name, gtrid, error) from error
+            raise log_errors.unread_winner(self.name, gtrid, error) from error
 
     def row(self, gtrid: str, deadline: Deadline) -> Row | None:
         """What stands there, known as durable."""
@@ -268,13 +261,9 @@ class SqlDecisionLog:
 
         def drop(unit: Unit) -> bool:
             found = (unit.native.execute(text(self._texts["locked"]), {"gtrid": check_gtrid(gtrid)})).first()
-            if found is None or not (row := row_of(found)).hazards:
-                return False
-            row = forgotten(row)
-            branches = msgspec.json.encode(row.branches).decode()
-            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done), "unsettled": int(unsettled(row))}
-            unit.native.execute(text(self._texts["forget"]), values)
-            return True
+            if values := self._texts.forgotten(found):
+                unit.native.execute(text(self._texts["forget"]), values)
+            return values is not None
 
         return self._changed(drop, deadline)
 
@@ -325,7 +314,7 @@ class SqlDecisionLog:
         def swept(unit: Unit) -> int:
             stands, now = (unit.native.execute(text(sql["raised"]))).one()
             if floor > stands and floor > oldest_kept(float(now), RETENTION):
-                raise early_floor(self.name)
+                raise log_errors.early_floor(self.name)
             values = {"floor": max(stands, check_gtrid(floor))}
             unit.native.execute(text(sql["raise"]), values)
             return int((unit.native.execute(text(sql["sweep"]), {**values, "most": most})).rowcount)
@@ -374,7 +363,7 @@ class SqlDecisionLog:
                     return change(unit)
             except (IntegrityError, TransactionRolledBack):
                 continue
-        raise overtaken(self.name, MOST_ROUNDS)
+        raise log_errors.overtaken(self.name, MOST_ROUNDS)
 
     def _message(self, statements: Sequence[Statement], deadline: Deadline) -> list[Answer]:
         """A whole transaction in one message.
@@ -391,7 +380,7 @@ class SqlDecisionLog:
             notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
         ]
         if warned:
-            raise warned_commit(self.name, warned[0])
+            raise log_errors.warned_commit(self.name, warned[0])
         return answers
 
     def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
@@ -404,5 +393,5 @@ class SqlDecisionLog:
         """The floor, and the rows, as durable as a decision."""
         floor, rows = (self._message(statements, deadline))[len(self._texts.begin) :][:2]
         if not floor.rows:
-            raise never_made(self.name)
+            raise log_errors.never_made(self.name)
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
