@@ -73,6 +73,7 @@ class AsyncGround:
         self._opening = AsyncLock()
         self._log_facts: LogFacts | None = None
         self._facts: dict[str, ParticipantFacts] = {}
+        self._anchors: dict[str, bool] = {}
         self._acknowledged: dict[str, dict[str, str]] = {}
         self._in_doubt: dict[str, set[str]] = {}
         self._looked = self._beat = float("-inf")
@@ -133,13 +134,22 @@ class AsyncGround:
             self._facts[name] = found
         return found
 
+    async def anchors(self, name: str, deadline: Deadline) -> bool:
+        """Whether the log stands in its database, so that its own COMMIT can hold the decision. Asked of the servers, once."""
+        found = self._anchors.get(name)
+        if found is None:
+            found = self._anchors[name] = await self.log.stands_in(self.participants[name], deadline)
+        return found
+
     def unreached(self, name: str) -> None:
         """Look at it anew before its next branch."""
         self._facts.pop(name, None)
+        self._anchors.pop(name, None)
 
     def log_unreached(self) -> None:
         """The same for the log."""
         self._log_facts = None
+        self._anchors.clear()
 
     async def admit(self, deadline: Deadline) -> None:
         """Rule 3.

@@ -139,7 +139,7 @@ class TransactionManager:
         ground.log.create_tables(ground.namespace, deadline)
         for participant in ground.participants.values():
             participant.create_tables(deadline)
-        if any(ground.log.stands_in(participant.given) for participant in ground.participants.values()):
+        if any([ground.log.stands_in(participant, deadline) for participant in ground.participants.values()]):
             # noted now: a branch in SQLite locks the log in its file, and one that opens after it could not be noted
             for name, participant in ground.participants.items():
                 with contextlib.suppress(ConfigurationError):  # its first use says so

@@ -80,7 +80,7 @@ class Opening:
         if place is not None and place.history and facts.history.partition(".")[0] != place.history:
             ground.unreached(name)  # another primary since it was looked at
             facts = ground.facts(name, deadline)
-        anchor = ground.log.stands_in(participant.given)
+        anchor = ground.anchors(name, deadline)
         writers = {n: (one.facts.prepares, one.anchor) for n, one in self.members.items() if not one.reading}
         if not reading and (why := misfit({**writers, name: (facts.prepares, anchor)})):
             raise UsageError(

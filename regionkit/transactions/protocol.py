@@ -333,8 +333,9 @@ def _decided(t: Transaction, event: Decided) -> tuple[Transaction, tuple[Action,
         return _with(t, phase=Phase.BARRING, doubted=doubted, why=t.why or event.why), (Decide(Decision.ABORT),)
     t = _with(t, why=t.why or event.why)
     own = t.anchor if t.mode is Mode.ANCHORED else next(iter(t.states)) if t.mode is Mode.ONE_PHASE else None
-    if own is not None and (t.phase is Phase.DECIDING or event.winner is Decision.COMMIT):
-        t = _set(t, own, State.DONE)  # else it may still be open: it is told
+    read = t.mode is Mode.ONE_PHASE and event.winner is Decision.COMMIT
+    if own is not None and (t.phase is Phase.DECIDING or read):
+        t = _set(t, own, State.DONE)  # else it may be open, or the row another's: it is told, and asked for its marker
     return _finishing(t, event.winner)
 
 

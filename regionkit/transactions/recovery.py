@@ -21,13 +21,12 @@ from regionkit.transactions.logs.log import DecisionLog
 from regionkit.transactions.participants.participant import Participant
 from regionkit.transactions.recovery_events import RecoveryFailed
 from regionkit.transactions.recovery_round import Round
+from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.recovery_setting import Remembered, Setting, reason
 from regionkit.transactions.recovery_views import InDoubt, Report
 
 __all__ = ["RETENTION", "Recovery"]
 
-RETENTION = 7 * 86_400.0
-"""Seconds that rows, markers and tombstones are kept at least: longer than the oldest copy that may come back to life."""
 RUN_WITHIN = 60.0
 """Seconds of one run in the background."""
 LONGEST_INTERVAL = 600.0

@@ -20,13 +20,12 @@ from regionkit.transactions.logs.log_async import AsyncDecisionLog
 from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.recovery_events import RecoveryFailed
 from regionkit.transactions.recovery_round_async import AsyncRound
+from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.recovery_setting_async import AsyncSetting, Remembered, reason
 from regionkit.transactions.recovery_views import InDoubt, Report
 
 __all__ = ["RETENTION", "AsyncRecovery"]
 
-RETENTION = 7 * 86_400.0
-"""Seconds that rows, markers and tombstones are kept at least: longer than the oldest copy that may come back to life."""
 RUN_WITHIN = 60.0
 """Seconds of one run in the background."""
 LONGEST_INTERVAL = 600.0

@@ -39,9 +39,12 @@ class Notes:
         return participant.evidence(Xid(self._setting.namespace, self._found.log, gtrid, name, 0), deadline)
 
     def still_gone(self, gtrid: str, name: str, participant: Participant, deadline: Deadline) -> bool:
-        """Looked at again: neither listed, nor swept in the meantime."""
+        """Looked at again: not listed, then no marker (a commit leaves the list only with its marker there), and not swept."""
         again = participant.listed(self._setting.part(deadline, PARTICIPANT_WAIT))
         if any(one.xid.gtrid == gtrid and one.xid.branch == name for one in again):
+            return False
+        part = self._setting.part(deadline, PARTICIPANT_WAIT)
+        if self.evidence(gtrid, name, participant, part) in (Evidence.COMMITTED, Evidence.UNAVAILABLE):
             return False
         facts = self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
         return gtrid > facts.floor

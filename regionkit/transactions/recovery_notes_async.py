@@ -38,9 +38,12 @@ class AsyncNotes:
         return await participant.evidence(Xid(self._setting.namespace, self._found.log, gtrid, name, 0), deadline)
 
     async def still_gone(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> bool:
-        """Looked at again: neither listed, nor swept in the meantime."""
+        """Looked at again: not listed, then no marker (a commit leaves the list only with its marker there), and not swept."""
         again = await participant.listed(self._setting.part(deadline, PARTICIPANT_WAIT))
         if any(one.xid.gtrid == gtrid and one.xid.branch == name for one in again):
+            return False
+        part = self._setting.part(deadline, PARTICIPANT_WAIT)
+        if await self.evidence(gtrid, name, participant, part) in (Evidence.COMMITTED, Evidence.UNAVAILABLE):
             return False
         facts = await self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
         return gtrid > facts.floor

@@ -29,11 +29,12 @@ from enum import Enum, unique
 import msgspec
 
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.xid import PATIENCE, Xid, millis_of
+from regionkit.transactions.xid import PATIENCE, Xid, gtrid_of, millis_of
 
 __all__ = [
     "FORGOTTEN",
     "LOST_DECISION",
+    "RETENTION",
     "Evidence",
     "Found",
     "Row",
@@ -43,9 +44,13 @@ __all__ = [
     "judge_branch",
     "judge_marker",
     "judge_row",
+    "oldest_kept",
     "presumes",
+    "unsettled",
 ]
 
+RETENTION = 7 * 86_400.0
+"""Seconds that rows, markers and tombstones are kept at least: longer than the oldest copy that may come back to life."""
 LOST_DECISION = "it is committed, and the log has no such decision"
 """A hazard of the log's: while one stands, the log presumes nothing."""
 FORGOTTEN = "forgotten"
@@ -94,6 +99,16 @@ def forgotten(row: Row) -> Row:
     branches = {**row.branches, **dict.fromkeys(row.hazards, FORGOTTEN)}
     done = all(history is not None for history in branches.values())
     return msgspec.structs.replace(row, branches=branches, hazards={}, done=done)
+
+
+def unsettled(row: Row) -> bool:
+    """Whether recovery looks at it: a COMMIT that is not done, or a hazard."""
+    return bool(row.hazards) or (row.decision is Decision.COMMIT and not row.done)
+
+
+def oldest_kept(now: float, retention: float) -> str:
+    """The highest floor of a sweep, `now` being seconds since 1970."""
+    return gtrid_of(max(0, int((now - retention) * 1000.0)), bytes(10))
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):

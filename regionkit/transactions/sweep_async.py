@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.logs.log_async import LogFacts
+from regionkit.transactions.recovery_rules import oldest_kept
 from regionkit.transactions.recovery_setting_async import AsyncSetting
-from regionkit.transactions.xid import gtrid_of
 
 __all__ = ["SWEEP_EVERY", "swept"]
 
@@ -26,8 +26,8 @@ async def swept(setting: AsyncSetting, facts: LogFacts, names: Iterable[str], de
     Raises:
         RegionKitError: the log or a participant did not answer.
     """
-    since = max(0, int((setting.clock.wall() - setting.retention) * 1000.0))
-    floor = max(gtrid_of(since, bytes(10)), facts.floor)
+    now = min(setting.clock.wall(), facts.now)  # one machine's clock that is ahead would close the log for as long
+    floor = max(oldest_kept(now, setting.retention), facts.floor)
     opened = await setting.log.open_rows(1, setting.log_time(deadline))
     if opened:
         floor = min(floor, f"{int(opened[0].gtrid, 16) - 1:032x}")

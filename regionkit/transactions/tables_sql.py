@@ -41,7 +41,7 @@ def tpc_meta(meta: MetaData, name: str) -> Table:
 
 
 def tpc_log(meta: MetaData, name: str) -> Table:
-    """Decisions. `done_at` NULL: not every branch has acknowledged."""
+    """Decisions. `done_at` NULL: not every branch has acknowledged. `unsettled` 1: COMMIT and not done, or with a hazard."""
     return Table(
         name,
         meta,
@@ -52,8 +52,9 @@ def tpc_log(meta: MetaData, name: str) -> Table:
         Column("decided_by", String(120), nullable=False),
         Column("decided_at", Double, nullable=False),
         Column("done_at", Double, nullable=True),
+        Column("unsettled", SmallInteger, nullable=False),
         CheckConstraint("length(gtrid) = 32", name=f"{name}_gtrid"),
-        Index(f"{name}_open", "done_at", "gtrid"),
+        Index(f"{name}_open", "unsettled", "gtrid"),
         **_INNODB,
     )
 

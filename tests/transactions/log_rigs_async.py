@@ -16,15 +16,18 @@ from regionkit.core.deadline import Deadline
 from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
+from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.xid import gtrid_of
 
-__all__ = ["LOGS", "SQL_LOGS", "AsyncLogRig", "new_gtrid", "soon"]
+__all__ = ["LOGS", "OLD", "SQL_LOGS", "AsyncLogRig", "new_gtrid", "soon"]
 
 IS_ASYNC = True
 SQL_LOGS = ("postgresql", "mariadb", "sqlite")
 LOGS = ("memory", "file", *SQL_LOGS)
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql", "sqlite": "sqlite+aiosqlite"}
 NAMESPACE = "shop"
+OLD = RETENTION + 60.0
+"""Seconds ago: what a log lets go of."""
 
 
 def soon(timeout: float = 30.0) -> Deadline:

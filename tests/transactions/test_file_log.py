@@ -19,7 +19,7 @@ from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.file_place import unsafe_place, verify
 from regionkit.transactions.protocol import Decision
 
-from .log_rigs import NAMESPACE, new_gtrid, soon
+from .log_rigs import NAMESPACE, OLD, new_gtrid, soon
 
 COMMIT = Decision.COMMIT
 
@@ -149,11 +149,11 @@ def test_it_is_written_anew_when_most_of_it_is_dead(log: Any, monkeypatch: pytes
     monkeypatch.setattr(f"{type(log).__module__}.WRITE_ANEW", 10)
     path = tmp_path / "decisions"
     for _ in range(20):
-        gtrid = decided(log, ago=60)
+        gtrid = decided(log, ago=OLD + 60)
         log.acknowledge({gtrid: {"a": "h", "b": "h"}}, soon())
     kept = decided(log)
     before, inode = path.stat().st_size, path.stat().st_ino
-    assert log.sweep(new_gtrid(30), 100, soon()) == 20
+    assert log.sweep(new_gtrid(OLD + 30), 100, soon()) == 20
     assert path.stat().st_ino != inode
     assert path.stat().st_size < before / 3
     late = decided(log)

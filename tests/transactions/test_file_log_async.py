@@ -18,7 +18,7 @@ from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.file_place import unsafe_place, verify
 from regionkit.transactions.protocol import Decision
 
-from .log_rigs_async import NAMESPACE, new_gtrid, soon
+from .log_rigs_async import NAMESPACE, OLD, new_gtrid, soon
 
 COMMIT = Decision.COMMIT
 
@@ -150,11 +150,11 @@ async def test_it_is_written_anew_when_most_of_it_is_dead(
     monkeypatch.setattr(f"{type(log).__module__}.WRITE_ANEW", 10)
     path = tmp_path / "decisions"
     for _ in range(20):
-        gtrid = await decided(log, ago=60)
+        gtrid = await decided(log, ago=OLD + 60)
         await log.acknowledge({gtrid: {"a": "h", "b": "h"}}, soon())
     kept = await decided(log)
     before, inode = path.stat().st_size, path.stat().st_ino
-    assert await log.sweep(new_gtrid(30), 100, soon()) == 20
+    assert await log.sweep(new_gtrid(OLD + 30), 100, soon()) == 20
     assert path.stat().st_ino != inode
     assert path.stat().st_size < before / 3
     late = await decided(log)

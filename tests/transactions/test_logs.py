@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from regionkit.core.concurrency import gather
 from regionkit.errors import UsageError
+from regionkit.transactions.logs.log import LogFacts
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import FORGOTTEN
+from regionkit.transactions.recovery_rules import FORGOTTEN, RETENTION
 
-from .log_rigs import LOGS, NAMESPACE, LogRig, new_gtrid, soon
+from .log_rigs import LOGS, NAMESPACE, OLD, LogRig, new_gtrid, soon
 
 RACERS = 12
 """Of each transaction."""
@@ -38,6 +41,11 @@ def finished(log: Any, ago: float = 0.0) -> str:
     gtrid = decided(log, ago=ago)
     log.acknowledge({gtrid: {"accounts": "h1", "payments": "h2"}}, soon())
     return gtrid
+
+
+def still(facts: LogFacts) -> LogFacts:
+    """All but the time."""
+    return msgspec.structs.replace(facts, now=0.0)
 
 
 def test_the_first_decision_stands(rig: LogRig) -> None:
@@ -76,18 +84,32 @@ def test_racers_are_told_one_winner(rig: LogRig) -> None:
 def test_below_the_floor_all_is_closed(rig: LogRig) -> None:
     """What was swept cannot be decided again; what is open, or bears a hazard, is not swept."""
     log = rig.made()
-    tombstone, done = decided(log, Decision.ABORT, 60), finished(log, 50)
-    opened, marked, floor = decided(log, ago=40), finished(log, 30), new_gtrid(20)
+    tombstone, done = decided(log, Decision.ABORT, OLD + 60), finished(log, OLD + 50)
+    opened, marked, floor = decided(log, ago=OLD + 40), finished(log, OLD + 30), new_gtrid(OLD + 20)
     log.hazard(marked, "accounts", "no marker", soon())
     young = finished(log)
     assert log.sweep(floor, 1, soon()) == 1
-    assert log.sweep(new_gtrid(1000), 100, soon()) == 1  # a lower floor changes nothing, and sweeps on
+    assert log.sweep(new_gtrid(OLD + 1000), 100, soon()) == 1  # a lower floor changes nothing, and sweeps on
     assert (log.open(NAMESPACE, soon())).floor == floor
     assert set(log.rows([tombstone, done, opened, marked, young], soon())) == {opened, marked, young}
-    for gtrid in (tombstone, done, floor, new_gtrid(35)):
+    for gtrid in (tombstone, done, floor, new_gtrid(OLD + 35)):
         assert log.decide(gtrid, Decision.COMMIT, BRANCHES, "late", soon()) is Decision.ABORT
         assert log.row(gtrid, soon()) is None
     assert log.decide(opened, Decision.ABORT, [], "late", soon()) is Decision.COMMIT
+    decided(log)
+
+
+def test_a_floor_above_its_own_retention_is_refused(rig: LogRig) -> None:
+    """The clock of who sweeps is not the log's; a floor cannot be lowered, so that all that begins would be closed."""
+    log = rig.made()
+    before = log.open(NAMESPACE, soon())
+    assert abs(before.now - time.time()) < 60.0
+    done = finished(log, RETENTION - 60)
+    for early in (new_gtrid(RETENTION - 60), new_gtrid(-30 * 86_400)):
+        with pytest.raises(UsageError, match="keeps"):
+            log.sweep(early, 10, soon())
+    assert (log.open(NAMESPACE, soon())).floor == before.floor
+    assert (log.row(done, soon())).done
     decided(log)
 
 
@@ -169,19 +191,19 @@ def test_all_of_it_outlives_a_restart(rig: LogRig) -> None:
     """Its id, floor, decisions and names; making it again changes nothing."""
     log = rig.made()
     commit, abort = decided(log), decided(log, Decision.ABORT)
-    log.sweep(new_gtrid(60), 10, soon())
+    log.sweep(new_gtrid(OLD + 60), 10, soon())
     assert log.note_participant("accounts", "i1", soon()) == "i1"
-    before = log.open(NAMESPACE, soon())
+    before = still(log.open(NAMESPACE, soon()))
     log = rig.again(log)
     log.create_tables(NAMESPACE, soon())
-    assert log.open(NAMESPACE, soon()) == before
+    assert still(log.open(NAMESPACE, soon())) == before
     assert before.presumes
     assert log.decide(commit, Decision.ABORT, [], "r", soon()) is Decision.COMMIT
     assert log.decide(abort, Decision.COMMIT, [], "r", soon()) is Decision.ABORT
     assert log.note_participant("accounts", "i2", soon()) == "i1"
     assert log.note_participant("accounts", "i2", soon(), adopt=True) == "i2"
     assert log.note_participant("accounts", "i1", soon()) == "i2"
-    assert log.adopt(soon()) == before
+    assert still(log.adopt(soon())) == before
     assert [finding.level for finding in log.doctor(soon())] != []
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from regionkit.core.concurrency_async import agather
 from regionkit.errors import UsageError
+from regionkit.transactions.logs.log_async import LogFacts
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import FORGOTTEN
+from regionkit.transactions.recovery_rules import FORGOTTEN, RETENTION
 
-from .log_rigs_async import LOGS, NAMESPACE, AsyncLogRig, new_gtrid, soon
+from .log_rigs_async import LOGS, NAMESPACE, OLD, AsyncLogRig, new_gtrid, soon
 
 RACERS = 12
 """Of each transaction."""
@@ -37,6 +40,11 @@ async def finished(log: Any, ago: float = 0.0) -> str:
     gtrid = await decided(log, ago=ago)
     await log.acknowledge({gtrid: {"accounts": "h1", "payments": "h2"}}, soon())
     return gtrid
+
+
+def still(facts: LogFacts) -> LogFacts:
+    """All but the time."""
+    return msgspec.structs.replace(facts, now=0.0)
 
 
 async def test_the_first_decision_stands(rig: AsyncLogRig) -> None:
@@ -75,18 +83,32 @@ async def test_racers_are_told_one_winner(rig: AsyncLogRig) -> None:
 async def test_below_the_floor_all_is_closed(rig: AsyncLogRig) -> None:
     """What was swept cannot be decided again; what is open, or bears a hazard, is not swept."""
     log = await rig.made()
-    tombstone, done = await decided(log, Decision.ABORT, 60), await finished(log, 50)
-    opened, marked, floor = await decided(log, ago=40), await finished(log, 30), new_gtrid(20)
+    tombstone, done = await decided(log, Decision.ABORT, OLD + 60), await finished(log, OLD + 50)
+    opened, marked, floor = await decided(log, ago=OLD + 40), await finished(log, OLD + 30), new_gtrid(OLD + 20)
     await log.hazard(marked, "accounts", "no marker", soon())
     young = await finished(log)
     assert await log.sweep(floor, 1, soon()) == 1
-    assert await log.sweep(new_gtrid(1000), 100, soon()) == 1  # a lower floor changes nothing, and sweeps on
+    assert await log.sweep(new_gtrid(OLD + 1000), 100, soon()) == 1  # a lower floor changes nothing, and sweeps on
     assert (await log.open(NAMESPACE, soon())).floor == floor
     assert set(await log.rows([tombstone, done, opened, marked, young], soon())) == {opened, marked, young}
-    for gtrid in (tombstone, done, floor, new_gtrid(35)):
+    for gtrid in (tombstone, done, floor, new_gtrid(OLD + 35)):
         assert await log.decide(gtrid, Decision.COMMIT, BRANCHES, "late", soon()) is Decision.ABORT
         assert await log.row(gtrid, soon()) is None
     assert await log.decide(opened, Decision.ABORT, [], "late", soon()) is Decision.COMMIT
+    await decided(log)
+
+
+async def test_a_floor_above_its_own_retention_is_refused(rig: AsyncLogRig) -> None:
+    """The clock of who sweeps is not the log's; a floor cannot be lowered, so that all that begins would be closed."""
+    log = await rig.made()
+    before = await log.open(NAMESPACE, soon())
+    assert abs(before.now - time.time()) < 60.0
+    done = await finished(log, RETENTION - 60)
+    for early in (new_gtrid(RETENTION - 60), new_gtrid(-30 * 86_400)):
+        with pytest.raises(UsageError, match="keeps"):
+            await log.sweep(early, 10, soon())
+    assert (await log.open(NAMESPACE, soon())).floor == before.floor
+    assert (await log.row(done, soon())).done
     await decided(log)
 
 
@@ -168,19 +190,19 @@ async def test_all_of_it_outlives_a_restart(rig: AsyncLogRig) -> None:
     """Its id, floor, decisions and names; making it again changes nothing."""
     log = await rig.made()
     commit, abort = await decided(log), await decided(log, Decision.ABORT)
-    await log.sweep(new_gtrid(60), 10, soon())
+    await log.sweep(new_gtrid(OLD + 60), 10, soon())
     assert await log.note_participant("accounts", "i1", soon()) == "i1"
-    before = await log.open(NAMESPACE, soon())
+    before = still(await log.open(NAMESPACE, soon()))
     log = await rig.again(log)
     await log.create_tables(NAMESPACE, soon())
-    assert await log.open(NAMESPACE, soon()) == before
+    assert still(await log.open(NAMESPACE, soon())) == before
     assert before.presumes
     assert await log.decide(commit, Decision.ABORT, [], "r", soon()) is Decision.COMMIT
     assert await log.decide(abort, Decision.COMMIT, [], "r", soon()) is Decision.ABORT
     assert await log.note_participant("accounts", "i2", soon()) == "i1"
     assert await log.note_participant("accounts", "i2", soon(), adopt=True) == "i2"
     assert await log.note_participant("accounts", "i1", soon()) == "i2"
-    assert await log.adopt(soon()) == before
+    assert still(await log.adopt(soon())) == before
     assert [finding.level for finding in await log.doctor(soon())] != []
 
 

@@ -92,7 +92,7 @@ def test_an_anchor_commits_with_the_log_or_not_at_all() -> None:
     """Its decision and its data are one."""
     log = MemoryDecisionLog()
     at = MemoryParticipant("a", log=log, prepares=False)
-    assert log.stands_in(at.given)
+    assert log.stands_in(at, soon())
     for decided, want in ((False, Decision.COMMIT), (True, Decision.ABORT)):
         name = xid()
         branch = at.begin(BranchOptions(name), soon())

@@ -91,7 +91,7 @@ async def test_an_anchor_commits_with_the_log_or_not_at_all() -> None:
     """Its decision and its data are one."""
     log = AsyncMemoryDecisionLog()
     at = AsyncMemoryParticipant("a", log=log, prepares=False)
-    assert log.stands_in(at.given)
+    assert await log.stands_in(at, soon())
     for decided, want in ((False, Decision.COMMIT), (True, Decision.ABORT)):
         name = xid()
         branch = await at.begin(BranchOptions(name), soon())

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from regionkit.core.concurrency import gather, sleep
+from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
-from regionkit.testing import crash_points
+from regionkit.testing import VirtualClock, crash_points
 from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.protocol import Decision, Finish
-from regionkit.transactions.recovery import RETENTION
+from regionkit.transactions.recovery import RETENTION, Recovery
 from regionkit.transactions.recovery_events import HazardFound
 from regionkit.transactions.recovery_round import Round
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Verdict
@@ -210,6 +211,31 @@ def test_a_branch_that_is_not_there_any_more_is_done_only_by_its_marker() -> Non
         assert report.clean is commit
         assert world.log.rows_now[gtrid].done is commit
         assert len(report.hazards) == (not commit)
+
+
+def test_a_coordinator_elsewhere_that_commits_in_the_midst_of_a_run_is_no_hazard() -> None:
+    """Its marker was looked for before it committed, and the branch after it."""
+    world = World()
+    gtrid = world.prepared()
+    own = world.at["b"].evidence
+
+    def listed(*given: Any, first: Any = world.at["b"].listed) -> Any:
+        world.at["b"].listed = first  # type: ignore[method-assign]
+        return []
+
+    def evidence(*given: Any) -> Any:
+        world.at["b"].evidence = own  # type: ignore[method-assign]
+        found = own(*given)
+        world.finish(gtrid, "b", commit=True)
+        return found
+
+    assert world.log.decide(gtrid, Decision.COMMIT, ("a", "b"), "elsewhere", world.soon()) is Decision.COMMIT
+    world.at["b"].listed, world.at["b"].evidence = listed, evidence  # type: ignore[method-assign]
+    recovery = world.recoverer()
+    assert (recovery.run(world.soon())).hazards == ()
+    assert (recovery.run(world.soon())).clean
+    assert world.log.rows_now[gtrid].done
+    assert world.sides(gtrid) == {"a": 1, "b": 1}
 
 
 # Hazards: each is found, kept, shown, and forgotten by an operator only
@@ -419,6 +445,19 @@ def test_what_is_past_the_retention_is_swept_and_open_rows_keep_their_evidence()
     final = recovery.run(world.soon())
     assert (final.clean, world.log.rows_now) == (True, {})
     assert [at._markers for at in world.at.values()] == [{}, {}]
+
+
+def test_a_recoverer_whose_clock_is_ahead_closes_nothing() -> None:
+    """It sweeps by the log's clock. A floor is never lowered: all that begins would be aborted for as long."""
+    world = World()
+    done = world.decided()
+    world.recoverer().run(world.soon())
+    ahead = VirtualClock()
+    ahead.advance(RETENTION + 30 * DAY)
+    recovery = Recovery("shop", world.log, world.at, clock=ahead)
+    assert (recovery.run(Deadline(ahead, 30.0))).swept == 0
+    assert done in world.log.rows_now
+    assert world.decided() in world.log.rows_now
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

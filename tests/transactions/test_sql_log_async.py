@@ -13,6 +13,7 @@ import redis
 import redis.asyncio
 import sqlalchemy
 from sqlalchemy import text
+from sqlalchemy.pool import NullPool
 
 from regionkit import AsyncRegionKit
 from regionkit.embedded import SqliteRegions
@@ -23,13 +24,13 @@ from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.protocol import Decision
 
-from .log_rigs_async import IS_ASYNC, NAMESPACE, SQL_LOGS, AsyncLogRig, new_gtrid, soon
+from .log_rigs_async import IS_ASYNC, NAMESPACE, OLD, SQL_LOGS, AsyncLogRig, new_gtrid, soon
 
 COMMIT, ABORT = Decision.COMMIT, Decision.ABORT
 BRANCHES = ["a", "b"]
 ROW = (
-    "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at) "
-    "VALUES ('{}', 2, '{{}}', '{{}}', 'x', 0)"
+    "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) "
+    "VALUES ('{}', 2, '{{}}', '{{}}', 'x', 0, 0)"
 )
 
 
@@ -93,6 +94,25 @@ async def test_a_lost_answer_is_unknown(request: pytest.FixtureRequest, mariadb:
         proxy.heal()
         assert await far.decide(gtrid, ABORT, [], "r", soon()) is (await log.row(gtrid, soon())).decision
     await rig.close()
+
+
+@pytest.mark.parametrize("failed", [DeadlineExceeded, RegionUnavailable])
+async def test_a_row_that_was_met_and_not_read_is_unknown(
+    made: Any, failed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision was sent: "nothing was sent" would let its branches be rolled back against a COMMIT."""
+    _, log, _ = made
+    gtrid = new_gtrid()
+    assert await log.decide(gtrid, COMMIT, BRANCHES, "operator", soon()) is COMMIT
+
+    async def away(*_: Any) -> Any:
+        raise failed("the log is away.", why="a test.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_read", away)
+        with pytest.raises(OutcomeUnknown):
+            await log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon())
+    assert await log.decide(gtrid, ABORT, [], "r", soon()) is COMMIT
 
 
 async def test_a_decision_is_one_round_trip(on_postgresql: Any) -> None:
@@ -167,19 +187,26 @@ async def test_an_anchor_decides_inside_another_transaction(made: Any) -> None:
     row = await log.row(gtrid, soon())
     assert (row.decision, row.branches) == (COMMIT, {"a": None, "b": None})
     assert await log.decide(gtrid, ABORT, [], "r", soon()) is COMMIT
-    barred, closed = new_gtrid(), new_gtrid(60)
+    barred, closed = new_gtrid(), new_gtrid(OLD + 60)
     await log.decide(barred, ABORT, [], "r", soon())
-    await log.sweep(new_gtrid(30), 10, soon())
+    await log.sweep(new_gtrid(OLD + 30), 10, soon())
     for name in (barred, closed):
         with plain.connect() as db, pytest.raises(sqlalchemy.exc.DBAPIError):
             anchored(db, name)
     assert await log.row(closed, soon()) is None
+    id, swapped = (await log.open(NAMESPACE, soon())).id, text("UPDATE shop_rk_tpc_meta SET log_id = :id WHERE id = 1")
+    with plain.begin() as db:
+        db.execute(swapped, {"id": "ffffffff"})
+    with plain.connect() as db, pytest.raises(sqlalchemy.exc.DBAPIError):  # in another log, at the same address
+        anchored(db, new_gtrid())
+    with plain.begin() as db:
+        db.execute(swapped, {"id": id})
     if rig.kind == "sqlite":
         return  # who writes has seen all that was written
-    late = new_gtrid(10)
+    late = new_gtrid(OLD + 10)
     with plain.connect().execution_options(isolation_level="REPEATABLE READ") as db:
         db.exec_driver_sql("SELECT count(*) FROM shop_rk_tpc_meta, shop_rk_tpc_log")
-        await log.sweep(new_gtrid(5), 10, soon())
+        await log.sweep(new_gtrid(OLD + 5), 10, soon())
         with pytest.raises(sqlalchemy.exc.DBAPIError):
             anchored(db, late)
 
@@ -189,7 +216,7 @@ async def test_a_decision_waits_for_a_floor_that_rises(made: Any) -> None:
     rig, log, plain = made
     if rig.kind == "sqlite":
         return  # one writer at a time: nothing is sent before it is its turn
-    gtrid, floor = new_gtrid(60), new_gtrid(30)
+    gtrid, floor = new_gtrid(OLD + 60), new_gtrid(OLD + 30)
     with plain.connect() as db:
         db.execute(text("UPDATE shop_rk_tpc_meta SET floor = :floor WHERE id = 1"), {"floor": floor})
         with pytest.raises(OutcomeUnknown):
@@ -236,18 +263,63 @@ async def test_a_log_that_was_never_made_says_so(request: pytest.FixtureRequest,
     await rig.close()
 
 
+class Taker:
+    """A participant's face, over an engine of its own."""
+
+    def __init__(self, given: Any, url: Any = None) -> None:
+        self.given, self._engine, self.asked = (
+            given,
+            None if url is None else sqlalchemy.create_engine(url, poolclass=NullPool),
+            0,
+        )
+
+    async def ask(self, question: str, _deadline: Any) -> Any:
+        self.asked += 1
+        with self._engine.connect() as db:
+            return db.execute(text(question)).all()
+
+
 async def test_it_knows_its_own_database(made: Any) -> None:
-    """By the engine, or by its address; the password counts for nothing."""
+    """By the engine; or by an address that is the same, and then by what the server says. The password is no part of it."""
     rig, log, _ = made
     url = sqlalchemy.make_url(rig.url)
-    assert log.stands_in(log.given)
-    assert log.stands_in(rig.engine())
-    assert log.stands_in(sqlalchemy.create_engine(url))
-    assert not log.stands_in(sqlalchemy.create_engine(url.set(database=f"{url.database}2")))
+    assert await log.stands_in(Taker(log.given), soon())
+    known = [url] if rig.kind == "sqlite" else [url, url.set(password="another")]
+    for given in (rig.engine(), *map(sqlalchemy.create_engine, known)):
+        taker = Taker(given, url)
+        assert await log.stands_in(taker, soon())
+        assert taker.asked == 1
+    others = [url.set(database=f"{url.database}2")]
+    others += [] if rig.kind == "sqlite" else [url.set(host="elsewhere"), url.set(port=1)]
+    for other in others:
+        assert not await log.stands_in(Taker(sqlalchemy.create_engine(other), url), soon())
+    assert not await log.stands_in(Taker(object(), url), soon())
+
+
+async def test_an_equal_address_of_another_database_is_no_anchor(
+    made: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """As of a URL whose host is elsewhere than in its place: log id and name of the database are the same, the server is not."""
+    rig, log, _ = made
+    (tmp_path / "other").mkdir()
+    other, theirs = await opened(request, rig.kind, tmp_path / "other")
+    id, url = (await log.open(NAMESPACE, soon())).id, sqlalchemy.make_url(other.url)
+    taker = Taker(rig.engine(), url)
+    assert not await log.stands_in(taker, soon()), "another log"
+    with taker._engine.begin() as db:
+        db.execute(text("UPDATE shop_rk_tpc_meta SET log_id = :id"), {"id": id})
+    assert not await log.stands_in(taker, soon()), "a copy, with another name"
+    assert taker.asked == 2
     if rig.kind != "sqlite":
-        assert log.stands_in(sqlalchemy.create_engine(url.set(password="another")))
-        assert not log.stands_in(sqlalchemy.create_engine(url.set(host="elsewhere")))
-    assert not log.stands_in(object())
+
+        async def elsewhere(question: str, deadline: Any, own: Any = taker.ask) -> Any:
+            return [(id, sqlalchemy.make_url(rig.url).database, met) for _, _, met in await own(question, deadline)]
+
+        taker.ask = elsewhere  # type: ignore[method-assign]
+        if rig.kind == "postgresql":  # whose locks are a database's
+            assert not await log.stands_in(taker, soon()), "a copy in every respect"
+    await theirs.close()
+    await other.close()
 
 
 async def test_a_log_in_a_kits_store(tmp_path: Path) -> None:
@@ -264,9 +336,9 @@ async def test_a_log_in_a_kits_store(tmp_path: Path) -> None:
             gtrid = new_gtrid()
             assert await log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon()) is COMMIT
             assert (await log.row(gtrid, soon())).decision is COMMIT
-            assert log.stands_in((kit, "orders"))
-            assert not log.stands_in((kit, "payments"))
-            assert not log.stands_in(kit)
+            assert await log.stands_in(Taker((kit, "orders")), soon())
+            assert not await log.stands_in(Taker((kit, "payments")), soon())
+            assert not await log.stands_in(Taker(kit), soon())
 
 
 async def test_what_can_be_a_log(made: Any, tmp_path: Path) -> None:

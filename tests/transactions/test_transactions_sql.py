@@ -15,12 +15,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit.backends.sql.bridge import create_engine
 from regionkit.core.concurrency import gather
-from regionkit.errors import RegionKitError, TransactionAborted, UsageError
+from regionkit.errors import HeuristicOutcome, RegionKitError, TransactionAborted, UsageError
 from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.sql import SqlDecisionLog
 from regionkit.transactions.manager import TransactionManager
 from regionkit.transactions.participants.factory import participant_of
-from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.protocol import Decision, Outcome
 
 IS_ASYNC = False
 DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
@@ -139,6 +139,26 @@ def test_a_refusal_at_the_end_takes_both_back(bank: Bank) -> None:
                 connection.execute(text("INSERT INTO bank VALUES (1, 1)"))
     assert caught.value.committed == "no"
     assert bank.rows == ([1], [1])
+    assert bank.prepared == 0
+
+
+@pytest.mark.parametrize("decision", [Decision.COMMIT, Decision.ABORT])
+def test_an_anchor_that_meets_a_row_reads_it(bank: Bank, decision: Decision) -> None:
+    """An operator was first. Its own COMMIT fails on either; the others follow what stands, and it is said what it did not."""
+    if isinstance(bank.log, FileDecisionLog):
+        return
+    row = (
+        "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) "
+        "VALUES (:gtrid, :state, '{\"accounts\": null, \"payments\": null}', '{}', 'operator', 0, 1)"
+    )
+    raised = TransactionAborted if decision is Decision.ABORT else HeuristicOutcome
+    with pytest.raises(raised):
+        with bank.tm.begin() as tx:
+            tx.session("accounts")
+            with bank.outside["payments"].begin() as db:
+                db.execute(text(row), {"gtrid": tx.gtrid, "state": decision.value})
+            both(tx, 1)
+    assert bank.rows == (([], []) if decision is Decision.ABORT else ([1], []))
     assert bank.prepared == 0
 
 

@@ -14,12 +14,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit.backends.sql.bridge_async import create_async_engine
 from regionkit.core.concurrency_async import agather
-from regionkit.errors import RegionKitError, TransactionAborted, UsageError
+from regionkit.errors import HeuristicOutcome, RegionKitError, TransactionAborted, UsageError
 from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.manager_async import AsyncTransactionManager
 from regionkit.transactions.participants.factory_async import participant_of
-from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.protocol import Decision, Outcome
 
 IS_ASYNC = True
 DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
@@ -138,6 +138,26 @@ async def test_a_refusal_at_the_end_takes_both_back(bank: AsyncBank) -> None:
                 await connection.execute(text("INSERT INTO bank VALUES (1, 1)"))
     assert caught.value.committed == "no"
     assert bank.rows == ([1], [1])
+    assert bank.prepared == 0
+
+
+@pytest.mark.parametrize("decision", [Decision.COMMIT, Decision.ABORT])
+async def test_an_anchor_that_meets_a_row_reads_it(bank: AsyncBank, decision: Decision) -> None:
+    """An operator was first. Its own COMMIT fails on either; the others follow what stands, and it is said what it did not."""
+    if isinstance(bank.log, AsyncFileDecisionLog):
+        return
+    row = (
+        "INSERT INTO shop_rk_tpc_log (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) "
+        "VALUES (:gtrid, :state, '{\"accounts\": null, \"payments\": null}', '{}', 'operator', 0, 1)"
+    )
+    raised = TransactionAborted if decision is Decision.ABORT else HeuristicOutcome
+    with pytest.raises(raised):
+        async with bank.tm.begin() as tx:
+            await tx.session("accounts")
+            with bank.outside["payments"].begin() as db:
+                db.execute(text(row), {"gtrid": tx.gtrid, "state": decision.value})
+            await both(tx, 1)
+    assert bank.rows == (([], []) if decision is Decision.ABORT else ([1], []))
     assert bank.prepared == 0
 
 

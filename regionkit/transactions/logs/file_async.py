@@ -35,8 +35,10 @@ from regionkit.transactions.logs.file_state import (
     encoded,
 )
 from regionkit.transactions.logs.log_async import LogFacts, unread
+from regionkit.transactions.logs.log_errors import early_floor
+from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row
+from regionkit.transactions.recovery_rules import RETENTION, Row, oldest_kept
 from regionkit.transactions.xid import check_branches, check_gtrid
 
 __all__ = ["AsyncFileDecisionLog"]
@@ -161,13 +163,11 @@ class AsyncFileDecisionLog:
 
     async def open_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are not done, and all that bear a hazard."""
-        rows = await self._read(lambda: self._state.sorted(after), deadline)
-        return [row for row in rows if row.hazards or (row.decision is Decision.COMMIT and not row.done)][:most]
+        return await self._read(lambda: self._state.open_rows(after, most), deadline)
 
     async def done_rows(self, most: int, deadline: Deadline, *, after: str = "") -> list[Row]:
         """COMMIT rows that are done."""
-        rows = await self._read(lambda: self._state.sorted(after), deadline)
-        return [row for row in rows if row.decision is Decision.COMMIT and row.done][:most]
+        return await self._read(lambda: self._state.done_rows(after, most), deadline)
 
     async def acknowledge(self, acknowledged: Mapping[str, Mapping[str, str]], deadline: Deadline) -> None:
         """By gtrid and branch, the participant's history. Synced with the next decision: nobody waits for it."""
@@ -229,6 +229,8 @@ class AsyncFileDecisionLog:
         check_gtrid(floor)
 
         def act() -> int:
+            if floor > self._state.floor and floor > oldest_kept(self._clock.wall(), RETENTION):
+                raise early_floor(self.name)
             stands = max(self._state.floor, floor)
             gone = self._state.sweepable(stands, most)
             if gone or stands != self._state.floor:
@@ -242,7 +244,7 @@ class AsyncFileDecisionLog:
         """Never called: no branch stands in a file."""
         raise ConfigurationError("a file log is no anchor.", fix="keep the log in the database of that participant.")
 
-    def stands_in(self, given: Any) -> bool:
+    async def stands_in(self, participant: AsyncParticipant, deadline: Deadline) -> bool:
         """No."""
         return False
 
@@ -279,7 +281,7 @@ class AsyncFileDecisionLog:
 
     def _facts(self) -> LogFacts:
         state = self._state
-        return LogFacts(state.id, state.history, state.history, state.floor)
+        return LogFacts(state.id, state.history, state.history, state.floor, self._clock.wall())
 
     def _require_usable(self) -> None:
         if self._failed or self._file is None or self._closing:

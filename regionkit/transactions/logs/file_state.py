@@ -6,12 +6,14 @@ gives the shortest file that says the same.
 
 from __future__ import annotations
 
+from bisect import bisect, insort
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import Row, forgotten, unsettled
 
 __all__ = ["FileState", "Record", "decoded", "encoded"]
 
@@ -100,6 +102,8 @@ class FileState:
         self.rows: dict[str, Row] = {}
         self.instances: dict[str, str] = {}
         self.dead = 0
+        self._order: list[str] = []
+        self._open: set[str] = set()
 
     def apply(self, record: Record) -> None:
         """What follows from a record."""
@@ -107,14 +111,17 @@ class FileState:
             case Made():
                 self.id, self.history = record.id, record.history
             case Decided():
-                self.rows[record.gtrid] = Row(
-                    record.gtrid,
-                    Decision(record.decision),
-                    record.branches,
-                    record.done,
-                    record.hazards,
-                    record.by,
-                    record.at,
+                decision = Decision(record.decision)
+                self._put(
+                    Row(
+                        record.gtrid,
+                        decision,
+                        record.branches,
+                        record.done,
+                        record.hazards,
+                        record.by,
+                        record.at,
+                    )
                 )
             case Acknowledged():
                 self.dead += 1
@@ -123,7 +130,7 @@ class FileState:
                 self.dead += 1
                 row = self.rows[record.gtrid]
                 replaced = msgspec.structs.replace(row, hazards=record.hazards)
-                self.rows[record.gtrid] = replaced if record.hazards else forgotten(row)
+                self._put(replaced if record.hazards else forgotten(row))
             case Noted():
                 self.dead += record.name in self.instances
                 self.instances[record.name] = record.instance
@@ -132,6 +139,9 @@ class FileState:
                 self.floor = max(self.floor, record.floor)
                 for gtrid in record.gtrids:
                     self.rows.pop(gtrid, None)
+                if record.gtrids:
+                    self._order = [gtrid for gtrid in self._order if gtrid in self.rows]
+                    self._open &= self.rows.keys()
 
     def _acknowledge(self, histories: Mapping[str, Mapping[str, str]]) -> None:
         for gtrid, by_branch in histories.items():
@@ -139,7 +149,7 @@ class FileState:
             if row is not None and row.decision is Decision.COMMIT:
                 branches = {**row.branches, **{b: h for b, h in by_branch.items() if b in row.branches}}
                 done = None not in branches.values()
-                self.rows[gtrid] = msgspec.structs.replace(row, branches=branches, done=done)
+                self._put(msgspec.structs.replace(row, branches=branches, done=done))
 
     def records(self) -> Iterator[Record]:
         """The shortest file."""
@@ -163,11 +173,26 @@ class FileState:
         self.dead = 0
         return [encoded(record) for record in self.records()]
 
-    def sorted(self, after: str) -> list[Row]:
-        """Rows above `after`, in order."""
-        return [self.rows[gtrid] for gtrid in sorted(self.rows) if gtrid > after]
+    def open_rows(self, after: str, most: int) -> list[Row]:
+        """COMMIT rows that are not done, and all that bear a hazard, in order above `after`."""
+        return [self.rows[gtrid] for gtrid in sorted(name for name in self._open if name > after)[:most]]
+
+    def done_rows(self, after: str, most: int) -> list[Row]:
+        """COMMIT rows that are done, in order above `after`."""
+        above = (self.rows[gtrid] for gtrid in islice(self._order, bisect(self._order, after), None))
+        return list(islice((row for row in above if row.decision is Decision.COMMIT and row.done), most))
 
     def sweepable(self, floor: str, most: int) -> list[str]:
         """Tombstones and done rows at or below the floor, without a hazard."""
-        found = [r for r in self.sorted("") if r.gtrid <= floor and not r.hazards]
-        return [r.gtrid for r in found if r.done or r.decision is Decision.ABORT][:most]
+        below = islice(self._order, bisect(self._order, floor))
+        return list(islice((gtrid for gtrid in below if not self.rows[gtrid].hazards and self._over(gtrid)), most))
+
+    def _over(self, gtrid: str) -> bool:
+        row = self.rows[gtrid]
+        return row.done or row.decision is Decision.ABORT
+
+    def _put(self, row: Row) -> None:
+        if row.gtrid not in self.rows:
+            insort(self._order, row.gtrid)  # nearly always behind the last one
+        self.rows[row.gtrid] = row
+        (self._open.add if unsettled(row) else self._open.discard)(row.gtrid)

@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError, RegionUnavailable
 from regionkit.transactions.findings import Finding
+from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row
 
@@ -31,12 +32,14 @@ class LogFacts(msgspec.Struct, frozen=True, gc=False):
         history: of the data that it stands in, now.
         noted: the history that was noted when the log was made, or adopted last.
         floor: gtrids at or below it are closed.
+        now: seconds since 1970 by the log's own clock.
     """
 
     id: str
     history: str
     noted: str
     floor: str
+    now: float
 
     @property
     def presumes(self) -> bool:
@@ -128,15 +131,19 @@ class AsyncDecisionLog(Protocol):
         ...
 
     async def sweep(self, floor: str, most: int, deadline: Deadline) -> int:
-        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction."""
+        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction.
+
+        Raises:
+            UsageError: by the log's own clock it is above what is past the retention.
+        """
         ...
 
     def anchor_statements(self, gtrid: str, branches: Sequence[str], by: str, server: str) -> list[str]:
         """SQL that decides COMMIT inside a transaction of the log's own database; fails where a row stands or it is closed."""
         ...
 
-    def stands_in(self, given: Any) -> bool:
-        """Whether its tables stand in the database of this engine (kit's store): that branch can be the anchor."""
+    async def stands_in(self, participant: AsyncParticipant, deadline: Deadline) -> bool:
+        """Whether its tables stand in the participant's database, for certain: its branch can be the anchor."""
         ...
 
     async def doctor(self, deadline: Deadline) -> list[Finding]:

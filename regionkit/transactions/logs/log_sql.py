@@ -23,7 +23,7 @@ from regionkit.contract.message import Statement
 from regionkit.core.tables import table_name
 from regionkit.transactions.kept_tables import LOG, LOG_TABLES
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import Row, forgotten, unsettled
 from regionkit.transactions.xid import check_branches, check_gtrid
 
 __all__ = ["DONE", "OPEN", "LogSql", "missing", "quoted", "refused", "row_of"]
@@ -51,9 +51,9 @@ _ISOLATION = Statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 _COMMIT = Statement("COMMIT", tag="COMMIT")
 
 
-_INSERT = """INSERT INTO {log} (gtrid, state, branches, hazards, decided_by, decided_at, done_at) VALUES (
-  CASE WHEN (SELECT floor FROM {meta} WHERE id = 1{share}) < '%(gtrid)s' THEN '%(gtrid)s' ELSE '' END,
-  %(state)s, '%(branches)s', '{{}}', '%(by)s', {now}, NULL)"""
+_INSERT = """INSERT INTO {log} (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) VALUES (
+  CASE WHEN (SELECT floor FROM {meta} WHERE id = 1%(own)s{share}) < '%(gtrid)s' THEN '%(gtrid)s' ELSE '' END,
+  %(state)s, '%(branches)s', '{{}}', '%(by)s', {now}, %(unsettled)s)"""
 _READ = """SELECT gtrid, state, branches, hazards, decided_by, decided_at, done_at FROM {log}
   WHERE (%(condition)s) AND gtrid > '%(after)s' ORDER BY gtrid LIMIT %(most)s"""
 _TEXTS = MappingProxyType(
@@ -61,7 +61,9 @@ _TEXTS = MappingProxyType(
         "has_meta": "SELECT count(*) FROM {meta} WHERE id = :id",
         "make_meta": "INSERT INTO {meta} (id, log_id, history, floor, made_at, beats_until) "
         "VALUES (:id, :log_id, :history, :floor, {now}, 0)",
-        "facts": "SELECT log_id, history, floor FROM {meta} WHERE id = 1",
+        "facts": "SELECT log_id, history, floor, {now} FROM {meta} WHERE id = 1",
+        "own": "SELECT log_id, {where} FROM {meta} WHERE id = 1",
+        "met": "SELECT log_id, {where}, {met} FROM {meta} WHERE id = 1",
         "adopt": "UPDATE {meta} SET history = :history WHERE id = 1",
         "insert": _INSERT,
         "read": _READ,
@@ -70,20 +72,20 @@ _TEXTS = MappingProxyType(
         "branches": "SELECT gtrid, branches FROM {log} WHERE gtrid IN (%(gtrids)s) AND state = 1 ORDER BY gtrid{update}",
         "acknowledge": "UPDATE {log} SET %(changes)s WHERE gtrid IN (%(gtrids)s)",
         "hazards": "SELECT hazards FROM {log} WHERE gtrid = :gtrid{update}",
-        "make_hazard": "INSERT INTO {log} (gtrid, state, branches, hazards, decided_by, decided_at) "
-        "VALUES (:gtrid, 2, '{{}}', :hazards, 'hazard', {now})",
+        "make_hazard": "INSERT INTO {log} (gtrid, state, branches, hazards, decided_by, decided_at, unsettled) "
+        "VALUES (:gtrid, 2, '{{}}', :hazards, 'hazard', {now}, 1)",
         "locked": "SELECT gtrid, state, branches, hazards, decided_by, decided_at, done_at FROM {log} "
         "WHERE gtrid = :gtrid{update}",
-        "forget": "UPDATE {log} SET hazards = '{{}}', branches = :branches, "
+        "forget": "UPDATE {log} SET hazards = '{{}}', branches = :branches, unsettled = :unsettled, "
         "done_at = CASE WHEN :done = 1 THEN {now} ELSE done_at END WHERE gtrid = :gtrid",
-        "set_hazards": "UPDATE {log} SET hazards = :hazards WHERE gtrid = :gtrid",
+        "set_hazards": "UPDATE {log} SET hazards = :hazards, unsettled = 1 WHERE gtrid = :gtrid",
         "instance": "SELECT instance FROM {participant} WHERE name = :name{update}",
         "make_instance": "INSERT INTO {participant} (name, instance, noted_at) VALUES (:name, :instance, {now})",
         "set_instance": "UPDATE {participant} SET instance = :instance, noted_at = {now} WHERE name = :name",
         "beat": "UPDATE {meta} SET beats_until = {now} + :lasts WHERE id = 2 AND beats_until < {now} + :lasts",
         "beating": "SELECT beats_until > {now} FROM {meta} WHERE id = 2",
-        "raise": "UPDATE {meta} SET floor = :floor WHERE id = 1 AND floor < :floor",
-        "raised": "SELECT floor FROM {meta} WHERE id = 1{update}",
+        "raise": "UPDATE {meta} SET floor = :floor WHERE id = 1",
+        "raised": "SELECT floor, {now} FROM {meta} WHERE id = 1{update}",
         "sweep": "DELETE FROM {log} WHERE gtrid IN (SELECT gtrid FROM (SELECT gtrid FROM {log} WHERE gtrid <= :floor "
         "AND (state = 2 OR done_at IS NOT NULL) AND hazards = '{{}}' ORDER BY gtrid LIMIT :most) AS old)",
     }
@@ -96,11 +98,13 @@ class LogSql:
     def __init__(self, server: str, namespace: str, schema: str = "") -> None:
         prefix = f'"{schema}".' if schema else ""
         self.server = server
+        self.own = ""
+        """The log's id, once it is known: what decides refuses to do so in another one."""
         self.table = table_name(namespace, LOG.name)
         self.now = NOW[server]
         share, update = _LOCKS[server]
         names = {table.name.removeprefix("tpc_"): prefix + table_name(namespace, table.name) for table in LOG_TABLES}
-        names |= {"now": self.now, "share": share, "update": update}
+        names |= {"now": self.now, "share": share, "update": update, "where": "{where}", "met": "{met}"}
         names["read_share"] = share if server == "postgresql" else ""  # rule 2: locking it is a write there
         self._texts = {name: template.format(**names) for name, template in _TEXTS.items()}
         self.begin: list[Statement] = {"postgresql": [_ISOLATION, _SYNC], "mariadb": [_ISOLATION]}.get(server, [])
@@ -123,7 +127,10 @@ class LogSql:
         check_branches(branches)
         names = msgspec.json.encode(dict.fromkeys(branches)).decode()
         plain = _UNPLAIN.sub("?", by)[:LONGEST_BY]
-        return self["insert"] % {"gtrid": gtrid, "state": want.value, "branches": names, "by": plain}
+        own = f" AND log_id = '{self.own}'" if self.own else ""
+        open_ = int(want is Decision.COMMIT)
+        values = {"gtrid": gtrid, "state": want.value, "branches": names, "by": plain, "own": own, "unsettled": open_}
+        return self["insert"] % values
 
     def rows(self, gtrids: Sequence[str]) -> list[Statement]:
         """Those of these names, in a transaction of its own: see `read`."""
@@ -137,7 +144,7 @@ class LogSql:
 
     def acknowledge(self, rows: Sequence[Any], told: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[str, str]]:
         """One statement, and its parameters, for rows (gtrid, branches) that are locked."""
-        branches, done, values = "", "", {}
+        branches, done, over, values = "", "", "", {}
         for n, (gtrid, stored) in enumerate(rows):
             known = msgspec.json.decode(stored, type=dict[str, str | None])
             known |= {branch: history for branch, history in told[gtrid].items() if branch in known}
@@ -145,9 +152,11 @@ class LogSql:
             branches += f" WHEN '{gtrid}' THEN :b{n}"
             if None not in known.values():
                 done += f" WHEN '{gtrid}' THEN {self.now}"
+                over += f" WHEN '{gtrid}' THEN 0"
         changes = f"branches = CASE gtrid{branches} END"
         if done:
             changes += f", done_at = CASE gtrid{done} ELSE done_at END"
+            changes += f", unsettled = CASE WHEN hazards <> '{{}}' THEN 1 ELSE CASE gtrid{over} ELSE unsettled END END"
         return self["acknowledge"] % {"changes": changes, "gtrids": quoted([gtrid for gtrid, _ in rows])}, values
 
     def forgotten(self, found: Any) -> dict[str, Any] | None:
@@ -155,11 +164,16 @@ class LogSql:
         if found is None or not (row := row_of(found)).hazards:
             return None
         row = forgotten(row)
-        return {"gtrid": row.gtrid, "branches": msgspec.json.encode(row.branches).decode(), "done": int(row.done)}
+        return {
+            "gtrid": row.gtrid,
+            "branches": msgspec.json.encode(row.branches).decode(),
+            "done": int(row.done),
+            "unsettled": int(unsettled(row)),
+        }
 
 
-OPEN = "(state = 1 AND done_at IS NULL) OR hazards <> '{}'"
-"""Rows that recovery looks at."""
+OPEN = "unsettled = 1"
+"""Rows that recovery looks at, by their index: COMMIT rows that are not done, and all that bear a hazard."""
 DONE = "state = 1 AND done_at IS NOT NULL"
 """Rows that a new history of a participant reopens."""
 

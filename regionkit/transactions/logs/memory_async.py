@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -13,9 +13,11 @@ from regionkit.core.deadline import Deadline
 from regionkit.errors import OutcomeUnknown, RegionUnavailable
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.logs.log_async import LogFacts
+from regionkit.transactions.logs.log_errors import early_floor
 from regionkit.transactions.memory_faults_async import AsyncFaults, Refused, Unanswered
+from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import RETENTION, Row, forgotten, oldest_kept
 from regionkit.transactions.xid import check_branches, check_gtrid
 
 __all__ = ["AsyncMemoryDecisionLog"]
@@ -155,6 +157,8 @@ class AsyncMemoryDecisionLog:
         """Raise the floor and delete tombstones and done rows at or below it."""
 
         def act() -> int:
+            if floor > self._floor and floor > oldest_kept(self._clock.wall(), RETENTION):
+                raise early_floor(self.name)
             self._floor = max(self._floor, floor)
             swept = [r.gtrid for r in self._sorted("") if r.gtrid <= self._floor and not r.hazards and _over(r)][:most]
             for gtrid in swept:
@@ -173,9 +177,9 @@ class AsyncMemoryDecisionLog:
         with self.faults.lock:
             return gtrid not in self.rows_now and self.put(gtrid, Decision.COMMIT, branches, by) is Decision.COMMIT
 
-    def stands_in(self, given: Any) -> bool:
+    async def stands_in(self, participant: AsyncParticipant, deadline: Deadline) -> bool:
         """Whether it is what a participant in memory was made with."""
-        return given is self
+        return participant.given is self
 
     async def doctor(self, deadline: Deadline) -> list[Finding]:
         """It is no log for real work."""
@@ -196,7 +200,7 @@ class AsyncMemoryDecisionLog:
             ) from error
 
     def _facts(self) -> LogFacts:
-        return LogFacts(self._id, self.history, self._noted, self._floor)
+        return LogFacts(self._id, self.history, self._noted, self._floor, self._clock.wall())
 
     def _sorted(self, after: str) -> list[Row]:
         return [self.rows_now[gtrid] for gtrid in sorted(self.rows_now) if gtrid > after]

@@ -27,15 +27,25 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    Fenced,
+    OutcomeUnknown,
+    RegionUnavailable,
+    TransactionRolledBack,
+)
 from regionkit.facts.consistency import STRONG
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
-from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, address_of, standing
+from regionkit.transactions.logs import log_errors
+from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
 from regionkit.transactions.logs.log_async import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
+from regionkit.transactions.logs.same_place_sql_async import is_same
+from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row
+from regionkit.transactions.recovery_rules import RETENTION, Row, oldest_kept
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["AsyncSqlDecisionLog"]
@@ -79,11 +89,7 @@ class AsyncSqlDecisionLog:
         probe = async_backing_of(given, store=store, clock=clock)
         self.name = probe.name
         if "core" not in probe.capabilities.modes:
-            raise ConfigurationError(
-                f"{probe.name!r} cannot keep a decision log.",
-                why="a decision is a row that is flushed, and that no failover loses.",
-                fix="give an engine of PostgreSQL, MariaDB or SQLite, or take a FileDecisionLog.",
-            )
+            raise log_errors.no_log(probe.name)
 
     def _stands(self, namespace: str) -> tuple[AsyncBacking, LogSql]:
         if self._backing is None:
@@ -162,10 +168,11 @@ class AsyncSqlDecisionLog:
         except DBAPIError as error:
             if not missing(error):
                 raise
-            raise self._never_made() from error
+            raise log_errors.never_made(self.name) from error
         if found is None:
-            raise self._never_made()
-        return LogFacts(found[0], history, found[1], found[2])
+            raise log_errors.never_made(self.name)
+        self._texts.own = found[0]
+        return LogFacts(found[0], history, found[1], found[2], float(found[3]))
 
     async def decide(
         self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline
@@ -190,12 +197,19 @@ class AsyncSqlDecisionLog:
             except DBAPIError as error:
                 if not refused(error):
                     raise
-                floor, rows = await self._read(sql.rows([gtrid]), deadline)
+                floor, rows = await self._winner(gtrid, deadline)
             if rows:
                 return rows[0].decision
             if gtrid <= floor:
                 return Decision.ABORT
-        raise self._overtaken()
+        raise log_errors.overtaken(self.name, MOST_ROUNDS)
+
+    async def _winner(self, gtrid: str, deadline: Deadline) -> tuple[str, list[Row]]:
+        """What the decision met: it was sent, so whatever keeps this from being read leaves the winner unknown."""
+        try:
+            return await self._read(self._texts.rows([gtrid]), deadline)
+        except (RegionUnavailable, DeadlineExceeded) as error:
+            raise log_errors.unread_winner(self.name, gtrid, error) from error
 
     async def row(self, gtrid: str, deadline: Deadline) -> Row | None:
         """What stands there, known as durable."""
@@ -297,13 +311,20 @@ class AsyncSqlDecisionLog:
             return bool((await unit.native.execute(text(self._texts["beating"]))).scalar())
 
     async def sweep(self, floor: str, most: int, deadline: Deadline) -> int:
-        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction."""
+        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction.
+
+        Raises:
+            UsageError: by the server's clock it is above what is past the retention.
+        """
         sql = self._texts
 
         async def swept(unit: AsyncUnit) -> int:
-            await unit.native.execute(text(sql["raise"]), {"floor": check_gtrid(floor)})
-            stands = (await unit.native.execute(text(sql["raised"]))).scalar_one()
-            return int((await unit.native.execute(text(sql["sweep"]), {"floor": stands, "most": most})).rowcount)
+            stands, now = (await unit.native.execute(text(sql["raised"]))).one()
+            if floor > stands and floor > oldest_kept(float(now), RETENTION):
+                raise log_errors.early_floor(self.name)
+            values = {"floor": max(stands, check_gtrid(floor))}
+            await unit.native.execute(text(sql["raise"]), values)
+            return int((await unit.native.execute(text(sql["sweep"]), {**values, "most": most})).rowcount)
 
         return await self._changed(swept, deadline)
 
@@ -311,12 +332,11 @@ class AsyncSqlDecisionLog:
         """SQL that decides COMMIT inside a transaction of the log's own database; fails where a row stands or it is closed."""
         return self._texts.anchor(gtrid, branches, by)
 
-    def stands_in(self, given: Any) -> bool:
-        """Whether its tables stand in the database of this engine, or of a kit's store as (kit, store)."""
+    async def stands_in(self, participant: AsyncParticipant, deadline: Deadline) -> bool:
+        """Whether its tables stand in the participant's database: of the same engine or kit's store, or proved by the servers."""
         if self.store is not None:
-            return isinstance(given, tuple) and given == (self.given, self.store)
-        mine, theirs = (getattr(engine, "sync_engine", engine) for engine in (self.given, given))
-        return mine is theirs or (hasattr(theirs, "url") and address_of(mine.url) == address_of(theirs.url))
+            return bool(participant.given == (self.given, self.store))
+        return await is_same(self.given, participant, self._write, self._texts, deadline)
 
     async def doctor(self, deadline: Deadline) -> list[Finding]:
         """What is wrong, or risky, about it."""
@@ -326,9 +346,8 @@ class AsyncSqlDecisionLog:
         facts = await self._facts(history, deadline)
         if not facts.presumes:
             what = "its history changed: decisions may be missing, and nothing is presumed"
-            found.append(
-                Finding("warning", self.name, what, "see that none is missing, then `regionkit tpc log adopt`.")
-            )
+            fix = "see that none is missing, then `regionkit tpc log adopt`."
+            found.append(Finding("warning", self.name, what, fix))
         return found or [Finding("ok", self.name, f"log {facts.id}: its decisions are flushed before they count")]
 
     async def close(self) -> None:
@@ -349,16 +368,7 @@ class AsyncSqlDecisionLog:
                     return await change(unit)
             except (IntegrityError, TransactionRolledBack):
                 continue
-        raise self._overtaken()
-
-    def _never_made(self) -> ConfigurationError:
-        what = f"log {self.name!r} has no id."
-        return ConfigurationError(what, why="it was never made.", fix="call tm.create_tables() once.")
-
-    def _overtaken(self) -> RegionUnavailable:
-        return RegionUnavailable(
-            f"log {self.name!r} rolled a change back {MOST_ROUNDS} times.", why="others were quicker.", fix="try again."
-        )
+        raise log_errors.overtaken(self.name, MOST_ROUNDS)
 
     async def _message(self, statements: Sequence[Statement], deadline: Deadline) -> list[Answer]:
         """A whole transaction in one message.
@@ -371,16 +381,10 @@ class AsyncSqlDecisionLog:
         # with a Session nobody can have changed the connection's settings: putting them back would be a second round trip
         async with turn, self._stood.write(deadline=deadline, stamped=False) as unit:
             answers: list[Answer] = await unit.message(statements)
-        warned = [
-            notice for a in (answers if self._texts.server == "postgresql" else answers[-1:]) for notice in a.notices
-        ]
+        looked_at = answers if self._texts.server == "postgresql" else answers[-1:]
+        warned = [notice for answer in looked_at for notice in answer.notices]
         if warned:
-            raise OutcomeUnknown(
-                f"log {self.name!r} committed with a warning.",
-                why=f"{warned[0]}: it may not have reached the replicas.",
-                fix="ask again; what stands is read with a COMMIT of its own.",
-                store=self.name,
-            )
+            raise log_errors.warned_commit(self.name, warned[0])
         return answers
 
     async def _rows(self, statements: Sequence[Statement], deadline: Deadline) -> list[Row]:
@@ -393,5 +397,5 @@ class AsyncSqlDecisionLog:
         """The floor, and the rows, as durable as a decision."""
         floor, rows = (await self._message(statements, deadline))[len(self._texts.begin) :][:2]
         if not floor.rows:
-            raise self._never_made()
+            raise log_errors.never_made(self.name)
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]

@@ -21,7 +21,7 @@ from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded
 from regionkit.transactions.participants.participant import Answered, BranchOptions, Listed
-from regionkit.transactions.participants.rows_sql import code_of
+from regionkit.transactions.participants.rows_sql import code_of, is_barred
 from regionkit.transactions.protocol import Decision, Finish, Vote
 
 __all__ = ["SqlBranchShell", "Stage", "is_answer"]
@@ -193,7 +193,9 @@ class SqlBranchShell(abc.ABC):
                 self._link.discard()
                 return Answered(why=said(error))
             self.stage = Stage.OPEN
-            return self._refuse(said(error), retryable=_passes(error))
+            barred = is_barred(error, self.xid)  # by a row of somebody else's: what it says is to be read, not guessed
+            refused = self._refuse(said(error), retryable=_passes(error))
+            return Answered(why=refused.why) if barred else refused
         return self._committed(answers)
 
     def finish(self, commit: bool, deadline: Deadline) -> Finish:

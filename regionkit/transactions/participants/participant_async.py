@@ -141,7 +141,7 @@ class AsyncParticipant(Protocol):
 
     Attributes:
         name: in names and errors.
-        given: the engine or kit's store that it was made of.
+        given: the engine or kit's store that it was made of. One of SQL has `ask` too: it answers a question of its log's.
     """
 
     name: str

@@ -154,6 +154,10 @@ class SqlParticipant(abc.ABC):
         """Rows of one question, on the owner."""
         return list(self._change(lambda c: c.execute(text(question)).all(), deadline))
 
+    def ask(self, question: str, deadline: Deadline) -> list[Any]:
+        """Rows of one question of the log's: whether this is the database that it stands in."""
+        return self._ask(question, deadline)
+
     def _history(self, here: str, deadline: Deadline) -> str:
         """Of its data: the store's, and what the server calls its own."""
         owner = self._backing.owner(deadline=deadline)

@@ -153,6 +153,10 @@ class AsyncSqlParticipant(abc.ABC):
         """Rows of one question, on the owner."""
         return list(await self._change(lambda c: c.execute(text(question)).all(), deadline))
 
+    async def ask(self, question: str, deadline: Deadline) -> list[Any]:
+        """Rows of one question of the log's: whether this is the database that it stands in."""
+        return await self._ask(question, deadline)
+
     async def _history(self, here: str, deadline: Deadline) -> str:
         """Of its data: the store's, and what the server calls its own."""
         owner = await self._backing.owner(deadline=deadline)

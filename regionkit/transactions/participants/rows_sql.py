@@ -13,15 +13,17 @@ from sqlalchemy import Connection, MetaData, Table, delete, insert, literal_colu
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.core.tables import table_name
-from regionkit.transactions.kept_tables import BRANCH
+from regionkit.transactions.kept_tables import BRANCH, LOG
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.tables_sql import tpc_branch
 from regionkit.transactions.xid import Xid
 
-__all__ = ["COMMITTED", "ONE_PHASE", "TOMBSTONE", "MarkerRows", "code_of"]
+__all__ = ["COMMITTED", "ONE_PHASE", "TOMBSTONE", "MarkerRows", "code_of", "is_barred"]
 
 COMMITTED, TOMBSTONE, ONE_PHASE = 1, 2, 3
 """States of a marker's row."""
+DUPLICATE = ("23505", 1062, "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
+"""What servers call a row that stands under a key already."""
 NOW = MappingProxyType(
     {
         "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
@@ -38,6 +40,13 @@ def code_of(error: BaseException | None) -> Any:
     if isinstance(found, str) and type(under).__module__.startswith("psycopg"):
         return found
     return under.args[0] if under is not None and under.args else None
+
+
+def is_barred(error: BaseException, xid: Xid) -> bool:
+    """Whether a row stands under the branch's key, or the log's, already."""
+    under = getattr(error, "orig", None) or error
+    code = getattr(under, "sqlite_errorname", None) or code_of(error)
+    return code in DUPLICATE and any(name in str(under) for name in (xid.gtrid, BRANCH.name, LOG.name))
 
 
 class MarkerRows:
