@@ -82,7 +82,8 @@ class AsyncParticipantContract:
         assert await bank.evidence(xid, within()) is Evidence.BARRED
         branch = await rig.branch(bank, xid)
         number = await rig.add(branch)
-        assert (await branch.commit_one_phase([], within())).winner is Decision.ABORT
+        assert (await branch.commit_one_phase([], within())).winner is None  # a row stands there: whoever asks reads it
+        assert await bank.bar(xid, within()) is Evidence.BARRED
         await branch.close()
         assert number not in rig.accounts
         assert await bank.markers(LOG, "", 10, within()) == []
