@@ -18,7 +18,9 @@ __all__ = ["Member", "let_go"]
 
 
 class Member(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner.
+    `deferred`: statements that go with its PREPARE, or COMMIT.
+    """
 
     xid: Xid
     participant: Participant
@@ -27,6 +29,7 @@ class Member(msgspec.Struct):
     reading: bool
     anchor: bool
     place: Place | None = None
+    deferred: list[str] = []
 
     def refused(self, deadline: Deadline) -> str:
         """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""

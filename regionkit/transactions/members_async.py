@@ -17,7 +17,9 @@ __all__ = ["AsyncMember", "let_go"]
 
 
 class AsyncMember(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner.
+    `deferred`: statements that go with its PREPARE, or COMMIT.
+    """
 
     xid: Xid
     participant: AsyncParticipant
@@ -26,6 +28,7 @@ class AsyncMember(msgspec.Struct):
     reading: bool
     anchor: bool
     place: AsyncPlace | None = None
+    deferred: list[str] = []
 
     async def refused(self, deadline: Deadline) -> str:
         """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""

@@ -102,5 +102,5 @@ class Opening:
         crash_point("tpc.branch.after")
         if not reading:
             for savepoint in self.savepoints:
-                savepoint.join(branch)
+                savepoint.join(member)
         return member

@@ -103,5 +103,5 @@ class AsyncOpening:
         crash_point("tpc.branch.after")
         if not reading:
             for savepoint in self.savepoints:
-                await savepoint.join(branch)
+                await savepoint.join(member)
         return member

@@ -110,12 +110,12 @@ class Transaction:
         Raises:
             UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
         """
-        (self._member(name, key, read_only=False)).branch.defer(statement)
+        (self._member(name, key, read_only=False)).deferred.append(statement)
 
     def savepoint(self) -> Savepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""
         self._require("used")
-        return Savepoint(self._members, self._opening.savepoints)
+        return Savepoint(self._members, self._opening.savepoints, self._on_committed, self.doom)
 
     def doom(self, why: str = "it was doomed") -> None:
         """Whatever follows, it is rolled back; the end of the block raises TransactionAborted (not retryable)."""
@@ -245,6 +245,9 @@ class Transaction:
             if doomed:
                 return doomed[0]
             if not any([branch.flush() for branch in writing]):
+                for member in self._members.values():
+                    for statement in member.deferred:
+                        member.branch.defer(statement)
                 return ""
         return f"sessions were not clean after {FLUSHES} flushes: one's hooks write into another"
 

@@ -109,12 +109,12 @@ class AsyncTransaction:
         Raises:
             UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
         """
-        (await self._member(name, key, read_only=False)).branch.defer(statement)
+        (await self._member(name, key, read_only=False)).deferred.append(statement)
 
     def savepoint(self) -> AsyncSavepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""
         self._require("used")
-        return AsyncSavepoint(self._members, self._opening.savepoints)
+        return AsyncSavepoint(self._members, self._opening.savepoints, self._on_committed, self.doom)
 
     def doom(self, why: str = "it was doomed") -> None:
         """Whatever follows, it is rolled back; the end of the block raises TransactionAborted (not retryable)."""
@@ -244,6 +244,9 @@ class AsyncTransaction:
             if doomed:
                 return doomed[0]
             if not any([await branch.flush() for branch in writing]):
+                for member in self._members.values():
+                    for statement in member.deferred:
+                        member.branch.defer(statement)
                 return ""
         return f"sessions were not clean after {FLUSHES} flushes: one's hooks write into another"
 

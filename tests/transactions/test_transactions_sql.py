@@ -183,6 +183,45 @@ def test_a_savepoint_over_all_branches(bank: Bank) -> None:
     assert bank.rows == ([1, 3], [3])
 
 
+def test_what_was_put_off_in_a_savepoint_goes_with_it(bank: Bank) -> None:
+    """Deferred statements and calls for the commit of a block that was undone are forgotten; those around it stay."""
+    called: list[int] = []
+
+    def put_off(number: int) -> None:
+        for name in ("accounts", "payments"):
+            tx.defer(name, f"INSERT INTO bank (id, total) VALUES ({number}, 1)")
+        tx.on_committed(lambda: called.append(number))
+
+    with bank.tm.begin() as tx:
+        with pytest.raises(ZeroDivisionError):
+            with tx.savepoint():
+                put_off(1)
+                _ = 1 / 0
+        put_off(2)
+        with tx.savepoint():
+            put_off(3)
+            with pytest.raises(ZeroDivisionError):
+                with tx.savepoint():
+                    put_off(4)
+                    _ = 1 / 0
+    assert bank.rows == ([2, 3], [2, 3])
+    assert called == [2, 3]
+
+
+@pytest.mark.parametrize("refuses", ["accounts", "payments"])
+def test_a_savepoint_whose_end_is_refused_is_undone_in_all(refuses: str, bank: Bank) -> None:
+    """What the sessions still held is sent before any of them is released; the transaction goes on."""
+    with bank.tm.begin() as tx:
+        both(tx, 1)
+        with pytest.raises(IntegrityError):
+            with tx.savepoint():
+                for name in ("accounts", "payments"):
+                    session = tx.session(name)
+                    session.execute(text("INSERT INTO bank (id, total) VALUES (2, 1)"))
+                    session.add(Account(id=2 if name == refuses else 3, total=1))
+    assert bank.rows == ([1], [1])
+
+
 def test_deferred_and_read_only(bank: Bank) -> None:
     """The fast lane in both; a reading branch takes no part, and cannot write."""
     with bank.tm.begin() as tx:

@@ -182,6 +182,45 @@ async def test_a_savepoint_over_all_branches(bank: AsyncBank) -> None:
     assert bank.rows == ([1, 3], [3])
 
 
+async def test_what_was_put_off_in_a_savepoint_goes_with_it(bank: AsyncBank) -> None:
+    """Deferred statements and calls for the commit of a block that was undone are forgotten; those around it stay."""
+    called: list[int] = []
+
+    async def put_off(number: int) -> None:
+        for name in ("accounts", "payments"):
+            await tx.defer(name, f"INSERT INTO bank (id, total) VALUES ({number}, 1)")
+        tx.on_committed(lambda: called.append(number))
+
+    async with bank.tm.begin() as tx:
+        with pytest.raises(ZeroDivisionError):
+            async with tx.savepoint():
+                await put_off(1)
+                _ = 1 / 0
+        await put_off(2)
+        async with tx.savepoint():
+            await put_off(3)
+            with pytest.raises(ZeroDivisionError):
+                async with tx.savepoint():
+                    await put_off(4)
+                    _ = 1 / 0
+    assert bank.rows == ([2, 3], [2, 3])
+    assert called == [2, 3]
+
+
+@pytest.mark.parametrize("refuses", ["accounts", "payments"])
+async def test_a_savepoint_whose_end_is_refused_is_undone_in_all(refuses: str, bank: AsyncBank) -> None:
+    """What the sessions still held is sent before any of them is released; the transaction goes on."""
+    async with bank.tm.begin() as tx:
+        await both(tx, 1)
+        with pytest.raises(IntegrityError):
+            async with tx.savepoint():
+                for name in ("accounts", "payments"):
+                    session = await tx.session(name)
+                    await session.execute(text("INSERT INTO bank (id, total) VALUES (2, 1)"))
+                    session.add(Account(id=2 if name == refuses else 3, total=1))
+    assert bank.rows == ([1], [1])
+
+
 async def test_deferred_and_read_only(bank: AsyncBank) -> None:
     """The fast lane in both; a reading branch takes no part, and cannot write."""
     async with bank.tm.begin() as tx:
