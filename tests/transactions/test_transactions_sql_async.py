@@ -12,9 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from regionkit.backends.sql.bridge_async import create_async_engine
+from regionkit.backends.sql.bridge_async import adrive, create_async_engine
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency_async import agather
-from regionkit.errors import RegionKitError, TransactionAborted, UsageError
+from regionkit.core.deadline import Deadline
+from regionkit.errors import HeuristicOutcome, RegionKitError, TransactionAborted, UsageError
 from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.manager_async import AsyncTransactionManager
@@ -237,6 +239,38 @@ async def test_deferred_and_read_only(bank: AsyncBank) -> None:
         async with bank.tm.begin() as tx:
             await (await tx.session("accounts", read_only=True)).execute(text("DELETE FROM bank"))
     assert bank.rows == ([1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "raises"),
+    [("accounts", "COMMIT", True), ("accounts", "COMMIT, BEGIN", False), ("payments", "COMMIT", False)],
+)
+async def test_a_commit_past_everything_is_a_hazard(name: str, how: str, raises: bool, bank: AsyncBank) -> None:
+    """By the driver's own cursor: that side stands, so nobody says that nothing was committed; the branch is named."""
+
+    def commit(connection: Any) -> None:
+        for statement in how.split(", "):
+            connection.connection.cursor().execute(statement)
+
+    called: list[int] = []
+    with pytest.raises(ZeroDivisionError if raises else HeuristicOutcome) as caught:
+        async with bank.tm.begin() as tx:
+            tx.on_committed(lambda: called.append(1))
+            await both(tx, 1)
+            for session in [await tx.session(one) for one in ("accounts", "payments")]:
+                await session.flush()
+            connection = await tx.connection(name)
+            await adrive(commit, getattr(connection, "sync_connection", connection))
+            if raises:
+                _ = 1 / 0
+    assert bank.rows == (([1], []) if name == "accounts" else ([], [1]))
+    assert called == []
+    assert tx.outcome is Outcome.HEURISTIC
+    if not raises:
+        assert isinstance(caught.value, HeuristicOutcome)
+        assert (caught.value.committed, caught.value.retryable) == ("unknown", False)
+        assert f"{name}: something inside ended its transaction" in caught.value.why
+    assert set((await bank.log.row(tx.gtrid, Deadline(SYSTEM_CLOCK, 20.0))).hazards) == {name}
 
 
 async def test_side_by_side(bank: AsyncBank) -> None:
