@@ -30,6 +30,7 @@ JOBS = (
     "redis_reads",
     "session_read",
     "sources",
+    "transactions",
     "write_wan",
 )
 

@@ -117,6 +117,11 @@ def _tell_figures(say: Narrator, f: dict[str, Any]) -> None:
             f"{f['charged_once']:,}",
             f"of {f['orders']} orders once, {f['charged_twice']} twice, of {f['messages']} messages",
         ),
+        (
+            "half done",
+            f"{f['half_done']:,}",
+            f"of {f['transactions']} transactions, in {f['killed_in_commit']} of which the process was killed",
+        ),
         ("recovery", f"{f['recovered_after_promote']:.2f} s", "from the promotion to the first acknowledged write"),
     ]
     say.heading(f"Measured, in {f['seconds']:.1f} s")

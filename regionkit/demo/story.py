@@ -17,6 +17,7 @@ from regionkit.demo.caching import tell_caching
 from regionkit.demo.messages import tell_messages
 from regionkit.demo.narration import Narrator, duration
 from regionkit.demo.stage import HEIR, HOME, LOCAL, NAMES, STORE, Stage
+from regionkit.demo.transactions import tell_transactions
 from regionkit.demo.workload import Traffic, User, counted, landed
 from regionkit.errors import InvalidBookmark, NoEligibleEndpoint, RegionKitError, RegionUnavailable, StaleRead
 from regionkit.facts.consistency import EVENTUAL
@@ -83,7 +84,8 @@ class Story:
         self._forgery()
         self._twice()
         self._revive()
-        self.results |= tell_caching(self._say) | tell_messages(self._say) | self._counted()
+        self.results |= tell_caching(self._say) | tell_messages(self._say) | tell_transactions(self._say)
+        self.results |= self._counted()
         self.results["seconds"] = round(time.monotonic() - began, 3)
         return self.results
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -26,7 +27,9 @@ def _drop() -> None:
 
 _ACTIONS: dict[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "freeze": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "freeze": lambda: signal.pthread_kill(
+        threading.get_ident(), signal.SIGSTOP
+    ),  # else this thread goes on for a while
     "drop_reply": _drop,
 }
 

@@ -12,6 +12,7 @@ All branches commit or none, whoever dies when. Between the branches' commits a 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
@@ -140,6 +141,12 @@ class TransactionManager:
         ground.log.create_tables(ground.namespace, deadline)
         for participant in ground.participants.values():
             participant.create_tables(deadline)
+        if any(ground.log.stands_in(participant.given) for participant in ground.participants.values()):
+            # noted now: a branch in SQLite locks the log in its file, and one that opens after it could not be noted
+            for name, participant in ground.participants.items():
+                with contextlib.suppress(ConfigurationError):  # its first use says so
+                    facts = participant.open(deadline)
+                    ground.log.note_participant(name, facts.instance, deadline)
 
     def begin(
         self, timeout: float = TIMEOUT, settle: float = SETTLE, ack: Literal["settled", "decided"] = "settled"

@@ -59,6 +59,7 @@ def test_the_figures_are_what_was_promised(told: tuple[subprocess.CompletedProce
     assert figures["forgery_refused"]
     assert (figures["cache_callers"], figures["cache_loads"], figures["cache_stale"]) == (50, 1, 0)
     assert (figures["orders"], figures["charged_once"], figures["charged_twice"]) == (12, 12, 0)
+    assert (figures["half_done"], figures["in_doubt_at_the_end"], figures["whole_orders"]) == (0, 0, [1, 3])
     assert 0.0 < figures["recovered_after_promote"] <= figures["recovered_after_kill"] < 5.0
 
 
@@ -66,7 +67,7 @@ def test_the_story_has_its_calls_and_fits_a_terminal(told: tuple[subprocess.Comp
     """Each step has the call that did it; with --json it is told on stderr; no line is wider than 80; no colour off a TTY."""
     done, _ = told
     steps = json.loads(done.stdout)["steps"]
-    assert len(steps) == 25
+    assert len(steps) == 29
     assert all(step["title"] and step["call"] for step in steps)
     for call in (
         "consistency=EVENTUAL",
@@ -78,6 +79,7 @@ def test_the_story_has_its_calls_and_fits_a_terminal(told: tuple[subprocess.Comp
         'cache.invalidate("ICN")',
         "outbox.publish(",
         "hospital.retry(id)",
+        "tm.recover()",
     ):
         assert f"{call}" in done.stderr
     assert "\x1b" not in done.stderr

@@ -20,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from regionkit import RegionKit
 from regionkit.caching import Shared
 from regionkit.testing.servers.nodes import ServerSet
+from regionkit.transactions import AsyncFilesParticipant, FilesParticipant
 
 TOML = """\
 namespace = "shop"
@@ -88,6 +89,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
     monkeypatch.chdir(tmp_path)
     defaults = Shared.__init__.__defaults__
     monkeypatch.setattr(Shared.__init__, "__defaults__", (5.0, *defaults[1:]))  # a busy machine is no dead server
+    for kind in (FilesParticipant, AsyncFilesParticipant):  # the folder of tests may be in memory
+        monkeypatch.setitem(kind.__init__.__kwdefaults__, "unsafe_place", True)
     monkeypatch.setenv("BOOKMARK_KEY", "a-key-for-the-examples-only-0123456789")
     monkeypatch.setenv("ORDERS_PASSWORD", "p/w:with@signs")
     Path("regionkit.toml").write_text(TOML)

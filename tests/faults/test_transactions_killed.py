@@ -22,6 +22,9 @@ CHILDREN = Path(__file__).with_name("transaction_children.py")
 KILLS = int(os.environ.get("REGIONKIT_TRANSACTION_KILLS", "300"))
 """In all; half of them at points."""
 PAIRS = {
+    "postgresql + mariadb, log on a third": ("postgresql", "mariadb", "postgresql"),
+    "postgresql + mariadb, anchored": ("postgresql", "mariadb", "b"),
+    "mariadb + mariadb, log on a third": ("mariadb", "mariadb", "mariadb"),
     "postgresql + postgresql, log on a third": ("postgresql", "postgresql", "postgresql"),
     "postgresql + postgresql, anchored": ("postgresql", "postgresql", "a"),
     "postgresql + sqlite, anchored": ("postgresql", "sqlite", "b"),
@@ -47,7 +50,7 @@ def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str
             return f"{tmp_path}/decisions"
         if server == "sqlite":
             return f"sqlite:///{tmp_path}/{what}.db"
-        given = request.getfixturevalue("pg")
+        given = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[server])
         url: str = given.primary.url_for(given.database())
         return url
 
@@ -96,6 +99,7 @@ def prepared(cell: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.postgresql
+@pytest.mark.mariadb
 @pytest.mark.timeout(1200 + 2 * KILLS)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_killed_at_points_and_at_random_all_or_none(

@@ -133,9 +133,11 @@ async def test_a_lost_connection_is_made_anew_and_wakes_everybody(pg: Any) -> No
         await until(lambda: one.wake.state == LISTENING)
         woken = AsyncFlag()
         one.wake.hear("a", woken.set)
-        with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).begin() as db:
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as db:
             ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
             assert db.execute(text(ended)).scalar_one() == 1
+        engine.dispose()
         assert await woken.wait(WITHIN)
         assert one.wake.state == LISTENING
 

@@ -68,9 +68,13 @@ class AsyncParticipantRig:
 
     async def participant(self, url: str = "", **options: Any) -> Any:
         """A participant with its table, opened; of a process of its own, as far as it knows."""
-        made = participant_of("bank", self.engine(url), namespace=NAMESPACE, unsafe_no_flush=True, **options)
+        return await self.participant_of(self.engine(url), makes=not url, **options)
+
+    async def participant_of(self, engine: Any, *, makes: bool = False, **options: Any) -> Any:
+        """The same on this engine. `makes`: its table."""
+        made = participant_of("bank", engine, namespace=NAMESPACE, unsafe_no_flush=True, **options)
         self._made.append(made)
-        if not url:
+        if makes:
             await made.create_tables(within())
         await made.open(within())
         return made

@@ -194,6 +194,7 @@ def test_only_its_own_are_listed(rig: ParticipantRig) -> None:
         rig.xid("till").xa,
         f"'{NAMESPACE}.{mine.log}','bank.0',5393201",
         "0xff00,0x2722,7",
+        rig.xid().xa.rpartition(",")[0] + ",7",
     ]
     sessions = [connected(rig.url) for _ in (mine, *others)]
     for session, xa in zip(sessions, (mine.xa, *others), strict=True):
@@ -240,6 +241,25 @@ def test_lost_answers(rig: ParticipantRig) -> None:
         assert number in rig.accounts
 
 
+def test_an_error_that_leaves_it_open_is_no_answer(rig: ParticipantRig) -> None:
+    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and it is asked again."""
+    bank = rig.participant()
+    for one_phase in (False, True):
+        branch = rig.branch(bank)
+        number = rig.add(branch)
+        branch.defer("SET STATEMENT max_statement_time = 0.2 FOR SELECT SLEEP(60) FROM information_schema.ENGINES")
+        if one_phase:
+            assert (branch.commit_one_phase([], within())).winner is None
+            branch.close()
+            assert bank.bar(branch.xid, within()) is Evidence.BARRED
+        else:
+            assert (branch.prepare(within())).vote is Vote.UNANSWERED
+            assert branch.finish(False, within()) in (Finish.DONE, Finish.UNKNOWN)
+            branch.close()
+        assert number not in rig.accounts
+    assert bank.listed(within()) == []
+
+
 # -- what happens inside
 
 
@@ -258,6 +278,23 @@ def test_a_transaction_that_was_ended_inside_leaves_no_marker(anchor: bool, rig:
     assert "SAVEPOINT" in answered.why
     branch.close()
     assert bank.evidence(branch.xid, within()) is Evidence.NONE
+    assert rig.accounts == set()
+
+
+def test_an_error_on_the_drivers_cursor_dooms(rig: ParticipantRig) -> None:
+    """MariaDB would commit what is left, and SQLAlchemy has not seen it. One in SQLAlchemy's own savepoint is contained."""
+    bank = rig.participant()
+    branch = rig.branch(bank)
+    number = rig.add(branch)
+    with pytest.raises(DBAPIError):
+        with branch.session().begin_nested():
+            branch.session().execute(text(rig.adding(number)))
+    assert branch.doomed == ""
+    with pytest.raises(Exception, match="1062"):
+        run(branch, rig.adding(number))
+    assert branch.doomed
+    assert (branch.prepare(within())).vote is Vote.NO
+    branch.close()
     assert rig.accounts == set()
 
 

@@ -193,6 +193,7 @@ async def test_only_its_own_are_listed(rig: AsyncParticipantRig) -> None:
         rig.xid("till").xa,
         f"'{NAMESPACE}.{mine.log}','bank.0',5393201",
         "0xff00,0x2722,7",
+        rig.xid().xa.rpartition(",")[0] + ",7",
     ]
     sessions = [connected(rig.url) for _ in (mine, *others)]
     for session, xa in zip(sessions, (mine.xa, *others), strict=True):
@@ -239,6 +240,25 @@ async def test_lost_answers(rig: AsyncParticipantRig) -> None:
         assert number in rig.accounts
 
 
+async def test_an_error_that_leaves_it_open_is_no_answer(rig: AsyncParticipantRig) -> None:
+    """max_statement_time and KILL QUERY may strike at the last statement too: the connection is closed, and it is asked again."""
+    bank = await rig.participant()
+    for one_phase in (False, True):
+        branch = await rig.branch(bank)
+        number = await rig.add(branch)
+        branch.defer("SET STATEMENT max_statement_time = 0.2 FOR SELECT SLEEP(60) FROM information_schema.ENGINES")
+        if one_phase:
+            assert (await branch.commit_one_phase([], within())).winner is None
+            await branch.close()
+            assert await bank.bar(branch.xid, within()) is Evidence.BARRED
+        else:
+            assert (await branch.prepare(within())).vote is Vote.UNANSWERED
+            assert await branch.finish(False, within()) in (Finish.DONE, Finish.UNKNOWN)
+            await branch.close()
+        assert number not in rig.accounts
+    assert await bank.listed(within()) == []
+
+
 # -- what happens inside
 
 
@@ -257,6 +277,23 @@ async def test_a_transaction_that_was_ended_inside_leaves_no_marker(anchor: bool
     assert "SAVEPOINT" in answered.why
     await branch.close()
     assert await bank.evidence(branch.xid, within()) is Evidence.NONE
+    assert rig.accounts == set()
+
+
+async def test_an_error_on_the_drivers_cursor_dooms(rig: AsyncParticipantRig) -> None:
+    """MariaDB would commit what is left, and SQLAlchemy has not seen it. One in SQLAlchemy's own savepoint is contained."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    with pytest.raises(DBAPIError):
+        async with branch.session().begin_nested():
+            await branch.session().execute(text(rig.adding(number)))
+    assert branch.doomed == ""
+    with pytest.raises(Exception, match="1062"):
+        await run(branch, rig.adding(number))
+    assert branch.doomed
+    assert (await branch.prepare(within())).vote is Vote.NO
+    await branch.close()
     assert rig.accounts == set()
 
 

@@ -163,6 +163,135 @@ async def test_what_the_user_set_neither_stops_the_branch_nor_outlives_it(what: 
     await again.close()
 
 
+LISTENERS = {"connect": lambda raw, record: tenant_of(raw), "checkout": lambda raw, record, proxy: tenant_of(raw)}
+SHOWN = text("SELECT current_setting('my.tenant', true), current_setting('application_name')")
+
+
+def tenant_of(raw: Any) -> None:
+    """What an application sets for its row security, one name of the server's and one of its own."""
+    cursor = raw.cursor()
+    cursor.execute("SET application_name = 'seven'")
+    cursor.execute("SELECT set_config('my.tenant', '7', false)")
+    cursor.close()
+    raw.commit()
+
+
+@pytest.mark.parametrize("when", LISTENERS)
+async def test_what_a_listener_of_the_engines_set_is_there_in_each_branch(when: str, rig: AsyncParticipantRig) -> None:
+    """Row security would show nothing, or all. What a branch set is there in none."""
+    bank = await rig.participant()
+    given = bank.given
+    sqlalchemy.event.listen(getattr(given, "sync_engine", given), when, LISTENERS[when])
+    for one in range(3):
+        branch = await rig.branch(bank)
+        if one:  # the first may have been connected before there was a listener
+            assert (await branch.session().execute(SHOWN)).one() == ("7", "seven")
+        await run(branch, by_text("SET application_name = 'eight'", "SELECT set_config('my.tenant', '8', false)"))
+        await rig.add(branch)
+        assert (await branch.prepare(within())).vote is Vote.YES
+        assert await branch.finish(True, within()) is Finish.DONE
+        await branch.close()
+
+
+@pytest.mark.parametrize("how", ["isolation_level", "execution_options"])
+async def test_the_engines_isolation_level_is_the_branchs(how: str, rig: AsyncParticipantRig) -> None:
+    """Else a write skew that the application excluded would commit."""
+    await rig.participant()
+    level: Any = "SERIALIZABLE"
+    options = {how: level if how == "isolation_level" else {"isolation_level": level}}
+    bank = await rig.participant_of(rig.engine(**options))
+    for reading in (False, True):
+        branch = await rig.branch(bank, reading=reading)
+        asked = text("SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')")
+        assert (await branch.session().execute(asked)).one() == ("serializable", "on" if reading else "off")
+        await branch.close()
+
+
+async def test_of_two_that_would_skew_one_is_refused(rig: AsyncParticipantRig) -> None:
+    """Each reads what the other writes."""
+    rig.sql("INSERT INTO bank VALUES (901, 1), (902, 1)")
+    await rig.participant()
+    bank = await rig.participant_of(rig.engine(isolation_level="SERIALIZABLE"))
+    branches = [await rig.branch(bank) for _ in range(2)]
+    for branch in branches:
+        await branch.session().execute(text("SELECT sum(total) FROM bank"))
+    votes = []
+    for branch, number in zip(branches, (901, 902), strict=True):
+        await branch.session().execute(text(f"UPDATE bank SET total = 0 WHERE id = {number}"))
+    for branch in branches:
+        votes.append((await branch.prepare(within())).vote)
+        await branch.finish(votes[-1] is Vote.YES, within())
+        await branch.close()
+    assert votes == [Vote.YES, Vote.NO]
+
+
+async def test_a_deferred_trigger_sees_what_the_user_set(rig: AsyncParticipantRig) -> None:
+    """As at a COMMIT of the user's own; it is put back behind the end."""
+    rig.sql("CREATE TABLE seen (value text)")
+    rig.sql(
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "INSERT INTO seen VALUES (current_setting('my.tenant', true)); RETURN NULL; END $$"
+    )
+    rig.sql(
+        "CREATE CONSTRAINT TRIGGER sees AFTER INSERT ON bank DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION see()"
+    )
+    bank = await rig.participant()
+    for local in ("true", "false"):
+        for prepares in (True, False):
+            branch = await rig.branch(bank)
+            driver = branch._link.driver
+            await rig.add(branch)
+            await run(branch, by_text(f"SELECT set_config('my.tenant', '7', {local})"))
+            if prepares:
+                assert (await branch.prepare(within())).vote is Vote.YES
+                assert await branch.finish(True, within()) is Finish.DONE
+            else:
+                assert (await branch.commit_one_phase([], within())).winner is not None
+            await branch.close()
+            again = await rig.branch(bank)
+            assert again._link.driver is driver
+            assert not (await again.session().execute(SHOWN)).one()[0]
+            await again.close()
+    assert rig.sql("SELECT value FROM seen") == [("7",)] * 4
+
+
+LEFT = {
+    "a temporary table": ["CREATE TEMP TABLE bank (id int, total int)"],
+    "LISTEN": ["LISTEN news"],
+    "PREPARE": ["PREPARE mine AS SELECT 1"],
+    "an advisory lock": ["SELECT pg_advisory_lock(7)"],
+    "WITH HOLD": ["DECLARE c CURSOR WITH HOLD FOR SELECT 1"],
+    "a setting": ["SET search_path = pg_catalog"],
+}
+STANDS = text(
+    "SELECT (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql), "
+    "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), to_regclass('pg_temp.bank'), current_setting('search_path'), "
+    "(SELECT count(*) FROM pg_cursors WHERE is_holdable)"
+)
+
+
+@pytest.mark.parametrize("end", ["one phase", "prepared", "rolled back"])
+async def test_nothing_of_a_branch_is_there_in_the_next(end: str, rig: AsyncParticipantRig) -> None:
+    """A temporary table would take the next one's rows, and COMMITTED be said of them."""
+    bank = await rig.participant()
+    for what, texts in LEFT.items():
+        for by in (by_text, by_cursor):
+            branch = await rig.branch(bank)
+            await rig.add(branch)
+            await run(branch, by(*texts))
+            if end == "one phase":
+                await branch.commit_one_phase([], within())
+            elif end == "prepared":
+                vote = (await branch.prepare(within())).vote
+                await branch.finish(vote is Vote.YES, within())
+            await branch.close()
+            again = await rig.branch(bank)
+            found = (await again.session().execute(STANDS)).one()
+            assert (what, *found) == (what, 0, 0, 0, None, '"$user", public', 0)
+            await again.close()
+
+
 @pytest.fixture
 def root(rig: AsyncParticipantRig, pg: Any) -> Callable[[str], Any]:
     """Runs a statement as the superuser."""

@@ -421,8 +421,9 @@ def test_what_is_past_the_retention_is_swept_and_open_rows_keep_their_evidence()
     assert [at._markers for at in world.at.values()] == [{}, {}]
 
 
-def test_a_sweep_in_the_midst_of_a_run_is_no_hazard() -> None:
-    """Rows were read, and their markers are gone since: another recoverer has swept."""
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_sweep_in_the_midst_of_a_run_is_no_hazard(when: str) -> None:
+    """Of rows that are gone the markers were read a moment ago, or not at all: another recoverer has swept."""
     world = World()
     world.decided()
     first, second = world.recoverer(), world.recoverer()
@@ -432,12 +433,51 @@ def test_a_sweep_in_the_midst_of_a_run_is_no_hazard() -> None:
 
     def markers(*given: Any) -> Any:
         world.at["b"].markers = own  # type: ignore[method-assign]
+        found = own(*given)
         second.run(world.soon())
-        return own(*given)
+        return found if when == "after" else own(*given)
 
     world.at["b"].markers = markers  # type: ignore[method-assign]
     assert (first.run(world.soon())).hazards == ()
     assert world.log.rows_now == {}
+
+
+def test_what_ends_between_two_listings_is_not_in_doubt() -> None:
+    """Its own coordinator was at work: nothing is left to be judged."""
+    world = World()
+    gtrid = world.decided()
+    own = world.at["b"].listed
+
+    def listed(deadline: Any) -> Any:
+        world.at["b"].listed = own  # type: ignore[method-assign]
+        found = own(deadline)
+        world.finish(gtrid, "b", commit=True)
+        return found
+
+    world.at["b"].listed = listed  # type: ignore[method-assign]
+    report = world.recoverer(patience=0.0).run(world.soon())
+    assert (report.clean, report.committed, world.sides(gtrid)) == (True, 1, {"a": 1, "b": 1})
+
+
+def test_a_log_that_fails_over_under_a_tombstone_is_not_believed() -> None:
+    """It may stand in the place of a decision that the promoted copy lacks."""
+    world = World()
+    gtrid = world.prepared()
+    own = world.log.decide
+
+    def decide(*given: Any) -> Decision:
+        world.log.history = "promoted"
+        return own(*given)
+
+    world.log.decide = decide  # type: ignore[method-assign]
+    recovery = world.recoverer(patience=0.0)
+    for _ in range(2):
+        report = recovery.run(world.soon())
+        assert (world.left(), report.presumes, report.barred) == (2, False, 0)
+    assert [branch.verdict for branch in report.in_doubt[0].branches] == ["MUTE", "MUTE"]
+    world.log.adopt(world.soon())
+    assert (recovery.run(world.soon())).clean
+    assert world.sides(gtrid) == {}
 
 
 def test_a_look_changes_nothing() -> None:

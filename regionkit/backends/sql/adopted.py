@@ -26,6 +26,7 @@ def adopt_postgres(connection: Any, options: str) -> Any:
     driver = as_driver(connection)
     _require_known(driver, {psycopg.Connection, psycopg.AsyncConnection})
     connection.rollback()
+    begins = driver._get_tx_start_command().decode()
     if rows(ask(connection, b"SELECT pg_backend_pid()")[-1])[0][0] != str(driver.pgconn.backend_pid):
         raise ConfigurationError(
             "the engine's connections go through a pooler (PgBouncer).",
@@ -35,6 +36,7 @@ def adopt_postgres(connection: Any, options: str) -> Any:
     made: Any = (postgres.Bounded if type(driver) is psycopg.Connection else postgres.AsyncBounded)(driver.pgconn)
     made._prepared = driver._prepared  # what the application had prepared stands at the server, under psycopg's names
     del driver.pgconn  # it is ours now: the other object must neither use it nor complain of it
+    made.begins = begins
     made.add_notice_handler(made._noticed)
     if connection is driver:
         connection = made

@@ -72,6 +72,12 @@ class SqlBranch:
         return self._driver
 
     @property
+    def begins(self) -> str:
+        """BEGIN, with the isolation level of the application's engine."""
+        found: str = self._driver.begins
+        return found
+
+    @property
     def lost(self) -> bool:
         """Whether the connection is gone: what was sent last may have no answer."""
         driver = self._driver
@@ -229,15 +235,6 @@ class SqlBranch:
             with contextlib.suppress(Exception):  # an open savepoint, whose ROLLBACK TO is refused now
                 self._session.close()
 
-    @property
-    def restoring(self) -> list[Statement]:
-        """What puts back all that a transaction set, to be sent inside of it, before PREPARE or COMMIT; then call `restored`."""
-        return [Statement(text) for text in self._driver.restoring]
-
-    def restored(self) -> None:
-        """All of `restoring` was done, and the transaction has ended well."""
-        self._driver.restored = True
-
     def release(self) -> None:
         """Give the connection back where it is proved idle, else close it. Never raises; may be repeated."""
         self._end(keeps=True)
@@ -279,7 +276,7 @@ class SqlBranch:
         """Whether the next branch could not notice this one."""
         driver = self._driver
         late = driver.expired or driver.deadline is None or driver.deadline.remaining() <= 0.0
-        if late or driver.busy or driver.unread or driver.altered or driver.dirty:
+        if late or driver.furnished or driver.busy or driver.unread or driver.altered or driver.dirty:
             return False
         restore = getattr(self._connection.dialect, "restore", None)
         if restore is None or driver.restored or not driver.used:

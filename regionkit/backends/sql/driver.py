@@ -67,8 +67,10 @@ class DriverState:
     """Whether `opening` goes out in the message of the first statement."""
     opening: tuple[str, ...] = ()
     """Of a branch: statements that begin its transaction, still to be sent."""
-    restoring: tuple[str, ...] = ()
-    """Statements that put back, before PREPARE or COMMIT, what its transaction may have set."""
+    begins: str = "BEGIN"
+    """What begins a transaction as the application's engine has it."""
+    furnished: bool = False
+    """Whether the application's engine may have set more on it than can be put back: it serves one branch."""
     sealed: bool = False
     """Whether a branch's user may send nothing more on it."""
 

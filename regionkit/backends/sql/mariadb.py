@@ -96,7 +96,10 @@ class _Dialect:
     def _run(self, run: Callable[..., None], cursor: Any, *arguments: Any) -> None:
         driver = getattr(cursor, "_cursor", cursor).connection
         driver.sending()
-        run(cursor, *arguments)
+        try:
+            run(cursor, *arguments)
+        finally:
+            driver.announced = False
         if driver.branch and (not driver.counts or HARMLESS.match(arguments[0])):
             return  # answers tell of SET, where the engine's connection lets them
         driver.dirty |= driver.get_autocommit() and cursor.description is None  # SET and the like outlive the block

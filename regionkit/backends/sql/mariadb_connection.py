@@ -149,6 +149,10 @@ class BoundedState(DriverState):
         """A statement failed."""
         if error.args[:1] in UNDOES_ALL:
             self.lost_all = self.ended = True
+        if self.branch and not self.announced and not self.finishing:
+            self.ended = (
+                True  # on the driver's own cursor: the server would commit the rest, and SQLAlchemy did not see it
+            )
 
     def require_held(self) -> None:
         """At the block's end: what ended a held transaction may have been a deadlock, which has an error of its own."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -100,6 +100,12 @@ def _adapter(connection: sqlalchemy.Connection, statements: Sequence[Statement])
         )
     if any("\0" in statement.text for statement in statements):
         raise UsageError("a statement holds a NUL.", why="its text would end there.", fix="send the value as hex.")
+    return _opened(name)
+
+
+@cache
+def _opened(name: str) -> Any:
+    """By name, once: each driver's own library is imported there."""
     return import_module(f"regionkit.backends.sql.message_{_ADAPTERS[name]}")
 
 

@@ -3,7 +3,7 @@
 1. All answers are read, whatever they say. A wait that was cut short closes the connection; so does COPY, which has no place
    in a message.
 2. Outside of a transaction PostgreSQL takes one message for one transaction: an error undoes what went before it.
-3. Behind a COMMIT goes, in the same message, what puts back what the block had set.
+3. Behind a COMMIT or PREPARE TRANSACTION goes, in the same message, what puts back what the block had set.
 4. libpq does not tell to which statement a notice belongs: it stands at its own or at the one before.
 
 Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Multiple Statements in a Simple Query".
@@ -11,6 +11,7 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Mult
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ SEPARATOR = "\n;\n"
 COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 BEGINNINGS = ("BEGIN", "START")
 COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+MOST_TAGS = 256
+"""Remembered: those of BEGIN, SET, COMMIT and of a few counts come again and again."""
 
 
 def ask(dbapi_connection: Any, command: bytes, notices: list[tuple[int, str]] | None = None) -> list[Any]:
@@ -114,11 +117,11 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     begins = idle and not driver.autocommit and texts[0].split(None, 1)[0].upper() not in BEGINNINGS
     if begins:
         texts.insert(0, driver._get_tx_start_command().decode())
-    restore: bytes = getattr(driver, "restore", b"") if texts[-1].upper() == "COMMIT" else b""
+    restore: bytes = getattr(driver, "restore", b"") if _ends(texts[-1].upper()) else b""
     results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding) + restore, notices)
     if restore and len(results) > len(texts):
-        driver.restored = results[-1].status != ExecStatus.FATAL_ERROR
-        del results[-restore.count(b";") if driver.restored else len(texts) :]
+        driver.restored = driver.is_restored(results[-1])
+        del results[len(texts) :]
     if results and results[-1].status == ExecStatus.FATAL_ERROR:
         raise error_of(driver, results[-1])
     if begins:
@@ -137,12 +140,23 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     return [_answer(transformer, result, said) for result, said in zip(results, told, strict=True)]
 
 
+def _ends(last: str) -> bool:
+    """Whether what a block set is put back behind it. COMMIT PREPARED stands alone in its message."""
+    return last == "COMMIT" or last.startswith("PREPARE TRANSACTION ")
+
+
+@functools.lru_cache(maxsize=MOST_TAGS)
+def _tag(status: bytes) -> tuple[str, bool]:
+    """A command's tag without its counts, and whether it counts rows."""
+    words = status.decode().split()
+    return " ".join(word for word in words if not word.isdigit()), bool(words) and words[0] in COUNTED
+
+
 def _answer(transformer: Any, result: Any, notices: tuple[str, ...]) -> Answer:
-    words = (result.command_status or b"").decode().split()
-    tag = " ".join(word for word in words if not word.isdigit())
+    tag, counted = _tag(result.command_status or b"")
     found: tuple[tuple[Any, ...], ...] = ()
     if result.ntuples:
         transformer.set_pgresult(result)
         found = tuple(transformer.load_rows(0, result.ntuples, tuple))
-    count = result.command_tuples if words and words[0] in COUNTED else None
+    count = result.command_tuples if counted else None
     return Answer(tag, found, -1 if count is None else count, notices)

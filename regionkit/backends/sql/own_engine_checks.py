@@ -15,7 +15,10 @@ from regionkit.contract.capabilities import Capabilities
 from regionkit.errors import ConfigurationError
 from regionkit.topology import SqlStore, sql_url
 
-__all__ = ["declared", "plain_engine", "server_for"]
+__all__ = ["declared", "is_furnished", "plain_engine", "server_for"]
+
+HARMLESS = ("sqlalchemy.", "opentelemetry.")
+"""Begin the modules of listeners that set nothing on a connection which a new one of the same engine would not have."""
 
 
 def declared(capabilities: Capabilities, store: SqlStore) -> Capabilities:
@@ -64,6 +67,25 @@ def plain_engine(context: SqlContext) -> sqlalchemy.Engine:
             fix="let the engine have a QueuePool or a NullPool; a database in memory cannot be an endpoint.",
         )
     return plain
+
+
+def is_furnished(engine: sqlalchemy.Engine) -> bool:
+    """Whether the engine's connections may have settings that neither the server nor the driver can put back.
+
+    Those of the moment (a listener to "checkout"), on any server; on PostgreSQL all that a listener or a `creator` set: its
+    RESET ALL takes them too, and no view shows those of custom names. MariaDB has nothing that is put back: a connection whose
+    session was changed is closed.
+    """
+    pool: Any = engine.pool
+    asked = [*pool.dispatch.checkout]
+    if engine.dialect.name == "postgresql":
+        asked += [
+            *pool.dispatch.connect,
+            *pool.dispatch.first_connect,
+            *engine.dialect.dispatch.do_connect,
+            pool._creator,
+        ]
+    return any(not f"{getattr(one, '__module__', '')}.".startswith(HARMLESS) for one in asked)
 
 
 def server_for(context: SqlContext, engine: sqlalchemy.Engine) -> OwnEngineServer:

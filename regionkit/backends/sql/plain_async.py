@@ -5,8 +5,10 @@
    is never disposed of, and none of its pooled connections is kept.
 2. For that the driver's connection becomes one of our classes, so only drivers that we know are taken. mysqlclient, asyncpg,
    pg8000 and others serve routing and `enlist`, where no wait has to be ended.
-3. How long making a connection may take is the engine's to say (`connect_timeout`, `pool_timeout`).
-4. SQLite is opened anew by its path: its connections are of a class that cannot be changed.
+3. What the engine's listeners set on a connection cannot all be put back (nothing lists a server's settings of custom names),
+   and may be the tenant of the moment: such a connection serves one branch of a global transaction, and is closed.
+4. How long making a connection may take is the engine's to say (`connect_timeout`, `pool_timeout`).
+5. SQLite is opened anew by its path: its connections are of a class that cannot be changed.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from sqlalchemy import event
 
 from regionkit.backends.sql.adopted import adopt_mariadb, adopt_postgres
 from regionkit.backends.sql.bridge_async import AsyncEngine
+from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.endpoint_async import AsyncSqlEndpoint
-from regionkit.backends.sql.own_engine_checks import plain_engine
+from regionkit.backends.sql.own_engine_checks import is_furnished, plain_engine
 from regionkit.backends.sql.server import SqlContext
 from regionkit.errors import ConfigurationError
 from regionkit.facts.request import Kind
@@ -82,7 +85,10 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
         """A connection that the application's engine makes, ours from then on."""
         pooled = self._given.raw_connection()
         connection = pooled.dbapi_connection
+        level = self._given.get_execution_options().get("isolation_level", "AUTOCOMMIT")
         try:
+            if level != "AUTOCOMMIT":  # else it is the engine's own, and set by now
+                self._given.dialect.set_isolation_level(connection, level)  # type: ignore[arg-type]  # it has one
             if self._driver.startswith("psycopg"):
                 connection = adopt_postgres(connection, named.get("options", ""))
             else:
@@ -91,4 +97,5 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
             pooled.invalidate()
             raise
         pooled.detach()
+        as_driver(connection).furnished = is_furnished(self._given)
         return connection

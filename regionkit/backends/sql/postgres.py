@@ -25,7 +25,7 @@ from sqlalchemy.util import await_only
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
 from regionkit.backends.sql.observation import without_header
-from regionkit.backends.sql.postgres_texts import LASTS, RESTORE, RESTORING, note_end, several
+from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
 
@@ -73,12 +73,14 @@ class _Shared(DriverState):
     @property
     def restore(self) -> bytes:
         """Statements that put back what a block may have set, behind a semicolon."""
-        return RESTORE + "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
+        settings = "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
+        return RESTORE + settings + (PROVED if self.branch else b"")
 
-    @property
-    def restoring(self) -> tuple[str, ...]:  # type: ignore[override]  # a value elsewhere
-        """The same before PREPARE."""
-        return (*RESTORING, *(f"SET {name}='{value}'" for name, value in self.settings.items()))
+    def is_restored(self, last: Any) -> bool:
+        """Whether the last answer to `restore` says that nothing of the block is left."""
+        if last.status == ExecStatus.FATAL_ERROR:
+            return False
+        return not self.branch or rows(last) == [["0"]]
 
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
@@ -272,8 +274,7 @@ class _Dialect:
     def restore(self, dbapi_connection: Any, first: bytes = b"") -> bool:
         """Put back what a block set, in one message behind `first`; whether all of it was done."""
         driver = as_driver(dbapi_connection)
-        last = ask(dbapi_connection, first + driver.restore)[-1]
-        return bool(last.status != ExecStatus.FATAL_ERROR)
+        return bool(driver.is_restored(ask(dbapi_connection, first + driver.restore)[-1]))
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run one statement; the first of a transaction travels together with its BEGIN."""

@@ -6,12 +6,14 @@ A log may not. A failover to a copy that acknowledged nothing loses decisions, a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from sqlalchemy import make_url
 
-__all__ = ["QUESTIONS", "Risk", "Standing", "standing"]
+__all__ = ["QUESTIONS", "Risk", "Standing", "address_of", "standing"]
 
 _POSTGRES = """
 SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_standby_names'),
@@ -106,3 +108,11 @@ def _waits(told: Mapping[str, str]) -> bool:
         and told.get("rpl_semi_sync_master_wait_point") == "AFTER_SYNC"
         and int(told.get("rpl_semi_sync_master_timeout", 0)) >= LONG_ENOUGH
     )
+
+
+def address_of(url: Any) -> tuple[Any, ...]:
+    """What an engine's URL names, whatever its driver; not its password."""
+    url = make_url(url)
+    kind = {"mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
+    database = str(Path(url.database or "").resolve()) if kind == "sqlite" else url.database
+    return kind, url.username, url.host, url.port, database

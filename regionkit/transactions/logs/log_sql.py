@@ -23,7 +23,7 @@ from regionkit.contract.message import Statement
 from regionkit.core.tables import table_name
 from regionkit.transactions.kept_tables import LOG, LOG_TABLES
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row
+from regionkit.transactions.recovery_rules import Row, forgotten
 from regionkit.transactions.xid import check_branches, check_gtrid
 
 __all__ = ["DONE", "OPEN", "LogSql", "missing", "quoted", "refused", "row_of"]
@@ -149,6 +149,13 @@ class LogSql:
         if done:
             changes += f", done_at = CASE gtrid{done} ELSE done_at END"
         return self["acknowledge"] % {"changes": changes, "gtrids": quoted([gtrid for gtrid, _ in rows])}, values
+
+    def forgotten(self, found: Any) -> dict[str, Any] | None:
+        """Parameters of `forget`, for a row that is locked; None: it bears no hazard."""
+        if found is None or not (row := row_of(found)).hazards:
+            return None
+        row = forgotten(row)
+        return {"gtrid": row.gtrid, "branches": msgspec.json.encode(row.branches).decode(), "done": int(row.done)}
 
 
 OPEN = "(state = 1 AND done_at IS NULL) OR hazards <> '{}'"

@@ -15,11 +15,10 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.contract.backing import Backing, backing_of
@@ -30,13 +29,14 @@ from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.facts.consistency import STRONG
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
-from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
+from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, address_of, standing
 from regionkit.transactions.logs.log import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import Row
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["SqlDecisionLog"]
@@ -248,13 +248,9 @@ class SqlDecisionLog:
 
         def drop(unit: Unit) -> bool:
             found = (unit.native.execute(text(self._texts["locked"]), {"gtrid": check_gtrid(gtrid)})).first()
-            if found is None or not (row := row_of(found)).hazards:
-                return False
-            row = forgotten(row)
-            branches = msgspec.json.encode(row.branches).decode()
-            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done)}
-            unit.native.execute(text(self._texts["forget"]), values)
-            return True
+            if values := self._texts.forgotten(found):
+                unit.native.execute(text(self._texts["forget"]), values)
+            return values is not None
 
         return self._changed(drop, deadline)
 
@@ -282,6 +278,11 @@ class SqlDecisionLog:
             unit.native.execute(text(change), values)
             return instance
 
+        if self._texts.server == "sqlite" and not adopt:  # the branch of this very transaction may hold its write lock
+            with self._stood.read(consistency=STRONG, deadline=deadline, core=True) as unit:
+                found = (unit.native.execute(text(self._texts["instance"]), {"name": name})).scalar()
+            if found is not None:
+                return str(found)
         return self._changed(note, deadline)
 
     def beat(self, lasts: float, deadline: Deadline) -> None:
@@ -314,7 +315,7 @@ class SqlDecisionLog:
         if self.store is not None:
             return isinstance(given, tuple) and given == (self.given, self.store)
         mine, theirs = (getattr(engine, "sync_engine", engine) for engine in (self.given, given))
-        return mine is theirs or (hasattr(theirs, "url") and _address(mine.url) == _address(theirs.url))
+        return mine is theirs or (hasattr(theirs, "url") and address_of(mine.url) == address_of(theirs.url))
 
     def doctor(self, deadline: Deadline) -> list[Finding]:
         """What is wrong, or risky, about it."""
@@ -393,11 +394,3 @@ class SqlDecisionLog:
         if not floor.rows:
             raise self._never_made()
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
-
-
-def _address(url: Any) -> tuple[Any, ...]:
-    """What an engine's URL names, whatever its driver; not its password."""
-    url = make_url(url)
-    kind = {"mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
-    database = str(Path(url.database or "").resolve()) if kind == "sqlite" else url.database
-    return kind, url.username, url.host, url.port, database

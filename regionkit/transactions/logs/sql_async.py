@@ -14,11 +14,10 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from regionkit.contract.backing_async import AsyncBacking, async_backing_of
@@ -29,13 +28,14 @@ from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, Fenced, OutcomeUnknown, RegionUnavailable, TransactionRolledBack
+from regionkit.facts.consistency import STRONG
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
-from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, standing
+from regionkit.transactions.logs.lasting_sql import QUESTIONS, Standing, address_of, standing
 from regionkit.transactions.logs.log_async import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_rules import Row, forgotten
+from regionkit.transactions.recovery_rules import Row
 from regionkit.transactions.xid import check_gtrid
 
 __all__ = ["AsyncSqlDecisionLog"]
@@ -249,13 +249,9 @@ class AsyncSqlDecisionLog:
 
         async def drop(unit: AsyncUnit) -> bool:
             found = (await unit.native.execute(text(self._texts["locked"]), {"gtrid": check_gtrid(gtrid)})).first()
-            if found is None or not (row := row_of(found)).hazards:
-                return False
-            row = forgotten(row)
-            branches = msgspec.json.encode(row.branches).decode()
-            values = {"gtrid": gtrid, "branches": branches, "done": int(row.done)}
-            await unit.native.execute(text(self._texts["forget"]), values)
-            return True
+            if values := self._texts.forgotten(found):
+                await unit.native.execute(text(self._texts["forget"]), values)
+            return values is not None
 
         return await self._changed(drop, deadline)
 
@@ -283,6 +279,11 @@ class AsyncSqlDecisionLog:
             await unit.native.execute(text(change), values)
             return instance
 
+        if self._texts.server == "sqlite" and not adopt:  # the branch of this very transaction may hold its write lock
+            async with self._stood.read(consistency=STRONG, deadline=deadline, core=True) as unit:
+                found = (await unit.native.execute(text(self._texts["instance"]), {"name": name})).scalar()
+            if found is not None:
+                return str(found)
         return await self._changed(note, deadline)
 
     async def beat(self, lasts: float, deadline: Deadline) -> None:
@@ -315,7 +316,7 @@ class AsyncSqlDecisionLog:
         if self.store is not None:
             return isinstance(given, tuple) and given == (self.given, self.store)
         mine, theirs = (getattr(engine, "sync_engine", engine) for engine in (self.given, given))
-        return mine is theirs or (hasattr(theirs, "url") and _address(mine.url) == _address(theirs.url))
+        return mine is theirs or (hasattr(theirs, "url") and address_of(mine.url) == address_of(theirs.url))
 
     async def doctor(self, deadline: Deadline) -> list[Finding]:
         """What is wrong, or risky, about it."""
@@ -394,11 +395,3 @@ class AsyncSqlDecisionLog:
         if not floor.rows:
             raise self._never_made()
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
-
-
-def _address(url: Any) -> tuple[Any, ...]:
-    """What an engine's URL names, whatever its driver; not its password."""
-    url = make_url(url)
-    kind = {"mariadb": "mysql"}.get(url.get_backend_name(), url.get_backend_name())
-    database = str(Path(url.database or "").resolve()) if kind == "sqlite" else url.database
-    return kind, url.username, url.host, url.port, database

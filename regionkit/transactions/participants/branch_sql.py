@@ -146,8 +146,6 @@ class SqlBranchShell(abc.ABC):
             if self._ended_inside(error):
                 self.torn = TORN
             return self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         why = self._prepared(answers)
         if not why:
             return Answered(vote=Vote.YES)
@@ -213,8 +211,6 @@ class SqlBranchShell(abc.ABC):
             if self._ended_inside(error):
                 self.torn = TORN
             return self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         return self._committed(answers)
 
     def finish(self, commit: bool, deadline: Deadline) -> Finish:

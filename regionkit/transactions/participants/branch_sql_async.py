@@ -145,8 +145,6 @@ class AsyncSqlBranchShell(abc.ABC):
             if self._ended_inside(error):
                 self.torn = TORN
             return await self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         why = self._prepared(answers)
         if not why:
             return Answered(vote=Vote.YES)
@@ -212,8 +210,6 @@ class AsyncSqlBranchShell(abc.ABC):
             if self._ended_inside(error):
                 self.torn = TORN
             return await self._refuse(said(error), retryable=_passes(error))
-        if self._link.restoring:
-            self._link.restored()
         return self._committed(answers)
 
     async def finish(self, commit: bool, deadline: Deadline) -> Finish:

@@ -49,11 +49,6 @@ def participant_of(
     try:
         found = import_module(f"regionkit.transactions.participants.{module}" + ("_async" if IS_ASYNC else ""))
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("regionkit."):
-            raise ConfigurationError(
-                f"participant {name!r}: {server} is not among the participants of this version.",
-                fix="give an engine of PostgreSQL or SQLite.",
-            ) from error
         raise MissingDriver(f"participant {name!r} needs {error.name}.", fix="pip install it.") from error
     kind = getattr(found, f"{'Async' if IS_ASYNC else ''}{prefix}Participant")
     one: AsyncParticipant = kind(name, given, namespace=namespace, store=store, **options)

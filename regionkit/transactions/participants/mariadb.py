@@ -10,7 +10,7 @@
 4. With replicas, XA breaks them in a crash: such a server is the anchor, or alone.
 
 MySQL is refused: it detaches branches at PREPARE (xa_detach_on_prepare), asks for a right to list them, has no compound
-statements outside of procedures. What would differ is `_opening`, `mariadb_facts`, and `_free`.
+statements outside of procedures. What would differ is `opening`, `mariadb_facts`, and `_free`.
 
 Source: MariaDB Knowledge Base, "XA Transactions", "GET_LOCK", "KILL".
 """

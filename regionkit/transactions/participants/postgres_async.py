@@ -2,8 +2,9 @@
 
 1. A branch begins with SET LOCAL regionkit.gtrid, and its marker takes the name from there: whatever else ends or begins a
    transaction inside, a text, a driver's call, a procedure, leaves none, and the marker's check refuses it before PREPARE.
-2. The message that prepares goes back to the account of the connection, whatever role the user took, puts back what the user
-   set, and then asks for a flush (and for the synchronous standby) whatever the user asked for. A WARNING in it is NO.
+2. The message that prepares goes back to the account of the connection, whatever role the user took, and asks for a
+   flush (and for the synchronous standby) whatever the user asked for. A WARNING in it is NO. What the user set is put back
+   behind PREPARE, in the same message: deferred triggers see it.
 3. A prepared transaction belongs to one account and one database. COMMIT PREPARED stands alone in its message.
 
 Source: PostgreSQL manual, "PREPARE TRANSACTION", "COMMIT PREPARED", "pg_prepared_xacts".
@@ -37,11 +38,16 @@ __all__ = ["AsyncPostgresParticipant"]
 IDLE_MARGIN = 5.0
 """Seconds that the server lets an idle branch live after its deadline: the second line, not the first."""
 OWN_GTRID = "current_setting('regionkit.gtrid')"
-ON_COMMIT = Statement(
-    "DO $$ DECLARE was text := current_setting('synchronous_commit'); BEGIN RESET ALL; PERFORM set_config("
-    "'synchronous_commit', CASE was WHEN 'remote_apply' THEN was ELSE 'on' END, true); END $$"
+AT_END = (
+    Statement("SET SESSION AUTHORIZATION DEFAULT"),
+    Statement("SELECT pg_advisory_unlock_all()"),
+    Statement(
+        "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' "
+        "THEN 'remote_apply' ELSE 'on' END, true)"
+    ),
 )
-"""Instead of RESET ALL: with "off" a COMMIT is not flushed, with "local" no standby has it."""
+"""The account that owns what is prepared; locks that cannot be prepared; with "off" a COMMIT is not flushed, with "local" no
+standby has it. All else that the user set is still there when deferred triggers run, and is put back behind the end."""
 MISSING, BUSY, FORBIDDEN, ELSEWHERE = "42704", "55000", "42501", "0A000"
 """Codes of COMMIT PREPARED: no such branch; another session holds it, or it is not one's own; of another database."""
 
@@ -54,16 +60,13 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
         marker = Statement(self._participant.marker(self.xid, state))
         return [Statement("RESET ROLE"), *(Statement(text) for text in self._deferred), marker]
 
-    def _restoring(self) -> list[Statement]:
-        return [ON_COMMIT if statement.text == "RESET ALL" else statement for statement in self._link.restoring]
-
     def _preparing(self) -> list[Statement]:
         end = Statement(f"PREPARE TRANSACTION '{self.xid.gid}'")
-        return [*self._marked(COMMITTED), *self._restoring(), end]
+        return [*self._marked(COMMITTED), *AT_END, end]
 
     def _committing(self, deciding: Sequence[str]) -> list[Statement]:
         marked = self._marked(COMMITTED if deciding else ONE_PHASE)
-        return [*marked, *(Statement(text) for text in deciding), *self._restoring(), Statement("COMMIT")]
+        return [*marked, *(Statement(text) for text in deciding), *AT_END, Statement("COMMIT")]
 
     def _rolling_back(self) -> list[Statement]:
         return [Statement("ROLLBACK")]
@@ -134,7 +137,7 @@ class AsyncPostgresParticipant(AsyncSqlParticipant):
         link = await self._link(deadline)
         idle = int(1000 * (max(0.0, deadline.remaining()) + IDLE_MARGIN))
         link.opening = [
-            Statement("BEGIN READ ONLY" if options.reading else "BEGIN"),
+            Statement(f"{link.begins} READ ONLY" if options.reading else link.begins),
             Statement(f"SET LOCAL regionkit.gtrid = '{options.xid.gtrid}'"),
             Statement(f"SET LOCAL lock_timeout = {max(1, int(1000 * options.lock_timeout))}"),
             Statement(f"SET LOCAL idle_in_transaction_session_timeout = {idle}"),

@@ -1,0 +1,173 @@
+# Generated from test_transactions_mariadb_async.py by scripts/twins.py. Do not edit.
+"""Transactions over PostgreSQL and MariaDB, MariaDB twice, and MariaDB as the anchor: the whole manager, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from regionkit.backends.sql.bridge import create_engine
+from regionkit.core.concurrency import gather
+from regionkit.errors import RegionKitError, TransactionAborted, UsageError
+from regionkit.testing import FaultProxy
+from regionkit.transactions.logs.sql import SqlDecisionLog
+from regionkit.transactions.manager import TransactionManager
+from regionkit.transactions.participants.factory import participant_of
+from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.recovery import Recovery
+
+from .participant_rigs import within
+
+pytestmark = [pytest.mark.mariadb, pytest.mark.postgresql]
+
+IS_ASYNC = False
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+aiomysql"}
+SHAPES = {
+    "postgresql and mariadb": ("pg", "mariadb_alone", "pg"),
+    "mariadb and mariadb": ("mariadb_alone", "mariadb_alone", "mariadb_alone"),
+    "mariadb beside replicas as the anchor": ("pg", "mariadb", "payments"),
+    "mariadb twice, one as the anchor": ("mariadb_alone", "mariadb", "payments"),
+}
+"""What `accounts` and `payments` are on, and where the log is: a database of its own, or payments'."""
+
+
+class Bank:
+    """Two databases with a table each, and a manager over them. `payments` is reached through a proxy."""
+
+    def __init__(self, accounts: str, payments: str, log: str) -> None:
+        self.proxy = FaultProxy(payments)
+        self.outside = {n: sqlalchemy.create_engine(u) for n, u in (("accounts", accounts), ("payments", payments))}
+        for engine in self.outside.values():
+            with engine.begin() as connection:
+                connection.execute(text("CREATE TABLE bank (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)"))
+        self.engines = {name: self.engine(url) for name, url in (("accounts", accounts), ("payments", self.proxy.url))}
+        self.engines["log"] = self.engine(log) if log else self.engines["payments"]
+        self.log = SqlDecisionLog(self.engines["log"], unsafe_async_replica=True)
+        self.participants = {
+            n: participant_of(n, self.engines[n], namespace="shop", unsafe_no_flush=True) for n in self.outside
+        }
+        self.tm = TransactionManager(namespace="shop", log=self.log, participants=self.participants)
+
+    def engine(self, url: str) -> Any:
+        """Of the application's."""
+        parsed = sqlalchemy.make_url(url)
+        kind = parsed.get_backend_name()
+        return create_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
+
+    @property
+    def rows(self) -> tuple[list[int], list[int]]:
+        """Of both, in the eyes of others."""
+        seen = []
+        for engine in self.outside.values():
+            with engine.begin() as connection:
+                seen.append([row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))])
+        return seen[0], seen[1]
+
+    def prepared(self) -> int:
+        """Branches of both."""
+        return sum([len(one.listed(within())) for one in self.participants.values()])
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.tm.close()
+        for engine in self.engines.values():
+            engine.dispose()
+        for outside in self.outside.values():
+            outside.dispose()
+        self.proxy.close()
+
+
+@pytest.fixture(params=SHAPES)
+def bank(request: pytest.FixtureRequest) -> Iterator[Bank]:
+    def url(server: str) -> str:
+        given: Any = request.getfixturevalue(server)
+        return str(given.primary.url_for(given.database()))
+
+    accounts, payments, log = SHAPES[request.param]
+    made = Bank(url(accounts), url(payments), "" if log == "payments" else url(log))
+    made.tm.create_tables()
+    yield made
+    made.close()
+
+
+def both(tx: Any, number: int) -> None:
+    """A row to each."""
+    for name in ("accounts", "payments"):
+        session = tx.session(name)
+        session.execute(text("INSERT INTO bank (id, total) VALUES (:id, 100)"), {"id": number})
+
+
+def test_all_or_none(bank: Bank) -> None:
+    """Committed; raised inside; refused at the end; doomed inside: each on both sides or on none."""
+    with bank.tm.begin() as tx:
+        both(tx, 1)
+    assert (tx.outcome, tx.pending) == (Outcome.COMMITTED, ())
+    with pytest.raises(ZeroDivisionError):
+        with bank.tm.begin() as tx:
+            both(tx, 2)
+            _ = 1 / 0
+    with pytest.raises(IntegrityError):
+        with bank.tm.begin() as tx:
+            (tx.session("accounts")).execute(text("INSERT INTO bank VALUES (3, 1)"))
+            (tx.session("payments")).execute(text("INSERT INTO bank VALUES (1, 1)"))
+    with pytest.raises(TransactionAborted) as caught:
+        with bank.tm.begin() as tx:
+            both(tx, 4)
+            with pytest.raises(DBAPIError):
+                (tx.connection("payments")).execute(text("INSERT INTO bank VALUES (1, 1)"))
+    assert caught.value.committed == "no"
+    with bank.tm.begin() as tx:
+        for name in ("accounts", "payments"):
+            tx.defer(name, "INSERT INTO bank (id, total) VALUES (5, 1)")
+    with bank.tm.begin() as tx:
+        (tx.session("accounts", read_only=True)).execute(text("SELECT count(*) FROM bank"))
+        (tx.session("payments")).execute(text("INSERT INTO bank VALUES (6, 1)"))
+    with pytest.raises((DBAPIError, UsageError)):
+        with bank.tm.begin() as tx:
+            (tx.session("payments", read_only=True)).execute(text("DELETE FROM bank"))
+    assert bank.rows == ([1, 5], [1, 5, 6])
+    assert bank.prepared() == 0
+
+
+def test_side_by_side(bank: Bank) -> None:
+    """Many at once, some of them raise: each is whole."""
+
+    def one(number: int) -> None:
+        with bank.tm.begin(timeout=30.0) as tx:
+            both(tx, number)
+            if number % 3 == 0:
+                raise LookupError
+
+    found = gather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
+    errors = [error for error in found if not isinstance(error, LookupError)]
+    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
+    accounts, payments = bank.rows
+    assert accounts == payments
+    assert len(accounts) == errors.count(None) > 0
+    assert bank.prepared() == 0
+
+
+def test_the_last_answer_is_lost(bank: Bank) -> None:
+    """Whatever it was that payments did not answer: both have it or none, and recovery leaves nothing."""
+    for number in (1, 2):
+        try:
+            with bank.tm.begin(timeout=5.0, settle=3.0) as tx:
+                both(tx, number)
+                if number == 2:
+                    bank.proxy.drop_replies()
+        except RegionKitError:
+            pass
+    bank.proxy.heal()
+    recovery = Recovery("shop", bank.log, bank.participants, patience=0.0)
+    for _ in range(3):
+        report = recovery.run(within(30.0))
+    assert report.clean, str(report)
+    accounts, payments = bank.rows
+    assert accounts == payments
+    assert 1 in accounts
+    assert bank.prepared() == 0

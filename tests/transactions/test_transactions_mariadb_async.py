@@ -1,0 +1,172 @@
+"""Transactions over PostgreSQL and MariaDB, MariaDB twice, and MariaDB as the anchor: the whole manager, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from regionkit.backends.sql.bridge_async import create_async_engine
+from regionkit.core.concurrency_async import agather
+from regionkit.errors import RegionKitError, TransactionAborted, UsageError
+from regionkit.testing import FaultProxy
+from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
+from regionkit.transactions.manager_async import AsyncTransactionManager
+from regionkit.transactions.participants.factory_async import participant_of
+from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.recovery_async import AsyncRecovery
+
+from .participant_rigs_async import within
+
+pytestmark = [pytest.mark.mariadb, pytest.mark.postgresql]
+
+IS_ASYNC = True
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+aiomysql"}
+SHAPES = {
+    "postgresql and mariadb": ("pg", "mariadb_alone", "pg"),
+    "mariadb and mariadb": ("mariadb_alone", "mariadb_alone", "mariadb_alone"),
+    "mariadb beside replicas as the anchor": ("pg", "mariadb", "payments"),
+    "mariadb twice, one as the anchor": ("mariadb_alone", "mariadb", "payments"),
+}
+"""What `accounts` and `payments` are on, and where the log is: a database of its own, or payments'."""
+
+
+class AsyncBank:
+    """Two databases with a table each, and a manager over them. `payments` is reached through a proxy."""
+
+    def __init__(self, accounts: str, payments: str, log: str) -> None:
+        self.proxy = FaultProxy(payments)
+        self.outside = {n: sqlalchemy.create_engine(u) for n, u in (("accounts", accounts), ("payments", payments))}
+        for engine in self.outside.values():
+            with engine.begin() as connection:
+                connection.execute(text("CREATE TABLE bank (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)"))
+        self.engines = {name: self.engine(url) for name, url in (("accounts", accounts), ("payments", self.proxy.url))}
+        self.engines["log"] = self.engine(log) if log else self.engines["payments"]
+        self.log = AsyncSqlDecisionLog(self.engines["log"], unsafe_async_replica=True)
+        self.participants = {
+            n: participant_of(n, self.engines[n], namespace="shop", unsafe_no_flush=True) for n in self.outside
+        }
+        self.tm = AsyncTransactionManager(namespace="shop", log=self.log, participants=self.participants)
+
+    def engine(self, url: str) -> Any:
+        """Of the application's."""
+        parsed = sqlalchemy.make_url(url)
+        kind = parsed.get_backend_name()
+        return create_async_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
+
+    @property
+    def rows(self) -> tuple[list[int], list[int]]:
+        """Of both, in the eyes of others."""
+        seen = []
+        for engine in self.outside.values():
+            with engine.begin() as connection:
+                seen.append([row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))])
+        return seen[0], seen[1]
+
+    async def prepared(self) -> int:
+        """Branches of both."""
+        return sum([len(await one.listed(within())) for one in self.participants.values()])
+
+    async def close(self) -> None:
+        """Let go of all of it."""
+        await self.tm.close()
+        for engine in self.engines.values():
+            await engine.dispose()
+        for outside in self.outside.values():
+            outside.dispose()
+        self.proxy.close()
+
+
+@pytest.fixture(params=SHAPES)
+async def bank(request: pytest.FixtureRequest) -> AsyncIterator[AsyncBank]:
+    def url(server: str) -> str:
+        given: Any = request.getfixturevalue(server)
+        return str(given.primary.url_for(given.database()))
+
+    accounts, payments, log = SHAPES[request.param]
+    made = AsyncBank(url(accounts), url(payments), "" if log == "payments" else url(log))
+    await made.tm.create_tables()
+    yield made
+    await made.close()
+
+
+async def both(tx: Any, number: int) -> None:
+    """A row to each."""
+    for name in ("accounts", "payments"):
+        session = await tx.session(name)
+        await session.execute(text("INSERT INTO bank (id, total) VALUES (:id, 100)"), {"id": number})
+
+
+async def test_all_or_none(bank: AsyncBank) -> None:
+    """Committed; raised inside; refused at the end; doomed inside: each on both sides or on none."""
+    async with bank.tm.begin() as tx:
+        await both(tx, 1)
+    assert (tx.outcome, tx.pending) == (Outcome.COMMITTED, ())
+    with pytest.raises(ZeroDivisionError):
+        async with bank.tm.begin() as tx:
+            await both(tx, 2)
+            _ = 1 / 0
+    with pytest.raises(IntegrityError):
+        async with bank.tm.begin() as tx:
+            await (await tx.session("accounts")).execute(text("INSERT INTO bank VALUES (3, 1)"))
+            await (await tx.session("payments")).execute(text("INSERT INTO bank VALUES (1, 1)"))
+    with pytest.raises(TransactionAborted) as caught:
+        async with bank.tm.begin() as tx:
+            await both(tx, 4)
+            with pytest.raises(DBAPIError):
+                await (await tx.connection("payments")).execute(text("INSERT INTO bank VALUES (1, 1)"))
+    assert caught.value.committed == "no"
+    async with bank.tm.begin() as tx:
+        for name in ("accounts", "payments"):
+            await tx.defer(name, "INSERT INTO bank (id, total) VALUES (5, 1)")
+    async with bank.tm.begin() as tx:
+        await (await tx.session("accounts", read_only=True)).execute(text("SELECT count(*) FROM bank"))
+        await (await tx.session("payments")).execute(text("INSERT INTO bank VALUES (6, 1)"))
+    with pytest.raises((DBAPIError, UsageError)):
+        async with bank.tm.begin() as tx:
+            await (await tx.session("payments", read_only=True)).execute(text("DELETE FROM bank"))
+    assert bank.rows == ([1, 5], [1, 5, 6])
+    assert await bank.prepared() == 0
+
+
+async def test_side_by_side(bank: AsyncBank) -> None:
+    """Many at once, some of them raise: each is whole."""
+
+    async def one(number: int) -> None:
+        async with bank.tm.begin(timeout=30.0) as tx:
+            await both(tx, number)
+            if number % 3 == 0:
+                raise LookupError
+
+    found = await agather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
+    errors = [error for error in found if not isinstance(error, LookupError)]
+    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
+    accounts, payments = bank.rows
+    assert accounts == payments
+    assert len(accounts) == errors.count(None) > 0
+    assert await bank.prepared() == 0
+
+
+async def test_the_last_answer_is_lost(bank: AsyncBank) -> None:
+    """Whatever it was that payments did not answer: both have it or none, and recovery leaves nothing."""
+    for number in (1, 2):
+        try:
+            async with bank.tm.begin(timeout=5.0, settle=3.0) as tx:
+                await both(tx, number)
+                if number == 2:
+                    bank.proxy.drop_replies()
+        except RegionKitError:
+            pass
+    bank.proxy.heal()
+    recovery = AsyncRecovery("shop", bank.log, bank.participants, patience=0.0)
+    for _ in range(3):
+        report = await recovery.run(within(30.0))
+    assert report.clean, str(report)
+    accounts, payments = bank.rows
+    assert accounts == payments
+    assert 1 in accounts
+    assert await bank.prepared() == 0
