@@ -23,7 +23,7 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log import DecisionLog
-from regionkit.transactions.members import Member, let_go
+from regionkit.transactions.members import Member, finish_of, let_go
 from regionkit.transactions.participants.participant import Listed
 from regionkit.transactions.points import crash_points
 from regionkit.transactions.protocol import (
@@ -155,8 +155,7 @@ class Coordinator:
         self.decided.set()
         if self._later:
             with contextlib.suppress(RuntimeError):  # no thread can be had: better here than not at all
-                name = f"regionkit transaction {self._gtrid}"
-                self.running = spawn(name, partial(self._settled, actions))
+                self.running = spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         self._settled(actions)
 
@@ -194,7 +193,7 @@ class Coordinator:
             self._on_decided(self.outcome)
 
     def broken(self, error: BaseException) -> None:
-        """It could not run at all. Nothing was sent: what closes the branches' connections rolls them back."""
+        """It could not run at all; nothing was sent: closing the connections rolls back."""
         self._step(Abort(f"its coordinator could not run: {error}"))
         self._broken(error)
 
@@ -338,7 +337,7 @@ class Coordinator:
         member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
         point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
         crash_points(point, at, of, "before")
-        finish = _answer(member.branch.finish, commit, deadline)
+        finish = finish_of(member.branch.finish, commit, deadline)
         crash_points(point, at, of, "after")
         while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
             if deadline.remaining() <= pause:
@@ -348,7 +347,7 @@ class Coordinator:
                 self._tell_decided()
             sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            finish = _answer(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
+            finish = finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
             finish = self._missing(action.branch, member, deadline)
         return Finished(action.branch, finish)
@@ -360,8 +359,14 @@ class Coordinator:
             evidence = member.participant.evidence(member.xid, deadline)
         except Exception:
             return Finish.UNREACHED
-        row = Row(self._gtrid, Decision.COMMIT, {name: None})
-        verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
+        verdict = judge_row(
+            Row(self._gtrid, Decision.COMMIT, {name: None}),
+            name,
+            listed=listed,
+            evidence=evidence,
+            history=None,
+            reopened=False,
+        )
         if verdict is RowVerdict.HAZARD:
             self._hazard(name, "COMMIT was decided, and the branch is neither prepared nor committed")
         return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
@@ -392,10 +397,3 @@ class Coordinator:
         if self._settling is None:
             self._settling = Deadline(self._ground.clock, self._settle)
         return self._settling
-
-
-def _answer(call: Callable[[bool, Deadline], Finish], commit: bool, deadline: Deadline) -> Finish:
-    try:
-        return call(commit, deadline)
-    except Exception:
-        return Finish.UNREACHED

@@ -22,7 +22,7 @@ from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
-from regionkit.transactions.members_async import AsyncMember, let_go
+from regionkit.transactions.members_async import AsyncMember, finish_of, let_go
 from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.points import crash_points
 from regionkit.transactions.protocol import (
@@ -154,8 +154,7 @@ class AsyncCoordinator:
         self.decided.set()
         if self._later:
             with contextlib.suppress(RuntimeError):  # no thread can be had: better here than not at all
-                name = f"regionkit transaction {self._gtrid}"
-                self.running = spawn_async(name, partial(self._settled, actions))
+                self.running = spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         await self._settled(actions)
 
@@ -193,7 +192,7 @@ class AsyncCoordinator:
             await self._on_decided(self.outcome)
 
     async def broken(self, error: BaseException) -> None:
-        """It could not run at all. Nothing was sent: what closes the branches' connections rolls them back."""
+        """It could not run at all; nothing was sent: closing the connections rolls back."""
         self._step(Abort(f"its coordinator could not run: {error}"))
         await self._broken(error)
 
@@ -341,7 +340,7 @@ class AsyncCoordinator:
         member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
         point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
         crash_points(point, at, of, "before")
-        finish = await _answer(member.branch.finish, commit, deadline)
+        finish = await finish_of(member.branch.finish, commit, deadline)
         crash_points(point, at, of, "after")
         while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
             if deadline.remaining() <= pause:
@@ -351,7 +350,7 @@ class AsyncCoordinator:
                 await self._tell_decided()
             await asleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            finish = await _answer(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
+            finish = await finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
             finish = await self._missing(action.branch, member, deadline)
         return Finished(action.branch, finish)
@@ -363,8 +362,14 @@ class AsyncCoordinator:
             evidence = await member.participant.evidence(member.xid, deadline)
         except Exception:
             return Finish.UNREACHED
-        row = Row(self._gtrid, Decision.COMMIT, {name: None})
-        verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
+        verdict = judge_row(
+            Row(self._gtrid, Decision.COMMIT, {name: None}),
+            name,
+            listed=listed,
+            evidence=evidence,
+            history=None,
+            reopened=False,
+        )
         if verdict is RowVerdict.HAZARD:
             self._hazard(name, "COMMIT was decided, and the branch is neither prepared nor committed")
         return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
@@ -395,10 +400,3 @@ class AsyncCoordinator:
         if self._settling is None:
             self._settling = Deadline(self._ground.clock, self._settle)
         return self._settling
-
-
-async def _answer(call: Callable[[bool, Deadline], Awaitable[Finish]], commit: bool, deadline: Deadline) -> Finish:
-    try:
-        return await call(commit, deadline)
-    except Exception:
-        return Finish.UNREACHED

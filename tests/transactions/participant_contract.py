@@ -27,7 +27,7 @@ class ParticipantContract:
         branch.defer(rig.adding(901))
         branch.session().commit()
         answered = branch.commit_one_phase([], within())
-        assert answered.winner is Decision.COMMIT
+        assert (answered.winner, branch.torn) == (Decision.COMMIT, "")
         assert {number, 901} <= rig.accounts
         assert bank.evidence(branch.xid, within()) is Evidence.COMMITTED
         assert bank.bar(branch.xid, within()) is Evidence.COMMITTED
