@@ -362,14 +362,8 @@ class AsyncCoordinator:
             evidence = await member.participant.evidence(member.xid, deadline)
         except Exception:
             return Finish.UNREACHED
-        verdict = judge_row(
-            Row(self._gtrid, Decision.COMMIT, {name: None}),
-            name,
-            listed=listed,
-            evidence=evidence,
-            history=None,
-            reopened=False,
-        )
+        row = Row(self._gtrid, Decision.COMMIT, {name: None})
+        verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
         if verdict is RowVerdict.HAZARD:
             self._hazard(name, "COMMIT was decided, and the branch is neither prepared nor committed")
         return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
