@@ -56,7 +56,9 @@ def add_transactions(commands: Any) -> None:
     how.add_argument("--once", action="store_true", help="one run, and its report (the default)")
     how.add_argument("--watch", action="store_true", help="until SIGTERM")
     recover.add_argument("--interval", type=float, default=10.0, help="seconds between two runs (with --watch)")
-    action(actions, "commit", _commit, "decide COMMIT, unless evidence contradicts, and end the branches so", "GTRID")
+    action(
+        actions, "commit", _commit, "end the branches as a COMMIT that is proved, unless evidence contradicts", "GTRID"
+    )
     action(
         actions, "rollback", _rollback, "decide ABORT, unless evidence contradicts, and end the branches so", "GTRID"
     )

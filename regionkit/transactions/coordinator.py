@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -17,13 +19,13 @@ from typing import Any, Protocol
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Flag, gather, sleep, spawn
 from regionkit.core.deadline import Deadline
-from regionkit.core.events import Event as Happening
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
-from regionkit.transactions.events import AbortDecided, CommitDecided, HazardMet, LeftInDoubt
+from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log import DecisionLog
-from regionkit.transactions.members import Member, let_go
+from regionkit.transactions.members import Member, finish_of, let_go
 from regionkit.transactions.participants.participant import Listed
+from regionkit.transactions.points import crash_points
 from regionkit.transactions.protocol import (
     Abort,
     Action,
@@ -110,6 +112,7 @@ class Coordinator:
         self._barring: Deadline | None = None
         self._pause = FIRST_PAUSE
         self._given_up = ""
+        self._guard, self._told = threading.Lock(), False
         self.t = begun(
             {name: BranchFacts(one.reading, one.facts.prepares, one.anchor) for name, one in members.items()}
         )
@@ -131,7 +134,8 @@ class Coordinator:
         """Branches that are left to recovery."""
         if self.failure is None:
             return self.t.pending
-        return tuple(sorted(name for name, state in self.t.states.items() if state is not State.DONE))
+        ended = (State.DONE, State.ACTIVE) if self.t.decision is Decision.ABORT else (State.DONE,)
+        return tuple(sorted(name for name, state in self.t.states.items() if state not in ended))
 
     def give_up(self, why: str) -> None:
         """Abort, if COMMIT has not been sent for."""
@@ -143,23 +147,29 @@ class Coordinator:
             actions = self._step(event)
             while self.t.decision is None and self.t.phase is not Phase.ENDED:
                 actions = self._round(actions or self._step(GiveUp()))
+            self._look_for_torn()
             crash_point("tpc.decided")
         except BaseException as error:
             self._broken(error)
             return
         self.decided.set()
         if self._later:
-            self.running = spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
-        else:
-            self._settled(actions)
+            with contextlib.suppress(RuntimeError):  # no thread can be had: better here than not at all
+                self.running = spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+                return
+        self._settled(actions)
 
     def _settled(self, actions: tuple[Action, ...]) -> None:
         """The second phase, and what is to be done after it."""
         try:
             actions = self._round(actions)
-            self._on_decided(self.outcome)
+            self._look_for_torn()
+            if self.t.phase is Phase.ENDED:
+                let_go(self._members.values(), self.outcome)  # whatever time the callbacks take
+            self._tell_decided()
             while self.t.phase is not Phase.ENDED:
                 actions = self._round(actions or self._step(GiveUp()))
+            self._note_hazards()
         except BaseException as error:
             self._broken(error)
             return
@@ -169,11 +179,23 @@ class Coordinator:
             self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
         if self.t.pending:
             self._ground.left(self._gtrid, self.t.pending)
-        self._emit()
+        self._ground.events.emit(happened(self._ground.namespace, self._gtrid, self.t))
         self._ground.over(self._gtrid)
         crash_point("tpc.ended")
         self.ended.set()
         self._on_ended(self.outcome)
+
+    def _tell_decided(self) -> None:
+        """Once: when all branches have been asked to end, or one of them does not answer."""
+        with self._guard:
+            first, self._told = not self._told, True
+        if first:
+            self._on_decided(self.outcome)
+
+    def broken(self, error: BaseException) -> None:
+        """It could not run at all; nothing was sent: closing the connections rolls back."""
+        self._step(Abort(f"its coordinator could not run: {error}"))
+        self._broken(error)
 
     def _broken(self, error: BaseException) -> None:
         """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
@@ -188,17 +210,6 @@ class Coordinator:
         let_go(self._members.values(), Outcome.IN_DOUBT)
         if not isinstance(error, Exception):
             raise error
-
-    def _emit(self) -> None:
-        space, gtrid, pending = self._ground.namespace, self._gtrid, self.t.pending
-        happened: Happening
-        if self.t.decision is Decision.COMMIT:
-            happened = CommitDecided(space, gtrid, pending)
-        elif self.t.decision is Decision.ABORT:
-            happened = AbortDecided(space, gtrid, self.t.why, pending)
-        else:
-            happened = LeftInDoubt(space, gtrid, self.t.why, pending)
-        self._ground.events.emit(happened)
 
     def _step(self, event: Event) -> tuple[Action, ...]:
         self.t, actions = step(self.t, event)
@@ -244,7 +255,7 @@ class Coordinator:
         return calls
 
     def _prepare(self, name: str, at: int, of: int) -> Event:
-        _point("tpc.prepare", at, of, "before")
+        crash_points("tpc.prepare", at, of, "before")
         if why := self._members[name].refused(self._deadline):
             return Voted(name, Vote.NO, why)
         try:
@@ -252,7 +263,7 @@ class Coordinator:
         except Exception as error:
             self._ground.unreached(name)
             return Voted(name, Vote.UNANSWERED, f"PREPARE of {name} was not answered: {error}")
-        _point("tpc.prepare", at, of, "after")
+        crash_points("tpc.prepare", at, of, "after")
         vote = answered.vote or Vote.UNANSWERED
         if vote is not Vote.YES:
             self.retryable = self.retryable and answered.retryable
@@ -325,16 +336,18 @@ class Coordinator:
     def _finish(self, action: FinishBranch, at: int, of: int) -> Event:
         member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
         point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
-        _point(point, at, of, "before")
-        finish = _answer(member.branch.finish, commit, deadline)
-        _point(point, at, of, "after")
+        crash_points(point, at, of, "before")
+        finish = finish_of(member.branch.finish, commit, deadline)
+        crash_points(point, at, of, "after")
         while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
             if deadline.remaining() <= pause:
                 break
             self._ground.unreached(action.branch)
+            if commit:
+                self._tell_decided()
             sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-            finish = _answer(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
+            finish = finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
             finish = self._missing(action.branch, member, deadline)
         return Finished(action.branch, finish)
@@ -349,14 +362,26 @@ class Coordinator:
         row = Row(self._gtrid, Decision.COMMIT, {name: None})
         verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
         if verdict is RowVerdict.HAZARD:
-            what = "COMMIT was decided, and the branch is neither prepared nor committed"
-            self.hazards[name] = what
-            self._ground.events.emit(HazardMet(self._ground.namespace, self._gtrid, name, what))
-            try:
-                self._ground.log.hazard(self._gtrid, name, what, deadline)
-            except Exception:
-                return Finish.UNKNOWN  # recovery finds it again
+            self._hazard(name, "COMMIT was decided, and the branch is neither prepared nor committed")
         return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
+
+    def _look_for_torn(self) -> None:
+        """Branches that are rolled back, and whose work may stand all the same."""
+        for name, member in self._members.items():
+            if not member.reading and name not in self.hazards and (what := member.branch.torn):
+                self._hazard(name, what)
+
+    def _hazard(self, name: str, what: str) -> None:
+        self.hazards[name] = what
+        self._ground.events.emit(HazardMet(self._ground.namespace, self._gtrid, name, what))
+
+    def _note_hazards(self) -> None:
+        """Once no branch of our own holds locks where the log stands."""
+        for name, what in self.hazards.items():
+            with contextlib.suppress(
+                Exception
+            ):  # who has the outcome knows; of a decided COMMIT recovery finds it again
+                self._ground.log.hazard(self._gtrid, name, what, self._settle_deadline())
 
     def _again(self) -> None:
         sleep(self._pause)
@@ -366,17 +391,3 @@ class Coordinator:
         if self._settling is None:
             self._settling = Deadline(self._ground.clock, self._settle)
         return self._settling
-
-
-def _answer(call: Callable[[bool, Deadline], Finish], commit: bool, deadline: Deadline) -> Finish:
-    try:
-        return call(commit, deadline)
-    except Exception:
-        return Finish.UNREACHED
-
-
-def _point(name: str, at: int, of: int, when: str) -> None:
-    if at == 0:
-        crash_point(f"{name}.first.{when}")
-    if at == of - 1:
-        crash_point(f"{name}.last.{when}")

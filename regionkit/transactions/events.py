@@ -6,6 +6,7 @@ import logging
 from typing import ClassVar
 
 from regionkit.core.events import Event
+from regionkit.transactions.protocol import Decision, Transaction
 
 __all__ = [
     "AbortDecided",
@@ -14,6 +15,7 @@ __all__ = [
     "CommitDecided",
     "HazardMet",
     "LeftInDoubt",
+    "happened",
 ]
 
 
@@ -71,3 +73,12 @@ class AcknowledgeFailed(_TransactionEvent, frozen=True, gc=False):
 
     level: ClassVar[int] = logging.WARNING
     error: str
+
+
+def happened(namespace: str, gtrid: str, t: Transaction) -> Event:
+    """What became of a transaction."""
+    if t.decision is Decision.COMMIT:
+        return CommitDecided(namespace, gtrid, t.pending)
+    if t.decision is Decision.ABORT:
+        return AbortDecided(namespace, gtrid, t.why, t.pending)
+    return LeftInDoubt(namespace, gtrid, t.why, t.pending)

@@ -4,6 +4,8 @@
 1. A log or a participant is looked at before its first use here, and again after it was not reached: its history may be another.
 2. Acknowledgements go to the log late and many at once: one that is lost is found out by recovery, which reads the marker.
 3. Above a bound of transactions in doubt none begins: each holds locks that nobody can wait out.
+4. Each participant is looked at by one at a time, and the log: one that does not answer holds up nobody who does not use it, and
+   whoever waits for its look waits until a deadline of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor import Supervisor
@@ -24,6 +25,7 @@ from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.events import AcknowledgeFailed
 from regionkit.transactions.logs.log import DecisionLog, LogFacts
 from regionkit.transactions.participants.participant import Participant, ParticipantFacts
+from regionkit.transactions.turn import Turn
 
 __all__ = ["MOST_IN_DOUBT", "Ground"]
 
@@ -31,6 +33,8 @@ MOST_IN_DOUBT = 100
 """Transactions of this log with prepared branches that nobody here is at work on: more is an outage, not a hiccup."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at what is in doubt, once the bound is reached."""
+LOOK_WITHIN = 1.0
+"""Seconds for one participant then: it is one transaction's time that is spent on all."""
 ACKNOWLEDGE_EVERY = 0.5
 """Seconds between two acknowledgements to the log."""
 ACKNOWLEDGE_WITHIN = 10.0
@@ -65,13 +69,17 @@ class Ground:
         self.begun: dict[object, Any] = {}
         """By task or thread, the transaction whose block it is in."""
         self.closed = False
+        """Nothing begins any more."""
+        self.ended = False
+        """Its pools are let go of: what is still open can only be rolled back, by the connections that it has."""
         self._guard = threading.Lock()
         self._renew()
 
     def _renew(self) -> None:
         self.process = os.getpid()
         self.by = f"{socket.gethostname()[:80]}:{self.process}"
-        self._opening = Lock()
+        self._log_turn = Turn()
+        self._turns = {name: Turn() for name in self.participants}
         self._log_facts: LogFacts | None = None
         self._facts: dict[str, ParticipantFacts] = {}
         self._anchors: dict[str, bool] = {}
@@ -80,7 +88,7 @@ class Ground:
         self._looked = self._beat = float("-inf")
 
     def renew(self) -> None:
-        """After a fork: what the parent is at work on is not ours."""
+        """After a fork: what the parent is at work on is not ours, nor what it is in the midst of."""
         if self.process != os.getpid():
             self._guard = threading.Lock()
             self.coordinators, self.begun = {}, {}
@@ -98,8 +106,11 @@ class Ground:
             ConfigurationError: it may not be used.
         """
         if self._log_facts is None:
-            with self._opening:
+            self._log_turn.take(deadline, "looking at the decision log")
+            try:
                 facts = self._log_facts or self.log.open(self.namespace, deadline)
+            finally:
+                self._log_turn.end()
             if not facts.presumes:
                 raise ConfigurationError(
                     f"the history of decision log {self.log.name!r} is another than the one noted.",
@@ -107,6 +118,7 @@ class Ground:
                     fix="see that nothing is lost (regionkit tpc list), then: regionkit tpc log adopt.",
                 )
             self._log_facts = facts
+            return facts
         return self._log_facts
 
     def facts(self, name: str, deadline: Deadline) -> ParticipantFacts:
@@ -118,21 +130,30 @@ class Ground:
         found = self._facts.get(name)
         if found is None:
             log = self.log_facts(deadline)
-            participant = self.participants[name]
-            with self._opening:
-                found = participant.open(deadline)
-                noted = self.log.note_participant(name, found.instance, deadline)
-                prepared = participant.listed(deadline)
-            if noted != found.instance:
-                raise ConfigurationError(
-                    f"participant {name!r} is another server or database than the one noted under that name.",
-                    why=f"noted is {noted}, found {found.instance}: a copy's branches are not the original's.",
-                    fix="point it at the database it was, or adopt the new one: regionkit tpc log adopt.",
-                )
+            turn = self._turns[name]
+            turn.take(deadline, f"looking at participant {name!r}")
+            try:
+                found = self._facts.get(name) or self._looked_at(name, log.id, deadline)
+            finally:
+                turn.end()
+        return found
+
+    def _looked_at(self, name: str, log: str, deadline: Deadline) -> ParticipantFacts:
+        participant = self.participants[name]
+        found = participant.open(deadline)
+        noted = self.log.note_participant(name, found.instance, deadline)
+        prepared = participant.listed(deadline)
+        if noted != found.instance:
+            raise ConfigurationError(
+                f"participant {name!r} is another server or database than the one noted under that name.",
+                why=f"noted is {noted}, found {found.instance}: a copy's branches are not the original's.",
+                fix="point it at the database it was, or adopt the new one: regionkit tpc log adopt.",
+            )
+        with self._guard:
             for one in prepared:
-                if one.xid.log == log.id and one.xid.gtrid not in self.coordinators:
+                if one.xid.log == log and one.xid.gtrid not in self.coordinators:
                     self._in_doubt.setdefault(one.xid.gtrid, set()).add(name)
-            self._facts[name] = found
+        self._facts[name] = found
         return found
 
     def anchors(self, name: str, deadline: Deadline) -> bool:
@@ -171,16 +192,20 @@ class Ground:
             )
 
     def _look(self, deadline: Deadline) -> None:
-        """Which of them are still prepared; a participant that does not answer keeps its own."""
-        for name in sorted({name for names in self._in_doubt.values() for name in names}):
+        """Which of them are still prepared; a participant that does not answer soon keeps its own."""
+        with self._guard:
+            asked = sorted({name for names in self._in_doubt.values() for name in names})
+        for name in asked:
+            part = Deadline(self.clock, min(LOOK_WITHIN, deadline.require("beginning a transaction")))
             try:
-                listed = {one.xid.gtrid for one in self.participants[name].listed(deadline)}
+                listed = {one.xid.gtrid for one in self.participants[name].listed(part)}
             except Exception:
                 self.unreached(name)
                 continue
-            for gtrid, names in list(self._in_doubt.items()):
-                if name in names and gtrid not in listed:
-                    names.discard(name)
+            with self._guard:
+                for gtrid, names in list(self._in_doubt.items()):
+                    if gtrid not in listed:
+                        names.discard(name)
                     if not names:
                         del self._in_doubt[gtrid]
 
@@ -193,7 +218,8 @@ class Ground:
 
     def left(self, gtrid: str, branches: tuple[str, ...]) -> None:
         """These branches are left to recovery."""
-        self._in_doubt[gtrid] = set(branches)
+        with self._guard:
+            self._in_doubt[gtrid] = set(branches)
 
     def over(self, gtrid: str) -> None:
         """Nobody here is at work on it any more."""
@@ -204,6 +230,8 @@ class Ground:
         with self._guard:
             if len(self._acknowledged) < MOST_ACKNOWLEDGEMENTS:
                 self._acknowledged[gtrid] = histories
+        if self.ended:
+            return  # nobody would stop the job: recovery asks the markers
         self.supervisor.start(f"acknowledgements of {self.namespace}", self._acknowledging, self.not_acknowledged)
 
     def _acknowledging(self) -> float:

@@ -3,6 +3,8 @@
 1. A log or a participant is looked at before its first use here, and again after it was not reached: its history may be another.
 2. Acknowledgements go to the log late and many at once: one that is lost is found out by recovery, which reads the marker.
 3. Above a bound of transactions in doubt none begins: each holds locks that nobody can wait out.
+4. Each participant is looked at by one at a time, and the log: one that does not answer holds up nobody who does not use it, and
+   whoever waits for its look waits until a deadline of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor_async import AsyncSupervisor
@@ -23,6 +24,7 @@ from regionkit.transactions.coordinator_async import AsyncCoordinator
 from regionkit.transactions.events import AcknowledgeFailed
 from regionkit.transactions.logs.log_async import AsyncDecisionLog, LogFacts
 from regionkit.transactions.participants.participant_async import AsyncParticipant, ParticipantFacts
+from regionkit.transactions.turn_async import AsyncTurn
 
 __all__ = ["MOST_IN_DOUBT", "AsyncGround"]
 
@@ -30,6 +32,8 @@ MOST_IN_DOUBT = 100
 """Transactions of this log with prepared branches that nobody here is at work on: more is an outage, not a hiccup."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at what is in doubt, once the bound is reached."""
+LOOK_WITHIN = 1.0
+"""Seconds for one participant then: it is one transaction's time that is spent on all."""
 ACKNOWLEDGE_EVERY = 0.5
 """Seconds between two acknowledgements to the log."""
 ACKNOWLEDGE_WITHIN = 10.0
@@ -64,13 +68,17 @@ class AsyncGround:
         self.begun: dict[object, Any] = {}
         """By task or thread, the transaction whose block it is in."""
         self.closed = False
+        """Nothing begins any more."""
+        self.ended = False
+        """Its pools are let go of: what is still open can only be rolled back, by the connections that it has."""
         self._guard = threading.Lock()
         self._renew()
 
     def _renew(self) -> None:
         self.process = os.getpid()
         self.by = f"{socket.gethostname()[:80]}:{self.process}"
-        self._opening = AsyncLock()
+        self._log_turn = AsyncTurn()
+        self._turns = {name: AsyncTurn() for name in self.participants}
         self._log_facts: LogFacts | None = None
         self._facts: dict[str, ParticipantFacts] = {}
         self._anchors: dict[str, bool] = {}
@@ -79,7 +87,7 @@ class AsyncGround:
         self._looked = self._beat = float("-inf")
 
     def renew(self) -> None:
-        """After a fork: what the parent is at work on is not ours."""
+        """After a fork: what the parent is at work on is not ours, nor what it is in the midst of."""
         if self.process != os.getpid():
             self._guard = threading.Lock()
             self.coordinators, self.begun = {}, {}
@@ -97,8 +105,11 @@ class AsyncGround:
             ConfigurationError: it may not be used.
         """
         if self._log_facts is None:
-            async with self._opening:
+            await self._log_turn.take(deadline, "looking at the decision log")
+            try:
                 facts = self._log_facts or await self.log.open(self.namespace, deadline)
+            finally:
+                self._log_turn.end()
             if not facts.presumes:
                 raise ConfigurationError(
                     f"the history of decision log {self.log.name!r} is another than the one noted.",
@@ -106,6 +117,7 @@ class AsyncGround:
                     fix="see that nothing is lost (regionkit tpc list), then: regionkit tpc log adopt.",
                 )
             self._log_facts = facts
+            return facts
         return self._log_facts
 
     async def facts(self, name: str, deadline: Deadline) -> ParticipantFacts:
@@ -117,21 +129,30 @@ class AsyncGround:
         found = self._facts.get(name)
         if found is None:
             log = await self.log_facts(deadline)
-            participant = self.participants[name]
-            async with self._opening:
-                found = await participant.open(deadline)
-                noted = await self.log.note_participant(name, found.instance, deadline)
-                prepared = await participant.listed(deadline)
-            if noted != found.instance:
-                raise ConfigurationError(
-                    f"participant {name!r} is another server or database than the one noted under that name.",
-                    why=f"noted is {noted}, found {found.instance}: a copy's branches are not the original's.",
-                    fix="point it at the database it was, or adopt the new one: regionkit tpc log adopt.",
-                )
+            turn = self._turns[name]
+            await turn.take(deadline, f"looking at participant {name!r}")
+            try:
+                found = self._facts.get(name) or await self._looked_at(name, log.id, deadline)
+            finally:
+                turn.end()
+        return found
+
+    async def _looked_at(self, name: str, log: str, deadline: Deadline) -> ParticipantFacts:
+        participant = self.participants[name]
+        found = await participant.open(deadline)
+        noted = await self.log.note_participant(name, found.instance, deadline)
+        prepared = await participant.listed(deadline)
+        if noted != found.instance:
+            raise ConfigurationError(
+                f"participant {name!r} is another server or database than the one noted under that name.",
+                why=f"noted is {noted}, found {found.instance}: a copy's branches are not the original's.",
+                fix="point it at the database it was, or adopt the new one: regionkit tpc log adopt.",
+            )
+        with self._guard:
             for one in prepared:
-                if one.xid.log == log.id and one.xid.gtrid not in self.coordinators:
+                if one.xid.log == log and one.xid.gtrid not in self.coordinators:
                     self._in_doubt.setdefault(one.xid.gtrid, set()).add(name)
-            self._facts[name] = found
+        self._facts[name] = found
         return found
 
     async def anchors(self, name: str, deadline: Deadline) -> bool:
@@ -170,16 +191,20 @@ class AsyncGround:
             )
 
     async def _look(self, deadline: Deadline) -> None:
-        """Which of them are still prepared; a participant that does not answer keeps its own."""
-        for name in sorted({name for names in self._in_doubt.values() for name in names}):
+        """Which of them are still prepared; a participant that does not answer soon keeps its own."""
+        with self._guard:
+            asked = sorted({name for names in self._in_doubt.values() for name in names})
+        for name in asked:
+            part = Deadline(self.clock, min(LOOK_WITHIN, deadline.require("beginning a transaction")))
             try:
-                listed = {one.xid.gtrid for one in await self.participants[name].listed(deadline)}
+                listed = {one.xid.gtrid for one in await self.participants[name].listed(part)}
             except Exception:
                 self.unreached(name)
                 continue
-            for gtrid, names in list(self._in_doubt.items()):
-                if name in names and gtrid not in listed:
-                    names.discard(name)
+            with self._guard:
+                for gtrid, names in list(self._in_doubt.items()):
+                    if gtrid not in listed:
+                        names.discard(name)
                     if not names:
                         del self._in_doubt[gtrid]
 
@@ -192,7 +217,8 @@ class AsyncGround:
 
     def left(self, gtrid: str, branches: tuple[str, ...]) -> None:
         """These branches are left to recovery."""
-        self._in_doubt[gtrid] = set(branches)
+        with self._guard:
+            self._in_doubt[gtrid] = set(branches)
 
     def over(self, gtrid: str) -> None:
         """Nobody here is at work on it any more."""
@@ -203,6 +229,8 @@ class AsyncGround:
         with self._guard:
             if len(self._acknowledged) < MOST_ACKNOWLEDGEMENTS:
                 self._acknowledged[gtrid] = histories
+        if self.ended:
+            return  # nobody would stop the job: recovery asks the markers
         self.supervisor.start(f"acknowledgements of {self.namespace}", self._acknowledging, self.not_acknowledged)
 
     async def _acknowledging(self) -> float:

@@ -34,7 +34,7 @@ from regionkit.transactions.places_async import AsyncPlaces
 from regionkit.transactions.recovery_async import AsyncRecovery
 from regionkit.transactions.recovery_views import InDoubt, Report
 from regionkit.transactions.suggest import nearest
-from regionkit.transactions.transaction_async import AsyncTransaction
+from regionkit.transactions.transaction_async import CLOSED, AsyncTransaction
 
 __all__ = ["AsyncTransactionManager"]
 
@@ -48,6 +48,8 @@ RUN_WITHIN = 60.0
 """Seconds of `create_tables`, and of one run of recovery, where none are given."""
 CLOSE_WITHIN = 10.0
 """Seconds that `close` waits for transactions under way."""
+LOOK_AGAIN = 0.02
+"""Seconds between two looks at the blocks that it waits for."""
 LONGEST_SETTLE = 600.0
 """Seconds: whoever waits longer for a branch lets recovery end it."""
 
@@ -249,6 +251,7 @@ class AsyncTransactionManager:
         ground = self._ground
         if ground.closed:
             raise UsageError("the transaction manager is closed.", fix="recover before close().")
+        ground.renew()
         if self._recovery is None:
             self._recovery = AsyncRecovery(
                 ground.namespace,
@@ -265,7 +268,8 @@ class AsyncTransactionManager:
     async def close(self, within: float = CLOSE_WITHIN) -> tuple[str, ...]:
         """Begin nothing any more, let what is under way end within the bound, tell the log what has, let go of connections.
 
-        May be called twice. Gives the gtrids of what was still under way, which recovery ends.
+        May be called twice. Gives the gtrids of what was still under way: blocks that are open are rolled back at their end,
+        and recovery ends the rest. Called in a block, it does not wait for that one.
         """
         ground = self._ground
         if ground.closed:
@@ -273,9 +277,14 @@ class AsyncTransactionManager:
         ground.closed = True
         ground.renew()
         until = ground.clock.monotonic() + within
+        while self._open_elsewhere() and ground.clock.monotonic() < until:
+            await asleep(LOOK_AGAIN)
         for coordinator in list(ground.coordinators.values()):
             await coordinator.ended.wait(max(0.0, until - ground.clock.monotonic()))
-        left = tuple(sorted(ground.coordinators))
+        ground.ended = True
+        for coordinator in list(ground.coordinators.values()):
+            coordinator.give_up(CLOSED)
+        left = tuple(sorted({*ground.coordinators, *(tx.gtrid for tx in list(ground.begun.values()))}))
         if self._recovery is not None:
             await self._recovery.stop()
         await ground.supervisor.stop()
@@ -287,6 +296,10 @@ class AsyncTransactionManager:
             await participant.close()
         await ground.log.close()
         return left
+
+    def _open_elsewhere(self) -> bool:
+        own = acaller()
+        return any(who != own for who in list(self._ground.begun))
 
     async def __aenter__(self) -> AsyncTransactionManager:
         return self

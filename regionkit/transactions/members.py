@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -11,14 +11,16 @@ from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.participants.participant import Branch, Participant, ParticipantFacts
 from regionkit.transactions.places import Place
-from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.protocol import Finish, Outcome
 from regionkit.transactions.xid import Xid
 
-__all__ = ["Member", "let_go"]
+__all__ = ["Member", "finish_of", "let_go"]
 
 
 class Member(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner.
+    `deferred`: statements that go with its PREPARE, or COMMIT.
+    """
 
     xid: Xid
     participant: Participant
@@ -27,6 +29,7 @@ class Member(msgspec.Struct):
     reading: bool
     anchor: bool
     place: Place | None = None
+    deferred: list[str] = []
 
     def refused(self, deadline: Deadline) -> str:
         """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
@@ -42,3 +45,11 @@ def let_go(members: Iterable[Member], outcome: Outcome) -> None:
     for one in members:
         one.branch.tell(heard.get(outcome, "unknown"))
         one.branch.close()
+
+
+def finish_of(call: Callable[[bool, Deadline], Finish], commit: bool, deadline: Deadline) -> Finish:
+    """What `call` answers in the second phase; UNREACHED where it raises."""
+    try:
+        return call(commit, deadline)
+    except Exception:
+        return Finish.UNREACHED

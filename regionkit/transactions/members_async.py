@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -10,14 +10,16 @@ from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.participants.participant_async import AsyncBranch, AsyncParticipant, ParticipantFacts
 from regionkit.transactions.places_async import AsyncPlace
-from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.protocol import Finish, Outcome
 from regionkit.transactions.xid import Xid
 
-__all__ = ["AsyncMember", "let_go"]
+__all__ = ["AsyncMember", "finish_of", "let_go"]
 
 
 class AsyncMember(msgspec.Struct):
-    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner."""
+    """A branch, and where it is. `facts`: of its participant; `reading`: declared so; `place`: in a kit, its store's owner.
+    `deferred`: statements that go with its PREPARE, or COMMIT.
+    """
 
     xid: Xid
     participant: AsyncParticipant
@@ -26,6 +28,7 @@ class AsyncMember(msgspec.Struct):
     reading: bool
     anchor: bool
     place: AsyncPlace | None = None
+    deferred: list[str] = []
 
     async def refused(self, deadline: Deadline) -> str:
         """Why it may not end well, and was rolled back: its store has another owner by now. "" where nothing is wrong."""
@@ -41,3 +44,11 @@ async def let_go(members: Iterable[AsyncMember], outcome: Outcome) -> None:
     for one in members:
         one.branch.tell(heard.get(outcome, "unknown"))
         await one.branch.close()
+
+
+async def finish_of(call: Callable[[bool, Deadline], Awaitable[Finish]], commit: bool, deadline: Deadline) -> Finish:
+    """What `call` answers in the second phase; UNREACHED where it raises."""
+    try:
+        return await call(commit, deadline)
+    except Exception:
+        return Finish.UNREACHED

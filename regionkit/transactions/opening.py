@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import UsageError
@@ -14,7 +13,8 @@ from regionkit.transactions.places import Place, Places
 from regionkit.transactions.protocol import misfit
 from regionkit.transactions.savepoint import Savepoint
 from regionkit.transactions.suggest import nearest
-from regionkit.transactions.xid import Xid, patience_for
+from regionkit.transactions.turn import Turn
+from regionkit.transactions.xid import Xid, check_branches, patience_for
 
 __all__ = ["Opening"]
 
@@ -26,7 +26,7 @@ class Opening:
         self._ground = ground
         self._places = places
         self._patience = patience_for(timeout)
-        self._turn = Lock()
+        self._turn = Turn()
         self.members: dict[str, Member] = {}
         self.savepoints: list[Savepoint] = []
 
@@ -46,7 +46,8 @@ class Opening:
                 why="only the stores of a kit are partitioned.",
                 fix="leave key= out, or begin with s.transaction(stores=[...]) on the kit's session.",
             )
-        with self._turn:
+        self._turn.take(deadline, f"opening branch {name!r}")
+        try:
             member = self.members.get(name)
             if member is None:
                 place = None
@@ -58,6 +59,8 @@ class Opening:
                     if place is not None:
                         place.left(False)
                     raise
+        finally:
+            self._turn.end()
         if reading != member.reading:
             is_, asked = ("reading", "writing") if member.reading else ("writing", "reading")
             raise UsageError(
@@ -81,6 +84,8 @@ class Opening:
             ground.unreached(name)  # another primary since it was looked at
             facts = ground.facts(name, deadline)
         anchor = ground.anchors(name, deadline)
+        if not reading:
+            check_branches([name, *(n for n, one in self.members.items() if not one.reading)])
         writers = {n: (one.facts.prepares, one.anchor) for n, one in self.members.items() if not one.reading}
         if not reading and (why := misfit({**writers, name: (facts.prepares, anchor)})):
             raise UsageError(
@@ -102,5 +107,5 @@ class Opening:
         crash_point("tpc.branch.after")
         if not reading:
             for savepoint in self.savepoints:
-                savepoint.join(branch)
+                savepoint.join(member)
         return member

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import UsageError
@@ -13,7 +12,8 @@ from regionkit.transactions.places_async import AsyncPlace, AsyncPlaces
 from regionkit.transactions.protocol import misfit
 from regionkit.transactions.savepoint_async import AsyncSavepoint
 from regionkit.transactions.suggest import nearest
-from regionkit.transactions.xid import Xid, patience_for
+from regionkit.transactions.turn_async import AsyncTurn
+from regionkit.transactions.xid import Xid, check_branches, patience_for
 
 __all__ = ["AsyncOpening"]
 
@@ -25,7 +25,7 @@ class AsyncOpening:
         self._ground = ground
         self._places = places
         self._patience = patience_for(timeout)
-        self._turn = AsyncLock()
+        self._turn = AsyncTurn()
         self.members: dict[str, AsyncMember] = {}
         self.savepoints: list[AsyncSavepoint] = []
 
@@ -45,7 +45,8 @@ class AsyncOpening:
                 why="only the stores of a kit are partitioned.",
                 fix="leave key= out, or begin with s.transaction(stores=[...]) on the kit's session.",
             )
-        async with self._turn:
+        await self._turn.take(deadline, f"opening branch {name!r}")
+        try:
             member = self.members.get(name)
             if member is None:
                 place = None
@@ -57,6 +58,8 @@ class AsyncOpening:
                     if place is not None:
                         place.left(False)
                     raise
+        finally:
+            self._turn.end()
         if reading != member.reading:
             is_, asked = ("reading", "writing") if member.reading else ("writing", "reading")
             raise UsageError(
@@ -82,6 +85,8 @@ class AsyncOpening:
             ground.unreached(name)  # another primary since it was looked at
             facts = await ground.facts(name, deadline)
         anchor = await ground.anchors(name, deadline)
+        if not reading:
+            check_branches([name, *(n for n, one in self.members.items() if not one.reading)])
         writers = {n: (one.facts.prepares, one.anchor) for n, one in self.members.items() if not one.reading}
         if not reading and (why := misfit({**writers, name: (facts.prepares, anchor)})):
             raise UsageError(
@@ -103,5 +108,5 @@ class AsyncOpening:
         crash_point("tpc.branch.after")
         if not reading:
             for savepoint in self.savepoints:
-                await savepoint.join(branch)
+                await savepoint.join(member)
         return member

@@ -19,7 +19,7 @@ from regionkit.transactions.logs.log import LogFacts
 from regionkit.transactions.participants.participant import Listed, Participant
 from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery import Recovery
-from regionkit.transactions.recovery_rules import Evidence, Row
+from regionkit.transactions.recovery_rules import Evidence, Row, is_commit_proved
 from regionkit.transactions.recovery_setting import reason
 from regionkit.transactions.recovery_views import BranchInDoubt, InDoubt, decision_of
 from regionkit.transactions.sweep import swept
@@ -81,10 +81,11 @@ class Operator:
         return shown
 
     def commit(self, gtrid: str, deadline: Deadline) -> InDoubt:
-        """Decide COMMIT and end the prepared branches so.
+        """End the prepared branches as a COMMIT that the log has, or that a branch which has committed proves. What is only
+        prepared everywhere is refused: its coordinator may live, or have aborted, and told so.
 
         Raises:
-            UsageError: evidence contradicts, a participant does not answer, or nothing is prepared; the error shows it.
+            UsageError: COMMIT is not proved, evidence contradicts, or a participant does not answer; the error shows it.
             OutcomeUnknown, RegionUnavailable, DeadlineExceeded: the log did not answer.
         """
         return self._decide(gtrid, Decision.COMMIT, deadline)
@@ -243,7 +244,7 @@ class Operator:
             raise UsageError(
                 f"{gtrid} is not to be {_as(want)}: {against}.",
                 why=f"the evidence is\n{shown}\n",
-                fix="bring back what is missing; `regionkit tpc recover` ends what is decided.",
+                fix="bring back what is missing; `tpc recover` ends what is decided, `tpc rollback` what is not.",
             )
         branches = [branch.name for branch in shown.branches if branch.state in ("prepared", "committed")]
         winner = self._setting.log.decide(gtrid, want, branches, self._by, self._setting.log_time(deadline))
@@ -282,7 +283,12 @@ def _against(shown: InDoubt, want: Decision, *, presumes: bool, own: bool) -> st
         return f"it is neither prepared nor committed on {', '.join(states['gone'])}"
     if away:
         return f"nobody can ask {away}"
-    return "" if "prepared" in states or "committed" in states else "no participant knows of it"
+    row = None if shown.decision == "none" else Decision[shown.decision]
+    if is_commit_proved(row, committed="committed" in states):
+        return ""
+    if "prepared" in states:
+        return "nobody has decided COMMIT: its coordinator may have aborted it, and told its user so"
+    return "no participant knows of it"
 
 
 def _as(want: Decision) -> str:

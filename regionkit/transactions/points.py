@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["POINTS"]
+from regionkit.core.events import crash_point
+
+__all__ = ["POINTS", "crash_points"]
 
 POINTS = (
     "tpc.begin.before",
@@ -38,3 +40,11 @@ POINTS = (
     "tpc.acknowledge.before",
     "tpc.acknowledge.after",
 )
+
+
+def crash_points(name: str, at: int, of: int, when: str) -> None:
+    """Of the branch `at`, where `of` are told at once."""
+    if at == 0:
+        crash_point(f"{name}.first.{when}")
+    if at == of - 1:
+        crash_point(f"{name}.last.{when}")

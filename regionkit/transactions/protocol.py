@@ -17,6 +17,8 @@ Rules:
 8. A one-phase COMMIT without an answer is settled by its marker's key: a tombstone is inserted there, which waits for it.
 9. Given up before the decision (error, cancelled, doomed, deadline) is an abort; after it the second phase goes on.
 10. Each step is idempotent: an event that comes twice, late or out of order changes nothing.
+11. COMMIT is the coordinator's alone to decide: that all branches are prepared says nothing of one that has voted NO, and while
+    COMMIT was never sent for, the coordinator aborts without a tombstone. Anybody else only repeats a COMMIT that is proved.
 
 `begun(...)` gives a `Transaction`; `step(transaction, event)` gives the next one and what is to be done. All of it is safe to
 repeat. Source: Gray and Lamport, "Consensus on Transaction Commit", section 3; X/Open CAE "Distributed TP: The XA Specification".

@@ -12,7 +12,6 @@ import socket
 from collections.abc import Callable, Mapping, Set
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency import Lock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.supervisor import STOP_WITHIN, Supervisor
@@ -24,6 +23,7 @@ from regionkit.transactions.recovery_round import Round
 from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.recovery_setting import Remembered, Setting, reason
 from regionkit.transactions.recovery_views import InDoubt, Report
+from regionkit.transactions.turn import Turn
 
 __all__ = ["RETENTION", "Recovery"]
 
@@ -75,7 +75,7 @@ class Recovery:
             namespace, log, participants, active, clock, patience, retention, by, events or EventHooks()
         )
         self._remembered = Remembered()
-        self._one = Lock()
+        self._one = Turn()
         self._supervisor = Supervisor(clock)
         self._pid = os.getpid()
 
@@ -111,9 +111,7 @@ class Recovery:
             raise UsageError(
                 f"recovery cannot run every {interval!r} s.", fix=f"give more than 0, at most {LONGEST_INTERVAL:.0f}."
             )
-        if self._pid != os.getpid():  # the parent's jobs run in the parent
-            self._pid, self._one = os.getpid(), Lock()
-            self._supervisor.renew()
+        self._renew()
 
         def once() -> float:
             deadline = Deadline(self.setting.clock, RUN_WITHIN)
@@ -131,6 +129,17 @@ class Recovery:
         self._supervisor.stop(within)
 
     def _round(self, deadline: Deadline, *, acting: bool) -> Report:
-        with self._one:
+        self._renew()
+        turn = self._one
+        turn.take(deadline, "recovery")
+        try:
             facts = self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline))
             return Round(self.setting, self._remembered, facts, deadline, acting=acting).run()
+        finally:
+            turn.end()
+
+    def _renew(self) -> None:
+        """After a fork: the parent's jobs and runs are the parent's, and end there."""
+        if self._pid != os.getpid():
+            self._pid, self._one, self._remembered = os.getpid(), Turn(), Remembered()
+            self._supervisor.renew()

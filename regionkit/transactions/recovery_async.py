@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Mapping, Set
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
-from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.supervisor_async import STOP_WITHIN, AsyncSupervisor
@@ -23,6 +22,7 @@ from regionkit.transactions.recovery_round_async import AsyncRound
 from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.recovery_setting_async import AsyncSetting, Remembered, reason
 from regionkit.transactions.recovery_views import InDoubt, Report
+from regionkit.transactions.turn_async import AsyncTurn
 
 __all__ = ["RETENTION", "AsyncRecovery"]
 
@@ -74,7 +74,7 @@ class AsyncRecovery:
             namespace, log, participants, active, clock, patience, retention, by, events or EventHooks()
         )
         self._remembered = Remembered()
-        self._one = AsyncLock()
+        self._one = AsyncTurn()
         self._supervisor = AsyncSupervisor(clock)
         self._pid = os.getpid()
 
@@ -110,9 +110,7 @@ class AsyncRecovery:
             raise UsageError(
                 f"recovery cannot run every {interval!r} s.", fix=f"give more than 0, at most {LONGEST_INTERVAL:.0f}."
             )
-        if self._pid != os.getpid():  # the parent's jobs run in the parent
-            self._pid, self._one = os.getpid(), AsyncLock()
-            self._supervisor.renew()
+        self._renew()
 
         async def once() -> float:
             deadline = Deadline(self.setting.clock, RUN_WITHIN)
@@ -130,6 +128,17 @@ class AsyncRecovery:
         await self._supervisor.stop(within)
 
     async def _round(self, deadline: Deadline, *, acting: bool) -> Report:
-        async with self._one:
+        self._renew()
+        turn = self._one
+        await turn.take(deadline, "recovery")
+        try:
             facts = await self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline))
             return await AsyncRound(self.setting, self._remembered, facts, deadline, acting=acting).run()
+        finally:
+            turn.end()
+
+    def _renew(self) -> None:
+        """After a fork: the parent's jobs and runs are the parent's, and end there."""
+        if self._pid != os.getpid():
+            self._pid, self._one, self._remembered = os.getpid(), AsyncTurn(), Remembered()
+            self._supervisor.renew()

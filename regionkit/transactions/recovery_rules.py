@@ -41,6 +41,7 @@ __all__ = [
     "RowVerdict",
     "Verdict",
     "forgotten",
+    "is_commit_proved",
     "judge_branch",
     "judge_marker",
     "judge_row",
@@ -210,3 +211,10 @@ def judge_row(
 def judge_marker(gtrid: str, row: Row | None, *, floor: str) -> bool:
     """Whether a marker of two phases is a HAZARD: its transaction was not decided, and the row cannot have been swept."""
     return gtrid > floor and (row is None or row.decision is not Decision.COMMIT)
+
+
+def is_commit_proved(row: Decision | None, *, committed: bool) -> bool:
+    """Whether COMMIT was decided, for an operator who asks for it: by the log, or a branch that has committed; never because
+    branches are prepared. See rule 11 of `protocol`.
+    """
+    return row is Decision.COMMIT or (row is None and committed)

@@ -3,42 +3,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from regionkit.transactions.members import Member
-from regionkit.transactions.participants.participant import Branch
 
 __all__ = ["Savepoint"]
 
 
 class Savepoint:
-    """Made by `Transaction.savepoint`. What its block raises undoes what the block did, and is raised on.
+    """Made by `Transaction.savepoint`. What its block raises undoes what the block did, and is raised on; so does what a
+    session refuses at the block's end. Statements that it deferred, and calls for the commit, are forgotten then.
 
     Args:
         members: branches that are open.
         standing: savepoints that are, from the outermost on: a branch that opens later joins them.
+        calls: what is to be called once COMMIT is decided.
+        doom: the transaction can no longer commit, and why.
     """
 
-    def __init__(self, members: Mapping[str, Member], standing: list[Savepoint]) -> None:
+    def __init__(
+        self,
+        members: Mapping[str, Member],
+        standing: list[Savepoint],
+        calls: list[Callable[[], Any]],
+        doom: Callable[[str], None],
+    ) -> None:
         self._members = members
         self._standing = standing
-        self._nested: list[Any] = []
+        self._calls = calls
+        self._called = len(calls)
+        self._doom = doom
+        self._joined: list[tuple[Member, int, Any]] = []
 
-    def join(self, branch: Branch) -> None:
+    def join(self, member: Member) -> None:
         """A branch is part of it from here on."""
-        self._nested.append(branch.session().begin_nested())
+        self._joined.append((member, len(member.deferred), member.branch.session().begin_nested()))
 
     def __enter__(self) -> None:
+        self._called = len(self._calls)
         for member in self._members.values():
             if not member.reading:
-                self.join(member.branch)
+                self.join(member)
         self._standing.append(self)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._standing.remove(self)
-        for nested in reversed(self._nested):
-            if error is None:
-                nested.commit()
-            else:
-                nested.rollback()
+        if error is not None:
+            self._undo()
+            return
+        try:
+            for member, _, _ in self._joined:  # all, before the first one is released
+                member.branch.session().flush()
+        except BaseException:
+            self._undo()
+            raise
+        self._each(lambda nested: nested.commit(), "released")
+
+    def _undo(self) -> None:
+        del self._calls[self._called :]
+        for member, deferred, _ in self._joined:
+            del member.deferred[deferred:]
+        self._each(lambda nested: nested.rollback(), "undone")
+
+    def _each(self, end: Callable[[Any], Any], what: str) -> None:
+        """All of them, whatever one raises; the first error is raised then."""
+        first: BaseException | None = None
+        for member, _, nested in reversed(self._joined):
+            try:
+                end(nested)
+            except BaseException as error:
+                first = first or error
+                self._doom(f"a savepoint of {member.xid.branch} could not be {what}: {error}".splitlines()[0])
+        if first is not None:
+            raise first

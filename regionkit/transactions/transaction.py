@@ -21,7 +21,7 @@ from regionkit.contract.processes import require_process
 from regionkit.core.concurrency import caller, launch, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
-from regionkit.errors import ConfigurationError, UsageError
+from regionkit.errors import ConfigurationError, RegionKitError, UsageError
 from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.endings import error_of
 from regionkit.transactions.events import CallbackFailed
@@ -29,11 +29,12 @@ from regionkit.transactions.ground import Ground
 from regionkit.transactions.members import Member
 from regionkit.transactions.opening import Opening
 from regionkit.transactions.places import Places
-from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, State
+from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Mode, Outcome, State
+from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.savepoint import Savepoint
 from regionkit.transactions.xid import gtrid_of
 
-__all__ = ["Transaction"]
+__all__ = ["CLOSED", "Transaction"]
 
 IS_ASYNC = False
 FLUSHES = 10
@@ -44,7 +45,10 @@ SLACK = 2.0
 """Seconds beyond all deadlines after which a coordinator's answer is no longer waited for: a driver that ignores them."""
 POLL = 0.1
 """Seconds between two looks of `wait_settled`."""
+BAR_WAIT = 1.0
+"""Seconds that one of them waits for a branch's key: a PREPARE that is under way has it."""
 MOST_WAIT = 3600.0
+CLOSED = "its transaction manager was closed"
 
 
 class Transaction:
@@ -110,12 +114,12 @@ class Transaction:
         Raises:
             UsageError, RegionUnavailable, DeadlineExceeded: as `session`.
         """
-        (self._member(name, key, read_only=False)).branch.defer(statement)
+        (self._member(name, key, read_only=False)).deferred.append(statement)
 
     def savepoint(self) -> Savepoint:
         """A block inside: what it raises undoes what it did in every branch, and is raised on; the transaction goes on."""
         self._require("used")
-        return Savepoint(self._members, self._opening.savepoints)
+        return Savepoint(self._members, self._opening.savepoints, self._on_committed, self.doom)
 
     def doom(self, why: str = "it was doomed") -> None:
         """Whatever follows, it is rolled back; the end of the block raises TransactionAborted (not retryable)."""
@@ -175,11 +179,30 @@ class Transaction:
             self._found = Outcome.HEURISTIC
         if row is not None and row.decision is Decision.COMMIT:
             return row.done
+        assert self._coordinator is not None
+        alone = self._coordinator.t.mode is Mode.ONE_PHASE
+        if self.outcome is Outcome.IN_DOUBT and not alone:
+            return False
         for name in self.pending:
             member = self._members[name]
             if any(one.xid == member.xid for one in member.participant.listed(deadline)):
                 return False
-        return self.outcome is not Outcome.IN_DOUBT
+            evidence = self._barred(member, deadline)
+            if alone and evidence in (Evidence.COMMITTED, Evidence.BARRED):
+                self._found = Outcome.COMMITTED if evidence is Evidence.COMMITTED else Outcome.ABORTED
+            elif evidence is Evidence.COMMITTED:
+                self._found = Outcome.HEURISTIC
+            elif evidence is not Evidence.BARRED:
+                return False
+        return True
+
+    def _barred(self, member: Member, deadline: Deadline) -> Evidence:
+        """That a branch is not listed says nothing: an unanswered PREPARE may still come. Behind a tombstone it cannot."""
+        part = Deadline(self._ground.clock, min(BAR_WAIT, deadline.require("waiting for a branch")))
+        try:
+            return member.participant.bar(member.xid, part)
+        except RegionKitError:
+            return Evidence.UNAVAILABLE
 
     # -- the block
 
@@ -188,8 +211,7 @@ class Transaction:
         ground, self._caller = self._ground, caller()
         if self._state != "new":
             raise UsageError("a transaction was begun twice.", fix="call begin() for each block.")
-        if ground.closed:
-            raise UsageError("the transaction manager is closed.", fix="begin before close().")
+        self._require_open_manager()
         if self._caller in ground.begun:
             raise UsageError(
                 "a transaction was begun inside of another one of the same manager.",
@@ -206,6 +228,7 @@ class Transaction:
                 why="it returns before the branches have ended: somebody has to end those that this process cannot.",
                 fix='call tm.start_recovery(), run "regionkit tpc recover --watch", or use ack="settled".',
             )
+        self._require_open_manager()
         self.gtrid = gtrid_of(int(ground.clock.wall() * 1000.0), os.urandom(10))
         self._state = "open"
         ground.begun[self._caller] = self
@@ -216,10 +239,10 @@ class Transaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         require_process(self._process)
-        self._ground.begun.pop(self._caller, None)
         try:
             self._ended(error)
         finally:
+            self._ground.begun.pop(self._caller, None)
             self._leave()
 
     def _ended(self, error: BaseException | None) -> None:
@@ -233,9 +256,8 @@ class Transaction:
         except BaseException as late:
             self._rolled_back(late)
             raise
-        retryable = not self._doomed
         self._end(Commit() if not why else Abort(why), self._ack == "settled", self._settle)
-        self._judge(retryable)
+        self._judge(not self._doomed and not self._ground.ended)
 
     def _flush(self) -> str:
         """Send what sessions hold, until none holds anything; why it cannot commit, "" if it can."""
@@ -245,6 +267,9 @@ class Transaction:
             if doomed:
                 return doomed[0]
             if not any([branch.flush() for branch in writing]):
+                for member in self._members.values():
+                    for statement in member.deferred:
+                        member.branch.defer(statement)
                 return ""
         return f"sessions were not clean after {FLUSHES} flushes: one's hooks write into another"
 
@@ -268,8 +293,14 @@ class Transaction:
             on_ended=self._tell_completed,
         )
         self._ground.coordinators[self.gtrid] = coordinator
+        self._ground.begun.pop(self._caller, None)
+        if self._ground.ended and isinstance(event, Commit):
+            event = Abort(CLOSED)
         try:
-            coordinator.running = launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
+            try:
+                coordinator.running = launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
+            except Exception as error:  # a loop that is closed
+                coordinator.broken(error)
             if isinstance(event, Commit):
                 waits += max(0.0, self._deadline.remaining()) + SLACK
             flag = coordinator.ended if settled else coordinator.decided
@@ -294,7 +325,7 @@ class Transaction:
             raise error from coordinator.failure
 
     def _tell_committed(self, outcome: Outcome) -> None:
-        if outcome in (Outcome.COMMITTED, Outcome.HEURISTIC):
+        if self._coordinator is not None and self._coordinator.t.decision is Decision.COMMIT:
             for call in self._on_committed:
                 self._called(call)
 
@@ -316,6 +347,10 @@ class Transaction:
 
     def _member(self, name: str, key: str | None, read_only: bool) -> Member:
         self._require("used")
+        if self._ground.ended:
+            raise UsageError(
+                "a branch was opened after the transaction manager was closed.", fix="close it after the block."
+            )
         return self._opening.member(self.gtrid, name, key, self._deadline, reading=read_only)
 
     def _leave(self) -> None:
@@ -326,6 +361,10 @@ class Transaction:
             if member.place is not None:
                 done = outcome is Outcome.COMMITTED and states.get(name) is State.DONE
                 member.place.left(False if outcome is Outcome.ABORTED else True if done else None)
+
+    def _require_open_manager(self) -> None:
+        if self._ground.closed:
+            raise UsageError("the transaction manager is closed.", fix="begin before close().")
 
     def _require(self, done: str) -> None:
         require_process(self._process)

@@ -99,9 +99,12 @@ def test_recover_once_ends_what_is_decided(shop: Shop, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("want", ["commit", "rollback"])
-def test_an_operator_decides_what_nobody_has_decided(shop: Shop, want: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The decision is written first; both branches follow, and the other one is refused from then on."""
+def test_an_operator_ends_what_is_left(shop: Shop, want: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Undecided, it is rolled back; a branch that has committed proves a COMMIT that the log lacks. It is written first."""
     gtrid = shop.prepared()
+    if want == "commit":
+        soon = Deadline(SYSTEM_CLOCK, 60.0)
+        shop.at["a"].finish(shop.at["a"].listed(soon)[0], True, soon)
     found = told(capsys, 0, want, gtrid, "--who", "ann")
     assert (shop.left(), shop.ended(gtrid)) == (0, ["a", "b"] if want == "commit" else [])
     assert found["decision"] == ("COMMIT" if want == "commit" else "ABORT")
@@ -123,6 +126,7 @@ def test_an_operator_cannot_contradict(shop: Shop, capsys: pytest.CaptureFixture
         assert why in error and "the evidence is" in error
         assert shop.log.rows_now == rows
 
+    refused("commit", shop.prepared(), "nobody has decided COMMIT: its coordinator may have aborted it")
     decided, aborted = shop.prepared(decision=Decision.COMMIT), shop.prepared(decision=Decision.ABORT)
     refused("rollback", decided, "COMMIT is decided, by test")
     refused("commit", aborted, "ABORT is decided, by test")

@@ -27,7 +27,7 @@ class ParticipantContract:
         branch.defer(rig.adding(901))
         branch.session().commit()
         answered = branch.commit_one_phase([], within())
-        assert answered.winner is Decision.COMMIT
+        assert (answered.winner, branch.torn) == (Decision.COMMIT, "")
         assert {number, 901} <= rig.accounts
         assert bank.evidence(branch.xid, within()) is Evidence.COMMITTED
         assert bank.bar(branch.xid, within()) is Evidence.COMMITTED
@@ -83,7 +83,8 @@ class ParticipantContract:
         assert bank.evidence(xid, within()) is Evidence.BARRED
         branch = rig.branch(bank, xid)
         number = rig.add(branch)
-        assert (branch.commit_one_phase([], within())).winner is Decision.ABORT
+        assert (branch.commit_one_phase([], within())).winner is None  # a row stands there: whoever asks reads it
+        assert bank.bar(xid, within()) is Evidence.BARRED
         branch.close()
         assert number not in rig.accounts
         assert bank.markers(LOG, "", 10, within()) == []

@@ -26,7 +26,7 @@ class AsyncParticipantContract:
         branch.defer(rig.adding(901))
         await branch.session().commit()
         answered = await branch.commit_one_phase([], within())
-        assert answered.winner is Decision.COMMIT
+        assert (answered.winner, branch.torn) == (Decision.COMMIT, "")
         assert {number, 901} <= rig.accounts
         assert await bank.evidence(branch.xid, within()) is Evidence.COMMITTED
         assert await bank.bar(branch.xid, within()) is Evidence.COMMITTED

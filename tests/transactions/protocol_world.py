@@ -88,6 +88,7 @@ class World:
         self.alive, self.frozen = True, False
         self.now = 0
         self.recoverers: list[Iterator[None] | None] = [None, None]
+        self.operator: Iterator[None] | None = None
         self.seen: list[dict[str, int]] = [{}, {}]
         self.decided = self.lost_log = False
         self.failed_over: set[str] = set()
@@ -119,6 +120,8 @@ class World:
             found.append((8 if self.frozen else 1, "freeze, wake", self.freeze))
         for number in range(len(self.recoverers)):
             found.append((3, f"recoverer {number}", partial(self.recover, number)))
+        if self.t.mode is not Mode.ONE_PHASE:
+            found.append((1, "operator", self.operate))
         found.append((2, "time passes", partial(self.wait, PATIENCE + 1)))
         for name, server in self.servers.items():
             if not server.connected and server.branch == OPEN:
@@ -350,6 +353,28 @@ class World:
             if marked and recovery_rules.judge_marker(GTRID, self.rows.get(GTRID), floor=self.floor):
                 self.hazard(name)
 
+    def operate(self) -> None:
+        """The next step of an operator who wants the COMMIT; another one after the last."""
+        self.operator = self.operator or self.operation()
+        if next(self.operator, "over") == "over":
+            self.operator = None
+
+    def operation(self) -> Iterator[None]:
+        """All that it sees prepared it would commit."""
+        row, prepared = self.rows.get(GTRID), [name for name, s in self.servers.items() if s.branch == PREPARED]
+        states = self.branches()
+        yield
+        proved = recovery_rules.is_commit_proved(None if row is None else row.decision, committed=COMMITTED in states)
+        if (
+            not proved
+            or not states <= {PREPARED, COMMITTED, OPEN}
+            or self.decide(Decision.COMMIT) is not Decision.COMMIT
+        ):
+            return
+        for name in prepared:
+            yield
+            self.finish(name, commit=True)
+
     def judge(self, name: str, found: Found, row: Row | None) -> Iterator[None]:
         millis = 1_000_000 + self.now * 1000
         verdict = recovery_rules.judge_branch(
@@ -407,7 +432,7 @@ class World:
 
     def settle(self) -> None:
         """The end: the coordinator is gone, the network empty, recovery has run until nothing changes."""
-        self.recoverers = [None, None]
+        self.recoverers, self.operator = [None, None], None
         self.die()
         while self.requests:
             self.deliver(0, lost=True)

@@ -276,6 +276,7 @@ def test_a_transaction_that_was_ended_inside_leaves_no_marker(anchor: bool, rig:
     answered = branch.commit_one_phase([], within()) if anchor else branch.prepare(within())
     assert answered.winner is Decision.ABORT
     assert "SAVEPOINT" in answered.why
+    assert "may be committed" in branch.torn
     branch.close()
     assert bank.evidence(branch.xid, within()) is Evidence.NONE
     assert rig.accounts == set()
@@ -320,6 +321,7 @@ def test_a_deadlock_dooms(rig: ParticipantRig) -> None:
     assert sorted(went) == [False, True]
     votes = [(branch.prepare(within())).vote for branch in branches]
     assert votes == [Vote.YES if well else Vote.NO for well in went]
+    assert [branch.torn for branch in branches] == ["", ""]
     for branch in branches:
         branch.finish(False, within())
         branch.close()

@@ -275,6 +275,7 @@ async def test_a_transaction_that_was_ended_inside_leaves_no_marker(anchor: bool
     answered = await (branch.commit_one_phase([], within()) if anchor else branch.prepare(within()))
     assert answered.winner is Decision.ABORT
     assert "SAVEPOINT" in answered.why
+    assert "may be committed" in branch.torn
     await branch.close()
     assert await bank.evidence(branch.xid, within()) is Evidence.NONE
     assert rig.accounts == set()
@@ -319,6 +320,7 @@ async def test_a_deadlock_dooms(rig: AsyncParticipantRig) -> None:
     assert sorted(went) == [False, True]
     votes = [(await branch.prepare(within())).vote for branch in branches]
     assert votes == [Vote.YES if well else Vote.NO for well in went]
+    assert [branch.torn for branch in branches] == ["", ""]
     for branch in branches:
         await branch.finish(False, within())
         await branch.close()

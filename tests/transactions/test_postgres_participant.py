@@ -89,6 +89,8 @@ def test_a_transaction_that_was_ended_inside_votes_no(how: str, rig: Participant
     run(branch, ENDS[how])
     branch.defer(rig.adding())
     assert (branch.prepare(within())).vote is Vote.NO
+    if "COMMIT" in how:
+        assert "may be committed" in branch.torn
     branch.close()
     assert bank.listed(within()) == []
     assert bank.evidence(branch.xid, within()) is Evidence.NONE
@@ -107,6 +109,7 @@ def test_the_server_refuses_it_even_where_this_side_saw_nothing(how: str, rig: P
     branch._link._driver.commits = 0
     answered = branch.commit_one_phase([], within())
     assert "tpc_branch_gtrid" in answered.why
+    assert "may be committed" in branch.torn
     branch.close()
     assert bank.evidence(branch.xid, within()) is Evidence.NONE
     assert number not in rig.accounts

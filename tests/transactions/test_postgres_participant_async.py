@@ -88,6 +88,8 @@ async def test_a_transaction_that_was_ended_inside_votes_no(how: str, rig: Async
     await run(branch, ENDS[how])
     branch.defer(rig.adding())
     assert (await branch.prepare(within())).vote is Vote.NO
+    if "COMMIT" in how:
+        assert "may be committed" in branch.torn
     await branch.close()
     assert await bank.listed(within()) == []
     assert await bank.evidence(branch.xid, within()) is Evidence.NONE
@@ -106,6 +108,7 @@ async def test_the_server_refuses_it_even_where_this_side_saw_nothing(how: str, 
     branch._link._driver.commits = 0
     answered = await branch.commit_one_phase([], within())
     assert "tpc_branch_gtrid" in answered.why
+    assert "may be committed" in branch.torn
     await branch.close()
     assert await bank.evidence(branch.xid, within()) is Evidence.NONE
     assert number not in rig.accounts

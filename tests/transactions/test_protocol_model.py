@@ -230,6 +230,11 @@ def decided_before_the_last_vote(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(protocol, "_voted", judged)
 
 
+def prepared_is_proof(patch: pytest.MonkeyPatch) -> None:
+    """An operator commits what is prepared, and nobody has decided."""
+    patch.setattr(recovery_rules, "is_commit_proved", lambda row, **_: row is not Decision.ABORT)
+
+
 MUTANTS: tuple[Patch, ...] = (
     no_tombstone,
     coordinator_without_tombstone,
@@ -245,6 +250,7 @@ MUTANTS: tuple[Patch, ...] = (
     prepared_anchor,
     unanswered_is_no,
     decided_before_the_last_vote,
+    prepared_is_proof,
 )
 
 

@@ -13,8 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from regionkit.backends.sql.bridge import create_engine
+from regionkit.backends.sql.bridge import create_engine, drive
+from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.concurrency import gather
+from regionkit.core.deadline import Deadline
 from regionkit.errors import HeuristicOutcome, RegionKitError, TransactionAborted, UsageError
 from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.sql import SqlDecisionLog
@@ -203,6 +205,45 @@ def test_a_savepoint_over_all_branches(bank: Bank) -> None:
     assert bank.rows == ([1, 3], [3])
 
 
+def test_what_was_put_off_in_a_savepoint_goes_with_it(bank: Bank) -> None:
+    """Deferred statements and calls for the commit of a block that was undone are forgotten; those around it stay."""
+    called: list[int] = []
+
+    def put_off(number: int) -> None:
+        for name in ("accounts", "payments"):
+            tx.defer(name, f"INSERT INTO bank (id, total) VALUES ({number}, 1)")
+        tx.on_committed(lambda: called.append(number))
+
+    with bank.tm.begin() as tx:
+        with pytest.raises(ZeroDivisionError):
+            with tx.savepoint():
+                put_off(1)
+                _ = 1 / 0
+        put_off(2)
+        with tx.savepoint():
+            put_off(3)
+            with pytest.raises(ZeroDivisionError):
+                with tx.savepoint():
+                    put_off(4)
+                    _ = 1 / 0
+    assert bank.rows == ([2, 3], [2, 3])
+    assert called == [2, 3]
+
+
+@pytest.mark.parametrize("refuses", ["accounts", "payments"])
+def test_a_savepoint_whose_end_is_refused_is_undone_in_all(refuses: str, bank: Bank) -> None:
+    """What the sessions still held is sent before any of them is released; the transaction goes on."""
+    with bank.tm.begin() as tx:
+        both(tx, 1)
+        with pytest.raises(IntegrityError):
+            with tx.savepoint():
+                for name in ("accounts", "payments"):
+                    session = tx.session(name)
+                    session.execute(text("INSERT INTO bank (id, total) VALUES (2, 1)"))
+                    session.add(Account(id=2 if name == refuses else 3, total=1))
+    assert bank.rows == ([1], [1])
+
+
 def test_deferred_and_read_only(bank: Bank) -> None:
     """The fast lane in both; a reading branch takes no part, and cannot write."""
     with bank.tm.begin() as tx:
@@ -219,6 +260,38 @@ def test_deferred_and_read_only(bank: Bank) -> None:
         with bank.tm.begin() as tx:
             (tx.session("accounts", read_only=True)).execute(text("DELETE FROM bank"))
     assert bank.rows == ([1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "raises"),
+    [("accounts", "COMMIT", True), ("accounts", "COMMIT, BEGIN", False), ("payments", "COMMIT", False)],
+)
+def test_a_commit_past_everything_is_a_hazard(name: str, how: str, raises: bool, bank: Bank) -> None:
+    """By the driver's own cursor: that side stands, so nobody says that nothing was committed; the branch is named."""
+
+    def commit(connection: Any) -> None:
+        for statement in how.split(", "):
+            connection.connection.cursor().execute(statement)
+
+    called: list[int] = []
+    with pytest.raises(ZeroDivisionError if raises else HeuristicOutcome) as caught:
+        with bank.tm.begin() as tx:
+            tx.on_committed(lambda: called.append(1))
+            both(tx, 1)
+            for session in [tx.session(one) for one in ("accounts", "payments")]:
+                session.flush()
+            connection = tx.connection(name)
+            drive(commit, getattr(connection, "sync_connection", connection))
+            if raises:
+                _ = 1 / 0
+    assert bank.rows == (([1], []) if name == "accounts" else ([], [1]))
+    assert called == []
+    assert tx.outcome is Outcome.HEURISTIC
+    if not raises:
+        assert isinstance(caught.value, HeuristicOutcome)
+        assert (caught.value.committed, caught.value.retryable) == ("unknown", False)
+        assert f"{name}: something inside ended its transaction" in caught.value.why
+    assert set((bank.log.row(tx.gtrid, Deadline(SYSTEM_CLOCK, 20.0))).hazards) == {name}
 
 
 def test_side_by_side(bank: Bank) -> None:

@@ -119,6 +119,11 @@ class SqlBranch:
                 self._state.doom("its connection was lost")
         return self._state.doomed
 
+    @property
+    def torn(self) -> bool:
+        """Whether work of the branch may have committed by itself, as far as this side has seen."""
+        return bool(self._driver.torn)
+
     def doom(self, why: str) -> None:
         """It cannot commit any more. `why`: in a clause."""
         self._state.doom(why)

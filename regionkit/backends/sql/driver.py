@@ -128,6 +128,11 @@ class DriverState:
         finally:
             self.used, self.dirty, self.ended, self.fresh = before
 
+    @property
+    def torn(self) -> bool:
+        """Whether something of the user's may have committed apart from the transaction: it was ended, and maybe gone on with."""
+        return bool(self.commits or self.implicit or (self.ended and not self.fresh))
+
     def ended_by(self, end: str) -> None:
         """Something of the user's ended the transaction, past SQLAlchemy: `end` is "COMMIT" or "ROLLBACK"."""
         if end == "COMMIT":

@@ -140,6 +140,11 @@ class BoundedState(DriverState):
         if wanted and not self.server_capabilities & CLIENT.SSL:
             raise pymysql.err.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "TLS is required, and the server has none")
 
+    @property
+    def torn(self) -> bool:
+        """As the server says: `ended` is set before it has refused a COMMIT, and by a deadlock."""
+        return bool(self.commits or self.implicit)
+
     def refused(self, error: Exception) -> None:
         """A statement failed."""
         if error.args[:1] in UNDOES_ALL:

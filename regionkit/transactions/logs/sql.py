@@ -342,8 +342,7 @@ class SqlDecisionLog:
         history, stands = self._standing(deadline)
         level: Any = "warning" if self._unsafe else "refused"
         found = [Finding(level, self.name, risk.what, risk.fix) for risk in stands.risks]
-        facts = self._facts(history, deadline)
-        if not facts.presumes:
+        if not (facts := self._facts(history, deadline)).presumes:
             what = "its history changed: decisions may be missing, and nothing is presumed"
             fix = "see that none is missing, then `regionkit tpc log adopt`."
             found.append(Finding("warning", self.name, what, fix))

@@ -27,6 +27,7 @@ __all__ = ["AsyncSqlBranchShell", "Stage", "is_answer"]
 
 CLOSE_WITHIN = 1.0
 """Seconds of the ROLLBACK of a branch that nobody ended: a connection that takes longer is closed."""
+TORN = "something inside ended its transaction: what was done before, or after, may be committed"
 PASSING = ("40", "53", "55", "57", 1205, 1213, 1020, 1615, 1969, 1317)
 """Codes (their first digits on PostgreSQL) after which the same transaction may go well."""
 
@@ -60,6 +61,7 @@ class AsyncSqlBranchShell(abc.ABC):
         self.xid = options.xid
         self.reading = options.reading
         self.stage = Stage.OPEN
+        self.torn = ""
         self._deferred: list[str] = []
         if options.reading:
             link.read_only()
@@ -85,6 +87,14 @@ class AsyncSqlBranchShell(abc.ABC):
     def _committed(self, answers: Sequence[Answer]) -> Answered:
         """What these answers say of a COMMIT."""
         return Answered(winner=Decision.COMMIT)
+
+    def _ended_inside(self, error: BaseException) -> bool:
+        """Whether the server's answer to the marker says that the transaction is another than the branch's own."""
+        return False
+
+    def _nothing_open(self, answers: Sequence[Answer]) -> bool:
+        """Whether these answers to ROLLBACK say that there was nothing to roll back."""
+        return False
 
     def answered(self, error: BaseException) -> bool:
         """Whether an error says that nothing was prepared or committed."""
@@ -132,6 +142,8 @@ class AsyncSqlBranchShell(abc.ABC):
                 await self._link.discard()
                 return Answered(vote=Vote.UNANSWERED, why=said(error))
             self.stage = Stage.OPEN
+            if self._ended_inside(error):
+                self.torn = TORN
             return await self._refuse(said(error), retryable=_passes(error))
         why = self._prepared(answers)
         if not why:
@@ -167,13 +179,16 @@ class AsyncSqlBranchShell(abc.ABC):
             return
         self.stage = Stage.ENDED
         self._link.seal()
+        if self._link.torn:
+            self.torn = TORN
         if self._link.lost:
             await self._link.discard()
         elif self._link.opening:
             self._link.opening = ()
         else:
             try:
-                await self._link.message(self._rolling_back())
+                if self._nothing_open(await self._link.message(self._rolling_back())):
+                    self.torn = TORN
             except Exception:
                 await self._link.discard()
 
@@ -192,6 +207,8 @@ class AsyncSqlBranchShell(abc.ABC):
                 await self._link.discard()
                 return Answered(why=said(error))
             self.stage = Stage.OPEN
+            if self._ended_inside(error):
+                self.torn = TORN
             barred = is_barred(error, self.xid)  # by a row of somebody else's: what it says is to be read, not guessed
             refused = await self._refuse(said(error), retryable=_passes(error))
             return Answered(why=refused.why) if barred else refused

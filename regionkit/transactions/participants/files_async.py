@@ -175,6 +175,11 @@ class _Branch:
         """Why the branch can no longer commit."""
         return self._documents.doomed
 
+    @property
+    def torn(self) -> str:
+        """Nothing inside can end it."""
+        return ""
+
     def defer(self, statement: str) -> None:
         """There are no statements."""
         raise UsageError("a folder of documents takes no statement.", fix="use tx.session(name).put(path, content).")

@@ -57,6 +57,7 @@ __all__ = ["MariaParticipant"]
 
 MISSING, NO_THREAD, NOT_OWNER = 1397, 1094, 1095
 """XAER_NOTA; KILL of nobody; KILL of another account's session without the right."""
+NO_SAVEPOINT = 1305
 UNSURE = (1180, 1317, 1969)
 """An error while committing, KILL QUERY and max_statement_time: after these nobody knows what the last statement did."""
 PAUSES = (0.02, 0.04, 0.08, 0.16, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)
@@ -114,6 +115,9 @@ class MariaBranch(SqlBranchShell):
 
     def _rolling_back(self) -> list[Statement]:
         return self._end(f"XA ROLLBACK {self.xid.xa}") if self._xa else [Statement("ROLLBACK")]
+
+    def _ended_inside(self, error: BaseException) -> bool:
+        return code_of(error) == NO_SAVEPOINT and self._guard in str(error)
 
     def answered(self, error: BaseException) -> bool:
         return is_answer(error, self._link) and code_of(error) not in UNSURE

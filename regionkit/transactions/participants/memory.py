@@ -261,6 +261,11 @@ class _Branch:
         gone = self._life != self._at.lives and not self._phase
         return self._doomed or ("the server has crashed" if gone else "")
 
+    @property
+    def torn(self) -> str:
+        """Nothing here can end it inside."""
+        return ""
+
     def doom(self, why: str) -> None:
         """It can no longer commit."""
         self._doomed = self._doomed or why

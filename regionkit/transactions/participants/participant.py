@@ -104,6 +104,11 @@ class Branch(Protocol):
         """Why the branch can no longer commit; "" while it can."""
         ...
 
+    @property
+    def torn(self) -> str:
+        """Why work of it may stand although it was rolled back: something inside ended its transaction; "" where it cannot."""
+        ...
+
     def defer(self, statement: str) -> None:
         """Send this statement with PREPARE (or with COMMIT), in one message."""
         ...

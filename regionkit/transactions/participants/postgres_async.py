@@ -71,6 +71,12 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
     def _rolling_back(self) -> list[Statement]:
         return [Statement("ROLLBACK")]
 
+    def _ended_inside(self, error: BaseException) -> bool:
+        return code_of(error) == "23514" and f"{self._participant.table}_gtrid" in str(error)
+
+    def _nothing_open(self, answers: Sequence[Answer]) -> bool:
+        return bool(_warning(answers))
+
     def _prepared(self, answers: Sequence[Answer]) -> str:
         if answers[-1].tag != "PREPARE TRANSACTION":
             return f"PREPARE TRANSACTION was answered by {answers[-1].tag}"
@@ -96,6 +102,11 @@ class AsyncPostgresParticipant(AsyncSqlParticipant):
     def marker(self, xid: Xid, state: int) -> str:
         """The statement that leaves a branch's marker."""
         return self._rows.marker(xid, state, OWN_GTRID)
+
+    @property
+    def table(self) -> str:
+        """Of markers."""
+        return self._rows.name
 
     async def _look(self, deadline: Deadline) -> Look:
         [answer] = await self._ask(LOOK.format(table=self._rows.name), deadline)
