@@ -132,5 +132,5 @@ class Recovery:
 
     def _round(self, deadline: Deadline, *, acting: bool) -> Report:
         with self._one:
-            facts = self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline))
+            facts = self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline), risky=True)
             return Round(self.setting, self._remembered, facts, deadline, acting=acting).run()

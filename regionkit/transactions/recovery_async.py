@@ -131,5 +131,5 @@ class AsyncRecovery:
 
     async def _round(self, deadline: Deadline, *, acting: bool) -> Report:
         async with self._one:
-            facts = await self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline))
+            facts = await self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline), risky=True)
             return await AsyncRound(self.setting, self._remembered, facts, deadline, acting=acting).run()
