@@ -133,7 +133,7 @@ class Recovery:
         turn = self._one
         turn.take(deadline, "recovery")
         try:
-            facts = self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline))
+            facts = self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline), risky=True)
             return Round(self.setting, self._remembered, facts, deadline, acting=acting).run()
         finally:
             turn.end()

@@ -132,7 +132,7 @@ class AsyncRecovery:
         turn = self._one
         await turn.take(deadline, "recovery")
         try:
-            facts = await self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline))
+            facts = await self.setting.log.open(self.setting.namespace, self.setting.log_time(deadline), risky=True)
             return await AsyncRound(self.setting, self._remembered, facts, deadline, acting=acting).run()
         finally:
             turn.end()

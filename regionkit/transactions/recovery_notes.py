@@ -46,7 +46,7 @@ class Notes:
         part = self._setting.part(deadline, PARTICIPANT_WAIT)
         if self.evidence(gtrid, name, participant, part) in (Evidence.COMMITTED, Evidence.UNAVAILABLE):
             return False
-        facts = self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
+        facts = self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline), risky=True)
         return gtrid > facts.floor
 
     def lost(self, gtrid: str, branch: str) -> None:

@@ -45,7 +45,7 @@ class AsyncNotes:
         part = self._setting.part(deadline, PARTICIPANT_WAIT)
         if await self.evidence(gtrid, name, participant, part) in (Evidence.COMMITTED, Evidence.UNAVAILABLE):
             return False
-        facts = await self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline))
+        facts = await self._setting.log.open(self._setting.namespace, self._setting.log_time(deadline), risky=True)
         return gtrid > facts.floor
 
     async def lost(self, gtrid: str, branch: str) -> None:

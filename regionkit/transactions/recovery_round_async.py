@@ -107,6 +107,11 @@ class AsyncRound:
         await self._each(self._seen, self._end, ENDING_WAIT)
         if self._acting:
             await self._sweep()
+        if self._facts.risk:
+            what = (
+                f"it may lose decisions ({self._facts.risk}): what is decided is carried out, and nothing is presumed"
+            )
+            self._found.unreachable.setdefault(self._setting.log.name, what)
         self._remembered.down = frozenset(self._found.unreachable)
         for name, why in self._found.unreachable.items():
             self._setting.events.emit(ParticipantUnreachable(self._setting.namespace, name, why))
@@ -228,7 +233,7 @@ class AsyncRound:
         if row is not None:
             self._found.rows[gtrid] = row
         commit = winner is Decision.COMMIT
-        fresh = await log.open(setting.namespace, setting.log_time(self._deadline))
+        fresh = await log.open(setting.namespace, setting.log_time(self._deadline), risky=True)
         if not (
             commit or fresh.presumes
         ):  # rule 3: it failed over under way, and the tombstone may stand for a decision
@@ -338,7 +343,7 @@ class AsyncRound:
                 continue
             if row is not None and row.judged(name):
                 continue
-            fresh = await log.open(self._setting.namespace, self._setting.log_time(deadline))
+            fresh = await log.open(self._setting.namespace, self._setting.log_time(deadline), risky=True)
             if one.gtrid > fresh.floor:
                 await self._notes.hazard(
                     one.gtrid, name, LOST_DECISION if row is None else f"{LOST_DECISION}: it was aborted"

@@ -299,6 +299,23 @@ async def test_a_log_that_has_lost_a_decision_presumes_nothing() -> None:
     assert (world.sides(gtrid), world.sides(later), world.left()) == ({"a": 1, "b": 1}, {}, 0)
 
 
+async def test_of_a_log_that_became_risky_only_what_is_decided_is_carried_out() -> None:
+    """A replica that joins, or a slot that is left: what is decided would hold its locks until somebody takes it away."""
+    world = AsyncWorld()
+    gtrid, open_ = await world.decided(), await world.prepared()
+    world.log.risk = "its replicas are asynchronous"
+    recovery = world.recoverer(patience=0.0)
+    report = await recovery.run(world.soon())
+    assert world.sides(gtrid) == {"a": 1, "b": 1}
+    assert world.left() == 2, "no abort is presumed"
+    assert open_ not in world.log.rows_now
+    assert (report.presumes, report.clean, report.hazards) == (False, False, ())
+    assert "asynchronous" in str(report)
+    world.log.risk = ""
+    await recovery.run(world.soon())
+    assert (world.left(), world.log.rows_now[open_].decision) == (0, Decision.ABORT)
+
+
 async def test_a_log_with_another_history_presumes_nothing_until_it_is_adopted() -> None:
     """It failed over, or came out of a backup; what it has decided still counts."""
     world = AsyncWorld()
@@ -456,7 +473,8 @@ async def test_a_recoverer_whose_clock_is_ahead_closes_nothing() -> None:
     ahead = VirtualClock()
     ahead.advance(RETENTION + 30 * DAY)
     recovery = AsyncRecovery("shop", world.log, world.at, clock=ahead)
-    assert (await recovery.run(Deadline(ahead, 30.0))).swept == 0
+    report = await recovery.run(Deadline(ahead, 30.0))
+    assert (report.swept, report.clean) == (0, True)
     assert done in world.log.rows_now
     assert await world.decided() in world.log.rows_now
 

@@ -20,6 +20,7 @@ from regionkit.embedded import SqliteRegions
 from regionkit.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown, RegionUnavailable
 from regionkit.testing import FaultProxy
 from regionkit.transactions.logs.choose_async import async_log_of
+from regionkit.transactions.logs.log_sql import OPEN
 from regionkit.transactions.logs.memory_async import AsyncMemoryDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.protocol import Decision
@@ -211,6 +212,30 @@ async def test_an_anchor_decides_inside_another_transaction(made: Any) -> None:
             anchored(db, late)
 
 
+async def test_open_rows_are_found_by_their_index(made: Any) -> None:
+    """Behind a week of rows that are done; and it says of each row what the row says."""
+    rig, log, plain = made
+    done, opened, marked = new_gtrid(3), new_gtrid(2), new_gtrid(1)
+    for gtrid in (done, opened, marked):
+        await log.decide(gtrid, COMMIT, BRANCHES, "host:1", soon())
+    await log.hazard(marked, "a", "gone", soon())
+    await log.acknowledge({done: {"a": "h", "b": "h"}, marked: {"a": "h", "b": "h"}}, soon())
+    assert [row.gtrid for row in await log.open_rows(9, soon())] == [opened, marked]
+    assert await log.forget(marked, soon())
+    assert [row.gtrid for row in await log.open_rows(9, soon())] == [opened]
+    if rig.kind == "mariadb":
+        return  # it takes the other index while the table is small
+    [question] = [one.text for one in log._texts.read(OPEN, 9, done) if "ORDER BY" in one.text]
+    explain = {"postgresql": "EXPLAIN ", "sqlite": "EXPLAIN QUERY PLAN "}[rig.kind]
+    with plain.connect() as db:
+        if rig.kind == "postgresql":
+            db.exec_driver_sql("SET enable_seqscan = off")
+        plan = " ".join(str(row) for row in db.exec_driver_sql(explain + question).all())
+    assert "tpc_log_open" in plan
+    assert "Filter" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
 async def test_a_decision_waits_for_a_floor_that_rises(made: Any) -> None:
     """And is refused below it, though it was sent before."""
     rig, log, plain = made
@@ -236,6 +261,8 @@ async def test_a_log_that_may_lose_decisions_is_refused(made: Any) -> None:
     else:
         with pytest.raises(ConfigurationError, match="may lose decisions"):
             await strict.open(NAMESPACE, soon())
+        facts = await strict.open(NAMESPACE, soon(), risky=True)
+        assert (facts.presumes, facts.history == facts.noted, bool(facts.risk)) == (False, True, True)
         levels = {finding.level for finding in await strict.doctor(soon())}
         assert levels == {"refused"}
         told = " ".join(finding.what for finding in await log.doctor(soon()))

@@ -85,7 +85,7 @@ class FileDecisionLog:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def open(self, namespace: str, deadline: Deadline) -> LogFacts:
+    def open(self, namespace: str, deadline: Deadline, *, risky: bool = False) -> LogFacts:
         """Lock it and read it, the first time; then look whether it is still its own.
 
         Raises:

@@ -84,7 +84,7 @@ class AsyncFileDecisionLog:
         except OSError as error:
             raise self._unusable(error) from error
 
-    async def open(self, namespace: str, deadline: Deadline) -> LogFacts:
+    async def open(self, namespace: str, deadline: Deadline, *, risky: bool = False) -> LogFacts:
         """Lock it and read it, the first time; then look whether it is still its own.
 
         Raises:

@@ -33,6 +33,7 @@ class LogFacts(msgspec.Struct, frozen=True, gc=False):
         noted: the history that was noted when the log was made, or adopted last.
         floor: gtrids at or below it are closed.
         now: seconds since 1970 by the log's own clock.
+        risk: by what it may lose what it acknowledges, where that is not allowed.
     """
 
     id: str
@@ -40,11 +41,12 @@ class LogFacts(msgspec.Struct, frozen=True, gc=False):
     noted: str
     floor: str
     now: float
+    risk: str = ""
 
     @property
     def presumes(self) -> bool:
         """Whether a missing row may be taken for what it says."""
-        return self.history == self.noted
+        return self.history == self.noted and not self.risk
 
 
 def unread(name: str, error: RegionKitError) -> RegionUnavailable:
@@ -66,8 +68,10 @@ class AsyncDecisionLog(Protocol):
         """Make what it keeps, and its id, unless it is there."""
         ...
 
-    async def open(self, namespace: str, deadline: Deadline) -> LogFacts:
+    async def open(self, namespace: str, deadline: Deadline, *, risky: bool = False) -> LogFacts:
         """Look at it: before the first use, and with each run of recovery.
+
+        `risky`: also one that may lose what it acknowledges: what it has decided is carried out, and nothing is presumed.
 
         Raises:
             ConfigurationError: it is not there, or may lose what it acknowledges; the error says by what.

@@ -11,7 +11,7 @@ import msgspec
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
-from regionkit.errors import OutcomeUnknown, RegionUnavailable
+from regionkit.errors import ConfigurationError, OutcomeUnknown, RegionUnavailable
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.logs.log import LogFacts
 from regionkit.transactions.logs.log_errors import early_floor
@@ -32,6 +32,7 @@ class MemoryDecisionLog:
 
     Attributes:
         faults: what goes wrong at "decide", "row", "acknowledge", ...: the names of the methods.
+        risk: by what it may lose what it acknowledges.
         history: of its data; give it another value, and it has failed over.
         rows_now: what stands there, by gtrid.
     """
@@ -40,6 +41,7 @@ class MemoryDecisionLog:
         self.name = name
         self.faults = Faults()
         self.history = os.urandom(8).hex()
+        self.risk = ""
         self.rows_now: dict[str, Row] = {}
         self._id = os.urandom(4).hex()
         self._noted = self.history
@@ -51,9 +53,12 @@ class MemoryDecisionLog:
     def create_tables(self, namespace: str, deadline: Deadline) -> None:
         """There is nothing to make."""
 
-    def open(self, namespace: str, deadline: Deadline) -> LogFacts:
+    def open(self, namespace: str, deadline: Deadline, *, risky: bool = False) -> LogFacts:
         """What it says of itself."""
-        return self._at("open", deadline, self._facts)
+        facts = self._at("open", deadline, self._facts)
+        if facts.risk and not risky:
+            raise ConfigurationError(f"log {self.name!r} may lose decisions: {facts.risk}.")
+        return facts
 
     def decide(self, gtrid: str, want: Decision, branches: Sequence[str], by: str, deadline: Deadline) -> Decision:
         """Insert `want` unless the gtrid has a row (or is closed); the winner."""
@@ -199,7 +204,7 @@ class MemoryDecisionLog:
             ) from error
 
     def _facts(self) -> LogFacts:
-        return LogFacts(self._id, self.history, self._noted, self._floor, self._clock.wall())
+        return LogFacts(self._id, self.history, self._noted, self._floor, self._clock.wall(), self.risk)
 
     def _sorted(self, after: str) -> list[Row]:
         return [self.rows_now[gtrid] for gtrid in sorted(self.rows_now) if gtrid > after]

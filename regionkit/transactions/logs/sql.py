@@ -123,7 +123,7 @@ class SqlDecisionLog:
             except IntegrityError:
                 continue  # another process made it just now
 
-    def open(self, namespace: str, deadline: Deadline) -> LogFacts:
+    def open(self, namespace: str, deadline: Deadline, *, risky: bool = False) -> LogFacts:
         """Look at it.
 
         Raises:
@@ -132,13 +132,15 @@ class SqlDecisionLog:
         """
         self._stands(namespace)
         history, stands = self._standing(deadline)
-        if stands.risks and not self._unsafe:
+        risks = () if self._unsafe else stands.risks
+        if risks and not risky:
             raise ConfigurationError(
-                f"log {self.name!r} may lose decisions that it acknowledged: {stands.risks[0].what}.",
+                f"log {self.name!r} may lose decisions that it acknowledged: {risks[0].what}.",
                 why="a lost decision leaves one branch committed and another one rolled back.",
-                fix=f"{stands.risks[0].fix} Only where that may happen: unsafe_async_replica=True.",
+                fix=f"{risks[0].fix} Only where that may happen: unsafe_async_replica=True.",
             )
-        return self._facts(history, deadline)
+        facts = self._facts(history, deadline)
+        return msgspec.structs.replace(facts, risk=risks[0].what) if risks else facts
 
     def _standing(self, deadline: Deadline) -> tuple[str, Standing]:
         """Its history now, and where it stands."""
