@@ -41,9 +41,10 @@ class Office:
         self.engine = create_engine(f"sqlite:///{folder}/office.db")
         self.folder = folder / "invoices"
         invoices = FilesParticipant("invoices", self.folder, unsafe_place=True)  # a temporary folder may be in memory
+        self.log = SqlDecisionLog(self.engine)
         self.tm = TransactionManager(
             namespace="office",
-            log=SqlDecisionLog(self.engine),
+            log=self.log,
             participants={"orders": self.engine, "invoices": invoices},
         )
 

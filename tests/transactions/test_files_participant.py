@@ -309,6 +309,30 @@ def test_killed_in_one_phase_and_looked_at_again(point: str, nth: int, tmp_path:
     assert there(tmp_path) == (ALL if committed else NONE)
 
 
+def test_all_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contents, then the manifest, then YES; documents, then the marker, then the manifest is gone."""
+    at = opened(tmp_path)
+    synced: list[str] = []
+
+    def noting(sync: Any) -> Any:
+        def noted(fd: int) -> None:
+            synced.append(Path(f"/proc/self/fd/{fd}").readlink().relative_to(tmp_path.resolve()).as_posix())
+            sync(fd)
+
+        return noted
+
+    monkeypatch.setattr(os, "fsync", noting(os.fsync))
+    monkeypatch.setattr(os, "fdatasync", noting(os.fdatasync))
+    branch = working(at)
+    place = f".regionkit/prepared/{branch.xid.gid}"
+    assert (branch.prepare(soon())).vote is Vote.YES
+    assert synced == [f"{place}/0", f"{place}/1", place, ".regionkit/prepared", f"{place}/manifest.new", place]
+    synced.clear()
+    assert branch.finish(True, soon()) is Finish.DONE
+    assert sorted(synced[:3]) == [".", "a", "a/b"]
+    assert synced[3:] == [".regionkit/done", place]
+
+
 def test_rows_are_swept_below_the_floor_of_their_log(tmp_path: Path) -> None:
     """Some at a time; those of another log stay."""
     at = opened(tmp_path)
