@@ -28,7 +28,8 @@ from regionkit.transactions.ground_async import AsyncGround
 from regionkit.transactions.members_async import AsyncMember
 from regionkit.transactions.opening_async import AsyncOpening
 from regionkit.transactions.places_async import AsyncPlaces
-from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Outcome, State
+from regionkit.transactions.protocol import Abort, Commit, Decision, Event, Mode, Outcome, State
+from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.savepoint_async import AsyncSavepoint
 from regionkit.transactions.xid import gtrid_of
 
@@ -167,6 +168,15 @@ class AsyncTransaction:
         return True
 
     async def _look(self, deadline: Deadline) -> bool:
+        if (
+            self._coordinator is not None
+            and self._coordinator.t.mode is Mode.ONE_PHASE
+            and self.outcome is Outcome.IN_DOUBT
+        ):
+            [name] = self._coordinator.t.states  # the log knows nothing of it: its marker's key says what became of it
+            evidence = await self._members[name].participant.bar(self._members[name].xid, deadline)
+            self._found = {Evidence.COMMITTED: Outcome.COMMITTED, Evidence.BARRED: Outcome.ABORTED}.get(evidence)
+            return self._found is not None
         row = await self._ground.log.row(self.gtrid, deadline)
         if row is not None and self.outcome in (Outcome.IN_DOUBT, Outcome.ACTIVE):
             self._found = Outcome.COMMITTED if row.decision is Decision.COMMIT else Outcome.ABORTED
