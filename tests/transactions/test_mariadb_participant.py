@@ -415,7 +415,8 @@ def test_an_error_behind_the_commit_is_not_the_commits(
     bank = rig.participant()
     branch = rig.branch(bank)
     number = rig.add(branch)
-    monkeypatch.setattr(sys.modules[type(bank).__module__], "lock_of", lambda xid: "x" * 300)  # no name of a lock
+    wrong = "' OR (SELECT 1 UNION SELECT 2) OR '"  # no name of a lock
+    monkeypatch.setattr(sys.modules[type(bank).__module__], "lock_of", lambda xid: wrong)
     answered = branch.commit_one_phase([rig.adding(977)] if deciding else [], within())
     assert answered.winner is Decision.COMMIT
     branch.close()
