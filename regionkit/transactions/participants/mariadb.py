@@ -218,13 +218,15 @@ class MariaParticipant(SqlParticipant):
 
     def listed(self, deadline: Deadline) -> list[Listed]:
         """Prepared branches of this namespace with this participant's name: MariaDB lists those of all its databases."""
+        return [Listed(xid) for xid in self._prepared(deadline) if xid.branch == self.name]
+
+    def strays(self, deadline: Deadline) -> list[Xid]:
+        """Those with other names, of whichever database."""
+        return [xid for xid in self._prepared(deadline) if xid.branch != self.name]
+
+    def _prepared(self, deadline: Deadline) -> list[Xid]:
         rows = self._change(lambda c: c.execute(text(LISTING)).all(), deadline)
-        found = [xid_listed(row) for row in rows]
-        return [
-            Listed(xid)
-            for xid in found
-            if xid is not None and (xid.namespace, xid.branch) == (self._namespace, self.name)
-        ]
+        return [xid for row in rows if (xid := xid_listed(row)) is not None and xid.namespace == self._namespace]
 
     def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch. Rule 1."""
