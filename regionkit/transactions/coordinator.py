@@ -267,8 +267,8 @@ class Coordinator:
         vote = answered.vote or Vote.UNANSWERED
         if vote is not Vote.YES:
             self.retryable = self.retryable and answered.retryable
-        if vote is Vote.UNANSWERED:
-            self._ground.unreached(name)
+        if vote is Vote.UNANSWERED or not answered.retryable:
+            self._ground.unreached(name)  # or it is another than it was: a server that has replicas now
         return Voted(name, vote, f"{name} did not prepare: {answered.why}")
 
     def _one_phase(self, action: OnePhase) -> Event:

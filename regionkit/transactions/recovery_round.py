@@ -59,6 +59,7 @@ SLACK = 0.5
 """Seconds that a participant may take beyond its deadline before it is left behind."""
 ROWS = 5_000
 """Open rows looked at in a run: far more than a healthy manager ever has; the next run goes on behind them."""
+STRAY = "this process has no participant of that name, under which its server lists it: it was renamed, or is another's"
 AT_ONCE = 8
 """Tombstones on their way to the log at once: a backlog over an ocean ends in minutes, and the log's pool is left to others."""
 
@@ -149,7 +150,12 @@ class Round:
         log_time = self._setting.log_time(self._deadline)
         noted = self._setting.log.note_participant(name, facts.instance, log_time)
         listed = {one.xid: one for one in participant.listed(deadline)}
+        strays = participant.strays(deadline)
         now = self._setting.clock.monotonic()
+        for xid in strays:
+            if xid.log == self._facts.id and xid.branch not in self._setting.participants:
+                self._found.prepared.add((xid.gtrid, xid.branch))
+                self._found.say(xid.gtrid, xid.branch, "prepared", STRAY)
         for xid in listed:
             self._remembered.first.setdefault((name, xid), now)
         self._seen[name] = _Seen(facts, noted, listed)

@@ -171,6 +171,15 @@ class AsyncTransaction:
         return True
 
     async def _look(self, deadline: Deadline) -> bool:
+        if (
+            self._coordinator is not None
+            and self._coordinator.t.mode is Mode.ONE_PHASE
+            and self.outcome is Outcome.IN_DOUBT
+        ):
+            [name] = self._coordinator.t.states  # the log knows nothing of it: its marker's key says what became of it
+            evidence = await self._members[name].participant.bar(self._members[name].xid, deadline)
+            self._found = {Evidence.COMMITTED: Outcome.COMMITTED, Evidence.BARRED: Outcome.ABORTED}.get(evidence)
+            return self._found is not None
         row = await self._ground.log.row(self.gtrid, deadline)
         if row is not None and self.outcome in (Outcome.IN_DOUBT, Outcome.ACTIVE):
             self._found = Outcome.COMMITTED if row.decision is Decision.COMMIT else Outcome.ABORTED

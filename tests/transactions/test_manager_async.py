@@ -259,6 +259,30 @@ async def test_a_log_that_goes_silent_leaves_it_in_doubt(at_points: Hooked) -> N
     assert tx.pending == ("accounts", "payments")
 
 
+@pytest.mark.parametrize("commits", [True, False])
+async def test_one_phase_in_doubt_is_settled_at_its_participant(commits: bool, at_points: Hooked) -> None:
+    """The log knows nothing of it: the marker's key says what became of it, and bars what has not come yet."""
+    rig = AsyncMemoryRig()
+    rig.payments.faults.plan("commit", "lose" if commits else "block")
+
+    def away() -> None:
+        rig.payments.faults.down = True
+
+    at_points({"tpc.bar.before": away})
+    with pytest.raises(TransactionInDoubt):
+        async with rig.tm.begin(timeout=0.5, settle=0.3) as tx:
+            (await tx.session("payments"))["moved"] = tx.gtrid
+    assert tx.pending == ("payments",)
+    with pytest.raises(RegionUnavailable):
+        await tx.wait_settled(0.2)
+    assert tx.outcome is Outcome.IN_DOUBT
+    rig.payments.faults.down = False
+    assert await tx.wait_settled(5.0)
+    assert (tx.outcome, tx.pending) == (Outcome.COMMITTED if commits else Outcome.ABORTED, ())
+    rig.payments.faults.release()
+    assert ("moved" in rig.payments.data) is commits
+
+
 async def test_a_coordinator_that_fails_itself(at_points: Hooked) -> None:
     """As if it had died: nothing is ended, the error is no guess and has the cause, and recovery may act."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -409,7 +410,61 @@ async def test_a_branch_leaves_its_connection_to_the_next(rig: AsyncParticipantR
     assert len(set(ids)) == 1
 
 
+@pytest.mark.parametrize("deciding", [False, True])
+async def test_an_error_behind_the_commit_is_not_the_commits(
+    deciding: bool, rig: AsyncParticipantRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be read as NO, of work that is committed."""
+    bank = await rig.participant()
+    branch = await rig.branch(bank)
+    number = await rig.add(branch)
+    wrong = "' OR (SELECT 1 UNION SELECT 2) OR '"  # no name of a lock
+    monkeypatch.setattr(sys.modules[type(bank).__module__], "lock_of", lambda xid: wrong)
+    answered = await branch.commit_one_phase([rig.adding(977)] if deciding else [], within())
+    assert answered.winner is Decision.COMMIT
+    await branch.close()
+    assert number in rig.accounts
+
+
 # -- what is refused
+
+
+async def test_what_a_server_is_is_looked_at_with_each_branch(rig: AsyncParticipantRig) -> None:
+    """SET GLOBAL comes at any time, a replica too: the first statement fails, and the branch with it."""
+    bank = await rig.participant()
+    module = sys.modules[type(bank).__module__]
+    for checks in (
+        module.SOUND.replace("sync_binlog <> 1", "sync_binlog >= 0").replace("@@global.log_bin AND", ""),
+        module.ALONE.replace("> 0", ">= 0").replace("@@global.log_bin AND", ""),
+    ):
+        bank.checks = lambda *, xa, checks=checks: checks
+        branch = await rig.branch(bank)
+        with pytest.raises(Exception, match="regionkit: the server"):
+            await rig.add(branch)
+        assert branch.doomed
+        await branch.close()
+    del bank.checks
+    bank._unsafe = False
+    assert ("flush" in bank.checks(xa=False), "replicas" in bank.checks(xa=False)) == (True, False)
+    assert ("flush" in bank.checks(xa=True), "replicas" in bank.checks(xa=True)) == (True, True)
+
+
+async def test_another_server_is_another_instance_whatever_its_id(rig: AsyncParticipantRig) -> None:
+    """Each is server 1 where nobody gave it a number, and the database has the same name."""
+    bank = await rig.participant()
+    facts = await bank.open(within())
+    assert facts.instance == (await bank.open(within())).instance
+    rig.sql("DROP TABLE shop_rk_tpc_branch")  # as on another server, with another table of that name
+    await bank.create_tables(within())
+    assert (await bank.open(within())).instance != facts.instance
+
+
+async def test_a_replica_that_was_seen_is_remembered(rig: AsyncParticipantRig) -> None:
+    """One that is down goes on where it was: what was prepared meanwhile would break it."""
+    bank = await rig.participant()
+    assert (await bank.open(within())).prepares
+    rig.sql(f"INSERT INTO shop_rk_tpc_branch VALUES ('', '{'0' * 32}', 'followed', 4, 1)")
+    assert not (await (await rig.participant()).open(within())).prepares
 
 
 async def test_what_cannot_be_rolled_back_is_refused(rig: AsyncParticipantRig) -> None:

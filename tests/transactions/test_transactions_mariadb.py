@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +20,10 @@ from regionkit.testing import FaultProxy
 from regionkit.transactions.logs.sql import SqlDecisionLog
 from regionkit.transactions.manager import TransactionManager
 from regionkit.transactions.participants.factory import participant_of
-from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.participants.participant import BranchOptions
+from regionkit.transactions.protocol import Finish, Outcome, Vote
 from regionkit.transactions.recovery import Recovery
+from regionkit.transactions.xid import Xid, gtrid_of
 
 from .participant_rigs import within
 
@@ -171,3 +175,24 @@ def test_the_last_answer_is_lost(bank: Bank) -> None:
     assert accounts == payments
     assert 1 in accounts
     assert bank.prepared() == 0
+
+
+@pytest.mark.parametrize("bank", ["postgresql and mariadb", "mariadb and mariadb"], indirect=True)
+def test_a_branch_of_a_participant_that_was_renamed_is_reported(bank: Bank) -> None:
+    """Nobody may end it, as its database is not known; it holds locks, and was listed nowhere."""
+    facts = bank.log.open("shop", within())
+    name, ours = bank.participants["payments"], {"accounts": bank.participants["accounts"]}
+    other = Xid("shop", facts.id, gtrid_of(int(time.time() * 1000) - 60_000, os.urandom(10)), "payments", 0)
+    branch = name.begin(BranchOptions(other), within())
+    (branch.connection()).execute(text("INSERT INTO bank VALUES (9, 1)"))
+    assert (branch.prepare(within())).vote is Vote.YES
+    recovery = Recovery("shop", bank.log, {**ours, "money": name}, patience=0.0)
+    name.name = "money"
+    report = recovery.run(within(30.0))
+    [found] = report.in_doubt
+    assert [(one.name, one.state) for one in found.branches] == [("payments", "prepared")]
+    assert not report.clean
+    assert bank.rows == ([], [])
+    name.name = "payments"
+    assert branch.finish(False, within()) is Finish.DONE
+    branch.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,8 +19,10 @@ from regionkit.testing import FaultProxy
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.manager_async import AsyncTransactionManager
 from regionkit.transactions.participants.factory_async import participant_of
-from regionkit.transactions.protocol import Outcome
+from regionkit.transactions.participants.participant_async import BranchOptions
+from regionkit.transactions.protocol import Finish, Outcome, Vote
 from regionkit.transactions.recovery_async import AsyncRecovery
+from regionkit.transactions.xid import Xid, gtrid_of
 
 from .participant_rigs_async import within
 
@@ -170,3 +174,24 @@ async def test_the_last_answer_is_lost(bank: AsyncBank) -> None:
     assert accounts == payments
     assert 1 in accounts
     assert await bank.prepared() == 0
+
+
+@pytest.mark.parametrize("bank", ["postgresql and mariadb", "mariadb and mariadb"], indirect=True)
+async def test_a_branch_of_a_participant_that_was_renamed_is_reported(bank: AsyncBank) -> None:
+    """Nobody may end it, as its database is not known; it holds locks, and was listed nowhere."""
+    facts = await bank.log.open("shop", within())
+    name, ours = bank.participants["payments"], {"accounts": bank.participants["accounts"]}
+    other = Xid("shop", facts.id, gtrid_of(int(time.time() * 1000) - 60_000, os.urandom(10)), "payments", 0)
+    branch = await name.begin(BranchOptions(other), within())
+    await (await branch.connection()).execute(text("INSERT INTO bank VALUES (9, 1)"))
+    assert (await branch.prepare(within())).vote is Vote.YES
+    recovery = AsyncRecovery("shop", bank.log, {**ours, "money": name}, patience=0.0)
+    name.name = "money"
+    report = await recovery.run(within(30.0))
+    [found] = report.in_doubt
+    assert [(one.name, one.state) for one in found.branches] == [("payments", "prepared")]
+    assert not report.clean
+    assert bank.rows == ([], [])
+    name.name = "payments"
+    assert await branch.finish(False, within()) is Finish.DONE
+    await branch.close()

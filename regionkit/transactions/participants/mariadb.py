@@ -32,8 +32,10 @@ from regionkit.errors import ConfigurationError
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.participants.branch_sql import SqlBranchShell, is_answer
 from regionkit.transactions.participants.mariadb_facts import (
+    ALONE,
     LISTING,
     QUESTIONS,
+    SOUND,
     Look,
     findings,
     lock_of,
@@ -65,8 +67,8 @@ PAUSES = (0.02, 0.04, 0.08, 0.16, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)
 KILLED_AT = 4
 """Look after which the session is killed: one that is about to end the branch by itself has done so by then."""
 LOCKED = (
-    "BEGIN NOT ATOMIC IF GET_LOCK('{lock}', 0) <> 1 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1440, "
-    "MESSAGE_TEXT = 'another session has this branch'; END IF; END"
+    "IF GET_LOCK('{lock}', 0) <> 1 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1440, "
+    "MESSAGE_TEXT = 'another session has this branch'; END IF; "
 )
 """Fails with XAER_DUPID's code, before XA START, where a session has the branch."""
 
@@ -84,7 +86,11 @@ class MariaBranch(SqlBranchShell):
         waits = f"SET @@session.innodb_lock_wait_timeout = {seconds}, @@session.lock_wait_timeout = {seconds}"
         if self.reading:
             return [Statement(waits), Statement("START TRANSACTION READ ONLY")]
-        begins = (LOCKED.format(lock=lock_of(self.xid)), f"XA START {self.xid.xa}") if self._xa else ("BEGIN",)
+        checks = self._participant.checks(xa=self._xa)
+        if self._xa:
+            checks += LOCKED.format(lock=lock_of(self.xid))
+        begins = [f"BEGIN NOT ATOMIC {checks}END"] if checks else []
+        begins.append(f"XA START {self.xid.xa}" if self._xa else "BEGIN")
         return [Statement(said) for said in (waits, *begins, f"SAVEPOINT {self._guard}")]
 
     @property
@@ -130,7 +136,10 @@ class MariaBranch(SqlBranchShell):
 
 
 def _free(xid: Xid) -> Statement:
-    return Statement(f"DO RELEASE_LOCK('{lock_of(xid)}')")
+    """Behind a COMMIT: an error of it must not be taken for one of the COMMIT's. (One that no handler catches is in UNSURE.)"""
+    return Statement(
+        f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; DO RELEASE_LOCK('{lock_of(xid)}'); END"
+    )
 
 
 class MariaParticipant(SqlParticipant):
@@ -166,7 +175,19 @@ class MariaParticipant(SqlParticipant):
     def _look(self, deadline: Deadline) -> Look:
         questions = [text(question.format(table=self._rows.name)) for question in QUESTIONS]
         answers = self._change(lambda c: [c.execute(one).all() for one in questions], deadline)
-        return look_of(answers, self._backing.copies)
+        look = look_of(answers, self._backing.copies)
+        if not look.marked:
+            return look
+        number = float(int.from_bytes(os.urandom(6), "big"))
+        noted = self._change(lambda c: self._rows.noted(c, "instance", number), deadline)
+        followed = self._change(lambda c: self._rows.noted(c, "followed", 1.0 if look.replicated else None), deadline)
+        told = {**look.told, "noted": f"{int(noted or 0):x}", **({} if followed is None else {"followed": "1"})}
+        return Look(told, look.copies)
+
+    def checks(self, *, xa: bool) -> str:
+        """What is looked at anew on each connection that opens a branch."""
+        alone = ALONE if xa and not self._replicated_xa else ""
+        return ("" if self._unsafe else SOUND) + alone
 
     def _findings(self, look: Look) -> list[Finding]:
         return findings(self.name, look, unsafe=self._unsafe, replicated_xa=self._replicated_xa)
@@ -201,13 +222,15 @@ class MariaParticipant(SqlParticipant):
 
     def listed(self, deadline: Deadline) -> list[Listed]:
         """Prepared branches of this namespace with this participant's name: MariaDB lists those of all its databases."""
+        return [Listed(xid) for xid in self._prepared(deadline) if xid.branch == self.name]
+
+    def strays(self, deadline: Deadline) -> list[Xid]:
+        """Those with other names, of whichever database."""
+        return [xid for xid in self._prepared(deadline) if xid.branch != self.name]
+
+    def _prepared(self, deadline: Deadline) -> list[Xid]:
         rows = self._change(lambda c: c.execute(text(LISTING)).all(), deadline)
-        found = [xid_listed(row) for row in rows]
-        return [
-            Listed(xid)
-            for xid in found
-            if xid is not None and (xid.namespace, xid.branch) == (self._namespace, self.name)
-        ]
+        return [xid for row in rows if (xid := xid_listed(row)) is not None and xid.namespace == self._namespace]
 
     def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch. Rule 1."""

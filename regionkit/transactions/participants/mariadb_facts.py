@@ -10,7 +10,18 @@ import msgspec
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.xid import Xid, xid_of_xa
 
-__all__ = ["LISTING", "QUESTIONS", "Look", "findings", "lock_of", "look_of", "position_of", "xid_listed"]
+__all__ = [
+    "ALONE",
+    "LISTING",
+    "QUESTIONS",
+    "SOUND",
+    "Look",
+    "findings",
+    "lock_of",
+    "look_of",
+    "position_of",
+    "xid_listed",
+]
 
 QUESTIONS = (
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', 'innodb_flush_method', "
@@ -22,6 +33,17 @@ QUESTIONS = (
     "JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE WHERE t.TABLE_SCHEMA = DATABASE() "
     "AND t.TABLE_TYPE = 'BASE TABLE' AND (e.XA <> 'YES' OR e.TRANSACTIONS <> 'YES') ORDER BY t.TABLE_NAME LIMIT 1",
 )
+SOUND = (
+    "IF @@global.innodb_flush_log_at_trx_commit <> 1 OR (@@global.log_bin AND @@global.sync_binlog <> 1) THEN "
+    "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'regionkit: the server does not flush what it acknowledges any more'; END IF; "
+)
+"""Asked in the message that opens a branch: SET GLOBAL changes it at any time."""
+ALONE = (
+    "IF @@global.log_bin AND (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = "
+    "'SLAVES_CONNECTED') > 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'regionkit: the server has replicas now, and "
+    "takes no XA'; END IF; "
+)
+"""The same, where a branch may only be prepared while no replica follows."""
 """Each answers with pairs of a name and a value. {table}: of markers."""
 LISTING = "XA RECOVER"
 UNFLUSHED = ("nosync", "littlesync")
@@ -46,8 +68,10 @@ class Look(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def instance(self) -> str:
-        """Of server and database. Not `server_uid`: it changes with the host's network address."""
-        return f"{self.told.get('server_uuid') or self.told['server_id']}/{self.database}"
+        """Of server and database. Not `server_uid`: it changes with the host's network address; `server_id` is 1 on all that
+        nobody gave one, so a number noted beside the markers tells them apart.
+        """
+        return f"{self.told.get('server_uuid') or self.told['server_id']}/{self.database}/{self.told.get('noted', '')}"
 
     @property
     def run(self) -> str:
@@ -57,8 +81,9 @@ class Look(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def replicated(self) -> bool:
-        """Whether a replica follows its binary log."""
-        return self.told.get("log_bin") == "ON" and (int(self.told.get("slaves_connected", 0)) > 0 or self.copies > 0)
+        """Whether a replica follows its binary log, or has been seen to: one that is down will go on where it was."""
+        follows = int(self.told.get("slaves_connected", 0)) > 0 or self.copies > 0 or "followed" in self.told
+        return self.told.get("log_bin") == "ON" and follows
 
 
 def look_of(answers: list[Any], copies: int) -> Look:

@@ -120,6 +120,10 @@ class MemoryParticipant:
         """All prepared branches."""
         return self._at("listed", deadline, lambda: [Listed(work.xid, at=work.at) for work in self.prepared.values()])
 
+    def strays(self, deadline: Deadline) -> list[Xid]:
+        """None: `listed` has all."""
+        return []
+
     def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch."""
         try:

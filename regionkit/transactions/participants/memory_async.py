@@ -121,6 +121,10 @@ class AsyncMemoryParticipant:
             "listed", deadline, lambda: [Listed(work.xid, at=work.at) for work in self.prepared.values()]
         )
 
+    async def strays(self, deadline: Deadline) -> list[Xid]:
+        """None: `listed` has all."""
+        return []
+
     async def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch."""
         try:

@@ -177,6 +177,12 @@ class Participant(Protocol):
         """All prepared branches of this namespace in this database, of any log."""
         ...
 
+    def strays(self, deadline: Deadline) -> list[Xid]:
+        """Prepared branches of this namespace that `listed` leaves out, as they have another participant's name: a server may
+        list those of all its databases. Nobody lists them where that participant was renamed.
+        """
+        ...
+
     def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch, of whichever process; only decided ones are passed."""
         ...

@@ -103,6 +103,10 @@ class SqlParticipant(abc.ABC):
 
     # -- what is the same on all
 
+    def strays(self, deadline: Deadline) -> list[Xid]:
+        """None: `listed` has all."""
+        return []
+
     def create_tables(self, deadline: Deadline) -> None:
         """Make the marker table unless it is there."""
         self._backing.create_tables([BRANCH], deadline)

@@ -102,6 +102,10 @@ class AsyncSqlParticipant(abc.ABC):
 
     # -- what is the same on all
 
+    async def strays(self, deadline: Deadline) -> list[Xid]:
+        """None: `listed` has all."""
+        return []
+
     async def create_tables(self, deadline: Deadline) -> None:
         """Make the marker table unless it is there."""
         await self._backing.create_tables([BRANCH], deadline)

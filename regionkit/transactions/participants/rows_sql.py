@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import MappingProxyType
 from typing import Any
 
@@ -20,10 +21,12 @@ from regionkit.transactions.xid import Xid
 
 __all__ = ["COMMITTED", "ONE_PHASE", "TOMBSTONE", "MarkerRows", "code_of", "is_barred"]
 
-COMMITTED, TOMBSTONE, ONE_PHASE = 1, 2, 3
+COMMITTED, TOMBSTONE, ONE_PHASE, NOTE = 1, 2, 3, 4
 """States of a marker's row."""
 DUPLICATE = ("23505", 1062, "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 """What servers call a row that stands under a key already."""
+NOTES = "0" * 32
+"""The gtrid of notes: of no transaction."""
 NOW = MappingProxyType(
     {
         "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
@@ -87,6 +90,17 @@ class MarkerRows:
         except IntegrityError:
             pass
         return self.evidence(connection, xid, locked=True)
+
+    def noted(self, connection: Connection, name: str, value: float | None) -> float | None:
+        """A note of a database's own beside its markers, which no sweep takes: what stands there; else `value`, written now."""
+        table, key = self.table, {"log_id": "", "gtrid": NOTES, "branch": name}
+        asked = select(table.c.at).filter_by(**key)
+        found = connection.execute(asked).scalar()
+        if found is None and value is not None:
+            with contextlib.suppress(IntegrityError), connection.begin_nested():
+                connection.execute(insert(table).values(**key, state=NOTE, at=value))
+            found = connection.execute(asked.with_for_update()).scalar()
+        return found
 
     def markers(self, connection: Connection, log: str, above: str, most: int) -> list[tuple[str, str, int]]:
         """(gtrid, branch, phases), tombstones left out."""
