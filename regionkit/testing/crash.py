@@ -25,11 +25,15 @@ def _drop() -> None:
     raise DroppedReply("the reply was dropped by a crash point")
 
 
+def _freeze() -> None:
+    signal.pthread_kill(
+        threading.get_ident(), signal.SIGSTOP
+    )  # sent to the process, it lets this thread go on for a while
+
+
 _ACTIONS: dict[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "freeze": lambda: signal.pthread_kill(
-        threading.get_ident(), signal.SIGSTOP
-    ),  # else this thread goes on for a while
+    "freeze": _freeze,
     "drop_reply": _drop,
 }
 

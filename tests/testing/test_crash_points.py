@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +58,35 @@ def test_a_frozen_process_stands_still(postgresql_rig: Rig) -> None:
     process.send_signal(signal.SIGCONT)
     assert process.wait(30) == 0
     assert postgresql_rig.count() == 1
+
+
+IN_A_THREAD = """
+import os, threading
+from regionkit.core.events import crash_point
+from regionkit.testing import crash_points
+
+def work():
+    for _ in range(20):
+        crash_point("here")
+        os.write(1, b"x")
+
+with crash_points({"here": "freeze"}):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+"""
+
+
+def test_a_thread_that_freezes_the_process_goes_no_further(tmp_path: Path) -> None:
+    """Not even to its next statement, though other threads would take the signal."""
+    with (tmp_path / "written").open("wb") as written:
+        process = subprocess.Popen([sys.executable, "-c", IN_A_THREAD], stdout=written)
+    for count in range(20):
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert (tmp_path / "written").stat().st_size == count
+        process.send_signal(signal.SIGCONT)
+    assert process.wait(30) == 0
 
 
 def test_points_count_and_end_with_the_block() -> None:
