@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
     from regionkit.transactions.manager import TransactionManager
     from regionkit.transactions.manager_async import AsyncTransactionManager
+    from regionkit.transactions.participants.files import FilesParticipant
+    from regionkit.transactions.participants.files_async import AsyncFilesParticipant
     from regionkit.transactions.participants.mariadb import MariaParticipant
     from regionkit.transactions.participants.mariadb_async import AsyncMariaParticipant
     from regionkit.transactions.participants.memory import MemoryParticipant
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncFileDecisionLog",
+    "AsyncFilesParticipant",
     "AsyncMariaParticipant",
     "AsyncMemoryDecisionLog",
     "AsyncMemoryParticipant",
@@ -38,6 +41,7 @@ __all__ = [
     "AsyncTransaction",
     "AsyncTransactionManager",
     "FileDecisionLog",
+    "FilesParticipant",
     "MariaParticipant",
     "MemoryDecisionLog",
     "MemoryParticipant",
@@ -51,6 +55,7 @@ __all__ = [
 
 _PAIRS = {
     "FileDecisionLog": "logs.file",
+    "FilesParticipant": "participants.files",
     "MariaParticipant": "participants.mariadb",
     "MemoryDecisionLog": "logs.memory",
     "MemoryParticipant": "participants.memory",

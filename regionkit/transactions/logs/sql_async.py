@@ -313,11 +313,7 @@ class AsyncSqlDecisionLog:
             return bool((await unit.native.execute(text(self._texts["beating"]))).scalar())
 
     async def sweep(self, floor: str, most: int, deadline: Deadline) -> int:
-        """Raise the floor (never lower it) and delete tombstones and done rows at or below it, in one transaction.
-
-        Raises:
-            UsageError: by the server's clock it is above what is past the retention.
-        """
+        """Raise the floor (never lower it), and delete closed rows at or below it. UsageError: not past the retention yet."""
         sql = self._texts
 
         async def swept(unit: AsyncUnit) -> int:
