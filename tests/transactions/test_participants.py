@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from fix_rigs import Order, Rig
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from regionkit import RegionKit
-from regionkit.errors import ConfigurationError
+from regionkit.errors import ConfigurationError, TransactionAborted
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.protocol import Decision, Finish, Vote
@@ -112,3 +112,20 @@ def test_what_cannot_take_part_is_refused_by_name() -> None:
     """A dictionary, say."""
     with pytest.raises(ConfigurationError, match="cannot keep rows"):
         participant_of("bank", {}, namespace="shop")
+
+
+def test_a_branch_that_could_not_begin_runs_nothing(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """The file was locked, and the user caught that: what follows would run in no transaction, and stay."""
+    rig = ParticipantRig.of(request, "sqlite", tmp_path)
+    bank = rig.participant()
+    with rig.outside.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        branch = rig.branch(bank, lock_timeout=0.1)
+        with pytest.raises(DBAPIError, match="locked"):
+            rig.add(branch)
+        other.exec_driver_sql("ROLLBACK")
+    with pytest.raises(TransactionAborted):
+        rig.add(branch)
+    branch.close()
+    assert rig.accounts == set()
+    rig.close()
