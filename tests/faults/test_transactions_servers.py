@@ -134,6 +134,9 @@ class Bank:
     def warm(self) -> None:
         """Whatever is opened once is open."""
         assert self.move(next(NUMBERS), 30.0, 30.0) is None
+        end = time.monotonic() + CALM_WITHIN
+        while self.tm._ground._acknowledged and time.monotonic() < end:  # else it has the log's connection
+            time.sleep(0.01)
 
     def __enter__(self) -> Bank:
         return self
@@ -442,7 +445,8 @@ def test_two_recoverers_and_a_coordinator_that_was_frozen(
         assert len(reports) == 2
         report = world.settled()
         assert (report.clean, report.hazards) == (True, ()), str(report)
-        assert (world.sides(number), world.left) == (sides, []), "nobody waits for it"
+        last = world.sql("log", f"SELECT * FROM {NAMESPACE}_rk_tpc_log ORDER BY gtrid DESC LIMIT 1")
+        assert (world.sides(number), world.left) == (sides, []), f"nobody waits for it; the log has {last}"
     finally:
         os.kill(pid, signal.SIGCONT)
         _, status = os.waitpid(pid, 0)
