@@ -6,6 +6,7 @@ Each scenario runs as it is, and once more with one rule switched off: then it h
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import signal
@@ -29,7 +30,7 @@ from regionkit.transactions.recovery_views import Report
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_transactions_killed import prepared
-from transaction_children import Bank, fork, soon, transfer
+from transaction_children import ACCOUNTS, Bank, fork, soon, transfer
 
 pytestmark = pytest.mark.postgresql
 Cell = dict[str, Any]
@@ -59,8 +60,14 @@ def bank_of(cell: Cell) -> Bank:
     return OPEN[-1]
 
 
+ACCOUNT = itertools.count()
+"""Each coordinator that dies has accounts of its own: they stay locked until recovery comes."""
+
+
 def killed_at(cell: Cell, point: str, times: int = 1) -> None:
     """A coordinator of its own process that dies in its first transfer."""
+
+    account = next(ACCOUNT) % ACCOUNTS
 
     def work() -> None:
         left = [times]
@@ -71,7 +78,7 @@ def killed_at(cell: Cell, point: str, times: int = 1) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         set_crash_hook(strike)
-        transfer(Bank(cell), random.Random(), io.StringIO(), fails=False)
+        transfer(Bank(cell), random.Random(), io.StringIO(), fails=False, account=account)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the child uses no thread of this process

@@ -75,7 +75,7 @@ class Bank:
         return Recovery(NAMESPACE, self.log, self.participants, patience=patience)
 
 
-def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool) -> None:
+def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool, account: int | None = None) -> None:
     """One, noted before it begins."""
     id, amount = os.urandom(8).hex(), chance.randrange(1, 100)
     told.write(f"{id}\n")
@@ -84,7 +84,7 @@ def transfer(bank: Bank, chance: random.Random, told: Any, *, fails: bool) -> No
         for name, sign in (("a", -1), ("b", 1)):
             db = tx.session(name)
             db.execute(text("INSERT INTO moved (id, amount) VALUES (:id, :n)"), {"id": id, "n": amount})
-            moved = {"n": sign * amount, "id": chance.randrange(ACCOUNTS)}
+            moved = {"n": sign * amount, "id": chance.randrange(ACCOUNTS) if account is None else account}
             db.execute(text("UPDATE accounts SET n = n + :n WHERE id = :id"), moved)
         if fails:
             raise ZeroDivisionError

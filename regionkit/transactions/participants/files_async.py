@@ -100,6 +100,10 @@ class AsyncFilesParticipant:
         xids = ((xid_of_gid(gid), at) for gid, at in found.items())
         return [Listed(xid, at=at) for xid, at in xids if xid is not None and xid.branch == self.name]
 
+    async def strays(self, deadline: Deadline) -> list[Xid]:
+        """None: a folder is one participant's."""
+        return []
+
     async def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch. A commit that has begun is never rolled back: BLOCKED."""
         try:
