@@ -133,7 +133,12 @@ class AsyncStoreBacking:
             index = next(iter(store.nearest()), -1)
         if index < 0:
             raise RegionUnavailable(
-                f"store {store.name!r} has no primary now.", fix="see kit.status().", store=store.name
+                f"store {store.name!r} has no primary now.",
+                fix="see kit.status()."
+                if self._owned is None
+                else "after a failover call create_tables() again, once you know that this server counts: without a kit "
+                "nobody records promotions.",
+                store=store.name,
             )
         return index
 

@@ -228,7 +228,10 @@ def test_lost_answers(rig: ParticipantRig) -> None:
         proxy.drop_replies()
         assert branch.finish(True, within()) is Finish.UNREACHED
         proxy.heal()
-        assert branch.finish(True, within()) in (Finish.UNKNOWN, Finish.DONE)  # the first may not have been read yet
+        assert branch.finish(True, within()) in (
+            Finish.UNKNOWN,
+            Finish.DONE,
+        )  # the first may not have been read yet
         branch.close()
         assert other.evidence(branch.xid, within()) is Evidence.COMMITTED
         assert rig.accounts == {number}
