@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run a command with TMPDIR in memory, where that is large enough: test servers make thousands of files that nobody reads again.
 # Elsewhere the command runs as it is. What it leaves is removed.
-least=16000000 # kB, free in /dev/shm and in memory: files take some six million at the end, the servers of three workers eight
+least=30000000 # kB, free in /dev/shm and in memory: files take up to fourteen million, servers and the three workers twelve
 folder=
 if [ -w /dev/shm ] && [ -r /proc/meminfo ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts; then
   room=$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')

@@ -5,6 +5,7 @@ Making one copies a template on the primary and on three replicas: half a second
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import psycopg
@@ -51,7 +52,7 @@ class SharedPostgresql(PostgresqlServers):
         return found
 
     def take_back(self) -> None:
-        """Empty what was given out since the last call. What somebody still uses, or is not empty then, is not given again."""
+        """Empty what was given out since the last call. What somebody still uses, or is not empty then, is dropped."""
         lent, self._lent = self._lent, []
         if any(node._held or not node.alive or node._lifecycle.frozen for node in self.nodes):
             return  # a failed test left it so
@@ -63,9 +64,12 @@ class SharedPostgresql(PostgresqlServers):
                 self.primary.sql(EMPTY, database=name)
                 left = self.primary.sql(LEFT, database=name)
             except psycopg.Error:
-                continue
+                used, left = [True], []
             if not any(used) and not left:
                 self._spare.append(name)
+                continue
+            with contextlib.suppress(psycopg.Error):  # its files are many, on every node
+                self.primary.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 _SHARED: list[SharedPostgresql] = []
