@@ -252,7 +252,7 @@ class Task:
             self._thread.join(seconds)
 
     def stop(self, seconds: float = STOP_WAIT) -> None:
-        """Wait at most `seconds` until it has ended; the caller has told it to."""
+        """Wait at most `seconds` until it has ended; the caller has asked it to end."""
         if self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
@@ -270,7 +270,7 @@ def launch(name: str, run: Callable[[], None]) -> Task | None:
         context = contextvars.copy_context()
         try:
             return spawn(name, lambda: context.run(run))
-        except RuntimeError:  # no thread can be had, or the interpreter ends: better here than not at all
+        except RuntimeError:  # no thread can be started, or the interpreter ends: run it in this one
             pass
     run()
     return None

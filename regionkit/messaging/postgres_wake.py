@@ -2,7 +2,7 @@
 """A hint across processes that something was published: NOTIFY and LISTEN of PostgreSQL, beside every poll and never instead.
 
 1. Nothing rests on it: what is lost costs the wait for the next poll, and no more.
-2. It is told after the COMMIT, on a connection of its own: in the producer's transaction it would break PREPARE, and all
+2. It is sent after the COMMIT, on a connection of its own: in the producer's transaction it would break PREPARE, and all
    commits would queue for it. Hints of one process go out at most 50 times a second, whatever number of commits made them.
 3. LISTEN needs the server itself: through a pooler (PgBouncer) nothing comes back. That is seen when it connects, and said in
    `explain()`; then only the polls are there.
@@ -108,7 +108,7 @@ class PostgresWake:
         self._told.set()
 
     def hear(self, subject: str, call: Callable[[], None]) -> Callable[[], None]:
-        """Call `call` when another process tells of it; the result takes it away again."""
+        """Call `call` when another process reports it; the result takes it away again."""
         token = object()
         self._hearing[token] = (subject, call)
         return lambda: self._hearing.pop(token, None) and None
@@ -181,7 +181,7 @@ class PostgresWake:
         self.state = f"not listening: {str(error).strip().partition(chr(10))[0][:200]}"
 
     def _mute(self, error: BaseException) -> None:
-        """What was to be told is lost: whoever waits looks by itself."""
+        """The hint is lost: whoever waits polls anyway."""
 
 
 def _closed(driver: Any) -> None:

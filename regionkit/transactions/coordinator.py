@@ -154,7 +154,7 @@ class Coordinator:
             return
         self.decided.set()
         if self._later:
-            with contextlib.suppress(RuntimeError):  # no thread can be had: better here than not at all
+            with contextlib.suppress(RuntimeError):  # no thread can be started: run it in this one
                 self.running = spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         self._settled(actions)

@@ -153,7 +153,7 @@ class AsyncCoordinator:
             return
         self.decided.set()
         if self._later:
-            with contextlib.suppress(RuntimeError):  # no thread can be had: better here than not at all
+            with contextlib.suppress(RuntimeError):  # no thread can be started: run it in this one
                 self.running = spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         await self._settled(actions)

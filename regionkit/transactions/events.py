@@ -69,7 +69,7 @@ class CallbackFailed(_TransactionEvent, frozen=True, gc=False):
 
 
 class AcknowledgeFailed(_TransactionEvent, frozen=True, gc=False):
-    """The log could not be told that branches have ended; it is told again, and recovery finds it out, too. `gtrid`: ""."""
+    """The acknowledgements of branches could not be written to the log; they are written again later, or by recovery. `gtrid`: ""."""
 
     level: ClassVar[int] = logging.WARNING
     error: str

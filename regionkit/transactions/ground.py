@@ -239,7 +239,7 @@ class Ground:
         return ACKNOWLEDGE_EVERY
 
     def not_acknowledged(self, error: BaseException) -> None:
-        """An event: they are told again."""
+        """An event: they are written again later."""
         self.events.emit(AcknowledgeFailed(self.namespace, "", f"{type(error).__name__}: {error}"))
 
     def flush(self, deadline: Deadline) -> None:

@@ -70,7 +70,7 @@ class Faults:
 
         Raises:
             Refused: it was not done.
-            Unanswered: nobody knows.
+            Unanswered: it may or may not have been done.
             DeadlineExceeded: the time was over before it began.
         """
         deadline.require(step)

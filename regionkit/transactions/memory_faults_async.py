@@ -69,7 +69,7 @@ class AsyncFaults:
 
         Raises:
             Refused: it was not done.
-            Unanswered: nobody knows.
+            Unanswered: it may or may not have been done.
             DeadlineExceeded: the time was over before it began.
         """
         deadline.require(step)

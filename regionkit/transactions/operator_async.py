@@ -81,7 +81,7 @@ class AsyncOperator:
 
     async def commit(self, gtrid: str, deadline: Deadline) -> InDoubt:
         """End the prepared branches as a COMMIT that the log has, or that a branch which has committed proves. What is only
-        prepared everywhere is refused: its coordinator may live, or have aborted, and told so.
+        prepared everywhere is refused: its coordinator may be alive, or may have aborted and said so to its caller.
 
         Raises:
             UsageError: COMMIT is not proved, evidence contradicts, or a participant does not answer; the error shows it.

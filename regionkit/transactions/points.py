@@ -43,7 +43,7 @@ POINTS = (
 
 
 def crash_points(name: str, at: int, of: int, when: str) -> None:
-    """Of the branch `at`, where `of` are told at once."""
+    """The point of branch `at`, where `of` branches are asked at once."""
     if at == 0:
         crash_point(f"{name}.first.{when}")
     if at == of - 1:

@@ -106,7 +106,7 @@ class Phase(Enum):
     PREPARING = "votes are out"
     DECIDING = "COMMIT may be decided"
     BARRING = "the tombstone may be decided"
-    FINISHING = "decided; branches are told"
+    FINISHING = "decided; branches are being ended"
     ENDED = "nothing more is done here"
 
 
@@ -337,7 +337,7 @@ def _decided(t: Transaction, event: Decided) -> tuple[Transaction, tuple[Action,
     own = t.anchor if t.mode is Mode.ANCHORED else next(iter(t.states)) if t.mode is Mode.ONE_PHASE else None
     read = t.mode is Mode.ONE_PHASE and event.winner is Decision.COMMIT
     if own is not None and (t.phase is Phase.DECIDING or read):
-        t = _set(t, own, State.DONE)  # else it may be open, or the row another's: it is told, and asked for its marker
+        t = _set(t, own, State.DONE)  # else it may be open, or the row another's: it is ended, and asked for its marker
     return _finishing(t, event.winner)
 
 

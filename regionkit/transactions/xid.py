@@ -67,12 +67,12 @@ class Xid(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def gid(self) -> str:
-        """As PostgreSQL is told it: at most 95 bytes of the 199 that it takes."""
+        """The name for PostgreSQL: at most 95 bytes of the 199 that it takes."""
         return f"rk1:{self.namespace}:{self.log}:{self.gtrid}:{self.branch}:{self.patience}"
 
     @property
     def xa(self) -> str:
-        """As XA statements are told it, three parts: at most 64 and 24 bytes of the 64 that each may have."""
+        """The name for XA statements, in three parts: at most 64 and 24 bytes of the 64 that each may have."""
         return f"'{self.namespace}.{self.log}.{self.gtrid}','{self.branch}.{self.patience}',{FORMAT}"
 
 

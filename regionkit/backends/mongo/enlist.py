@@ -1,5 +1,5 @@
 # Generated from enlist_async.py by scripts/twins.py. Do not edit.
-"""Joins a transaction of the application's: how is told in `contract/enlist_documents_async`."""
+"""Joins a transaction of the application's; `contract/enlist_documents_async` says how."""
 
 from __future__ import annotations
 

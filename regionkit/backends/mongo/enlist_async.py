@@ -1,4 +1,4 @@
-"""Joins a transaction of the application's: how is told in `contract/enlist_documents_async`."""
+"""Joins a transaction of the application's; `contract/enlist_documents_async` says how."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from regionkit.errors import TransactionAborted, UsageError
 __all__ = ["BranchConnection", "BranchSession", "BranchState", "failed"]
 
 CLOSED = "TransactionClosed: a branch was used after its transaction had begun to end."
-"""What a use after `seal` is told."""
+"""The error of a use after `seal`."""
 
 
 class BranchState:
@@ -71,7 +71,7 @@ class BranchState:
             )
 
     def held(self) -> UsageError:
-        """What the user's own commit, rollback or close is told."""
+        """The error of the user's own commit, rollback or close."""
         return UsageError(
             "a branch was ended inside its transaction.",
             why=self.why,

@@ -168,7 +168,7 @@ class PlacedFile:
             raise Lost("another process has written to it")
 
     def append(self, payloads: list[bytes]) -> None:
-        """Write and sync. An OSError: nobody knows; it must not be used any more.
+        """Write and sync. After an OSError it is unknown what the disk has; the log must not be used any more.
 
         Raises:
             Lost: nothing was written.

@@ -238,7 +238,7 @@ class SqlBranchShell(abc.ABC):
         return done
 
     def position(self) -> Any:
-        """After a COMMIT: where its participant's data stands, an upper bound; None where nobody knows."""
+        """After a COMMIT: where its participant's data stands, an upper bound; None if unknown."""
         if self.stage is not Stage.ENDED or self._link.lost:
             return None
         with contextlib.suppress(Exception):

@@ -237,7 +237,7 @@ class AsyncSqlBranchShell(abc.ABC):
         return done
 
     async def position(self) -> Any:
-        """After a COMMIT: where its participant's data stands, an upper bound; None where nobody knows."""
+        """After a COMMIT: where its participant's data stands, an upper bound; None if unknown."""
         if self.stage is not Stage.ENDED or self._link.lost:
             return None
         with contextlib.suppress(Exception):

@@ -53,7 +53,7 @@ class Damaged(Exception):
 class DocumentsFolder:
     """Safe to share between threads and processes of one host. Its methods block, for the lock until the deadline.
 
-    Raises, besides what is said: OSError; Refused, where the lock was not to be had.
+    Raises, besides what is said: OSError; Refused, if the lock could not be taken.
     """
 
     def __init__(self, root: Path) -> None:
@@ -85,7 +85,7 @@ class DocumentsFolder:
         """Phases 2: prepare. Phases 1: commit.
 
         Raises:
-            Refused: NO. Another error says that nobody knows.
+            Refused: NO. After any other error the outcome is unknown.
         """
         place = self._prepared / xid.gid
         manifest = Manifest(xid.gid, phases, list(documents.puts), list(documents.deletes), at)

@@ -61,7 +61,7 @@ MISSING, NO_THREAD, NOT_OWNER = 1397, 1094, 1095
 """XAER_NOTA; KILL of nobody; KILL of another account's session without the right."""
 NO_SAVEPOINT = 1305
 UNSURE = (1180, 1317, 1969)
-"""An error while committing, KILL QUERY and max_statement_time: after these nobody knows what the last statement did."""
+"""An error while committing, KILL QUERY and max_statement_time: after these it is unknown what the last statement did."""
 PAUSES = (0.02, 0.04, 0.08, 0.16, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)
 """Seconds between looks at a branch that a session holds: 1.3 in all, then it is left to whoever asks again."""
 KILLED_AT = 4

@@ -34,7 +34,7 @@ class ParticipantFacts(msgspec.Struct, frozen=True, gc=False):
         kind: "postgresql", "mariadb", "sqlite", ...
         prepares: it can prepare; else it can only be the anchor, or alone.
         guarantee: its class in a word: "XA", "ANCHOR", ...
-        instance: of the server and database, as far as it can be told; clones of a folder may share it.
+        instance: of the server and database, as far as it can be identified; clones of a folder may share it.
         history: of its data now; acknowledgements hold for it.
     """
 
@@ -129,7 +129,7 @@ class AsyncBranch(Protocol):
         ...
 
     async def position(self) -> Any:
-        """After a COMMIT: where its participant's data stands, an upper bound; None where nobody knows."""
+        """After a COMMIT: where its participant's data stands, an upper bound; None if unknown."""
         ...
 
     def tell(self, outcome: Committed) -> None:
@@ -194,7 +194,7 @@ class AsyncParticipant(Protocol):
         """Rule 6: COMMITTED or BARRED.
 
         Raises:
-            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: nobody knows yet.
+            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it is not known yet.
         """
         ...
 

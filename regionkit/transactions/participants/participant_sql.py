@@ -122,7 +122,7 @@ class SqlParticipant(abc.ABC):
         """Put a tombstone under the marker's key unless something stands there; what stands then.
 
         Raises:
-            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: nobody knows yet.
+            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it is not known yet.
         """
         return self._change(lambda c: self._rows.bar(c, xid), deadline)
 

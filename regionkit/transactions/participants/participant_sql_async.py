@@ -121,7 +121,7 @@ class AsyncSqlParticipant(abc.ABC):
         """Put a tombstone under the marker's key unless something stands there; what stands then.
 
         Raises:
-            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: nobody knows yet.
+            RegionUnavailable, DeadlineExceeded, OutcomeUnknown: it is not known yet.
         """
         return await self._change(lambda c: self._rows.bar(c, xid), deadline)
 

@@ -85,7 +85,7 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
     def _committed(self, answers: Sequence[Answer]) -> Answered:
         if answers[-1].tag != "COMMIT":
             return Answered(winner=Decision.ABORT, why=f"COMMIT was answered by {answers[-1].tag}")
-        warned = _warning(answers)  # committed here; whether a standby has it, nobody knows
+        warned = _warning(answers)  # committed here; unknown whether a standby has it
         return Answered(winner=None if warned else Decision.COMMIT, why=warned)
 
 
@@ -199,7 +199,7 @@ class AsyncPostgresParticipant(AsyncSqlParticipant):
             }
             return verdicts.get(code_of(error), Finish.UNREACHED)
         if answer.tag != what or _warning([answer]):
-            return Finish.UNREACHED  # done here; whether a standby has it, nobody knows: it is asked again
+            return Finish.UNREACHED  # done here; unknown whether a standby has it: it is asked again
         return Finish.DONE
 
     async def position_on(self, link: Any) -> int:
