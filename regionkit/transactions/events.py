@@ -69,7 +69,7 @@ class CallbackFailed(_TransactionEvent, frozen=True, gc=False):
 
 
 class AcknowledgeFailed(_TransactionEvent, frozen=True, gc=False):
-    """The acknowledgements of branches could not be written to the log; they are written again later, or by recovery. `gtrid`: ""."""
+    """Acknowledgements could not be written to the log; they are written later, or by recovery. `gtrid`: ""."""
 
     level: ClassVar[int] = logging.WARNING
     error: str
