@@ -102,7 +102,7 @@ def test_one_sync_serves_all_that_wait(log: Any, monkeypatch: pytest.MonkeyPatch
     results = gather([release, *[one] * 20])
     assert [error for error in results if error is not None] == []
     assert answered == [COMMIT] * 20
-    assert len(syncs) == 2  # the first one's own, and one for all others
+    assert len(syncs) <= 2  # one for all others, and the first one's own unless all came before the writer woke
 
 
 def test_a_failed_sync_is_the_end(log: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -186,23 +186,31 @@ def test_damage_is_refused_and_a_torn_tail_is_not(log: Any, tmp_path: Path) -> N
 
 def test_a_child_neither_uses_it_nor_keeps_it_locked(log: Any, tmp_path: Path) -> None:
     """After a fork the lock would be both's."""
-    release, wait = os.pipe()
+    release, hold = os.pipe()
+    ready, there = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(hold)  # else it would wait for itself where the test fails
         try:
             log._require_process()
         except UsageError:
+            os.write(there, b"x")  # what a fork takes over is closed by now
             os.read(release, 1)
             os._exit(7)
         os._exit(1)
-    log.close()
-    second = FileDecisionLog(tmp_path / "decisions", unsafe_place=True)
-    second.open(NAMESPACE, soon())
-    os.write(wait, b"x")
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    second.close()
-    os.close(release)
-    os.close(wait)
+    os.close(there)
+    try:
+        assert os.read(ready, 1) == b"x"
+        log.close()
+        second = FileDecisionLog(tmp_path / "decisions", unsafe_place=True)
+        second.open(NAMESPACE, soon())
+        second.close()
+    finally:
+        os.close(hold)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.close(ready)
+        os.close(release)
+    assert code == 7
 
 
 @pytest.mark.parametrize(
