@@ -134,6 +134,7 @@ def test_two_replicas_promoted_apart_are_both_fenced(trio: Any) -> None:
         kit.create_tables()
         place(kit, 1)
         wait_until(lambda: caught_up(kit))
+    trio.wait_for_replicas()  # a small lag is not no lag
     trio.primary.kill()
     trio.replicas[0].promote()
     with kit_of([urls[0], urls[1]]) as only_b:
@@ -168,6 +169,7 @@ def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
         kit.create_tables()
         bookmark = place(kit, 1)
         wait_until(lambda: caught_up(kit))
+        trio.wait_for_replicas()  # a small lag is not no lag
         trio.primary.kill()
         trio.replicas[0].promote()
         wait_until(lambda: "promoted" in str(kit.status()), 20)
@@ -200,6 +202,7 @@ def test_mariadb_promotion_is_adopted_and_forks_are_seen(own_mariadb: Any) -> No
         kit.create_tables()
         early = place(kit, 1)
         wait_until(lambda: caught_up(kit))
+        servers.wait_for_replicas()  # a small lag is not no lag
         servers.replicas[0].sql("STOP SLAVE")
         late = place(kit, 2)
         servers.primary.kill()
@@ -324,6 +327,7 @@ def test_demoted_connections_leave_the_pool(own_mariadb: Any) -> None:
         for number in range(1, 9):
             place(kit, number)
         wait_until(lambda: caught_up(kit))
+        servers.wait_for_replicas()  # a small lag is not no lag
         servers.primary.sql("SET GLOBAL read_only = 1")
         servers.replicas[0].promote()
         kit.adopt("orders", B)
