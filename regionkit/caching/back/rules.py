@@ -1,0 +1,111 @@
+"""What a write-back buffer does with each put, claim and answer of the sink. Pure; `scripts/back_*.lua` do the same at a server.
+
+The buffer of a cache holds for each dirty key one record (its latest value), when it is due, and since when the row is behind.
+
+| step    | when                                              | what becomes of it |
+|---------|---------------------------------------------------|--------------------|
+| PUT     | the buffer is of another run, or part of it lost  | OPEN: nothing is done; the caller raises the epoch first |
+|         | `expected` is not the key's version               | CONFLICT with the present one; LOAD where it is not known here |
+|         | the key is not dirty and there is no room         | FULL with a version that is reserved: who writes the row itself uses it |
+|         | else                                              | DONE: the record is replaced; due now, if it was not dirty; value and lease of the cache go |
+| CLAIM   | records that are due, the longest due first       | due again when the claim's time is over; their tries go up by one |
+| ACK     | the record is still that version                  | CLEAN: it becomes the cache's value, the floor of the key is raised to it |
+|         | it is a later one                                 | AGAIN: due now, behind since that claim |
+|         | there is none                                     | GONE |
+| FAIL    | the record is still that version                  | due after a pause |
+| PARK    | the record is still that version                  | it stands aside with its reason; still what readers get |
+| RETRY   | parked, and the key is not dirty                  | dirty again with the version that it had; else NEWER |
+| DISCARD | parked                                            | gone: readers load the row |
+| OPEN    | the epoch is above the buffer's                   | puts count on from it; what is dirty stays dirty with its old version |
+
+1. A version is epoch x 10^13 + number: a whole number below 2^63, in text 19 digits. Numbers go up by one at each put. Each run of
+   the server, and a buffer that was lost, has an epoch of its own, which the sink gives out (`raise_epoch`): so a version
+   is never given twice, and a later put is above every earlier one whatever the server forgot and whatever its clock shows.
+2. A reader gets the dirty value, then the parked one, then the cache's. No lease is given for a key that is dirty or parked.
+3. A row is written only where its version is below the record's (the guard). So a flusher that was frozen, or whose claim is
+   over, changes nothing that a later one has written; claims save work, they do not make it right.
+4. A delete is a record too. The sink keeps its version (a mark) as long as an older record can exist anywhere.
+5. ACK, FAIL and PARK name a version: what they say of an older one does nothing to a newer.
+6. A sink that wrote nothing has found a newer row. Where the buffer has issued such a version it was superseded (ACK). Where it
+   has not, somebody else wrote the row: CONFLICT, and the record is parked, never taken for written.
+7. A put is sent once. When its answer is lost it is done or not: the same put, with its id, is asked again, and the buffer
+   answers with the version of the first (SEEN), does it now, or says FORGOTTEN: more than `PUTS_REMEMBERED` came since.
+8. What is dirty and parked together is bounded, by keys and by bytes. An overwrite needs no new key; it may need bytes.
+9. Behind since: the time of the first put that the row does not show, or an earlier one. The oldest is what a loss would cost.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+__all__ = ["DIGITS", "EPOCH", "MOST_EPOCHS", "PUTS_REMEMBERED", "Acked", "Answer", "Change", "Verdict", "number_of", "text_of", "version_of"]
+
+EPOCH = 10**13
+"""Puts that one epoch has room for: three hundred years at a thousand a second."""
+MOST_EPOCHS = 900_000
+"""Epochs: a version stays below 2^63, so a BIGINT holds it."""
+DIGITS = 19
+PUTS_REMEMBERED = 10_000
+"""Ids of puts that a buffer remembers: some seconds at its full speed, far more than an answer is waited for."""
+
+
+class Answer(Enum):
+    """What a put is answered."""
+
+    DONE = "done"
+    SEEN = "seen"
+    OPEN = "open"
+    FULL = "full"
+    CONFLICT = "conflict"
+    LOAD = "load"
+    FORGOTTEN = "forgotten"
+
+
+class Acked(Enum):
+    """What became of a record that the sink has written."""
+
+    CLEAN = "clean"
+    AGAIN = "again"
+    GONE = "gone"
+
+
+class Verdict(Enum):
+    """What a sink did with one change."""
+
+    APPLIED = "applied"
+    """The row shows it, or a later version that this buffer has issued."""
+    CONFLICT = "conflict"
+    """The row has a version that this buffer has not issued: somebody else writes it."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One record as a sink gets it.
+
+    Attributes:
+        key: as the application gave it.
+        version: of rule 1.
+        value: of the cache's type; None when `deleted`.
+        deleted: the row is to go.
+    """
+
+    key: object
+    version: int
+    value: object = None
+    deleted: bool = False
+
+
+def version_of(epoch: int, number: int) -> int:
+    """The version of the `number`-th put of an epoch."""
+    return epoch * EPOCH + number
+
+
+def text_of(version: int) -> str:
+    """A version as records and scripts have it: 19 digits, which compare as numbers do."""
+    return f"{version:019d}"
+
+
+def number_of(text: str | bytes) -> int:
+    """And back."""
+    return int(text)
