@@ -40,7 +40,19 @@ from enum import Enum
 
 import msgspec
 
-__all__ = ["DIGITS", "EPOCH", "MOST_EPOCHS", "PUTS_REMEMBERED", "Acked", "Answer", "Change", "Verdict", "number_of", "text_of", "version_of"]
+__all__ = [
+    "DIGITS",
+    "EPOCH",
+    "MOST_EPOCHS",
+    "PUTS_REMEMBERED",
+    "Acked",
+    "Answer",
+    "Change",
+    "Verdict",
+    "number_of",
+    "text_of",
+    "version_of",
+]
 
 EPOCH = 10**13
 """Puts that one epoch has room for: three hundred years at a thousand a second."""

@@ -1,0 +1,82 @@
+# Generated from sink_async.py by scripts/twins.py. Do not edit.
+"""Where a write-back cache's rows are. A sink of the application's own implements this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.strategies import Loaded
+
+__all__ = ["Sink", "SinkDown", "SinkRefused"]
+
+
+class SinkDown(Exception):
+    """Nothing is wrong with the changes: the sink does not answer, or two writers met. They are tried again, all of them."""
+
+
+class SinkRefused(Exception):
+    """The sink will not take a change: a constraint, a value that does not fit.
+
+    Attributes:
+        waits: it may take it later without help: a row it refers to is not there yet.
+    """
+
+    def __init__(self, why: str, *, waits: bool = False) -> None:
+        super().__init__(why)
+        self.waits = waits
+
+
+class Sink(Protocol):
+    """Safe to share between threads (Sink: tasks of one loop).
+
+    `flush` is one transaction: all of the changes, or none when it raises.
+    """
+
+    def check(self) -> None:
+        """Look at the place that is written: a version column that cannot be null, what else would break the guard.
+
+        Raises:
+            ConfigurationError: it cannot hold what is promised, with what to change.
+            SinkDown: it could not be looked at.
+        """
+        ...
+
+    def create_tables(self) -> None:
+        """Make what the sink keeps beside the rows: epochs and marks. Idempotent."""
+        ...
+
+    def raise_epoch(self, cache: str, above: int) -> int:
+        """Give out the next epoch of a cache, above `above` and above each that was given out before.
+
+        Raises:
+            SinkDown: it was not given out, or nobody knows; a lost one is never used.
+        """
+        ...
+
+    def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
+        """Write changes, each where the row's version is below its own. In one transaction, keys in one order.
+
+        Args:
+            cache: its name.
+            epoch: that the flusher knows; a sink that has given out a later one writes nothing and raises SinkDown.
+            changes: of different keys.
+
+        Raises:
+            SinkDown: try again; some or all may have been written.
+            SinkRefused: at least one change cannot be written; nothing was.
+        """
+        ...
+
+    def load(self, key: Any) -> Loaded[Any] | None:
+        """The row of a key, with its version; None without one."""
+        ...
+
+    def forget_marks(self, cache: str, below: int) -> int:
+        """Drop marks of deletes with versions below `below`; how many."""
+        ...
+
+    def close(self) -> None:
+        """Close what the sink opened. May be called twice."""
+        ...
