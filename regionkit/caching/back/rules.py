@@ -2,24 +2,24 @@
 
 The buffer of a cache holds for each dirty key one record (its latest value), when it is due, and since when the row is behind.
 
-| step    | when                                              | what becomes of it |
-|---------|---------------------------------------------------|--------------------|
-| PUT     | the buffer is of another run, or part of it lost  | OPEN: nothing is done; the caller raises the epoch first |
-|         | `expected` is not the key's version               | CONFLICT with the present one; LOAD where it is not known here |
-|         | the key is not dirty and there is no room         | FULL with a version that is reserved: who writes the row itself uses it |
-|         | else                                              | DONE: the record is replaced; due now, if it was not dirty; value and lease of the cache go |
-| CLAIM   | records that are due, the longest due first       | due again when the claim's time is over; their tries go up by one |
-| ACK     | the record is still that version                  | CLEAN: it becomes the cache's value, the floor of the key is raised to it |
-|         | it is a later one                                 | AGAIN: due now, behind since that claim |
-|         | there is none                                     | GONE |
-| FAIL    | the record is still that version                  | due after a pause |
-| PARK    | the record is still that version                  | it stands aside with its reason; still what readers get |
-| RETRY   | parked, and the key is not dirty                  | dirty again with the version that it had; else NEWER |
-| DISCARD | parked                                            | gone: readers load the row |
-| OPEN    | the epoch is above the buffer's                   | puts count on from it; what is dirty stays dirty with its old version |
+| step | when | what becomes of it |
+|---|---|---|
+| PUT | the buffer is of another run, or part of it lost | OPEN: nothing is done; the caller raises the epoch first |
+|---|---|---|
+|---|---|---|
+|---|---|---|
+| CLAIM | records that are due, the longest due first | due again when the claim's time is over; their tries go up by one |
+| ACK | the record is still that version | CLEAN: it becomes the cache's value, the floor of the key is raised to it |
+|---|---|---|
+|---|---|---|
+| FAIL | the record is still that version | due after a pause |
+| PARK | the record is still that version | it stands aside with its reason; still what readers get |
+| RETRY | parked, and the key is not dirty | dirty again with the version that it had; else NEWER |
+| DISCARD | parked | gone: readers load the row |
+| OPEN | the epoch is above the buffer's | puts count on from it; what is dirty stays dirty with its old version |
 
-1. A version is epoch x 10^13 + number: a whole number below 2^63, in text 19 digits. Numbers go up by one at each put. Each run of
-   the server, and a buffer that was lost, has an epoch of its own, which the sink gives out (`raise_epoch`): so a version
+1. A version is epoch x 10^13 + number: a whole number below 2^63, in text 19 digits. Numbers go up by one at each put. Each run
+   of the server, and a buffer that was lost, has an epoch of its own, which the sink gives out (`raise_epoch`): so a version
    is never given twice, and a later put is above every earlier one whatever the server forgot and whatever its clock shows.
 2. A reader gets the dirty value, then the parked one, then the cache's. No lease is given for a key that is dirty or parked.
 3. A row is written only where its version is below the record's (the guard). So a flusher that was frozen, or whose claim is
