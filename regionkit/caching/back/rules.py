@@ -5,13 +5,13 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 | step | when | what becomes of it |
 |---|---|---|
 | PUT | the buffer is of another run, or part of it lost | OPEN: nothing is done; the caller raises the epoch first |
-|---|---|---|
-|---|---|---|
-|---|---|---|
+| | `expected` is not the key's version | CONFLICT with the present one; LOAD where it is not known here |
+| | the key is not dirty and there is no room | FULL with a reserved version: who writes the row itself uses it |
+| | else | DONE: the record is replaced, due now if it was not dirty; the cache's value and lease go |
 | CLAIM | records that are due, the longest due first | due again when the claim's time is over; their tries go up by one |
 | ACK | the record is still that version | CLEAN: it becomes the cache's value, the floor of the key is raised to it |
-|---|---|---|
-|---|---|---|
+| | it is a later one | AGAIN: due now, behind since that claim |
+| | there is none | GONE |
 | FAIL | the record is still that version | due after a pause |
 | PARK | the record is still that version | it stands aside with its reason; still what readers get |
 | RETRY | parked, and the key is not dirty | dirty again with the version that it had; else NEWER |
