@@ -15,7 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 IS_NEW := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print(sys.version_info[:2])
 WORKERS := 3
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
+SPREAD = -n $(WORKERS) --dist loadgroup   # tests/fix_families.py says what stays together
+PYTEST = $(BIN)/python -m pytest $(SPREAD)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 25
@@ -30,12 +31,12 @@ fast: WORKERS := 4   # most of these tests wait for nobody but a thread of their
 fast: tools
 	@$(PYTEST) -q -m "not server and not slow" --ignore-glob="*_async.py"   # their twins are run
 
-test: tools ## linters, types, twins and the whole test suite, on real servers: under 15 minutes
+test: tools ## linters, types, twins and the whole test suite, on real servers: under 40 minutes
 	@scripts/install_servers.sh
 	@$(MAKE) -j 2 lint suite
 
 suite: tools
-	@$(PYTEST)
+	@$(BIN)/python scripts/suite.py $(SPREAD)   # what fails beside other tests is run once more, alone
 
 campaign-sessions: tools ## 10,000 writes, each read back by another process over lagging replicas
 	@REGIONKIT_PAIRS=10000 $(BIN)/python -m pytest -s tests/faults/test_sessions_over_replicas.py
