@@ -61,6 +61,7 @@ __all__ = [
     "TransactionRolledBack",
     "UnknownHome",
     "UsageError",
+    "VersionConflict",
 ]
 
 Committed = Literal["yes", "no", "unknown"]
@@ -289,6 +290,17 @@ class DurabilityUnknown(CacheError):
 
     code = "RK-4102"
     committed = "unknown"
+
+
+class VersionConflict(CacheError):
+    """A put that was to replace one version found another.
+
+    Attributes:
+        version: that the key has now; 0: it has none.
+    """
+
+    code = "RK-4103"
+    version: int = 0
 
 
 class MessagingError(RegionKitError):

@@ -20,7 +20,14 @@ from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
 from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
 from regionkit.caching.local_table import FEW, Entry, LocalTable
 from regionkit.caching.lookup import Lookup
-from regionkit.caching.making_async import AsyncMade, async_tier_of, checked_name, checked_tiers, longest_local
+from regionkit.caching.making_async import (
+    AsyncMade,
+    async_back_of,
+    async_tier_of,
+    checked_name,
+    checked_tiers,
+    longest_local,
+)
 from regionkit.caching.many_async import AsyncMany
 from regionkit.caching.news_async import AsyncNews
 from regionkit.caching.parts_async import Call, Parts
@@ -58,7 +65,7 @@ class AsyncCache(AsyncCacheChanges[V]):
     Args:
         name: `[a-z][a-z0-9_]*`; with the namespace it names what the cache keeps at a server.
         kind: the type of the values; `typing.Any` or `dict` for plain data.
-        strategy: TTL, Lazy or WriteThrough.
+        strategy: TTL, Lazy, WriteThrough or WriteBack.
         tiers: `Local(...)`, `Shared(...)`, or both, the local one first. Default: `[Local()]`, which needs no server.
         namespace: of the application.
         tenant: part of every key: another tenant's entries are never read.
@@ -128,7 +135,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         checked_name(name, namespace)
         if not isinstance(strategy, TTL | Lazy):
             raise ConfigurationError(
-                f"{strategy!r} is no strategy.", fix="use TTL(...), Lazy(...) or WriteThrough(...)."
+                f"{strategy!r} is no strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack."
             )
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
@@ -192,6 +199,7 @@ class AsyncCache(AsyncCacheChanges[V]):
             )
         )
         self._many = AsyncMany(self.fetcher)
+        self.back = async_back_of(self, shared, clock)
         self._background: list[AsyncTail | AsyncSampler] = [*self._tails.values()]
         if sample_every is not None:
             self._background.append(AsyncSampler(self.fetcher.parts, sample_every, self._news_within()))
@@ -220,6 +228,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         self._table.drop_all(open=False)
         for job in self._background:
             await job.close()
+        if self.back is not None:
+            await self.back.close()
         await self.tier.close()
         await self.teller.close()
         if self._backing is not None and self._made is None:
@@ -381,6 +391,8 @@ class AsyncCache(AsyncCacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
+        if self.back is not None:
+            self.back.renew()
         for job in self._background:
             job.renew()
         COARSE_CLOCK.hold(self)

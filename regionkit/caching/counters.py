@@ -27,6 +27,9 @@ _NAMES = {
     "shared_down": "times that the shared tier did not answer",
     "sampled": "hits compared with the owner",
     "inconsistent": "of these, those that were not what the owner had",
+    "puts": "puts and deletes that a write-back buffer took, or that were written through",
+    "flushed": "records of a write-back buffer that this process has written",
+    "parked": "of these, those that the sink did not take",
 }
 
 
@@ -55,6 +58,9 @@ class Counters:
     shared_down: int
     sampled: int
     inconsistent: int
+    puts: int
+    flushed: int
+    parked: int
 
     def __init__(self) -> None:
         for name in _NAMES:

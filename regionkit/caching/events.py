@@ -10,6 +10,7 @@ from regionkit.core.events import Event
 __all__ = [
     "BusLost",
     "BusRegained",
+    "CacheEvent",
     "CacheInconsistent",
     "IntentSettled",
     "LoadFailed",
@@ -19,7 +20,7 @@ __all__ = [
 ]
 
 
-class _CacheEvent(Event, frozen=True, gc=False):
+class CacheEvent(Event, frozen=True, gc=False):
     cache: str
 
     @property
@@ -28,7 +29,7 @@ class _CacheEvent(Event, frozen=True, gc=False):
         return self.cache
 
 
-class LoadFailed(_CacheEvent, frozen=True, gc=False):
+class LoadFailed(CacheEvent, frozen=True, gc=False):
     """A load failed and nobody was told: it ran in the background, or an older value was `served`."""
 
     level: ClassVar[int] = logging.WARNING
@@ -36,35 +37,35 @@ class LoadFailed(_CacheEvent, frozen=True, gc=False):
     served: bool
 
 
-class SharedDown(_CacheEvent, frozen=True, gc=False):
+class SharedDown(CacheEvent, frozen=True, gc=False):
     """The shared tier does not answer. Gets load; nothing is stored."""
 
     level: ClassVar[int] = logging.WARNING
     why: str
 
 
-class SharedUp(_CacheEvent, frozen=True, gc=False):
+class SharedUp(CacheEvent, frozen=True, gc=False):
     """The shared tier answers again."""
 
 
-class BusLost(_CacheEvent, frozen=True, gc=False):
+class BusLost(CacheEvent, frozen=True, gc=False):
     """News of other processes may have been missed: the local tier is empty, and takes nothing until they come again."""
 
     level: ClassVar[int] = logging.WARNING
     why: str
 
 
-class BusRegained(_CacheEvent, frozen=True, gc=False):
+class BusRegained(CacheEvent, frozen=True, gc=False):
     """News come again, and the local tier takes entries."""
 
 
-class IntentSettled(_CacheEvent, frozen=True, gc=False):
+class IntentSettled(CacheEvent, frozen=True, gc=False):
     """A write died under way. `committed`: it had committed, and its keys were invalidated; else it never can."""
 
     committed: bool
 
 
-class CacheInconsistent(_CacheEvent, frozen=True, gc=False):
+class CacheInconsistent(CacheEvent, frozen=True, gc=False):
     """A hit was not what the owner had, although longer ago than any copy may lag."""
 
     level: ClassVar[int] = logging.ERROR
@@ -72,13 +73,13 @@ class CacheInconsistent(_CacheEvent, frozen=True, gc=False):
     age: float
 
 
-class ToldLate(_CacheEvent, frozen=True, gc=False):
+class ToldLate(CacheEvent, frozen=True, gc=False):
     """An invalidation arrived at the shared tier after it had not at first. `waiting`: how many still do."""
 
     waiting: int
 
 
-class TailFailed(_CacheEvent, frozen=True, gc=False):
+class TailFailed(CacheEvent, frozen=True, gc=False):
     """What other regions have written cannot be read. It is tried again; meanwhile values here may be older than theirs."""
 
     level: ClassVar[int] = logging.WARNING

@@ -11,7 +11,7 @@ from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.ledger_tier_async import AsyncLedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source_async import AsyncSource
-from regionkit.caching.strategies import TTL, Strategy
+from regionkit.caching.strategies import TTL, Strategy, WriteBack
 from regionkit.caching.tier_async import AsyncTier
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.core.clock import Clock
@@ -20,7 +20,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
-__all__ = ["AsyncMade", "async_tier_of", "checked_name", "checked_tiers", "longest_local"]
+__all__ = ["AsyncMade", "async_back_of", "async_tier_of", "checked_name", "checked_tiers", "longest_local"]
 
 IS_ASYNC = True
 
@@ -99,3 +99,21 @@ def async_tier_of(cache: AsyncInside, shared: Shared | Memcached | None, clock: 
     module = import_module(f"regionkit.caching.{family}{'_async' if IS_ASYNC else ''}")
     opened: AsyncTier = module.opened_tier(cache, shared, clock, floor_life)
     return opened
+
+
+def async_back_of(cache: AsyncInside, shared: Shared | Memcached | None, clock: Clock) -> Any:
+    """The write-back parts of a cache; None: it has another strategy.
+
+    Raises:
+        ConfigurationError: it has no shared tier that could hold what is put.
+    """
+    if not isinstance(cache.strategy, WriteBack):
+        return None
+    if not isinstance(shared, Shared):
+        raise ConfigurationError(
+            f"cache {cache.name!r} has no shared tier that can hold what is put.",
+            why="write-back acknowledges a value when a Redis or Valkey server holds it.",
+            fix='give tiers=[Shared("redis://...")], or [Local(), Shared("redis://...")].',
+        )
+    module = import_module(f"regionkit.caching.back.made{'_async' if IS_ASYNC else ''}")
+    return module.async_back_of(cache, clock)

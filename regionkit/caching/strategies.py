@@ -1,10 +1,11 @@
-"""How a cache is filled and written: TTL, Lazy, WriteThrough. Values, checked when they are made.
+"""How a cache is filled and written: TTL, Lazy, WriteThrough, WriteBack. Values, checked when they are made.
 
 | strategy     | get on a miss         | writes           | what it promises |
 |--------------|-----------------------|------------------|------------------|
 | TTL          | nothing               | set, delete      | a value ends with its time, or with a later set or delete |
 | Lazy         | loads, one load a key | none; invalidate | no value outlives an invalidation |
 | WriteThrough | loads, one load a key | put, track       | and no reader sees an uncommitted value, or afterwards an older one |
+| WriteBack    | loads, one load a key | put, delete      | and what was acknowledged, or a later value of the key, reaches the row |
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "NoStore",
     "Strategy",
     "Unchanged",
+    "WriteBack",
     "WriteThrough",
     "check_verb",
     "load_at_most",
@@ -181,10 +183,86 @@ class WriteThrough(Lazy):
             )
 
 
-Strategy = TTL | Lazy | WriteThrough
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBack(Lazy):
+    """`put` answers when the shared tier holds the value; a flusher writes the row. Needs a `Shared` tier.
+
+    The rows are written where their version is below the value's, so the table has a column for it (`sink`). One process at
+    least runs a flusher: `with cache.flusher():`, or `regionkit write-back run`.
+
+    Attributes:
+        sink: where the rows are: `SqlSink(engine, table)`. Without `load` it loads them, too.
+        durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated".
+            See the page about write-back for what each costs and survives.
+        assume: the server does not let itself be asked (managed services): the durability that it surely has.
+        copies: servers that have to confirm a put, besides the primary, for "aof-wait" (0: the primary's own disk) and
+            "replicated".
+        wait: seconds that they may take.
+        max_dirty: keys that may be dirty or parked at once.
+        max_bytes: of all of them.
+        max_age: seconds within which the row follows, while the sink answers and a flusher runs.
+        on_full: what a put does when there is no room: "wait", a number of seconds for it, then "write-through" or "raise".
+        attempts: times that a value which the table refuses is tried before it is parked.
+        write_timeout: seconds that a put may take that has to write through, or to open the buffer.
+    """
+
+    sink: Any
+    durability: str
+    assume: str | None = None
+    copies: int | None = None
+    wait: float = 1.0
+    max_dirty: int = 50_000
+    max_bytes: int = 256 << 20
+    max_age: float = 2.0
+    on_full: tuple[str | float, ...] = ("wait", 0.5, "write-through")
+    attempts: int = 3
+    write_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        Lazy.__post_init__(self)
+        _check_times(self, "wait", "max_age", "write_timeout")
+        for name in ("max_dirty", "max_bytes", "attempts"):
+            count = getattr(self, name)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ConfigurationError(f"{name}={count!r} is not usable.", fix="give a whole number from 1 on.")
+        _check_on_full(self.on_full)
+
+    @property
+    def waits(self) -> float:
+        """Seconds that a put waits for room."""
+        return float(self.on_full[1]) if self.on_full[0] == "wait" else 0.0
+
+    @property
+    def writes_through(self) -> bool:
+        """Whether a put that finds no room writes the row itself."""
+        return self.on_full[-1] == "write-through"
+
+
+def _check_on_full(on_full: Any) -> None:
+    steps = list(on_full) if isinstance(on_full, tuple | list) else [None]
+    if steps[:1] == ["wait"]:
+        seconds = steps[1] if len(steps) > 1 else None
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 60:
+            steps = [None]
+        steps = steps[2:] or [None]
+    if steps not in (["write-through"], ["raise"]):
+        raise ConfigurationError(
+            f"on_full={on_full!r} cannot be used.",
+            fix='write ("wait", 0.5, "write-through"), ("wait", 0.5, "raise"), ("write-through",) or ("raise",).',
+        )
+
+
+Strategy = TTL | Lazy | WriteThrough | WriteBack
 
 _VERBS: Mapping[str, tuple[type, ...]] = MappingProxyType(
-    {"set": (TTL,), "delete": (TTL,), "put": (WriteThrough,), "track": (WriteThrough,), "touch": (WriteThrough,)}
+    {
+        "set": (TTL,),
+        "delete": (TTL, WriteBack),
+        "put": (WriteThrough, WriteBack),
+        "track": (WriteThrough,),
+        "touch": (WriteThrough,),
+        **dict.fromkeys(("update", "flush", "buffer", "dirty", "parked", "retry", "discard", "flusher"), (WriteBack,)),
+    }
 )
 """By verb: the strategies that have it. What is not here all have."""
 

@@ -12,6 +12,7 @@ import regionkit
 from regionkit.cli.commands import adopt, explain, status
 from regionkit.cli.hospital import add_hospital
 from regionkit.cli.transactions import add_transactions
+from regionkit.cli.write_back import add_write_back
 from regionkit.demo.command import add_arguments
 from regionkit.demo.command import run as demo
 from regionkit.demo.narration import explained

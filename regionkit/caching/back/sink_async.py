@@ -68,8 +68,8 @@ class AsyncSink(Protocol):
         """
         ...
 
-    async def load(self, key: Any) -> Loaded[Any] | None:
-        """The row of a key, with its version; None without one."""
+    async def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """The row of a key at the owner, with its version; None without one. It is always read there, whatever `owner` says."""
         ...
 
     async def forget_marks(self, cache: str, below: int) -> int:

@@ -1,0 +1,55 @@
+"""What happens to a write-back buffer, as events. None carries a key or a value: they may be anybody's data."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+from regionkit.caching.events import CacheEvent
+
+__all__ = ["BufferOpened", "FlusherMissing", "RecordParked", "RecordUnreadable", "SinkAway", "SinkBack"]
+
+
+class BufferOpened(CacheEvent, frozen=True, gc=False):
+    """The buffer begins an `epoch`: its server was restarted or replaced, or part of it was lost. `dirty`: keys that stand.
+
+    In a mode that does not survive what happened, values that were acknowledged before may be gone.
+    """
+
+    level: ClassVar[int] = logging.WARNING
+    epoch: int
+    dirty: int
+
+
+class FlusherMissing(CacheEvent, frozen=True, gc=False):
+    """No flusher has worked for `silent` seconds: rows stay behind, and puts are refused in the end."""
+
+    level: ClassVar[int] = logging.WARNING
+    silent: float
+    dirty: int
+
+
+class SinkAway(CacheEvent, frozen=True, gc=False):
+    """The sink takes nothing at the moment. Nothing is lost: what is dirty is tried again. `oldest`: see BufferState."""
+
+    level: ClassVar[int] = logging.WARNING
+    why: str
+
+
+class SinkBack(CacheEvent, frozen=True, gc=False):
+    """The sink takes rows again."""
+
+
+class RecordParked(CacheEvent, frozen=True, gc=False):
+    """The sink refuses a value; it stands aside, and readers still get it. `conflict`: another writer's row was found."""
+
+    level: ClassVar[int] = logging.ERROR
+    why: str
+    conflict: bool
+
+
+class RecordUnreadable(CacheEvent, frozen=True, gc=False):
+    """This version of the application cannot read a dirty value that another one has put; it waits for a flusher that can."""
+
+    level: ClassVar[int] = logging.ERROR
+    why: str

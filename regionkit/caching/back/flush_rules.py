@@ -1,0 +1,60 @@
+"""What a flusher does next, and how long it pauses. Pure.
+
+| what the sink says                    | what the flusher does |
+|---------------------------------------|-----------------------|
+| each change applied                   | ACK |
+| a newer row that is nobody's of ours  | PARK, as a conflict |
+| SinkDown                              | FAIL without a pause for the records, and pauses itself: 1, 2, 4 ... times `FIRST_PAUSE` |
+| SinkRefused, of several changes       | halves them, and flushes each half |
+| SinkRefused, of one; it `waits`       | FAIL, while an older change is dirty; afterwards as below |
+| SinkRefused, of one                   | FAIL with a pause; at its last attempt PARK |
+| the record cannot be decoded          | FAIL with a long pause: another version of the application wrote it, and may read it |
+
+1. One key has one record, so keys keep their order whatever is halved, put off or parked.
+2. Between two claims that found nothing a flusher pauses a quarter of `max_age`, so that rows follow within it.
+3. It counts as alive for `ALIVE` pauses.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ALIVE", "LEASE", "MOST_WAITS", "OTHERS_VERSION", "alive_for", "idle_pause", "refusal_pause", "silence_of", "sink_pause"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
+"""Seconds that a flusher pauses after the sink was down; it doubles with each time."""
+OTHERS_VERSION = 5.0
+"""Seconds after which an unreadable record is looked at again."""
+LEASE = 20.0
+"""Seconds that a claim lasts: longer than a transaction of the sink may take, so that two flushers seldom write the same."""
+MOST_WAITS = 20
+"""Times its attempts that a row which waits for another is tried: two that wait for each other wait in vain."""
+ALIVE = 8
+"""Pauses for which a flusher counts as alive after a claim: one of them may have met a slow sink."""
+LONGEST_IDLE = 0.25
+"""Seconds between two looks for work, at most: a flush that is waited for need not wait longer."""
+SHORTEST_SILENCE = 30.0
+"""Seconds without a flusher that a put bears at least."""
+
+
+def idle_pause(max_age: float) -> float:
+    """Seconds between two claims that found nothing."""
+    return min(LONGEST_IDLE, max_age / 4)
+
+
+def alive_for(max_age: float) -> float:
+    """Seconds for which a flusher says that it works: also while it waits for a slow sink, for at most a claim's time."""
+    return max(ALIVE * idle_pause(max_age), LEASE)
+
+
+def sink_pause(failures: int, chance: float) -> float:
+    """Seconds after the `failures`-th time in a row that the sink was down. `chance`: from 0 to 1, at random."""
+    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 16)) * (0.75 + chance / 2))
+
+
+def refusal_pause(tries: int) -> float:
+    """Seconds until a refused record is tried again."""
+    return float(min(LONGEST_PAUSE, 0.1 * 2 ** min(tries - 1, 16)))
+
+
+def silence_of(max_age: float) -> float:
+    """Seconds without a flusher after which puts are refused: a deployment replaces flushers, and takes a while."""
+    return max(SHORTEST_SILENCE, 15 * max_age)

@@ -1,0 +1,130 @@
+"""What an application and an operator ask of a write-back buffer: how it stands, what is dirty, what is parked, and what becomes
+of it.
+
+1. `flush` writes by itself what is due, beside whatever flusher there is, until nothing is dirty that was so when it was called.
+2. A parked value is retried with its own version: a row that has a later one stays. It is discarded for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from regionkit.caching.back.flushing_async import AsyncFlushing
+from regionkit.caching.back.parts_async import AsyncBackParts
+from regionkit.caching.back.receipt import BufferState, Flushed, Parked
+from regionkit.caching.back.sink_async import SinkDown
+from regionkit.caching.back.steps import Listed, Status
+from regionkit.caching.keys import canonical
+from regionkit.caching.steps import TierDown
+from regionkit.core.concurrency_async import asleep
+from regionkit.core.deadline import Deadline
+from regionkit.errors import Backpressure, CacheError
+
+__all__ = ["MOST_LISTED", "AsyncLooking"]
+
+T = TypeVar("T")
+
+MOST_LISTED = 1000
+"""Keys that one look gives, by default: an operator reads them."""
+AGAIN = 0.02
+"""Seconds between two looks of `flush` while others write what it waits for; each pause is half as long again."""
+LONGEST_AGAIN = 0.5
+
+
+class AsyncLooking:
+    """Of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, parts: AsyncBackParts, flushing: AsyncFlushing) -> None:
+        self._parts = parts
+        self._flushing = flushing
+
+    async def state(self) -> BufferState:
+        """How the buffer stands."""
+        status = await self._status()
+        silent = max(0.0, -status.flusher) if status.dirty else 0.0
+        return BufferState(status.dirty, status.parked, status.bytes, status.oldest or 0.0, silent)
+
+    async def flush(self, key: Any = None, timeout: float | None = None) -> Flushed:
+        """Write until nothing is dirty that was so at the call (of one key: until its row shows its value, or it is parked)."""
+        parts = self._parts
+        deadline = Deadline(parts.clock, parts.strategy.write_timeout if timeout is None else timeout)
+        began, pause = parts.clock.monotonic(), AGAIN
+        stored = None if key is None else canonical(key)
+        first: int | None = None if stored is None else await self._asked(lambda: parts.buffer.version(stored))
+        while True:
+            try:
+                while (await self._flushing.batch()).written and deadline.remaining() > 0:
+                    pause = AGAIN
+            except (SinkDown, TierDown, Backpressure):
+                pass  # tried again, until the time is over
+            status = await self._status()
+            if stored is None:
+                clean = status.oldest is None or status.oldest < parts.clock.monotonic() - began
+            else:
+                now = await self._asked(lambda: parts.buffer.version(stored))
+                clean = first is None or now is None or now > first
+            if clean or deadline.remaining() <= 0:
+                return Flushed(clean, status.dirty, status.parked)
+            await asleep(min(pause, deadline.remaining()))
+            pause = min(pause * 1.5, LONGEST_AGAIN)
+
+    async def dirty(self, limit: int = MOST_LISTED) -> list[Any]:
+        """Keys whose row is behind."""
+        return [listed.record.key async for listed in self._listed(limit, parked=False)]
+
+    async def parked(self, limit: int = MOST_LISTED) -> list[Parked[Any]]:
+        """Values that the sink did not take."""
+        found = []
+        async for listed in self._listed(limit, parked=True):
+            record = listed.record
+            value = None if record.deleted else await self._parts.cache.peek(record.key)
+            found.append(Parked(record.key, record.version, listed.reason, value, record.deleted, listed.behind))
+        return found
+
+    async def retry(self, key: Any = None) -> int:
+        """Have parked values written after all; how many were dirty again. None: all that are parked."""
+        names = await self._names(key)
+        return (await self._asked(lambda: self._parts.buffer.retry(names))).count("dirty")
+
+    async def discard(self, key: Any) -> bool:
+        """Forget a parked value for good; whether there was one."""
+        stored, parts = canonical(key), self._parts
+        found = await self._asked(lambda: parts.buffer.discard([parts.buffer.name(stored)]))
+        parts.cache.teller.told(stored)
+        return bool(found)
+
+    async def _names(self, key: Any) -> Sequence[bytes]:
+        if key is not None:
+            return [self._parts.buffer.name(canonical(key))]
+        return [listed.name async for listed in self._listed(self._parts.strategy.max_dirty, parked=True)]
+
+    async def _listed(self, limit: int, *, parked: bool) -> AsyncIterator[Listed]:
+        """Keys, each once, in no order."""
+        cursor, seen = 0, set[bytes]()
+        while True:
+            at = cursor
+            page = await self._asked(lambda at=at: self._parts.buffer.page(at, parked=parked))  # type: ignore[misc]
+            for listed in page.keys:
+                if listed.name not in seen:
+                    seen.add(listed.name)
+                    yield listed
+                    if len(seen) >= limit:
+                        return
+            cursor = page.cursor
+            if not cursor:
+                return
+
+    async def _status(self) -> Status:
+        return await self._asked(self._parts.buffer.status)
+
+    async def _asked(self, question: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await question()
+        except TierDown as down:
+            raise CacheError(
+                f"the write-back buffer of cache {self._parts.cache.name!r} does not answer.",
+                why=f"{down}.",
+                fix=down.fix or "try again when the shared tier answers.",
+                retryable=not down.fix,
+            ) from down

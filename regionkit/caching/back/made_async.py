@@ -1,0 +1,73 @@
+"""A cache's write-back parts, put together."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from regionkit.caching.back.buffer_async import AsyncBuffer
+from regionkit.caching.back.durability_async import AsyncDurability
+from regionkit.caching.back.flusher_async import AsyncFlusher
+from regionkit.caching.back.flushing_async import AsyncFlushing
+from regionkit.caching.back.looking_async import AsyncLooking
+from regionkit.caching.back.parts_async import AsyncBackParts
+from regionkit.caching.back.putting_async import AsyncPutting
+from regionkit.caching.inside_async import AsyncInside
+from regionkit.caching.keys import canonical
+from regionkit.caching.shared_async import AsyncSharedTier
+from regionkit.caching.strategies import WriteBack
+from regionkit.core.clock import Clock
+from regionkit.errors import ConfigurationError
+
+__all__ = ["AsyncBack", "async_back_of"]
+
+
+class AsyncBack:
+    """Of one cache. Safe to share between threads (tasks of one loop).
+
+    Attributes:
+        putting: puts and deletes.
+        looking: what is asked of the buffer.
+    """
+
+    def __init__(self, parts: AsyncBackParts) -> None:
+        self._parts = parts
+        flushing = AsyncFlushing(parts)
+        self.putting = AsyncPutting(parts)
+        self.looking = AsyncLooking(parts, flushing)
+        self._flushing = flushing
+        self._flushers: weakref.WeakSet[AsyncFlusher] = weakref.WeakSet()
+
+    def flusher(self, drain: float) -> AsyncFlusher:
+        """A flusher of this process."""
+        if isinstance(drain, bool) or not isinstance(drain, int | float) or not 0 <= drain <= 3600:
+            raise ConfigurationError(f"drain={drain!r} is no time.", fix="give seconds, from 0 to 3600.")
+        made = AsyncFlusher(self._parts, self._flushing, self.looking, drain)
+        self._flushers.add(made)
+        return made
+
+    async def forget_here(self, key: Any) -> None:
+        """What this process has of a key is not what there is."""
+        self._parts.cache.teller.told(canonical(key))
+
+    async def close(self) -> None:
+        """End the flushers of this process, and close what the sink opened. What is dirty stays in the buffer."""
+        for flusher in list(self._flushers):
+            await flusher.stop()
+        await self._parts.sink.close()
+
+    def renew(self) -> None:
+        """After a fork."""
+        self._parts.renew()
+        for flusher in list(self._flushers):
+            flusher.renew()
+
+
+def async_back_of(cache: AsyncInside, clock: Clock) -> AsyncBack:
+    """The write-back parts of a cache that has such a strategy and a shared tier."""
+    strategy, tier = cache.strategy, cache.tier
+    assert isinstance(strategy, WriteBack)
+    assert isinstance(tier, AsyncSharedTier)
+    buffer = AsyncBuffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes)
+    durability = AsyncDurability(tier, buffer, strategy, clock)
+    return AsyncBack(AsyncBackParts(cache, strategy, buffer, durability, clock))
