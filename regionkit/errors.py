@@ -286,10 +286,17 @@ class Backpressure(CacheError):
 
 
 class DurabilityUnknown(CacheError):
-    """A write-back entry was sent, and whether it is durable is not known."""
+    """A write-back entry was sent, and whether it is durable is not known.
+
+    Attributes:
+        version: that the entry has; 0 where no answer came, and nobody knows whether there is one.
+        put: where no answer came, what it takes to ask what became of it; else None.
+    """
 
     code = "RK-4102"
     committed = "unknown"
+    version: int = 0
+    put: Any = None
 
 
 class VersionConflict(CacheError):

@@ -71,6 +71,7 @@ class AsyncSharedAccount:
         settles: bool,
         owns: bool,
         slides: float,
+        buffers: bool = False,
     ) -> None:
         self._backend = backend
         self._owns = owns
@@ -81,9 +82,9 @@ class AsyncSharedAccount:
         self._name = name
         self._scope = scope
         self._prefix: bytes = backend.key("cache", name).encode()
-        self._place = place_of(scope)
+        self.place = place_of(scope)
         self._keys = [self._prefix + b":account", self._prefix + b":ends", self._prefix + b":news"]
-        self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles)]
+        self._fixed = [round(floor_life * 1000), round(tag_life * 1000), MOST_FLOORS, int(settles) + 2 * buffers]
         scripts = import_module(f"regionkit.backends.redis.script{'_async' if IS_ASYNC else ''}")
         make = scripts.AsyncScript
         self._scripts = {word: make(word, "regionkit.caching") for word in _SCRIPTS}
@@ -92,6 +93,7 @@ class AsyncSharedAccount:
         self._tag_floors = TagFloors(MOST_TAGS_KNOWN)
         self._opening = threading.Lock()
         self._generation = b""
+        self.server_run = b""
         self._at = (0, 0.0)
         self.news_key = self._keys[2]
         self._rtt = 0.0
@@ -159,16 +161,18 @@ class AsyncSharedAccount:
         clock, at = self._at
         return clock + int((self._clock.monotonic() - at) * 1000)
 
-    async def ask(self, question: Callable[[Any], Awaitable[T]], *, trips: int = 1, listens: float = 0.0) -> T:
-        """What a question gives, on a connection that has been greeted.
+    async def ask(
+        self, question: Callable[[Any], Awaitable[T]], *, trips: int = 1, listens: float = 0.0, waits: float = 0.0
+    ) -> T:
+        """What a question gives, on a connection that has been greeted. `waits`: seconds more that its answer may take.
 
         Raises:
             TierDown: it gives nothing.
         """
         if self.down and not listens:
             raise TierDown(self.down, fix=self._fix)
-        known = CONNECT_LEAST + self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens
-        within = known if self._generation else CONNECT_WITHIN
+        known = CONNECT_LEAST + self._options.timeout + (trips + CONNECT_TRIPS) * self._rtt + listens + waits
+        within = known if self._generation else CONNECT_WITHIN + waits
 
         async def greeted(connection: Any) -> T:
             if connection.greeted is not self:
@@ -234,10 +238,13 @@ class AsyncSharedAccount:
     async def greet(self, connection: Any) -> None:
         """Tell a new connection's server which run it is, and hear which generation is open."""
         observation = connection.observation
-        run = f"{connection.run}/{observation.origin}"
+        run = f"{connection.run}/{observation.origin}".encode()
         self._rtt = max(observation.rtt, self._rtt * 0.9)
         generation, clock, _, _ = await self.run_on(connection, "hello", [], [run])
         connection.greeted = self
+        if self.server_run not in (b"", run):  # what was greeted before may still speak to that one
+            self._backend.evict()
+        self.server_run = run
         self._is_open(generation, int(clock))
         self.ear.listen()
 
@@ -247,25 +254,36 @@ class AsyncSharedAccount:
         reply: Any = await self._scripts[script].run(connection, keys, [os.urandom(8), *self._fixed, *words])
         return reply
 
-    async def _run(self, script: str, keys: Sequence[Stored], words: Sequence[Any]) -> Any:
+    async def run(self, script: str, keys: Sequence[Stored], words: Sequence[Any], *, of_run: bool = False) -> Any:
+        """A script's reply, over whatever connection; sent once. `of_run`: it is told first which run of the server it speaks to.
+
+        Raises:
+            TierDown: there is none. `sent`: it may have been done.
+        """
         names = [name for key in keys for name in (self._value(key), self._lease(key))]
         named = (*self._keys, *names)
+        told = (self.server_run,) if of_run else ()
         reply = await self._quick(
-            ("EVALSHA", self._scripts[script].digest, len(named), *named, os.urandom(8), *self._fixed, *words)
+            ("EVALSHA", self._scripts[script].digest, len(named), *named, os.urandom(8), *self._fixed, *told, *words)
         )
         if reply is not NotImplemented:
             return reply
 
         async def asked(connection: Any) -> Any:
-            return await self.run_on(connection, script, names, words)
+            told = [self.server_run] if of_run else []  # known by now: the connection was greeted
+            return await self.run_on(connection, script, names, [*told, *words])
 
         return await self.ask(asked)
 
+    def reconnect(self) -> None:
+        """Ask nothing more over the connections of now: the server behind them may be another by now."""
+        self._backend.evict()
+
     def _value(self, key: Stored) -> bytes:
-        return b"%b:v:%b%b" % (self._prefix, self._place, stored_name(key))
+        return b"%b:v:%b%b" % (self._prefix, self.place, stored_name(key))
 
     def _lease(self, key: Stored) -> bytes:
-        return b"%b:l:%b%b" % (self._prefix, self._place, stored_name(key))
+        return b"%b:l:%b%b" % (self._prefix, self.place, stored_name(key))
 
     def digest(self, key: Stored) -> bytes:
         """By which scripts know a key."""
@@ -275,4 +293,6 @@ class AsyncSharedAccount:
 _SCRIPTS = (
     *("abort", "clear", "expire", "fill_abandon", "fill_begin", "fill_commit", "hello", "intend", "invalidate"),
     *("invalidate_tag", "publish", "put", "tags", "tail"),
+    *("back_ack", "back_audit", "back_claim", "back_discard", "back_fail", "back_list", "back_open", "back_park"),
+    *("back_put", "back_retry", "back_status"),
 )

@@ -182,6 +182,8 @@ class AsyncFetcher:
                 return None, "shared", True
             found = await parts.tier.begin(call.stored, rejected, self.patience())
             match found.verdict:
+                case Verdict.STORED if found.buffered:
+                    return self.buffered(call, found.data, mark), "shared", True
                 case Verdict.STORED:
                     entry, rejected, fits = self.taken(call, found.data, mark)
                     if fits:
@@ -229,6 +231,29 @@ class AsyncFetcher:
             parts.counters.stale_serves += 1
             self.refresh(call, head)
         return entry, head, True
+
+    def buffered(self, call: Call, data: bytes, mark: Mark) -> Entry:
+        """The entry of a key that a write-back buffer has: whatever the call asks for, there is nothing newer.
+
+        Raises:
+            CacheError: this process cannot read it, and the row would be older than what was acknowledged.
+        """
+        parts = self.parts
+        try:
+            envelope = parts.shaper.envelope(call.stored, data)
+            entry = parts.shaper.parsed(call.stored, envelope, envelope.made)
+        except Unreadable as error:
+            parts.counters.unreadable_because(error.reason)
+            raise CacheError(
+                f"a value of cache {parts.name!r} that is not in its row yet cannot be read here.",
+                why=f"{error.reason}: a process with another version of the type wrote it.",
+                fix="read it there, or again when it is flushed.",
+                retryable=True,
+            ) from error
+        entry.head, entry.asked = data[:HEADER], call.key
+        parts.counters.shared_hits += 1
+        parts.table.put(entry, mark)
+        return entry
 
     async def _load_and_store(
         self, call: Call, found: Found, mark: Mark, stale: Entry | None, *, owner: bool

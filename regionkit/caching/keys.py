@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,10 +24,12 @@ __all__ = [
     "bare_name",
     "canonical",
     "digest_of",
+    "key_of",
     "place_of",
     "scope_of",
     "several",
     "stored_name",
+    "whole",
 ]
 
 CacheKey = str | int | bytes | UUID | tuple[Any, ...]
@@ -110,8 +112,40 @@ def _refused(what: str) -> ConfigurationError:
     )
 
 
-def _whole(stored: Stored) -> bytes:
+def whole(stored: Stored) -> bytes:
+    """The whole key as bytes that carry its type."""
     return b"s" + stored.encode() if isinstance(stored, str) else stored
+
+
+def key_of(data: bytes) -> Any:
+    """The key that `whole` made these bytes of.
+
+    Raises:
+        ValueError: of none.
+    """
+    kind, rest = data[:1], data[1:]
+    match kind:
+        case b"s":
+            return rest.decode()
+        case b"i":
+            return int(rest)
+        case b"b":
+            return rest
+        case b"u":
+            return UUID(bytes=rest)
+        case b"t":
+            return tuple(_parts_of(rest))
+    raise ValueError(f"no key begins with {kind!r}")
+
+
+def _parts_of(data: bytes) -> Iterator[Any]:
+    while data:
+        length, colon, rest = data.partition(b":")
+        size = int(length)
+        if not colon or size > len(rest):
+            raise ValueError("a key that ends early")
+        yield key_of(rest[:size])
+        data = rest[size:]
 
 
 def scope_of(namespace: str, name: str, tenant: str) -> bytes:
@@ -123,13 +157,13 @@ def digest_of(stored: Stored, scope: bytes = b"") -> bytes:
     """16 bytes that stand for the whole key, of this scope (`scope_of`)."""
     if len(scope) > hashlib.blake2b.MAX_KEY_SIZE:
         scope = hashlib.blake2b(scope).digest()
-    return hashlib.blake2b(_whole(stored), digest_size=_DIGEST, key=scope).digest()
+    return hashlib.blake2b(whole(stored), digest_size=_DIGEST, key=scope).digest()
 
 
 def stored_name(stored: Stored) -> bytes:
     """How the key stands at a server."""
-    whole = _whole(stored)
-    return whole if len(whole) <= LONGEST_PLAIN else b"#" + digest_of(stored)
+    name = whole(stored)
+    return name if len(name) <= LONGEST_PLAIN else b"#" + digest_of(stored)
 
 
 def place_of(scope: bytes) -> bytes:

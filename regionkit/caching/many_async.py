@@ -147,6 +147,9 @@ class AsyncMany:
         for call, answer in zip(calls, begun, strict=True):
             if answer.verdict is Verdict.LOAD and answer.lease is not None:
                 batch.held[call.stored] = (call, answer.lease)
+            elif answer.buffered:
+                entry = fetcher.buffered(call, answer.data, batch.marks[call.stored])
+                batch.landed[call.stored] = batch.found[call.key] = entry
             else:
                 left.append(call)
         if not batch.held:

@@ -26,7 +26,7 @@ def found_in(answer: list[Any], generation: bytes) -> Found:
     """What fill_begin.lua answers for one key."""
     verdict = Verdict(answer[0].decode())
     if verdict is Verdict.STORED:
-        return Found(verdict, answer[1])
+        return Found(verdict, answer[1], buffered=len(answer) > 2)
     floor = answer[3].decode()
     floor = NOTHING if floor == NO_VERSION else floor
     lease = None

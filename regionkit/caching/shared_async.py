@@ -16,7 +16,7 @@ from regionkit.caching.ledger import Lease, Verdict
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.replies_shared import NO_VERSION, found_in
 from regionkit.caching.steps import BATCH, FIRST_POLL, Found, RowState, Sealing, TierDown
-from regionkit.caching.strategies import TTL
+from regionkit.caching.strategies import TTL, Lazy
 from regionkit.caching.tiers import Shared
 from regionkit.contract.backing_async import HERE
 from regionkit.contract.endpoint_context import EndpointContext
@@ -83,7 +83,7 @@ class AsyncSharedTier(AsyncSharedAccount):
         unknown = [tag for tag in tags if tag not in known]
         if not unknown:
             return known
-        generation, clock, *stamps = await self._run("tags", [], unknown)
+        generation, clock, *stamps = await self.run("tags", [], unknown)
         self._is_open(generation, int(clock))
         told = {tag: int(stamp or 0) for tag, stamp in zip(unknown, stamps, strict=True)}
         return self._tag_floors.learned(known | told, era)
@@ -107,7 +107,7 @@ class AsyncSharedTier(AsyncSharedAccount):
             self._waiting.enter(digest)
         found: list[Found] = []
         try:
-            generation, clock, *answers = await self._run("fill_begin", keys, words)
+            generation, clock, *answers = await self.run("fill_begin", keys, words)
             self._is_open(generation, int(clock))
             found = [found_in(answer, generation) for answer in answers]
         except BaseException as error:
@@ -173,16 +173,16 @@ class AsyncSharedTier(AsyncSharedAccount):
                 int(sealing.owner),
             )
             words += (sealing.data, max(1, round(sealing.kept * 1000)))
-        _, _, *verdicts = await self._run("fill_commit", [key for key, *_ in loads], words)
+        _, _, *verdicts = await self.run("fill_commit", [key for key, *_ in loads], words)
         return [Verdict(verdict.decode()) for verdict in verdicts]
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
         """The load came to nothing: whoever waits may try."""
-        return bool(await self._run("fill_abandon", [key], [self.digest(key), lease.token]))
+        return bool(await self.run("fill_abandon", [key], [self.digest(key), lease.token]))
 
     async def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:
         """Keys are not what they were. `id`: of the row that says so, which is done with then."""
-        await self._run("invalidate", keys, [version, *map(self.digest, keys), id])
+        await self.run("invalidate", keys, [version, *map(self.digest, keys), id])
 
     async def rows(self, ids: Sequence[bytes]) -> dict[bytes, RowState]:
         """What this region knows of the rows of writes."""
@@ -215,13 +215,13 @@ class AsyncSharedTier(AsyncSharedAccount):
         -1: it has not begun. -2: it is too long ago.
         """
         words = [id, "" if moved_to is None else str(moved_to), round(lasts * 1000), round(LONGEST_AWAY * 1000), part]
-        held, at = await self._run("tail", [], words)
+        held, at = await self.run("tail", [], words)
         return int(at) if held else None
 
     async def invalidate_tag(self, tag: bytes, version: str, id: bytes = b"") -> bool:
         """What carries the tag is not what it was; False where the whole cache was cleared in its place."""
         try:
-            generation, clock, fits = await self._run("invalidate_tag", [], [tag, version, id])
+            generation, clock, fits = await self.run("invalidate_tag", [], [tag, version, id])
         finally:
             self._tag_floors.forget(tag)
         self._is_open(generation, int(clock))
@@ -229,35 +229,35 @@ class AsyncSharedTier(AsyncSharedAccount):
 
     async def clear(self, version: str, id: bytes = b"") -> None:
         """Nothing is what it was."""
-        generation, clock = await self._run("clear", [], [version, id])
+        generation, clock = await self.run("clear", [], [version, id])
         self._is_open(generation, int(clock))
 
     async def expire(self, keys: Sequence[Stored]) -> None:
         """Entries are to be loaded anew, and may be served when that fails."""
-        generation, clock = await self._run("expire", keys, [self.digest(key) for key in keys])
+        generation, clock = await self.run("expire", keys, [self.digest(key) for key in keys])
         self._is_open(generation, int(clock))
 
     async def put(self, key: Stored, sealing: Sealing) -> int:
         """Set a value by itself; its stamp."""
-        stamp = await self._run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
+        stamp = await self.run("put", [key], [self.digest(key), sealing.data, max(1, round(sealing.kept * 1000))])
         if not int(stamp):
             raise TierDown("the server is at the limit of its memory (maxmemory)", sent=True)
         return int(stamp)
 
     async def intend(self, keys: Sequence[Stored], id: bytes, seconds: float) -> None:
         """A write of these keys is about to commit."""
-        await self._run("intend", keys, [id, round(seconds * 1000), *map(self.digest, keys)])
+        await self.run("intend", keys, [id, round(seconds * 1000), *map(self.digest, keys)])
 
     async def publish(self, key: Stored, id: bytes, sealing: Sealing, hi: str) -> tuple[Verdict, int]:
         """The write has committed: store its value if it may be stored, else act as `invalidate`. The verdict, and the stamp."""
         kept = max(1, round(sealing.kept * 1000))
         words = [self.digest(key), id, sealing.version, hi, sealing.data, kept]
-        verdict, stamp = await self._run("publish", [key], words)
+        verdict, stamp = await self.run("publish", [key], words)
         return Verdict(verdict.decode()), int(stamp)
 
     async def abort(self, keys: Sequence[Stored], id: bytes) -> None:
         """The write has surely done nothing."""
-        await self._run("abort", keys, [id, *map(self.digest, keys)])
+        await self.run("abort", keys, [id, *map(self.digest, keys)])
 
     def renew(self) -> None:
         """After a fork: the parent's connections are not used, and its ear is deaf here."""
@@ -309,5 +309,6 @@ def _tier(
         tag_life=longest_tagged(cache.strategy),
         settles=cache.settles,
         owns=owns,
+        buffers=isinstance(cache.strategy, Lazy) and cache.strategy.buffers,
         slides=cache.strategy.ttl if isinstance(cache.strategy, TTL) and cache.strategy.sliding else 0.0,
     )

@@ -58,6 +58,7 @@ class Found(msgspec.Struct, frozen=True):
         floor: what a load has to reach.
         intents: of SETTLE.
         wait: seconds that a lease still has at most, of WAIT.
+        buffered: of STORED: the entry is what a write-back buffer has, and there is nothing newer to load.
     """
 
     verdict: Verdict
@@ -66,6 +67,7 @@ class Found(msgspec.Struct, frozen=True):
     floor: str = NOTHING
     intents: tuple[bytes, ...] = ()
     wait: float = 0.0
+    buffered: bool = False
 
 
 class Sealing(msgspec.Struct, frozen=True):

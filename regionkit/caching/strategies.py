@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import msgspec
 
@@ -137,6 +137,8 @@ class Lazy:
     error_pause: float = 1.0
     load_timeout: float | None = None
     jitter: float = JITTER
+    buffers: ClassVar[bool] = False
+    """Writes stand in a write-back buffer before the row shows them."""
 
     def __post_init__(self) -> None:
         _check_times(self, "ttl", "soft_ttl", "negative_ttl", "load_timeout")

@@ -32,18 +32,18 @@ def test_after_invalidate_tag_nothing_of_before_is_found_although_an_older_answe
             assert time.monotonic() < end, "it hears nothing"
             sleep(0.01)
         tier.news = lambda *_: None
-        run = tier._run
+        run = tier.run
 
         def overtaken(script: str, keys: Any, words: Any) -> Any:
             answer = run(script, keys, words)
             if script == "tags":
-                tier._run = run
+                tier.run = run
                 cache.invalidate_tag("t")
             return answer
 
-        tier._run = overtaken
+        tier.run = overtaken
         cache.get("a")
-        assert tier._run is run or tier._run == run, "it was not asked"
+        assert tier.run is run or tier.run == run, "it was not asked"
         loads = cache.counters.loads
         cache.get("a")
         assert cache.counters.loads == loads + 1

@@ -31,18 +31,18 @@ async def test_after_invalidate_tag_nothing_of_before_is_found_although_an_older
             assert time.monotonic() < end, "it hears nothing"
             await asleep(0.01)
         tier.news = lambda *_: None
-        run = tier._run
+        run = tier.run
 
         async def overtaken(script: str, keys: Any, words: Any) -> Any:
             answer = await run(script, keys, words)
             if script == "tags":
-                tier._run = run
+                tier.run = run
                 await cache.invalidate_tag("t")
             return answer
 
-        tier._run = overtaken
+        tier.run = overtaken
         await cache.get("a")
-        assert tier._run is run or tier._run == run, "it was not asked"
+        assert tier.run is run or tier.run == run, "it was not asked"
         loads = cache.counters.loads
         await cache.get("a")
         assert cache.counters.loads == loads + 1

@@ -23,8 +23,12 @@ class Lua(NamedTuple):
 
 @functools.cache
 def lua(package: str, name: str) -> Lua:
-    """The script in `scripts/<name>.lua` of a package, behind the package's `prelude.lua` where there is one."""
+    """The script in `scripts/<name>.lua` of a package.
+
+    It stands behind the package's `prelude.lua`, and a script `a_b` behind `a_prelude.lua` too, where there are such.
+    """
     folder = resources.files(package).joinpath("scripts")
-    prelude = folder.joinpath("prelude.lua")
-    text = (prelude.read_bytes() if prelude.is_file() else b"") + folder.joinpath(f"{name}.lua").read_bytes()
+    preludes = [folder.joinpath(file) for file in ("prelude.lua", f"{name.partition('_')[0]}_prelude.lua")]
+    text = b"".join(file.read_bytes() for file in preludes if file.is_file())
+    text += folder.joinpath(f"{name}.lua").read_bytes()
     return Lua(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -4,18 +4,16 @@ begin()
 local out = {generation(), digits(clock, 13)}
 each_key(function(number, value, lease)
   local digest, token, rejected = ARGV[7 + 3 * number], ARGV[8 + 3 * number], ARGV[9 + 3 * number]
-  local head = redis.call('GETRANGE', value, 0, 119)
-  if #head == 120 and string.sub(head, 1, 118) ~= rejected and string.sub(head, 28, 35) == generation() then
-    local entry = redis.call('GET', value)
-    local alive = true
-    for at = 1, #tags_of(entry), 16 do
-      local floor = redis.call('HGET', account, 't' .. string.sub(tags_of(entry), at, at + 15))
-      alive = alive and not (floor and string.sub(entry, 36, 51) <= string.sub(floor, 1, 16))
-    end
-    if alive then
-      out[#out + 1] = {'stored', entry}
-      return
-    end
+  local record = buffers and buffered(value)
+  if record then  -- what is acknowledged is what there is, whatever the caller rejects
+    local entry = string.sub(record, 87 + tonumber(string.sub(record, 79, 86)))
+    out[#out + 1] = {'stored', stamped(entry, digits(redis.call('HGET', account, 'q'), 16)), 1}
+    return
+  end
+  local entry = standing(value, rejected)
+  if entry then
+    out[#out + 1] = {'stored', entry}
+    return
   end
   local intents, own, common = of_key(digest)
   intents = intents or ''

@@ -4,7 +4,7 @@
 -- KEYS[3] news, a stream      KEYS[4], KEYS[5] value and lease of a key; then those of the next key
 -- ARGV[1] 8 bytes: the generation to open if there is none     ARGV[2] milliseconds that a floor lives
 -- ARGV[3] milliseconds that a tag's floor lives                 ARGV[4] most floors
--- ARGV[5] 1: intents over their time are settled by the caller; 0: they are forgotten
+-- ARGV[5] 1, 3: intents over their time are settled by the caller; else they are forgotten. 2, 3: the cache has a write-back buffer
 --
 -- The hash has g (generation), q (last stamp), n (last number of the news), c (the account's clock, ms), w (the machine's clock
 -- when c was set), o (until when only loads from the owner are stored), d (the last stamp of a key's floor that is no more),
@@ -26,11 +26,12 @@
 -- has_room() before all else. Whatever fails, each script deletes first what it deletes.
 
 local account, ends, news = KEYS[1], KEYS[2], KEYS[3]
-local floor_life, tag_life, most, settles = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local floor_life, tag_life, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local settles, buffers = ARGV[5] == '1' or ARGV[5] == '3', ARGV[5] >= '2'
 local NOTHING = string.rep('0', 27)
 local clock, wall = 0, 0
--- as they stand: g, o and s are read once a script, and set together with the account. raised: there may be too many floors now
-local now, owner_until, settling, raised = '', 0, false, false
+-- as they stand: g, o, s and r are read once a script, and set together with the account. raised: there may be too many floors now
+local now, owner_until, settling, server_run, raised = '', 0, false, '', false
 
 local function digits(number, width) return string.format('%0' .. width .. '.0f', number) end
 
@@ -70,15 +71,15 @@ local function begin()
   redis.call('HDEL', account, '')
   local at = redis.call('TIME')
   wall = at[1] * 1000 + math.floor(at[2] / 1000)
-  local known = redis.call('HMGET', account, 'c', 'w', 'g', 'o', 's')
+  local known = redis.call('HMGET', account, 'c', 'w', 'g', 'o', 's', 'r')
   local gone = 0
   if known[2] then gone = math.max(0, math.min(1000, wall - tonumber(known[2]))) end
   clock = tonumber(known[1] or wall) + gone
-  now, owner_until, settling = known[3], tonumber(known[4]), known[5]
+  now, owner_until, settling, server_run = known[3], tonumber(known[4]), known[5], known[6]
   local first = redis.call('ZRANGE', ends, 0, 0, 'WITHSCORES')
   if not now or not first[1] then
     open_generation(ARGV[1], '')
-    settling = false
+    settling, server_run = false, ''
   end
   redis.call('HSET', account, 'c', digits(clock, 13), 'w', digits(wall, 13))
   if first[1] and first[1] ~= '!' and tonumber(first[2]) <= clock then
@@ -194,6 +195,28 @@ end
 
 local function tags_of(entry)
   return string.sub(entry, 121, 120 + 16 * tonumber(string.sub(entry, 119, 120)))
+end
+
+-- what a write-back buffer has of the key whose value stands there: the dirty record, else the one set aside, else nothing
+local function buffered(value)
+  local base = string.sub(account, 1, -9)
+  local name = string.sub(value, #base + 4)
+  local record = redis.call('HGET', base .. ':dirty', name)
+  if record then return record end
+  local aside = redis.call('HGET', base .. ':parked', name)
+  return aside and string.sub(aside, 18 + tonumber(string.sub(aside, 14, 17)))
+end
+
+-- the entry that stands there, of the present generation and above the floors of its tags. rejected: head of one that will not do
+local function standing(value, rejected)
+  local head = redis.call('GETRANGE', value, 0, 119)
+  if #head < 120 or string.sub(head, 1, 118) == rejected or string.sub(head, 28, 35) ~= generation() then return nil end
+  local entry = redis.call('GET', value)
+  for at = 1, #tags_of(entry), 16 do
+    local floor = redis.call('HGET', account, 't' .. string.sub(tags_of(entry), at, at + 15))
+    if floor and string.sub(entry, 36, 51) <= string.sub(floor, 1, 16) then return nil end
+  end
+  return entry
 end
 
 -- the row of an intent was told by its writer: whoever tails need not tell it

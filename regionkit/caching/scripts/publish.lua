@@ -10,6 +10,7 @@ done(ARGV[7])
 local good = own and tonumber(string.sub(own, 33, 45)) > clock and left == ''
 good = good and tonumber(string.sub(own, 17, 32)) > tonumber(redis.call('HGET', account, 'd'))
 good = good and is_above_all(floor, common, string.sub(own, 17, 32), lo, lo == '', tags_of(ARGV[10]))
+good = good and not (buffers and buffered(KEYS[4]))
 local stamp = raise('f' .. digest, ARGV[9], floor_life)
 tell('k', digest, stamp)
 trim()

@@ -1,0 +1,216 @@
+"""The write-back buffer of one cache at its server: what `rules` says, one script and one round trip a step.
+
+1. A put is sent once, whatever becomes of it: over our own connections, which retry nothing. Where it was sent and no answer
+   came, the error has it whole, and `again` asks for what became of it.
+2. A connection that could not be had has sent nothing: TierDown, and nothing is done.
+3. Each put says which run of the server this process speaks to. Where the buffer is of another it is told OPEN, and the
+   connections of now are not used again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from regionkit.caching.back.record import body_of, reason_bytes, unpacked
+from regionkit.caching.back.rules import EPOCH, Acked, Answer, text_of, version_of
+from regionkit.caching.back.steps import (
+    CLAIM_BYTES,
+    MAX_BYTES,
+    MAX_DIRTY,
+    Audit,
+    Claimed,
+    Claims,
+    Listed,
+    Page,
+    Put,
+    PutAnswer,
+    Status,
+)
+from regionkit.caching.keys import Stored, stored_name
+from regionkit.caching.shared_async import AsyncSharedTier
+from regionkit.caching.steps import BATCH, Sealing, TierDown
+from regionkit.errors import DurabilityUnknown
+
+__all__ = ["AsyncBuffer"]
+
+PAGE = 100
+"""Keys of one page, nearly."""
+
+
+class AsyncBuffer:
+    """The buffer of one cache. Safe to share between threads (tasks of one loop).
+
+    Args:
+        tier: of the cache.
+        max_dirty: keys that are dirty or parked at once, at most.
+        max_bytes: of their records, at most.
+    """
+
+    def __init__(self, tier: AsyncSharedTier, *, max_dirty: int = MAX_DIRTY, max_bytes: int = MAX_BYTES) -> None:
+        self._tier = tier
+        self._bounds = (max_dirty, max_bytes)
+        self._known = 0
+
+    def name(self, stored: Stored) -> bytes:
+        """Of a key at the server."""
+        return self._tier.place + stored_name(stored)
+
+    async def put(
+        self, stored: Stored, sealing: Sealing, *, deleted: bool = False, expected: int | None = None
+    ) -> PutAnswer:
+        """Make a key dirty with a value, or with a delete.
+
+        Args:
+            stored: the key.
+            sealing: of the value; of a delete, of "nothing is there".
+            deleted: the row is to go.
+            expected: the version that the key has to have, else CONFLICT, or LOAD where it is not known here.
+
+        Raises:
+            TierDown: nothing was done.
+            DurabilityUnknown: no answer came; `put` is what `again` takes.
+        """
+        if not self._known:
+            await self.status()
+        return await self.again(Put(stored, os.urandom(16), sealing, deleted, expected, self._known), first=True)
+
+    async def again(self, put: Put, *, first: bool = False) -> PutAnswer:
+        """What became of a put whose answer was lost: SEEN, or it is done now, or FORGOTTEN.
+
+        Raises:
+            TierDown: it was not asked.
+            DurabilityUnknown: again no answer came.
+        """
+        tier = self._tier
+        digest = tier.digest(put.stored)
+        sealing = put.sealing
+        kept = max(1, round(sealing.kept * 1000)) if sealing.kept > 0.0 else 0
+        since = "" if first else f"{put.since // EPOCH}-{put.since % EPOCH}"
+        expected = "" if put.expected is None else text_of(put.expected)
+        body = body_of(digest, put.stored, kept, deleted=put.deleted)
+        words = [put.id, digest, body, sealing.data, expected, since, *self._bounds]
+        try:
+            answer, version, stamp = await tier.run("back_put", [put.stored], words, of_run=True)
+        except TierDown as down:
+            if not down.sent:
+                raise
+            raise DurabilityUnknown(
+                "a put was sent to the write-back buffer, and no answer came.",
+                why=f"{down}.",
+                fix="ask what became of it: the same put again is done once.",
+                put=put,
+            ) from down
+        given = PutAnswer(Answer(answer.decode()), int(version or 0), int(stamp or 0))
+        if given.answer is Answer.OPEN:
+            tier.reconnect()
+        elif given.answer in (Answer.DONE, Answer.SEEN, Answer.FULL):
+            self._known = max(self._known, given.version)
+        return given
+
+    async def claim(self, count: int, lasts: float, alive: float) -> Claims:
+        """Records that are due, the longest due first; nobody else gets them for a while.
+
+        Args:
+            count: at most, and no more than a step may take.
+            lasts: seconds after which they are due again.
+            alive: seconds for which this flusher counts as alive.
+        """
+        tier = self._tier
+        words = [min(count, BATCH), CLAIM_BYTES, round(lasts * 1000), round(alive * 1000)]
+        is_open, epoch, at, *found = await tier.run("back_claim", [], words, of_run=True)
+        if not is_open:
+            tier.reconnect()
+        records = [
+            Claimed(name, unpacked(record), int(tries), int(at))
+            for name, record, tries in zip(found[::3], found[1::3], found[2::3], strict=True)
+        ]
+        return Claims(bool(is_open), int(epoch), tuple(records))
+
+    async def ack(self, written: Sequence[Claimed]) -> list[Acked]:
+        """The rows show these versions, or later ones. What becomes of each."""
+        told = [(one.name, one.record.version, one.at, one.record.digest) for one in written]
+        return [answer for part in _parts(told) for answer in await self._acked(part)]
+
+    async def wrote(self, stored: Stored, version: int) -> Acked:
+        """The row of a key was written here with a version that FULL had reserved."""
+        return (await self._acked([(self.name(stored), version, 0, self._tier.digest(stored))]))[0]
+
+    async def _acked(self, told: Sequence[tuple[bytes, int, int, bytes]]) -> list[Acked]:
+        words = [word for name, version, at, digest in told for word in (name, text_of(version), at, digest)]
+        answers = await self._tier.run("back_ack", [], words)
+        return [Acked(answer.decode()) for answer in answers]
+
+    async def fail(self, tried: Sequence[Claimed], pause: float) -> int:
+        """These were not written: they are due after `pause` seconds. How many are still those versions."""
+        still = 0
+        for part in _parts(tried):
+            words = [word for one in part for word in (one.name, text_of(one.record.version))]
+            still += sum(await self._tier.run("back_fail", [], [round(pause * 1000), *words]))
+        return still
+
+    async def park(self, tried: Claimed, why: str) -> bool:
+        """Set a record aside, with the reason; whether it was still that version."""
+        words = [tried.name, text_of(tried.record.version), reason_bytes(why)]
+        return bool(await self._tier.run("back_park", [], words))
+
+    async def retry(self, names: Sequence[bytes]) -> list[str]:
+        """Make parked keys dirty again: "dirty", "newer" where the key has a later value, "gone"."""
+        return [word.decode() for part in _parts(names) for word in await self._tier.run("back_retry", [], part)]
+
+    async def discard(self, names: Sequence[bytes]) -> int:
+        """Forget parked values: readers load the row. How many were parked."""
+        return sum([sum(await self._tier.run("back_discard", [], part)) for part in _parts(names)])
+
+    async def open(self, epoch: int) -> tuple[bool, int]:
+        """Open the buffer with an epoch that the sink has given out; whether it is open now, and with which epoch.
+
+        An epoch that is not above the buffer's opens nothing.
+        """
+        is_open, now = await self._tier.run("back_open", [], [epoch], of_run=True)
+        if is_open:
+            self._known = max(self._known, version_of(int(now), 0))
+        return bool(is_open), int(now)
+
+    async def status(self) -> Status:
+        """How the buffer stands."""
+        answer = await self._tier.run("back_status", [], [], of_run=True)
+        is_open, epoch, number, dirty, parked, size, oldest, flusher = map(int, answer)
+        self._known = max(self._known, version_of(epoch, number))
+        age = None if oldest < 0 else oldest / 1000
+        return Status(bool(is_open), epoch, number, dirty, parked, size, age, flusher / 1000)
+
+    async def page(self, cursor: int = 0, *, parked: bool = False) -> Page:
+        """Some of the keys that are dirty, or parked. `cursor`: of the page before; 0: the first."""
+        words: list[Any] = ["parked" if parked else "dirty", cursor, PAGE]
+        clock, following, *found = await self._tier.run("back_list", [], words)
+        keys = [
+            Listed(
+                name,
+                unpacked(head),
+                max(0, int(clock) - int(float(since or clock))) / 1000,
+                int(tries),
+                reason.decode(errors="replace"),
+            )
+            for name, head, since, tries, reason in zip(*(found[at::5] for at in range(5)), strict=True)
+        ]
+        return Page(tuple(keys), int(following))
+
+    async def audit(self) -> Audit:
+        """Look at each record. True as a whole while nobody else changes the buffer."""
+        records = size = wrong = counted = 0
+        for of in ("dirty", "parked"):
+            cursor = b"0"
+            while True:
+                cursor, found, part, bad, told = await self._tier.run("back_audit", [], [of, cursor, PAGE])
+                records, size, wrong = records + int(found), size + int(part), wrong + int(bad)
+                if cursor == b"0":
+                    break
+            counted += int(told)
+        return Audit(records, size, counted, wrong)
+
+
+def _parts(of: Sequence[Any]) -> list[Sequence[Any]]:
+    """No more than a step may take."""
+    return [of[at : at + BATCH] for at in range(0, len(of), BATCH)]

@@ -1,0 +1,55 @@
+
+-- The write-back buffer of the cache. Stands between the prelude and each script back_*; the rules are in back/rules.py.
+--
+-- Beside the account, whatever generation it is of:
+--   :dirty   hash, name -> record; field '' the epoch, so that a lost one is seen
+--   :due     sorted set, name by the time (account's clock, ms) from which it may be claimed
+--   :ages    sorted set, name by the time since when the row is behind
+--   :tries   hash, name -> claims of this value
+--   :parked  hash, name -> behind since(13) length of the reason(4) reason record
+--   :back    hash: e epoch, r run of the server, n last number, b bytes dirty, p bytes parked, f until when a flusher is alive
+--   :puts    stream, one entry a put, its id <epoch>-<number>, i the put's id; an entry <epoch>-0 for each epoch
+-- The name of a key is what stands behind ":v:" in its value's. A record is
+--   version(19) put(16) time(13) kind(1) digest(16) kept(13) length of the key(8) key entry
+
+local base = string.sub(account, 1, -9)
+local dirty, due, ages, tries = base .. ':dirty', base .. ':due', base .. ':ages', base .. ':tries'
+local parked, back, puts = base .. ':parked', base .. ':back', base .. ':puts'
+local ROW = '20000000'  -- a row's version as entries and floors have it, before the 19 digits
+local meta = {}  -- e, r, b, p as they stood when the script began
+
+local function version_of(record) return string.sub(record, 1, 19) end
+local function digest_of(record) return string.sub(record, 50, 65) end
+local function entry_of(record) return string.sub(record, 87 + tonumber(string.sub(record, 79, 86))) end
+local function set_aside(value) return value and string.sub(value, 18 + tonumber(string.sub(value, 14, 17))) end
+
+-- a record without its entry: what is listed
+local function head_of(record) return string.sub(record, 1, 86 + tonumber(string.sub(record, 79, 86))) end
+
+-- whether the buffer is of this run of the server, and whole; what it has of a name. Else the caller raises the epoch
+local function opened(run, name)
+  local known = redis.call('HMGET', back, 'e', 'r', 'b', 'p')
+  meta = {e = known[1], r = known[2], b = tonumber(known[3] or 0), p = tonumber(known[4] or 0)}
+  local stands = redis.call('HMGET', dirty, '', name)
+  return meta.e and stands[1] == meta.e and meta.r == run and server_run == run, stands[2]
+end
+
+local function forget_dirty(name, record)
+  redis.call('HDEL', dirty, name)
+  redis.call('ZREM', due, name)
+  redis.call('ZREM', ages, name)
+  redis.call('HDEL', tries, name)
+  redis.call('HINCRBY', back, 'b', -#record)
+end
+
+local function forget_parked(name, value)
+  redis.call('HDEL', parked, name)
+  redis.call('HINCRBY', back, 'p', -#value)
+end
+
+local function make_dirty(name, record, since)
+  redis.call('HSET', dirty, name, record)
+  redis.call('ZADD', due, clock, name)
+  redis.call('ZADD', ages, since, name)
+  redis.call('HINCRBY', back, 'b', #record)
+end

@@ -1,0 +1,78 @@
+-- ARGV[6] run of the server, [7] id, [8] digest, [9] record from its kind to its key, [10] entry, [11] version expected or '',
+-- [12] '' or, of a put that is asked again, the last <epoch>-<number> known before it, [13] most keys, [14] most bytes
+-- Answers {answer, version (of open: the epoch), stamp}
+local id, digest, expected, since = ARGV[7], ARGV[8], ARGV[11], ARGV[12]
+local name = string.sub(KEYS[4], #base + 4)
+local room = has_room()
+begin()
+local good, old = opened(ARGV[6], name)
+if not good then return {'open', tonumber(meta.e or 0), ''} end
+local value = meta.p > 0 and redis.call('HGET', parked, name)
+local aside = set_aside(value)
+
+-- an id of the stream as two numbers
+local function parts(of)
+  local epoch, number = string.match(of, '^(%d+)-(%d+)$')
+  return tonumber(epoch), tonumber(number)
+end
+
+-- what became of this put: its version, nil where it was not done, false where nobody knows
+local function first_answer()
+  for _, record in ipairs({old or '', aside or ''}) do
+    if string.sub(record, 20, 35) == id then return version_of(record) end
+  end
+  local epoch, number = parts(since)
+  for _, one in ipairs(redis.call('XRANGE', puts, digits(epoch, 1) .. '-' .. digits(number + 1, 1), '+')) do
+    if one[2][2] == id then
+      local of, at = parts(one[1])
+      return digits(of, 6) .. digits(at, 13)
+    end
+  end
+  local oldest = redis.call('XRANGE', puts, '-', '+', 'COUNT', 1)[1]
+  if not oldest or epoch ~= tonumber(meta.e) then return false end
+  local of, at = parts(oldest[1])
+  if of == epoch and at > number then return false end
+  return nil
+end
+
+local function present()
+  if old or aside then return version_of(old or aside) end
+  local entry = standing(KEYS[4], '')
+  local kind = entry and string.sub(entry, 52, 52)
+  if kind == '2' then return string.sub(entry, 60, 78) end
+  local negative = entry and tonumber(string.sub(entry, 79, 79)) % 2 == 1
+  return kind == '0' and negative and string.rep('0', 19)
+end
+
+if since ~= '' then
+  local version = first_answer()
+  if version then return {'seen', version, ''} end
+  if version == false then return {'forgotten', '', ''} end
+end
+if expected ~= '' then
+  local version = present()
+  if not version then return {'load', '', ''} end
+  if version ~= expected then return {'conflict', version, ''} end
+end
+local size = 48 + #ARGV[9] + #ARGV[10]
+local grows = size - (old and #old or 0)
+local fits = old or redis.call('HLEN', dirty) - 1 + redis.call('HLEN', parked) < tonumber(ARGV[13])
+fits = room and fits and (grows <= 0 or meta.b + meta.p + grows <= tonumber(ARGV[14]))
+local number = redis.call('HINCRBY', back, 'n', 1)
+local version = digits(tonumber(meta.e), 6) .. digits(number, 13)
+if not fits then return {'full', version, ''} end
+
+redis.call('DEL', KEYS[4], KEYS[5])
+local entry = ARGV[10]
+local record = version .. id .. digits(clock, 13) .. ARGV[9] .. string.sub(entry, 1, 51) .. ROW .. version .. string.sub(entry, 79)
+if old then
+  redis.call('HSET', dirty, name, record)
+  redis.call('HDEL', tries, name)
+  redis.call('HINCRBY', back, 'b', grows)
+else
+  make_dirty(name, record, value and tonumber(string.sub(value, 1, 13)) or clock)
+end
+redis.call('XADD', puts, 'MAXLEN', '~', 10000, meta.e .. '-' .. digits(number, 1), 'i', id)
+local stamp = next_stamp()
+tell('k', digest, stamp)
+return {'done', version, stamp}
