@@ -36,7 +36,7 @@ RULES = [
     (r"\bAsync(?=[A-Z])", ""),
     (r"\bAbstractAsyncContextManager\b", "AbstractContextManager"),
     (
-        r"\basync_(backend_of|backing_of|log_of|tier_of|cached_method|cached|plain_backend_of|plain_backing|plain_of)\b",
+        r"\basync_(backend_of|back_of|backing_of|log_of|tier_of|cached_method|cached|plain_backend_of|plain_backing|plain_of)\b",
         r"\1",
     ),
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method

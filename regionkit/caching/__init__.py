@@ -1,4 +1,4 @@
-"""Caches without stale values: TTL, lazy loading, write-through; a local and a shared tier. Each usable without a kit."""
+"""Caches without stale values: TTL, lazy loading, write-through, write-back; a local and a shared tier. Usable without a kit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from regionkit.caching.back.receipt import BufferState, Flushed, Parked, Receipt
     from regionkit.caching.cache import Cache
     from regionkit.caching.cache_async import AsyncCache
     from regionkit.caching.decorators import Cached, CachedMethod, cached, cached_method
     from regionkit.caching.decorators_async import AsyncCached, AsyncCachedMethod, async_cached, async_cached_method
     from regionkit.caching.explanation import CacheExplanation
     from regionkit.caching.lookup import Lookup
-    from regionkit.caching.strategies import TTL, UNCHANGED, Lazy, Loaded, NoStore, Unchanged, WriteThrough
+    from regionkit.caching.strategies import TTL, UNCHANGED, Lazy, Loaded, NoStore, Unchanged, WriteBack, WriteThrough
     from regionkit.caching.tiers import Local, Memcached, Shared
 
 __all__ = [
@@ -22,18 +23,23 @@ __all__ = [
     "AsyncCache",
     "AsyncCached",
     "AsyncCachedMethod",
+    "BufferState",
     "Cache",
     "CacheExplanation",
     "Cached",
     "CachedMethod",
+    "Flushed",
     "Lazy",
     "Loaded",
     "Local",
     "Lookup",
     "Memcached",
     "NoStore",
+    "Parked",
+    "Receipt",
     "Shared",
     "Unchanged",
+    "WriteBack",
     "WriteThrough",
     "async_cached",
     "async_cached_method",
@@ -52,7 +58,10 @@ __getattr__, __dir__ = lazy_names(
         **dict.fromkeys(
             ("AsyncCached", "AsyncCachedMethod", "async_cached", "async_cached_method"), "decorators_async"
         ),
-        **dict.fromkeys(("TTL", "UNCHANGED", "Lazy", "Loaded", "NoStore", "Unchanged", "WriteThrough"), "strategies"),
+        **dict.fromkeys(
+            ("TTL", "UNCHANGED", "Lazy", "Loaded", "NoStore", "Unchanged", "WriteBack", "WriteThrough"), "strategies"
+        ),
+        **dict.fromkeys(("BufferState", "Flushed", "Parked", "Receipt"), "back.receipt"),
         **dict.fromkeys(("Local", "Memcached", "Shared"), "tiers"),
     },
 )

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -16,12 +14,20 @@ from regionkit.caching.entry import Coder
 from regionkit.caching.explanation import CacheExplanation, explain_cache
 from regionkit.caching.fetch import Fetcher
 from regionkit.caching.flights import Flights
+from regionkit.caching.forks import ALIVE
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance import MISSING, NO_HEAD, UNSURE, Glance
 from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
 from regionkit.caching.local_table import FEW, Entry, LocalTable
 from regionkit.caching.lookup import Lookup
-from regionkit.caching.making import Made, checked_name, checked_tiers, longest_local, tier_of
+from regionkit.caching.making import (
+    Made,
+    back_of,
+    checked_name,
+    checked_tiers,
+    longest_local,
+    tier_of,
+)
 from regionkit.caching.many import Many
 from regionkit.caching.news import News
 from regionkit.caching.parts import Call, Parts
@@ -59,7 +65,7 @@ class Cache(CacheChanges[V]):
     Args:
         name: `[a-z][a-z0-9_]*`; with the namespace it names what the cache keeps at a server.
         kind: the type of the values; `typing.Any` or `dict` for plain data.
-        strategy: TTL, Lazy or WriteThrough.
+        strategy: TTL, Lazy, WriteThrough or WriteBack.
         tiers: `Local(...)`, `Shared(...)`, or both, the local one first. Default: `[Local()]`, which needs no server.
         namespace: of the application.
         tenant: part of every key: another tenant's entries are never read.
@@ -128,9 +134,7 @@ class Cache(CacheChanges[V]):
     ) -> None:
         checked_name(name, namespace)
         if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(
-                f"{strategy!r} is no strategy.", fix="use TTL(...), Lazy(...) or WriteThrough(...)."
-            )
+            raise ConfigurationError(f"{strategy!r} is no strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack.")
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy
@@ -191,6 +195,7 @@ class Cache(CacheChanges[V]):
             )
         )
         self._many = Many(self.fetcher)
+        self.back = back_of(self, shared, clock)
         self._background: list[Tail | Sampler] = [*self._tails.values()]
         if sample_every is not None:
             self._background.append(Sampler(self.fetcher.parts, sample_every, self._news_within()))
@@ -200,7 +205,7 @@ class Cache(CacheChanges[V]):
         if local is None and isinstance(shared, Shared) and made is None and not works:
             self._glance = Glance(self.tier, coder, self.scope, self.counters, self.fetcher.misses)
         COARSE_CLOCK.hold(self)
-        _ALIVE.add(self)
+        ALIVE.add(self)
 
     def _look_up_in(self, entries: dict[Any, Entry]) -> None:
         self._fresh = entries
@@ -214,11 +219,13 @@ class Cache(CacheChanges[V]):
     def close(self) -> None:
         """End the background work, close what the cache opened, forget the local tier. May be called twice."""
         self._closed, self._glance = True, None
-        _ALIVE.discard(self)
+        ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
         for job in self._background:
             job.close()
+        if self.back is not None:
+            self.back.close()
         self.tier.close()
         self.teller.close()
         if self._backing is not None and self._made is None:
@@ -371,7 +378,7 @@ class Cache(CacheChanges[V]):
         told["local_hits"] += self._table.hits
         return told | {"local_items": len(self._table), "local_bytes": self._table.bytes}
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """After a fork: nothing of the parent's is served or waited for here."""
         self._table.renew()
         self._table.open = self._always_open
@@ -380,18 +387,8 @@ class Cache(CacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
+        if self.back is not None:
+            self.back.renew()
         for job in self._background:
             job.renew()
         COARSE_CLOCK.hold(self)
-
-
-_ALIVE: weakref.WeakSet[Cache[Any]] = weakref.WeakSet()
-"""The caches of this process, for what has to be done after a fork."""
-
-
-def _after_fork() -> None:
-    for cache in list(_ALIVE):
-        cache._renew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

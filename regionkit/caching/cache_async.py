@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -15,6 +13,7 @@ from regionkit.caching.entry import Coder
 from regionkit.caching.explanation import CacheExplanation, explain_cache
 from regionkit.caching.fetch_async import AsyncFetcher
 from regionkit.caching.flights_async import AsyncFlights
+from regionkit.caching.forks import ALIVE
 from regionkit.caching.frozen import is_frozen
 from regionkit.caching.glance_async import MISSING, NO_HEAD, UNSURE, AsyncGlance
 from regionkit.caching.keys import CacheKey, K, canonical, scope_of, several
@@ -134,9 +133,7 @@ class AsyncCache(AsyncCacheChanges[V]):
     ) -> None:
         checked_name(name, namespace)
         if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(
-                f"{strategy!r} is no strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack."
-            )
+            raise ConfigurationError(f"{strategy!r} is no strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack.")
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy
@@ -209,7 +206,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         if local is None and isinstance(shared, Shared) and made is None and not works:
             self._glance = AsyncGlance(self.tier, coder, self.scope, self.counters, self.fetcher.misses)
         COARSE_CLOCK.hold(self)
-        _ALIVE.add(self)
+        ALIVE.add(self)
 
     def _look_up_in(self, entries: dict[Any, Entry]) -> None:
         self._fresh = entries
@@ -223,7 +220,7 @@ class AsyncCache(AsyncCacheChanges[V]):
     async def close(self) -> None:
         """End the background work, close what the cache opened, forget the local tier. May be called twice."""
         self._closed, self._glance = True, None
-        _ALIVE.discard(self)
+        ALIVE.discard(self)
         COARSE_CLOCK.let_go(self)
         self._table.drop_all(open=False)
         for job in self._background:
@@ -382,7 +379,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         told["local_hits"] += self._table.hits
         return told | {"local_items": len(self._table), "local_bytes": self._table.bytes}
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """After a fork: nothing of the parent's is served or waited for here."""
         self._table.renew()
         self._table.open = self._always_open
@@ -396,15 +393,3 @@ class AsyncCache(AsyncCacheChanges[V]):
         for job in self._background:
             job.renew()
         COARSE_CLOCK.hold(self)
-
-
-_ALIVE: weakref.WeakSet[AsyncCache[Any]] = weakref.WeakSet()
-"""The caches of this process, for what has to be done after a fork."""
-
-
-def _after_fork() -> None:
-    for cache in list(_ALIVE):
-        cache._renew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from regionkit.caching.back.receipt import Receipt
+from regionkit.caching.back.verbs import BackVerbs
 from regionkit.caching.calls import Calls
 from regionkit.caching.fetch import Fetcher
 from regionkit.caching.keys import CacheKey, Stored, canonical, several
@@ -20,7 +22,7 @@ from regionkit.caching.telling import Teller
 from regionkit.caching.tier import Tier
 from regionkit.caching.version import NOTHING, of_row
 from regionkit.caching.write_through import Writer
-from regionkit.errors import CacheError, UsageError
+from regionkit.errors import CacheError, DurabilityUnknown, UsageError
 
 if TYPE_CHECKING:
     from regionkit.caching.track_sql import Tracked
@@ -32,13 +34,13 @@ V = TypeVar("V")
 IS_ASYNC = False
 
 
-class CacheChanges(Generic[V]):
+class CacheChanges(BackVerbs[V]):
     """What changes values, and what says that they have changed."""
 
     # An object of more than 30 attributes that has them in a dict takes an eighth longer for a hit.
     __slots__ = (
         *("name", "namespace", "scope", "strategy", "local", "shared", "floor_life", "settles", "spreads", "routed"),
-        *("homes", "counters", "source", "heard", "tier", "teller", "fetcher", "emit"),
+        *("back", "homes", "counters", "source", "heard", "tier", "teller", "fetcher", "emit"),
         *("_always_open", "_background", "_backing", "_calls", "_clock", "_closed", "_flights", "_fresh", "_glance"),
         *("_hooks", "_made", "_many", "_table", "_tails", "_tracked", "_writer", "__weakref__"),
     )
@@ -85,22 +87,46 @@ class CacheChanges(Generic[V]):
         finally:
             self._table.unmark(mark)
 
-    def delete(self, key: CacheKey) -> None:
-        """Forget a value (TTL only)."""
+    def delete(
+        self, key: CacheKey, *, if_version: int | None = None, again: DurabilityUnknown | None = None
+    ) -> Receipt:
+        """Forget a value (TTL); have its row deleted (WriteBack, with the arguments and errors of `put`)."""
         check_verb("delete", self.strategy, self.name)
+        if self.back is not None:
+            self._usable()
+            return self.back.putting.put(key, None, deleted=True, expected=if_version, again=again)
         self.teller.invalidate([canonical(key)], NOTHING)
+        return Receipt(0, "cache")
 
-    def put(self, key: CacheKey, value: V) -> None:
-        """Write a value to the store and the cache (WriteThrough only). See `regionkit.caching.write_through_async`.
+    def put(
+        self, key: CacheKey, value: V, *, if_version: int | None = None, again: DurabilityUnknown | None = None
+    ) -> Receipt:
+        """Write a value to the store and the cache (WriteThrough), or to the buffer, whence the row follows (WriteBack).
+
+        See `regionkit.caching.write_through_async` and `regionkit.caching.back.rules`.
+
+        Args:
+            key: of the value.
+            value: of the cache's type.
+            if_version: WriteBack: only where the key has this version; 0: only where nothing is there.
+            again: WriteBack: the error of this very put, whose answer was lost. It is done once.
 
         Raises:
             UsageError: the strategy has no put.
-            CacheError: the shared tier could not be told first; nothing was written.
+            VersionConflict: WriteBack: the key has another version; nothing was put.
+            Backpressure: WriteBack: the buffer does not take it now; nothing was put.
+            DurabilityUnknown: WriteBack: whether it is in the buffer, or durable, is not known.
+            CacheError: the value cannot be cached, or the shared tier could not be told first; nothing was written.
             Exception: what `store` or its COMMIT raised; `committed` of a RegionKitError says what became of the write.
         """
         check_verb("put", self.strategy, self.name)
         self._usable()
+        if self.back is not None:
+            return self.back.putting.put(key, value, expected=if_version, again=again)
+        if if_version is not None or again is not None:
+            raise UsageError("if_version and again are arguments of WriteBack.", fix="leave them out.")
         self._writer.put(key, canonical(key), value)
+        return Receipt(0, "store")
 
     def track(self, session: Any) -> Tracked:
         """Track the transaction of a Session or a Connection (WriteThrough only): what it writes is not what it was, from its

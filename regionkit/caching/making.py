@@ -12,7 +12,7 @@ from regionkit.caching.inside import Inside
 from regionkit.caching.ledger_tier import LedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source import Source
-from regionkit.caching.strategies import TTL, Strategy
+from regionkit.caching.strategies import TTL, Strategy, WriteBack
 from regionkit.caching.tier import Tier
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.core.clock import Clock
@@ -21,7 +21,7 @@ from regionkit.errors import ConfigurationError
 from regionkit.topology.topology import NAMESPACE
 from regionkit.topology.validation import check_name
 
-__all__ = ["Made", "checked_name", "checked_tiers", "longest_local", "tier_of"]
+__all__ = ["Made", "back_of", "checked_name", "checked_tiers", "longest_local", "tier_of"]
 
 IS_ASYNC = False
 
@@ -100,3 +100,21 @@ def tier_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock, floo
     module = import_module(f"regionkit.caching.{family}{'_async' if IS_ASYNC else ''}")
     opened: Tier = module.opened_tier(cache, shared, clock, floor_life)
     return opened
+
+
+def back_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock) -> Any:
+    """The write-back parts of a cache; None: it has another strategy.
+
+    Raises:
+        ConfigurationError: it has no shared tier that could hold what is put.
+    """
+    if not isinstance(cache.strategy, WriteBack):
+        return None
+    if not isinstance(shared, Shared):
+        raise ConfigurationError(
+            f"cache {cache.name!r} has no shared tier that can hold what is put.",
+            why="write-back acknowledges a value when a Redis or Valkey server holds it.",
+            fix='give tiers=[Shared("redis://...")], or [Local(), Shared("redis://...")].',
+        )
+    module = import_module(f"regionkit.caching.back.made{'_async' if IS_ASYNC else ''}")
+    return module.back_of(cache, clock)

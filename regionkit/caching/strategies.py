@@ -5,7 +5,7 @@
 | TTL          | nothing               | set, delete      | a value ends with its time, or with a later set or delete |
 | Lazy         | loads, one load a key | none; invalidate | no value outlives an invalidation |
 | WriteThrough | loads, one load a key | put, track       | and no reader sees an uncommitted value, or afterwards an older one |
-| WriteBack    | loads, one load a key | put, delete      | and what was acknowledged, or a later value of the key, reaches the row |
+| WriteBack    | loads, one load a key | put, delete      | and what was acknowledged, or a later value, reaches the row |
 """
 
 from __future__ import annotations
@@ -208,6 +208,7 @@ class WriteBack(Lazy):
         write_timeout: seconds that a put may take that has to write through, or to open the buffer.
     """
 
+    buffers: ClassVar[bool] = True
     sink: Any
     durability: str
     assume: str | None = None
@@ -221,6 +222,8 @@ class WriteBack(Lazy):
     write_timeout: float = 10.0
 
     def __post_init__(self) -> None:
+        if self.load is None and self.load_many is None:
+            object.__setattr__(self, "load", self.sink.load)
         Lazy.__post_init__(self)
         _check_times(self, "wait", "max_age", "write_timeout")
         for name in ("max_dirty", "max_bytes", "attempts"):

@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     action.set_defaults(run=_relay("explain_relay"))
     add_hospital(commands)
     add_transactions(commands)
+    add_write_back(commands)
     return parser
 
 

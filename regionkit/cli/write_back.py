@@ -26,6 +26,7 @@ from regionkit.errors import ConfigurationError
 
 __all__ = ["add_write_back"]
 
+
 def add_write_back(commands: Any) -> None:
     """The command and its actions."""
     found = commands.add_parser("write-back", help="write-back caches: run a flusher, list, retry, discard")
@@ -79,7 +80,9 @@ async def _run(cache: Any, options: argparse.Namespace) -> int:
     await told.wait()
     clean = await asyncio.to_thread(flusher.stop) if isinstance(cache, Cache) else await flusher.stop()
     state = cache.status()
-    _print({name: state[name] for name in ("flushed", "parked")} | {"clean": clean}, options, f"{state['flushed']} written")
+    _print(
+        {name: state[name] for name in ("flushed", "parked")} | {"clean": clean}, options, f"{state['flushed']} written"
+    )
     return 0 if clean else 1
 
 

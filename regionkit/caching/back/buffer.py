@@ -54,6 +54,20 @@ class Buffer:
         self._bounds = (max_dirty, max_bytes)
         self._known = 0
 
+    @property
+    def epoch(self) -> int:
+        """The last that this process knows of."""
+        return self._known // EPOCH
+
+    def version(self, stored: Stored) -> int | None:
+        """Of the dirty value of a key; None: it is not dirty."""
+        version, _ = self._tier.run("back_of", [], [self.name(stored)])
+        return int(version) if version else None
+
+    def older(self, one: Claimed) -> int:
+        """How many other rows are behind for as long as this one, or longer."""
+        return int((self._tier.run("back_of", [], [one.name]))[1])
+
     def name(self, stored: Stored) -> bytes:
         """Of a key at the server."""
         return self._tier.place + stored_name(stored)
@@ -71,9 +85,13 @@ class Buffer:
             TierDown: nothing was done.
             DurabilityUnknown: no answer came; `put` is what `again` takes.
         """
+        return self.again(self.begun(stored, sealing, deleted=deleted, expected=expected), first=True)
+
+    def begun(self, stored: Stored, sealing: Sealing, *, deleted: bool = False, expected: int | None = None) -> Put:
+        """A put that has not been sent; the arguments and errors of `put`."""
         if not self._known:
             self.status()
-        return self.again(Put(stored, os.urandom(16), sealing, deleted, expected, self._known), first=True)
+        return Put(stored, os.urandom(16), sealing, deleted, expected, self._known)
 
     def again(self, put: Put, *, first: bool = False) -> PutAnswer:
         """What became of a put whose answer was lost: SEEN, or it is done now, or FORGOTTEN.
@@ -89,7 +107,8 @@ class Buffer:
         since = "" if first else f"{put.since // EPOCH}-{put.since % EPOCH}"
         expected = "" if put.expected is None else text_of(put.expected)
         body = body_of(digest, put.stored, kept, deleted=put.deleted)
-        words = [put.id, digest, body, sealing.data, expected, since, *self._bounds]
+        row = "" if put.row is None else text_of(put.row)
+        words = [put.id, digest, body, sealing.data, expected, since, row, b"%016d" % put.stamp, *self._bounds]
         try:
             answer, version, stamp = tier.run("back_put", [put.stored], words, of_run=True)
         except TierDown as down:

@@ -4,7 +4,7 @@
 |---------------------------------------|-----------------------|
 | each change applied                   | ACK |
 | a newer row that is nobody's of ours  | PARK, as a conflict |
-| SinkDown                              | FAIL without a pause for the records, and pauses itself: 1, 2, 4 ... times `FIRST_PAUSE` |
+| SinkDown                              | FAIL without a pause; it pauses itself: 1, 2, 4 ... times `FIRST_PAUSE` |
 | SinkRefused, of several changes       | halves them, and flushes each half |
 | SinkRefused, of one; it `waits`       | FAIL, while an older change is dirty; afterwards as below |
 | SinkRefused, of one                   | FAIL with a pause; at its last attempt PARK |
@@ -17,7 +17,17 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIVE", "LEASE", "MOST_WAITS", "OTHERS_VERSION", "alive_for", "idle_pause", "refusal_pause", "silence_of", "sink_pause"]
+__all__ = [
+    "ALIVE",
+    "LEASE",
+    "MOST_WAITS",
+    "OTHERS_VERSION",
+    "alive_for",
+    "idle_pause",
+    "refusal_pause",
+    "silence_of",
+    "sink_pause",
+]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds that a flusher pauses after the sink was down; it doubles with each time."""

@@ -7,6 +7,7 @@ of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from regionkit.caching.back.receipt import BufferState, Flushed, Parked
 from regionkit.caching.back.sink_async import SinkDown
 from regionkit.caching.back.steps import Listed, Status
 from regionkit.caching.keys import canonical
+from regionkit.caching.parts_async import Call
 from regionkit.caching.steps import TierDown
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.deadline import Deadline
@@ -78,9 +80,16 @@ class AsyncLooking:
         found = []
         async for listed in self._listed(limit, parked=True):
             record = listed.record
-            value = None if record.deleted else await self._parts.cache.peek(record.key)
+            value = None if record.deleted else await self._value(record.key)
             found.append(Parked(record.key, record.version, listed.reason, value, record.deleted, listed.behind))
         return found
+
+    async def _value(self, key: Any) -> Any:
+        """Of a key, as readers get it."""
+        inside = self._parts.cache.fetcher
+        call = Call(key, canonical(key), None, None, -math.inf, False, None, b"")
+        entry, _ = await inside.entry(call)
+        return None if entry is None else inside.parts.shaper.value(entry)
 
     async def retry(self, key: Any = None) -> int:
         """Have parked values written after all; how many were dirty again. None: all that are parked."""

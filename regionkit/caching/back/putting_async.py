@@ -9,13 +9,16 @@
 | LOAD       | loads the row, so that its version is known, and asks again |
 | FORGOTTEN  | raises DurabilityUnknown: what became of the first attempt is not known any more |
 
-1. No flusher for `max_age`: an event says so, each `WARN_EVERY` seconds. None for longer than `silence_of(max_age)`: Backpressure.
+1. No flusher for `max_age`: an event says so, each `WARN_EVERY` seconds. None for `silence_of(max_age)`: Backpressure.
 2. A shared tier that does not answer is Backpressure where nothing was sent, and DurabilityUnknown where the put may be there.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from msgspec import structs
 
 from regionkit.caching.back.events import FlusherMissing
 from regionkit.caching.back.flush_rules import silence_of
@@ -36,6 +39,8 @@ from regionkit.errors import Backpressure, CacheError, DurabilityUnknown, UsageE
 
 __all__ = ["AsyncPutting"]
 
+T = TypeVar("T")
+
 MOST_ROUNDS = 5
 """Times that a put is asked again after it opened the buffer, or loaded a version: by then others undo it each time."""
 ROOM_EVERY = 0.02
@@ -54,7 +59,13 @@ class AsyncPutting:
         self._silent = 0.0
 
     async def put(
-        self, key: Any, value: Any, *, deleted: bool = False, expected: int | None = None, again: DurabilityUnknown | None = None
+        self,
+        key: Any,
+        value: Any,
+        *,
+        deleted: bool = False,
+        expected: int | None = None,
+        again: DurabilityUnknown | None = None,
     ) -> Receipt:
         """Put a value, or a delete, into the buffer.
 
@@ -70,7 +81,7 @@ class AsyncPutting:
         cache.teller.told(stored)
         mark = inside.table.mark(stored, inside.shaper.digest(stored))
         try:
-            put = Put.first(stored, sealing, deleted, expected) if again is None else self._lost(again, stored)
+            put = self._lost(again, stored) if again else await self._begun(stored, sealing, deleted, expected)
             given, durable = await self._settled(key, put, value, first=again is None)
             crash_point("write-back.put")
             if given.answer is Answer.DONE:
@@ -110,17 +121,17 @@ class AsyncPutting:
         parts, strategy = self._parts, self._parts.strategy
         waits = Deadline(parts.clock, strategy.waits)
         for _ in range(MOST_ROUNDS):
-            given, durable = await self._asked(put, first=first)
+            given, durable = await self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
             while given.answer is Answer.FULL and waits.remaining() > 0:
                 await asleep(ROOM_EVERY)
-                given, durable = await self._asked(put, first=first)
+                given, durable = await self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
             match given.answer:
                 case Answer.DONE | Answer.SEEN:
                     return given, durable
                 case Answer.FULL:
                     return await self._written(key, put, value, given)
                 case Answer.OPEN:
-                    await self._opened()
+                    await self._asked(parts.open)
                 case Answer.LOAD:
                     put = await self._with_row(key, put, given)
                 case Answer.CONFLICT:
@@ -143,9 +154,18 @@ class AsyncPutting:
             fix="try again.",
         )
 
-    async def _asked(self, put: Put, *, first: bool) -> tuple[PutAnswer, str]:
+    async def _begun(self, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None) -> Put:
+        begun = self._parts.buffer.begun
+        return await self._asked(lambda: begun(stored, sealing, deleted=deleted, expected=expected))
+
+    async def _asked(self, question: Callable[[], Awaitable[T]]) -> T:
+        """What the buffer answers.
+
+        Raises:
+            Backpressure: nothing was sent.
+        """
         try:
-            return await self._parts.durability.put(put, first=first)
+            return await question()
         except TierDown as down:
             raise Backpressure(
                 f"the shared tier of cache {self._cache.name!r} did not take a put.",
@@ -154,21 +174,11 @@ class AsyncPutting:
                 retryable=not down.fix,
             ) from down
 
-    async def _opened(self) -> None:
-        try:
-            await self._parts.open()
-        except TierDown as down:
-            raise Backpressure(
-                f"the write-back buffer of cache {self._cache.name!r} could not be opened.",
-                why=f"{down}. Nothing was put.",
-                fix="try again when the shared tier answers.",
-            ) from down
-
     async def _with_row(self, key: Any, put: Put, given: PutAnswer) -> Put:
         """The same put, with the version of the row, which nobody near knows."""
         loaded = await self._parts.sink.load(key)
         row = 0 if loaded is None or not loaded.found else loaded.version or 0
-        return put.knowing(row, given.stamp)
+        return structs.replace(put, row=row, stamp=given.stamp)
 
     async def _written(self, key: Any, put: Put, value: Any, given: PutAnswer) -> tuple[PutAnswer, str]:
         """There is no room: the row is written here, with the version that the buffer has reserved.

@@ -69,8 +69,8 @@ class Sink(Protocol):
         """
         ...
 
-    def load(self, key: Any) -> Loaded[Any] | None:
-        """The row of a key, with its version; None without one."""
+    def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """The row of a key at the owner, with its version; None without one. It is always read there, whatever `owner` says."""
         ...
 
     def forget_marks(self, cache: str, below: int) -> int:

@@ -43,6 +43,8 @@ class Put(msgspec.Struct, frozen=True):
         deleted: the row is to go.
         expected: the version that the key has to have; None: any. 0: there is no row.
         since: the last version that was known here before it was sent; 0: none.
+        row: version of the row as the caller has read it (0: none was there), after LOAD; None: it has not.
+        stamp: that LOAD told.
     """
 
     stored: Stored
@@ -51,6 +53,8 @@ class Put(msgspec.Struct, frozen=True):
     deleted: bool = False
     expected: int | None = None
     since: int = 0
+    row: int | None = None
+    stamp: int = 0
 
 
 class PutAnswer(NamedTuple):
@@ -59,7 +63,7 @@ class PutAnswer(NamedTuple):
     Attributes:
         answer: of the rules.
         version: of DONE and SEEN its own, of FULL the one reserved, of CONFLICT the present one; of OPEN the buffer's epoch.
-        stamp: of DONE, of the account: what a local copy of the value has. Else 0.
+        stamp: of DONE, of the account: what a local copy of the value has; of LOAD, what the put tells again with the row.
     """
 
     answer: Answer

@@ -34,6 +34,7 @@ if not whole then
   redis.call('HSET', back, 'b', b, 'p', p)
 end
 redis.call('HSET', back, 'e', ARGV[7], 'r', ARGV[6], 'n', 0)
+redis.call('HSETNX', back, 'f', digits(clock, 13))
 redis.call('HSET', dirty, '', ARGV[7])
 if type(redis.pcall('XADD', puts, ARGV[7] .. '-0', 'i', '')) == 'table' then
   redis.call('DEL', puts)

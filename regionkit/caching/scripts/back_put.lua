@@ -1,5 +1,6 @@
 -- ARGV[6] run of the server, [7] id, [8] digest, [9] record from its kind to its key, [10] entry, [11] version expected or '',
--- [12] '' or, of a put that is asked again, the last <epoch>-<number> known before it, [13] most keys, [14] most bytes
+-- [12] '' or, of a put that is asked again, the last <epoch>-<number> known before it, [13] version of the row as the caller has read
+-- it, or '', [14] the stamp that LOAD told it before, [15] most keys, [16] most bytes
 -- Answers {answer, version (of open: the epoch), stamp}
 local id, digest, expected, since = ARGV[7], ARGV[8], ARGV[11], ARGV[12]
 local name = string.sub(KEYS[4], #base + 4)
@@ -41,7 +42,11 @@ local function present()
   local kind = entry and string.sub(entry, 52, 52)
   if kind == '2' then return string.sub(entry, 60, 78) end
   local negative = entry and tonumber(string.sub(entry, 79, 79)) % 2 == 1
-  return kind == '0' and negative and string.rep('0', 19)
+  if kind == '0' and negative then return string.rep('0', 19) end
+  if ARGV[13] == '' or tonumber(ARGV[14]) < tonumber(redis.call('HGET', account, 'd')) then return false end
+  local _, own, common = of_key(digest)  -- nothing was told of the key since it was read
+  local told = (own and string.sub(own, 1, 16) > ARGV[14]) or (common and string.sub(common, 1, 16) > ARGV[14])
+  return not told and ARGV[13]
 end
 
 if since ~= '' then
@@ -51,13 +56,13 @@ if since ~= '' then
 end
 if expected ~= '' then
   local version = present()
-  if not version then return {'load', '', ''} end
+  if not version then return {'load', '', digits(redis.call('HGET', account, 'q'), 16)} end
   if version ~= expected then return {'conflict', version, ''} end
 end
 local size = 48 + #ARGV[9] + #ARGV[10]
 local grows = size - (old and #old or 0)
-local fits = old or redis.call('HLEN', dirty) - 1 + redis.call('HLEN', parked) < tonumber(ARGV[13])
-fits = room and fits and (grows <= 0 or meta.b + meta.p + grows <= tonumber(ARGV[14]))
+local fits = old or redis.call('HLEN', dirty) - 1 + redis.call('HLEN', parked) < tonumber(ARGV[15])
+fits = room and fits and (grows <= 0 or meta.b + meta.p + grows <= tonumber(ARGV[16]))
 local number = redis.call('HINCRBY', back, 'n', 1)
 local version = digits(tonumber(meta.e), 6) .. digits(number, 13)
 if not fits then return {'full', version, ''} end

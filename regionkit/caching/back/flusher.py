@@ -1,0 +1,89 @@
+# Generated from flusher_async.py by scripts/twins.py. Do not edit.
+"""The flusher: writes the rows of a write-back cache in the background. What it does when is in `flush_rules`."""
+
+from __future__ import annotations
+
+import random
+
+from regionkit.caching.back.flush_rules import idle_pause, sink_pause
+from regionkit.caching.back.flushing import Flushing
+from regionkit.caching.back.looking import Looking
+from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.sink import SinkDown
+from regionkit.caching.steps import TierDown
+from regionkit.core.supervisor import Supervisor
+from regionkit.errors import Backpressure, CacheError
+
+__all__ = ["DRAIN", "Flusher"]
+
+DRAIN = 10.0
+"""Seconds that leaving a flusher's block waits for what is dirty, by default: what orchestrators give a process to end."""
+LONGEST_BACK_OFF = 5.0
+"""Seconds between two rounds that failed by surprise."""
+
+
+class Flusher:
+    """Writes the rows of one cache in the background. A context manager; leaving it writes what is dirty.
+
+    As many processes as there are may run one each: no two work on one record, and if they did, nothing would be undone.
+    """
+
+    def __init__(self, parts: BackParts, flushing: Flushing, looking: Looking, drain: float) -> None:
+        self._parts = parts
+        self._flushing = flushing
+        self._looking = looking
+        self._drain = drain
+        self._supervisor = Supervisor(parts.clock)
+        self._failures = 0
+
+    def __enter__(self) -> Flusher:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Flush in the background, until `stop`.
+
+        Raises:
+            ConfigurationError: the sink cannot hold what is promised, or the server not give the durability.
+            CacheError: sink or shared tier do not answer.
+        """
+        self._parts.check(strict=True)
+        self._looking.state()
+        self._supervisor.start("write-back", self._round, self._failed, longest_back_off=LONGEST_BACK_OFF)
+
+    def stop(self, *, drain: float | None = None) -> bool:
+        """Write what is dirty, for at most `drain` seconds, and end; whether nothing is dirty. May be called twice.
+
+        What is left then, another flusher writes.
+        """
+        seconds = self._drain if drain is None else drain
+        try:
+            return seconds > 0 and bool(self._looking.flush(timeout=seconds))
+        except CacheError:
+            return False  # the buffer does not answer: what is in it stays there
+        finally:
+            self._supervisor.stop()
+
+    def _round(self) -> float:
+        """Claim and write until nothing is due."""
+        pause = idle_pause(self._parts.strategy.max_age)
+        try:
+            while (self._flushing.batch()).claimed:
+                self._failures = 0
+        except (SinkDown, Backpressure) as down:
+            self._failures += 1
+            self._flushing.away(str(down))
+            return max(pause, sink_pause(self._failures, random.random()))
+        except TierDown:
+            pass  # said by the tier itself
+        return pause
+
+    def _failed(self, error: BaseException) -> None:
+        self._flushing.away(f"{type(error).__name__}: {error}")
+
+    def renew(self) -> None:
+        """After a fork: the parent's job runs in the parent."""
+        self._supervisor = Supervisor(self._parts.clock)

@@ -1,0 +1,132 @@
+# Generated from flushing_async.py by scripts/twins.py. Do not edit.
+"""One flush: records out of the buffer, into their rows. What is done when is in `flush_rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from regionkit.caching.back.events import RecordParked, RecordUnreadable, SinkAway, SinkBack
+from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause
+from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.sink import SinkDown, SinkRefused
+from regionkit.caching.back.steps import Claimed
+from regionkit.caching.entry import Unreadable
+from regionkit.caching.steps import BATCH
+from regionkit.core.events import crash_point
+
+__all__ = ["Batch", "Flushing"]
+
+CONFLICT = "the row has a version that no put of this cache had: somebody else writes it"
+
+
+class Batch(NamedTuple):
+    """What one claim gave, and how much of it was written."""
+
+    claimed: int
+    written: int
+
+
+class Flushing:
+    """Of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, parts: BackParts) -> None:
+        self._parts = parts
+        self._cache = parts.cache
+        self._away = False
+
+    def batch(self) -> Batch:
+        """Write what is due, as much as one claim gives.
+
+        Raises:
+            SinkDown: the sink took nothing, and what was claimed is due again.
+            TierDown: the buffer does not answer; what was claimed is due when the claim is over.
+            Backpressure: the buffer is to be opened, and the sink does not answer.
+            ConfigurationError: the sink cannot hold what is promised.
+        """
+        parts = self._parts
+        parts.check(strict=True)
+        claims = parts.buffer.claim(BATCH, LEASE, alive_for(parts.strategy.max_age))
+        if not claims.is_open:
+            parts.open()
+            return Batch(1, 0)
+        crash_point("write-back.claimed")
+        changes, good = [], []
+        for one in claims.records:
+            try:
+                changes.append(self._change(one))
+                good.append(one)
+            except (Unreadable, ValueError) as error:
+                parts.buffer.fail([one], OTHERS_VERSION)
+                self._cache.emit(RecordUnreadable(self._cache.name, str(error)))
+        try:
+            written = self._flush(claims.epoch, good, changes) if good else 0
+        except SinkDown:
+            parts.buffer.fail(good, 0.0)
+            raise
+        if good:
+            self.well()
+        return Batch(len(claims.records), written)
+
+    def away(self, why: str) -> None:
+        """The sink takes nothing: said once."""
+        if not self._away:
+            self._away = True
+            self._cache.emit(SinkAway(self._cache.name, why))
+
+    def well(self) -> None:
+        """It takes rows."""
+        if self._away:
+            self._away = False
+            self._cache.emit(SinkBack(self._cache.name))
+
+    def _change(self, one: Claimed) -> Change:
+        """A record as the sink gets it.
+
+        Raises:
+            Unreadable, ValueError: this version of the application cannot read it.
+        """
+        record = one.record
+        if record.deleted:
+            return Change(record.key, record.version, deleted=True)
+        shaper = self._cache.fetcher.parts.shaper
+        return Change(record.key, record.version, shaper.coder.decode(shaper.envelope(record.stored, record.entry)))
+
+    def _flush(self, epoch: int, records: Sequence[Claimed], changes: Sequence[Change]) -> int:
+        """Write some records; a refused one is found by halves."""
+        parts = self._parts
+        try:
+            verdicts = parts.sink.flush(self._cache.name, epoch, changes)
+        except SinkRefused as refused:
+            if len(changes) > 1:
+                middle = len(changes) // 2
+                first = self._flush(epoch, records[:middle], changes[:middle])
+                return first + self._flush(epoch, records[middle:], changes[middle:])
+            self._refused(records[0], refused)
+            return 0
+        crash_point("write-back.flushed")
+        pairs = list(zip(records, verdicts, strict=True))
+        applied = [one for one, verdict in pairs if verdict is Verdict.APPLIED]
+        if applied:
+            parts.buffer.ack(applied)
+            self._cache.counters.flushed += len(applied)
+        for one, verdict in pairs:
+            if verdict is Verdict.CONFLICT:
+                self._park(one, CONFLICT, conflict=True)
+        return len(applied)
+
+    def _refused(self, one: Claimed, refused: SinkRefused) -> None:
+        """The sink will not take this one."""
+        buffer, attempts = self._parts.buffer, self._parts.strategy.attempts
+        if refused.waits and one.tries < MOST_WAITS * attempts and buffer.older(one) > 0:
+            buffer.fail([one], refusal_pause(min(one.tries, 4)))
+        elif one.tries < attempts:
+            buffer.fail([one], refusal_pause(one.tries))
+        else:
+            self._park(one, str(refused), conflict=False)
+
+    def _park(self, one: Claimed, why: str, *, conflict: bool) -> None:
+        if self._parts.buffer.park(one, why):
+            self._cache.counters.parked += 1
+            self._cache.emit(RecordParked(self._cache.name, why, conflict))

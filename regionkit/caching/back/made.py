@@ -1,0 +1,74 @@
+# Generated from made_async.py by scripts/twins.py. Do not edit.
+"""A cache's write-back parts, put together."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from regionkit.caching.back.buffer import Buffer
+from regionkit.caching.back.durability import Durability
+from regionkit.caching.back.flusher import Flusher
+from regionkit.caching.back.flushing import Flushing
+from regionkit.caching.back.looking import Looking
+from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.putting import Putting
+from regionkit.caching.inside import Inside
+from regionkit.caching.keys import canonical
+from regionkit.caching.shared import SharedTier
+from regionkit.caching.strategies import WriteBack
+from regionkit.core.clock import Clock
+from regionkit.errors import ConfigurationError
+
+__all__ = ["Back", "back_of"]
+
+
+class Back:
+    """Of one cache. Safe to share between threads (tasks of one loop).
+
+    Attributes:
+        putting: puts and deletes.
+        looking: what is asked of the buffer.
+    """
+
+    def __init__(self, parts: BackParts) -> None:
+        self._parts = parts
+        flushing = Flushing(parts)
+        self.putting = Putting(parts)
+        self.looking = Looking(parts, flushing)
+        self._flushing = flushing
+        self._flushers: weakref.WeakSet[Flusher] = weakref.WeakSet()
+
+    def flusher(self, drain: float) -> Flusher:
+        """A flusher of this process."""
+        if isinstance(drain, bool) or not isinstance(drain, int | float) or not 0 <= drain <= 3600:
+            raise ConfigurationError(f"drain={drain!r} is no time.", fix="give seconds, from 0 to 3600.")
+        made = Flusher(self._parts, self._flushing, self.looking, drain)
+        self._flushers.add(made)
+        return made
+
+    def forget_here(self, key: Any) -> None:
+        """What this process has of a key is not what there is."""
+        self._parts.cache.teller.told(canonical(key))
+
+    def close(self) -> None:
+        """End the flushers of this process, and close what the sink opened. What is dirty stays in the buffer."""
+        for flusher in list(self._flushers):
+            flusher.stop()
+        self._parts.sink.close()
+
+    def renew(self) -> None:
+        """After a fork."""
+        self._parts.renew()
+        for flusher in list(self._flushers):
+            flusher.renew()
+
+
+def back_of(cache: Inside, clock: Clock) -> Back:
+    """The write-back parts of a cache that has such a strategy and a shared tier."""
+    strategy, tier = cache.strategy, cache.tier
+    assert isinstance(strategy, WriteBack)
+    assert isinstance(tier, SharedTier)
+    buffer = Buffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes)
+    durability = Durability(tier, buffer, strategy, clock)
+    return Back(BackParts(cache, strategy, buffer, durability, clock))

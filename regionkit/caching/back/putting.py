@@ -1,0 +1,248 @@
+# Generated from putting_async.py by scripts/twins.py. Do not edit.
+"""Puts and deletes of a write-back cache. What a put is answered stands in `rules`; what is done with the answer, here.
+
+| answer     | what the caller does |
+|------------|----------------------|
+| DONE, SEEN | gives the receipt |
+| OPEN       | has the buffer opened, asks again |
+| FULL       | waits for room; then writes the row itself with the version that is reserved, or raises Backpressure |
+| CONFLICT   | raises VersionConflict: nothing was written |
+| LOAD       | loads the row, so that its version is known, and asks again |
+| FORGOTTEN  | raises DurabilityUnknown: what became of the first attempt is not known any more |
+
+1. No flusher for `max_age`: an event says so, each `WARN_EVERY` seconds. None for `silence_of(max_age)`: Backpressure.
+2. A shared tier that does not answer is Backpressure where nothing was sent, and DurabilityUnknown where the put may be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from msgspec import structs
+
+from regionkit.caching.back.events import FlusherMissing
+from regionkit.caching.back.flush_rules import silence_of
+from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.receipt import Receipt
+from regionkit.caching.back.rules import Answer, Change, Verdict
+from regionkit.caching.back.sink import SinkDown, SinkRefused
+from regionkit.caching.back.steps import Put, PutAnswer
+from regionkit.caching.keys import Stored, canonical
+from regionkit.caching.local_table import Entry
+from regionkit.caching.outcome import Outcome
+from regionkit.caching.steps import Sealing, TierDown
+from regionkit.caching.version import of_row
+from regionkit.core.concurrency import sleep
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import Backpressure, CacheError, DurabilityUnknown, UsageError, VersionConflict
+
+__all__ = ["Putting"]
+
+T = TypeVar("T")
+
+MOST_ROUNDS = 5
+"""Times that a put is asked again after it opened the buffer, or loaded a version: by then others undo it each time."""
+ROOM_EVERY = 0.02
+"""Seconds between two looks for room."""
+WARN_EVERY = 10.0
+"""Seconds between two events that no flusher works."""
+
+
+class Putting:
+    """Of one cache. Safe to share between threads (tasks of one loop)."""
+
+    def __init__(self, parts: BackParts) -> None:
+        self._parts = parts
+        self._cache = parts.cache
+        self._looked = self._warned = parts.clock.monotonic() - WARN_EVERY
+        self._silent = 0.0
+
+    def put(
+        self,
+        key: Any,
+        value: Any,
+        *,
+        deleted: bool = False,
+        expected: int | None = None,
+        again: DurabilityUnknown | None = None,
+    ) -> Receipt:
+        """Put a value, or a delete, into the buffer.
+
+        Raises:
+            CacheError: it cannot be cached.
+            Backpressure, DurabilityUnknown, VersionConflict: as the table says.
+        """
+        cache, stored = self._cache, canonical(key)
+        entry, sealing = self._sealed(stored, value, deleted=deleted)
+        self._parts.check(strict=False)
+        self._heard_flusher()
+        inside = cache.fetcher.parts
+        cache.teller.told(stored)
+        mark = inside.table.mark(stored, inside.shaper.digest(stored))
+        try:
+            put = self._lost(again, stored) if again else self._begun(stored, sealing, deleted, expected)
+            given, durable = self._settled(key, put, value, first=again is None)
+            crash_point("write-back.put")
+            if given.answer is Answer.DONE:
+                entry.stamp, entry.lo = given.stamp, of_row(given.version)
+                inside.table.put(entry, mark)
+        finally:
+            inside.table.unmark(mark)
+        cache.counters.puts += 1
+        return Receipt(given.version, durable)
+
+    def _lost(self, again: DurabilityUnknown, stored: Stored) -> Put:
+        """The put that an error speaks of."""
+        put = getattr(again, "put", None)
+        if not isinstance(put, Put) or put.stored != stored:
+            raise UsageError(
+                "`again` is not the error of a put of this key.",
+                why="a put whose answer was lost is done once; another one is another put.",
+                fix="pass the DurabilityUnknown that this put raised, or leave `again` out.",
+            )
+        return put
+
+    def _sealed(self, stored: Stored, value: Any, *, deleted: bool) -> tuple[Entry, Sealing]:
+        """The entry of a value, or of nothing, and how it is stored."""
+        shaper = self._cache.fetcher.parts.shaper
+        life = shaper.life(found=not deleted) or shaper.life()
+        entry, sealing = shaper.sealed(stored, Outcome(value, found=not deleted), life)
+        if sealing is None:
+            raise CacheError(
+                f"a value for cache {self._cache.name!r} is too large.",
+                why=f"at most {shaper.coder.largest} bytes are cached. Nothing was put.",
+                fix="raise max_value_bytes, or cache less of it.",
+            )
+        return entry, sealing
+
+    def _settled(self, key: Any, put: Put, value: Any, *, first: bool) -> tuple[PutAnswer, str]:
+        """Ask until there is an answer that ends it; what holds the value then."""
+        parts, strategy = self._parts, self._parts.strategy
+        waits = Deadline(parts.clock, strategy.waits)
+        for _ in range(MOST_ROUNDS):
+            given, durable = self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
+            while given.answer is Answer.FULL and waits.remaining() > 0:
+                sleep(ROOM_EVERY)
+                given, durable = self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
+            match given.answer:
+                case Answer.DONE | Answer.SEEN:
+                    return given, durable
+                case Answer.FULL:
+                    return self._written(key, put, value, given)
+                case Answer.OPEN:
+                    self._asked(parts.open)
+                case Answer.LOAD:
+                    put = self._with_row(key, put, given)
+                case Answer.CONFLICT:
+                    raise VersionConflict(
+                        f"a put to cache {self._cache.name!r} was to replace another version of its key.",
+                        why="the key was written meanwhile. Nothing was put.",
+                        fix="read it and decide again, as update(key, fn) does.",
+                        retryable=False,
+                        version=given.version,
+                    )
+                case Answer.FORGOTTEN:
+                    raise DurabilityUnknown(
+                        f"what became of a put to cache {self._cache.name!r} is not known any more.",
+                        why="so many came since that the buffer has forgotten it, or the buffer is another.",
+                        fix="read the key, and put it again if need be.",
+                    )
+        raise Backpressure(
+            f"a put to cache {self._cache.name!r} did not come through in {MOST_ROUNDS} attempts.",
+            why="others open the buffer, or write the key, all the time. Nothing was put.",
+            fix="try again.",
+        )
+
+    def _begun(self, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None) -> Put:
+        begun = self._parts.buffer.begun
+        return self._asked(lambda: begun(stored, sealing, deleted=deleted, expected=expected))
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        """What the buffer answers.
+
+        Raises:
+            Backpressure: nothing was sent.
+        """
+        try:
+            return question()
+        except TierDown as down:
+            raise Backpressure(
+                f"the shared tier of cache {self._cache.name!r} did not take a put.",
+                why=f"{down}. Nothing was put.",
+                fix=down.fix or "try again when it answers.",
+                retryable=not down.fix,
+            ) from down
+
+    def _with_row(self, key: Any, put: Put, given: PutAnswer) -> Put:
+        """The same put, with the version of the row, which nobody near knows."""
+        loaded = self._parts.sink.load(key)
+        row = 0 if loaded is None or not loaded.found else loaded.version or 0
+        return structs.replace(put, row=row, stamp=given.stamp)
+
+    def _written(self, key: Any, put: Put, value: Any, given: PutAnswer) -> tuple[PutAnswer, str]:
+        """There is no room: the row is written here, with the version that the buffer has reserved.
+
+        Raises:
+            Backpressure: that is not wanted, or does not go.
+            CacheError: the sink refuses the value, or another writer's row is there.
+        """
+        parts = self._parts
+        why = "as many keys, or bytes, are dirty as may be"
+        if not parts.strategy.writes_through or put.expected is not None:
+            raise Backpressure(
+                f"the write-back buffer of cache {self._cache.name!r} is full.",
+                why=f"{why}. Nothing was put.",
+                fix="look at dirty(), parked() and the sink's speed; raise max_dirty or max_bytes.",
+            )
+        change = Change(key, given.version, None if put.deleted else value, put.deleted)
+        try:
+            parts.check(strict=True)
+            [verdict] = parts.sink.flush(self._cache.name, parts.buffer.epoch, [change])
+        except SinkDown as down:
+            raise Backpressure(
+                f"the write-back buffer of cache {self._cache.name!r} is full, and the sink does not take the row.",
+                why=f"{why}; {down}.",
+                fix="try again: a put that comes through later wins over this one.",
+                committed="unknown",
+            ) from down
+        except SinkRefused as refused:
+            raise CacheError(
+                f"the sink of cache {self._cache.name!r} refuses a value.", why=f"{refused}.", fix="put another."
+            ) from refused
+        if verdict is Verdict.CONFLICT:
+            raise CacheError(
+                f"the row of a key of cache {self._cache.name!r} is written by somebody else.",
+                why="it has a version that no put of this cache had. Nothing was written.",
+                fix="name the writer, or give it a table of its own.",
+            )
+        crash_point("write-back.through")
+        try:
+            parts.buffer.wrote(put.stored, given.version)
+        except TierDown:
+            self._cache.teller.tell_later("keys", (put.stored,), of_row(given.version))
+        finally:
+            self._cache.teller.told(put.stored)
+        return given, "table"
+
+    def _heard_flusher(self) -> None:
+        """Rule 1; the buffer is asked once in `max_age`, at most each second."""
+        parts, now = self._parts, self._parts.clock.monotonic()
+        max_age = parts.strategy.max_age
+        if now - self._looked >= max(1.0, max_age):
+            self._looked = now
+            try:
+                status = parts.buffer.status()
+            except TierDown:
+                return
+            self._silent = max(0.0, -status.flusher) if status.dirty else 0.0
+            if self._silent > max_age and now - self._warned >= WARN_EVERY:
+                self._warned = now
+                self._cache.emit(FlusherMissing(self._cache.name, self._silent, status.dirty))
+        if self._silent > silence_of(max_age):
+            raise Backpressure(
+                f"no flusher of cache {self._cache.name!r} has worked for {self._silent:.0f} s.",
+                why="what is put would wait for nobody. Nothing was put.",
+                fix="run one: `with cache.flusher():`, or `regionkit write-back run`.",
+            )
