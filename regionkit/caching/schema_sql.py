@@ -1,15 +1,18 @@
-"""The table of intents: which cached keys a transaction has written. It is replicated with the data, and comes with them.
+"""The tables of caches. Intents say which cached keys a transaction has written; they are replicated with the data. Epochs
+and marks are what a write-back cache keeps beside its rows.
 
-`id` is unique: a row under it says that the write has committed, or, of kind "x", that it never will. Names are base64, as not
-every driver sends bytes.
+`id` of an intent is unique: a row under it says that the write has committed, or, of kind "x", that it never will. Names are
+base64, as not every driver sends bytes.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 
-__all__ = ["cache_intent"]
+__all__ = ["cache_intent", "wb_epoch", "wb_mark"]
 
 
 def cache_intent(meta: MetaData, name: str) -> Table:
@@ -25,4 +28,32 @@ def cache_intent(meta: MetaData, name: str) -> Table:
         Column("made", Double, nullable=False),
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
+    )
+
+
+_BYTE_FOR_BYTE: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+
+
+def wb_epoch(meta: MetaData, name: str) -> Table:
+    """The last epoch of each write-back cache."""
+    return Table(
+        name,
+        meta,
+        Column("cache", String(22), primary_key=True),
+        Column("epoch", BigInteger, nullable=False),
+        **_BYTE_FOR_BYTE,
+    )
+
+
+def wb_mark(meta: MetaData, name: str) -> Table:
+    """Versions of deletes, by a digest of the key; `made` is for people who look at it."""
+    return Table(
+        name,
+        meta,
+        Column("cache", String(22), primary_key=True),
+        Column("key", String(32), primary_key=True),
+        Column("version", BigInteger, nullable=False),
+        Column("made", Double, nullable=False),
+        Index(f"{name}_version", "cache", "version"),
+        **_BYTE_FOR_BYTE,
     )

@@ -6,26 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from regionkit.caching.back.refusals import SinkDown, SinkRefused
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.strategies import Loaded
 
 __all__ = ["Sink", "SinkDown", "SinkRefused"]
-
-
-class SinkDown(Exception):
-    """Nothing is wrong with the changes: the sink does not answer, or two writers met. They are tried again, all of them."""
-
-
-class SinkRefused(Exception):
-    """The sink will not take a change: a constraint, a value that does not fit.
-
-    Attributes:
-        waits: it may take it later without help: a row it refers to is not there yet.
-    """
-
-    def __init__(self, why: str, *, waits: bool = False) -> None:
-        super().__init__(why)
-        self.waits = waits
 
 
 class Sink(Protocol):

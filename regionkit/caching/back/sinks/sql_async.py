@@ -1,0 +1,385 @@
+"""A sink in PostgreSQL, MariaDB or SQLite: a flush is one transaction, and each row has the guard of its version.
+
+| step of a flush                                         | what it is there for |
+|---------------------------------------------------------|----------------------|
+| 1 the epoch's row: shared, alone where a row is deleted | an old epoch writes nothing; no put passes a later delete |
+| 2 the marks of the keys                                 | a put that is older than a delete writes nothing |
+| 3 rows, where their version is lower                    | a put that is older than the row's writes nothing |
+| 4 deletes, where their version is lower; their marks    | the delete is remembered when its row is gone |
+| 5 what was not written is read back                     | superseded, or a conflict (`judging`) |
+
+1. Keys are locked in one order. Two flushers that meet wait for each other; what the server rolls back for that is tried again.
+2. The deadline ends every wait and closes the connection; the server ends a transaction whose client is frozen, some seconds
+   later than that.
+3. An epoch is given out by a row that only rises. Where a restored database has a lower one, a flush raises it to its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from regionkit.caching.back.refusals import SinkDown
+from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
+from regionkit.caching.back.sinks.failures_sql import failures_told, refusals_told
+from regionkit.caching.back.sinks.judging import in_order, judge, mark_of
+from regionkit.caching.back.sinks.look_sql import Indexes, findings_of, indexes_of
+from regionkit.caching.back.sinks.statements_sql import MYSQL, Statements, Upsert
+from regionkit.caching.back.sinks.target_sql import Row, Target
+from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
+from regionkit.caching.strategies import Loaded
+from regionkit.contract.backing_async import async_backing_of
+from regionkit.contract.kept_tables import make_with_kit
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.core.deadline import Deadline
+from regionkit.core.events import crash_point
+from regionkit.errors import CacheError, ConfigurationError
+from regionkit.facts.consistency import STRONG
+from regionkit.topology.topology import NAMESPACE
+from regionkit.topology.validation import check_name
+
+__all__ = ["AsyncSqlSink"]
+
+IS_ASYNC = True
+
+TIMEOUT = 5.0
+"""Seconds that a flush may take: a batch takes milliseconds, and a lock that lasts longer is worth a pause."""
+MOST_FORGOTTEN = 1000
+"""Marks dropped at once: one short transaction."""
+
+
+class AsyncSqlSink:
+    """Rows of a table. Safe to share between threads (tasks of one loop).
+
+    Args:
+        given: an engine of the application's, or a kit.
+        table: a Table of SQLAlchemy, or a mapped class.
+        key: the column of the key, or several: keys are tuples then.
+        version: the column of versions, a BIGINT NOT NULL DEFAULT 0. Other writers of the table set it to a number that no put
+            has, or leave it: what they write is overwritten by the next put of the key.
+        store: which of a kit's stores.
+        delete: "row": the row goes; or the column that says that it is deleted.
+        encode: makes a mapping by columns of a value; default: the fields of a Struct, a dataclass, a mapping.
+        decode: makes a value of a dict by columns; default: by `type`.
+        type: of values; the cache gives its own where this is None. Without one `load` gives dicts.
+        namespace: prefix of what it keeps; a kit's own counts for its stores.
+        timeout: seconds that each call may take.
+        clock: where time is read.
+
+    Attributes:
+        findings: after `check`: what is worth knowing of the table.
+    """
+
+    def __init__(
+        self,
+        given: Any,
+        table: Any,
+        key: str | Sequence[str] = "id",
+        version: str = "rk_ver",
+        *,
+        store: str | None = None,
+        delete: str = "row",
+        encode: Callable[[Any], Mapping[str, Any]] | None = None,
+        decode: Callable[[dict[str, Any]], Any] | None = None,
+        type: Any = None,
+        namespace: str = "regionkit",
+        timeout: float = TIMEOUT,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
+        if "core" not in self.backing.capabilities.modes:
+            raise ConfigurationError(
+                f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB or SQLite."
+            )
+        if not 0.1 <= timeout <= 600.0:
+            raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
+        self.findings: tuple[str, ...] = ()
+        self._target = Target(table, key, version, delete, encode, decode, type)
+        self._clock = clock
+        self._timeout = timeout
+        self._known: tuple[Statements, Indexes] | None = None
+        make_with_kit(given, self)
+
+    def of_type(self, type: Any) -> None:
+        """The type of the cache's values, for `load` and `check`; one that was given when the sink was made counts."""
+        if self._target.type is None:
+            self._target.type = type
+
+    def _unit(self, *, reads: bool = False) -> _Told:
+        """A unit, whose errors are a sink's."""
+        deadline = Deadline(self._clock, self._timeout)
+        if reads:
+            return _Told(self.backing.read(consistency=STRONG, deadline=deadline, core=True), self.backing.name)
+        return _Told(self.backing.write(deadline=deadline, core=True, stamped=False), self.backing.name)
+
+    async def check(self) -> None:
+        """Look at the table; `findings` holds what is worth knowing.
+
+        Raises:
+            ConfigurationError: the guard could not hold there, or a field of the type has no column.
+            SinkDown: it could not be looked at.
+        """
+        unknown = self._target.unknown_fields()
+        if unknown:
+            raise ConfigurationError(
+                f"table {self._target.name!r} has no column for {', '.join(map(repr, unknown))}.",
+                why="the cache's values have such a field.",
+                fix="add it, rename one of the two, or give encode= and decode=.",
+            )
+        self._known = None
+        async with self._unit() as unit:
+            self.findings = await _looked(unit.native, findings_of, self._target)
+
+    async def _knowing(self) -> tuple[Statements, Indexes]:
+        """What is said to this table on this server; looked up once."""
+        known = self._known
+        if known is None:
+            async with self._unit() as unit:
+                native = unit.native
+                indexes = await _looked(native, indexes_of, self._target)
+                known = self._known = Statements(self._target, self.backing.namespace, native.dialect), indexes
+        return known
+
+    async def create_tables(self, timeout: float = 30.0) -> None:
+        """Make what it keeps: epochs and marks. Many processes may call it at the same time."""
+        await self.backing.create_tables((WB_EPOCH, WB_MARK), Deadline(self._clock, timeout))
+
+    async def raise_epoch(self, cache: str, above: int) -> int:
+        """Give out the next epoch of a cache, above `above` and above each that was given out before."""
+        _checked(cache)
+        statements, _ = await self._knowing()
+        async with self._unit() as unit:
+            await unit.native.execute(statements.next_epoch, {"cache": cache, "epoch": above + 1})
+            epoch = int((await unit.native.execute(statements.epoch, {"b_cache": cache})).scalar_one())
+            if epoch > MOST_EPOCHS:
+                raise ConfigurationError(
+                    f"cache {cache!r} has used up its epochs: {epoch}.",
+                    why=f"there are {MOST_EPOCHS}; each run of its server takes one.",
+                    fix="drain it, and use another name for the cache.",
+                )
+        return epoch
+
+    async def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
+        """Write changes, each where the row's version is below its own. In one transaction, keys in one order."""
+        if not changes:
+            return []
+        _checked(cache)
+        ordered = in_order(changes)
+        batch = _Batch(self._target, ordered, [mark_of(change.key) for change in ordered], self._clock.wall())
+        statements, indexes = await self._knowing()
+        async with self._unit() as unit:
+            run = _Run(unit, statements, indexes, batch)
+            await run.begin(cache, epoch, self._timeout)
+            crash_point("sink.begun")
+            await run.put()
+            await run.delete(cache)
+            await run.read_back()
+            crash_point("sink.written")
+        judged = {id(c): judge(c, batch.found.get(n), epoch) for n, c in enumerate(ordered)}
+        return [judged[id(change)] for change in changes]
+
+    async def load(self, key: Any) -> Loaded[Any] | None:
+        """The row of a key on the owner, with its version; None without one.
+
+        Raises:
+            CacheError: the row is no value of the cache's type.
+        """
+        target = self._target
+        parts = target.parts(key)
+        statements, _ = await self._knowing()
+        async with self._unit(reads=True) as unit:
+            found = await _first(unit.native, statements.row(parts))
+        if found is None or (target.flag is not None and target.is_flagged(found[1])):
+            return None
+        fields = dict(zip((c.key for c in target.read), found[1 if target.flag is None else 2 :], strict=True))
+        try:
+            return Loaded(target.value(fields), version=int(found[0]))
+        except (msgspec.ValidationError, TypeError, ValueError, LookupError) as error:
+            raise CacheError(
+                f"the row of key {key!r} in {target.name!r} is no value of the cache.",
+                why=f"{error}.",
+                fix="correct the row or the type, or give decode=.",
+            ) from error
+
+    async def forget_marks(self, cache: str, below: int) -> int:
+        """Drop marks of deletes with versions below `below`, at most `MOST_FORGOTTEN`; how many."""
+        _checked(cache)
+        statements, _ = await self._knowing()
+        async with self._unit() as unit:
+            wanted = statements.old_marks(cache, below, MOST_FORGOTTEN)
+            keys = [row[0] for row in await unit.native.execute(wanted)]
+            if not keys:
+                return 0
+            return int((await unit.native.execute(statements.drop_marks(cache, below, keys))).rowcount)
+
+    async def close(self) -> None:
+        """Close the connections that it opened; the engine stays as it is. May be called twice."""
+        await self.backing.close()
+
+
+class _Told:
+    """A unit whose errors leave as SinkDown or SinkRefused."""
+
+    def __init__(self, unit: Any, name: str) -> None:
+        self._unit = unit
+        self._name = name
+
+    async def __aenter__(self) -> Any:
+        with failures_told(self._name):
+            return await self._unit.__aenter__()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        with failures_told(self._name):
+            await self._unit.__aexit__(kind, error, traceback)
+
+
+async def _looked(native: Any, look: Callable[[Any, Target], Any], target: Target) -> Any:
+    return await native.run_sync(look, target) if IS_ASYNC else look(native, target)
+
+
+async def _first(native: Any, wanted: Any) -> Any:
+    with refusals_told():
+        return (await native.execute(wanted)).first()
+
+
+def _checked(cache: str) -> None:
+    check_name("name of a cache", cache, NAMESPACE)
+
+
+class _Batch:
+    """The changes of one flush, in order.
+
+    Attributes:
+        found: by number of a change that is settled: the version that stands there; None: nothing.
+    """
+
+    def __init__(self, target: Target, changes: Sequence[Change], marks: Sequence[str], now: float) -> None:
+        self.target = target
+        self.changes = changes
+        self.marks = marks
+        self.now = now
+        self.parts = [target.parts(change.key) for change in changes]
+        self.rows = [None if change.deleted else target.row(change) for change in changes]
+        self.deletes = [n for n, change in enumerate(changes) if change.deleted]
+        self.found: dict[int, int | None] = {}
+
+    def puts(self) -> list[tuple[tuple[str, ...], list[int]]]:
+        """Numbers of puts that are not settled, by the columns that they have."""
+        left = [(tuple(row), n) for n, row in enumerate(self.rows) if row is not None and n not in self.found]
+        left.sort(key=lambda one: one[0])
+        return [(names, [n for _, n in some]) for names, some in groupby(left, key=lambda one: one[0])]
+
+
+class _Run:
+    """One flush, in its transaction."""
+
+    def __init__(self, unit: Any, statements: Statements, indexes: Indexes, batch: _Batch) -> None:
+        self._unit = unit
+        self._native = unit.native
+        self._said = statements
+        self._indexes = indexes
+        self._batch = batch
+        self._unsure: list[int] = []
+
+    async def begin(self, cache: str, epoch: int, timeout: float) -> None:
+        """Lock the epoch, and settle puts that are older than a delete."""
+        batch = self._batch
+        marks = [mark for mark, row in zip(batch.marks, batch.rows, strict=True) if row is not None]
+        alone = bool(batch.deletes)
+        answers = await self._unit.message(self._said.opening(cache, marks, timeout, alone=alone))
+        epochs = answers[-2 if marks else -1].rows
+        stored = int(epochs[0][0]) if epochs else 0
+        if stored > epoch:
+            raise SinkDown(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}")
+        if stored < epoch:
+            await self._native.execute(self._said.at_least, {"cache": cache, "epoch": epoch})
+        standing = {str(key): int(version) for key, version in answers[-1].rows} if marks else {}
+        for n, mark in enumerate(batch.marks):
+            if batch.rows[n] is not None and standing.get(mark, -1) >= batch.changes[n].version:
+                batch.found[n] = standing[mark]
+
+    async def put(self) -> None:
+        """Write rows; note those of which nobody knows whether they were written."""
+        for names, numbers in self._batch.puts():
+            upsert = self._said.upsert(names)
+            rows = [row for n in numbers if (row := self._batch.rows[n]) is not None]
+            with refusals_told():
+                written = await self._written(upsert, rows)
+            if written == len(rows):
+                self._batch.found |= {n: self._batch.changes[n].version for n in numbers}
+            else:
+                self._unsure += numbers
+
+    async def _written(self, upsert: Upsert, rows: list[Row]) -> int:
+        """How many rows were surely written; 0 where the server does not count them."""
+        if upsert.whole is not None:
+            text = upsert.json.said(rows)
+            if text is not None:
+                return int((await self._native.execute(upsert.whole, {"rows": text})).rowcount)
+        if self._said.server in MYSQL and self._indexes.has_others:
+            await self._one_by_one(upsert, rows)
+        else:
+            await self._native.execute(upsert.rows, rows)
+        return 0
+
+    async def _one_by_one(self, upsert: Upsert, rows: list[Row]) -> None:
+        """Update rows by their key, and insert those that are not there."""
+        target, names = self._batch.target, [column.key for column in self._batch.target.keys]
+        keys = [tuple(row[name] for name in names) for row in rows]
+        there = {tuple(row[:-1]) for row in await self._native.execute(self._said.standing(keys, lock=False))}
+        changed = [self._guarded(row) for row, key in zip(rows, keys, strict=True) if key in there]
+        if changed:
+            await self._native.execute(upsert.update, changed)
+        missing = [row for row, key in zip(rows, keys, strict=True) if key not in there]
+        if not missing:
+            return
+        try:
+            await self._native.execute(upsert.insert, missing)
+        except IntegrityError as error:
+            told: Any = error.orig
+            if told.args[0] == 1062 and f"{self._indexes.of_key}'" in str(told.args[1]):
+                raise SinkDown(f"a row of {target.name!r} was inserted meanwhile") from error
+            raise
+
+    def _guarded(self, row: Row) -> Row:
+        """Parameters of a statement with the guard."""
+        target = self._batch.target
+        keys = {column.key for column in target.keys}
+        return {f"{'k' if name in keys else 'n'}_{name}": value for name, value in row.items()} | {
+            "n_version": row[target.version.key]
+        }
+
+    async def delete(self, cache: str) -> None:
+        """Take rows away, or flag them; mark all."""
+        batch, said = self._batch, self._said
+        if not batch.deletes:
+            return
+        rows = [batch.target.bare(batch.changes[n], batch.now) for n in batch.deletes]
+        text = said.bare.said(rows) if said.whole_gone is not None else None
+        with refusals_told():
+            if text is not None:
+                await self._native.execute(said.whole_gone, {"rows": text})
+            else:
+                await self._native.execute(said.gone, [self._guarded(row) for row in rows])
+        marks = [
+            {"cache": cache, "key": batch.marks[n], "version": batch.changes[n].version, "made": batch.now}
+            for n in batch.deletes
+        ]
+        await self._native.execute(said.mark, marks)
+        self._unsure += batch.deletes
+
+    async def read_back(self) -> None:
+        """Settle what is not known: the version that stands there now."""
+        unsure, batch = self._unsure, self._batch
+        if not unsure:
+            return
+        found = await self._native.execute(self._said.standing([batch.parts[n] for n in unsure], lock=True))
+        versions = {tuple(row[:-1]): int(row[-1]) for row in found}
+        ours = set(versions.values())
+        for n in unsure:
+            version = batch.changes[n].version  # a collation may have taken another spelling of the key for it
+            batch.found[n] = versions.get(batch.parts[n], version if version in ours else None)

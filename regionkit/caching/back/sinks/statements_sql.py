@@ -1,0 +1,246 @@
+"""What a SQL sink says to each server. Immutable statements, made once for the columns that values have.
+
+1. The guard stands in each statement that changes a row: version below the change's, a NULL counted as 0.
+2. MariaDB sets columns one after the other, and ON DUPLICATE KEY sees those that are set: the version comes last.
+3. MariaDB's ON DUPLICATE KEY fires on any unique index, and would write another row than the key's. Where the table has another
+   one, rows are updated by their key, and those that are not there inserted.
+4. PostgreSQL takes many rows as one parameter of JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Dialect,
+    MetaData,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from regionkit.caching.back.sinks.json_sql import JsonRows
+from regionkit.caching.back.sinks.target_sql import Target
+from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
+from regionkit.caching.schema_sql import wb_epoch, wb_mark
+from regionkit.contract.message import Statement
+from regionkit.core.tables import table_name
+
+__all__ = ["Statements", "Upsert"]
+
+MYSQL = ("mysql", "mariadb")
+_LOCKS = MappingProxyType(
+    {
+        "postgresql": ("FOR SHARE", "FOR UPDATE"),
+        **dict.fromkeys(MYSQL, ("LOCK IN SHARE MODE", "FOR UPDATE")),
+        "sqlite": ("", ""),  # its transaction has the file alone
+    }
+)
+MOST_SHAPES = 64
+"""Sets of columns whose statements are kept: values of one type have one, or a few where fields are left out."""
+_NONE: Any = literal_column("0")
+"""In the text: PyMySQL sends many rows as one statement only where nothing behind them is a parameter."""
+COUNTED = MappingProxyType({"preserve_rowcount": True})
+"""Else an INSERT tells no count once its cursor is closed."""
+
+
+class Upsert:
+    """What writes rows of one set of columns.
+
+    Attributes:
+        rows: of parameters, a set a row; on MariaDB it is not to be used where there is another unique index.
+        update, insert: of parameters, in its place then.
+        whole: of one JSON parameter `rows`; PostgreSQL's.
+        json: what says rows so.
+    """
+
+    def __init__(self, target: Target, names: Sequence[str], dialect: Dialect) -> None:
+        columns = [target.table.c[name] for name in names]
+        server = dialect.name
+        self.rows = _upsert(target, columns, server).execution_options(**COUNTED)
+        keys = {column.key for column in target.keys}
+        new: dict[str, Any] = {c.key: bindparam(f"n_{c.key}", type_=c.type) for c in columns if c.key not in keys}
+        self.update = update(target.table).where(_guard(target)).values(new).execution_options(**COUNTED)
+        self.insert = insert(target.table).inline()
+        self.json = JsonRows(columns)
+        self.whole: Any = None
+        if server == "postgresql" and not _defaults_of_python(target, names):
+            self.whole = text(_whole_upsert(target, columns, dialect)).execution_options(**COUNTED)
+
+
+class Statements:
+    """All that is said for one table."""
+
+    def __init__(self, target: Target, namespace: str, dialect: Dialect) -> None:
+        self.server = dialect.name
+        self._dialect = dialect
+        self._target = target
+        self._shapes: dict[tuple[str, ...], Upsert] = {}
+        meta = MetaData()
+        self.epochs = wb_epoch(meta, table_name(namespace, WB_EPOCH.name))
+        self.marks = wb_mark(meta, table_name(namespace, WB_MARK.name))
+        raised = _greatest(self.server, _inserting(self.server, self.epochs), self.epochs.c.epoch)
+        self.at_least = raised("epoch", plus=0)
+        self.next_epoch = raised("epoch", plus=1)
+        self.epoch = select(self.epochs.c.epoch).where(self.epochs.c.cache == bindparam("b_cache"))
+        self.mark = _greatest(self.server, _inserting(self.server, self.marks), self.marks.c.version)("version", plus=0)
+        t = target.table
+        gone: Any = delete(t) if target.flag is None else update(t).values({target.flag.key: _new(target.flag)})
+        if target.flag is not None:
+            gone = gone.values({target.version.key: bindparam("n_version")})
+        self.gone: Any = gone.where(_guard(target))
+        self.whole_gone: Any = None
+        self.bare = JsonRows([*target.keys, target.version])
+        if self.server == "postgresql" and target.flag is None:
+            self.whole_gone = text(_whole_delete(target, dialect))
+
+    def upsert(self, names: Sequence[str]) -> Upsert:
+        """What writes rows of these columns."""
+        shape = tuple(names)
+        found = self._shapes.get(shape)
+        if found is None:
+            if len(self._shapes) >= MOST_SHAPES:
+                self._shapes.clear()
+            found = self._shapes[shape] = Upsert(self._target, shape, self._dialect)
+        return found
+
+    def opening(self, cache: str, marks: Sequence[str], timeout: float, *, alone: bool) -> list[Statement]:
+        """Bounds, the lock of the epoch, and the marks of keys (32 hex digits each); the last two answer with rows.
+
+        The lock and the marks are two statements: what the second sees was committed before the first was answered.
+        """
+        lock = _LOCKS[self.server][alone]
+        said = list[str]()
+        if self.server == "postgresql":
+            longest = int(timeout * 1000) + 1
+            said += [
+                "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",  # else marks would be seen as of the first statement
+                f"SET LOCAL statement_timeout = {longest}",
+                f"SET LOCAL lock_timeout = {longest}",
+                f"SET LOCAL idle_in_transaction_session_timeout = {longest}",
+            ]
+        said.append(f"SELECT epoch FROM {self.epochs.name} WHERE cache = '{cache}' {lock}")  # noqa: S608  # [a-z0-9_]+
+        if marks:
+            keys = ", ".join(f"'{mark}'" for mark in marks)
+            of_keys = f"cache = '{cache}' AND {self._quoted(self.marks.c.key)} IN ({keys})"
+            shared = "LOCK IN SHARE MODE" if self.server in MYSQL else ""  # its plain reads may be of an old snapshot
+            said.append(
+                f"SELECT {self._quoted(self.marks.c.key)}, version FROM {self.marks.name} WHERE {of_keys} {shared}"  # noqa: S608
+            )
+        return [Statement(one) for one in said]
+
+    def _quoted(self, column: Column[Any]) -> str:
+        return self._dialect.identifier_preparer.quote(column.name)
+
+    def standing(self, parts: Sequence[tuple[Any, ...]], *, lock: bool) -> Any:
+        """Keys and versions of the rows that stand there."""
+        keys, version = self._target.keys, self._target.version
+        among: Any = keys[0].in_([p[0] for p in parts]) if len(keys) == 1 else tuple_(*keys).in_(parts)
+        found = select(*keys, func.coalesce(version, _NONE)).where(among)
+        return found.with_for_update(read=True) if lock and self.server in MYSQL else found
+
+    def row(self, parts: tuple[Any, ...]) -> Any:
+        """One row: its version, its flag where there is one, its columns."""
+        target = self._target
+        flag: list[Any] = [] if target.flag is None else [target.flag]
+        here = and_(*(column == part for column, part in zip(target.keys, parts, strict=True)))
+        return select(func.coalesce(target.version, _NONE), *flag, *target.read).where(here)
+
+    def old_marks(self, cache: str, below: int, most: int) -> Any:
+        """Keys of marks that are below a version, a few."""
+        m = self.marks.c
+        return select(m.key).where(m.cache == cache, m.version < below).order_by(m.version).limit(most)
+
+    def drop_marks(self, cache: str, below: int, keys: Sequence[str]) -> Any:
+        """Take marks away, those that have not been raised since."""
+        m = self.marks.c
+        return delete(self.marks).where(m.cache == cache, m.key.in_(keys), m.version < below)
+
+
+def _new(column: Column[Any]) -> Any:
+    return bindparam(f"n_{column.key}", type_=column.type)
+
+
+def _guard(target: Target) -> Any:
+    """The row of a key, where its version is lower; by the parameters `k_...` and `n_version`."""
+    here = [column == bindparam(f"k_{column.key}", type_=column.type) for column in target.keys]
+    return and_(*here, func.coalesce(target.version, _NONE) < bindparam("n_version", type_=target.version.type))
+
+
+def _inserting(server: str, table: Any) -> Any:
+    made = {"postgresql": postgresql.insert, "sqlite": sqlite.insert, **dict.fromkeys(MYSQL, mysql.insert)}[server]
+    return made(table).inline()
+
+
+def _greatest(server: str, made: Any, column: Column[Any]) -> Any:
+    """Makes statements that insert a row, or raise a column of it to what is given, and `plus` at any rate."""
+
+    def raising(name: str, *, plus: int) -> Any:
+        new = made.inserted[name] if server in MYSQL else made.excluded[name]
+        higher = case((column >= new, column + literal_column(str(plus))), else_=new)
+        if server in MYSQL:
+            return made.on_duplicate_key_update({name: higher})
+        return made.on_conflict_do_update(index_elements=list(column.table.primary_key), set_={name: higher})
+
+    return raising
+
+
+def _upsert(target: Target, columns: Sequence[Column[Any]], server: str) -> Any:
+    made, version = _inserting(server, target.table), target.version
+    keys = {column.key for column in target.keys}
+    others = [c for c in columns if c.key not in keys and c is not version]
+    if server in MYSQL:
+        newer = func.coalesce(version, _NONE) < made.inserted[version.key]
+        sets = [(c.key, case((newer, made.inserted[c.key]), else_=c)) for c in [*others, version]]
+        return made.on_duplicate_key_update(sets)
+    newer = func.coalesce(version, _NONE) < made.excluded[version.key]
+    changed = {c.key: made.excluded[c.key] for c in [*others, version]}
+    return made.on_conflict_do_update(index_elements=target.keys, set_=changed, where=newer)
+
+
+def _defaults_of_python(target: Target, names: Sequence[str]) -> bool:
+    """Whether a column that is left out has a default that SQLAlchemy gives, and not the server."""
+    return any(c.default is not None and c.key not in names for c in target.table.columns)
+
+
+def _names(columns: Sequence[Column[Any]], dialect: Dialect) -> list[str]:
+    return [_text(dialect.identifier_preparer.quote(column.name)) for column in columns]
+
+
+def _text(name: str) -> str:
+    return name.replace(":", r"\:")
+
+
+def _whole_upsert(target: Target, columns: Sequence[Column[Any]], dialect: Dialect) -> str:
+    table = _text(dialect.identifier_preparer.format_table(target.table))
+    names, keys = _names(columns, dialect), _names(target.keys, dialect)
+    (version,) = _names([target.version], dialect)
+    sets = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
+    return (
+        f"INSERT INTO {table} AS t ({', '.join(names)}) SELECT {', '.join(names)}"  # noqa: S608  # quoted names
+        f" FROM json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))"
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sets} WHERE coalesce(t.{version}, 0) < excluded.{version}"
+    )
+
+
+def _whole_delete(target: Target, dialect: Dialect) -> str:
+    table = _text(dialect.identifier_preparer.format_table(target.table))
+    keys = _names(target.keys, dialect)
+    (version,) = _names([target.version], dialect)
+    same = " AND ".join(f"t.{name} = a.{name}" for name in keys)
+    return (
+        f"DELETE FROM {table} AS t USING json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json)) AS a"  # noqa: S608
+        f" WHERE {same} AND coalesce(t.{version}, 0) < a.{version}"
+    )
