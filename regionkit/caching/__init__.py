@@ -8,6 +8,8 @@ from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from regionkit.caching.back.receipt import BufferState, Flushed, Parked, Receipt
+    from regionkit.caching.back.sinks.sql import SqlSink
+    from regionkit.caching.back.sinks.sql_async import AsyncSqlSink
     from regionkit.caching.cache import Cache
     from regionkit.caching.cache_async import AsyncCache
     from regionkit.caching.decorators import Cached, CachedMethod, cached, cached_method
@@ -23,6 +25,7 @@ __all__ = [
     "AsyncCache",
     "AsyncCached",
     "AsyncCachedMethod",
+    "AsyncSqlSink",
     "BufferState",
     "Cache",
     "CacheExplanation",
@@ -38,6 +41,7 @@ __all__ = [
     "Parked",
     "Receipt",
     "Shared",
+    "SqlSink",
     "Unchanged",
     "WriteBack",
     "WriteThrough",
@@ -51,6 +55,8 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AsyncCache": "cache_async",
+        "AsyncSqlSink": "back.sinks.sql_async",
+        "SqlSink": "back.sinks.sql",
         "Cache": "cache",
         "CacheExplanation": "explanation",
         "Lookup": "lookup",

@@ -361,7 +361,10 @@ class Cache(CacheChanges[V]):
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
 
     def create_tables(self) -> None:
-        """Make what the cache keeps beside the data, on its backing; inside a kit `kit.create_tables()` does. Idempotent."""
+        """Make what the cache keeps beside the data, on its backing or its sink; in a kit `kit.create_tables()` does."""
+        if self.back is not None:
+            self.back.create_tables()
+            return
         self._writer.create_tables()
 
     def explain(self) -> CacheExplanation:

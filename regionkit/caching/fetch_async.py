@@ -52,6 +52,15 @@ def needs_tags(entry: Entry, outcome: Outcome) -> bool:
     return bool(entry.tags) and not outcome.owner
 
 
+def _unsure(cache: str, why: str) -> CacheError:
+    return CacheError(
+        f"cache {cache!r} cannot tell what the value is.",
+        why=f"{why}. A put may be acknowledged that its row does not show yet.",
+        fix="try again.",
+        retryable=True,
+    )
+
+
 class AsyncFetcher:
     """The slow path of one cache. Safe to share between threads (tasks of one loop)."""
 
@@ -155,7 +164,10 @@ class AsyncFetcher:
                 self.misses.ended_at(answer[1])
             return answer
         except TierDown as down:
-            self.parts.counters.shared_down += 1
+            parts = self.parts
+            parts.counters.shared_down += 1
+            if parts.strategy.buffers:
+                raise _unsure(parts.name, f"the shared tier does not answer: {down}") from down
             if call.load is None:
                 return None, "shared", False
             entry = await self._loaded(call)
@@ -179,7 +191,8 @@ class AsyncFetcher:
                         break
                     stale = entry or stale
             if call.load is None:
-                return None, "shared", True
+                data = await parts.tier.buffered(call.stored) if parts.strategy.buffers else b""
+                return (self.buffered(call, data, mark) if data else None), "shared", True
             found = await parts.tier.begin(call.stored, rejected, self.patience())
             match found.verdict:
                 case Verdict.STORED if found.buffered:
@@ -351,6 +364,8 @@ class AsyncFetcher:
 
     async def _loaded(self, call: Call) -> Entry:
         """Load for this caller alone, from the owner."""
+        if self.parts.strategy.buffers:
+            raise _unsure(self.parts.name, f"others have loaded the key {MOST_ROUNDS} times, and it is still not there")
         outcome = await self._outcome(call, None, "", owner=True)
         return self.sealing(call, outcome, None)[0]
 

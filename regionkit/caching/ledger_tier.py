@@ -61,6 +61,10 @@ class LedgerTier:
         """Nothing: the table was looked at already."""
         return [None] * len(keys)
 
+    def buffered(self, key: Stored) -> bytes:
+        """Nothing: write-back needs a server."""
+        return b""
+
     def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load."""
         with self._lock:

@@ -60,6 +60,10 @@ class AsyncLedgerTier:
         """Nothing: the table was looked at already."""
         return [None] * len(keys)
 
+    async def buffered(self, key: Stored) -> bytes:
+        """Nothing: write-back needs a server."""
+        return b""
+
     async def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load."""
         with self._lock:

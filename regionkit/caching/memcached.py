@@ -141,6 +141,10 @@ class MemcachedTier:
         held = self._tags_hold(tagged) if tagged else set()
         return [entries.get(n) if n not in tagged or n in held else None for n in map(self._value, keys)]
 
+    def buffered(self, key: Stored) -> bytes:
+        """Nothing: write-back needs a server."""
+        return b""
+
     def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load."""
         found = self._ledger.begin(key, rejected, lasts)

@@ -140,6 +140,10 @@ class AsyncMemcachedTier:
         held = await self._tags_hold(tagged) if tagged else set()
         return [entries.get(n) if n not in tagged or n in held else None for n in map(self._value, keys)]
 
+    async def buffered(self, key: Stored) -> bytes:
+        """Nothing: write-back needs a server."""
+        return b""
+
     async def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load."""
         found = await self._ledger.begin(key, rejected, lasts)

@@ -88,6 +88,10 @@ class AsyncSharedTier(AsyncSharedAccount):
         told = {tag: int(stamp or 0) for tag, stamp in zip(unknown, stamps, strict=True)}
         return self._tag_floors.learned(known | told, era)
 
+    async def buffered(self, key: Stored) -> bytes:
+        """The entry of a key that a write-back buffer has, dirty or parked; b"" without one."""
+        return bytes(await self.run("back_peek", [key], []))
+
     async def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load."""
         return (await self.begin_many([(key, rejected)], lasts))[0]

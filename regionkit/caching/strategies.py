@@ -101,6 +101,7 @@ class TTL:
     ttl: float
     jitter: float = JITTER
     sliding: bool = False
+    buffers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_times(self, "ttl")

@@ -28,6 +28,10 @@ class Tier(Protocol):
         """The entries of keys, one round trip for all."""
         ...
 
+    def buffered(self, key: Stored) -> bytes:
+        """The entry of a key that a write-back buffer has, dirty or parked; b"" without one."""
+        ...
+
     def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load. `rejected`: head of the entry that the caller does not take."""
         ...

@@ -27,6 +27,10 @@ class AsyncTier(Protocol):
         """The entries of keys, one round trip for all."""
         ...
 
+    async def buffered(self, key: Stored) -> bytes:
+        """The entry of a key that a write-back buffer has, dirty or parked; b"" without one."""
+        ...
+
     async def begin(self, key: Stored, rejected: bytes, lasts: float) -> Found:
         """Ask for the right to load. `rejected`: head of the entry that the caller does not take."""
         ...

@@ -33,6 +33,8 @@ MOST_LISTED = 1000
 AGAIN = 0.02
 """Seconds between two looks of `flush` while others write what it waits for; each pause is half as long again."""
 LONGEST_AGAIN = 0.5
+ROUNDED = 0.005
+"""Seconds that the ages of records are rounded by, at most."""
 
 
 class Looking:
@@ -61,9 +63,10 @@ class Looking:
                     pause = AGAIN
             except (SinkDown, TierDown, Backpressure):
                 pass  # tried again, until the time is over
+            since = parts.clock.monotonic() - began - ROUNDED
             status = self._status()
-            if stored is None:
-                clean = status.oldest is None or status.oldest < parts.clock.monotonic() - began
+            if stored is None:  # what was dirty at the call is older than the call, by the clock there
+                clean = status.oldest is None or status.oldest < since
             else:
                 now = self._asked(lambda: parts.buffer.version(stored))
                 clean = first is None or now is None or now > first

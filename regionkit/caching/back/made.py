@@ -13,12 +13,13 @@ from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.looking import Looking
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.putting import Putting
+from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.inside import Inside
 from regionkit.caching.keys import canonical
 from regionkit.caching.shared import SharedTier
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
-from regionkit.errors import ConfigurationError
+from regionkit.errors import CacheError, ConfigurationError
 
 __all__ = ["Back", "back_of"]
 
@@ -47,6 +48,19 @@ class Back:
         self._flushers.add(made)
         return made
 
+    def create_tables(self) -> None:
+        """What the sink keeps beside the rows.
+
+        Raises:
+            CacheError: the sink does not answer.
+        """
+        try:
+            self._parts.sink.create_tables()
+        except SinkDown as down:
+            raise CacheError(
+                f"the sink of cache {self._parts.cache.name!r} does not answer.", why=f"{down}.", retryable=True
+            ) from down
+
     def forget_here(self, key: Any) -> None:
         """What this process has of a key is not what there is."""
         self._parts.cache.teller.told(canonical(key))
@@ -69,6 +83,8 @@ def back_of(cache: Inside, clock: Clock) -> Back:
     strategy, tier = cache.strategy, cache.tier
     assert isinstance(strategy, WriteBack)
     assert isinstance(tier, SharedTier)
+    if hasattr(strategy.sink, "of_type"):
+        strategy.sink.of_type(cache.fetcher.parts.shaper.coder.kind)
     buffer = Buffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes)
     durability = Durability(tier, buffer, strategy, clock)
     return Back(BackParts(cache, strategy, buffer, durability, clock))

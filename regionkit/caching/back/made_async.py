@@ -12,12 +12,13 @@ from regionkit.caching.back.flushing_async import AsyncFlushing
 from regionkit.caching.back.looking_async import AsyncLooking
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.putting_async import AsyncPutting
+from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.keys import canonical
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
-from regionkit.errors import ConfigurationError
+from regionkit.errors import CacheError, ConfigurationError
 
 __all__ = ["AsyncBack", "async_back_of"]
 
@@ -46,6 +47,19 @@ class AsyncBack:
         self._flushers.add(made)
         return made
 
+    async def create_tables(self) -> None:
+        """What the sink keeps beside the rows.
+
+        Raises:
+            CacheError: the sink does not answer.
+        """
+        try:
+            await self._parts.sink.create_tables()
+        except SinkDown as down:
+            raise CacheError(
+                f"the sink of cache {self._parts.cache.name!r} does not answer.", why=f"{down}.", retryable=True
+            ) from down
+
     async def forget_here(self, key: Any) -> None:
         """What this process has of a key is not what there is."""
         self._parts.cache.teller.told(canonical(key))
@@ -68,6 +82,8 @@ def async_back_of(cache: AsyncInside, clock: Clock) -> AsyncBack:
     strategy, tier = cache.strategy, cache.tier
     assert isinstance(strategy, WriteBack)
     assert isinstance(tier, AsyncSharedTier)
+    if hasattr(strategy.sink, "of_type"):
+        strategy.sink.of_type(cache.fetcher.parts.shaper.coder.kind)
     buffer = AsyncBuffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes)
     durability = AsyncDurability(tier, buffer, strategy, clock)
     return AsyncBack(AsyncBackParts(cache, strategy, buffer, durability, clock))

@@ -33,7 +33,6 @@ from regionkit.caching.outcome import Outcome
 from regionkit.caching.steps import Sealing, TierDown
 from regionkit.caching.version import of_row
 from regionkit.core.concurrency_async import asleep
-from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import Backpressure, CacheError, DurabilityUnknown, UsageError, VersionConflict
 
@@ -119,10 +118,10 @@ class AsyncPutting:
     async def _settled(self, key: Any, put: Put, value: Any, *, first: bool) -> tuple[PutAnswer, str]:
         """Ask until there is an answer that ends it; what holds the value then."""
         parts, strategy = self._parts, self._parts.strategy
-        waits = Deadline(parts.clock, strategy.waits)
+        until = parts.clock.monotonic() + strategy.waits
         for _ in range(MOST_ROUNDS):
             given, durable = await self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
-            while given.answer is Answer.FULL and waits.remaining() > 0:
+            while given.answer is Answer.FULL and parts.clock.monotonic() < until:
                 await asleep(ROOM_EVERY)
                 given, durable = await self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
             match given.answer:

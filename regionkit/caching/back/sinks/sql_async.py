@@ -182,8 +182,8 @@ class AsyncSqlSink:
         judged = {id(c): judge(c, batch.found.get(n), epoch) for n, c in enumerate(ordered)}
         return [judged[id(change)] for change in changes]
 
-    async def load(self, key: Any) -> Loaded[Any] | None:
-        """The row of a key on the owner, with its version; None without one.
+    async def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """The row of a key on the owner, whatever `owner` says, with its version; None without one.
 
         Raises:
             CacheError: the row is no value of the cache's type.

@@ -1,0 +1,252 @@
+"""Write-back from end to end: what is put is read at once, and stands in the table when it was flushed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, text
+
+from regionkit.caching import AsyncCache, AsyncSqlSink, Local, Shared, WriteBack
+from regionkit.errors import Backpressure, ConfigurationError, UsageError, VersionConflict
+
+IS_ASYNC = True
+
+
+@dataclass
+class Profile:
+    """A row without its key."""
+
+    name: str | None
+    age: int = 0
+
+
+class Rig:
+    """A cache over a table, in a database and on a server of the test's own."""
+
+    def __init__(self, server: Any, accounts: Any, **options: Any) -> None:
+        self.engine, self.plain = accounts.make(is_async=IS_ASYNC), accounts.engine
+        self.table = Table(
+            "profiles",
+            MetaData(),
+            Column("id", String(64), primary_key=True),
+            Column("name", String(64), nullable=False),
+            Column("age", BigInteger, nullable=False),
+            Column("rk_ver", BigInteger, nullable=False, server_default="0"),
+        )
+        self.called = f"w{os.urandom(6).hex()}"
+        self.server = server
+        self.cache = self.another(**options)
+
+    def another(self, *, local: bool = False, **options: Any) -> AsyncCache[Profile]:
+        """A cache of that name, as another process has it."""
+        sink = AsyncSqlSink(self.engine, self.table, key="id", version="rk_ver")
+        strategy = WriteBack(**{"sink": sink, "durability": "memory", "ttl": 300.0, **options})
+        shared = Shared(self.server.primary.url, timeout=5.0)
+        return AsyncCache(self.called, Profile, strategy=strategy, tiers=[Local(), shared] if local else [shared])
+
+    async def __aenter__(self) -> Rig:
+        self.table.metadata.create_all(self.plain)
+        await self.cache.create_tables()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cache.close()
+        await self.engine.dispose()
+
+    async def row(self, key: str) -> tuple[Any, ...] | None:
+        """Of the table: name, age, version."""
+        async with self.engine.connect() as db:
+            found = (
+                await db.execute(text("SELECT name, age, rk_ver FROM profiles WHERE id = :id"), {"id": key})
+            ).first()
+        return None if found is None else tuple(found)
+
+    async def set_row(self, key: str, name: str, version: int) -> None:
+        """As another writer of the table does."""
+        async with self.engine.begin() as db:
+            await db.execute(text("DELETE FROM profiles WHERE id = :id"), {"id": key})
+            await db.execute(
+                text("INSERT INTO profiles (id, name, age, rk_ver) VALUES (:id, :name, 1, :version)"),
+                {"id": key, "name": name, "version": version},
+            )
+
+
+@pytest.fixture
+async def rig(redis_server: Any, accounts: Any) -> AsyncIterator[Rig]:
+    """With a shared tier only."""
+    async with Rig(redis_server, accounts) as made:
+        yield made
+
+
+async def test_a_put_is_read_at_once_and_stands_in_the_table_when_it_was_flushed(rig: Rig) -> None:
+    """And is a clean value of the cache then."""
+    receipt = await rig.cache.put("a", Profile("ada", 1))
+    assert (receipt.durable_in, receipt.version > 0) == ("redis-memory", True)
+    assert (await rig.cache.get("a"), await rig.row("a")) == (Profile("ada", 1), None)
+    assert await rig.cache.dirty() == ["a"]
+    assert (await rig.cache.flush()).clean
+    assert await rig.row("a") == ("ada", 1, receipt.version)
+    assert (await rig.cache.dirty(), (await rig.cache.buffer()).dirty) == ([], 0)
+    loads = rig.cache.counters.loads
+    assert (await rig.cache.get("a"), rig.cache.counters.loads) == (Profile("ada", 1), loads)
+
+
+async def test_the_last_of_many_puts_is_written_once(rig: Rig) -> None:
+    """Coalesced by key."""
+    for age in range(20):
+        await rig.cache.put("a", Profile("ada", age))
+    await rig.cache.flush()
+    assert (rig.cache.counters.flushed, (await rig.row("a") or ())[:2]) == (1, ("ada", 19))
+
+
+async def test_another_process_reads_what_is_dirty(rig: Rig) -> None:
+    """Also where it has an older value in its own memory, once the news have come."""
+    other = rig.another()
+    await rig.cache.put("a", Profile("ada", 1))
+    assert await other.get("a") == Profile("ada", 1)
+    await rig.cache.put("a", Profile("ada", 2))
+    assert await other.get("a") == Profile("ada", 2)
+    assert await other.get("a", refresh=True) == Profile("ada", 2)
+    assert await other.get_many(["a", "b"]) == {"a": Profile("ada", 2)}
+    await other.close()
+
+
+async def test_a_row_that_nobody_has_put_is_loaded_by_the_sink(rig: Rig) -> None:
+    """With its version, which a put then goes beyond."""
+    await rig.set_row("a", "ada", 0)
+    assert await rig.cache.get("a") == Profile("ada", 1)
+    await rig.cache.put("a", Profile("ada", 2))
+    assert (await rig.cache.flush()).clean
+    assert (await rig.row("a") or ())[:2] == ("ada", 2)
+
+
+async def test_a_delete_is_read_at_once_and_the_row_goes(rig: Rig) -> None:
+    """And a put after it brings the row back."""
+    await rig.cache.put("a", Profile("ada", 1))
+    await rig.cache.flush()
+    await rig.cache.delete("a")
+    assert (await rig.cache.get("a"), await rig.row("a") is None) == (None, False)
+    assert (await rig.cache.flush()).clean
+    assert (await rig.cache.get("a"), await rig.row("a")) == (None, None)
+    await rig.cache.put("a", Profile("ada", 3))
+    await rig.cache.flush()
+    assert (await rig.row("a") or ())[:2] == ("ada", 3)
+
+
+async def test_an_update_replaces_the_version_that_it_read(rig: Rig) -> None:
+    """Of a value that is dirty, clean, in the table only, or not there."""
+    await rig.cache.update("a", lambda now: Profile("ada", 0 if now is None else now.age + 1))
+    await rig.cache.update("a", lambda now: Profile("ada", 0 if now is None else now.age + 1))
+    await rig.cache.flush()
+    await rig.cache.update("a", lambda now: Profile("ada", 0 if now is None else now.age + 1))
+    assert await rig.cache.get("a") == Profile("ada", 2)
+    await rig.set_row("b", "bob", 0)
+    await rig.cache.update("b", lambda now: Profile("bob", 0 if now is None else now.age + 1))
+    assert await rig.cache.get("b") == Profile("bob", 2)
+
+
+async def test_a_put_that_expects_another_version_is_refused(rig: Rig) -> None:
+    """And nothing is put."""
+    first = await rig.cache.put("a", Profile("ada", 1))
+    second = await rig.cache.put("a", Profile("ada", 2), if_version=first.version)
+    with pytest.raises(VersionConflict) as refused:
+        await rig.cache.put("a", Profile("ada", 3), if_version=first.version)
+    assert (refused.value.version, refused.value.committed) == (second.version, "no")
+    with pytest.raises(VersionConflict):
+        await rig.cache.put("a", Profile("ada", 3), if_version=0)
+    await rig.cache.put("b", Profile("bob", 1), if_version=0)
+    assert await rig.cache.get("a") == Profile("ada", 2)
+
+
+async def test_what_the_table_refuses_is_parked_and_still_read(rig: Rig) -> None:
+    """The others are written; a later put of the key takes its place."""
+    for number in range(10):
+        await rig.cache.put(f"k{number}", Profile(f"n{number}", number))
+    await rig.cache.put("bad", Profile(None, 1))
+    flushed = await rig.cache.flush(timeout=30.0)
+    assert (flushed.clean, flushed.parked) == (True, 1)
+    [parked] = await rig.cache.parked()
+    assert (parked.key, parked.value, parked.deleted) == ("bad", Profile(None, 1), False)
+    assert parked.reason
+    assert await rig.cache.get("bad") == Profile(None, 1)
+    assert [(await rig.row(f"k{number}") or ())[:2] for number in range(10)] == [(f"n{n}", n) for n in range(10)]
+    await rig.cache.put("bad", Profile("good", 2))
+    await rig.cache.flush()
+    assert ((await rig.row("bad") or ())[:2], await rig.cache.parked()) == (("good", 2), [])
+
+
+async def test_a_parked_value_is_retried_or_discarded(rig: Rig) -> None:
+    """Readers get the row once it is discarded."""
+    await rig.cache.put("a", Profile(None, 1))
+    await rig.cache.flush(timeout=30.0)
+    assert await rig.cache.retry("a") == 1
+    assert (await rig.cache.buffer()).parked == 0
+    await rig.cache.flush(timeout=30.0)
+    assert (await rig.cache.buffer()).parked == 1
+    assert (await rig.cache.discard("a"), await rig.cache.discard("a")) == (True, False)
+    assert (await rig.cache.get("a"), (await rig.cache.buffer()).parked) == (None, 0)
+
+
+async def test_a_row_of_another_writer_is_a_conflict(rig: Rig) -> None:
+    """It is not overwritten, and the value is not lost."""
+    await rig.set_row("a", "theirs", 2**62)
+    await rig.cache.put("a", Profile("ours", 1))
+    await rig.cache.flush(timeout=30.0)
+    assert (await rig.row("a") or ())[0] == "theirs"
+    [parked] = await rig.cache.parked()
+    assert "somebody else" in parked.reason
+
+
+async def test_a_full_buffer_writes_through(redis_server: Any, accounts: Any) -> None:
+    """With a version of its order; an overwrite needs no room."""
+    async with Rig(redis_server, accounts, max_dirty=2, on_full=("write-through",)) as rig:
+        for key in "ab":
+            await rig.cache.put(key, Profile(key, 1))
+        receipt = await rig.cache.put("c", Profile("c", 1))
+        assert (receipt.durable_in, await rig.row("c")) == ("table", ("c", 1, receipt.version))
+        assert await rig.cache.get("c") == Profile("c", 1)
+        assert (await rig.cache.put("a", Profile("a", 2))).durable_in == "redis-memory"
+
+
+async def test_a_full_buffer_that_may_not_write_through_is_backpressure(redis_server: Any, accounts: Any) -> None:
+    """After the time that it waits for room."""
+    async with Rig(redis_server, accounts, max_dirty=1, on_full=("wait", 0.05, "raise")) as rig:
+        await rig.cache.put("a", Profile("a", 1))
+        with pytest.raises(Backpressure) as full:
+            await rig.cache.put("b", Profile("b", 1))
+        assert (full.value.committed, full.value.retryable) == ("no", True)
+        await rig.cache.flush()
+        await rig.cache.put("b", Profile("b", 1))
+
+
+async def test_a_flusher_writes_in_the_background_and_drains_when_it_ends(rig: Rig) -> None:
+    """Within max_age, and what is dirty at its end."""
+    async with rig.cache.flusher():
+        await rig.cache.put("a", Profile("ada", 1))
+        await rig.cache.put("b", Profile("bob", 1))
+    assert [(await rig.row(key) or ())[0] for key in "ab"] == ["ada", "bob"]
+
+
+async def test_a_local_tier_shows_the_newest(redis_server: Any, accounts: Any) -> None:
+    """The putter's own, at once."""
+    async with Rig(redis_server, accounts, local=True) as rig:
+        for age in range(5):
+            await rig.cache.put("a", Profile("ada", age))
+            assert await rig.cache.get("a") == Profile("ada", age)
+        await rig.cache.flush()
+        assert await rig.cache.get("a") == Profile("ada", 4)
+
+
+async def test_verbs_of_other_strategies_and_other_tiers_are_refused(rig: Rig) -> None:
+    """With what to do."""
+    with pytest.raises(UsageError, match="no set"):
+        await rig.cache.set("a", Profile("ada"))
+    with pytest.raises(ConfigurationError, match="shared tier"):
+        AsyncCache("x", Profile, strategy=rig.cache.strategy, tiers=[Local()])
+    for options in ({"on_full": ("never",)}, {"max_dirty": 0}, {"max_age": 0}):
+        with pytest.raises(ConfigurationError):
+            WriteBack(**{"sink": rig.cache.strategy.sink, "durability": "memory", "ttl": 1.0, **options})
