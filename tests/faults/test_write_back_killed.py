@@ -1,0 +1,225 @@
+"""Write-back under kill -9 of writers, flushers and the server: what was acknowledged, or a later value, is in the table.
+
+Values of a key rise, and each has one writer. `make campaign-write-back` kills far more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fix_rigs import wait_until
+from sqlalchemy import create_engine, text
+
+sys.path.insert(0, str(Path(__file__).parent))
+from write_back_children import Cache, cache_of, table
+
+sys.path.pop(0)
+
+CHILDREN = Path(__file__).with_name("write_back_children.py")
+KILLS = int(os.environ.get("REGIONKIT_WRITE_BACK_KILLS", "60"))
+"""In all cells together."""
+WRITERS, FLUSHERS = 2, 2
+AOF = {
+    "memory": (),
+    "aof-everysec": ("--appendonly", "yes", "--appendfsync", "everysec"),
+    "aof-always": ("--appendonly", "yes", "--appendfsync", "always"),
+}
+CELLS = [("aof-everysec", "sqlite"), ("aof-always", "postgresql")]
+
+pytestmark = [pytest.mark.slow, pytest.mark.redis]
+
+
+class Rig:
+    """Writers, flushers, a server, a table; and what became of each put."""
+
+    def __init__(self, server: Any, url: str, durability: str, folder: Path) -> None:
+        self.server, self.url, self.folder = server, url, folder
+        self.cell = {"redis": server.primary.url, "url": url, "durability": durability, "folder": str(folder)}
+        engine = create_engine(url)
+        table().metadata.create_all(engine)
+        engine.dispose()
+        with cache_of(self.cell) as cache:
+            cache.create_tables()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore::DeprecationWarning", str(CHILDREN), json.dumps(self.cell)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(CHILDREN.parents[2]), str(CHILDREN.parent)))},
+        )
+        self.pids: dict[tuple[str, int], int] = {}
+        for number in range(WRITERS):
+            self.start("writer", number)
+        for number in range(FLUSHERS):
+            self.start("flusher", number)
+
+    def start(self, what: str, number: int) -> None:
+        """Fork one; a writer goes on where the one before it was."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        tried = self.tried(number) if what == "writer" else []
+        self.process.stdin.write(f"{what} {number} {tried[-1][1] if tried else 0}\n")
+        self.process.stdin.flush()
+        self.pids[what, number] = int(self.process.stdout.readline())
+
+    def kill(self, what: str, number: int) -> None:
+        """And have another take its place."""
+        os.kill(self.pids[what, number], signal.SIGKILL)
+        self.start(what, number)
+
+    def lines(self, number: int, kind: str) -> list[list[str]]:
+        """Of a writer's journal."""
+        path = self.folder / f"journal-{number}"
+        if not path.exists():
+            return []
+        found = [line.split(maxsplit=3) for line in path.read_text().splitlines()]
+        return [words[1:] for words in found if words[0] == kind]
+
+    def tried(self, number: int) -> list[tuple[str, int, bool]]:
+        """Key, value, whether it was a delete."""
+        return [(key, int(value), deletes == "1") for key, value, deletes in self.lines(number, "t")]
+
+    def acknowledged(self) -> int:
+        """Of all writers."""
+        return sum(len(self.lines(number, "a")) for number in range(WRITERS))
+
+    def end(self) -> None:
+        """Kill what is left."""
+        for pid in self.pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.communicate()
+
+    def lost(self) -> list[str]:
+        """What was acknowledged and is neither in the table nor followed by what is."""
+        engine = create_engine(self.url)
+        with engine.connect() as db:
+            rows = {key: n for key, n in db.execute(text("SELECT id, n FROM counts"))}
+        engine.dispose()
+        wrong = []
+        for number in range(WRITERS):
+            newest: dict[str, int] = {}
+            for key, value in self.lines(number, "a"):
+                newest[key] = int(value)
+            tried: dict[str, dict[int, bool]] = {}
+            for key, step, deletes in self.tried(number):
+                tried.setdefault(key, {})[step] = deletes
+            for key, last in newest.items():
+                row = rows.get(key)
+                if row is None:  # a delete, the last acknowledged or later
+                    good = any(deletes for step, deletes in tried[key].items() if step >= last)
+                else:
+                    good = row >= last and tried[key].get(row) is False
+                if not good:
+                    wrong.append(f"{key}: acknowledged {last}, in the table {row}")
+        return wrong
+
+
+@pytest.fixture
+def rig_of(
+    own_redis: Callable[..., Any], request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[..., Rig]]:
+    """Makes rigs."""
+    made: list[Rig] = []
+
+    def make(durability: str, sink: str) -> Rig:
+        if sink == "sqlite":
+            url = f"sqlite:///{tmp_path}/counts.db"
+        else:
+            given = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb_alone"}[sink])
+            url = given.primary.url_for(given.database())
+        made.append(Rig(own_redis(settings=AOF[durability]), url, durability, tmp_path))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.end()
+
+
+def drained(rig: Rig) -> Any:
+    """Write what is dirty still, with nobody else at work."""
+    for pid in rig.pids.values():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with cache_of(rig.cell) as cache:
+        state: list[Any] = []
+
+        def clean() -> bool:
+            state[:] = [_flushed(cache)]
+            return bool(state[0])
+
+        wait_until(clean, 60.0)
+        return cache.buffer()
+
+
+def _flushed(cache: Cache[Any]) -> Any:
+    try:
+        return cache.flush(timeout=10.0)
+    except Exception:  # the server has just been started
+        return False
+
+
+@pytest.mark.timeout(300 + 3 * KILLS)
+@pytest.mark.parametrize(("durability", "sink"), CELLS, ids=" ".join)
+def test_nothing_acknowledged_is_lost(rig_of: Callable[..., Rig], durability: str, sink: str) -> None:
+    """Writers, flushers and the server are killed at random instants; nobody reads anything but what was put last."""
+    rig = rig_of(durability, sink)
+    chance = random.Random(7)
+    kills = dict.fromkeys(("writer", "flusher", "server"), 0)
+    wait_until(lambda: rig.acknowledged() > 20, 60.0)
+    for _ in range(KILLS // len(CELLS)):
+        before = rig.acknowledged()
+        what = chance.choice(("writer", "flusher", "flusher", "server"))
+        time.sleep(chance.random() * 0.2)
+        if what == "server":
+            rig.server.primary.kill()
+            time.sleep(chance.random() * 0.1)
+            rig.server.primary.start()
+        else:
+            rig.kill(what, chance.randrange(WRITERS))
+        kills[what] += 1
+        wait_until(lambda: rig.acknowledged() > before, 60.0)  # noqa: B023
+    state = drained(rig)
+    misread = [line for number in range(WRITERS) for line in rig.lines(number, "x")]
+    print(f"{durability} {sink}: {kills} kills, {rig.acknowledged()} acknowledged, parked {state.parked}")
+    assert (rig.lost(), misread, state.parked) == ([], [], 0)
+    assert min(kills.values()) > 0
+
+
+@pytest.mark.timeout(300)
+def test_memory_loses_what_the_server_had(rig_of: Callable[..., Rig]) -> None:
+    """Or the rig would be blind. What is put afterwards is written all the same: it has a later epoch."""
+    rig = rig_of("memory", "sqlite")
+    wait_until(lambda: rig.acknowledged() > 20, 60.0)
+    for number in range(FLUSHERS):
+        os.kill(rig.pids["flusher", number], signal.SIGKILL)
+    before = rig.acknowledged()
+    wait_until(lambda: rig.acknowledged() > before + 200, 60.0)
+    for number in range(WRITERS):
+        os.kill(rig.pids["writer", number], signal.SIGKILL)
+    rig.server.primary.kill()
+    rig.server.primary.start()
+    with cache_of(rig.cell) as cache:
+        wait_until(lambda: bool(_flushed(cache)), 60.0)
+        assert rig.lost()
+        receipt = cache.put("0-0", {"n": 10**9})
+        cache.flush()
+    engine = create_engine(rig.url)
+    with engine.connect() as db:
+        assert tuple(db.execute(text("SELECT n, rk_ver FROM counts WHERE id = '0-0'")).one()) == (
+            10**9,
+            receipt.version,
+        )
+    engine.dispose()

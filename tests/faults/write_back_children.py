@@ -1,0 +1,101 @@
+"""Writers and flushers of the write-back rig: forked from this warm process, as an import takes longer than they live.
+
+    python write_back_children.py CELL        CELL as JSON; then lines `writer N` or `flusher N` on stdin, each answered by a pid
+
+A writer appends to its journal what it is about to do and, once it is acknowledged, that it was: the operating system keeps
+that whatever becomes of the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine
+
+from regionkit.caching import Cache, Shared, SqlSink, WriteBack
+from regionkit.errors import RegionKitError
+
+KEYS = 12
+"""Of each writer."""
+LONG = 3600.0
+
+
+def table() -> Table:
+    """Of the rig."""
+    return Table(
+        "counts",
+        MetaData(),
+        Column("id", String(32), primary_key=True),
+        Column("n", BigInteger, nullable=False),
+        Column("rk_ver", BigInteger, nullable=False, server_default="0"),
+    )
+
+
+def cache_of(cell: dict[str, Any]) -> Cache[dict[str, int]]:
+    """As each process has it."""
+    sink = SqlSink(create_engine(cell["url"]), table(), key="id", version="rk_ver")
+    strategy = WriteBack(sink=sink, durability=cell["durability"], ttl=300.0, max_age=0.2, write_timeout=5.0)
+    return Cache("counts", dict, strategy=strategy, tiers=[Shared(cell["redis"], timeout=1.0)])
+
+
+def write(cell: dict[str, Any], number: int) -> None:
+    """Rising values for keys of its own, now and then a delete."""
+    chance = random.Random(os.getpid())
+    journal = os.open(f"{cell['folder']}/journal-{number}", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    step = int(cell["steps"].get(str(number), 0)) + 1
+    with cache_of(cell) as cache:
+        while True:
+            key, value = f"{number}-{chance.randrange(KEYS)}", step
+            deletes = chance.random() < 0.15
+            os.write(journal, f"t {key} {value} {int(deletes)}\n".encode())
+            try:
+                if deletes:
+                    cache.delete(key)
+                else:
+                    cache.put(key, {"n": value})
+                os.write(journal, f"a {key} {value}\n".encode())
+                found = cache.get(key)
+                if found != (None if deletes else {"n": value}):
+                    os.write(journal, f"x {key} {value} {found}\n".encode())
+            except RegionKitError:
+                time.sleep(0.02)
+            step += 1
+
+
+def flush(cell: dict[str, Any]) -> None:
+    """Until it is killed."""
+    with cache_of(cell) as cache:
+        while True:
+            with suppress(RegionKitError):
+                cache.flusher().start()
+                time.sleep(LONG)
+            time.sleep(0.05)
+
+
+def main() -> None:
+    """Fork what is asked for."""
+    cell = json.loads(sys.argv[1])
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        what, number, steps = line.split()
+        pid = os.fork()
+        if pid:
+            print(pid, flush=True)
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            cell["steps"] = {number: steps}
+            write(cell, int(number)) if what == "writer" else flush(cell)
+        finally:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
