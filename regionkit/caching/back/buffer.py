@@ -141,30 +141,35 @@ class Buffer:
         if not is_open:
             tier.reconnect()
         records = [
-            Claimed(name, unpacked(record), int(tries), int(at))
+            Claimed(name, unpacked(record), int(tries), int(at), int(epoch))
             for name, record, tries in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
         return Claims(bool(is_open), int(epoch), tuple(records))
 
-    def ack(self, written: Sequence[Claimed]) -> list[Acked]:
-        """The rows show these versions, or later ones. What becomes of each."""
-        told = [(one.name, one.record.version, one.at, one.record.digest) for one in written]
-        return [answer for part in _parts(told) for answer in self._acked(part)]
+    def ack(self, written: Sequence[Claimed], superseded: Sequence[Claimed] = ()) -> list[Acked]:
+        """The sink was flushed. What becomes of each, `superseded` behind `written`.
+
+        Args:
+            written: the rows show these very values, which become the cache's.
+            superseded: the rows show newer ones, which readers load.
+        """
+        told = [(one, one.epoch) for one in written] + [(one, 0) for one in superseded]
+        words = [(one.name, text_of(one.record.version), one.at, one.record.digest, epoch) for one, epoch in told]
+        return [answer for part in _parts(words) for answer in self._acked(part)]
 
     def wrote(self, stored: Stored, version: int) -> Acked:
-        """The row of a key was written here with a version that FULL had reserved."""
-        return (self._acked([(self.name(stored), version, 0, self._tier.digest(stored))]))[0]
+        """The row of a key was written here with a version that FULL had reserved: what is older goes."""
+        return (self._acked([(self.name(stored), text_of(version), 0, self._tier.digest(stored), 0)]))[0]
 
-    def _acked(self, told: Sequence[tuple[bytes, int, int, bytes]]) -> list[Acked]:
-        words = [word for name, version, at, digest in told for word in (name, text_of(version), at, digest)]
-        answers = self._tier.run("back_ack", [], words)
+    def _acked(self, told: Sequence[tuple[bytes, str, int, bytes, int]]) -> list[Acked]:
+        answers = self._tier.run("back_ack", [], [word for words in told for word in words])
         return [Acked(answer.decode()) for answer in answers]
 
     def fail(self, tried: Sequence[Claimed], pause: float) -> int:
         """These were not written: they are due after `pause` seconds. How many are still those versions."""
         still = 0
         for part in _parts(tried):
-            words = [word for one in part for word in (one.name, text_of(one.record.version))]
+            words = [word for one in part for word in (one.name, text_of(one.record.version), one.record.digest)]
             still += sum(self._tier.run("back_fail", [], [round(pause * 1000), *words]))
         return still
 

@@ -6,17 +6,21 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 |---|---|---|
 | PUT | the buffer is of another run, or part of it lost | OPEN: nothing is done; the caller raises the epoch first |
 | | `expected` is not the key's version | CONFLICT with the present one; LOAD where it is not known here |
-| | the key is not dirty and there is no room | FULL with a reserved version: who writes the row itself uses it |
+| | there is no room: for one key more, or for the bytes | FULL with a reserved version: who writes the row itself uses it |
 | | else | DONE: the record is replaced, due now if it was not dirty; the cache's value and lease go |
 | CLAIM | records that are due, the longest due first | due again when the claim's time is over; their tries go up by one |
-| ACK | the record is still that version | CLEAN: it becomes the cache's value, the floor of the key is raised to it |
+| ACK | the record is still that version, or an older one | CLEAN: it goes; the floor of the key is raised to the version told |
+| | and the row shows the very record | it becomes the cache's value |
 | | it is a later one | AGAIN: due now, behind since that claim |
-| | there is none | GONE |
+| | there is none | GONE: what the cache has of the key goes if it is older |
+| | a value that stands aside is no later than the version told | it goes too |
 | FAIL | the record is still that version | due after a pause |
+| | there is none | what the cache has of the key goes: the row may show it |
 | PARK | the record is still that version | it stands aside with its reason; still what readers get |
 | RETRY | parked, and the key is not dirty | dirty again with the version that it had; else NEWER |
 | DISCARD | parked | gone: readers load the row |
 | OPEN | the epoch is above the buffer's | puts count on from it; what is dirty stays dirty with its old version |
+| | a flusher of an earlier epoch wrote until now | what the cache has loaded goes: another generation |
 
 1. A version is epoch x 10^13 + number: a whole number below 2^63, in text 19 digits. Numbers go up by one at each put. Each run
    of the server, and a buffer that was lost, has an epoch of its own, which the sink gives out (`raise_epoch`): so a version
@@ -27,9 +31,11 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 4. A delete is a record too. The sink keeps its version (a mark) as long as an older record can exist anywhere.
 5. ACK, FAIL and PARK name a version: what they say of an older one does nothing to a newer.
 6. A sink that wrote nothing has found a newer row. Where the buffer has issued such a version it was superseded (ACK). Where it
-   has not, somebody else wrote the row: CONFLICT, and the record is parked, never taken for written.
+   has not, somebody else wrote the row: CONFLICT, and the record is parked, never taken for written. A superseded record does not
+   become the cache's value: after a failover the row may show a later put that the buffer has lost.
 7. A put is sent once. When its answer is lost it is done or not: the same put, with its id, is asked again, and the buffer
-   answers with the version of the first (SEEN), does it now, or says FORGOTTEN: more than `PUTS_REMEMBERED` came since.
+   answers with the version of the first (SEEN), does it now, or says FORGOTTEN: more than `PUTS_REMEMBERED` came since, or the
+   epoch is another and what was done under the former may be lost.
 8. What is dirty and parked together is bounded, by keys and by bytes. An overwrite needs no new key; it may need bytes.
 9. Behind since: the time of the first put that the row does not show, or an earlier one. The oldest is what a loss would cost.
 """
@@ -87,7 +93,9 @@ class Verdict(Enum):
     """What a sink did with one change."""
 
     APPLIED = "applied"
-    """The row shows it, or a later version that this buffer has issued."""
+    """The row shows it."""
+    SUPERSEDED = "superseded"
+    """The row shows a later version that this buffer has issued: it is done with, and not what the cache may show."""
     CONFLICT = "conflict"
     """The row has a version that this buffer has not issued: somebody else writes it."""
 

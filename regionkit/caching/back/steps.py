@@ -79,12 +79,14 @@ class Claimed(msgspec.Struct, frozen=True):
         record: with its entry.
         tries: how often this value was claimed, this time counted.
         at: milliseconds of the account's clock at the claim; an ACK tells it.
+        epoch: of the buffer at the claim; what a sink is flushed with.
     """
 
     name: bytes
     record: Record
     tries: int
     at: int
+    epoch: int
 
 
 class Claims(msgspec.Struct, frozen=True):

@@ -1,10 +1,18 @@
--- ARGV[6] milliseconds until they are due; then name and version of each. Answers 1 for each that is still that version, else 0
+-- ARGV[6] milliseconds until they are due; then name, version and digest of each. Answers 1 for each that is still that version, else 0
+-- Where there is none, the row may show it by now: what the cache has of the key goes
 begin()
 local out = {}
-for at = 7, #ARGV, 2 do
-  local record = redis.call('HGET', dirty, ARGV[at])
+for at = 7, #ARGV, 3 do
+  local name, digest = ARGV[at], ARGV[at + 2]
+  local record = redis.call('HGET', dirty, name)
   local same = record and version_of(record) == ARGV[at + 1]
-  if same then redis.call('ZADD', due, clock + tonumber(ARGV[6]), ARGV[at]) end
+  if same then
+    redis.call('ZADD', due, clock + tonumber(ARGV[6]), name)
+  elseif not record then
+    redis.call('DEL', base .. ':v:' .. name, base .. ':l:' .. name)
+    tell('k', digest, raise('f' .. digest, '', floor_life))
+  end
   out[#out + 1] = same and 1 or 0
 end
+trim()
 return out

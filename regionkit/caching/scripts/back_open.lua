@@ -33,6 +33,8 @@ if not whole then
   for _, value in ipairs(redis.call('HVALS', parked)) do p = p + #value end
   redis.call('HSET', back, 'b', b, 'p', p)
 end
+-- what was loaded until now may miss what a flusher of an earlier epoch has written meanwhile: from now on none does
+open_next('')
 redis.call('HSET', back, 'e', ARGV[7], 'r', ARGV[6], 'n', 0)
 redis.call('HSETNX', back, 'f', digits(clock, 13))
 redis.call('HSET', dirty, '', ARGV[7])
@@ -40,4 +42,5 @@ if type(redis.pcall('XADD', puts, ARGV[7] .. '-0', 'i', '')) == 'table' then
   redis.call('DEL', puts)
   redis.call('XADD', puts, ARGV[7] .. '-0', 'i', '')
 end
+trim()
 return {1, tonumber(ARGV[7])}

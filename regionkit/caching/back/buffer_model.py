@@ -1,0 +1,246 @@
+"""The rules of a write-back buffer as a value. Pure. `scripts/back_*.lua` do the same at a server; a test runs both alike.
+
+Beside the buffer it has what the cache has of a key, as far as the rules touch it: the clean value, the lease of a load, and the
+version floor that a load has to reach. Names stand for keys; times are milliseconds of one clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from regionkit.caching.back.rules import EPOCH, PUTS_REMEMBERED, Acked, Answer, version_of
+
+__all__ = ["BufferModel", "Held", "Parked"]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a buffer has of a key. `value`: None is a delete. `size`: bytes."""
+
+    version: int
+    id: bytes
+    time: int
+    value: Any
+    size: int
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """What stands aside. `since`: when the row began to be behind. `size`: bytes, those of the reason counted."""
+
+    held: Held
+    since: int
+    reason: str
+    size: int
+
+
+class BufferModel:
+    """The buffer of one cache. Not thread-safe: whoever uses it holds a lock.
+
+    Args:
+        max_dirty: keys that are dirty or parked at once, at most.
+        max_bytes: of what is kept of them.
+        remembered: ids of puts.
+    """
+
+    def __init__(self, *, max_dirty: int, max_bytes: int, remembered: int = PUTS_REMEMBERED) -> None:
+        self._max_dirty = max_dirty
+        self._max_bytes = max_bytes
+        self._remembered = remembered
+        self.epoch = 0
+        self.run = ""
+        self.number = 0
+        self.bytes = 0
+        self.dirty: dict[bytes, Held] = {}
+        self.due: dict[bytes, int] = {}
+        self.ages: dict[bytes, int] = {}
+        self.tries: dict[bytes, int] = {}
+        self.parked: dict[bytes, Parked] = {}
+        self.puts: dict[int, bytes] = {}
+        self.clean: dict[bytes, Held] = {}
+        self.leases: dict[bytes, bytes] = {}
+        self.floors: dict[bytes, int] = {}
+
+    def open(self, run: str, epoch: int) -> bool:
+        """Count on from a later epoch; whether the buffer is open now."""
+        if epoch <= self.epoch:
+            return self.run == run
+        self.epoch, self.run, self.number = epoch, run, 0
+        self.clean.clear()
+        self.leases.clear()
+        self.puts[version_of(epoch, 0)] = b""
+        return True
+
+    def put(
+        self,
+        name: bytes,
+        id: bytes,
+        value: Any,
+        size: int,
+        now: int,
+        *,
+        run: str,
+        expected: int | None = None,
+        since: int | None = None,
+        room: bool = True,
+    ) -> tuple[Answer, int]:
+        """One put. `since`: it is asked again, and that version was known before. `room`: the memory takes more."""
+        if self.epoch == 0 or self.run != run:
+            return Answer.OPEN, self.epoch
+        old, aside = self.dirty.get(name), self.parked.get(name)
+        if since is not None:
+            seen = self._first_answer(name, id, since)
+            if seen is not None:
+                return seen
+        if expected is not None:
+            present = old or (aside.held if aside else self.clean.get(name))
+            if present is None:
+                return Answer.LOAD, 0
+            if present.version != expected:
+                return Answer.CONFLICT, present.version
+        grows = size - (old.size if old else 0)
+        fits = old is not None or len(self.dirty) + len(self.parked) < self._max_dirty
+        fits = fits and (grows <= 0 or self.bytes + grows <= self._max_bytes)
+        self.number += 1
+        version = version_of(self.epoch, self.number)
+        if not (fits and room):
+            return Answer.FULL, version
+        self._drop(name)
+        self.dirty[name] = Held(version, id, now, value, size)
+        self.bytes += grows
+        self.tries.pop(name, None)
+        if old is None:
+            self.due[name] = now
+            self.ages[name] = aside.since if aside else now
+        self.puts[version] = id
+        if len(self.puts) > self._remembered:
+            del self.puts[next(iter(self.puts))]
+        return Answer.DONE, version
+
+    def _first_answer(self, name: bytes, id: bytes, since: int) -> tuple[Answer, int] | None:
+        """What became of a put that is asked again; None: it was not done."""
+        aside = self.parked.get(name)
+        for held in (self.dirty.get(name), aside.held if aside else None):
+            if held is not None and held.id == id:
+                return Answer.SEEN, held.version
+        for version, of in self.puts.items():
+            if of == id and version > since:
+                return Answer.SEEN, version
+        if next(iter(self.puts)) > since or since // EPOCH != self.epoch:
+            return Answer.FORGOTTEN, 0
+        return None
+
+    def read(self, name: bytes) -> Held | None:
+        """What a reader is given without the row."""
+        if name in self.dirty:
+            return self.dirty[name]
+        if name in self.parked:
+            return self.parked[name].held
+        return self.clean.get(name)
+
+    def begin(self, name: bytes, token: bytes) -> bool:
+        """A load begins, where nothing is there; whether it may be stored later."""
+        if self.read(name) is not None:
+            return False
+        self.leases[name] = token
+        return True
+
+    def commit(self, name: bytes, token: bytes, loaded: Held) -> bool:
+        """The load is there; whether it is stored."""
+        if self.leases.get(name) != token:
+            return False
+        del self.leases[name]
+        if loaded.version < self.floors.get(name, 0):
+            return False
+        self.clean[name] = loaded
+        return True
+
+    def claim(self, count: int, now: int, lasts: int) -> dict[bytes, Held]:
+        """Records that are due, the longest due first."""
+        ready = sorted((at, name) for name, at in self.due.items() if at <= now)[:count]
+        for _, name in ready:
+            self.due[name] = now + lasts
+            self.tries[name] = self.tries.get(name, 0) + 1
+        return {name: self.dirty[name] for _, name in ready}
+
+    def ack(self, name: bytes, version: int, claimed: int, now: int, *, epoch: int) -> Acked:
+        """The row shows that version, or a newer one. `epoch`: of the claim, where it shows the very record; else 0."""
+        held, aside, answer = self.dirty.get(name), self.parked.get(name), Acked.GONE
+        shown = False
+        if aside is not None and aside.held.version <= version:
+            self._unpark(name)
+            shown = True
+        if held is not None and held.version <= version:
+            self._forget(name)
+            shown, answer = True, Acked.CLEAN
+        elif held is not None:
+            self.due[name] = now
+            self.ages[name] = max(self.ages[name], min(claimed, now))
+            answer = Acked.AGAIN
+        if held is None and (name not in self.clean or self.clean[name].version < version):
+            self._drop(name)
+        if shown or held is None:
+            self.floors[name] = max(self.floors.get(name, 0), version)
+            if held is not None and held.version == version and epoch == self.epoch:
+                self.clean[name] = held
+        return answer
+
+    def fail(self, name: bytes, version: int, now: int, pause: int) -> bool:
+        """It was not written; whether it is still that version."""
+        same = self._is(name, version)
+        if same:
+            self.due[name] = now + pause
+        elif name not in self.dirty:
+            self._drop(name)
+        return same
+
+    def park(self, name: bytes, version: int, reason: str, size: int) -> bool:
+        """Set it aside; whether it was still that version. `size`: bytes that stand there then."""
+        if not self._is(name, version):
+            return False
+        held, since = self.dirty[name], self.ages[name]
+        if name in self.parked:
+            self._unpark(name)
+        self._forget(name)
+        self.parked[name] = Parked(held, since, reason, size)
+        self.bytes += size
+        return True
+
+    def retry(self, name: bytes, now: int) -> str:
+        """Make it dirty again with the version that it had."""
+        if name not in self.parked:
+            return "gone"
+        if name in self.dirty:
+            return "newer"
+        aside = self._unpark(name)
+        self.dirty[name] = aside.held
+        self.due[name], self.ages[name] = now, aside.since
+        self.bytes += aside.held.size
+        return "dirty"
+
+    def discard(self, names: Iterable[bytes]) -> int:
+        """Forget what is parked; how many were."""
+        return len([self._unpark(name) for name in names if name in self.parked])
+
+    def oldest(self) -> int | None:
+        """Since when some row is behind."""
+        return min(self.ages.values(), default=None)
+
+    def _is(self, name: bytes, version: int) -> bool:
+        held = self.dirty.get(name)
+        return held is not None and held.version == version
+
+    def _drop(self, name: bytes) -> None:
+        self.clean.pop(name, None)
+        self.leases.pop(name, None)
+
+    def _forget(self, name: bytes) -> None:
+        self.bytes -= self.dirty.pop(name).size
+        del self.due[name], self.ages[name]
+        self.tries.pop(name, None)
+
+    def _unpark(self, name: bytes) -> Parked:
+        aside = self.parked.pop(name)
+        self.bytes -= aside.size
+        return aside
