@@ -87,8 +87,7 @@ class CallSink:
                 fix="give an engine of PostgreSQL, MariaDB or SQLite, or a function of (cache, above).",
             )
         module = import_module(f"regionkit.caching.back.sinks.epochs_sql{'_async' if IS_ASYNC else ''}")
-        kept = module.SqlEpochs if IS_ASYNC else module.SqlEpochs
-        self._kept = kept(backing, clock, timeout)
+        self._kept = module.SqlEpochs(backing, clock, timeout)
 
     def check(self) -> None:
         """Nothing can be looked at: see `findings`."""
