@@ -1,6 +1,6 @@
 """Rows as one JSON parameter, which PostgreSQL takes apart by the table's own types: a third of what a parameter a value costs.
 
-1. Only what JSON says exactly goes so. A NaN, a NUL, a number beyond 64 bits, an aware time for a column without a time zone,
+1. Only what JSON says exactly goes so. A NaN, a NUL, an aware time for a column without a time zone,
    a type of the application's: such rows are sent as parameters, and the server or the driver says what it thinks of them.
 2. A document (JSON, JSONB) is encoded apart, as SQLAlchemy does it; a None may be a null of JSON's there: a parameter too.
 """
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Enum,
+    Float,
     Integer,
     LargeBinary,
     Numeric,
@@ -41,7 +42,8 @@ _ENCODER = msgspec.json.Encoder(decimal_format="string")
 _EXACT: tuple[tuple[type[TypeEngine[Any]], frozenset[type]], ...] = (
     (Integer, frozenset({int})),
     (Boolean, frozenset({bool})),
-    (Numeric, frozenset({int, float, Decimal})),  # Float is one
+    (Numeric, frozenset({int, float, Decimal})),
+    (Float, frozenset({int, float, Decimal})),  # SQLAlchemy 2.1: no Numeric any more
     (String, frozenset({str})),
     (Uuid, frozenset({UUID, str})),
     (Date, frozenset({date})),

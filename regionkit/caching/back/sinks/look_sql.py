@@ -112,7 +112,8 @@ def _require_version(columns: dict[str, Any], target: Target, server: str) -> No
         )
     else:
         change = (
-            f"ALTER TABLE {table} ALTER COLUMN {name} TYPE BIGINT USING {name}::bigint,"
+            f"ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT;"
+            f" ALTER TABLE {table} ALTER COLUMN {name} TYPE BIGINT USING {name}::bigint,"
             f" ALTER COLUMN {name} SET DEFAULT 0, ALTER COLUMN {name} SET NOT NULL"
         )
     if not _holds_versions(found["type"], server):

@@ -25,11 +25,13 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching.back.refusals import SinkDown
-from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
-from regionkit.caching.back.sinks.failures_sql import failures_told, refusals_told
+from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.sinks.epochs_sql import SinkUnits, SqlEpochs, check_cache
+from regionkit.caching.back.sinks.failures_sql import refusals_told
 from regionkit.caching.back.sinks.judging import in_order, judge, mark_of
 from regionkit.caching.back.sinks.look_sql import Indexes, findings_of, indexes_of
-from regionkit.caching.back.sinks.statements_sql import MYSQL, Statements, Upsert
+from regionkit.caching.back.sinks.raising_sql import MYSQL
+from regionkit.caching.back.sinks.statements_sql import Statements, Upsert
 from regionkit.caching.back.sinks.target_sql import Row, Target
 from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
 from regionkit.caching.strategies import Loaded
@@ -39,9 +41,6 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import CacheError, ConfigurationError
-from regionkit.facts.consistency import STRONG
-from regionkit.topology.topology import NAMESPACE
-from regionkit.topology.validation import check_name
 
 __all__ = ["SqlSink"]
 
@@ -102,6 +101,8 @@ class SqlSink:
         self._target = Target(table, key, version, delete, encode, decode, type)
         self._clock = clock
         self._timeout = timeout
+        self._units = SinkUnits(self.backing, clock, timeout)
+        self._epochs = SqlEpochs(self.backing, clock, timeout)
         self._known: tuple[Statements, Indexes] | None = None
         make_with_kit(given, self)
 
@@ -109,13 +110,6 @@ class SqlSink:
         """The type of the cache's values, for `load` and `check`; one that was given when the sink was made counts."""
         if self._target.type is None:
             self._target.type = type
-
-    def _unit(self, *, reads: bool = False) -> _Told:
-        """A unit, whose errors are a sink's."""
-        deadline = Deadline(self._clock, self._timeout)
-        if reads:
-            return _Told(self.backing.read(consistency=STRONG, deadline=deadline, core=True), self.backing.name)
-        return _Told(self.backing.write(deadline=deadline, core=True, stamped=False), self.backing.name)
 
     def check(self) -> None:
         """Look at the table; `findings` holds what is worth knowing.
@@ -132,14 +126,14 @@ class SqlSink:
                 fix="add it, rename one of the two, or give encode= and decode=.",
             )
         self._known = None
-        with self._unit() as unit:
+        with self._units.write() as unit:
             self.findings = _looked(unit.native, findings_of, self._target)
 
     def _knowing(self) -> tuple[Statements, Indexes]:
         """What is said to this table on this server; looked up once."""
         known = self._known
         if known is None:
-            with self._unit() as unit:
+            with self._units.write() as unit:
                 native = unit.native
                 indexes = _looked(native, indexes_of, self._target)
                 known = self._known = Statements(self._target, self.backing.namespace, native.dialect), indexes
@@ -151,28 +145,17 @@ class SqlSink:
 
     def raise_epoch(self, cache: str, above: int) -> int:
         """Give out the next epoch of a cache, above `above` and above each that was given out before."""
-        _checked(cache)
-        statements, _ = self._knowing()
-        with self._unit() as unit:
-            unit.native.execute(statements.next_epoch, {"cache": cache, "epoch": above + 1})
-            epoch = int((unit.native.execute(statements.epoch, {"b_cache": cache})).scalar_one())
-            if epoch > MOST_EPOCHS:
-                raise ConfigurationError(
-                    f"cache {cache!r} has used up its epochs: {epoch}.",
-                    why=f"there are {MOST_EPOCHS}; each run of its server takes one.",
-                    fix="drain it, and use another name for the cache.",
-                )
-        return epoch
+        return self._epochs.raise_epoch(cache, above)
 
     def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
         """Write changes, each where the row's version is below its own. In one transaction, keys in one order."""
         if not changes:
             return []
-        _checked(cache)
+        check_cache(cache)
         ordered = in_order(changes)
         batch = _Batch(self._target, ordered, [mark_of(change.key) for change in ordered], self._clock.wall())
         statements, indexes = self._knowing()
-        with self._unit() as unit:
+        with self._units.write() as unit:
             run = _Run(unit, statements, indexes, batch)
             run.begin(cache, epoch, self._timeout)
             crash_point("sink.begun")
@@ -192,7 +175,7 @@ class SqlSink:
         target = self._target
         parts = target.parts(key)
         statements, _ = self._knowing()
-        with self._unit(reads=True) as unit:
+        with self._units.read() as unit:
             found = _first(unit.native, statements.row(parts))
         if found is None or (target.flag is not None and target.is_flagged(found[1])):
             return None
@@ -208,9 +191,9 @@ class SqlSink:
 
     def forget_marks(self, cache: str, below: int) -> int:
         """Drop marks of deletes with versions below `below`, at most `MOST_FORGOTTEN`; how many."""
-        _checked(cache)
+        check_cache(cache)
         statements, _ = self._knowing()
-        with self._unit() as unit:
+        with self._units.write() as unit:
             wanted = statements.old_marks(cache, below, MOST_FORGOTTEN)
             keys = [row[0] for row in unit.native.execute(wanted)]
             if not keys:
@@ -222,22 +205,6 @@ class SqlSink:
         self.backing.close()
 
 
-class _Told:
-    """A unit whose errors leave as SinkDown or SinkRefused."""
-
-    def __init__(self, unit: Any, name: str) -> None:
-        self._unit = unit
-        self._name = name
-
-    def __enter__(self) -> Any:
-        with failures_told(self._name):
-            return self._unit.__enter__()
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        with failures_told(self._name):
-            self._unit.__exit__(kind, error, traceback)
-
-
 def _looked(native: Any, look: Callable[[Any, Target], Any], target: Target) -> Any:
     return native.run_sync(look, target) if IS_ASYNC else look(native, target)
 
@@ -245,10 +212,6 @@ def _looked(native: Any, look: Callable[[Any, Target], Any], target: Target) -> 
 def _first(native: Any, wanted: Any) -> Any:
     with refusals_told():
         return (native.execute(wanted)).first()
-
-
-def _checked(cache: str) -> None:
-    check_name("name of a cache", cache, NAMESPACE)
 
 
 class _Batch:
@@ -297,7 +260,7 @@ class _Run:
         if stored > epoch:
             raise SinkDown(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}")
         if stored < epoch:
-            self._native.execute(self._said.at_least, {"cache": cache, "epoch": epoch})
+            self._native.execute(self._said.epochs.at_least, {"cache": cache, "epoch": epoch})
         standing = {str(key): int(version) for key, version in answers[-1].rows} if marks else {}
         for n, mark in enumerate(batch.marks):
             if batch.rows[n] is not None and standing.get(mark, -1) >= batch.changes[n].version:

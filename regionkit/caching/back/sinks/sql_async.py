@@ -24,11 +24,13 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching.back.refusals import SinkDown
-from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
-from regionkit.caching.back.sinks.failures_sql import failures_told, refusals_told
+from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.sinks.epochs_sql_async import AsyncSinkUnits, AsyncSqlEpochs, check_cache
+from regionkit.caching.back.sinks.failures_sql import refusals_told
 from regionkit.caching.back.sinks.judging import in_order, judge, mark_of
 from regionkit.caching.back.sinks.look_sql import Indexes, findings_of, indexes_of
-from regionkit.caching.back.sinks.statements_sql import MYSQL, Statements, Upsert
+from regionkit.caching.back.sinks.raising_sql import MYSQL
+from regionkit.caching.back.sinks.statements_sql import Statements, Upsert
 from regionkit.caching.back.sinks.target_sql import Row, Target
 from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
 from regionkit.caching.strategies import Loaded
@@ -38,9 +40,6 @@ from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import CacheError, ConfigurationError
-from regionkit.facts.consistency import STRONG
-from regionkit.topology.topology import NAMESPACE
-from regionkit.topology.validation import check_name
 
 __all__ = ["AsyncSqlSink"]
 
@@ -101,6 +100,8 @@ class AsyncSqlSink:
         self._target = Target(table, key, version, delete, encode, decode, type)
         self._clock = clock
         self._timeout = timeout
+        self._units = AsyncSinkUnits(self.backing, clock, timeout)
+        self._epochs = AsyncSqlEpochs(self.backing, clock, timeout)
         self._known: tuple[Statements, Indexes] | None = None
         make_with_kit(given, self)
 
@@ -108,13 +109,6 @@ class AsyncSqlSink:
         """The type of the cache's values, for `load` and `check`; one that was given when the sink was made counts."""
         if self._target.type is None:
             self._target.type = type
-
-    def _unit(self, *, reads: bool = False) -> _Told:
-        """A unit, whose errors are a sink's."""
-        deadline = Deadline(self._clock, self._timeout)
-        if reads:
-            return _Told(self.backing.read(consistency=STRONG, deadline=deadline, core=True), self.backing.name)
-        return _Told(self.backing.write(deadline=deadline, core=True, stamped=False), self.backing.name)
 
     async def check(self) -> None:
         """Look at the table; `findings` holds what is worth knowing.
@@ -131,14 +125,14 @@ class AsyncSqlSink:
                 fix="add it, rename one of the two, or give encode= and decode=.",
             )
         self._known = None
-        async with self._unit() as unit:
+        async with self._units.write() as unit:
             self.findings = await _looked(unit.native, findings_of, self._target)
 
     async def _knowing(self) -> tuple[Statements, Indexes]:
         """What is said to this table on this server; looked up once."""
         known = self._known
         if known is None:
-            async with self._unit() as unit:
+            async with self._units.write() as unit:
                 native = unit.native
                 indexes = await _looked(native, indexes_of, self._target)
                 known = self._known = Statements(self._target, self.backing.namespace, native.dialect), indexes
@@ -150,28 +144,17 @@ class AsyncSqlSink:
 
     async def raise_epoch(self, cache: str, above: int) -> int:
         """Give out the next epoch of a cache, above `above` and above each that was given out before."""
-        _checked(cache)
-        statements, _ = await self._knowing()
-        async with self._unit() as unit:
-            await unit.native.execute(statements.next_epoch, {"cache": cache, "epoch": above + 1})
-            epoch = int((await unit.native.execute(statements.epoch, {"b_cache": cache})).scalar_one())
-            if epoch > MOST_EPOCHS:
-                raise ConfigurationError(
-                    f"cache {cache!r} has used up its epochs: {epoch}.",
-                    why=f"there are {MOST_EPOCHS}; each run of its server takes one.",
-                    fix="drain it, and use another name for the cache.",
-                )
-        return epoch
+        return await self._epochs.raise_epoch(cache, above)
 
     async def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
         """Write changes, each where the row's version is below its own. In one transaction, keys in one order."""
         if not changes:
             return []
-        _checked(cache)
+        check_cache(cache)
         ordered = in_order(changes)
         batch = _Batch(self._target, ordered, [mark_of(change.key) for change in ordered], self._clock.wall())
         statements, indexes = await self._knowing()
-        async with self._unit() as unit:
+        async with self._units.write() as unit:
             run = _Run(unit, statements, indexes, batch)
             await run.begin(cache, epoch, self._timeout)
             crash_point("sink.begun")
@@ -191,7 +174,7 @@ class AsyncSqlSink:
         target = self._target
         parts = target.parts(key)
         statements, _ = await self._knowing()
-        async with self._unit(reads=True) as unit:
+        async with self._units.read() as unit:
             found = await _first(unit.native, statements.row(parts))
         if found is None or (target.flag is not None and target.is_flagged(found[1])):
             return None
@@ -207,9 +190,9 @@ class AsyncSqlSink:
 
     async def forget_marks(self, cache: str, below: int) -> int:
         """Drop marks of deletes with versions below `below`, at most `MOST_FORGOTTEN`; how many."""
-        _checked(cache)
+        check_cache(cache)
         statements, _ = await self._knowing()
-        async with self._unit() as unit:
+        async with self._units.write() as unit:
             wanted = statements.old_marks(cache, below, MOST_FORGOTTEN)
             keys = [row[0] for row in await unit.native.execute(wanted)]
             if not keys:
@@ -221,22 +204,6 @@ class AsyncSqlSink:
         await self.backing.close()
 
 
-class _Told:
-    """A unit whose errors leave as SinkDown or SinkRefused."""
-
-    def __init__(self, unit: Any, name: str) -> None:
-        self._unit = unit
-        self._name = name
-
-    async def __aenter__(self) -> Any:
-        with failures_told(self._name):
-            return await self._unit.__aenter__()
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        with failures_told(self._name):
-            await self._unit.__aexit__(kind, error, traceback)
-
-
 async def _looked(native: Any, look: Callable[[Any, Target], Any], target: Target) -> Any:
     return await native.run_sync(look, target) if IS_ASYNC else look(native, target)
 
@@ -244,10 +211,6 @@ async def _looked(native: Any, look: Callable[[Any, Target], Any], target: Targe
 async def _first(native: Any, wanted: Any) -> Any:
     with refusals_told():
         return (await native.execute(wanted)).first()
-
-
-def _checked(cache: str) -> None:
-    check_name("name of a cache", cache, NAMESPACE)
 
 
 class _Batch:
@@ -296,7 +259,7 @@ class _Run:
         if stored > epoch:
             raise SinkDown(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}")
         if stored < epoch:
-            await self._native.execute(self._said.at_least, {"cache": cache, "epoch": epoch})
+            await self._native.execute(self._said.epochs.at_least, {"cache": cache, "epoch": epoch})
         standing = {str(key): int(version) for key, version in answers[-1].rows} if marks else {}
         for n, mark in enumerate(batch.marks):
             if batch.rows[n] is not None and standing.get(mark, -1) >= batch.changes[n].version:

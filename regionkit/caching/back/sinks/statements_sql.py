@@ -29,18 +29,17 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from regionkit.caching.back.sinks.json_sql import JsonRows
+from regionkit.caching.back.sinks.raising_sql import MYSQL, EpochStatements, inserting, rising
 from regionkit.caching.back.sinks.target_sql import Target
-from regionkit.caching.kept_tables import WB_EPOCH, WB_MARK
-from regionkit.caching.schema_sql import wb_epoch, wb_mark
+from regionkit.caching.kept_tables import WB_MARK
+from regionkit.caching.schema_sql import wb_mark
 from regionkit.contract.message import Statement
 from regionkit.core.tables import table_name
 
 __all__ = ["Statements", "Upsert"]
 
-MYSQL = ("mysql", "mariadb")
 _LOCKS = MappingProxyType(
     {
         "postgresql": ("FOR SHARE", "FOR UPDATE"),
@@ -88,14 +87,9 @@ class Statements:
         self._dialect = dialect
         self._target = target
         self._shapes: dict[tuple[str, ...], Upsert] = {}
-        meta = MetaData()
-        self.epochs = wb_epoch(meta, table_name(namespace, WB_EPOCH.name))
-        self.marks = wb_mark(meta, table_name(namespace, WB_MARK.name))
-        raised = _greatest(self.server, _inserting(self.server, self.epochs), self.epochs.c.epoch)
-        self.at_least = raised("epoch", plus=0)
-        self.next_epoch = raised("epoch", plus=1)
-        self.epoch = select(self.epochs.c.epoch).where(self.epochs.c.cache == bindparam("b_cache"))
-        self.mark = _greatest(self.server, _inserting(self.server, self.marks), self.marks.c.version)("version", plus=0)
+        self.epochs = EpochStatements(namespace, self.server)
+        self.marks = wb_mark(MetaData(), table_name(namespace, WB_MARK.name))
+        self.mark = rising(self.server, self.marks, "version", plus=0)
         t = target.table
         gone: Any = delete(t) if target.flag is None else update(t).values({target.flag.key: _new(target.flag)})
         if target.flag is not None:
@@ -131,7 +125,7 @@ class Statements:
                 f"SET LOCAL lock_timeout = {longest}",
                 f"SET LOCAL idle_in_transaction_session_timeout = {longest}",
             ]
-        said.append(f"SELECT epoch FROM {self.epochs.name} WHERE cache = '{cache}' {lock}")  # noqa: S608  # [a-z0-9_]+
+        said.append(f"SELECT epoch FROM {self.epochs.table.name} WHERE cache = '{cache}' {lock}")  # noqa: S608  # [a-z0-9_]+
         if marks:
             keys = ", ".join(f"'{mark}'" for mark in marks)
             of_keys = f"cache = '{cache}' AND {self._quoted(self.marks.c.key)} IN ({keys})"
@@ -179,26 +173,8 @@ def _guard(target: Target) -> Any:
     return and_(*here, func.coalesce(target.version, _NONE) < bindparam("n_version", type_=target.version.type))
 
 
-def _inserting(server: str, table: Any) -> Any:
-    made = {"postgresql": postgresql.insert, "sqlite": sqlite.insert, **dict.fromkeys(MYSQL, mysql.insert)}[server]
-    return made(table).inline()
-
-
-def _greatest(server: str, made: Any, column: Column[Any]) -> Any:
-    """Makes statements that insert a row, or raise a column of it to what is given, and `plus` at any rate."""
-
-    def raising(name: str, *, plus: int) -> Any:
-        new = made.inserted[name] if server in MYSQL else made.excluded[name]
-        higher = case((column >= new, column + literal_column(str(plus))), else_=new)
-        if server in MYSQL:
-            return made.on_duplicate_key_update({name: higher})
-        return made.on_conflict_do_update(index_elements=list(column.table.primary_key), set_={name: higher})
-
-    return raising
-
-
 def _upsert(target: Target, columns: Sequence[Column[Any]], server: str) -> Any:
-    made, version = _inserting(server, target.table), target.version
+    made, version = inserting(server, target.table), target.version
     keys = {column.key for column in target.keys}
     others = [c for c in columns if c.key not in keys and c is not version]
     if server in MYSQL:

@@ -1,0 +1,163 @@
+# Generated from call_async.py by scripts/twins.py. Do not edit.
+"""A sink that is a function of the application's: it gets the changes, and writes them wherever they go.
+
+| the function                                   | what it means |
+|------------------------------------------------|---------------|
+| returns None                                   | all were written, or had been superseded |
+| returns a list with a Verdict for each change  | that |
+| raises SinkDown or SinkRefused                 | that |
+| raises a ValueError, TypeError or LookupError  | SinkRefused: a change cannot be written, and nothing was |
+| raises anything else                           | SinkDown: all are tried again |
+
+1. The guard is the function's: it writes a change only where what stands there has a lower version, and keeps the versions of
+   deletes. Without that a flusher that was frozen brings old values back; nothing here can prevent it.
+2. A change may come twice, and an older one after a newer: its version tells.
+3. A later epoch is seen before the function is called, and not while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from regionkit.caching.back.refusals import SinkDown, SinkRefused
+from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.source import called
+from regionkit.caching.strategies import Loaded
+from regionkit.contract.backing import backing_of
+from regionkit.core.clock import SYSTEM_CLOCK, Clock
+from regionkit.errors import ConfigurationError, RegionKitError
+
+__all__ = ["CallSink"]
+
+IS_ASYNC = False
+
+TIMEOUT = 5.0
+"""Seconds that giving out an epoch may take: one short transaction."""
+_REFUSALS = (ValueError, TypeError, LookupError)
+
+
+class CallSink:
+    """A function as a sink. As safe to share between threads (tasks of one loop) as the function is.
+
+    Args:
+        function: `function(changes)`, called with changes of different keys.
+        load: `load(key)`: the row as a Loaded, with the version that was written last, or None. Without it the cache brings its
+            own loader.
+        epochs: who gives out epochs: a SQL engine, a kit (with `store`), or a function `epochs(cache, above)` that returns a
+            number above `above` and above each that it returned before, whatever crashes in between.
+        store: which of a kit's stores.
+        namespace: prefix of the table of epochs; a kit's own counts for its stores.
+        timeout: seconds that giving out an epoch may take.
+        clock: where time is read.
+
+    Attributes:
+        findings: what is worth knowing.
+    """
+
+    findings: tuple[str, ...] = ("the guard is the function's own: nobody else knows whether it holds",)
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        load: Callable[..., Any] | None = None,
+        *,
+        epochs: Any,
+        store: str | None = None,
+        namespace: str = "regionkit",
+        timeout: float = TIMEOUT,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        for name, call in (("function", function), ("load", load)):
+            if not callable(call) and (call is not None or name == "function"):
+                raise ConfigurationError(f"{name}={call!r} is no function.", fix="pass a function.")
+        self._function = function
+        self._load = load
+        self._kept: Any = None
+        self._given: Callable[..., Any] | None = None
+        if callable(epochs):
+            self._given = epochs
+            return
+        backing = backing_of(epochs, namespace=namespace, store=store, clock=clock)
+        if "core" not in backing.capabilities.modes:
+            raise ConfigurationError(
+                f"{backing.name!r} gives out no epochs.",
+                why="versions stay unique over restarts of the buffer's server by them.",
+                fix="give an engine of PostgreSQL, MariaDB or SQLite, or a function of (cache, above).",
+            )
+        module = import_module(f"regionkit.caching.back.sinks.epochs_sql{'_async' if IS_ASYNC else ''}")
+        self._kept = module.SqlEpochs(backing, clock, timeout)
+
+    def check(self) -> None:
+        """Nothing can be looked at: see `findings`."""
+
+    def create_tables(self) -> None:
+        """Make the table of epochs, where they are kept in a database."""
+        if self._kept is not None:
+            self._kept.create_tables()
+
+    def raise_epoch(self, cache: str, above: int) -> int:
+        """Give out the next epoch.
+
+        Raises:
+            SinkDown: it was not given out, or the function gave one that is not above `above`.
+        """
+        if self._given is None:
+            return int(self._kept.raise_epoch(cache, above))
+        try:
+            epoch = called(self._given, cache, above)
+        except (SinkDown, ConfigurationError):
+            raise
+        except Exception as error:
+            raise SinkDown(f"no epoch of cache {cache!r} was given out: {error}") from error
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch <= above:
+            raise SinkDown(f"the function of epochs gave {epoch!r} for cache {cache!r}, which is not above {above}")
+        return epoch
+
+    def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
+        """Call the function; see the table of the module."""
+        if not changes:
+            return []
+        if self._kept is not None and (latest := self._kept.latest(cache)) > epoch:
+            raise SinkDown(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}")
+        try:
+            given = called(self._function, list(changes))
+        except (SinkDown, SinkRefused):
+            raise
+        except Exception as error:
+            if isinstance(error, _REFUSALS) and not isinstance(error, RegionKitError):
+                raise SinkRefused(f"the function of the sink refused: {error}") from error
+            raise SinkDown(f"the function of the sink failed: {error}") from error
+        if given is None:
+            return [Verdict.APPLIED] * len(changes)
+        verdicts = list(given) if isinstance(given, Sequence) else []
+        if len(verdicts) != len(changes) or not all(isinstance(verdict, Verdict) for verdict in verdicts):
+            raise SinkDown(f"the function of the sink returned no Verdict for each of {len(changes)} changes")
+        return verdicts
+
+    def load(self, key: Any) -> Loaded[Any] | None:
+        """What the function of the row says.
+
+        Raises:
+            ConfigurationError: there is none.
+            SinkDown: it failed.
+        """
+        if self._load is None:
+            raise ConfigurationError("this CallSink has no load=.", fix="give it, or give the cache a loader.")
+        try:
+            found = called(self._load, key)
+        except SinkDown:
+            raise
+        except Exception as error:
+            raise SinkDown(f"the row of key {key!r} could not be loaded: {error}") from error
+        return found if found is None or isinstance(found, Loaded) else Loaded(found)
+
+    def forget_marks(self, cache: str, below: int) -> int:
+        """Nothing is kept here: the function keeps the versions of deletes."""
+        return 0
+
+    def close(self) -> None:
+        """Close what it opened. May be called twice."""
+        if self._kept is not None:
+            self._kept.close()
