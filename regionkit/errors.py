@@ -5,9 +5,9 @@ Two typed attributes answer the caller's questions: may the same call be made ag
 take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
 
     RegionKitError
-     |-- ConfigurationError (ValueError)        |-- CacheError
-     |    `-- MissingDriver (ImportError)       |    |-- Backpressure
-     |-- RoutingError                           |    `-- DurabilityUnknown
+     |-- ConfigurationError (ValueError)        |-- CacheError (Backpressure, DurabilityUnknown,
+     |    `-- MissingDriver (ImportError)       |        VersionConflict)
+     |-- RoutingError                           |
      |    |-- NoEligibleEndpoint                |-- MessagingError
      |    |-- ResidencyViolation                |    |-- InProgress
      |    |-- StaleRead                         |    |-- PayloadMismatch
@@ -112,15 +112,6 @@ class RegionKitError(Exception):
         if self.fix:
             text += f" Fix: {self.fix}"
         return text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.what, dict(self.__dict__))
-
-
-def _rebuild(cls: type[RegionKitError], what: str, state: dict[str, Any]) -> RegionKitError:
-    error = cls(what)
-    error.__dict__.update(state)
-    return error
 
 
 class ConfigurationError(RegionKitError, ValueError):

@@ -21,6 +21,8 @@ __all__ = [
 
 
 class CacheEvent(Event, frozen=True, gc=False):
+    """Of one cache, `cache`."""
+
     cache: str
 
     @property

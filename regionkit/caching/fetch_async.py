@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from regionkit.caching.back.reading_async import buffered, unsure
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.events import LoadFailed
 from regionkit.caching.flights_async import AsyncFlight
@@ -50,15 +51,6 @@ MOST_PAUSES = 10_000
 def needs_tags(entry: Entry, outcome: Outcome) -> bool:
     """Rule 3: it came from a copy and carries tags, so that it is given to nobody before the tier has compared their floors."""
     return bool(entry.tags) and not outcome.owner
-
-
-def _unsure(cache: str, why: str) -> CacheError:
-    return CacheError(
-        f"cache {cache!r} cannot tell what the value is.",
-        why=f"{why}. A put may be acknowledged that its row does not show yet.",
-        fix="try again.",
-        retryable=True,
-    )
 
 
 class AsyncFetcher:
@@ -167,7 +159,7 @@ class AsyncFetcher:
             parts = self.parts
             parts.counters.shared_down += 1
             if parts.strategy.buffers:
-                raise _unsure(parts.name, f"the shared tier does not answer: {down}") from down
+                raise unsure(parts.name, f"the shared tier does not answer: {down}") from down
             if call.load is None:
                 return None, "shared", False
             entry = await self._loaded(call)
@@ -192,11 +184,11 @@ class AsyncFetcher:
                     stale = entry or stale
             if call.load is None:
                 data = await parts.tier.buffered(call.stored) if parts.strategy.buffers else b""
-                return (self.buffered(call, data, mark) if data else None), "shared", True
+                return (buffered(parts, call, data, mark) if data else None), "shared", True
             found = await parts.tier.begin(call.stored, rejected, self.patience())
             match found.verdict:
                 case Verdict.STORED if found.buffered:
-                    return self.buffered(call, found.data, mark), "shared", True
+                    return buffered(parts, call, found.data, mark), "shared", True
                 case Verdict.STORED:
                     entry, rejected, fits = self.taken(call, found.data, mark)
                     if fits:
@@ -244,29 +236,6 @@ class AsyncFetcher:
             parts.counters.stale_serves += 1
             self.refresh(call, head)
         return entry, head, True
-
-    def buffered(self, call: Call, data: bytes, mark: Mark) -> Entry:
-        """The entry of a key that a write-back buffer has: whatever the call asks for, there is nothing newer.
-
-        Raises:
-            CacheError: this process cannot read it, and the row would be older than what was acknowledged.
-        """
-        parts = self.parts
-        try:
-            envelope = parts.shaper.envelope(call.stored, data)
-            entry = parts.shaper.parsed(call.stored, envelope, envelope.made)
-        except Unreadable as error:
-            parts.counters.unreadable_because(error.reason)
-            raise CacheError(
-                f"a value of cache {parts.name!r} that is not in its row yet cannot be read here.",
-                why=f"{error.reason}: a process with another version of the type wrote it.",
-                fix="read it there, or again when it is flushed.",
-                retryable=True,
-            ) from error
-        entry.head, entry.asked = data[:HEADER], call.key
-        parts.counters.shared_hits += 1
-        parts.table.put(entry, mark)
-        return entry
 
     async def _load_and_store(
         self, call: Call, found: Found, mark: Mark, stale: Entry | None, *, owner: bool
@@ -365,7 +334,7 @@ class AsyncFetcher:
     async def _loaded(self, call: Call) -> Entry:
         """Load for this caller alone, from the owner."""
         if self.parts.strategy.buffers:
-            raise _unsure(self.parts.name, f"others have loaded the key {MOST_ROUNDS} times, and it is still not there")
+            raise unsure(self.parts.name, f"others have loaded the key {MOST_ROUNDS} times, and it is still not there")
         outcome = await self._outcome(call, None, "", owner=True)
         return self.sealing(call, outcome, None)[0]
 

@@ -20,6 +20,7 @@ JITTER = frozenset(
         *("core/supervisor.py", "core/supervisor_async.py", "routing/monitor.py", "routing/monitor_async.py"),
         *("routing/store_state.py", "demo/workload.py"),
         *("caching/shaping.py", "caching/sampler.py", "caching/sampler_async.py"),
+        *("caching/back/flusher.py", "caching/back/flusher_async.py"),
         *("backends/cassandra/records.py", "backends/cassandra/records_async.py"),
         *("messaging/case.py", "messaging/admitting.py", "messaging/admitting_async.py"),
         *("messaging/outside.py", "messaging/outside_async.py"),

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "caching/fetch": "caching/test_cache.py",
     "caching/glance": "caching/test_fast_lane_shared.py",
     "caching/intents_sql": "caching/test_sweep.py",
+    "caching/forks": "caching/test_cache_processes.py",
     "caching/kept_tables": "caching/test_write_through.py",
     "caching/ledger_tier": "caching/test_cache.py",  # each of its tests, over a local tier alone
     "caching/loads": "caching/test_cache.py",  # loads in loads, timeouts, room

@@ -85,7 +85,7 @@ class Both:
         mine, version = self.model.put(stored, id, None, size, self.now, run=self.run, expected=expected, since=since)
         told = [
             *(self.run, id, digest_of(name), head, entry, "" if expected is None else text_of(expected)),
-            *("" if since is None else f"{since // EPOCH}-{since % EPOCH}", MOST, BYTES),
+            *("" if since is None else f"{since // EPOCH}-{since % EPOCH}", "", 0, MOST, BYTES),
         ]
         answer, given, _ = self.account.run("back_put", [stored], *told)
         assert (answer.decode(), int(given or 0)) == (mine.value, version)

@@ -1,0 +1,44 @@
+# Generated from reading_async.py by scripts/twins.py. Do not edit.
+"""A get of a key that a write-back buffer has, or may have: whatever the call asks for, there is nothing newer than that."""
+
+from __future__ import annotations
+
+from regionkit.caching.entry import HEADER, Unreadable
+from regionkit.caching.local_table import Entry, Mark
+from regionkit.caching.parts import Call, Parts
+from regionkit.errors import CacheError
+
+__all__ = ["buffered", "unsure"]
+
+
+def buffered(parts: Parts, call: Call, data: bytes, mark: Mark) -> Entry:
+    """The entry of a key that is dirty or parked.
+
+    Raises:
+        CacheError: this process cannot read it, and the row would be older than what was acknowledged.
+    """
+    try:
+        envelope = parts.shaper.envelope(call.stored, data)
+        entry = parts.shaper.parsed(call.stored, envelope, envelope.made)
+    except Unreadable as error:
+        parts.counters.unreadable_because(error.reason)
+        raise CacheError(
+            f"a value of cache {parts.name!r} that is not in its row yet cannot be read here.",
+            why=f"{error.reason}: a process with another version of the type wrote it.",
+            fix="read it there, or again when it is flushed.",
+            retryable=True,
+        ) from error
+    entry.head, entry.asked = data[:HEADER], call.key
+    parts.counters.shared_hits += 1
+    parts.table.put(entry, mark)
+    return entry
+
+
+def unsure(cache: str, why: str) -> CacheError:
+    """The error of a get that cannot tell whether a put is acknowledged that the row does not show yet."""
+    return CacheError(
+        f"cache {cache!r} cannot tell what the value is.",
+        why=f"{why}. A put may be acknowledged that its row does not show yet.",
+        fix="try again.",
+        retryable=True,
+    )
