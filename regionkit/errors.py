@@ -5,22 +5,22 @@ Two typed attributes answer the caller's questions: may the same call be made ag
 take effect (`committed`: "yes", "no", "unknown"). All errors pickle.
 
     RegionKitError
-     |-- ConfigurationError (ValueError)        |-- CacheError (Backpressure, DurabilityUnknown,
-     |    `-- MissingDriver (ImportError)       |        VersionConflict)
-     |-- RoutingError                           |
-     |    |-- NoEligibleEndpoint                |-- MessagingError
-     |    |-- ResidencyViolation                |    |-- InProgress
-     |    |-- StaleRead                         |    |-- PayloadMismatch
-     |    |-- Fenced                            |    |-- RetentionTooShort
-     |    |-- InvalidBookmark (ValueError)      |    |-- ResultNotStored
-     |    |-- UnknownHome (LookupError)         |    |-- LeaseLost
-     |    `-- UsageError (RuntimeError)         |    |-- InDoubt
-     `-- BackendError                           |    `-- SourceGap
-          |-- DeadlineExceeded (TimeoutError)   `-- TransactionError
+     |-- ConfigurationError (ValueError)        |-- CacheError
+     |    `-- MissingDriver (ImportError)       |    |-- Backpressure
+     |-- RoutingError                           |    |-- DurabilityUnknown
+     |    |-- NoEligibleEndpoint                |    `-- VersionConflict
+     |    |-- ResidencyViolation                |-- MessagingError
+     |    |-- StaleRead                         |    |-- InProgress
+     |    |-- Fenced                            |    |-- PayloadMismatch
+     |    |-- InvalidBookmark (ValueError)      |    |-- RetentionTooShort
+     |    |-- UnknownHome (LookupError)         |    |-- ResultNotStored
+     |    `-- UsageError (RuntimeError)         |    |-- LeaseLost
+     `-- BackendError                           |    |-- InDoubt
+          |-- DeadlineExceeded (TimeoutError)   |    `-- SourceGap
+          |-- TransactionRolledBack             `-- TransactionError
           |-- RegionUnavailable (ConnectionError)    |-- TransactionAborted
-          |-- TransactionRolledBack                  |-- TransactionInDoubt
-          |-- AlreadyApplied                         `-- HeuristicOutcome
-          `-- OutcomeUnknown
+          |-- AlreadyApplied                         |-- TransactionInDoubt
+          `-- OutcomeUnknown                         `-- HeuristicOutcome
 """
 
 from __future__ import annotations
