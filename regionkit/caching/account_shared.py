@@ -274,6 +274,32 @@ class SharedAccount:
 
         return self.ask(asked)
 
+    def run_then(
+        self, script: str, keys: Sequence[Stored], words: Sequence[Any], then: Sequence[Any], waits: float
+    ) -> tuple[Any, Any]:
+        """The same as `run` with `of_run`, and a command behind the script in one message; its answer may be an error.
+
+        Raises:
+            TierDown: there is no answer. `sent`: it may have been done.
+        """
+        names = [name for key in keys for name in (self._value(key), self._lease(key))]
+        named = (*self._keys, *names)
+        found = self._scripts[script]
+
+        def asked(connection: Any) -> tuple[Any, Any]:
+            told = (len(named), *named, os.urandom(8), *self._fixed, self.server_run, *words)
+            reply = after = None
+            for way in (("EVALSHA", found.digest), ("EVAL", found.text)):
+                packed = [*connection.pack((*way, *told)), *connection.pack(then)]
+                reply, after = connection.exchange(b"".join(packed), 2, keep_errors=True)
+                if not isinstance(reply, redis.exceptions.NoScriptError):
+                    break
+            if isinstance(reply, Exception):
+                raise reply
+            return reply, after
+
+        return self.ask(asked, waits=waits)
+
     def reconnect(self) -> None:
         """Ask nothing more over the connections of now: the server behind them may be another by now."""
         self._backend.evict()

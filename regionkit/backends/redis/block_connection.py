@@ -118,16 +118,20 @@ class RedisConnection(Stream):
         [reply] = self.exchange(b"".join(self.pack(words)), 1)
         return reply
 
-    def exchange(self, data: bytes, count: int) -> list[Any]:
-        """Send commands of regionkit's own; their `count` answers, as bytes."""
+    def exchange(self, data: bytes, count: int, *, keep_errors: bool = False) -> list[Any]:
+        """Send commands of regionkit's own; their `count` answers, as bytes. `keep_errors`: a refusal is an answer too."""
         self.pending += count
         self.write([data])
-        replies, failed = [], None
+        replies: list[Any] = []
+        failed = None
         for _ in range(count):
             try:
                 replies.append(super().read_response(disable_decoding=True))
             except redis.exceptions.ResponseError as error:
-                failed = failed or error
+                if keep_errors:
+                    replies.append(error)
+                else:
+                    failed = failed or error
             except redis.exceptions.ConnectionError:
                 if self.expired:
                     raise self.gone() from None

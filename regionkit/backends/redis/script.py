@@ -48,6 +48,11 @@ class Script:
         """By which a server knows it."""
         return lua(self._package, self._name).digest
 
+    @property
+    def text(self) -> bytes:
+        """What is sent to a server that does not know it."""
+        return lua(self._package, self._name).text
+
     def run(self, through: Any, keys: Sequence[Word], args: Sequence[Word] = (), *, read_only: bool = False) -> Any:
         """Run it, and give back its reply.
 

@@ -47,6 +47,11 @@ class AsyncScript:
         """By which a server knows it."""
         return lua(self._package, self._name).digest
 
+    @property
+    def text(self) -> bytes:
+        """What is sent to a server that does not know it."""
+        return lua(self._package, self._name).text
+
     async def run(
         self, through: Any, keys: Sequence[Word], args: Sequence[Word] = (), *, read_only: bool = False
     ) -> Any:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from regionkit.caching.back.durability_async import AsyncDurability
 from regionkit.caching.back.record import body_of, reason_bytes, unpacked
 from regionkit.caching.back.rules import EPOCH, Acked, Answer, text_of, version_of
 from regionkit.caching.back.steps import (
@@ -46,10 +47,19 @@ class AsyncBuffer:
         tier: of the cache.
         max_dirty: keys that are dirty or parked at once, at most.
         max_bytes: of their records, at most.
+        durability: of its server; None: nobody looks, as in mode `memory`.
     """
 
-    def __init__(self, tier: AsyncSharedTier, *, max_dirty: int = MAX_DIRTY, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        tier: AsyncSharedTier,
+        *,
+        max_dirty: int = MAX_DIRTY,
+        max_bytes: int = MAX_BYTES,
+        durability: AsyncDurability | None = None,
+    ) -> None:
         self._tier = tier
+        self.durability = durability
         self._bounds = (max_dirty, max_bytes)
         self._known = 0
 
@@ -84,7 +94,9 @@ class AsyncBuffer:
 
         Raises:
             TierDown: nothing was done.
-            DurabilityUnknown: no answer came; `put` is what `again` takes.
+            DurabilityUnknown: no answer came, and `put` is what `again` takes; or it is done, and whether it is as durable as
+                it should be was not told: `version` is its own then, and it will be flushed.
+            ConfigurationError: the server is not as durable as the mode says. Nothing was done.
         """
         return await self.again(await self.begun(stored, sealing, deleted=deleted, expected=expected), first=True)
 
@@ -104,6 +116,8 @@ class AsyncBuffer:
             DurabilityUnknown: again no answer came.
         """
         tier = self._tier
+        if self.durability is not None:
+            await self.durability.ensure()
         digest = tier.digest(put.stored)
         sealing = put.sealing
         kept = max(1, round(sealing.kept * 1000)) if sealing.kept > 0.0 else 0
@@ -113,7 +127,7 @@ class AsyncBuffer:
         row = "" if put.row is None else text_of(put.row)
         words = [put.id, digest, body, sealing.data, expected, since, row, b"%016d" % put.stamp, *self._bounds]
         try:
-            answer, version, stamp = await tier.run("back_put", [put.stored], words, of_run=True)
+            (answer, version, stamp), proved = await self._sent(put.stored, words)
         except TierDown as down:
             if not down.sent:
                 raise
@@ -128,7 +142,22 @@ class AsyncBuffer:
             tier.reconnect()
         elif given.answer in (Answer.DONE, Answer.SEEN, Answer.FULL):
             self._known = max(self._known, given.version)
+        if not proved and given.answer in (Answer.DONE, Answer.SEEN):
+            raise DurabilityUnknown(
+                "a put is in the write-back buffer, and whether it is durable is not known.",
+                why=f"the server did not say so in {self.durability.timeout if self.durability else 0.0:g} s.",
+                fix="nothing for its order: it will be flushed. Look at the server's disk and replicas.",
+                version=given.version,
+            )
         return given
+
+    async def _sent(self, stored: Stored, words: Sequence[Any]) -> tuple[Any, bool]:
+        """The answer to a put, and whether it is as durable as it should be."""
+        durability = self.durability
+        if durability is None or not durability.wait:
+            return await self._tier.run("back_put", [stored], words, of_run=True), True
+        reply, after = await self._tier.run_then("back_put", [stored], words, durability.wait, durability.timeout)
+        return reply, durability.proved(after)
 
     async def claim(self, count: int, lasts: float, alive: float) -> Claims:
         """Records that are due, the longest due first; nobody else gets them for a while.

@@ -54,7 +54,10 @@ def test_a_put_without_an_answer_is_done_once_when_it_is_asked_again(own_redis: 
     """Whether it had arrived or not; and it stands where it stood among other puts."""
     servers = own_redis()
     with FaultProxy(servers.primary.url) as proxy:
-        with Buffered(Shared(proxy.url, timeout=0.3)) as b, Buffered(servers.primary.url, name=b.name) as c:
+        with (
+            Buffered(Shared(proxy.url, timeout=0.3)) as b,
+            Buffered(servers.primary.url, name=b.name) as c,
+        ):
             b.opened()
             put_soon(b, "a", "before")
             if arrives:
