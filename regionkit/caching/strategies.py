@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import msgspec
 
+from regionkit.caching.back.modes import mode_named
 from regionkit.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -198,9 +199,8 @@ class WriteBack(Lazy):
         durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated".
             See the page about write-back for what each costs and survives.
         assume: the server does not let itself be asked (managed services): the durability that it surely has.
-        copies: servers that have to confirm a put, besides the primary, for "aof-wait" (0: the primary's own disk) and
-            "replicated".
-        wait: seconds that they may take.
+        replicas: that have to confirm a put, of "replicated".
+        wait: seconds that a put waits for the proof of "aof-wait" and "replicated".
         max_dirty: keys that may be dirty or parked at once.
         max_bytes: of all of them.
         max_age: seconds within which the row follows, while the sink answers and a flusher runs.
@@ -213,7 +213,7 @@ class WriteBack(Lazy):
     sink: Any
     durability: str
     assume: str | None = None
-    copies: int | None = None
+    replicas: int = 1
     wait: float = 1.0
     max_dirty: int = 50_000
     max_bytes: int = 256 << 20
@@ -224,14 +224,19 @@ class WriteBack(Lazy):
 
     def __post_init__(self) -> None:
         if self.load is None and self.load_many is None:
-            object.__setattr__(self, "load", self.sink.load)
+            object.__setattr__(self, "load", getattr(self.sink, "load", None))
         Lazy.__post_init__(self)
         _check_times(self, "wait", "max_age", "write_timeout")
-        for name in ("max_dirty", "max_bytes", "attempts"):
+        for name in ("replicas", "max_dirty", "max_bytes", "attempts"):
             count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise ConfigurationError(f"{name}={count!r} is not usable.", fix="give a whole number from 1 on.")
         _check_on_full(self.on_full)
+        mode_named(self.durability)
+        if not hasattr(self.sink, "flush") or not hasattr(self.sink, "raise_epoch"):
+            raise ConfigurationError(
+                f"{self.sink!r} is no sink.", fix="give SqlSink(engine, table), AsyncSqlSink in asyncio, or your own."
+            )
 
     @property
     def waits(self) -> float:

@@ -172,7 +172,7 @@ def _flushed(cache: Cache[Any]) -> Any:
 
 
 @pytest.mark.timeout(300 + 3 * KILLS)
-@pytest.mark.parametrize(("durability", "sink"), CELLS, ids=" ".join)
+@pytest.mark.parametrize(("durability", "sink"), CELLS, ids=["-".join(cell) for cell in CELLS])
 def test_nothing_acknowledged_is_lost(rig_of: Callable[..., Rig], durability: str, sink: str) -> None:
     """Writers, flushers and the server are killed at random instants; nobody reads anything but what was put last."""
     rig = rig_of(durability, sink)

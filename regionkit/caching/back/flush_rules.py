@@ -2,7 +2,7 @@
 
 | what the sink says                    | what the flusher does |
 |---------------------------------------|-----------------------|
-| each change applied                   | ACK |
+| a change is applied, or superseded    | ACK |
 | a newer row that is nobody's of ours  | PARK, as a conflict |
 | SinkDown                              | FAIL without a pause; it pauses itself: 1, 2, 4 ... times `FIRST_PAUSE` |
 | SinkRefused, of several changes       | halves them, and flushes each half |

@@ -108,13 +108,14 @@ class Flushing:
         crash_point("write-back.flushed")
         pairs = list(zip(records, verdicts, strict=True))
         applied = [one for one, verdict in pairs if verdict is Verdict.APPLIED]
-        if applied:
-            parts.buffer.ack(applied)
+        superseded = [one for one, verdict in pairs if verdict is Verdict.SUPERSEDED]
+        if applied or superseded:
+            parts.buffer.ack(applied, superseded)
             self._cache.counters.flushed += len(applied)
         for one, verdict in pairs:
             if verdict is Verdict.CONFLICT:
                 self._park(one, CONFLICT, conflict=True)
-        return len(applied)
+        return len(applied) + len(superseded)
 
     def _refused(self, one: Claimed, refused: SinkRefused) -> None:
         """The sink will not take this one."""

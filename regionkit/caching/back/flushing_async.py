@@ -107,13 +107,14 @@ class AsyncFlushing:
         crash_point("write-back.flushed")
         pairs = list(zip(records, verdicts, strict=True))
         applied = [one for one, verdict in pairs if verdict is Verdict.APPLIED]
-        if applied:
-            await parts.buffer.ack(applied)
+        superseded = [one for one, verdict in pairs if verdict is Verdict.SUPERSEDED]
+        if applied or superseded:
+            await parts.buffer.ack(applied, superseded)
             self._cache.counters.flushed += len(applied)
         for one, verdict in pairs:
             if verdict is Verdict.CONFLICT:
                 await self._park(one, CONFLICT, conflict=True)
-        return len(applied)
+        return len(applied) + len(superseded)
 
     async def _refused(self, one: Claimed, refused: SinkRefused) -> None:
         """The sink will not take this one."""

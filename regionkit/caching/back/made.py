@@ -11,6 +11,7 @@ from regionkit.caching.back.durability import Durability
 from regionkit.caching.back.flusher import Flusher
 from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.looking import Looking
+from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.putting import Putting
 from regionkit.caching.back.refusals import SinkDown
@@ -85,6 +86,13 @@ def back_of(cache: Inside, clock: Clock) -> Back:
     assert isinstance(tier, SharedTier)
     if hasattr(strategy.sink, "of_type"):
         strategy.sink.of_type(cache.fetcher.parts.shaper.coder.kind)
-    buffer = Buffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes)
-    durability = Durability(tier, buffer, strategy, clock)
-    return Back(BackParts(cache, strategy, buffer, durability, clock))
+    durability = Durability(
+        tier,
+        mode_named(strategy.durability),
+        clock,
+        replicas=strategy.replicas,
+        timeout=strategy.wait,
+        assume=strategy.assume,
+    )
+    buffer = Buffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability)
+    return Back(BackParts(cache, strategy, buffer, clock))

@@ -10,6 +10,7 @@ from regionkit.caching.back.durability_async import AsyncDurability
 from regionkit.caching.back.flusher_async import AsyncFlusher
 from regionkit.caching.back.flushing_async import AsyncFlushing
 from regionkit.caching.back.looking_async import AsyncLooking
+from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.putting_async import AsyncPutting
 from regionkit.caching.back.refusals import SinkDown
@@ -84,6 +85,13 @@ def async_back_of(cache: AsyncInside, clock: Clock) -> AsyncBack:
     assert isinstance(tier, AsyncSharedTier)
     if hasattr(strategy.sink, "of_type"):
         strategy.sink.of_type(cache.fetcher.parts.shaper.coder.kind)
-    buffer = AsyncBuffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes)
-    durability = AsyncDurability(tier, buffer, strategy, clock)
-    return AsyncBack(AsyncBackParts(cache, strategy, buffer, durability, clock))
+    durability = AsyncDurability(
+        tier,
+        mode_named(strategy.durability),
+        clock,
+        replicas=strategy.replicas,
+        timeout=strategy.wait,
+        assume=strategy.assume,
+    )
+    buffer = AsyncBuffer(tier, max_dirty=strategy.max_dirty, max_bytes=strategy.max_bytes, durability=durability)
+    return AsyncBack(AsyncBackParts(cache, strategy, buffer, clock))

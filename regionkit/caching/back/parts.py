@@ -5,13 +5,12 @@
    and looks again at a later one; a flush does not.
 2. A buffer that is not open is opened with an epoch that the sink gives out: by one caller of the process, and only where
    nobody else has opened it meanwhile.
-3. The server gives the durability that is asked for: `durability` says when that is looked at.
+3. The server gives the durability that is asked for: `durability_async` says when that is looked at.
 """
 
 from __future__ import annotations
 
 from regionkit.caching.back.buffer import Buffer
-from regionkit.caching.back.durability import Durability
 from regionkit.caching.back.events import BufferOpened
 from regionkit.caching.back.sink import Sink, SinkDown
 from regionkit.caching.inside import Inside
@@ -29,14 +28,11 @@ CHECK_AGAIN = 10.0
 class BackParts:
     """Of one cache. Safe to share between threads (tasks of one loop)."""
 
-    def __init__(
-        self, cache: Inside, strategy: WriteBack, buffer: Buffer, durability: Durability, clock: Clock
-    ) -> None:
+    def __init__(self, cache: Inside, strategy: WriteBack, buffer: Buffer, clock: Clock) -> None:
         self.cache = cache
         self.strategy = strategy
         self.buffer = buffer
         self.sink: Sink = strategy.sink
-        self.durability = durability
         self.clock = clock
         self._checked = False
         self._checks_from = 0.0

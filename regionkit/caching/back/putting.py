@@ -121,13 +121,13 @@ class Putting:
         parts, strategy = self._parts, self._parts.strategy
         until = parts.clock.monotonic() + strategy.waits
         for _ in range(MOST_ROUNDS):
-            given, durable = self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
+            given = self._asked(lambda put=put: parts.buffer.again(put, first=first))  # type: ignore[misc]
             while given.answer is Answer.FULL and parts.clock.monotonic() < until:
                 sleep(ROOM_EVERY)
-                given, durable = self._asked(lambda put=put: parts.durability.put(put, first=first))  # type: ignore[misc]
+                given = self._asked(lambda put=put: parts.buffer.again(put, first=first))  # type: ignore[misc]
             match given.answer:
                 case Answer.DONE | Answer.SEEN:
-                    return given, durable
+                    return given, self._durable_in()
                 case Answer.FULL:
                     return self._written(key, put, value, given)
                 case Answer.OPEN:
@@ -173,6 +173,11 @@ class Putting:
                 fix=down.fix or "try again when it answers.",
                 retryable=not down.fix,
             ) from down
+
+    def _durable_in(self) -> str:
+        durability = self._parts.buffer.durability
+        assumed = durability is not None and durability.assumed
+        return f"redis-{self._parts.strategy.durability}{' (assumed)' if assumed else ''}"
 
     def _with_row(self, key: Any, put: Put, given: PutAnswer) -> Put:
         """The same put, with the version of the row, which nobody near knows."""

@@ -17,14 +17,12 @@ class Receipt(msgspec.Struct, frozen=True):
     Attributes:
         version: of the value; a later put of the key has a higher one. 0 where the strategy gives no versions.
         durable_in: what holds the value when the call returns, and so what it survives: "redis-memory", "redis-aof-everysec",
-            "redis-aof-always", "redis-aof-wait", "redis-replicas", "table". With "(assumed)": the server did not let itself be
-            asked, and the application said so.
-        id: of the put: `put(..., id=...)` again with it is the same put.
+            "redis-aof-always", "redis-aof-wait", "redis-replicated", "table" (written through). With "(assumed)": the server
+            did not let itself be asked, and the application said so.
     """
 
     version: int
     durable_in: str
-    id: str = ""
 
 
 class Flushed(msgspec.Struct, frozen=True):
