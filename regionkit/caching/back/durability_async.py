@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import redis
-
 from regionkit.caching.back.modes import Mode, durably, facts_of, judged, wait_of
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.core.clock import Clock
@@ -96,19 +94,18 @@ class AsyncDurability:
             info |= {name: value for name, colon, value in lines if colon}
         config: dict[str, str] | None = {}
         for setting in _SETTINGS:
-            try:
-                found = await connection.ask_one("CONFIG", "GET", setting)
-            except redis.exceptions.ResponseError:
+            [found] = await connection.exchange(
+                b"".join(connection.pack(("CONFIG", "GET", setting))), 1, keep_errors=True
+            )
+            if isinstance(found, Exception):
                 config = None  # renamed, or not allowed
                 break
             assert config is not None
             config |= _pairs(found)
         waits = None
         if self.mode.wait == "WAITAOF":
-            try:
-                waits = bool(await connection.ask_one("WAITAOF", 0, 0, 1))
-            except redis.exceptions.ResponseError:
-                waits = False
+            [told] = await connection.exchange(b"".join(connection.pack(("WAITAOF", 0, 0, 1))), 1, keep_errors=True)
+            waits = not isinstance(told, Exception)
         return info, config, waits
 
 
