@@ -84,6 +84,7 @@ def test_a_zombies_flush_after_a_later_one_changes_nothing(place: Place) -> None
     sink = place.sink()
     sink.flush(CACHE, 1, [put("a", 5), put("b", 6)])
     assert sink.flush(CACHE, 1, [put("a", 1), put("c", 2), put("b", 3)]) == [APPLIED] * 3
+    assert place.rows() == [("a", "v5", 5), ("b", "v6", 6), ("c", "v2", 2)]
     assert sink.flush(CACHE, 1, [put("a", 5), put("b", 6)]) == [APPLIED] * 2
     assert place.rows() == [("a", "v5", 5), ("b", "v6", 6), ("c", "v2", 2)]
 
