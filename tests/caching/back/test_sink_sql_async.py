@@ -299,6 +299,9 @@ async def test_what_json_cannot_say_on_postgresql(postgres: Place) -> None:
     for bad in ({"words": "a\0b"}, {"extra": {"a": "\0"}}, {"extra": {"a": float("nan")}}):
         with pytest.raises(SinkRefused):
             await sink.flush(CACHE, 1, [put(3, 3, nothing), put(4, 4, nothing | bad)])
+    poison = [put(n, n, nothing | {"extra": {"a": "\0" if n == 5 else "fine"}}) for n in range(3, 9)]
+    with pytest.raises(SinkRefused):  # in the middle of rows that are sent together
+        await sink.flush(CACHE, 1, poison)
     assert postgres.rows("SELECT id FROM things ORDER BY id") == [(1,), (2,)]
     aware = datetime(2026, 1, 1, tzinfo=UTC)
     assert await sink.flush(CACHE, 1, [put(5, 5, {"seen": aware})]) == [APPLIED]
