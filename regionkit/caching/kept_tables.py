@@ -9,7 +9,12 @@ __all__ = ["CACHE_INTENT", "KEPT", "WB_EPOCH", "WB_MARK"]
 CACHE_INTENT = Table("caching", "cache_intent", 1, {"sql": "regionkit.caching.schema_sql:cache_intent"})
 """One row a write of cached keys, in the write's own transaction; and what was told to be invalidated, for other regions."""
 
-WB_EPOCH = Table("caching", "wb_epoch", 1, {"sql": "regionkit.caching.schema_sql:wb_epoch"})
+WB_EPOCH = Table(
+    "caching",
+    "wb_epoch",
+    1,
+    {"sql": "regionkit.caching.schema_sql:wb_epoch", "mongo": "regionkit.caching.schema_mongo:WB_EPOCH"},
+)
 """One row a write-back cache: the last epoch that was given out."""
 WB_MARK = Table("caching", "wb_mark", 1, {"sql": "regionkit.caching.schema_sql:wb_mark"})
 """One row a deleted key of a write-back cache, as long as an older put of it can exist anywhere."""

@@ -83,6 +83,7 @@ async def test_a_zombies_flush_after_a_later_one_changes_nothing(place: Place) -
     sink = await place.sink()
     await sink.flush(CACHE, 1, [put("a", 5), put("b", 6)])
     assert await sink.flush(CACHE, 1, [put("a", 1), put("c", 2), put("b", 3)]) == [APPLIED] * 3
+    assert place.rows() == [("a", "v5", 5), ("b", "v6", 6), ("c", "v2", 2)]
     assert await sink.flush(CACHE, 1, [put("a", 5), put("b", 6)]) == [APPLIED] * 2
     assert place.rows() == [("a", "v5", 5), ("b", "v6", 6), ("c", "v2", 2)]
 
@@ -291,13 +292,16 @@ async def test_values_come_back_as_they_were(place: Place) -> None:
 async def test_what_json_cannot_say_on_postgresql(postgres: Place) -> None:
     """NaN is written as a parameter; a NUL is refused, as the server has none; an aware time is turned by the driver."""
     sink = await postgres.sink(everything(postgres.meta))
-    nothing = dict.fromkeys(("words", "price", "share", "born", "seen", "extra", "fine"))
+    nothing = dict.fromkeys(("words", "price", "share", "born", "seen", "fine"))
     changes = [put(1, 1, nothing | {"share": float("nan")}), put(2, 2, nothing | {"share": float("inf")})]
     assert await sink.flush(CACHE, 1, changes) == [APPLIED] * 2
     assert postgres.rows("SELECT share = 'NaN' FROM things ORDER BY id") == [(True,), (False,)]
     for bad in ({"words": "a\0b"}, {"extra": {"a": "\0"}}, {"extra": {"a": float("nan")}}):
         with pytest.raises(SinkRefused):
             await sink.flush(CACHE, 1, [put(3, 3, nothing), put(4, 4, nothing | bad)])
+    poison = [put(n, n, nothing | {"extra": {"a": "\0" if n == 5 else "fine"}}) for n in range(3, 9)]
+    with pytest.raises(SinkRefused):  # in the middle of rows that are sent together
+        await sink.flush(CACHE, 1, poison)
     assert postgres.rows("SELECT id FROM things ORDER BY id") == [(1,), (2,)]
     aware = datetime(2026, 1, 1, tzinfo=UTC)
     assert await sink.flush(CACHE, 1, [put(5, 5, {"seen": aware})]) == [APPLIED]

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from regionkit.caching.back.rules import MOST_EPOCHS
 from regionkit.caching.back.sinks.failures_sql import failures_told
 from regionkit.caching.back.sinks.raising_sql import EpochStatements
+from regionkit.caching.back.sinks.told import Told
 from regionkit.caching.kept_tables import WB_EPOCH
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
@@ -25,22 +27,6 @@ def check_cache(cache: str) -> None:
     check_name("name of a cache", cache, NAMESPACE)
 
 
-class _Told:
-    """A unit whose errors leave as SinkDown or SinkRefused."""
-
-    def __init__(self, unit: Any, name: str) -> None:
-        self._unit = unit
-        self._name = name
-
-    def __enter__(self) -> Any:
-        with failures_told(self._name):
-            return self._unit.__enter__()
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        with failures_told(self._name):
-            self._unit.__exit__(kind, error, traceback)
-
-
 class SinkUnits:
     """Units on the owner, whose errors are a sink's. Safe to share between threads (tasks of one loop)."""
 
@@ -48,16 +34,17 @@ class SinkUnits:
         self._backing = backing
         self._clock = clock
         self._timeout = timeout
+        self._told = partial(failures_told, backing.name)
 
-    def write(self) -> _Told:
+    def write(self) -> Told:
         """A transaction."""
         deadline = Deadline(self._clock, self._timeout)
-        return _Told(self._backing.write(deadline=deadline, core=True, stamped=False), self._backing.name)
+        return Told(self._backing.write(deadline=deadline, core=True, stamped=False), self._told)
 
-    def read(self) -> _Told:
+    def read(self) -> Told:
         """Reads of what is committed."""
         deadline = Deadline(self._clock, self._timeout)
-        return _Told(self._backing.read(consistency=STRONG, deadline=deadline, core=True), self._backing.name)
+        return Told(self._backing.read(consistency=STRONG, deadline=deadline, core=True), self._told)
 
 
 class SqlEpochs:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from regionkit.caching.back.rules import MOST_EPOCHS
 from regionkit.caching.back.sinks.failures_sql import failures_told
 from regionkit.caching.back.sinks.raising_sql import EpochStatements
+from regionkit.caching.back.sinks.told_async import AsyncTold
 from regionkit.caching.kept_tables import WB_EPOCH
 from regionkit.contract.backing_async import AsyncBacking
 from regionkit.core.clock import Clock
@@ -24,22 +26,6 @@ def check_cache(cache: str) -> None:
     check_name("name of a cache", cache, NAMESPACE)
 
 
-class _Told:
-    """A unit whose errors leave as SinkDown or SinkRefused."""
-
-    def __init__(self, unit: Any, name: str) -> None:
-        self._unit = unit
-        self._name = name
-
-    async def __aenter__(self) -> Any:
-        with failures_told(self._name):
-            return await self._unit.__aenter__()
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        with failures_told(self._name):
-            await self._unit.__aexit__(kind, error, traceback)
-
-
 class AsyncSinkUnits:
     """Units on the owner, whose errors are a sink's. Safe to share between threads (tasks of one loop)."""
 
@@ -47,16 +33,17 @@ class AsyncSinkUnits:
         self._backing = backing
         self._clock = clock
         self._timeout = timeout
+        self._told = partial(failures_told, backing.name)
 
-    def write(self) -> _Told:
+    def write(self) -> AsyncTold:
         """A transaction."""
         deadline = Deadline(self._clock, self._timeout)
-        return _Told(self._backing.write(deadline=deadline, core=True, stamped=False), self._backing.name)
+        return AsyncTold(self._backing.write(deadline=deadline, core=True, stamped=False), self._told)
 
-    def read(self) -> _Told:
+    def read(self) -> AsyncTold:
         """Reads of what is committed."""
         deadline = Deadline(self._clock, self._timeout)
-        return _Told(self._backing.read(consistency=STRONG, deadline=deadline, core=True), self._backing.name)
+        return AsyncTold(self._backing.read(consistency=STRONG, deadline=deadline, core=True), self._told)
 
 
 class AsyncSqlEpochs:

@@ -43,6 +43,8 @@ REFUSED = frozenset(
 MISSING = frozenset({"42P01", 1146})
 _UNSENDABLE = (TypeError, ValueError, OverflowError, AttributeError)
 """What drivers raise, past SQLAlchemy, of a value that they cannot send."""
+MOST_BEHIND = 10
+"""Errors that are looked behind."""
 MOST_SHOWN = 300
 """Characters of a server's words: they may quote the row."""
 
@@ -74,7 +76,8 @@ def failures_told(name: str) -> Iterator[None]:
 
 
 def _of(error: SQLAlchemyError, name: str) -> Exception:
-    code, words = _code(error), _words(getattr(error, "orig", None) or error)
+    driver = _cause(getattr(error, "orig", None))
+    code, words = _code(driver), _words(driver or error)
     if code in FOREIGN or "FOREIGN KEY constraint failed" in words:
         return SinkRefused(f"a row refers to one that is not there, or is referred to: {words}", waits=True)
     if _is_refused(error, code, words):
@@ -93,8 +96,17 @@ def _is_refused(error: SQLAlchemyError, code: Any, words: str) -> bool:
     return isinstance(error, StatementError)  # SQLAlchemy's, of a value
 
 
-def _code(error: SQLAlchemyError) -> int | str | None:
-    driver: Any = getattr(error, "orig", None)
+def _cause(driver: Any) -> Any:
+    """What a driver's error is about: of many rows psycopg may tell of one that it did not try, behind the one that failed."""
+    for _ in range(MOST_BEHIND):
+        behind = getattr(driver, "__cause__", None) or getattr(driver, "__context__", None)
+        if type(driver).__name__ != "PipelineAborted" or behind is None:
+            break
+        driver = behind
+    return driver
+
+
+def _code(driver: Any) -> int | str | None:
     first = driver.args[0] if getattr(driver, "args", ()) else None
     if isinstance(first, int) and not isinstance(driver, OSError):
         return first
