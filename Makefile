@@ -36,7 +36,7 @@ test: tools ## linters, types, twins and the whole test suite, on real servers: 
 	@$(MAKE) -j 2 lint suite
 
 suite: tools
-	@$(BIN)/python scripts/suite.py $(SPREAD)   # what fails beside other tests is run once more, alone
+	@scripts/in_memory.sh $(BIN)/python scripts/suite.py $(SPREAD)   # what fails beside other tests is run once more, alone
 
 campaign-sessions: tools ## 10,000 writes, each read back by another process over lagging replicas
 	@REGIONKIT_PAIRS=10000 $(BIN)/python -m pytest -s tests/faults/test_sessions_over_replicas.py

@@ -22,9 +22,12 @@ from regionkit.testing.servers.process import account, executable_by_account
 
 @functools.cache
 def _base() -> Path:
-    """Return the first temporary folder that the servers' account can enter (TMPDIR may lie in somebody's home)."""
-    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if Path(folder).is_dir() and executable_by_account(Path(folder)):
+    """Return the first folder that the servers' account can enter: `REGIONKIT_SERVERS_FOLDER`, or a temporary one.
+
+    TMPDIR may lie in somebody's home.
+    """
+    for folder in (os.environ.get("REGIONKIT_SERVERS_FOLDER", ""), tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if folder and Path(folder).is_dir() and executable_by_account(Path(folder)):
             return Path(folder).resolve()
     return Path(tempfile.gettempdir()).resolve()
 
