@@ -148,7 +148,7 @@ class AsyncMany:
             if answer.verdict is Verdict.LOAD and answer.lease is not None:
                 batch.held[call.stored] = (call, answer.lease)
             elif answer.buffered:
-                entry = fetcher.buffered(call, answer.data, batch.marks[call.stored])
+                entry = buffered(parts, call, answer.data, batch.marks[call.stored])
                 batch.landed[call.stored] = batch.found[call.key] = entry
             else:
                 left.append(call)
