@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.caching.back.reading import buffered
 from regionkit.caching.fetch import Fetcher, needs_tags
 from regionkit.caching.flights import Flight
 from regionkit.caching.keys import Stored

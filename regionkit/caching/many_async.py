@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.caching.back.reading_async import buffered
 from regionkit.caching.fetch_async import AsyncFetcher, needs_tags
 from regionkit.caching.flights_async import AsyncFlight
 from regionkit.caching.keys import Stored
