@@ -17,9 +17,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency import Flag, gather, sleep, spawn
+from regionkit.core.concurrency import Flag, Workers, gather
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
+from regionkit.core.overlap import overlap, pause
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log import DecisionLog
@@ -66,6 +67,7 @@ class _Ground(Protocol):
     log: DecisionLog
     clock: Clock
     events: EventHooks
+    workers: Workers
     by: str
 
     def acknowledge(self, gtrid: str, histories: dict[str, str]) -> None: ...
@@ -85,7 +87,6 @@ class Coordinator:
         hazards: by branch, how it ended otherwise than was decided.
         retryable: whether the transaction may do better when it is run again.
         failure: what ended the coordinator itself, which nothing should.
-        running: the task (thread) that it is in, held on to.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Coordinator:
         self._barring: Deadline | None = None
         self._pause = FIRST_PAUSE
         self._given_up = ""
+        self._overlap = all(one.facts.overlaps for one in members.values())
         self._guard, self._told = threading.Lock(), False
         self.t = begun(
             {name: BranchFacts(one.reading, one.facts.prepares, one.anchor) for name, one in members.items()}
@@ -120,7 +122,6 @@ class Coordinator:
         self.hazards: dict[str, str] = {}
         self.retryable = True
         self.failure: BaseException | None = None
-        self.running: object = None
 
     @property
     def outcome(self) -> Outcome:
@@ -155,7 +156,7 @@ class Coordinator:
         self.decided.set()
         if self._later:
             with contextlib.suppress(RuntimeError):  # no thread can be started: run it in this one
-                self.running = spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+                self._ground.workers.spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         self._settled(actions)
 
@@ -223,7 +224,7 @@ class Coordinator:
         if len(calls) == 1:
             found: list[Any] = [calls[0]()]
         else:
-            found = gather(calls)
+            found = (overlap if self._overlap else gather)(calls)
         following: tuple[Action, ...] = ()
         for event in found:
             if isinstance(event, BaseException):
@@ -261,15 +262,22 @@ class Coordinator:
         try:
             answered = self._members[name].branch.prepare(self._deadline)
         except Exception as error:
-            self._ground.unreached(name)
+            self._unanswered(name)
             return Voted(name, Vote.UNANSWERED, f"PREPARE of {name} was not answered: {error}")
         crash_points("tpc.prepare", at, of, "after")
         vote = answered.vote or Vote.UNANSWERED
         if vote is not Vote.YES:
             self.retryable = self.retryable and answered.retryable
-        if vote is Vote.UNANSWERED or not answered.retryable:
+        if vote is Vote.UNANSWERED:
+            self._unanswered(name)
+        elif not answered.retryable:
             self._ground.unreached(name)  # or it is another than it was: a server that has replicas now
         return Voted(name, vote, f"{name} did not prepare: {answered.why}")
+
+    def _unanswered(self, name: str) -> None:
+        """What ends it now has to connect anew, which holds up its thread."""
+        self._overlap = False
+        self._ground.unreached(name)
 
     def _one_phase(self, action: OnePhase) -> Event:
         member, point = self._members[action.branch], "tpc.anchor" if action.deciding else "tpc.one_phase"
@@ -335,18 +343,18 @@ class Coordinator:
 
     def _finish(self, action: FinishBranch, at: int, of: int) -> Event:
         member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
-        point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
+        point, state, between = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
         crash_points(point, at, of, "before")
         finish = finish_of(member.branch.finish, commit, deadline)
         crash_points(point, at, of, "after")
         while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
-            if deadline.remaining() <= pause:
+            if deadline.remaining() <= between:
                 break
             self._ground.unreached(action.branch)
             if commit:
                 self._tell_decided()
-            sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause(between)
+            between = min(2 * between, LONGEST_PAUSE)
             finish = finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
             finish = self._missing(action.branch, member, deadline)
@@ -378,13 +386,11 @@ class Coordinator:
     def _note_hazards(self) -> None:
         """Once no branch of our own holds locks where the log stands."""
         for name, what in self.hazards.items():
-            with contextlib.suppress(
-                Exception
-            ):  # who has the outcome knows; of a decided COMMIT recovery finds it again
+            with contextlib.suppress(Exception):  # of a decided COMMIT recovery finds it again
                 self._ground.log.hazard(self._gtrid, name, what, self._settle_deadline())
 
     def _again(self) -> None:
-        sleep(self._pause)
+        pause(self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _settle_deadline(self) -> Deadline:

@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, spawn_async
+from regionkit.core.concurrency_async import AsyncFlag, AsyncWorkers, agather
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
+from regionkit.core.overlap_async import aoverlap, apause
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
@@ -65,6 +66,7 @@ class _Ground(Protocol):
     log: AsyncDecisionLog
     clock: Clock
     events: EventHooks
+    workers: AsyncWorkers
     by: str
 
     def acknowledge(self, gtrid: str, histories: dict[str, str]) -> None: ...
@@ -84,7 +86,6 @@ class AsyncCoordinator:
         hazards: by branch, how it ended otherwise than was decided.
         retryable: whether the transaction may do better when it is run again.
         failure: what ended the coordinator itself, which nothing should.
-        running: the task (thread) that it is in, held on to.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class AsyncCoordinator:
         self._barring: Deadline | None = None
         self._pause = FIRST_PAUSE
         self._given_up = ""
+        self._overlap = all(one.facts.overlaps for one in members.values())
         self._guard, self._told = threading.Lock(), False
         self.t = begun(
             {name: BranchFacts(one.reading, one.facts.prepares, one.anchor) for name, one in members.items()}
@@ -119,7 +121,6 @@ class AsyncCoordinator:
         self.hazards: dict[str, str] = {}
         self.retryable = True
         self.failure: BaseException | None = None
-        self.running: object = None
 
     @property
     def outcome(self) -> Outcome:
@@ -154,7 +155,7 @@ class AsyncCoordinator:
         self.decided.set()
         if self._later:
             with contextlib.suppress(RuntimeError):  # no thread can be started: run it in this one
-                self.running = spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+                self._ground.workers.spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         await self._settled(actions)
 
@@ -222,7 +223,7 @@ class AsyncCoordinator:
         if len(calls) == 1:
             found: list[Any] = [await calls[0]()]
         else:
-            found = await agather(calls)
+            found = await (aoverlap if self._overlap else agather)(calls)
         following: tuple[Action, ...] = ()
         for event in found:
             if isinstance(event, BaseException):
@@ -260,15 +261,22 @@ class AsyncCoordinator:
         try:
             answered = await self._members[name].branch.prepare(self._deadline)
         except Exception as error:
-            self._ground.unreached(name)
+            self._unanswered(name)
             return Voted(name, Vote.UNANSWERED, f"PREPARE of {name} was not answered: {error}")
         crash_points("tpc.prepare", at, of, "after")
         vote = answered.vote or Vote.UNANSWERED
         if vote is not Vote.YES:
             self.retryable = self.retryable and answered.retryable
-        if vote is Vote.UNANSWERED or not answered.retryable:
+        if vote is Vote.UNANSWERED:
+            self._unanswered(name)
+        elif not answered.retryable:
             self._ground.unreached(name)  # or it is another than it was: a server that has replicas now
         return Voted(name, vote, f"{name} did not prepare: {answered.why}")
+
+    def _unanswered(self, name: str) -> None:
+        """What ends it now has to connect anew, which holds up its thread."""
+        self._overlap = False
+        self._ground.unreached(name)
 
     async def _one_phase(self, action: OnePhase) -> Event:
         member, point = self._members[action.branch], "tpc.anchor" if action.deciding else "tpc.one_phase"
@@ -338,18 +346,18 @@ class AsyncCoordinator:
 
     async def _finish(self, action: FinishBranch, at: int, of: int) -> Event:
         member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
-        point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
+        point, state, between = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
         crash_points(point, at, of, "before")
         finish = await finish_of(member.branch.finish, commit, deadline)
         crash_points(point, at, of, "after")
         while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
-            if deadline.remaining() <= pause:
+            if deadline.remaining() <= between:
                 break
             self._ground.unreached(action.branch)
             if commit:
                 await self._tell_decided()
-            await asleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await apause(between)
+            between = min(2 * between, LONGEST_PAUSE)
             finish = await finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
             finish = await self._missing(action.branch, member, deadline)
@@ -381,13 +389,11 @@ class AsyncCoordinator:
     async def _note_hazards(self) -> None:
         """Once no branch of our own holds locks where the log stands."""
         for name, what in self.hazards.items():
-            with contextlib.suppress(
-                Exception
-            ):  # who has the outcome knows; of a decided COMMIT recovery finds it again
+            with contextlib.suppress(Exception):  # of a decided COMMIT recovery finds it again
                 await self._ground.log.hazard(self._gtrid, name, what, self._settle_deadline())
 
     async def _again(self) -> None:
-        await asleep(self._pause)
+        await apause(self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _settle_deadline(self) -> Deadline:

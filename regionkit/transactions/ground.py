@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regionkit.core.clock import Clock
+from regionkit.core.concurrency import Workers
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor import Supervisor
@@ -77,6 +78,7 @@ class Ground:
 
     def _renew(self) -> None:
         self.process = os.getpid()
+        self.workers = Workers()
         self.by = f"{socket.gethostname()[:80]}:{self.process}"
         self._log_turn = Turn()
         self._turns = {name: Turn() for name in self.participants}

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regionkit.core.clock import Clock
+from regionkit.core.concurrency_async import AsyncWorkers
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor_async import AsyncSupervisor
@@ -76,6 +77,7 @@ class AsyncGround:
 
     def _renew(self) -> None:
         self.process = os.getpid()
+        self.workers = AsyncWorkers()
         self.by = f"{socket.gethostname()[:80]}:{self.process}"
         self._log_turn = AsyncTurn()
         self._turns = {name: AsyncTurn() for name in self.participants}

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from regionkit.contract.processes import require_process
-from regionkit.core.concurrency import caller, launch, sleep
+from regionkit.core.concurrency import caller, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
@@ -307,7 +307,7 @@ class Transaction:
             event = Abort(CLOSED)
         try:
             try:
-                coordinator.running = launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
+                self._ground.workers.launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
             except Exception as error:  # a loop that is closed
                 coordinator.broken(error)
             if isinstance(event, Commit):

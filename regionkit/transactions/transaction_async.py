@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from regionkit.contract.processes import require_process
-from regionkit.core.concurrency_async import acaller, asleep, launch_async
+from regionkit.core.concurrency_async import acaller, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
@@ -306,9 +306,7 @@ class AsyncTransaction:
             event = Abort(CLOSED)
         try:
             try:
-                coordinator.running = launch_async(
-                    f"regionkit transaction {self.gtrid}", partial(coordinator.run, event)
-                )
+                self._ground.workers.launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
             except Exception as error:  # a loop that is closed
                 await coordinator.broken(error)
             if isinstance(event, Commit):

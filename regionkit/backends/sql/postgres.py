@@ -12,6 +12,7 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administratio
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -28,6 +29,7 @@ from regionkit.backends.sql.observation import without_header
 from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
+from regionkit.core.overlap import Call, own_call
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -172,6 +174,20 @@ def _bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         return done.value
 
 
+def _handed_over(call: Call, gen: Generator[Any, Any, Any], fileno: int, seconds: float | None) -> Any:
+    """psycopg's wait, in which the other calls of an overlap go on. For a pillar's own messages: no lock of a thread is held."""
+    until = None if seconds is None else time.monotonic() + seconds
+    try:
+        wanted = next(gen)
+        while True:
+            ready = call.ready(fileno, wanted, None if until is None else until - time.monotonic())
+            if not ready:
+                raise errors._WaitTimeout
+            wanted = gen.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
 class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
     """A psycopg connection whose waits end at the deadline."""
 
@@ -181,7 +197,10 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
+        call = own_call() if self.branch and self.finishing else None
         try:
+            if call is not None:
+                return _handed_over(call, gen, self.pgconn.socket, left)
             return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
         except errors._WaitTimeout:
             raise self._expire() from None

@@ -129,7 +129,7 @@ class PostgresParticipant(SqlParticipant):
         self._stands = True
         instance = f"{look.system}/{look.database}"
         history = self._history(look.timeline, deadline)
-        return ParticipantFacts(self.kind, True, "XA", instance, history)
+        return ParticipantFacts(self.kind, True, "XA", instance, history, overlaps=True)
 
     def begin(self, options: BranchOptions, deadline: Deadline) -> Branch:
         """Open a branch; nothing is sent before its first statement."""

@@ -128,7 +128,7 @@ class AsyncPostgresParticipant(AsyncSqlParticipant):
         self._stands = True
         instance = f"{look.system}/{look.database}"
         history = await self._history(look.timeline, deadline)
-        return ParticipantFacts(self.kind, True, "XA", instance, history)
+        return ParticipantFacts(self.kind, True, "XA", instance, history, overlaps=True)
 
     async def begin(self, options: BranchOptions, deadline: Deadline) -> AsyncBranch:
         """Open a branch; nothing is sent before its first statement."""
