@@ -23,7 +23,7 @@ from regionkit.core.overlap_async import aoverlap, apause
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
-from regionkit.transactions.members_async import AsyncMember, finish_of, let_go
+from regionkit.transactions.members_async import AsyncMember, finish_of, let_go, missing
 from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.points import crash_points
 from regionkit.transactions.protocol import (
@@ -49,7 +49,8 @@ from regionkit.transactions.protocol import (
     begun,
     step,
 )
-from regionkit.transactions.recovery_rules import Evidence, Row, RowVerdict, judge_row
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid
 
 __all__ = ["AsyncCoordinator"]
 
@@ -59,9 +60,7 @@ BARRING_SHARE = 0.5
 """Of `settle`, for the tombstone; what is left is the branches'."""
 
 
-class _Ground(Protocol):
-    """What is asked of the manager's ground."""
-
+class _Ground(Protocol):  # the manager's, as far as it is asked here
     namespace: str
     log: AsyncDecisionLog
     clock: Clock
@@ -71,6 +70,7 @@ class _Ground(Protocol):
 
     def acknowledge(self, gtrid: str, histories: dict[str, str]) -> None: ...
     def left(self, gtrid: str, branches: tuple[str, ...]) -> None: ...
+    def unanswered(self, xid: Xid, tell: Callable[[Decision], None]) -> None: ...
     def over(self, gtrid: str) -> None: ...
     def unreached(self, name: str) -> None: ...
     def log_unreached(self) -> None: ...
@@ -112,6 +112,7 @@ class AsyncCoordinator:
         self._barring: Deadline | None = None
         self._pause = FIRST_PAUSE
         self._given_up = ""
+        self._found: Outcome | None = None
         self._overlap = all(one.facts.overlaps for one in members.values())
         self._guard, self._told = threading.Lock(), False
         self.t = begun(
@@ -125,6 +126,8 @@ class AsyncCoordinator:
     @property
     def outcome(self) -> Outcome:
         """What became of it."""
+        if self._found is not None:
+            return self._found
         if self.failure is not None and self.t.outcome is Outcome.ACTIVE:
             return Outcome.IN_DOUBT
         return Outcome.HEURISTIC if self.hazards else self.t.outcome
@@ -132,10 +135,16 @@ class AsyncCoordinator:
     @property
     def pending(self) -> tuple[str, ...]:
         """Branches that are left to recovery."""
+        if self._found is not None:
+            return ()
         if self.failure is None:
             return self.t.pending
         ended = (State.DONE, State.ACTIVE) if self.t.decision is Decision.ABORT else (State.DONE,)
         return tuple(sorted(name for name, state in self.t.states.items() if state not in ended))
+
+    def _found_out(self, winner: Decision) -> None:
+        """By recovery, of a COMMIT in one phase that was not answered."""
+        self._found = Outcome.COMMITTED if winner is Decision.COMMIT else Outcome.ABORTED
 
     def give_up(self, why: str) -> None:
         """Abort, if COMMIT has not been sent for."""
@@ -164,8 +173,8 @@ class AsyncCoordinator:
         try:
             actions = await self._round(actions)
             self._look_for_torn()
-            if self.t.phase is Phase.ENDED:
-                await let_go(self._members.values(), self.outcome)  # whatever time the callbacks take
+            if self.t.phase is Phase.ENDED:  # whatever time the callbacks take
+                await let_go(self._members.values(), self.outcome)
             await self._tell_decided()
             while self.t.phase is not Phase.ENDED:
                 actions = await self._round(actions or self._step(GiveUp()))
@@ -174,11 +183,10 @@ class AsyncCoordinator:
             await self._broken(error)
             return
         await let_go(self._members.values(), self.outcome)
-        done = [name for name, state in self.t.states.items() if state is State.DONE]
+        done = {n: self._members[n].facts.history for n, state in self.t.states.items() if state is State.DONE}
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
-            self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
-        if self.t.pending:
-            self._ground.left(self._gtrid, self.t.pending)
+            self._ground.acknowledge(self._gtrid, done)
+        self._leave()
         self._ground.events.emit(happened(self._ground.namespace, self._gtrid, self.t))
         self._ground.over(self._gtrid)
         crash_point("tpc.ended")
@@ -199,17 +207,22 @@ class AsyncCoordinator:
 
     async def _broken(self, error: BaseException) -> None:
         """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
-        self.failure = error
-        self._ground.events.emit(
-            LeftInDoubt(self._ground.namespace, self._gtrid, f"its coordinator failed: {error!r}", self.pending)
-        )
-        self._ground.left(self._gtrid, self.pending)
+        self.failure, why = error, f"its coordinator failed: {error!r}"
+        self._ground.events.emit(LeftInDoubt(self._ground.namespace, self._gtrid, why, self.pending))
+        self._leave()
         self._ground.over(self._gtrid)
         self.decided.set()
         self.ended.set()
         await let_go(self._members.values(), Outcome.IN_DOUBT)
         if not isinstance(error, Exception):
             raise error
+
+    def _leave(self) -> None:
+        """To recovery."""
+        if self.pending:
+            self._ground.left(self._gtrid, self.pending)
+        if self.pending and self.t.mode is Mode.ONE_PHASE and self.t.decision is None:
+            self._ground.unanswered(self._members[self.pending[0]].xid, self._found_out)
 
     def _step(self, event: Event) -> tuple[Action, ...]:
         self.t, actions = step(self.t, event)
@@ -228,8 +241,7 @@ class AsyncCoordinator:
         for event in found:
             if isinstance(event, BaseException):
                 raise event
-            if event is not None:
-                following += self._step(event)
+            following += () if event is None else self._step(event)
         return following
 
     def _calls(self, actions: tuple[Action, ...]) -> list[Callable[[], Awaitable[Event | None]]]:
@@ -306,11 +318,10 @@ class AsyncCoordinator:
             winner = await ground.log.decide(
                 self._gtrid, Decision.COMMIT, sorted(self.t.states), ground.by, self._deadline
             )
-        except (RegionUnavailable, DeadlineExceeded) as error:  # rule 3
-            ground.log_unreached()
-            return Decided(Decision.ABORT, f"the log was not reached: {error}")
         except Exception as error:
             ground.log_unreached()
+            if isinstance(error, RegionUnavailable | DeadlineExceeded):  # rule 3
+                return Decided(Decision.ABORT, f"the log was not reached: {error}")
             return Decided(None, f"the log did not answer: {error}")
         crash_point("tpc.decide.after")
         barred = winner is Decision.ABORT
@@ -338,10 +349,11 @@ class AsyncCoordinator:
         else:
             why = ""
         crash_point("tpc.bar.after")
-        if winner is None and min(self._barring.remaining(), settling.remaining()) <= self._pause:
-            return GiveUp(why or "it is not known what became of it")
         if winner is None:
-            await self._again()
+            if min(self._barring.remaining(), settling.remaining()) <= self._pause:
+                return GiveUp(why or "it is not known what became of it")
+            await apause(self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return Decided(winner, why)
 
     async def _finish(self, action: FinishBranch, at: int, of: int) -> Event:
@@ -360,21 +372,10 @@ class AsyncCoordinator:
             between = min(2 * between, LONGEST_PAUSE)
             finish = await finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
-            finish = await self._missing(action.branch, member, deadline)
+            finish, lost = await missing(member, deadline)
+            if lost:
+                self._hazard(action.branch, lost)
         return Finished(action.branch, finish)
-
-    async def _missing(self, name: str, member: AsyncMember, deadline: Deadline) -> Finish:
-        """A decided COMMIT that finds no such branch: somebody was faster, or it is lost. Its marker says which."""
-        try:
-            listed = any(one.xid == member.xid for one in await member.participant.listed(deadline))
-            evidence = await member.participant.evidence(member.xid, deadline)
-        except Exception:
-            return Finish.UNREACHED
-        row = Row(self._gtrid, Decision.COMMIT, {name: None})
-        verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
-        if verdict is RowVerdict.HAZARD:
-            self._hazard(name, "COMMIT was decided, and the branch is neither prepared nor committed")
-        return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
 
     def _look_for_torn(self) -> None:
         """Branches that are rolled back, and whose work may stand all the same."""
@@ -391,10 +392,6 @@ class AsyncCoordinator:
         for name, what in self.hazards.items():
             with contextlib.suppress(Exception):  # of a decided COMMIT recovery finds it again
                 await self._ground.log.hazard(self._gtrid, name, what, self._settle_deadline())
-
-    async def _again(self) -> None:
-        await apause(self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _settle_deadline(self) -> Deadline:
         if self._settling is None:

@@ -9,6 +9,7 @@ from regionkit.core.events import Event
 
 __all__ = [
     "BranchEnded",
+    "CommitFoundOut",
     "HazardFound",
     "ParticipantUnreachable",
     "RecoveryEvent",
@@ -37,6 +38,14 @@ class TransactionBarred(RecoveryEvent, frozen=True, gc=False):
 
 class BranchEnded(RecoveryEvent, frozen=True, gc=False):
     """Recovery has ended a prepared branch."""
+
+    gtrid: str
+    branch: str
+    committed: bool
+
+
+class CommitFoundOut(RecoveryEvent, frozen=True, gc=False):
+    """A COMMIT in one phase had no answer; now it is known what became of it."""
 
     gtrid: str
     branch: str
