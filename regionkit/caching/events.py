@@ -20,12 +20,8 @@ __all__ = [
 
 
 class _CacheEvent(Event, frozen=True, gc=False):
+    about: ClassVar[str] = "cache"
     cache: str
-
-    @property
-    def subject(self) -> str:
-        """The cache."""
-        return self.cache
 
 
 class LoadFailed(_CacheEvent, frozen=True, gc=False):

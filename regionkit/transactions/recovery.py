@@ -16,9 +16,9 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.supervisor import STOP_WITHIN, Supervisor
 from regionkit.errors import UsageError
+from regionkit.transactions.events import RecoveryFailed
 from regionkit.transactions.logs.log import DecisionLog
 from regionkit.transactions.participants.participant import Participant
-from regionkit.transactions.recovery_events import RecoveryFailed
 from regionkit.transactions.recovery_round import Round
 from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.recovery_setting import Remembered, Setting, Unanswered, reason

@@ -15,9 +15,9 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.supervisor_async import STOP_WITHIN, AsyncSupervisor
 from regionkit.errors import UsageError
+from regionkit.transactions.events import RecoveryFailed
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
 from regionkit.transactions.participants.participant_async import AsyncParticipant
-from regionkit.transactions.recovery_events import RecoveryFailed
 from regionkit.transactions.recovery_round_async import AsyncRound
 from regionkit.transactions.recovery_rules import RETENTION
 from regionkit.transactions.recovery_setting_async import AsyncSetting, Remembered, Unanswered, reason

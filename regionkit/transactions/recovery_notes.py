@@ -7,9 +7,9 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.transactions.events import CommitFoundOut, HazardFound
 from regionkit.transactions.participants.participant import Participant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_events import CommitFoundOut, HazardFound
 from regionkit.transactions.recovery_findings import Findings
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Row
 from regionkit.transactions.recovery_setting import Setting

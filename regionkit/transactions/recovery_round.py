@@ -22,10 +22,10 @@ from regionkit.core.concurrency import Elapsed, gather, within
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import RegionKitError
+from regionkit.transactions.events import BranchEnded, ParticipantUnreachable, TransactionBarred
 from regionkit.transactions.logs.log import LogFacts
 from regionkit.transactions.participants.participant import Listed, Participant, ParticipantFacts
 from regionkit.transactions.protocol import Decision, Finish
-from regionkit.transactions.recovery_events import BranchEnded, ParticipantUnreachable, TransactionBarred
 from regionkit.transactions.recovery_findings import Findings
 from regionkit.transactions.recovery_notes import GONE, PAGE, PARTICIPANT_WAIT, Notes
 from regionkit.transactions.recovery_rules import (

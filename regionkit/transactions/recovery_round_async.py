@@ -21,10 +21,10 @@ from regionkit.core.concurrency_async import Elapsed, agather, awithin
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import RegionKitError
+from regionkit.transactions.events import BranchEnded, ParticipantUnreachable, TransactionBarred
 from regionkit.transactions.logs.log_async import LogFacts
 from regionkit.transactions.participants.participant_async import AsyncParticipant, Listed, ParticipantFacts
 from regionkit.transactions.protocol import Decision, Finish
-from regionkit.transactions.recovery_events import BranchEnded, ParticipantUnreachable, TransactionBarred
 from regionkit.transactions.recovery_findings import Findings
 from regionkit.transactions.recovery_notes_async import GONE, PAGE, PARTICIPANT_WAIT, AsyncNotes
 from regionkit.transactions.recovery_rules import (

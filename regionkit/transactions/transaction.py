@@ -172,11 +172,8 @@ class Transaction:
         return True
 
     def _look(self, deadline: Deadline) -> bool:
-        if (
-            self._coordinator is not None
-            and self._coordinator.t.mode is Mode.ONE_PHASE
-            and self.outcome is Outcome.IN_DOUBT
-        ):
+        assert self._coordinator is not None
+        if self._coordinator.t.mode is Mode.ONE_PHASE:
             [name] = self._coordinator.t.states  # the log knows nothing of it: its marker's key says what became of it
             evidence = self._members[name].participant.bar(self._members[name].xid, deadline)
             self._found = {Evidence.COMMITTED: Outcome.COMMITTED, Evidence.BARRED: Outcome.ABORTED}.get(evidence)
@@ -188,18 +185,14 @@ class Transaction:
             self._found = Outcome.HEURISTIC
         if row is not None and row.decision is Decision.COMMIT:
             return row.done
-        assert self._coordinator is not None
-        alone = self._coordinator.t.mode is Mode.ONE_PHASE
-        if self.outcome is Outcome.IN_DOUBT and not alone:
+        if self.outcome is Outcome.IN_DOUBT:
             return False
         for name in self.pending:
             member = self._members[name]
             if any(one.xid == member.xid for one in member.participant.listed(deadline)):
                 return False
             evidence = self._barred(member, deadline)
-            if alone and evidence in (Evidence.COMMITTED, Evidence.BARRED):
-                self._found = Outcome.COMMITTED if evidence is Evidence.COMMITTED else Outcome.ABORTED
-            elif evidence is Evidence.COMMITTED:
+            if evidence is Evidence.COMMITTED:
                 self._found = Outcome.HEURISTIC
             elif evidence is not Evidence.BARRED:
                 return False

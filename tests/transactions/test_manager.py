@@ -29,6 +29,7 @@ from regionkit.transactions.events import (
     AcknowledgeFailed,
     CallbackFailed,
     CommitDecided,
+    CommitFoundOut,
     HazardMet,
     LeftInDoubt,
 )
@@ -39,7 +40,6 @@ from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.points import POINTS
 from regionkit.transactions.protocol import Decision, Outcome
-from regionkit.transactions.recovery_events import CommitFoundOut
 from regionkit.transactions.xid import Xid
 
 from .memory_rig import MemoryRig, write

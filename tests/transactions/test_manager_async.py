@@ -28,6 +28,7 @@ from regionkit.transactions.events import (
     AcknowledgeFailed,
     CallbackFailed,
     CommitDecided,
+    CommitFoundOut,
     HazardMet,
     LeftInDoubt,
 )
@@ -38,7 +39,6 @@ from regionkit.transactions.participants.memory_async import AsyncMemoryParticip
 from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.points import POINTS
 from regionkit.transactions.protocol import Decision, Outcome
-from regionkit.transactions.recovery_events import CommitFoundOut
 from regionkit.transactions.xid import Xid
 
 from .memory_rig_async import AsyncMemoryRig, write

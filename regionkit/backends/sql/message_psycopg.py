@@ -146,17 +146,19 @@ def _ends(last: str) -> bool:
 
 
 @functools.lru_cache(maxsize=MOST_TAGS)
-def _tag(status: bytes) -> tuple[str, bool]:
-    """A command's tag without its counts, and whether it counts rows."""
+def _plain(status: bytes) -> Answer:
+    """Of a command that gives no rows: its tag without its counts, and how many rows it counts."""
     words = status.decode().split()
-    return " ".join(word for word in words if not word.isdigit()), bool(words) and words[0] in COUNTED
+    counts = bool(words) and words[0] in COUNTED and words[-1].isdigit()
+    return Answer(" ".join(word for word in words if not word.isdigit()), count=int(words[-1]) if counts else -1)
 
 
 def _answer(transformer: Any, result: Any, notices: tuple[str, ...]) -> Answer:
-    tag, counted = _tag(result.command_status or b"")
+    plain = _plain(result.command_status or b"")
+    if not (result.ntuples or notices):
+        return plain
     found: tuple[tuple[Any, ...], ...] = ()
     if result.ntuples:
         transformer.set_pgresult(result)
         found = tuple(transformer.load_rows(0, result.ntuples, tuple))
-    count = result.command_tuples if counted else None
-    return Answer(tag, found, -1 if count is None else count, notices)
+    return Answer(plain.tag, found, plain.count, notices)
