@@ -212,7 +212,9 @@ class AsyncWorkers:
 
     def launch(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start what has to go on when the caller is interrupted, who waits elsewhere for what `run` tells."""
-        self.spawn(name, run)
+        task = asyncio.get_running_loop().create_task(run(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def spawn(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start `run` in a task.
@@ -220,9 +222,7 @@ class AsyncWorkers:
         Raises:
             RuntimeError: no loop runs here, or it is closed.
         """
-        task = asyncio.get_running_loop().create_task(run(), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.launch(name, run)
 
 
 def athread(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> threading.Thread:
