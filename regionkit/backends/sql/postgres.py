@@ -12,7 +12,6 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol" and "System Administratio
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -24,12 +23,12 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectA
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
-from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
+from regionkit.backends.sql.message_psycopg import answered, ask, error_of, handed_over, rows
 from regionkit.backends.sql.observation import without_header
 from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, UNLOCK, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
-from regionkit.core.overlap import Call, own_call
+from regionkit.core.overlap import own_call
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -174,20 +173,6 @@ def _bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         return done.value
 
 
-def _handed_over(call: Call, gen: Generator[Any, Any, Any], fileno: int, seconds: float | None) -> Any:
-    """psycopg's wait, in which the other calls of an overlap go on. For a pillar's own messages: no lock of a thread is held."""
-    until = None if seconds is None else time.monotonic() + seconds
-    try:
-        wanted = next(gen)
-        while True:
-            ready = call.ready(fileno, wanted, None if until is None else until - time.monotonic())
-            if not ready:
-                raise errors._WaitTimeout
-            wanted = gen.send(ready)
-    except StopIteration as done:
-        return done.value
-
-
 class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
     """A psycopg connection whose waits end at the deadline."""
 
@@ -200,7 +185,7 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
         call = own_call() if self.branch and self.finishing else None
         try:
             if call is not None:
-                return _handed_over(call, gen, self.pgconn.socket, left)
+                return handed_over(call, gen, self.pgconn.socket, left)
             return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
         except errors._WaitTimeout:
             raise self._expire() from None
