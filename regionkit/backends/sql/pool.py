@@ -7,7 +7,7 @@
    round trip; those older than the last eviction, and those whose other side is gone, are closed.
 3. A connection that may still get an answer (deadline passed, task cancelled) is closed, never given back.
 4. The connection of a plain read is kept as it is and serves the next one without a way through the pool, which costs as
-   much as a third of the read's own Python. One that the user held in hand goes back through the pool.
+   much as a third of the read's own Python; a branch's too. One that the user held in hand goes back through the pool.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class SqlPool:
         self._size = size
         self.slots = self._new_slots()
         self.kept: list[BlockConnection] = []
+        self.kept_branches: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
         self.closed = False
         self._generation = 0
@@ -98,8 +99,10 @@ class SqlPool:
         slots, connection = self.slots[BRANCH], None
         try:
             engine = self._branch_engine()
-            within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
-            connection = self._connected_within(engine, within)
+            connection = self._kept_one(self.kept_branches)
+            if connection is None:
+                within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
+                connection = self._connected_within(engine, within)
             self._widen(connection, deadline)
             return SqlBranch(self, engine, connection, slots, deadline)  # type: ignore[arg-type]  # of its engine's class
         except BaseException:
@@ -120,7 +123,7 @@ class SqlPool:
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
-                connection = self._kept_one()
+                connection = self._kept_one(self.kept)
             if connection is None:
                 within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
                 connection = self._connected_within(self.engine(kind), within)
@@ -171,11 +174,11 @@ class SqlPool:
         finally:
             CONNECT_DEADLINE.reset(token)
 
-    def _kept_one(self) -> BlockConnection | None:
+    def _kept_one(self, kept: list[BlockConnection]) -> BlockConnection | None:
         """The connection kept last that is still good; others are closed."""
-        while self.kept:
+        while kept:
             try:
-                connection = self.kept.pop()
+                connection = kept.pop()
             except IndexError:  # another thread took it
                 break
             if self._is_fit(connection.connection):
@@ -323,16 +326,17 @@ class SqlPool:
         for engine in self._engines.values():
             getattr(engine, "sync_engine", engine).dispose(close=False)
         self._engines, self._monitor, self._watching = {}, None, None
-        self._inherited.append(self.kept)  # held on to: collected, they would speak on the parent's sockets
-        self.kept = []
+        self._inherited += [self.kept, self.kept_branches]  # collected, they would speak on the parent's sockets
+        self.kept, self.kept_branches = [], []
         self._monitoring = Lock()
         self.slots = self._new_slots()
 
     def empty(self) -> None:
         """Close the kept connections."""
-        with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
-            while True:
-                drive(self.kept.pop().discard)
+        for kept in (self.kept, self.kept_branches):
+            with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
+                while True:
+                    drive(kept.pop().discard)
 
     def close(self) -> None:
         """Close every connection; one in use is closed when it comes back. May be called twice."""

@@ -23,11 +23,12 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectA
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
-from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
+from regionkit.backends.sql.message_psycopg import answered, ask, error_of, handed_over, rows
 from regionkit.backends.sql.observation import without_header
-from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, note_end, several
+from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, UNLOCK, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
+from regionkit.core.overlap import own_call
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -74,13 +75,13 @@ class _Shared(DriverState):
     def restore(self) -> bytes:
         """Statements that put back what a block may have set, behind a semicolon."""
         settings = "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
-        return RESTORE + settings + (PROVED if self.branch else b"")
+        return RESTORE + settings + UNLOCK + (PROVED if self.branch else b"")
 
     def is_restored(self, last: Any) -> bool:
         """Whether the last answer to `restore` says that nothing of the block is left."""
         if last.status == ExecStatus.FATAL_ERROR:
             return False
-        return not self.branch or rows(last) == [["0"]]
+        return not self.branch or rows(last)[0][-1] == "0"
 
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
@@ -181,7 +182,10 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
+        call = own_call() if self.branch and self.finishing else None
         try:
+            if call is not None:
+                return handed_over(call, gen, self.pgconn.socket, left)
             return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
         except errors._WaitTimeout:
             raise self._expire() from None
