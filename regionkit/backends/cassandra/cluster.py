@@ -22,18 +22,9 @@ from typing import Any, TypeVar
 import cassandra.cluster as driver
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import (
-    EXEC_PROFILE_DEFAULT,
-    Cluster,
-    ExecutionProfile,
-    Session,
-)
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.connection import DefaultEndPoint
-from cassandra.policies import (
-    ConstantReconnectionPolicy,
-    DCAwareRoundRobinPolicy,
-    FallthroughRetryPolicy,
-)
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy
 from cassandra.protocol import QueryMessage
 from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement, tuple_factory
 
@@ -44,6 +35,7 @@ from regionkit.backends.cassandra.observation import replication_of
 from regionkit.backends.cassandra.quick_connection import QuickConnection
 from regionkit.backends.cassandra.silent_nodes import SilentNodes, SpeakersFirst
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import closed
 from regionkit.errors import RegionUnavailable, UsageError
 from regionkit.topology import CassandraOptions, CassandraStore
 from regionkit.topology.server_urls import ServerUrl
@@ -216,6 +208,8 @@ class Opener:
     def open(self) -> Future[Opened]:
         """The connections; one attempt at a time."""
         with self._lock:
+            if self._closed:
+                raise closed(self._context)
             if self._opening is None or (self._opening.done() and self.opened is None):
                 self._opening = in_thread(self._open, f"regionkit cassandra {self._datacenter}")
             return self._opening
@@ -255,6 +249,8 @@ class Opener:
     def _open(self) -> Opened:
         options = self._context.store.options
         nodes, name = self._found()
+        if self._closed:
+            raise closed(self._context)
         slot = StampSlot()
         cluster = self._cluster(nodes, timestamp_generator=slot)
         try:
@@ -272,7 +268,7 @@ class Opener:
                 in_thread(opened.learn_schema, f"regionkit cassandra schema of {self._datacenter}")
                 return opened
         cluster.shutdown()
-        raise RegionUnavailable(f"store {self._context.store.name!r} was closed while it connected.")
+        raise closed(self._context)
 
     def _cluster(self, nodes: list[tuple[str, int]], **more: Any) -> Cluster:
         url, patience = self._url, self._context.profile.read_deadline

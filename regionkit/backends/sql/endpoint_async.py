@@ -221,7 +221,7 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
         Raises:
             RegionUnavailable: the account may not read it; `cause` names the right.
         """
-        if not self.capabilities.detects_promotion:
+        if not self.capabilities.detects_promotion or self.closed:
             return None
         engine: Any = self.engine(Kind.WRITE)
         plain: sqlalchemy.Engine = getattr(engine, "sync_engine", engine)
