@@ -37,6 +37,7 @@ from regionkit.backends.cassandra.silent_nodes import SilentNodes, SpeakersFirst
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import closed
 from regionkit.errors import RegionUnavailable, UsageError
+from regionkit.facts.quorum import RAISED
 from regionkit.topology import CassandraOptions, CassandraStore
 from regionkit.topology.server_urls import ServerUrl
 
@@ -101,6 +102,7 @@ def profiles_of(options: CassandraOptions, datacenter: str, silent: SilentNodes)
         "eventual": profile("LOCAL_ONE"),
         "strong": profile("SERIAL"),
         "own": profile("LOCAL_ONE", row_factory=tuple_factory),
+        **{level: profile(level) for level in RAISED},
     }
 
 
@@ -343,12 +345,14 @@ class Opener:
                 f"the cluster of {context.store.name!r} has no data centre {here!r} for region {context.endpoint.region}.",
                 why=f"it has: {', '.join(sorted({datacenter for _, _, datacenter in members}))}.",
                 fix="say its name in datacenters = { region = name }, or leave the region out of the topology.",
+                cause=f"the cluster has no data centre {here!r}",
                 **where,
             )
         if here not in dict(replication_of(str(self._url.database), said)):
             raise RegionUnavailable(
                 f"keyspace {self._url.database!r} of {context.store.name!r} has no replicas in data centre {here!r}.",
                 fix="ALTER KEYSPACE gives it some, and nodetool rebuild fills them.",
+                cause=f"the keyspace has no replicas in data centre {here!r}",
                 **where,
             )
         return nodes
