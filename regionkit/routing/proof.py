@@ -92,11 +92,12 @@ def _raised(snapshot: Snapshot, request: Request, reached: Reached, why: str) ->
     level = read_level(reached, [entry.position for entry in request.entries])
     if not level or not isinstance(reached, LevelsReached):
         return _unproved(Standing.NEVER, why)
-    up = {
-        e.observation.reached.datacenter
-        for e in snapshot.endpoints
-        if e.allowed and not e.read_open and e.observation and isinstance(e.observation.reached, LevelsReached)
-    }
+    seen = [e.observation.reached for e in snapshot.endpoints if e.allowed and not e.read_open and e.observation]
+    told = [each for each in seen if isinstance(each, LevelsReached)]
+    changed = next((each.changed for each in told if each.changed), "")
+    if changed:  # the others were asked before that, and go by the old replicas
+        return _unproved(Standing.NEVER, changed)
+    up = {each.datacenter for each in told}
     away = sorted(name for name, _ in reached.replication if name not in up)
     if away:
         return _unproved(Standing.NEVER, f"{why}, and data centre {', '.join(away)} cannot be asked")

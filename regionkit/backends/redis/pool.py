@@ -34,6 +34,7 @@ from regionkit.contract.endpoint_errors import (
     unavailable,
 )
 from regionkit.contract.outcomes import Failure, Refused
+from regionkit.contract.unreached import without_frames
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError, RegionUnavailable
@@ -167,7 +168,10 @@ class RedisPool:
         try:
             connection.introduce(Deadline(self.clock, within))
         except redis.exceptions.RedisError as error:
-            raise self._translated(error, connecting=True) from error
+            told = self._translated(error, connecting=True)
+            without_frames(error)
+            del connection  # it holds the password, and error reporters show local variables
+            raise told from error
         if self._barred:  # meanwhile
             connection.tear()
             raise closed(self.context)
