@@ -270,6 +270,7 @@ class RegionSession(BeginsTransactions):
         Without an idempotency key it runs again after a rollback that the server proved, or when nothing was sent. With one
         it also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
         The same key again within 24 hours gives the stored result (plain data up to 4 KiB), else raises AlreadyApplied.
+        In a partitioned store that holds within the partition of `key`; another partition has markers of its own.
         On Redis a keyed function gets a pipeline, which runs as one script with the marker; where it returns that pipeline
         or None, the result is the list of the replies.
 

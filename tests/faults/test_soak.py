@@ -202,6 +202,7 @@ class Soak:
         return run
 
 
+@pytest.mark.timeout(SECONDS + 120.0)
 def test_nothing_grows(own_pg: Callable[..., Any]) -> None:
     """From a third of the time on. Server connections stay within the pools; after the kits closed none is left."""
     servers = own_pg(1)
