@@ -172,15 +172,13 @@ class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
         self._started()
         begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return RegionSession(self._store, self._signer, begun_with, kit=self)
+            return RegionSession(self._used, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
         given = attributes or {}
         if not isinstance(given, Mapping) or not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return RegionSession(
-            self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
-        )
+        return RegionSession(self._used, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given))
 
     def current_session(self) -> RegionSession | None:
         """The session of this context: that of the innermost `with kit.session()`, or the web middleware's; None without.
@@ -228,6 +226,11 @@ class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
 
     def _found(self, store: str) -> Callable[[], RoutedStore | PartitionedStore]:
         return lambda: self._store(store)
+
+    def _used(self, store: str | Store) -> RoutedStore | PartitionedStore:
+        """A store for a call of a session, which may have come here by a fork, or into another event loop."""
+        self._started()
+        return self._store(store)
 
     def _store(self, store: str | Store) -> RoutedStore | PartitionedStore:
         if self._closed:

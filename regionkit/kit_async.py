@@ -171,14 +171,14 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         self._started()
         begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return AsyncRegionSession(self._store, self._signer, begun_with, kit=self)
+            return AsyncRegionSession(self._used, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
         given = attributes or {}
         if not isinstance(given, Mapping) or not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
         return AsyncRegionSession(
-            self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
+            self._used, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
         )
 
     def current_session(self) -> AsyncRegionSession | None:
@@ -227,6 +227,11 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
 
     def _found(self, store: str) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
         return lambda: self._store(store)
+
+    def _used(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
+        """A store for a call of a session, which may have come here by a fork, or into another event loop."""
+        self._started()
+        return self._store(store)
 
     def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         if self._closed:
