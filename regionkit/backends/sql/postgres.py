@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, waiting
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
@@ -319,8 +319,10 @@ class _Dialect:
         return driver
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
-        """Whether the connection is of no more use."""
-        return isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
+        """Whether the connection is of no more use: also one that died in a pipeline which libpq cannot leave any more."""
+        driver = None if connection is None else as_driver(connection)
+        stuck = driver is not None and driver._pipeline is None and driver.pgconn.pipeline_status != PipelineStatus.OFF
+        return stuck or isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
 
 
 class PostgresDialect(_Dialect, PGDialect_psycopg):
