@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak redis-versions lint twins docs bench venv core tools
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
@@ -51,6 +51,9 @@ campaign-messaging: tools ## consumers killed in every cell, relays under 20,000
 
 campaign-transactions: tools ## 20,000 coordinators killed at every step and at random, over each pair of databases
 	@REGIONKIT_TRANSACTION_KILLS=20000 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py
+
+campaign-soak: tools ## 64 threads and 500 tasks while servers are disturbed, REGIONKIT_SOAK_SECONDS long (600)
+	@REGIONKIT_SOAK_SECONDS=$${REGIONKIT_SOAK_SECONDS:-600} $(BIN)/python -m pytest -s tests/faults/test_soak.py
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh

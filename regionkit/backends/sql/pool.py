@@ -32,7 +32,7 @@ from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
-from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
+from regionkit.contract.endpoint_errors import closed, commit_unanswered, first_line, in_use
 from regionkit.contract.interrupted import interruption
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
@@ -67,7 +67,7 @@ class SqlPool:
         self.kept: list[BlockConnection] = []
         self.kept_branches: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
-        self.closed = False
+        self.closed = self._barred = False
         self._generation = 0
         self._lost_at = float("-inf")
         self._engines: dict[Kind | str, Engine] = {}
@@ -163,6 +163,7 @@ class SqlPool:
             info["limit"] = deadline.timeout
 
     def _connected_within(self, engine: Engine, deadline: Deadline) -> BlockConnection:
+        self._require_open()
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return drive(self._connect, engine)
@@ -285,6 +286,7 @@ class SqlPool:
         driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)
+            self._require_open()
         except BaseException:
             self.server.drop(dbapi_connection)
             raise
@@ -338,9 +340,18 @@ class SqlPool:
                 while True:
                     drive(kept.pop().discard)
 
-    def close(self) -> None:
-        """Close every connection; one in use is closed when it comes back. May be called twice."""
-        self.closed = True
+    def _require_open(self) -> None:
+        """Asked where a connection is made, before and after: whoever decided to did so a while ago.
+
+        Raises:
+            RegionUnavailable: it was closed.
+        """
+        if self._barred:
+            raise closed(self._context)
+
+    def close(self, *, drain: bool = False) -> None:
+        """Close every connection; one in use is closed when it comes back. `drain`: open blocks may still take one."""
+        self.closed, self._barred = True, not drain
         self._drop_monitor()
         self.empty()
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]

@@ -31,7 +31,7 @@ from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
-from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
+from regionkit.contract.endpoint_errors import closed, commit_unanswered, first_line, in_use
 from regionkit.contract.interrupted import interruption
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
@@ -66,7 +66,7 @@ class AsyncSqlPool:
         self.kept: list[BlockConnection] = []
         self.kept_branches: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
-        self.closed = False
+        self.closed = self._barred = False
         self._generation = 0
         self._lost_at = float("-inf")
         self._engines: dict[Kind | str, AsyncEngine] = {}
@@ -162,6 +162,7 @@ class AsyncSqlPool:
             info["limit"] = deadline.timeout
 
     async def _connected_within(self, engine: AsyncEngine, deadline: Deadline) -> BlockConnection:
+        self._require_open()
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return await adrive(self._connect, engine)
@@ -284,6 +285,7 @@ class AsyncSqlPool:
         driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)
+            self._require_open()
         except BaseException:
             self.server.drop(dbapi_connection)
             raise
@@ -337,9 +339,18 @@ class AsyncSqlPool:
                 while True:
                     await adrive(kept.pop().discard)
 
-    async def close(self) -> None:
-        """Close every connection; one in use is closed when it comes back. May be called twice."""
-        self.closed = True
+    def _require_open(self) -> None:
+        """Asked where a connection is made, before and after: whoever decided to did so a while ago.
+
+        Raises:
+            RegionUnavailable: it was closed.
+        """
+        if self._barred:
+            raise closed(self._context)
+
+    async def close(self, *, drain: bool = False) -> None:
+        """Close every connection; one in use is closed when it comes back. `drain`: open blocks may still take one."""
+        self.closed, self._barred = True, not drain
         await self._drop_monitor()
         await self.empty()
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]
