@@ -228,10 +228,10 @@ class Buffer:
     def status(self) -> Status:
         """How the buffer stands."""
         answer = self._tier.run("back_status", [], [], of_run=True)
-        is_open, epoch, number, dirty, parked, size, oldest, flusher = map(int, answer)
+        is_open, epoch, number, dirty, parked, size, oldest, flusher, clock = map(int, answer)
         self._known = max(self._known, version_of(epoch, number))
         age = None if oldest < 0 else oldest / 1000
-        return Status(bool(is_open), epoch, number, dirty, parked, size, age, flusher / 1000)
+        return Status(bool(is_open), epoch, number, dirty, parked, size, age, flusher / 1000, clock / 1000)
 
     def page(self, cursor: int = 0, *, parked: bool = False) -> Page:
         """Some of the keys that are dirty, or parked. `cursor`: of the page before; 0: the first."""

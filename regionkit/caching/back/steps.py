@@ -109,6 +109,7 @@ class Status(msgspec.Struct, frozen=True):
         bytes: of the records of both.
         oldest: seconds since when some row is behind, of the dirty ones; None: no key is dirty.
         flusher: seconds that a flusher has said to be alive for, from now on; 0 or less: none is.
+        clock: of the account, seconds; it may stand still while nobody asks, and ages are by it.
     """
 
     is_open: bool
@@ -119,6 +120,7 @@ class Status(msgspec.Struct, frozen=True):
     bytes: int
     oldest: float | None
     flusher: float
+    clock: float
 
 
 class Listed(msgspec.Struct, frozen=True):

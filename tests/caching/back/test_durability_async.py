@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fix_rigs import wait_until
 
 from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.durability_async import AsyncDurability
@@ -100,6 +101,8 @@ async def test_a_put_that_replicas_have_not_is_there_and_not_proved(own_redis: A
     """The error has its version; once they have it the same put is proved."""
     servers = own_redis(1, settings=["--min-replicas-to-write", "1", "--min-replicas-max-lag", "60"])
     replica = servers.replicas[0]
+    with servers.primary.client() as client:
+        wait_until(lambda: client.info("replication").get("min_slaves_good_slaves") == 1)
     async with AsyncBuffered(servers.primary.url) as b:
         durable(b, "replicated", timeout=0.3)
         await b.opened()
