@@ -1,10 +1,15 @@
-"""The caches of this process, for what has to be done after a fork."""
+"""The caches of this process, for what has to be done after a fork.
+
+Functions of a fork run in the order in which they were registered: the coarse clock goes before those that hold it.
+"""
 
 from __future__ import annotations
 
 import os
 import weakref
 from typing import Any
+
+from regionkit.core import coarse_clock  # noqa: F401  # registered first
 
 __all__ = ["ALIVE"]
 
