@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from regionkit.caching.events import CacheEvent
 
-__all__ = ["BufferOpened", "FlusherMissing", "RecordParked", "RecordUnreadable", "SinkAway", "SinkBack"]
+__all__ = [
+    "BufferContended",
+    "BufferOpened",
+    "FlusherMissing",
+    "RecordParked",
+    "RecordUnreadable",
+    "SinkAway",
+    "SinkBack",
+]
 
 
 class BufferOpened(CacheEvent, frozen=True, gc=False):
@@ -19,6 +27,16 @@ class BufferOpened(CacheEvent, frozen=True, gc=False):
     level: ClassVar[int] = logging.WARNING
     epoch: int
     dirty: int
+
+
+class BufferContended(CacheEvent, frozen=True, gc=False):
+    """Another server buffers this cache too, and each takes the table from the other. This one stops: its rows stay behind.
+
+    What is dirty here stays dirty; puts are refused after a while. Let one server buffer a cache, or name the caches apart.
+    """
+
+    level: ClassVar[int] = logging.ERROR
+    epoch: int
 
 
 class FlusherMissing(CacheEvent, frozen=True, gc=False):

@@ -5,6 +5,7 @@
 | a change is applied, or superseded    | ACK |
 | a newer row that is nobody's of ours  | PARK, as a conflict |
 | SinkDown                              | FAIL without a pause; it pauses itself: 1, 2, 4 ... times `FIRST_PAUSE` |
+| SinkFenced: a later epoch was given out | opens the buffer anew; after `MOST_TAKEN` times in `CONTENTION` seconds it stops |
 | SinkRefused, of several changes       | halves them, and flushes each half |
 | SinkRefused, of one; it `waits`       | FAIL, while an older change is dirty; afterwards as below |
 | SinkRefused, of one                   | FAIL with a pause; at its last attempt PARK |
@@ -12,7 +13,10 @@
 
 1. One key has one record, so keys keep their order whatever is halved, put off or parked.
 2. Between two claims that found nothing a flusher pauses a quarter of `max_age`, so that rows follow within it.
-3. It counts as alive for `ALIVE` pauses.
+3. A later epoch is of a process that died before it opened the buffer with it, or of another server that buffers the cache
+   too. The first is healed at once. Two servers would take the table from each other, and lose what the other has acknowledged:
+   so a flusher that is fenced again and again claims nothing for `CONTENTION` seconds, and puts are refused when none is alive.
+4. It counts as alive for `ALIVE` pauses.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "ALIVE",
     "LEASE",
+    "MOST_TAKEN",
     "MOST_WAITS",
     "OTHERS_VERSION",
     "alive_for",
@@ -37,6 +42,9 @@ LEASE = 20.0
 """Seconds that a claim lasts: longer than a transaction of the sink may take, so that two flushers seldom write the same."""
 MOST_WAITS = 20
 """Times its attempts that a row which waits for another is tried: two that wait for each other wait in vain."""
+MOST_TAKEN = 3
+CONTENTION = 60.0
+"""Seconds."""
 ALIVE = 8
 """Pauses for which a flusher counts as alive after a claim: one of them may have met a slow sink."""
 LONGEST_IDLE = 0.25

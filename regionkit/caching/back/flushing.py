@@ -6,11 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from regionkit.caching.back.events import RecordParked, RecordUnreadable, SinkAway, SinkBack
-from regionkit.caching.back.flush_rules import LEASE, MOST_WAITS, OTHERS_VERSION, alive_for, refusal_pause
+from regionkit.caching.back.events import BufferContended, RecordParked, RecordUnreadable, SinkAway, SinkBack
+from regionkit.caching.back.flush_rules import (
+    CONTENTION,
+    LEASE,
+    MOST_TAKEN,
+    MOST_WAITS,
+    OTHERS_VERSION,
+    alive_for,
+    refusal_pause,
+)
 from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.rules import Change, Verdict
-from regionkit.caching.back.sink import SinkDown, SinkRefused
+from regionkit.caching.back.sink import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.steps import Claimed
 from regionkit.caching.entry import Unreadable
 from regionkit.caching.steps import BATCH
@@ -35,6 +43,8 @@ class Flushing:
         self._parts = parts
         self._cache = parts.cache
         self._away = False
+        self._taken: list[float] = []
+        self._stopped_until = 0.0
 
     def batch(self) -> Batch:
         """Write what is due, as much as one claim gives.
@@ -46,6 +56,8 @@ class Flushing:
             ConfigurationError: the sink cannot hold what is promised.
         """
         parts = self._parts
+        if parts.clock.monotonic() < self._stopped_until:
+            raise SinkDown("another server buffers this cache")
         parts.check(strict=True)
         claims = parts.buffer.claim(BATCH, LEASE, alive_for(parts.strategy.max_age))
         if not claims.is_open:
@@ -62,12 +74,27 @@ class Flushing:
                 self._cache.emit(RecordUnreadable(self._cache.name, str(error)))
         try:
             written = self._flush(claims.epoch, good, changes) if good else 0
-        except SinkDown:
+        except SinkDown as down:
             parts.buffer.fail(good, 0.0)
+            if isinstance(down, SinkFenced):
+                self._fenced(down)
             raise
         if good:
             self.well()
         return Batch(len(claims.records), written)
+
+    def _fenced(self, fenced: SinkFenced) -> None:
+        """A later epoch was given out: rule 3."""
+        parts, now = self._parts, self._parts.clock.monotonic()
+        if (parts.buffer.status()).epoch >= fenced.epoch:
+            return  # the buffer was opened with it meanwhile
+        self._taken = [at for at in self._taken if now - at < CONTENTION]
+        if len(self._taken) >= MOST_TAKEN:
+            self._stopped_until = now + CONTENTION
+            self._cache.emit(BufferContended(self._cache.name, fenced.epoch))
+            return
+        self._taken.append(now)
+        parts.open(anew=True)
 
     def away(self, why: str) -> None:
         """The sink takes nothing: said once."""

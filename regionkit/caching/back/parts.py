@@ -61,8 +61,8 @@ class BackParts:
             return
         self._checked = True
 
-    def open(self) -> None:
-        """Rule 2.
+    def open(self, *, anew: bool = False) -> None:
+        """Rule 2. `anew`: although it is open, as a later epoch was given out.
 
         Raises:
             Backpressure: the sink does not answer; nothing was put.
@@ -72,7 +72,7 @@ class BackParts:
             return
         try:
             before = self.buffer.status()
-            if before.is_open:
+            if before.is_open and not anew:
                 return
             try:
                 epoch = self.sink.raise_epoch(self.cache.name, before.epoch)

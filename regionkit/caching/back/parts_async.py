@@ -60,8 +60,8 @@ class AsyncBackParts:
             return
         self._checked = True
 
-    async def open(self) -> None:
-        """Rule 2.
+    async def open(self, *, anew: bool = False) -> None:
+        """Rule 2. `anew`: although it is open, as a later epoch was given out.
 
         Raises:
             Backpressure: the sink does not answer; nothing was put.
@@ -71,7 +71,7 @@ class AsyncBackParts:
             return
         try:
             before = await self.buffer.status()
-            if before.is_open:
+            if before.is_open and not anew:
                 return
             try:
                 epoch = await self.sink.raise_epoch(self.cache.name, before.epoch)

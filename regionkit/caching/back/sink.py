@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from regionkit.caching.back.refusals import SinkDown, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.strategies import Loaded
 
-__all__ = ["Sink", "SinkDown", "SinkRefused"]
+__all__ = ["Sink", "SinkDown", "SinkFenced", "SinkRefused"]
 
 
 class Sink(Protocol):
@@ -45,11 +45,12 @@ class Sink(Protocol):
 
         Args:
             cache: its name.
-            epoch: that the flusher knows; a sink that has given out a later one writes nothing and raises SinkDown.
+            epoch: that the flusher knows; a sink that has given out a later one writes nothing and raises SinkFenced.
             changes: of different keys.
 
         Raises:
             SinkDown: try again; some or all may have been written.
+            SinkFenced: a later epoch was given out; nothing was written.
             SinkRefused: at least one change cannot be written; nothing was.
         """
         ...

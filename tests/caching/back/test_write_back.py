@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, text
 
 from regionkit.caching import Cache, Local, Shared, SqlSink, WriteBack
+from regionkit.caching.back.events import BufferContended
+from regionkit.caching.back.flush_rules import MOST_TAKEN
 from regionkit.errors import Backpressure, ConfigurationError, UsageError, VersionConflict
 
 IS_ASYNC = False
@@ -228,6 +230,34 @@ def test_a_flusher_writes_in_the_background_and_drains_when_it_ends(rig: Rig) ->
         rig.cache.put("a", Profile("ada", 1))
         rig.cache.put("b", Profile("bob", 1))
     assert [(rig.row(key) or ())[0] for key in "ab"] == ["ada", "bob"]
+
+
+def test_an_epoch_of_a_process_that_died_before_it_opened_the_buffer_holds_nobody_up(rig: Rig) -> None:
+    """A flusher that is told of it opens the buffer anew."""
+    rig.cache.put("a", Profile("ada", 1))
+    rig.cache.strategy.sink.raise_epoch(rig.called, 5)
+    assert (rig.cache.flush(timeout=30.0)).clean
+    assert (rig.row("a") or ())[0] == "ada"
+
+
+def test_two_servers_that_buffer_one_cache_do_not_take_the_table_from_each_other_for_ever(
+    own_redis: Any, redis_server: Any, accounts: Any
+) -> None:
+    """One of them stops, says so, and keeps what is dirty."""
+    with Rig(redis_server, accounts) as rig:
+        rig.server = own_redis()
+        other, events = rig.another(), []
+        for cache in (rig.cache, other):
+            cache.subscribe(events.append)
+        for age in range(2 * MOST_TAKEN + 2):
+            for cache in (rig.cache, other):
+                cache.put("a", Profile("ada", age))
+                cache.flush(timeout=0.5)
+        contended = [event for event in events if isinstance(event, BufferContended)]
+        assert contended
+        states = [cache.buffer() for cache in (rig.cache, other)]
+        assert sum(state.dirty for state in states) >= 1
+        other.close()
 
 
 def test_a_local_tier_shows_the_newest(redis_server: Any, accounts: Any) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from regionkit.caching.back.refusals import SinkDown, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.source import called
 from regionkit.caching.strategies import Loaded
@@ -120,7 +120,7 @@ class CallSink:
         if not changes:
             return []
         if self._kept is not None and (latest := self._kept.latest(cache)) > epoch:
-            raise SinkDown(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}")
+            raise SinkFenced(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}", latest)
         try:
             given = called(self._function, list(changes))
         except (SinkDown, SinkRefused):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from regionkit.caching.back.refusals import SinkDown, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.source_async import acalled
 from regionkit.caching.strategies import Loaded
@@ -119,7 +119,7 @@ class AsyncCallSink:
         if not changes:
             return []
         if self._kept is not None and (latest := await self._kept.latest(cache)) > epoch:
-            raise SinkDown(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}")
+            raise SinkFenced(f"another flusher has epoch {latest} of cache {cache!r}, and this one {epoch}", latest)
         try:
             given = await acalled(self._function, list(changes))
         except (SinkDown, SinkRefused):

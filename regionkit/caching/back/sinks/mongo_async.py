@@ -31,7 +31,7 @@ from bson.errors import BSONError
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
-from regionkit.caching.back.refusals import SinkDown, SinkRefused
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
 from regionkit.caching.back.sinks.judging import in_order, judge
 from regionkit.caching.back.sinks.shape import from_fields, plain, to_fields
@@ -199,7 +199,7 @@ class AsyncMongoSink:
         found = await epochs.find_one({"_id": cache})
         stored = 0 if found is None else int(found["epoch"])
         if stored > epoch:
-            raise SinkDown(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}")
+            raise SinkFenced(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}", stored)
         if stored < epoch:
             await epochs.update_one({"_id": cache}, {"$max": {"epoch": epoch}}, upsert=True)
 

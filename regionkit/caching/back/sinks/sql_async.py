@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from regionkit.caching.back.refusals import SinkDown
+from regionkit.caching.back.refusals import SinkDown, SinkFenced
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sinks.epochs_sql_async import AsyncSinkUnits, AsyncSqlEpochs, check_cache
 from regionkit.caching.back.sinks.failures_sql import refusals_told
@@ -257,7 +257,7 @@ class _Run:
         epochs = answers[-2 if marks else -1].rows
         stored = int(epochs[0][0]) if epochs else 0
         if stored > epoch:
-            raise SinkDown(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}")
+            raise SinkFenced(f"another flusher has epoch {stored} of cache {cache!r}, and this one {epoch}", stored)
         if stored < epoch:
             await self._native.execute(self._said.epochs.at_least, {"cache": cache, "epoch": epoch})
         standing = {str(key): int(version) for key, version in answers[-1].rows} if marks else {}
