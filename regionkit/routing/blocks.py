@@ -138,6 +138,8 @@ class Block(Acquisition, Generic[H]):
         committed = "no" if not progress.commits else "yes" if alone or progress.commits > before else "unknown"
         committed = "unknown" if progress.unknown else committed
         setattr(error, "committed", committed)  # noqa: B010  # not an attribute of its class
+        if committed == "no" and isinstance(error, Exception):
+            return  # the driver's own error says all
         error.add_note(f"it struck at the end of a write block on {self.store.name!r}; committed: {committed}.")
 
     def _still_owner(self) -> None:
