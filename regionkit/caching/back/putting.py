@@ -28,6 +28,7 @@ from regionkit.caching.back.receipt import Receipt
 from regionkit.caching.back.rules import Answer, Change, Verdict
 from regionkit.caching.back.sink import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
+from regionkit.caching.entry import BODY
 from regionkit.caching.keys import Stored, canonical
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Outcome
@@ -80,24 +81,35 @@ class Putting:
         inside = cache.fetcher.parts
         cache.teller.told(stored)
         mark = inside.table.mark(stored, inside.shaper.digest(stored))
+        done = False
         try:
-            put = self._lost(again, stored) if again else self._begun(stored, sealing, deleted, expected)
-            given, durable = self._settled(key, put, value, first=again is None)
+            lost = None if again is None else self._lost(again, stored, sealing, deleted, expected)
+            put = lost or self._begun(stored, sealing, deleted, expected)
+            given, durable = self._settled(key, put, value, first=lost is None)
             crash_point("write-back.put")
             if given.answer is Answer.DONE:
-                entry.stamp, entry.lo = given.stamp, of_row(given.version)
+                entry.stamp, entry.lo, done = given.stamp, of_row(given.version), True
+                cache.heard.invalidated(mark.digest, given.stamp)  # gets of this process that began before
                 inside.table.put(entry, mark)
         finally:
+            if not done:  # the same: it may be there, whatever was answered
+                cache.teller.told(stored)
             inside.table.unmark(mark)
         cache.counters.puts += 1
         return Receipt(given.version, durable)
 
-    def _lost(self, again: DurabilityUnknown, stored: Stored) -> Put:
-        """The put that an error speaks of."""
+    def _lost(
+        self, again: DurabilityUnknown, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None
+    ) -> Put:
+        """The put that an error speaks of, if it is this very one."""
         put = getattr(again, "put", None)
-        if not isinstance(put, Put) or put.stored != stored:
+        if (
+            not isinstance(put, Put)
+            or (put.stored, put.deleted, put.sealing.data[BODY:]) != (stored, deleted, sealing.data[BODY:])
+            or expected not in (None, put.expected)
+        ):
             raise UsageError(
-                "`again` is not the error of a put of this key.",
+                "`again` is not the error of this put: of its key, its value, its if_version.",
                 why="a put whose answer was lost is done once; another one is another put.",
                 fix="pass the DurabilityUnknown that this put raised, or leave `again` out.",
             )
