@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from regionkit.caching.back.refusals import SinkDown
+from regionkit.caching.outcome import Outcome
+from regionkit.errors import DurabilityUnknown, UsageError
+
 from .test_write_back_async import Profile, Rig
 
 
@@ -36,3 +40,66 @@ async def test_a_value_that_the_row_has_left_behind_is_not_shown(rig: Rig) -> No
     await rig.set_row("a", "later", first.version + 1)
     assert (await rig.cache.flush()).clean
     assert await rig.cache.get("a") == Profile("later", 1)
+
+
+async def test_a_get_that_began_before_a_put_leaves_nothing_older_behind(
+    redis_server: Any, accounts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the old value when the put is acknowledged, and the news of the put are late."""
+    async with Rig(redis_server, accounts) as rig:
+        cache = rig.another(local=True)
+        await cache.put("a", Profile("ada", 1))
+        inside, buffer = cache.fetcher.parts, cache.back._parts.buffer
+        old, _ = inside.shaper.sealed("a", Outcome(Profile("ada", 1)), inside.shaper.life())
+        old.stamp = 1
+        marks: list[Any] = []
+        real = buffer.again
+
+        async def again(put: Any, *, first: bool = False) -> Any:
+            marks.append(inside.table.mark("a", inside.shaper.digest("a")))
+            return await real(put, first=first)
+
+        monkeypatch.setattr(buffer, "again", again)
+        monkeypatch.setattr(cache.tier, "news", lambda *_: None)
+        inside.table.open = True
+        await cache.put("a", Profile("ada", 2))
+        assert not inside.table.put(old, marks[0])
+        assert await cache.get("a") == Profile("ada", 2)
+        await cache.close()
+
+
+async def test_a_lost_answer_is_asked_for_with_the_same_put_only(rig: Rig) -> None:
+    """Another value, another key, a delete in its place are refused; the same put is done once."""
+    putting = rig.cache.back.putting
+    await rig.cache.put("a", Profile("ada", 1))
+    sealing = putting._sealed("a", Profile("ada", 2), deleted=False)[1]
+    lost = DurabilityUnknown("no answer", put=await rig.cache.back._parts.buffer.begun("a", sealing))
+    for key, value in (("a", Profile("ada", 3)), ("b", Profile("ada", 2))):
+        with pytest.raises(UsageError, match="not the error of this put"):
+            await rig.cache.put(key, value, again=lost)
+    with pytest.raises(UsageError, match="not the error of this put"):
+        await rig.cache.delete("a", again=lost)
+    with pytest.raises(UsageError, match="not the error of this put"):
+        await rig.cache.put("a", Profile("ada", 2), again=lost, if_version=7)
+    assert await rig.cache.get("a") == Profile("ada", 1)
+    first = await rig.cache.put("a", Profile("ada", 2), again=lost)
+    assert await rig.cache.put("a", Profile("ada", 2), again=lost) == first
+    assert await rig.cache.get("a") == Profile("ada", 2)
+
+
+async def test_a_flush_of_a_key_waits_for_what_was_dirty_at_its_call(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later put of the key, while the sink is down, is not its row."""
+    sink: Any = rig.cache.strategy.sink
+
+    async def down(*_: Any) -> Any:
+        await rig.cache.put("a", Profile("ada", 2))
+        raise SinkDown("stopped")
+
+    await rig.cache.put("a", Profile("ada", 1))
+    with monkeypatch.context() as stopped:
+        stopped.setattr(sink, "flush", down)
+        assert not (await rig.cache.flush("a", timeout=0.3)).clean
+    assert await rig.row("a") is None
+    assert (await rig.cache.flush("a")).clean
+    assert (await rig.row("a") or ())[:2] == ("ada", 2)
+    assert (await rig.cache.flush("never")).clean
