@@ -23,6 +23,7 @@ from msgspec import structs
 from regionkit.caching.back.events import FlusherMissing
 from regionkit.caching.back.flush_rules import silence_of
 from regionkit.caching.back.parts_async import AsyncBackParts
+from regionkit.caching.back.reading_async import without_row
 from regionkit.caching.back.receipt import Receipt
 from regionkit.caching.back.rules import Answer, Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkRefused
@@ -71,9 +72,11 @@ class AsyncPutting:
 
         Raises:
             CacheError: it cannot be cached.
+            UsageError: the key has no row of its own; or `again` is not of this put.
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
         await self._parts.check(strict=False)
         await self._heard_flusher()
@@ -113,6 +116,15 @@ class AsyncPutting:
                 fix="pass the DurabilityUnknown that this put raised, or leave `again` out.",
             )
         return put
+
+    def _check_key(self, key: Any) -> None:
+        """Bad input is refused early: a key that has no row of its own would never get there."""
+        check = getattr(self._parts.sink, "check_key", None)
+        try:
+            if check is not None:
+                check(key)
+        except SinkRefused as refused:
+            raise without_row(self._cache.name, key, refused) from refused
 
     def _sealed(self, stored: Stored, value: Any, *, deleted: bool) -> tuple[Entry, Sealing]:
         """The entry of a value, or of nothing, and how it is stored."""
@@ -192,7 +204,14 @@ class AsyncPutting:
 
     async def _with_row(self, key: Any, put: Put, given: PutAnswer) -> Put:
         """The same put, with the version of the row, which nobody near knows."""
-        loaded = await self._parts.sink.load(key)
+        try:
+            loaded = await self._parts.sink.load(key)
+        except SinkDown as down:
+            raise Backpressure(
+                f"cache {self._cache.name!r} does not know the version of a key that is to be replaced.",
+                why=f"the sink, which has it, does not answer: {down}. Nothing was put.",
+                fix="try again when it does.",
+            ) from down
         row = 0 if loaded is None or not loaded.found else loaded.version or 0
         return structs.replace(put, row=row, stamp=given.stamp)
 

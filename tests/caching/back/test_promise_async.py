@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from regionkit.caching import AsyncCache, Shared
 from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.outcome import Outcome
-from regionkit.errors import DurabilityUnknown, UsageError
+from regionkit.errors import BackendError, Backpressure, ConfigurationError, DurabilityUnknown, UsageError
 
 from .test_write_back_async import Profile, Rig
 
@@ -103,3 +105,41 @@ async def test_a_flush_of_a_key_waits_for_what_was_dirty_at_its_call(rig: Rig, m
     assert (await rig.cache.flush("a")).clean
     assert (await rig.row("a") or ())[:2] == ("ada", 2)
     assert (await rig.cache.flush("never")).clean
+
+
+async def test_keys_that_a_server_takes_for_one_are_not_one_row(rig: Rig) -> None:
+    """42 is not "42": a key of another type than the table's is refused, whether it is put, deleted or read."""
+    await rig.cache.put("42", Profile("text", 1))
+    for key in (42, b"42", UUID(int=42), ("42",)):
+        with pytest.raises(UsageError, match="no key of cache"):
+            await rig.cache.put(key, Profile("other", 2))
+        with pytest.raises(UsageError, match="no key of cache"):
+            await rig.cache.delete(key)
+        with pytest.raises(UsageError, match="no key of cache"):
+            await rig.cache.get(key)
+    flushed = await rig.cache.flush()
+    assert (flushed.clean, flushed.parked, (await rig.row("42") or ())[:2]) == (True, 0, ("text", 1))
+
+
+async def test_a_tenant_has_no_row_of_its_own(rig: Rig) -> None:
+    """Two tenants' values of one key would be one row: refused when the cache is made."""
+    with pytest.raises(ConfigurationError, match="a tenant"):
+        AsyncCache("x", Profile, strategy=rig.cache.strategy, tiers=[Shared(rig.server.primary.url)], tenant="somebody")
+
+
+async def test_a_sink_that_does_not_answer_is_an_error_that_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a get that loads, and of a put that has to know the row's version; retryable, and nothing was put."""
+    await rig.set_row("a", "ada", 0)
+
+    async def down(*_: Any) -> Any:
+        raise SinkDown("stopped")
+
+    monkeypatch.setattr(rig.cache.fetcher.parts.source, "load", down)
+    monkeypatch.setattr(rig.cache.strategy.sink, "load", down)
+    with pytest.raises(BackendError) as got:
+        await rig.cache.get("a")
+    with pytest.raises(Backpressure) as put:
+        await rig.cache.put("a", Profile("ada", 2), if_version=0)
+    for error in (got.value, put.value):
+        assert (error.retryable, error.committed) == (True, "no")
+    assert await rig.cache.dirty() == []
