@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, load_at_most
+from regionkit.caching.back.flush_rules import LEASE
+from regionkit.caching.back.modes import mode_named
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteBack, WriteThrough, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 
 __all__ = ["CacheExplanation", "Explained", "explain_cache"]
@@ -98,6 +100,8 @@ def _of_invalidations(cache: Explained) -> Said:
     else:
         promises.append("nor does any process of this region store, after it, a load that began before it")
         promises.append("a cache server that was promoted, restarted or emptied serves nothing of before")
+        if isinstance(cache.strategy, WriteBack):
+            promises[-1] += ", but for what is not in its row yet"
         if cache.local is not None:
             limits.append(
                 "another process's local tier serves the old value until the news arrive: see news_delay_at_most"
@@ -121,7 +125,7 @@ def _of_loads(cache: Explained) -> Said:
             limits.append(
                 "for ttl after invalidate_tag() or clear(), loads ask the owner in the key's home, however far it is"
             )
-    else:
+    elif not (isinstance(strategy, WriteBack) and strategy.load == getattr(strategy.sink, "load", None)):
         limits.append("lag of a copy that the loader reads is covered only where it returns Loaded(version=...)")
     if strategy.stale_if_error:
         promises.append("when a load fails, the last value is served for stale_if_error; never after an invalidation")
@@ -132,6 +136,8 @@ def _of_loads(cache: Explained) -> Said:
 
 def _of_writes(cache: Explained) -> Said:
     strategy = cache.strategy
+    if isinstance(strategy, WriteBack):
+        return _of_write_back(cache, strategy)
     if not isinstance(strategy, WriteThrough):
         return [], []
     where = "process" if cache.shared is None else "region"
@@ -151,6 +157,32 @@ def _of_writes(cache: Explained) -> Said:
     return promises, limits
 
 
+def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
+    mode = mode_named(strategy.durability)
+    promises = [
+        f"put() and delete() return when the buffer has them, {mode.name}: that survives {mode.survives}",
+        "no get of this region returns afterwards an older value; where that cannot be told, it raises",
+        "the row gets that value, or a later one, within max_age while the sink answers and a flusher runs",
+        "of one key the rows are written in the order of its puts, whatever flusher dies or comes late",
+        "a row with a version that no put had is not overwritten: the value is parked",
+    ]
+    if cache.local is not None:
+        promises[1] += "; other processes' local tiers within news_delay_at_most"
+    limits = [
+        f"until a row shows a put, it is lost by {mode.loses}",
+        "what a flusher that died had claimed is written after claim_at_most",
+        "other programs read the table as it was until then; what they write there without a version is overwritten",
+        "one cache only may put to a table: another's versions look like its own",
+        "a value that the table refuses is parked: get() returns it, the table does not have it",
+        "a put whose answer was lost (DurabilityUnknown) may be there: ask with again=",
+        "while the shared tier does not answer, gets and puts fail; what a local tier has is served until the news are missed",
+    ]
+    if strategy.assume is not None:
+        limits.append(f"what the server does not tell of {mode.name} is assumed, not proved")
+    limits += [f"the sink: {finding}" for finding in getattr(strategy.sink, "findings", ())]
+    return promises, limits
+
+
 def _of_sessions(cache: Explained) -> Said:
     if not cache.routed:
         return [], ["sessions of a kit do not reach this cache"]
@@ -167,6 +199,12 @@ def _figures(cache: Explained) -> dict[str, float]:
         for name in ("soft_ttl", "negative_ttl", "stale_if_error"):
             if getattr(strategy, name):
                 figures[name] = getattr(strategy, name)
+    if isinstance(strategy, WriteBack):
+        figures |= {"max_age": strategy.max_age, "claim_at_most": LEASE}
+        figures |= {"max_dirty": strategy.max_dirty, "max_bytes": strategy.max_bytes}
+        if mode_named(strategy.durability).wait:
+            figures["proof_within"] = strategy.wait
+            figures["replicas"] = strategy.replicas
     figures["invalidation_remembered"] = cache.floor_life
     if isinstance(cache.shared, Shared):
         figures["shared_timeout"] = cache.shared.timeout

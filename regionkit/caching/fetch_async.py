@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from regionkit.caching.back.reading_async import buffered, unsure
+from regionkit.caching.back.reading_async import buffered, unsure, without_row
+from regionkit.caching.back.refusals import SinkDown, SinkRefused
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.events import LoadFailed
 from regionkit.caching.flights_async import AsyncFlight
@@ -34,7 +35,7 @@ from regionkit.caching.policy import State, state_of
 from regionkit.caching.steps import Found, Sealing, TierDown
 from regionkit.caching.strategies import TTL
 from regionkit.core.concurrency_async import AsyncSlots, spawn_async
-from regionkit.errors import CacheError
+from regionkit.errors import BackendError, CacheError
 
 __all__ = ["AsyncFetcher", "needs_tags"]
 
@@ -314,8 +315,23 @@ class AsyncFetcher:
 
         Raises:
             DeadlineExceeded: it was not over in time, or found no room.
-            Exception: what it raised.
+            BackendError: the sink of WriteBack, which loads where there is no loader, does not answer.
+            Exception: what the loader raised.
         """
+        try:
+            return await self._brought(call, stale, floor, owner=owner)
+        except SinkDown as down:
+            raise BackendError(
+                f"the sink of cache {self.parts.name!r} does not answer.",
+                why=f"{down}.",
+                fix="try again when it does.",
+                retryable=True,
+            ) from down
+        except SinkRefused as refused:
+            raise without_row(self.parts.name, call.key, refused) from refused
+
+    async def _brought(self, call: Call, stale: Entry | None, floor: str, *, owner: bool) -> Outcome:
+        """What the loader brings."""
         parts = self.parts
         assert call.load is not None
         strategy = parts.strategy

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from regionkit.caching.inside import Inside
+from regionkit.caching.keys import scope_of
 from regionkit.caching.ledger_tier import LedgerTier
 from regionkit.caching.policy import longest_tagged
 from regionkit.caching.source import Source
@@ -106,7 +107,7 @@ def back_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock) -> A
     """The write-back parts of a cache; None: it has another strategy.
 
     Raises:
-        ConfigurationError: it has no shared tier that could hold what is put.
+        ConfigurationError: it has no shared tier that could hold what is put, or a tenant.
     """
     if not isinstance(cache.strategy, WriteBack):
         return None
@@ -115,6 +116,12 @@ def back_of(cache: Inside, shared: Shared | Memcached | None, clock: Clock) -> A
             f"cache {cache.name!r} has no shared tier that can hold what is put.",
             why="write-back acknowledges a value when a Redis or Valkey server holds it.",
             fix='give tiers=[Shared("redis://...")], or [Local(), Shared("redis://...")].',
+        )
+    if cache.scope != scope_of(cache.namespace, cache.name, ""):
+        raise ConfigurationError(
+            f"cache {cache.name!r} has a tenant, and its rows have none.",
+            why="the rows of two tenants with one key would be one row.",
+            fix="make the tenant a part of each key, and a column of the table's key; or give each tenant a cache and a table.",
         )
     module = import_module(f"regionkit.caching.back.made{'_async' if IS_ASYNC else ''}")
     return module.back_of(cache, clock)

@@ -130,12 +130,19 @@ def _print(told: Any, options: argparse.Namespace, text: str) -> None:
 def _key(text: str) -> Any:
     """A key as `list` prints it; what is no literal is the text itself."""
     try:
-        if text.startswith("UUID("):
-            return UUID(ast.literal_eval(text[4:]))
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        found = _literal(ast.parse(text, mode="eval").body)
+    except (ValueError, SyntaxError, TypeError, AttributeError, IndexError):
         return text
-    return found if isinstance(found, str | int | bytes | tuple) and not isinstance(found, bool) else text
+    return found if isinstance(found, str | int | bytes | tuple | UUID) and not isinstance(found, bool) else text
+
+
+def _literal(node: ast.AST) -> Any:
+    """A literal, or a UUID, or a tuple of them."""
+    if isinstance(node, ast.Tuple):
+        return tuple(_literal(part) for part in node.elts)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "UUID":
+        return UUID(ast.literal_eval(node.args[0]))
+    return ast.literal_eval(node)
 
 
 async def _cache(named: str) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from regionkit.caching import Cache, Lazy, Local, Memcached, WriteThrough
+import pytest
+
+from regionkit.caching import Cache, Lazy, Local, Memcached, Shared, WriteBack, WriteThrough
+from regionkit.caching.back.modes import MODES
+from regionkit.caching.explanation import CacheExplanation
 
 SERVER = "memcached://127.0.0.1:1"
 
@@ -34,3 +38,42 @@ def test_what_a_cache_does_not_have_is_not_spoken_of() -> None:
         limits = "\n".join(cache.explain().limits)
     assert "no news" not in limits
     assert "intent" not in limits
+
+
+class Sink:
+    """Of rows that nobody has."""
+
+    findings = ("triggers run",)
+    flush = raise_epoch = load = close = nothing
+
+
+def told_of(local: bool = False, **options: object) -> CacheExplanation:
+    """What a write-back cache says of itself."""
+    strategy = WriteBack(**{"sink": Sink(), "ttl": 60.0, **options})  # type: ignore[arg-type]
+    shared = Shared("redis://127.0.0.1:1")
+    with Cache("c", str, strategy=strategy, tiers=[Local(), shared] if local else [shared]) as cache:
+        return cache.explain()
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_write_back_cache_says_what_a_put_survives_and_what_it_does_not(name: str) -> None:
+    """By its mode, with the bounds; an assumed durability is called so."""
+    told = told_of(durability=name, max_age=3.0, max_dirty=7)
+    promises, limits = "\n".join(told.promises), "\n".join(told.limits)
+    mode = MODES[name]
+    assert f"survives {mode.survives}" in promises
+    assert f"lost by {mode.loses}" in limits
+    assert (told.figures["max_age"], told.figures["max_dirty"]) == (3.0, 7)
+    assert ("proof_within" in told.figures) is bool(mode.wait)
+    for word in ("one cache only", "parked", "again=", "triggers run"):
+        assert word in limits
+    assert "assumed" not in limits
+    assert "assumed, not proved" in "\n".join(told_of(durability=name, assume=name).limits)
+
+
+def test_a_write_back_cache_speaks_of_lagging_copies_only_with_a_loader_of_the_applications() -> None:
+    """The sink reads its own rows, with their versions. And of local tiers where there is one."""
+    word = "lag of a copy"
+    assert word not in str(told_of(durability="memory"))
+    assert word in str(told_of(durability="memory", load=lambda key: None))
+    assert "other processes' local tiers" in str(told_of(local=True, durability="memory"))

@@ -68,10 +68,10 @@ class AsyncBuffer:
         """The last that this process knows of."""
         return self._known // EPOCH
 
-    async def version(self, stored: Stored) -> int | None:
-        """Of the dirty value of a key; None: it is not dirty."""
-        version, _ = await self._tier.run("back_of", [], [self.name(stored)])
-        return int(version) if version else None
+    async def since(self, stored: Stored) -> int | None:
+        """The time since when the row of a key is behind, by `Status.clock`; None: it is not dirty."""
+        since, _ = await self._tier.run("back_of", [], [self.name(stored)])
+        return int(float(since)) if since else None
 
     async def older(self, one: Claimed) -> int:
         """How many other rows are behind for as long as this one, or longer."""
@@ -234,7 +234,7 @@ class AsyncBuffer:
         is_open, epoch, number, dirty, parked, size, oldest, flusher, clock = map(int, answer)
         self._known = max(self._known, version_of(epoch, number))
         age = None if oldest < 0 else oldest / 1000
-        return Status(bool(is_open), epoch, number, dirty, parked, size, age, flusher / 1000, clock / 1000)
+        return Status(bool(is_open), epoch, number, dirty, parked, size, age, flusher / 1000, clock)
 
     async def page(self, cursor: int = 0, *, parked: bool = False) -> Page:
         """Some of the keys that are dirty, or parked. `cursor`: of the page before; 0: the first."""

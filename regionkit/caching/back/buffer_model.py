@@ -191,13 +191,17 @@ class BufferModel:
         same = self._is(name, version)
         if same:
             self.due[name] = now + pause
-        elif name not in self.dirty:
+        elif name in self.dirty:
+            self.due[name] = now
+        else:
             self._drop(name)
         return same
 
-    def park(self, name: bytes, version: int, reason: str, size: int) -> bool:
+    def park(self, name: bytes, version: int, reason: str, size: int, now: int) -> bool:
         """Set it aside; whether it was still that version. `size`: bytes that stand there then."""
         if not self._is(name, version):
+            if name in self.dirty:
+                self.due[name] = now
             return False
         held, since = self.dirty[name], self.ages[name]
         if name in self.parked:

@@ -33,8 +33,6 @@ MOST_LISTED = 1000
 AGAIN = 0.02
 """Seconds between two looks of `flush` while others write what it waits for; each pause is half as long again."""
 LONGEST_AGAIN = 0.5
-ROUNDED = 0.0005
-"""Seconds: clocks and ages there are whole milliseconds."""
 
 
 class Looking:
@@ -54,9 +52,8 @@ class Looking:
         """Write until nothing is dirty that was so at the call (of one key: until its row shows its value, or it is parked)."""
         parts = self._parts
         deadline = Deadline(parts.clock, parts.strategy.write_timeout if timeout is None else timeout)
-        began, pause = (self._status()).clock, AGAIN
-        stored = None if key is None else canonical(key)
-        first: int | None = None if stored is None else self._asked(lambda: parts.buffer.version(stored))
+        stored, pause = None if key is None else canonical(key), AGAIN
+        called = (self._status()).clock
         while True:
             try:
                 while (self._flushing.batch()).written and deadline.remaining() > 0:
@@ -64,11 +61,8 @@ class Looking:
             except (SinkDown, TierDown, Backpressure):
                 pass  # tried again, until the time is over
             status = self._status()
-            if stored is None:  # what was dirty at the call is behind since before the call, by the clock there
-                clean = status.oldest is None or status.clock - status.oldest > began + ROUNDED
-            else:
-                now = self._asked(lambda: parts.buffer.version(stored))
-                clean = first is None or now is None or now > first
+            since = status.since if stored is None else self._asked(lambda: parts.buffer.since(stored))
+            clean = since is None or since > called  # a row is behind since the call where it shows what was dirty then
             if clean or deadline.remaining() <= 0:
                 return Flushed(clean, status.dirty, status.parked)
             sleep(min(pause, deadline.remaining()))

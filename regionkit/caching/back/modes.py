@@ -35,6 +35,7 @@ class Mode(msgspec.Struct, frozen=True):
     Attributes:
         name: of it.
         survives: what an acknowledged put survives.
+        loses: what it does not, while its row does not show it.
         costs: what a put costs more than in `memory`.
         fsync: values of `appendfsync` that will do; none: it needs no file.
         wait: command that says how durable a put is.
@@ -42,29 +43,43 @@ class Mode(msgspec.Struct, frozen=True):
 
     name: str
     survives: str
+    loses: str
     costs: str
     fsync: tuple[str, ...] = ()
     wait: str = ""
 
 
 _ALL = (
-    Mode("memory", "the end of the process that put it", "nothing"),
+    Mode("memory", "the end of the process that put it", "a restart or a failover of the server", "nothing"),
     Mode(
         "aof-everysec",
         "a kill of the server; a crash of its machine loses the last two seconds",
+        "the loss of its disk; a failover, where the replica was behind",
         "the server writes its file",
         ("everysec", "always"),
     ),
-    Mode("aof-always", "a crash of the server's machine", "an fsync, shared by the puts of a moment", ("always",)),
+    Mode(
+        "aof-always",
+        "a crash of the server's machine",
+        "the loss of its disk; a failover, where the replica was behind",
+        "an fsync, shared by the puts of a moment",
+        ("always",),
+    ),
     Mode(
         "aof-wait",
         "a crash of the server's machine",
+        "the loss of its disk; a failover, where the replica was behind",
         "the wait for the next fsync: up to a second where the server does one a second",
         ("everysec", "always"),
         "WAITAOF",
     ),
     Mode(
-        "replicated", "the loss of the server, where a replica takes over", "a round trip to the replicas", (), "WAIT"
+        "replicated",
+        "the loss of the server, where a replica that confirmed takes over",
+        "a failover to a replica that did not confirm: ask for all that may take over",
+        "a round trip to the replicas",
+        (),
+        "WAIT",
     ),
 )
 MODES: Mapping[str, Mode] = MappingProxyType({mode.name: mode for mode in _ALL})

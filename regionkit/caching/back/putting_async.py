@@ -23,10 +23,12 @@ from msgspec import structs
 from regionkit.caching.back.events import FlusherMissing
 from regionkit.caching.back.flush_rules import silence_of
 from regionkit.caching.back.parts_async import AsyncBackParts
+from regionkit.caching.back.reading_async import without_row
 from regionkit.caching.back.receipt import Receipt
 from regionkit.caching.back.rules import Answer, Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
+from regionkit.caching.entry import BODY
 from regionkit.caching.keys import Stored, canonical
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Outcome
@@ -70,37 +72,59 @@ class AsyncPutting:
 
         Raises:
             CacheError: it cannot be cached.
+            UsageError: the key has no row of its own; or `again` is not of this put.
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
         await self._parts.check(strict=False)
         await self._heard_flusher()
         inside = cache.fetcher.parts
         cache.teller.told(stored)
         mark = inside.table.mark(stored, inside.shaper.digest(stored))
+        done = False
         try:
-            put = self._lost(again, stored) if again else await self._begun(stored, sealing, deleted, expected)
-            given, durable = await self._settled(key, put, value, first=again is None)
+            lost = None if again is None else self._lost(again, stored, sealing, deleted, expected)
+            put = lost or await self._begun(stored, sealing, deleted, expected)
+            given, durable = await self._settled(key, put, value, first=lost is None)
             crash_point("write-back.put")
             if given.answer is Answer.DONE:
-                entry.stamp, entry.lo = given.stamp, of_row(given.version)
+                entry.stamp, entry.lo, done = given.stamp, of_row(given.version), True
+                cache.heard.invalidated(mark.digest, given.stamp)  # gets of this process that began before
                 inside.table.put(entry, mark)
         finally:
+            if not done:  # the same: it may be there, whatever was answered
+                cache.teller.told(stored)
             inside.table.unmark(mark)
         cache.counters.puts += 1
         return Receipt(given.version, durable)
 
-    def _lost(self, again: DurabilityUnknown, stored: Stored) -> Put:
-        """The put that an error speaks of."""
+    def _lost(
+        self, again: DurabilityUnknown, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None
+    ) -> Put:
+        """The put that an error speaks of, if it is this very one."""
         put = getattr(again, "put", None)
-        if not isinstance(put, Put) or put.stored != stored:
+        if (
+            not isinstance(put, Put)
+            or (put.stored, put.deleted, put.sealing.data[BODY:]) != (stored, deleted, sealing.data[BODY:])
+            or expected not in (None, put.expected)
+        ):
             raise UsageError(
-                "`again` is not the error of a put of this key.",
+                "`again` is not the error of this put: of its key, its value, its if_version.",
                 why="a put whose answer was lost is done once; another one is another put.",
                 fix="pass the DurabilityUnknown that this put raised, or leave `again` out.",
             )
         return put
+
+    def _check_key(self, key: Any) -> None:
+        """Bad input is refused early: a key that has no row of its own would never get there."""
+        check = getattr(self._parts.sink, "check_key", None)
+        try:
+            if check is not None:
+                check(key)
+        except SinkRefused as refused:
+            raise without_row(self._cache.name, key, refused) from refused
 
     def _sealed(self, stored: Stored, value: Any, *, deleted: bool) -> tuple[Entry, Sealing]:
         """The entry of a value, or of nothing, and how it is stored."""
@@ -180,7 +204,14 @@ class AsyncPutting:
 
     async def _with_row(self, key: Any, put: Put, given: PutAnswer) -> Put:
         """The same put, with the version of the row, which nobody near knows."""
-        loaded = await self._parts.sink.load(key)
+        try:
+            loaded = await self._parts.sink.load(key)
+        except SinkDown as down:
+            raise Backpressure(
+                f"cache {self._cache.name!r} does not know the version of a key that is to be replaced.",
+                why=f"the sink, which has it, does not answer: {down}. Nothing was put.",
+                fix="try again when it does.",
+            ) from down
         row = 0 if loaded is None or not loaded.found else loaded.version or 0
         return structs.replace(put, row=row, stamp=given.stamp)
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from regionkit.caching.entry import HEADER, Unreadable
 from regionkit.caching.local_table import Entry, Mark
 from regionkit.caching.parts import Call, Parts
-from regionkit.errors import CacheError
+from regionkit.errors import CacheError, UsageError
 
-__all__ = ["buffered", "unsure"]
+__all__ = ["buffered", "unsure", "without_row"]
 
 
 def buffered(parts: Parts, call: Call, data: bytes, mark: Mark) -> Entry:
@@ -32,6 +32,15 @@ def buffered(parts: Parts, call: Call, data: bytes, mark: Mark) -> Entry:
     parts.counters.shared_hits += 1
     parts.table.put(entry, mark)
     return entry
+
+
+def without_row(cache: str, key: object, refused: Exception) -> UsageError:
+    """The error of a call whose key has no row of its own in the sink."""
+    return UsageError(
+        f"{key!r} is no key of cache {cache!r}.",
+        why=f"{refused}. The row of another key could be taken for its own.",
+        fix="give a key of the types that the table's key has.",
+    )
 
 
 def unsure(cache: str, why: str) -> CacheError:

@@ -15,8 +15,10 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 | | there is none | GONE: what the cache has of the key goes if it is older |
 | | a value that stands aside is no later than the version told | it goes too |
 | FAIL | the record is still that version | due after a pause |
+| | it is a later one | due now: the claim is over |
 | | there is none | what the cache has of the key goes: the row may show it |
 | PARK | the record is still that version | it stands aside with its reason; still what readers get |
+| | it is a later one | due now |
 | RETRY | parked, and the key is not dirty | dirty again with the version that it had; else NEWER |
 | DISCARD | parked | gone: readers load the row |
 | OPEN | the epoch is above the buffer's | puts count on from it; what is dirty stays dirty with its old version |
@@ -29,7 +31,7 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 3. A row is written only where its version is below the record's (the guard). So a flusher that was frozen, or whose claim is
    over, changes nothing that a later one has written; claims save work, they do not make it right.
 4. A delete is a record too. The sink keeps its version (a mark) as long as an older record can exist anywhere.
-5. ACK, FAIL and PARK name a version: what they say of an older one does nothing to a newer.
+5. ACK, FAIL and PARK name a version: what they say of an older one leaves a newer as it is, and ends its claim.
 6. A sink that wrote nothing has found a newer row. Where the buffer has issued such a version it was superseded (ACK). Where it
    has not, somebody else wrote the row: CONFLICT, and the record is parked, never taken for written. A superseded record does not
    become the cache's value: after a failover the row may show a later put that the buffer has lost.

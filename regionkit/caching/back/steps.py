@@ -109,7 +109,7 @@ class Status(msgspec.Struct, frozen=True):
         bytes: of the records of both.
         oldest: seconds since when some row is behind, of the dirty ones; None: no key is dirty.
         flusher: seconds that a flusher has said to be alive for, from now on; 0 or less: none is.
-        clock: of the account, seconds; it may stand still while nobody asks, and ages are by it.
+        clock: milliseconds of the account's clock.
     """
 
     is_open: bool
@@ -120,7 +120,12 @@ class Status(msgspec.Struct, frozen=True):
     bytes: int
     oldest: float | None
     flusher: float
-    clock: float
+    clock: int = 0
+
+    @property
+    def since(self) -> int | None:
+        """The same as `oldest`: the time, in milliseconds of `clock`."""
+        return None if self.oldest is None else self.clock - round(self.oldest * 1000)
 
 
 class Listed(msgspec.Struct, frozen=True):

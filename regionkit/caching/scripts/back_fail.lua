@@ -1,5 +1,5 @@
 -- ARGV[6] milliseconds until they are due; then name, version and digest of each. Answers 1 for each that is still that version, else 0
--- Where there is none, the row may show it by now: what the cache has of the key goes
+-- A later one is due now: the claim is over. Where there is none, the row may show it by now: what the cache has of the key goes
 begin()
 local out = {}
 for at = 7, #ARGV, 3 do
@@ -8,7 +8,9 @@ for at = 7, #ARGV, 3 do
   local same = record and version_of(record) == ARGV[at + 1]
   if same then
     redis.call('ZADD', due, clock + tonumber(ARGV[6]), name)
-  elseif not record then
+  elseif record then
+    redis.call('ZADD', due, clock, name)
+  else
     redis.call('DEL', base .. ':v:' .. name, base .. ':l:' .. name)
     tell('k', digest, raise('f' .. digest, '', floor_life))
   end

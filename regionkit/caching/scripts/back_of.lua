@@ -1,3 +1,3 @@
--- ARGV[6] name. Answers {version of the dirty record or '', how many other rows are behind for as long or longer}
-local record, since = redis.call('HGET', dirty, ARGV[6]), redis.call('ZSCORE', ages, ARGV[6])
-return {record and version_of(record) or '', since and redis.call('ZCOUNT', ages, '-inf', since) - 1 or 0}
+-- ARGV[6] name. Answers {time since when its row is behind or '', how many other rows are so for as long or longer}
+local since = redis.call('ZSCORE', ages, ARGV[6])
+return {since or '', since and redis.call('ZCOUNT', ages, '-inf', since) - 1 or 0}

@@ -1,7 +1,8 @@
--- ARGV[6] name, [7] version, [8] reason. Answers 1 where the record is still that version, else 0
+-- ARGV[6] name, [7] version, [8] reason. Answers 1 where the record is still that version, else 0: a later one is due now
 begin()
 local name = ARGV[6]
 local record = redis.call('HGET', dirty, name)
+if record and version_of(record) ~= ARGV[7] then redis.call('ZADD', due, clock, name) end
 if not record or version_of(record) ~= ARGV[7] then return 0 end
 local before, since = redis.call('HGET', parked, name), redis.call('ZSCORE', ages, name)
 if before then forget_parked(name, before) end

@@ -170,10 +170,9 @@ class World:
     def fails(self, chance: Random) -> None:
         if self.taken:
             one = self.taken.pop(chance.randrange(len(self.taken)))
-            before = dict(self.model.due)
             same = self.model.dirty.get(one.name) == one.held
             assert self.model.fail(one.name, one.held.version, self.now, 30) == same, "a pause for a later value"
-            assert same or self.model.due == before
+            assert same or self.model.due.get(one.name, 0) <= self.now, "a later value waits for a claim that is over"
 
     def parks(self, chance: Random) -> None:
         unwritten = [one for one in self.taken if one.newer is None]
@@ -182,7 +181,11 @@ class World:
             if one.held.version > (self.rows[one.name].version if one.name in self.rows else 0):
                 if chance.random() < 0.5:  # else another flusher has it too
                     self.taken.remove(one)
-                self.saw(f"parked {self.model.park(one.name, one.held.version, 'no', one.held.size + 2)}")
+                newer = self.model.dirty.get(one.name, one.held) != one.held
+                self.saw(f"parked {self.model.park(one.name, one.held.version, 'no', one.held.size + 2, self.now)}")
+                assert not newer or self.model.due.get(one.name, 0) <= self.now, (
+                    "a later value waits for a claim that is over"
+                )
 
     def retries(self, chance: Random) -> None:
         self.saw(self.model.retry(chance.choice(NAMES), self.now))

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, cre
 from regionkit.caching.back.rules import Change, Verdict, version_of
 from regionkit.caching.back.sinks.sql import SqlSink
 
-APPLIED, CONFLICT = Verdict.APPLIED, Verdict.CONFLICT
+APPLIED, CONFLICT, SUPERSEDED = Verdict.APPLIED, Verdict.CONFLICT, Verdict.SUPERSEDED
 CACHE = "users"
 SERVERS = ["sqlite", "postgresql", "mariadb"]
 

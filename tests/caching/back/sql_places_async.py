@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, cre
 from regionkit.caching.back.rules import Change, Verdict, version_of
 from regionkit.caching.back.sinks.sql_async import AsyncSqlSink
 
-APPLIED, CONFLICT = Verdict.APPLIED, Verdict.CONFLICT
+APPLIED, CONFLICT, SUPERSEDED = Verdict.APPLIED, Verdict.CONFLICT, Verdict.SUPERSEDED
 CACHE = "users"
 SERVERS = ["sqlite", "postgresql", "mariadb"]
 

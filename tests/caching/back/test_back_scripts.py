@@ -135,7 +135,7 @@ class Both:
         if one := self.one(chance):
             at, held, *_ = one
             parked = self.account.run("back_park", [], at, text_of(held.version), "why")
-            assert parked == self.model.park(at, held.version, "why", held.size + 20)
+            assert parked == self.model.park(at, held.version, "why", held.size + 20, self.now)
             self.seen[f"parked {parked}"] += 1
 
     def retry(self, chance: Random, name: str) -> None:

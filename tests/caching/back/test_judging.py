@@ -19,8 +19,12 @@ def test_only_what_this_cache_can_have_issued_supersedes(
     """The table of the module."""
     change = Change("a", version_of(epoch, number), deleted=deleted)
     found = version_of(found_epoch, found_number)
-    expected = found == change.version or (found > change.version and found_epoch <= known)
-    assert (judge(change, found, known) is Verdict.APPLIED) is expected
+    expected = Verdict.CONFLICT
+    if found == change.version:
+        expected = Verdict.APPLIED
+    elif found > change.version and found_epoch <= known:
+        expected = Verdict.SUPERSEDED
+    assert judge(change, found, known) is expected
 
 
 def test_nothing_that_stands_there() -> None:

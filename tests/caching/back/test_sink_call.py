@@ -15,7 +15,7 @@ from regionkit.caching.back.sinks.call import CallSink
 from regionkit.caching.strategies import Loaded
 from regionkit.errors import ConfigurationError, RegionUnavailable
 
-from .sql_places import APPLIED, CACHE, CONFLICT, Place, put
+from .sql_places import APPLIED, CACHE, CONFLICT, SUPERSEDED, Place, put
 
 
 @pytest.fixture(params=["sqlite"])
@@ -57,7 +57,7 @@ class Application:
 
 
 def test_it_gets_the_changes_and_its_answer_counts() -> None:
-    """None: all were written; else a verdict for each."""
+    """None: all were written, of an earlier epoch perhaps not these values; else a verdict for each."""
     app = Application()
     sink = CallSink(app.write, app.row, epochs=app.next)
     sink.check()
@@ -65,6 +65,7 @@ def test_it_gets_the_changes_and_its_answer_counts() -> None:
     assert sink.flush(CACHE, 1, []) == []
     assert sink.flush(CACHE, 1, [put("a", 2), put("b", 3)]) == [APPLIED] * 2
     assert sink.flush(CACHE, 1, [put("a", 1)]) == [APPLIED]
+    assert sink.flush(CACHE, 2, [put("b", 1)]) == [SUPERSEDED]
     found = sink.load("a")
     assert found is not None and found.value.name == "v2"
     assert sink.load("c") is None
@@ -128,7 +129,7 @@ def test_epochs_of_a_database(place: Place) -> None:
     with pytest.raises(SinkDown, match="another flusher"):
         sink.flush(CACHE, 6, [put("a", 1)])
     assert app.rows == {}
-    assert sink.flush(CACHE, 7, [put("a", 1)]) == [APPLIED]
+    assert sink.flush(CACHE, 7, [put("a", 1)]) == [SUPERSEDED]
     sink.close()
 
 

@@ -14,7 +14,7 @@ from regionkit.caching.back.sinks.call_async import AsyncCallSink
 from regionkit.caching.strategies import Loaded
 from regionkit.errors import ConfigurationError, RegionUnavailable
 
-from .sql_places_async import APPLIED, CACHE, CONFLICT, Place, put
+from .sql_places_async import APPLIED, CACHE, CONFLICT, SUPERSEDED, Place, put
 
 
 @pytest.fixture(params=["sqlite"])
@@ -56,7 +56,7 @@ class Application:
 
 
 async def test_it_gets_the_changes_and_its_answer_counts() -> None:
-    """None: all were written; else a verdict for each."""
+    """None: all were written, of an earlier epoch perhaps not these values; else a verdict for each."""
     app = Application()
     sink = AsyncCallSink(app.write, app.row, epochs=app.next)
     await sink.check()
@@ -64,6 +64,7 @@ async def test_it_gets_the_changes_and_its_answer_counts() -> None:
     assert await sink.flush(CACHE, 1, []) == []
     assert await sink.flush(CACHE, 1, [put("a", 2), put("b", 3)]) == [APPLIED] * 2
     assert await sink.flush(CACHE, 1, [put("a", 1)]) == [APPLIED]
+    assert await sink.flush(CACHE, 2, [put("b", 1)]) == [SUPERSEDED]
     found = await sink.load("a")
     assert found is not None and found.value.name == "v2"
     assert await sink.load("c") is None
@@ -127,7 +128,7 @@ async def test_epochs_of_a_database(place: Place) -> None:
     with pytest.raises(SinkDown, match="another flusher"):
         await sink.flush(CACHE, 6, [put("a", 1)])
     assert app.rows == {}
-    assert await sink.flush(CACHE, 7, [put("a", 1)]) == [APPLIED]
+    assert await sink.flush(CACHE, 7, [put("a", 1)]) == [SUPERSEDED]
     await sink.close()
 
 

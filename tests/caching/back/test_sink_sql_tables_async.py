@@ -31,7 +31,19 @@ from regionkit.caching.back.refusals import SinkDown, SinkRefused
 from regionkit.caching.back.sinks.sql_async import AsyncSqlSink
 from regionkit.errors import CacheError, ConfigurationError
 
-from .sql_places_async import APPLIED, CACHE, CONFLICT, SERVERS, Place, User, gone, put, users, version_column
+from .sql_places_async import (
+    APPLIED,
+    CACHE,
+    CONFLICT,
+    SERVERS,
+    SUPERSEDED,
+    Place,
+    User,
+    gone,
+    put,
+    users,
+    version_column,
+)
 
 
 @pytest.fixture(params=SERVERS)
@@ -179,7 +191,7 @@ async def test_another_unique_index_never_writes_another_row(place: Place) -> No
             await sink.flush(CACHE, 1, [put("1", 5, one), put(key, number, {"name": "thief", "email": "1@x"})])
     assert place.rows("SELECT id, name, email FROM users ORDER BY id") == [("1", "one", "1@x"), ("2", "two", "2@x")]
     changes = [put("1", 6, one), put("2", 1, one), put("3", 7, {"name": "three", "email": "3@x"})]
-    assert await sink.flush(CACHE, 1, changes) == [APPLIED] * 3
+    assert await sink.flush(CACHE, 1, changes) == [APPLIED, SUPERSEDED, APPLIED]
     place.do("UPDATE users SET rk_ver = 9000000000000000000 WHERE id = '3'")
     assert await sink.flush(CACHE, 1, [put("3", 8, one)]) == [CONFLICT]
     assert place.rows("SELECT id, name FROM users ORDER BY id") == [("1", "one"), ("2", "two"), ("3", "three")]
@@ -215,7 +227,7 @@ async def test_a_soft_delete_keeps_the_row(place: Place) -> None:
         assert await sink.load(name) is None
         ((flag,),) = place.rows(f"SELECT {name} FROM users WHERE id = '{name}'")
         assert flag != present and flag is not None
-        assert await sink.flush(CACHE, 1, [put(name, 1), gone(name + "x", 3)]) == [APPLIED] * 2
+        assert await sink.flush(CACHE, 1, [put(name, 1), gone(name + "x", 3)]) == [SUPERSEDED, APPLIED]
         assert await sink.load(name) is None
         assert await sink.flush(CACHE, 1, [put(name, 4)]) == [APPLIED]
         assert place.rows(f"SELECT {name} FROM users WHERE id = '{name}'") == [(present,)]

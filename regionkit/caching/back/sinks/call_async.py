@@ -2,7 +2,7 @@
 
 | the function                                   | what it means |
 |------------------------------------------------|---------------|
-| returns None                                   | all were written, or had been superseded |
+| returns None                                   | all were written; of an earlier epoch: or had been superseded |
 | returns a list with a Verdict for each change  | that |
 | raises SinkDown or SinkRefused                 | that |
 | raises a ValueError, TypeError or LookupError  | SinkRefused: a change cannot be written, and nothing was |
@@ -21,7 +21,7 @@ from importlib import import_module
 from typing import Any
 
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
-from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.source_async import acalled
 from regionkit.caching.strategies import Loaded
 from regionkit.contract.backing_async import async_backing_of
@@ -128,8 +128,8 @@ class AsyncCallSink:
             if isinstance(error, _REFUSALS) and not isinstance(error, RegionKitError):
                 raise SinkRefused(f"the function of the sink refused: {error}") from error
             raise SinkDown(f"the function of the sink failed: {error}") from error
-        if given is None:
-            return [Verdict.APPLIED] * len(changes)
+        if given is None:  # what an earlier epoch has put, a later put may have replaced that the buffer has lost since
+            return [Verdict.SUPERSEDED if c.version // EPOCH < epoch else Verdict.APPLIED for c in changes]
         verdicts = list(given) if isinstance(given, Sequence) else []
         if len(verdicts) != len(changes) or not all(isinstance(verdict, Verdict) for verdict in verdicts):
             raise SinkDown(f"the function of the sink returned no Verdict for each of {len(changes)} changes")

@@ -3,7 +3,7 @@
 | what stands there                                        | verdict  |
 |----------------------------------------------------------|----------|
 | the change's version                                     | APPLIED  |
-| a later one, of the flusher's epoch or an earlier        | APPLIED: superseded |
+| a later one, of the flusher's epoch or an earlier        | SUPERSEDED |
 | a later one, of an epoch that nobody has given out       | CONFLICT |
 | an earlier one, or nothing                               | CONFLICT: somebody hindered the write |
 | nothing, and the change is a delete                      | APPLIED  |
@@ -24,8 +24,9 @@ def judge(change: Change, found: int | None, epoch: int) -> Verdict:
     """The verdict on a change that wrote nothing. `found`: the version of the row, or of the mark of its delete."""
     if found is None:
         return Verdict.APPLIED if change.deleted else Verdict.CONFLICT
-    issued = found == change.version or (found > change.version and found // EPOCH <= epoch)
-    return Verdict.APPLIED if issued else Verdict.CONFLICT
+    if found == change.version:
+        return Verdict.APPLIED
+    return Verdict.SUPERSEDED if found > change.version and found // EPOCH <= epoch else Verdict.CONFLICT
 
 
 def mark_of(key: Any) -> str:

@@ -110,6 +110,14 @@ class AsyncSqlSink:
         if self._target.type is None:
             self._target.type = type
 
+    def check_key(self, key: Any) -> None:
+        """Refuse a key that has no row of its own.
+
+        Raises:
+            SinkRefused: its parts, or their types, are not those of the key's columns.
+        """
+        self._target.parts(key)
+
     async def check(self) -> None:
         """Look at the table; `findings` holds what is worth knowing.
 
@@ -340,7 +348,8 @@ class _Run:
         unsure, batch = self._unsure, self._batch
         if not unsure:
             return
-        found = await self._native.execute(self._said.standing([batch.parts[n] for n in unsure], lock=True))
+        with refusals_told():
+            found = await self._native.execute(self._said.standing([batch.parts[n] for n in unsure], lock=True))
         versions = {tuple(row[:-1]): int(row[-1]) for row in found}
         ours = set(versions.values())
         for n in unsure:

@@ -3,6 +3,7 @@
 1. A row has the columns that its value has, the key's and the version. A column that the value does not have takes its default
    when the row is made, and stays as it is when it is written again.
 2. A key's parts are those of the change; a value that says otherwise is refused. So is a field without a column.
+   A part is of its column's type: 42 and "42" are two keys, and servers that take one for the other would make them one row.
 3. Computed columns are read, never written.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import JSON, Boolean, Column, DateTime, Enum, Integer, Table
@@ -60,6 +62,7 @@ class Target:
         self.keys = [self._column(name) for name in ((key,) if isinstance(key, str) else key)]
         if not self.keys or len({column.key for column in self.keys}) < len(self.keys):
             raise ConfigurationError(f"key={key!r} names no columns, or one twice.", fix='write key="id".')
+        self._kinds = [_kind_of(column) for column in self.keys]
         self.version = self._version(version)
         self.flag = None if delete == ROW else self._column(delete)
         self.type = type
@@ -101,13 +104,19 @@ class Target:
         """The key, a part a column.
 
         Raises:
-            SinkRefused: it has another number of parts.
+            SinkRefused: it has another number of parts, or one of another type than its column.
         """
         if self._single:
-            return (key,)
-        if not isinstance(key, tuple) or len(key) != len(self.keys):
+            key = (key,)
+        elif not isinstance(key, tuple) or len(key) != len(self.keys):
             raise SinkRefused(f"key {key!r} does not have {len(self.keys)} parts, as the key of {self.name!r} has")
-        return key
+        parts: tuple[Any, ...] = key
+        for part, column, kind in zip(parts, self.keys, self._kinds, strict=True):
+            if kind is not None and (not isinstance(part, kind) or isinstance(part, bool)):
+                raise SinkRefused(
+                    f"{part!r} is no {kind.__name__}, as keys in column {column.name!r} of {self.name!r} are"
+                )
+        return parts
 
     def row(self, change: Change) -> Row:
         """The row of a put.
@@ -154,6 +163,15 @@ class Target:
     def value(self, fields: dict[str, Any]) -> Any:
         """The value of a row."""
         return from_fields(fields, self.type) if self._decode is None else self._decode(fields)
+
+
+def _kind_of(column: Column[Any]) -> type | None:
+    """Of which type keys in a column are; None: it does not tell, or it is none that keys have."""
+    try:
+        found = column.type.python_type
+    except NotImplementedError:
+        return None
+    return found if found in (str, int, bytes, UUID) and not isinstance(column.type, TypeDecorator) else None
 
 
 def _flags(column: Column[Any]) -> tuple[Callable[[float], Any], Any]:

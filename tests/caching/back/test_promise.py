@@ -1,0 +1,146 @@
+# Generated from test_promise_async.py by scripts/twins.py. Do not edit.
+"""What write-back promises, where it is hardest to hold: late values, lost answers, keys that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from regionkit.caching import Cache, Shared
+from regionkit.caching.back.refusals import SinkDown
+from regionkit.caching.outcome import Outcome
+from regionkit.errors import BackendError, Backpressure, ConfigurationError, DurabilityUnknown, UsageError
+
+from .test_write_back import Profile, Rig
+
+
+@pytest.fixture
+def rig(redis_server: Any, accounts: Any) -> Iterator[Rig]:
+    """With a shared tier only."""
+    with Rig(redis_server, accounts) as made:
+        yield made
+
+
+def nothing(keys: list[str]) -> dict[str, Any]:
+    """Loads of several keys: none has a row."""
+    return {}
+
+
+def test_gets_of_many_keys_see_what_is_dirty(rig: Rig) -> None:
+    """Also where they load together, and one of them is not dirty."""
+    rig.cache.put("a", Profile("ada", 1))
+    other = rig.another(load_many=nothing)
+    assert other.get_many(["a", "b"]) == {"a": Profile("ada", 1)}
+    other.close()
+
+
+def test_a_value_that_the_row_has_left_behind_is_not_shown(rig: Rig) -> None:
+    """The buffer has lost a later put, which a flusher had written: readers get the row."""
+    first = rig.cache.put("a", Profile("old", 1))
+    rig.set_row("a", "later", first.version + 1)
+    assert (rig.cache.flush()).clean
+    assert rig.cache.get("a") == Profile("later", 1)
+
+
+def test_a_get_that_began_before_a_put_leaves_nothing_older_behind(
+    redis_server: Any, accounts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the old value when the put is acknowledged, and the news of the put are late."""
+    with Rig(redis_server, accounts) as rig:
+        cache = rig.another(local=True)
+        cache.put("a", Profile("ada", 1))
+        inside, buffer = cache.fetcher.parts, cache.back._parts.buffer
+        old, _ = inside.shaper.sealed("a", Outcome(Profile("ada", 1)), inside.shaper.life())
+        old.stamp = 1
+        marks: list[Any] = []
+        real = buffer.again
+
+        def again(put: Any, *, first: bool = False) -> Any:
+            marks.append(inside.table.mark("a", inside.shaper.digest("a")))
+            return real(put, first=first)
+
+        monkeypatch.setattr(buffer, "again", again)
+        monkeypatch.setattr(cache.tier, "news", lambda *_: None)
+        inside.table.open = True
+        cache.put("a", Profile("ada", 2))
+        assert not inside.table.put(old, marks[0])
+        assert cache.get("a") == Profile("ada", 2)
+        cache.close()
+
+
+def test_a_lost_answer_is_asked_for_with_the_same_put_only(rig: Rig) -> None:
+    """Another value, another key, a delete in its place are refused; the same put is done once."""
+    putting = rig.cache.back.putting
+    rig.cache.put("a", Profile("ada", 1))
+    sealing = putting._sealed("a", Profile("ada", 2), deleted=False)[1]
+    lost = DurabilityUnknown("no answer", put=rig.cache.back._parts.buffer.begun("a", sealing))
+    for key, value in (("a", Profile("ada", 3)), ("b", Profile("ada", 2))):
+        with pytest.raises(UsageError, match="not the error of this put"):
+            rig.cache.put(key, value, again=lost)
+    with pytest.raises(UsageError, match="not the error of this put"):
+        rig.cache.delete("a", again=lost)
+    with pytest.raises(UsageError, match="not the error of this put"):
+        rig.cache.put("a", Profile("ada", 2), again=lost, if_version=7)
+    assert rig.cache.get("a") == Profile("ada", 1)
+    first = rig.cache.put("a", Profile("ada", 2), again=lost)
+    assert rig.cache.put("a", Profile("ada", 2), again=lost) == first
+    assert rig.cache.get("a") == Profile("ada", 2)
+
+
+def test_a_flush_of_a_key_waits_for_what_was_dirty_at_its_call(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later put of the key, while the sink is down, is not its row."""
+    sink: Any = rig.cache.strategy.sink
+
+    def down(*_: Any) -> Any:
+        rig.cache.put("a", Profile("ada", 2))
+        raise SinkDown("stopped")
+
+    rig.cache.put("a", Profile("ada", 1))
+    with monkeypatch.context() as stopped:
+        stopped.setattr(sink, "flush", down)
+        assert not (rig.cache.flush("a", timeout=0.3)).clean
+    assert rig.row("a") is None
+    assert (rig.cache.flush("a")).clean
+    assert (rig.row("a") or ())[:2] == ("ada", 2)
+    assert (rig.cache.flush("never")).clean
+
+
+def test_keys_that_a_server_takes_for_one_are_not_one_row(rig: Rig) -> None:
+    """42 is not "42": a key of another type than the table's is refused, whether it is put, deleted or read."""
+    rig.cache.put("42", Profile("text", 1))
+    for key in (42, b"42", UUID(int=42), ("42",)):
+        with pytest.raises(UsageError, match="no key of cache"):
+            rig.cache.put(key, Profile("other", 2))
+        with pytest.raises(UsageError, match="no key of cache"):
+            rig.cache.delete(key)
+        with pytest.raises(UsageError, match="no key of cache"):
+            rig.cache.get(key)
+    flushed = rig.cache.flush()
+    assert (flushed.clean, flushed.parked, (rig.row("42") or ())[:2]) == (True, 0, ("text", 1))
+
+
+def test_a_tenant_has_no_row_of_its_own(rig: Rig) -> None:
+    """Two tenants' values of one key would be one row: refused when the cache is made."""
+    with pytest.raises(ConfigurationError, match="a tenant"):
+        Cache("x", Profile, strategy=rig.cache.strategy, tiers=[Shared(rig.server.primary.url)], tenant="somebody")
+
+
+def test_a_sink_that_does_not_answer_is_an_error_that_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a get that loads, and of a put that has to know the row's version; retryable, and nothing was put."""
+    rig.set_row("a", "ada", 0)
+
+    def down(*_: Any) -> Any:
+        raise SinkDown("stopped")
+
+    monkeypatch.setattr(rig.cache.fetcher.parts.source, "load", down)
+    monkeypatch.setattr(rig.cache.strategy.sink, "load", down)
+    with pytest.raises(BackendError) as got:
+        rig.cache.get("a")
+    with pytest.raises(Backpressure) as put:
+        rig.cache.put("a", Profile("ada", 2), if_version=0)
+    for error in (got.value, put.value):
+        assert (error.retryable, error.committed) == (True, "no")
+    assert rig.cache.dirty() == []
