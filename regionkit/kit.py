@@ -20,6 +20,7 @@ from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.kit_caches import Caches, MakesCaches
 from regionkit.kit_homes import ServesPillars
+from regionkit.kit_replace import ReplacesTopology
 from regionkit.kit_stores import Here, Stores
 from regionkit.operations import Operations
 from regionkit.routing.backing import StoreBacking
@@ -45,7 +46,7 @@ T = TypeVar("T")
 IS_ASYNC = False
 
 
-class RegionKit(MakesCaches, ServesPillars):
+class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (RegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -106,6 +107,7 @@ class RegionKit(MakesCaches, ServesPillars):
         self._monitor = Monitor(list(self._all.shards()))
         self._operations = Operations(self._local, self._profile, clock, self._hooks)
         self._caches = Caches(self._local, clock, self._hooks, self.current_session)
+        self._gone, self._inherited = [], []
         self._pieces = WeakSet()
 
     @classmethod
@@ -140,9 +142,11 @@ class RegionKit(MakesCaches, ServesPillars):
         self._caches.close()
         if self.transactions is not None:
             self.transactions.close()
-        self._closed = True
+        with self._starting:  # a replace is done, or finds the kit closed
+            self._closed = True
         self._monitor.stop()
         self._all.close()
+        self._let_go()
 
     def session(
         self,
@@ -168,15 +172,13 @@ class RegionKit(MakesCaches, ServesPillars):
         self._started()
         begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return RegionSession(self._store, self._signer, begun_with, kit=self)
+            return RegionSession(self._used, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
         given = attributes or {}
         if not isinstance(given, Mapping) or not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
-        return RegionSession(
-            self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
-        )
+        return RegionSession(self._used, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given))
 
     def current_session(self) -> RegionSession | None:
         """The session of this context: that of the innermost `with kit.session()`, or the web middleware's; None without.
@@ -219,10 +221,16 @@ class RegionKit(MakesCaches, ServesPillars):
                 fix="make one kit per loop, or keep one loop.",
             )
         self._all.renew()
+        self._inherited, self._gone = [*self._inherited, *self._gone], []
         self._monitor = Monitor(list(self._all.shards()))
 
     def _found(self, store: str) -> Callable[[], RoutedStore | PartitionedStore]:
         return lambda: self._store(store)
+
+    def _used(self, store: str | Store) -> RoutedStore | PartitionedStore:
+        """A store for a call of a session, which may have come here by a fork, or into another event loop."""
+        self._started()
+        return self._store(store)
 
     def _store(self, store: str | Store) -> RoutedStore | PartitionedStore:
         if self._closed:
@@ -360,30 +368,3 @@ class RegionKit(MakesCaches, ServesPillars):
             timeout=timeout,
             concurrency=concurrency,
         )
-
-    def replace(self, topology: Topology) -> None:
-        """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.
-
-        Blocks that are open on a store that did change end on the old one; on MongoDB and Cassandra, whose blocks share
-        connections, they fail with RegionUnavailable, or OutcomeUnknown once they have written.
-
-        Raises:
-            ConfigurationError: the new topology lacks the local region, or has another namespace.
-        """
-        if topology.namespace != self._topology.namespace:
-            raise ConfigurationError(
-                "the namespace of a running kit cannot change.",
-                why="its tables and bookmarks carry it.",
-                fix="make a new kit.",
-            )
-        topology.region(self._local)
-        if self._closed:
-            raise UsageError("the kit is closed.", fix="make a new one.")
-        before, monitor, started = self._all, self._monitor, self._owner is not None
-        self._all = before.replaced(topology)
-        self._topology = topology
-        self._monitor = Monitor(list(self._all.shards()))
-        monitor.stop()
-        if started:
-            self._monitor.start()
-        before.close(but=self._all)

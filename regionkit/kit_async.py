@@ -19,6 +19,7 @@ from regionkit.facts.consistency import SESSION, Consistency
 from regionkit.facts.placement import Placement
 from regionkit.kit_caches_async import AsyncCaches, AsyncMakesCaches
 from regionkit.kit_homes_async import AsyncServesPillars
+from regionkit.kit_replace_async import AsyncReplacesTopology
 from regionkit.kit_stores_async import AsyncStores, Here
 from regionkit.operations_async import AsyncOperations
 from regionkit.routing.backing_async import AsyncStoreBacking
@@ -44,7 +45,7 @@ T = TypeVar("T")
 IS_ASYNC = True
 
 
-class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
+class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology):
     """Reads and writes of a topology from one region.
 
     Shared by all threads (AsyncRegionKit: by all tasks of one loop). Its monitor starts at first use, and again after a
@@ -105,6 +106,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
         self._monitor = AsyncMonitor(list(self._all.shards()))
         self._operations = AsyncOperations(self._local, self._profile, clock, self._hooks)
         self._caches = AsyncCaches(self._local, clock, self._hooks, self.current_session)
+        self._gone, self._inherited = [], []
         self._pieces = WeakSet()
 
     @classmethod
@@ -139,9 +141,11 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
         await self._caches.close()
         if self.transactions is not None:
             await self.transactions.close()
-        self._closed = True
+        with self._starting:  # a replace is done, or finds the kit closed
+            self._closed = True
         await self._monitor.stop()
         await self._all.close()
+        await self._let_go()
 
     def session(
         self,
@@ -167,14 +171,14 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
         self._started()
         begun_with = self._signer.decode(bookmark)
         if key is None and home is None and not attributes:
-            return AsyncRegionSession(self._store, self._signer, begun_with, kit=self)
+            return AsyncRegionSession(self._used, self._signer, begun_with, kit=self)
         if key is not None:
             check_key(key)
         given = attributes or {}
         if not isinstance(given, Mapping) or not all(isinstance(text, str) for pair in given.items() for text in pair):
             raise ConfigurationError("attributes are texts by name.", fix='write attributes={"nationality": "KR"}.')
         return AsyncRegionSession(
-            self._store, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
+            self._used, self._signer, begun_with, kit=self, key=key, home=home, attributes=dict(given)
         )
 
     def current_session(self) -> AsyncRegionSession | None:
@@ -218,10 +222,16 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
                 fix="make one kit per loop, or keep one loop.",
             )
         self._all.renew()
+        self._inherited, self._gone = [*self._inherited, *self._gone], []
         self._monitor = AsyncMonitor(list(self._all.shards()))
 
     def _found(self, store: str) -> Callable[[], AsyncRoutedStore | AsyncPartitionedStore]:
         return lambda: self._store(store)
+
+    def _used(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
+        """A store for a call of a session, which may have come here by a fork, or into another event loop."""
+        self._started()
+        return self._store(store)
 
     def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         if self._closed:
@@ -359,30 +369,3 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars):
             timeout=timeout,
             concurrency=concurrency,
         )
-
-    async def replace(self, topology: Topology) -> None:
-        """Swap the topology while the kit runs. Stores that did not change keep their connections and what is known of them.
-
-        Blocks that are open on a store that did change end on the old one; on MongoDB and Cassandra, whose blocks share
-        connections, they fail with RegionUnavailable, or OutcomeUnknown once they have written.
-
-        Raises:
-            ConfigurationError: the new topology lacks the local region, or has another namespace.
-        """
-        if topology.namespace != self._topology.namespace:
-            raise ConfigurationError(
-                "the namespace of a running kit cannot change.",
-                why="its tables and bookmarks carry it.",
-                fix="make a new kit.",
-            )
-        topology.region(self._local)
-        if self._closed:
-            raise UsageError("the kit is closed.", fix="make a new one.")
-        before, monitor, started = self._all, self._monitor, self._owner is not None
-        self._all = before.replaced(topology)
-        self._topology = topology
-        self._monitor = AsyncMonitor(list(self._all.shards()))
-        await monitor.stop()
-        if started:
-            self._monitor.start()
-        await before.close(but=self._all)

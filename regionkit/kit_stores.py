@@ -104,12 +104,22 @@ class Stores:
             shard.renew()
 
     def close(self, but: Stores | None = None) -> None:
-        """Close every connection, except those of stores that `but` has too. May be called twice."""
+        """Close every connection, except those of stores that `but` has too. May be called twice.
+
+        Blocks that are open may still take a connection where `but` has that endpoint too, and allows it.
+        """
         kept = [] if but is None else list(but.by_name.values())
-        for store in self.by_name.values():
-            if not any(store is other for other in kept):
-                for shard in store.shards:
-                    shard.close()
+        gone = [store for store in self.by_name.values() if not any(store is other for other in kept)]
+        for shard in [shard for store in gone for shard in store.shards]:
+            still = frozenset() if but is None else but._allowed(shard.store.name)
+            places = enumerate(shard.state.shard.endpoints)
+            shard.close(frozenset(index for index, e in places if e in still))
+
+    def _allowed(self, name: str) -> list[Endpoint]:
+        """The endpoints of a store of this name that data may be at."""
+        store, allowed = self.by_name.get(name), self._topology.allowed
+        shards = () if store is None else store.shards
+        return [e for shard in shards for e in shard.state.shard.endpoints if allowed(name, e)]
 
     def _kept(self, topology: Topology, store: Store, opened: Mapping[str, _Routed]) -> _Routed | None:
         """A store that is the same in another topology."""

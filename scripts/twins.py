@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 HEADER = "# Generated from {source} by scripts/twins.py. Do not edit.\n"
 HAND_WRITTEN = {
     "regionkit/core/concurrency_async.py",  # threads and asyncio differ in kind
+    "regionkit/core/overlap_async.py",  # waits of one thread meet in greenlets, tasks meet in the loop
     "regionkit/backends/cassandra/bridge_async.py",  # the driver answers to a callback or to a waiting thread
     "regionkit/backends/sql/bridge_async.py",  # greenlets are crossed on one side only
     "regionkit/backends/redis/stream_async.py",  # a socket's time-outs, an event loop's timer
@@ -40,9 +41,12 @@ RULES = [
         r"\1",
     ),
     (r"\b(?!execute_async\()(\w+)_async(?= import\b|\()", r"\1"),  # Cassandra's handle and driver have that method
-    (r"\b(spawn|launch)_async\b", r"\1"),
+    (r"\bspawn_async\b", "spawn"),
     (r"\bcreate_async_engine\b", "create_engine"),
-    (r"\ba(sleep|elapse|stray|within|called|collect|gather|owner|caller|drive|resume|bounded|thread)\b", r"\1"),
+    (
+        r"\ba(sleep|elapse|stray|within|called|collect|gather|owner|caller|drive|resume|bounded|thread|overlap|pause)\b",
+        r"\1",
+    ),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),
     (r"\bsqlalchemy\.ext\.asyncio import Session\b", "sqlalchemy.orm import Session"),
     (r"\bsqlalchemy\.ext\.asyncio import Connection\b", "sqlalchemy import Connection"),

@@ -23,12 +23,8 @@ __all__ = [
 class CacheEvent(Event, frozen=True, gc=False):
     """Of one cache, `cache`."""
 
+    about: ClassVar[str] = "cache"
     cache: str
-
-    @property
-    def subject(self) -> str:
-        """The cache."""
-        return self.cache
 
 
 class LoadFailed(CacheEvent, frozen=True, gc=False):

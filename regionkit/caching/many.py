@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.caching.back.reading import buffered
 from regionkit.caching.fetch import Fetcher, needs_tags
 from regionkit.caching.flights import Flight
 from regionkit.caching.keys import Stored
@@ -149,7 +150,7 @@ class Many:
             if answer.verdict is Verdict.LOAD and answer.lease is not None:
                 batch.held[call.stored] = (call, answer.lease)
             elif answer.buffered:
-                entry = fetcher.buffered(call, answer.data, batch.marks[call.stored])
+                entry = buffered(parts, call, answer.data, batch.marks[call.stored])
                 batch.landed[call.stored] = batch.found[call.key] = entry
             else:
                 left.append(call)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.caching.back.reading_async import buffered
 from regionkit.caching.fetch_async import AsyncFetcher, needs_tags
 from regionkit.caching.flights_async import AsyncFlight
 from regionkit.caching.keys import Stored
@@ -148,7 +149,7 @@ class AsyncMany:
             if answer.verdict is Verdict.LOAD and answer.lease is not None:
                 batch.held[call.stored] = (call, answer.lease)
             elif answer.buffered:
-                entry = fetcher.buffered(call, answer.data, batch.marks[call.stored])
+                entry = buffered(parts, call, answer.data, batch.marks[call.stored])
                 batch.landed[call.stored] = batch.found[call.key] = entry
             else:
                 left.append(call)

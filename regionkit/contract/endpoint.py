@@ -149,6 +149,10 @@ class EndpointBackend(Protocol):
         """After a fork: forget the parent's connections without closing them under its feet."""
         ...
 
-    def close(self) -> None:
-        """Close every connection. May be called twice."""
+    def close(self, *, drain: bool = False) -> None:
+        """Close every connection; one in use is closed when it comes back. May be called twice.
+
+        From then on none is made, and one that is being made is closed. `drain`: blocks that are open may still take one where
+        each block has one of its own; it is closed after them. A later call without it ends that.
+        """
         ...

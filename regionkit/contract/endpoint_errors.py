@@ -9,7 +9,7 @@ from regionkit.contract.outcomes import Refused, Unreached
 from regionkit.contract.unreached import unreached
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionUnavailable
 
-__all__ = ["commit_unanswered", "first_line", "in_use", "lacks_right", "not_had", "too_late", "unavailable"]
+__all__ = ["closed", "commit_unanswered", "first_line", "in_use", "lacks_right", "not_had", "too_late", "unavailable"]
 
 
 def first_line(error: BaseException) -> str:
@@ -47,6 +47,17 @@ def unavailable(context: EndpointContext[Any], what: str, why: str, *, retryable
         store=context.store.name,
         region=context.endpoint.region,
         retryable=retryable,
+    )
+
+
+def closed(context: EndpointContext[Any]) -> RegionUnavailable:
+    """The endpoint was closed: with its kit, or as `kit.replace` took it out. Nothing was sent."""
+    return RegionUnavailable(
+        f"{context.endpoint.id!r} of {context.store.name!r} is closed.",
+        why="its kit was closed, or its topology was replaced: no connection is made there any more.",
+        fix="run it again: a new block follows the topology of now. Of a closed kit make a new one.",
+        store=context.store.name,
+        region=context.endpoint.region,
     )
 
 

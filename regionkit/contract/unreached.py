@@ -13,9 +13,10 @@ import socket
 from collections.abc import Iterator
 from types import MappingProxyType
 
+from regionkit.contract.interrupted import interruption
 from regionkit.contract.outcomes import Unreached
 
-__all__ = ["unreached"]
+__all__ = ["unreached", "without_frames"]
 
 _BY_NUMBER = MappingProxyType(
     {
@@ -44,6 +45,15 @@ def unreached(error: BaseException) -> Unreached | None:
     found = (_by_kind(one) for one in chain)
     by_kind = next((cause for cause in found if cause is not None), None)
     return by_kind or next((cause for one in chain if (cause := _by_text(str(one))) is not None), None)
+
+
+def without_frames(error: BaseException) -> None:
+    """Take the tracebacks off an error of connecting, and off what it came of: the frames of drivers hold the password, and error
+    reporters show local variables. What it says stays. An exception of the application's that stopped a driver keeps its own.
+    """
+    if interruption(error) is None:
+        for one in list(_chain(error)):
+            one.__traceback__ = None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 __all__ = [
@@ -21,11 +23,11 @@ __all__ = [
     "Lock",
     "Slots",
     "Task",
+    "Workers",
     "caller",
     "collect",
     "elapse",
     "gather",
-    "launch",
     "owner",
     "sleep",
     "spawn",
@@ -40,6 +42,8 @@ WIDEST_GATHER = 32
 """Most threads of one `gather`: endpoints of a store are few; more would only queue on the GIL."""
 STOP_WAIT = 0.2
 """How long `Task.stop` waits for a thread, seconds. A thread stuck in a driver is left behind: it is a daemon."""
+MOST_IDLE, IDLE_FOR = 8, 5.0
+"""Threads of `Workers` that wait for work, at most, and how long each does, seconds: starting one costs a tenth of a commit."""
 
 Lock = threading.Lock
 """A lock to hold over I/O."""
@@ -264,16 +268,58 @@ def spawn(name: str, run: Callable[[], None]) -> Task:
     return Task(thread)
 
 
-def launch(name: str, run: Callable[[], None]) -> Task | None:
-    """Start what has to go on when the caller is interrupted. Only the main thread is, by signals: another one runs it then."""
-    if threading.current_thread() is threading.main_thread():
-        context = contextvars.copy_context()
+class Workers:
+    """Threads for short work that must not end with its caller; they are kept a while for the next one. Not across a fork."""
+
+    __slots__ = ("_idle",)
+
+    def __init__(self) -> None:
+        self._idle: deque[SimpleQueue[Callable[[], None]]] = deque()
+
+    def launch(self, name: str, run: Callable[[], None]) -> None:
+        """Start what has to go on when the caller is interrupted. Only the main thread is, by signals: another runs it itself."""
+        if threading.current_thread() is threading.main_thread():
+            try:
+                self.spawn(name, partial(contextvars.copy_context().run, run))
+            except RuntimeError:  # no thread can be started, or the interpreter ends: run it in this one
+                pass
+            else:
+                return
+        run()
+
+    def spawn(self, name: str, run: Callable[[], None]) -> None:
+        """Start `run` in a daemon thread.
+
+        Raises:
+            RuntimeError: none can be had.
+        """
         try:
-            return spawn(name, lambda: context.run(run))
-        except RuntimeError:  # no thread can be started, or the interpreter ends: run it in this one
-            pass
+            jobs = self._idle.pop()
+        except IndexError:
+            jobs = SimpleQueue()
+            threading.Thread(target=self._work, args=(jobs,), name="regionkit worker", daemon=True).start()
+        jobs.put(partial(_named, name, run))
+
+    def _work(self, jobs: SimpleQueue[Callable[[], None]]) -> None:
+        while True:
+            try:
+                job = jobs.get(timeout=IDLE_FOR)
+            except Empty:
+                try:
+                    self._idle.remove(jobs)
+                except ValueError:
+                    continue  # somebody has just taken it, and is about to bring work
+                return
+            job()
+            del job  # what it held on to
+            if len(self._idle) >= MOST_IDLE:
+                return
+            self._idle.append(jobs)
+
+
+def _named(name: str, run: Callable[[], None]) -> None:
+    threading.current_thread().name = name
     run()
-    return None
 
 
 def thread(name: str, run: Callable[[], None]) -> threading.Thread:

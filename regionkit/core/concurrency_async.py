@@ -17,6 +17,7 @@ __all__ = [
     "AsyncLock",
     "AsyncSlots",
     "AsyncTask",
+    "AsyncWorkers",
     "Elapsed",
     "acaller",
     "acollect",
@@ -27,7 +28,6 @@ __all__ = [
     "astray",
     "athread",
     "awithin",
-    "launch_async",
     "spawn_async",
 ]
 
@@ -202,9 +202,27 @@ def spawn_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> Asyn
     return AsyncTask(asyncio.get_running_loop().create_task(run(), name=name))
 
 
-def launch_async(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncTask:
-    """Start what has to go on when the caller is interrupted, who waits elsewhere for what `run` tells. Keep what it gives."""
-    return spawn_async(name, run)
+class AsyncWorkers:
+    """Tasks for short work that must not end with its caller; they are held on to until they have ended."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def launch(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start what has to go on when the caller is interrupted, who waits elsewhere for what `run` tells."""
+        task = asyncio.get_running_loop().create_task(run(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def spawn(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start `run` in a task.
+
+        Raises:
+            RuntimeError: no loop runs here, or it is closed.
+        """
+        self.launch(name, run)
 
 
 def athread(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> threading.Thread:

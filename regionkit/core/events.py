@@ -24,10 +24,13 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     level: ClassVar[int] = logging.INFO
     """At which level the log hears of it."""
 
+    about: ClassVar[str] = ""
+    """The attribute that names what it is about; "" for the kit."""
+
     @property
     def subject(self) -> str:
         """What it is about: the name of a store, a cache, a consumer; "" for the kit."""
-        return ""
+        return getattr(self, self.about) if self.about else ""
 
 
 Hook = Callable[[Event], None]

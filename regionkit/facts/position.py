@@ -17,9 +17,11 @@ shows it again, and another data centre only where the levels overlap.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from regionkit.facts.quorum import Replication, overlaps, overlaps_everywhere
+from regionkit.facts.quorum import Replication, overlaps, overlaps_everywhere, raised
 
 __all__ = [
     "Gtids",
@@ -107,6 +109,24 @@ def reaches_everything(have: Reached | None) -> bool:
     if not isinstance(have, LevelsReached) or have.changed:
         return False
     return overlaps_everywhere(have.write_level, (have.datacenter, have.read_level), have.replication)
+
+
+def read_level(have: Reached | None, wants: Sequence[Position | None]) -> str:
+    """The level at which a data centre shows all of `wants`, which lie in its history: its own, else a raised one; "" where
+    none does. None among them: every acknowledged write, wherever it was made.
+    """
+    if not isinstance(have, LevelsReached) or have.changed:
+        return ""
+    here, seen, written = (have.datacenter, have.read_level), set(), set()
+    for want in wants:
+        if want is None:
+            written |= {(name, have.write_level) for name, _ in have.replication}
+        elif isinstance(want, Levels):
+            written |= {*want.writes}
+            seen |= {read for read in want.reads if read != here}
+    if all(overlaps(one, here, have.replication) for one in written | seen):
+        return have.read_level
+    return raised(here, frozenset(written | seen), have.replication)
 
 
 def refutes(have: Reached | None, want: Position) -> bool:

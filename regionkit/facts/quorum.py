@@ -7,7 +7,8 @@ overlap, whatever replicas answered, iff
 2. the totals do: sum(w) + sum(r) > sum(RF).
 
 Else replicas can be found that acknowledged the write and none of which the read asked: LOCAL_QUORUM and QUORUM over 3 + 3
-replicas is such a pair.
+replicas is such a pair. A read that has to overlap with several writes is raised to the least level that overlaps with each of
+them and asks for all that its own level asks for: EACH_QUORUM for LOCAL_QUORUM in every data centre.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["LEVELS", "Replication", "covers", "overlaps", "overlaps_everywhere"]
+__all__ = ["LEVELS", "RAISED", "Replication", "covers", "overlaps", "overlaps_everywhere", "raised"]
 
 Replication = tuple[tuple[str, int], ...]
 """(data centre, replicas there), sorted; those without replicas are left out."""
 
 LEVELS = ("ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_ONE", "LOCAL_QUORUM", "EACH_QUORUM")
 """Levels whose needs are known here; any other one overlaps with nothing."""
+
+RAISED = ("QUORUM", "EACH_QUORUM", "ALL")
+"""Levels that a read may be raised to, those that ask fewest first. Each needs several data centres."""
 
 _COUNTS = {"ONE": 1, "TWO": 2, "THREE": 3}
 MOST_REMEMBERED = 4096
@@ -71,6 +75,14 @@ def overlaps(write: tuple[str, str], read: tuple[str, str], replication: Replica
 def overlaps_everywhere(write_level: str, read: tuple[str, str], replication: Replication) -> bool:
     """Whether a read sees every write acknowledged at `write_level`, whatever data centre took it."""
     return all(overlaps((name, write_level), read, replication) for name, _ in replication)
+
+
+@lru_cache(MOST_REMEMBERED)
+def raised(read: tuple[str, str], writes: frozenset[tuple[str, str]], replication: Replication) -> str:
+    """The least of RAISED at which a read in its data centre sees all writes acknowledged at `writes`; "" where none does."""
+    datacenter, least = read
+    fit = (level for level in RAISED if covers(level, least, datacenter, replication))
+    return next((x for x in fit if all(overlaps(one, (datacenter, x), replication) for one in writes)), "")
 
 
 @lru_cache(MOST_REMEMBERED)

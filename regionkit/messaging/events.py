@@ -30,12 +30,8 @@ class ConsumerEvent(Event, frozen=True, gc=False):
         consumer: its name.
     """
 
+    about: ClassVar[str] = "consumer"
     consumer: str
-
-    @property
-    def subject(self) -> str:
-        """The consumer."""
-        return self.consumer
 
 
 class CaseAdmitted(ConsumerEvent, frozen=True, gc=False):
@@ -103,13 +99,9 @@ class RelayEvent(Event, frozen=True, gc=False):
         destination: where the messages go.
     """
 
+    about: ClassVar[str] = "outbox"
     outbox: str
     destination: str
-
-    @property
-    def subject(self) -> str:
-        """The outbox."""
-        return self.outbox
 
 
 class RelayTookOver(RelayEvent, frozen=True, gc=False):

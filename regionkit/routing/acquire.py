@@ -29,13 +29,14 @@ from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing import walk as steps
-from regionkit.routing.block_errors import block_error, in_time, unknown_outcome
+from regionkit.routing.block_errors import block_error, in_time, replaced, unknown_outcome
 from regionkit.routing.decision import Decision
+from regionkit.routing.distance import PROBE_ROUND_TRIPS
 from regionkit.routing.refusal import error_of
 from regionkit.routing.route import Attempt
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.snapshot import Snapshot
-from regionkit.routing.store import PROBE_ROUND_TRIPS, RoutedStore
+from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import RequestClass
 from regionkit.routing.verdict import Standing
 
@@ -230,6 +231,8 @@ class Acquisition:
         self.deadline.require("connecting", store=self.store.name)
         try:
             within = self._patience_to_connect(walk, index)
+            if self.store.closed and self.store.refused(index):
+                raise replaced(self.store.name, self.snapshot.endpoints[index].region)
             checkout = self.store.backend(index).check_out(self.kind, self.deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
             if (own := interruption(error)) is not None:

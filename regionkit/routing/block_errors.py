@@ -8,7 +8,7 @@ from regionkit.contract.outcomes import Failure, Unreached
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 from regionkit.facts.request import Kind
 
-__all__ = ["block_error", "in_time", "probe_error", "unknown_outcome"]
+__all__ = ["block_error", "in_time", "probe_error", "replaced", "unknown_outcome"]
 
 
 def in_time(failure: Failure, left: float) -> Failure:
@@ -51,6 +51,17 @@ def probe_error(error: Exception, failure: Failure) -> tuple[str, str]:
     elif failure is Failure.DEADLINE:
         said, advice = Unreached.SILENT.cause, Unreached.SILENT.fix
     return f"probe: {said or failure.value}", advice if said else ""
+
+
+def replaced(store: str, region: str) -> RegionUnavailable:
+    """The error of a block that had no connection yet when `kit.replace` took its endpoint out. Nothing was sent."""
+    return RegionUnavailable(
+        f"the block's endpoint in {region} of {store!r} is closed.",
+        why="the kit was closed, or its topology replaced, after the block was opened; no connection is made there any more.",
+        fix="run the block again: a new one follows the topology of now.",
+        store=store,
+        region=region,
+    )
 
 
 def unknown_outcome(

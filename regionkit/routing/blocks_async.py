@@ -7,7 +7,8 @@
    and the decision taken again.
 4. At the end errors that mean "the connection is gone" are translated; the application's own pass as they are.
 5. A block that a forked child finds itself in is the parent's: the child sends nothing on it and ends nothing.
-6. A read is remembered by endpoint and run; its position is taken when the session moves or gives out a bookmark.
+6. An exception that is not regionkit's and strikes while a write ends (SIGINT, a cancellation) gets `committed`, as ours have it.
+7. A read is remembered by endpoint and run; its position is taken when the session moves or gives out a bookmark.
 """
 
 from __future__ import annotations
@@ -110,16 +111,33 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
                 raise inherited()
             return
         if error is None:
+            before = self.progress.commits
             try:
                 assert self._handle is not None
                 await self._handle.finish()
                 if self._class.request.consistency.level is Level.STRONG:
                     await self._still_owner()
             except BaseException as raised:
+                self._say_committed(raised, before)
                 await self._fail(raised)
-            await self._end(None)
+            try:
+                await self._end(None)
+            except BaseException as raised:
+                self._say_committed(raised, before)
+                raise
         else:
             await self._fail(error)
+
+    def _say_committed(self, error: BaseException, before: int) -> None:
+        """Whether the block took effect that `error` struck at its end; `before`: commits until then."""
+        if self.kind is Kind.READ or isinstance(error, RegionKitError):
+            return
+        progress, can = self.progress, self.store.capabilities
+        alone = can is not None and not can.transactions and not self._mode.transaction  # each write stands by itself
+        committed = "no" if not progress.commits else "yes" if alone or progress.commits > before else "unknown"
+        committed = "unknown" if progress.unknown else committed
+        setattr(error, "committed", committed)  # noqa: B010  # not an attribute of its class
+        error.add_note(f"it struck at the end of a write block on {self.store.name!r}; committed: {committed}.")
 
     async def _still_owner(self) -> None:
         """STRONG: the read is done; now the owner must still be one, asked on the same connection."""
@@ -164,7 +182,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             translated = self._unknown(
                 error, f"it failed after a part of it had been committed ({self.store.advice.parts})."
             )
-        elif partially_committed:
+        elif partially_committed and not hasattr(error, "committed"):
             error.add_note(f"a part of this block had been committed before ({self.store.advice.parts}).")
         await self._end(translated)
         if translated is not error:

@@ -99,7 +99,7 @@ class BranchPlaces:
     def __init__(
         self,
         session: SessionState,
-        locate: Callable[[str, str | None, float], RoutedStore],
+        locate: Callable[[str, str | None, Deadline], RoutedStore],
         stores: Sequence[str],
     ) -> None:
         self._session = session
@@ -114,7 +114,8 @@ class BranchPlaces:
                 why=f"it was begun for {', '.join(map(repr, self._stores))}.",
                 fix="name every store that it uses: s.transaction(stores=[...]).",
             )
-        shard = self._locate(store, key, deadline.require("finding the owner", store=store))
+        deadline.require("finding the owner", store=store)
+        shard = self._locate(store, key, deadline)
         return shard.source, shard
 
     def take(self, found: RoutedStore, reading: bool, deadline: Deadline) -> BranchPlace:

@@ -100,7 +100,7 @@ class AsyncBranchPlaces:
     def __init__(
         self,
         session: AsyncSessionState,
-        locate: Callable[[str, str | None, float], Awaitable[AsyncRoutedStore]],
+        locate: Callable[[str, str | None, Deadline], Awaitable[AsyncRoutedStore]],
         stores: Sequence[str],
     ) -> None:
         self._session = session
@@ -115,7 +115,8 @@ class AsyncBranchPlaces:
                 why=f"it was begun for {', '.join(map(repr, self._stores))}.",
                 fix="name every store that it uses: s.transaction(stores=[...]).",
             )
-        shard = await self._locate(store, key, deadline.require("finding the owner", store=store))
+        deadline.require("finding the owner", store=store)
+        shard = await self._locate(store, key, deadline)
         return shard.source, shard
 
     async def take(self, found: AsyncRoutedStore, reading: bool, deadline: Deadline) -> AsyncBranchPlace:

@@ -148,6 +148,9 @@ def decide(
         gone = Refusal.INVALID
     if gone is not None and "serve" not in request.on_stale:
         return _refuse(snapshot, request, verdicts, gone, now)
+    higher = [i for i in order if verdicts[i].standing is Standing.RAISED]
+    if higher and not (proved and "next" in request.on_stale):  # not stale at all, only dearer
+        return _use(snapshot, request, verdicts, higher[0], now, valid_until, proof=verdicts[higher[0]].reason)
     for step in request.on_stale:
         if step == "wait" and verdicts[first].standing in _WAITABLE and first not in request.waited:
             until = min(request.wait_until, now + _worth(snapshot, request, first, proved, eligible))

@@ -29,14 +29,10 @@ class RoutingEvent(Event, frozen=True, gc=False):
         endpoint: its id, as `kit.status()` shows it: a region may hold several.
     """
 
+    about: ClassVar[str] = "store"
     store: str
     region: str
     endpoint: str
-
-    @property
-    def subject(self) -> str:
-        """The store."""
-        return self.store
 
 
 class ReadRouted(RoutingEvent, frozen=True, gc=False):

@@ -73,13 +73,29 @@ LONGEST_KEY = 200
 
 
 class Execution:
-    """One call of execute_read or execute_write."""
+    """One call of execute_read or execute_write.
 
-    def __init__(self, session: SessionState, store: RoutedStore, timeout: float | None, key: str = "") -> None:
+    Args:
+        session: told of what was written and read.
+        store: the store, or the shard of the key.
+        deadline: of the whole call; finding that shard was part of it.
+        key: whose data it is about, where the store is partitioned.
+        locate: finds store and key anew, for a run after the topology was replaced.
+    """
+
+    def __init__(
+        self,
+        session: SessionState,
+        store: RoutedStore,
+        deadline: Deadline,
+        key: str = "",
+        locate: Callable[[], tuple[RoutedStore, str]] | None = None,
+    ) -> None:
         self._session = session
         self._store = store
-        self._timeout = timeout
+        self._deadline = deadline
         self._key = key
+        self._locate = locate
         self._excluded: frozenset[int] = frozenset()
         self._block: Block[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
@@ -89,13 +105,14 @@ class Execution:
 
     def read(self, work: Callable[[Any], T], asked: CallOptions) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
-        store = self._store
         check_work(work)
-        deadline = self._deadline(Kind.READ)
+        deadline = self._deadline
         mode = asked.mode
-        request_class = asked.request_class(store)
+        asked.request_class(self._store)  # refuses before anything is run
 
         def run() -> T:
+            store = self._here()
+            request_class = asked.request_class(store)
             left = deadline.require("a read", store=store.name)
             roams = request_class.request.consistency.level is not Level.STRONG
             others = roams and sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
@@ -113,7 +130,7 @@ class Execution:
                 return _worked(work, db)
 
         try:
-            return self._again(run, self._may_read_again, store.policy, deadline)
+            return self._again(run, self._may_read_again, self._store.policy, deadline)
         except NoEligibleEndpoint:
             if self._lost is not None:
                 raise self._lost from self._lost.__cause__  # no endpoint is left because of this very error
@@ -121,12 +138,13 @@ class Execution:
 
     def write(self, work: Callable[[Any], T], *, key: str | None, fingerprint: str | None, mode: BlockMode) -> T:
         """Run a write; again where the table above says so."""
-        deadline = self._deadline(Kind.WRITE)
+        deadline = self._deadline
         began_at = self._store.clock.wall()
         check_work(work)
         _check_key(key)
         kept_fingerprint = _kept(fingerprint)
-        request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
+        asked = CallOptions(Kind.WRITE, mode)
+        asked.request_class(self._store)  # refuses before anything is run
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
@@ -135,8 +153,10 @@ class Execution:
             )
 
         def run() -> T:
-            left = deadline.require("a write", store=self._store.name)
-            block: Block[Any] = Block(self._session, self._store, request_class, left, mode, key=self._key)
+            store = self._here()
+            left = deadline.require("a write", store=store.name)
+            request_class = asked.request_class(store)
+            block: Block[Any] = Block(self._session, store, request_class, left, mode, key=self._key)
             self._block = block
             if key is None:
                 with block as db:
@@ -203,9 +223,12 @@ class Execution:
             )
         return PLAIN.decode(marker.result)
 
-    def _deadline(self, kind: Kind) -> Deadline:
-        timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout
-        return Deadline(self._store.clock, timeout)
+    def _here(self) -> RoutedStore:
+        """The store of this run: another one where the topology was replaced meanwhile."""
+        if self._store.closed and self._locate is not None:
+            self._store, _ = self._locate()
+            self._excluded = frozenset()
+        return self._store
 
     def _again(
         self,

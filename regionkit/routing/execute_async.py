@@ -72,15 +72,29 @@ LONGEST_KEY = 200
 
 
 class AsyncExecution:
-    """One call of execute_read or execute_write."""
+    """One call of execute_read or execute_write.
+
+    Args:
+        session: told of what was written and read.
+        store: the store, or the shard of the key.
+        deadline: of the whole call; finding that shard was part of it.
+        key: whose data it is about, where the store is partitioned.
+        locate: finds store and key anew, for a run after the topology was replaced.
+    """
 
     def __init__(
-        self, session: AsyncSessionState, store: AsyncRoutedStore, timeout: float | None, key: str = ""
+        self,
+        session: AsyncSessionState,
+        store: AsyncRoutedStore,
+        deadline: Deadline,
+        key: str = "",
+        locate: Callable[[], Awaitable[tuple[AsyncRoutedStore, str]]] | None = None,
     ) -> None:
         self._session = session
         self._store = store
-        self._timeout = timeout
+        self._deadline = deadline
         self._key = key
+        self._locate = locate
         self._excluded: frozenset[int] = frozenset()
         self._block: AsyncBlock[Any] | None = None
         self._unknown: OutcomeUnknown | None = None
@@ -90,13 +104,14 @@ class AsyncExecution:
 
     async def read(self, work: Callable[[Any], Awaitable[T]], asked: CallOptions) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
-        store = self._store
         check_work(work)
-        deadline = self._deadline(Kind.READ)
+        deadline = self._deadline
         mode = asked.mode
-        request_class = asked.request_class(store)
+        asked.request_class(self._store)  # refuses before anything is run
 
         async def run() -> T:
+            store = await self._here()
+            request_class = asked.request_class(store)
             left = deadline.require("a read", store=store.name)
             roams = request_class.request.consistency.level is not Level.STRONG
             others = roams and sum(1 for b in store.backends if b is not None) - len(self._excluded) > 1
@@ -114,7 +129,7 @@ class AsyncExecution:
                 return await _worked(work, db)
 
         try:
-            return await self._again(run, self._may_read_again, store.policy, deadline)
+            return await self._again(run, self._may_read_again, self._store.policy, deadline)
         except NoEligibleEndpoint:
             if self._lost is not None:
                 raise self._lost from self._lost.__cause__  # no endpoint is left because of this very error
@@ -124,12 +139,13 @@ class AsyncExecution:
         self, work: Callable[[Any], Awaitable[T]], *, key: str | None, fingerprint: str | None, mode: BlockMode
     ) -> T:
         """Run a write; again where the table above says so."""
-        deadline = self._deadline(Kind.WRITE)
+        deadline = self._deadline
         began_at = self._store.clock.wall()
         check_work(work)
         _check_key(key)
         kept_fingerprint = _kept(fingerprint)
-        request_class = CallOptions(Kind.WRITE, mode).request_class(self._store)
+        asked = CallOptions(Kind.WRITE, mode)
+        asked.request_class(self._store)  # refuses before anything is run
         if key is not None and self._store.capabilities is not None and not self._store.capabilities.markers:
             raise ConfigurationError(
                 f"store {self._store.name!r}: {self._store.capabilities.server} takes no idempotency key.",
@@ -138,8 +154,10 @@ class AsyncExecution:
             )
 
         async def run() -> T:
-            left = deadline.require("a write", store=self._store.name)
-            block: AsyncBlock[Any] = AsyncBlock(self._session, self._store, request_class, left, mode, key=self._key)
+            store = await self._here()
+            left = deadline.require("a write", store=store.name)
+            request_class = asked.request_class(store)
+            block: AsyncBlock[Any] = AsyncBlock(self._session, store, request_class, left, mode, key=self._key)
             self._block = block
             if key is None:
                 async with block as db:
@@ -206,9 +224,12 @@ class AsyncExecution:
             )
         return PLAIN.decode(marker.result)
 
-    def _deadline(self, kind: Kind) -> Deadline:
-        timeout = self._store.deadline_of(kind) if self._timeout is None else self._timeout
-        return Deadline(self._store.clock, timeout)
+    async def _here(self) -> AsyncRoutedStore:
+        """The store of this run: another one where the topology was replaced meanwhile."""
+        if self._store.closed and self._locate is not None:
+            self._store, _ = await self._locate()
+            self._excluded = frozenset()
+        return self._store
 
     async def _again(
         self,

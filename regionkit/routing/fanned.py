@@ -49,8 +49,8 @@ def fanned_out(
 
     def run(shard: RoutedStore) -> tuple[T, BookmarkLater]:
         state = SessionState(begun_with, signed=signer.signs)
-        left = deadline.require("a fan-out", store=shard.name)
-        execution = Execution(state, shard, left)
+        deadline.require("a fan-out", store=shard.name)
+        execution = Execution(state, shard, deadline)
         if kind == "write":
             value = execution.write(work, key=None, fingerprint=None, mode=BlockMode())
         else:

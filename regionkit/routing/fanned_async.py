@@ -48,8 +48,8 @@ def fanned_out(
 
     async def run(shard: AsyncRoutedStore) -> tuple[T, AsyncBookmarkLater]:
         state = AsyncSessionState(begun_with, signed=signer.signs)
-        left = deadline.require("a fan-out", store=shard.name)
-        execution = AsyncExecution(state, shard, left)
+        deadline.require("a fan-out", store=shard.name)
+        execution = AsyncExecution(state, shard, deadline)
         if kind == "write":
             value = await execution.write(work, key=None, fingerprint=None, mode=BlockMode())
         else:

@@ -6,10 +6,12 @@ from __future__ import annotations
 from regionkit.facts.bookmark import Entry
 from regionkit.facts.history import Survival
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import reaches
+from regionkit.facts.position import Levels, reaches
+from regionkit.facts.request import Kind, Request
 from regionkit.routing.events import LossAccepted
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.store import RoutedStore
+from regionkit.routing.verdict import Outcome
 
 __all__ = ["accept_loss_of"]
 
@@ -18,6 +20,9 @@ def accept_loss_of(state: SessionState, routed: RoutedStore) -> None:
     """Drop what was lost of one store, as its owner tells it."""
     routed.refresh()
     snapshot = routed.state.snapshot
+    if snapshot.leaderless:
+        _accept_unseen(state, routed)
+        return
     observation = None if snapshot.owner < 0 else routed.probe(snapshot.owner)
     if observation is None:
         return
@@ -28,6 +33,28 @@ def accept_loss_of(state: SessionState, routed: RoutedStore) -> None:
         state.rebase(routed, (*kept, now))
         e = snapshot.endpoints[snapshot.owner]
         routed.hooks.emit(LossAccepted(routed.name, e.region, e.id))
+
+
+def _accept_unseen(state: SessionState, routed: RoutedStore) -> None:
+    """Where there is no owner nothing is lost, but what no data centre that is up can show now is given up. Later writes of
+    the session stay later.
+    """
+    entries, nearest = state.entries(routed), routed.nearest()
+    if not nearest or _readable(routed, entries):
+        return
+    index = nearest[0]
+    e = routed.state.snapshot.endpoints[index]
+    if e.observation is None:
+        return
+    stamp = max((entry.position.stamp for entry in entries if isinstance(entry.position, Levels)), default=0)
+    ordered = (routed.entry(index, Levels(stamp=stamp), e.observation.incarnation, from_read=False),)
+    state.rebase(routed, ordered if _readable(routed, ordered) else ())
+    routed.hooks.emit(LossAccepted(routed.name, e.region, e.id))
+
+
+def _readable(routed: RoutedStore, entries: tuple[Entry, ...]) -> bool:
+    """Whether a SESSION read that asks for `entries` would be served now."""
+    return routed.state.decide(Request(kind=Kind.READ, entries=entries, on_stale=("next",))).outcome is Outcome.USE
 
 
 def _survived(owner: Observation, entry: Entry) -> bool:

@@ -30,9 +30,10 @@ from regionkit.routing.hotkeys import EVERY, HotKeys
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import RequestClass
 from regionkit.topology import Contextual, Hashed, Preference, Store, WritePartitioning
+from regionkit.topology.homes import check_key
 from regionkit.topology.validation import did_you_mean, shown
 
-__all__ = ["CallOptions", "PartitionedStore", "read_call"]
+__all__ = ["CallOptions", "PartitionedStore", "keyed", "read_call"]
 
 
 MOST_REMEMBERED = 16_384
@@ -315,6 +316,28 @@ def _homes(shard: RoutedStore) -> dict[str, RoutedStore]:
     if not snapshot.leaderless:
         return dict.fromkeys(shard.state.shard.partitions, shard)
     return {e.region: shard.at_home(e.region) for e in snapshot.endpoints if e.allowed}
+
+
+def keyed(
+    store: RoutedStore | PartitionedStore, key: str | None, locked: str | None, unlocked: bool
+) -> tuple[PartitionedStore, str]:
+    """The partitioned store and the key that a call of a session is about, which is locked to the key `locked`.
+
+    Raises:
+        UsageError: a store without homes, no key, or another one than the session's.
+        ConfigurationError: an unusable key.
+    """
+    if isinstance(store, RoutedStore):
+        raise not_partitioned(store.name)
+    if key is None:
+        key = locked
+    if key is None:
+        raise no_key(store.name)
+    if key != locked:
+        check_key(key)
+        if locked is not None and not unlocked:
+            raise other_key(locked, key)
+    return store, key
 
 
 def not_partitioned(store: str) -> UsageError:

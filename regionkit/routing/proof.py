@@ -4,6 +4,7 @@
 2. BOUNDED: its measured staleness is within the bound.
 3. The owner satisfies both, unless an entry lies past a fork, is refuted by the owner's own log, or is ahead of it.
 4. Where there is no owner, an entry without a position is satisfied where every acknowledged write is shown, whoever took it.
+   What an endpoint's reads do not show they may show at a raised level, which asks every data centre: while all are up.
 5. A position or history that the owner does not know is not waited for: one fresh question to the owner, then it is lost
    where the bookmark is signed or an operator adopted the owner's history, else it is invalid.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from regionkit.facts.bookmark import Entry
 from regionkit.facts.history import Survival
-from regionkit.facts.position import LevelsReached, reaches, reaches_everything, refutes
+from regionkit.facts.position import LevelsReached, Reached, reaches, reaches_everything, read_level, refutes
 from regionkit.facts.request import Request
 from regionkit.routing.snapshot import EndpointState, Snapshot
 from regionkit.routing.verdict import Filter, Standing, Verdict
@@ -64,14 +65,15 @@ def _leaderless_session(snapshot: Snapshot, request: Request, index: int) -> Ver
     """Waiting helps only where nothing is known yet: levels overlap or they do not."""
     e = snapshot.endpoints[index]
     if e.observation is None or e.observation.reached is None:
-        return _unproved(Standing.BEHIND, "how it is read is not known yet")
+        return _unproved(Standing.BEHIND, e.trouble or "how it is read is not known yet")
     lineage, reached = e.lineage, e.observation.reached
     if isinstance(reached, LevelsReached) and reached.changed:
         return _unproved(Standing.NEVER, reached.changed)
+    worst = PROVED
     for entry in request.entries:
         if entry.position is None:
             if not reaches_everything(reached):
-                return _unproved(Standing.NEVER, "the bookmark does not say where it wrote, and that decides here")
+                worst = _raised(snapshot, request, reached, "the bookmark does not say where it wrote")
             continue
         if lineage is None:
             return _unproved(Standing.NEVER, "the store has no history rows: call kit.create_tables()")
@@ -80,8 +82,26 @@ def _leaderless_session(snapshot: Snapshot, request: Request, index: int) -> Ver
                 return _unproved(Standing.UNSETTLED, "it must be asked whether it knows the bookmark's history")
             return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
         if not reaches(reached, entry.position):
-            return _unproved(Standing.NEVER, "its reads need not overlap with what was written or read elsewhere")
-    return PROVED
+            why = "its reads need not overlap with what was written or read elsewhere"
+            worst = _raised(snapshot, request, reached, why)
+    return worst
+
+
+def _raised(snapshot: Snapshot, request: Request, reached: Reached, why: str) -> Verdict:
+    """An endpoint whose own level does not show all: a higher one may, which asks all data centres of the keyspace."""
+    level = read_level(reached, [entry.position for entry in request.entries])
+    if not level or not isinstance(reached, LevelsReached):
+        return _unproved(Standing.NEVER, why)
+    seen = [e.observation.reached for e in snapshot.endpoints if e.allowed and not e.read_open and e.observation]
+    told = [each for each in seen if isinstance(each, LevelsReached)]
+    changed = next((each.changed for each in told if each.changed), "")
+    if changed:  # the others were asked before that, and go by the old replicas
+        return _unproved(Standing.NEVER, changed)
+    up = {each.datacenter for each in told}
+    away = sorted(name for name, _ in reached.replication if name not in up)
+    if away:
+        return _unproved(Standing.NEVER, f"{why}, and data centre {', '.join(away)} cannot be asked")
+    return _unproved(Standing.RAISED, f"{why}; at {level} they do")
 
 
 def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:

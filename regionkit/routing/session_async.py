@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Token
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -26,20 +27,12 @@ from regionkit.routing.decision import Decision
 from regionkit.routing.execute_async import AsyncExecution
 from regionkit.routing.explain import Explanation
 from regionkit.routing.loss_async import accept_loss_of
-from regionkit.routing.partitions_async import (
-    AsyncPartitionedStore,
-    CallOptions,
-    no_key,
-    not_partitioned,
-    other_key,
-    read_call,
-)
+from regionkit.routing.partitions_async import AsyncPartitionedStore, CallOptions, keyed, read_call
 from regionkit.routing.route import Route
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.session_transaction_async import AsyncBeginsTransactions
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.topology import AsyncYields, Preference, SqlStore, Store
-from regionkit.topology.homes import check_key
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -243,19 +236,10 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         self, store: AsyncRoutedStore | AsyncPartitionedStore, key: str | None, unlocked: bool
     ) -> tuple[AsyncPartitionedStore, str]:
         """The partitioned store and the key that a call is about."""
-        if isinstance(store, AsyncRoutedStore):
-            raise not_partitioned(store.name)
-        if key is None:
-            key = self._key
-        if key is None:
-            raise no_key(store.name)
-        if key != self._key:
-            check_key(key)
-            if self._key is not None and not unlocked:
-                raise other_key(self._key, key)
+        partitioned, key = keyed(store, key, self._key, unlocked)
         if self._state.bookmark.placements:
-            store.heed(self._state.bookmark)
-        return store, key
+            partitioned.heed(self._state.bookmark)
+        return partitioned, key
 
     async def execute_read(
         self,
@@ -270,10 +254,9 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         All runs share one deadline. The keyword arguments are those of `read`.
         """
         asked = read_call(options, core=core, attributes=self._state.attributes)
-        timeout = options.get("timeout")
         keyed = (options.get("key"), options.get("home"), options.get("unlocked", False))
-        routed, key = await self._located(store, Kind.READ, timeout, *keyed)
-        return await AsyncExecution(self._state, routed, timeout, key).read(work, asked)
+        execution = await self._execution(store, Kind.READ, options.get("timeout"), *keyed)
+        return await execution.read(work, asked)
 
     async def execute_write(
         self,
@@ -294,6 +277,7 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         Without an idempotency key it runs again after a rollback that the server proved, or when nothing was sent. With one
         it also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
         The same key again within 24 hours gives the stored result (plain data up to 4 KiB), else raises AlreadyApplied.
+        In a partitioned store that holds within the partition of `key`; another partition has markers of its own.
         On Redis a keyed function gets a pipeline, which runs as one script with the marker; where it returns that pipeline
         or None, the result is the list of the replies.
 
@@ -302,26 +286,35 @@ class AsyncRegionSession(AsyncBeginsTransactions):
             PayloadMismatch: done before with another `fingerprint`.
             OutcomeUnknown: it is not known whether it took effect; ask `kit.resolve(error)`.
         """
-        routed, of = await self._located(store, Kind.WRITE, timeout, key, home, unlocked)
-        execution = AsyncExecution(self._state, routed, timeout, of)
+        execution = await self._execution(store, Kind.WRITE, timeout, key, home, unlocked)
         mode = BlockMode(core=core, transaction=transaction)
         return await execution.write(work, key=idempotency_key, fingerprint=fingerprint, mode=mode)
 
-    async def _located(
+    async def _execution(
         self, store: str | Store, kind: Kind, timeout: float | None, key: str | None, home: str | None, unlocked: bool
-    ) -> tuple[AsyncRoutedStore, str]:
+    ) -> AsyncExecution:
+        """A unit of work at the shard of its key: one deadline for finding that, and for all that follows."""
+        deadline = self._deadline(store, kind, timeout)
+        located = partial(self._located, store, deadline, key, home, unlocked)
+        routed, of = await located()
+        return AsyncExecution(self._state, routed, deadline, of, located)
+
+    def _deadline(self, store: str | Store, kind: Kind, timeout: float | None) -> Deadline:
         if timeout is not None:
             check_timeout(timeout)
+        first = self._stores(store).shards[0]
+        return Deadline(first.clock, first.deadline_of(kind) if timeout is None else timeout)
+
+    async def _located(
+        self, store: str | Store, deadline: Deadline, key: str | None, home: str | None, unlocked: bool
+    ) -> tuple[AsyncRoutedStore, str]:
         found = self._stores(store)
         if isinstance(found, AsyncRoutedStore) and key is None and home is None:
             return found, ""
         partitioned, key = self._keyed(found, key, unlocked)
         shard = partitioned.home_without_io(key, home or self._home)
         if shard is None:
-            first = partitioned.shards[0]
-            shard = await partitioned.locate(
-                key, Deadline(first.clock, first.deadline_of(kind) if timeout is None else timeout)
-            )
+            shard = await partitioned.locate(key, deadline)
         self._state.placed(partitioned.name, partitioned.version_of(key))
         return shard, key
 
@@ -342,9 +335,10 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         consistency: Consistency = SESSION,
     ) -> Explanation:
         """What this session's next read or write would do, and why. Takes positions as `bookmark` does."""
-        routed, _ = await self._located(store, Kind(kind), None, key, home, True)
+        deadline = self._deadline(store, Kind(kind), None)
+        routed, _ = await self._located(store, deadline, key, home, True)
         if any(not e.region for e in routed.state.snapshot.endpoints):  # members that have not said where they are
-            await routed.refresh(routed.deadline_of(Kind(kind)))
+            await routed.refresh(deadline.remaining())
         await self._state.take_positions(routed)
         return routed.explanation(
             Kind(kind),

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.facts.request import Kind
 from regionkit.routing.branch_places import BranchPlaces
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.store import RoutedStore
@@ -23,7 +23,7 @@ class BeginsTransactions:
     _state: SessionState
 
     def _located(
-        self, store: str | Store, kind: Kind, timeout: float | None, key: str | None, home: str | None, unlocked: bool
+        self, store: str | Store, deadline: Deadline, key: str | None, home: str | None, unlocked: bool
     ) -> tuple[RoutedStore, str]:
         raise NotImplementedError
 
@@ -64,8 +64,8 @@ class BeginsTransactions:
         if not names or isinstance(stores, str):
             raise UsageError("a transaction is begun for no stores.", fix='name them: stores=["orders", "payments"].')
 
-        def locate(store: str, key: str | None, within: float) -> RoutedStore:
-            return (self._located(store, Kind.WRITE, within, key, None, False))[0]
+        def locate(store: str, key: str | None, deadline: Deadline) -> RoutedStore:
+            return (self._located(store, deadline, key, None, False))[0]
 
         places = BranchPlaces(self._state, locate, names)
         return manager.begin_for(names, places, timeout=timeout, settle=settle, ack=ack)

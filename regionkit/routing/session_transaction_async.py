@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError, UsageError
-from regionkit.facts.request import Kind
 from regionkit.routing.branch_places_async import AsyncBranchPlaces
 from regionkit.routing.session_state_async import AsyncSessionState
 from regionkit.routing.store_async import AsyncRoutedStore
@@ -22,7 +22,7 @@ class AsyncBeginsTransactions:
     _state: AsyncSessionState
 
     async def _located(
-        self, store: str | Store, kind: Kind, timeout: float | None, key: str | None, home: str | None, unlocked: bool
+        self, store: str | Store, deadline: Deadline, key: str | None, home: str | None, unlocked: bool
     ) -> tuple[AsyncRoutedStore, str]:
         raise NotImplementedError
 
@@ -63,8 +63,8 @@ class AsyncBeginsTransactions:
         if not names or isinstance(stores, str):
             raise UsageError("a transaction is begun for no stores.", fix='name them: stores=["orders", "payments"].')
 
-        async def locate(store: str, key: str | None, within: float) -> AsyncRoutedStore:
-            return (await self._located(store, Kind.WRITE, within, key, None, False))[0]
+        async def locate(store: str, key: str | None, deadline: Deadline) -> AsyncRoutedStore:
+            return (await self._located(store, deadline, key, None, False))[0]
 
         places = AsyncBranchPlaces(self._state, locate, names)
         return manager.begin_for(names, places, timeout=timeout, settle=settle, ack=ack)

@@ -23,6 +23,7 @@ from regionkit.facts.consistency import Consistency, OnStale
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
 from regionkit.facts.request import BlockMode, Kind, Request
+from regionkit.routing import distance
 from regionkit.routing.block_errors import probe_error
 from regionkit.routing.capability_checks import check_level, check_mode
 from regionkit.routing.explain import Explanation
@@ -33,18 +34,8 @@ from regionkit.routing.store_state import RequestClass, StoreState
 from regionkit.topology import Preference, Profile, Store
 from regionkit.topology.preferences import check_regions
 
-__all__ = ["PROBE_ROUND_TRIPS", "RoutedStore"]
+__all__ = ["RoutedStore"]
 
-PROBE_ROUND_TRIPS = 2.0
-"""Round trips of one question to an endpoint: MongoDB takes two."""
-UNKNOWN_DISTANCE = 9.0
-"""Time-outs that a first connection gets, where the distance is not known yet: "balanced" has 4.5 s, 12 round trips of 375 ms."""
-MOST_PATIENCE = 4.0
-"""How many times the usual time a connection gets at most: with 3 s, a round trip of 1 s is reached."""
-CONNECT_ROUND_TRIPS = 12
-"""Round trips of a new connection at most: TCP, TLS, SCRAM, settings and the first question; eleven were counted."""
-AT_ONCE = 0.02
-"""Seconds in which a server that is well answers, beside the distance: a busy machine hands out its CPU in such slices."""
 MOST_CLASSES = 256
 """Request classes remembered per store: levels and bounds that an application writes down, not ones it computes."""
 
@@ -52,10 +43,11 @@ MOST_CLASSES = 256
 class _State:
     """What changes of a store, shared by its views."""
 
-    __slots__ = ("closed", "patience", "refreshed_at", "refreshing", "turns")
+    __slots__ = ("closed", "draining", "patience", "refreshed_at", "refreshing", "turns")
 
     def __init__(self, endpoints: int) -> None:
         self.closed = False
+        self.draining: frozenset[int] = frozenset()
         self.patience: dict[int, float] = {}
         self.refreshed_at = float("-inf")
         self.refreshing = Slots(1)
@@ -173,12 +165,15 @@ class RoutedStore:
         """This one: what a partitioned store has several of."""
         return (self,)
 
-    def close(self) -> None:
-        """Close every connection. May be called twice."""
-        self._state.closed = True
-        for backend in self.backends:
+    def close(self, draining: frozenset[int] = frozenset()) -> None:
+        """Close every connection. May be called twice.
+
+        From its first step on nobody connects, but open blocks to the endpoints of `draining`.
+        """
+        self._state.draining, self._state.closed = draining, True
+        for index, backend in enumerate(self.backends):
             if backend is not None:
-                backend.close()
+                backend.close(drain=index in draining)
 
     def renew(self) -> None:
         """After a fork: forget the parent's connections without closing them, and locks that its threads may hold."""
@@ -190,7 +185,9 @@ class RoutedStore:
                 backend.abandon()
 
     def refused(self, index: int) -> bool:
-        """Whether residency refuses an endpoint, as far as is known where it stands."""
+        """Whether nobody may connect there: it was closed, or residency refuses it, as far as is known where it stands."""
+        if self._state.closed and index not in self._state.draining:
+            return True
         e = self.state.snapshot.endpoints[index]
         return self.backends[index] is None or (e.region != "" and not e.allowed)
 
@@ -281,7 +278,8 @@ class RoutedStore:
         backend = self.backend(index)
         if within <= 0.0 or self.refused(index):
             return None
-        budget, left_at = self._probing(index), self.clock.monotonic()
+        rtt, left_at = self.state.snapshot.endpoints[index].rtt, self.clock.monotonic()
+        budget = distance.probing(self.profile.probe_timeout, rtt)
         self.state.asking(index)
         try:
             observation = backend.probe(min(budget, within), min(self.connecting(index), within))
@@ -294,7 +292,7 @@ class RoutedStore:
             if failure is Failure.CANCELLED or (failure is Failure.DEADLINE and within < budget):
                 return None  # who asked had no patience, or somebody ended the question: it says nothing of the server
             if failure is Failure.DEADLINE:
-                self._state.patience[index] = min(2.0 * self._state.patience.get(index, 1.0), MOST_PATIENCE)
+                self._state.patience[index] = distance.longer(self._state.patience.get(index, 1.0))
             else:
                 self._state.patience.pop(index, None)  # it was reached, or nothing is there
             self.lost(index)
@@ -312,23 +310,12 @@ class RoutedStore:
 
     def round_trips(self, index: int, count: float) -> float:
         """Seconds that `count` round trips to an endpoint take while it is well; a probe's time-out where that is not known."""
-        rtt = self.state.snapshot.endpoints[index].rtt
-        return self.profile.probe_timeout if rtt is None else count * rtt + AT_ONCE
-
-    def _probing(self, index: int) -> float:
-        """Seconds that an answer may take on a connection that is there: the profile's, and the distance on top."""
-        return self.profile.probe_timeout + PROBE_ROUND_TRIPS * (self.state.snapshot.endpoints[index].rtt or 0.0)
+        return distance.answering(self.profile.probe_timeout, self.state.snapshot.endpoints[index].rtt, count)
 
     def connecting(self, index: int) -> float:
-        """Seconds that making a connection may take.
-
-        Of an endpoint that has never answered nobody knows how far it is: each question that came to nothing is followed
-        by one that gets twice the time, so that it is reached wherever it is.
-        """
+        """Seconds that making a connection may take."""
         rtt = self.state.snapshot.endpoints[index].rtt
-        timeout = self.profile.probe_timeout
-        usual = timeout * UNKNOWN_DISTANCE if rtt is None else timeout + CONNECT_ROUND_TRIPS * rtt
-        return usual * self._state.patience.get(index, 1.0)
+        return distance.connecting(self.profile.probe_timeout, rtt, self._state.patience.get(index, 1.0))
 
     def take_in(self, index: int, observation: Observation) -> None:
         """A server answered; where it is another run or has another role than before, its pooled connections go."""

@@ -46,6 +46,7 @@ class Standing(StrEnum):
 
     PROVED = "proved"
     BEHIND = "behind"  # or not known: worth waiting for
+    RAISED = "raised"  # it shows all of it at a higher level than it is read at
     NEVER = "never"  # waiting does not help
     UNSETTLED = "unsettled"  # the owner must be asked afresh
     LOST = "lost"

@@ -29,7 +29,8 @@
    for one endpoint share each answer to a question that began late enough for them.
 3. A process that has just started, woken up or been forked knows nothing: before it writes or reads STRONG, every other allowed
    endpoint has answered, or failed a question, since then; and since the owner's server began anew.
-4. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
+4. What holds an error is seen by the collector of garbage: the error's traceback leads back to it.
+5. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Known(Protocol):
         ...
 
 
-class Walk(msgspec.Struct, frozen=True, gc=False):
+class Walk(msgspec.Struct, frozen=True):
     """Where a walk stands. `held`: the endpoint whose connection is in hand or asked for, or that is waited for; -1 for none.
 
     `waiting`: for that endpoint, until the instant `until`; it is asked again after `poll` seconds. `connected`: its connection
@@ -142,7 +143,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     some: bool
 
 
-class Lost(msgspec.Struct, frozen=True, gc=False):
+class Lost(msgspec.Struct, frozen=True):
     """The endpoint did not give a connection, or it broke before anything was sent. `late`: no time is left."""
 
     error: RegionKitError
@@ -195,7 +196,7 @@ class Refuse(msgspec.Struct, frozen=True, gc=False):
     """No endpoint may serve; the walk's decision says why."""
 
 
-class GiveUp(msgspec.Struct, frozen=True, gc=False):
+class GiveUp(msgspec.Struct, frozen=True):
     """No endpoint is left, because of this error."""
 
     error: RegionKitError

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from regionkit.testing.crash import crash_points
     from regionkit.testing.guarantees import Guarantee, Violation
     from regionkit.testing.history import History, Operation
+    from regionkit.testing.participants import ParticipantContract, ParticipantData
+    from regionkit.testing.participants_async import AsyncParticipantContract, AsyncParticipantData
     from regionkit.testing.proxy import FaultProxy
     from regionkit.testing.recorder import Recorder
     from regionkit.testing.servers import ServerUnavailable
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncChaosSource",
+    "AsyncParticipantContract",
+    "AsyncParticipantData",
     "ChaosSource",
     "FaultProxy",
     "Guarantee",
     "History",
     "Operation",
+    "ParticipantContract",
+    "ParticipantData",
     "Recorder",
     "ServerUnavailable",
     "Violation",
@@ -49,11 +55,15 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AsyncChaosSource": "chaos_async",
+        "AsyncParticipantContract": "participants_async",
+        "AsyncParticipantData": "participants_async",
         "ChaosSource": "chaos",
         "FaultProxy": "proxy",
         "Guarantee": "guarantees",
         "History": "history",
         "Operation": "history",
+        "ParticipantContract": "participants",
+        "ParticipantData": "participants",
         "Recorder": "recorder",
         "ServerUnavailable": "servers.provider",
         "Violation": "guarantees",

@@ -29,6 +29,7 @@ from regionkit.topology.regions import Region
 from regionkit.topology.residency import Residency
 from regionkit.topology.stores import SqlStore, Store
 from regionkit.topology.strategies import strategy
+from regionkit.topology.toml_text import LARGEST_FILE, parsed, too_large
 from regionkit.topology.topology import Topology
 from regionkit.topology.url_parts import MASK
 from regionkit.topology.validation import did_you_mean, located, shown
@@ -37,8 +38,6 @@ from regionkit.topology.variables import expand, expand_url, scrubber
 __all__ = ["Loaded", "load_toml", "parse_toml"]
 
 T = TypeVar("T")
-
-_LARGEST_FILE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -149,13 +148,13 @@ def load_toml(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None
     why = ""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+            data = file.read(LARGEST_FILE + 1)
     except OSError as error:
         why = error.strerror or type(error).__name__
     if why:
         raise ConfigurationError(f"{name} cannot be read.", why=f"{why}.", fix="pass the path of a readable file.")
-    if len(data) > _LARGEST_FILE:
-        raise ConfigurationError(f"{name} is larger than 1 MiB.", fix="pass the path of a regionkit TOML file.")
+    if len(data) > LARGEST_FILE:
+        raise too_large(name)
     text = None
     try:
         text = data.decode("utf-8")
@@ -174,25 +173,7 @@ def parse_toml(text: str, *, name: str = "regionkit.toml", environ: Mapping[str,
             is not set; or whatever the described values refuse. No error shows a secret or the value of a variable.
     """
     values = os.environ if environ is None else environ
-    return _Reader(name, values, scrubber(text, values)).read(_parsed(text, name))
-
-
-def _parsed(text: str, name: str) -> dict[str, Any]:
-    import tomllib  # here, because it compiles its grammar: only who loads a file pays for that
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        why = str(error)
-    except RecursionError:
-        why = "it is nested too deeply"
-    # only the place: what stands there may be a secret
-    place = re.search(r"\(at (?:line \d+, column \d+|end of document)\)", why)
-    raise ConfigurationError(
-        f"{name} is not TOML {place.group() if place else ''}".rstrip() + ".",
-        why="" if place else f"{why}." if why.startswith("it is") else "",
-        fix="correct the syntax there; texts stand in quotes.",
-    )
+    return _Reader(name, values, scrubber(text, values)).read(parsed(text, name))
 
 
 @dataclass(frozen=True, slots=True)

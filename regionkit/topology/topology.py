@@ -22,6 +22,9 @@ from regionkit.topology.validation import check_name, did_you_mean, sequence_of,
 
 __all__ = ["NAMESPACE", "Topology"]
 
+MOST_NAMED = 1024
+"""Regions, stores, caches of a topology, at most, each."""
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class Topology:
@@ -229,6 +232,14 @@ class Topology:
 
 
 def _refuse_twice(kind: str, names: list[str]) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
+    if len(names) > MOST_NAMED:
+        raise ConfigurationError(
+            f"the topology has {len(names)} {kind}s.",
+            why=f"{MOST_NAMED} are the most: each has connections and a monitor of its own in every process.",
+            fix="describe those that this application uses.",
+        )
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise ConfigurationError(f"{kind} {name!r} is there twice.", fix="name each once.")
+        seen.add(name)

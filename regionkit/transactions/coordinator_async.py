@@ -16,13 +16,14 @@ from functools import partial
 from typing import Any, Protocol
 
 from regionkit.core.clock import Clock
-from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, spawn_async
+from regionkit.core.concurrency_async import AsyncFlag, AsyncWorkers, agather
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
+from regionkit.core.overlap_async import aoverlap, apause
 from regionkit.errors import DeadlineExceeded, RegionUnavailable
 from regionkit.transactions.events import HazardMet, LeftInDoubt, happened
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
-from regionkit.transactions.members_async import AsyncMember, finish_of, let_go
+from regionkit.transactions.members_async import AsyncMember, finish_of, let_go, missing
 from regionkit.transactions.participants.participant_async import Listed
 from regionkit.transactions.points import crash_points
 from regionkit.transactions.protocol import (
@@ -48,7 +49,8 @@ from regionkit.transactions.protocol import (
     begun,
     step,
 )
-from regionkit.transactions.recovery_rules import Evidence, Row, RowVerdict, judge_row
+from regionkit.transactions.recovery_rules import Evidence
+from regionkit.transactions.xid import Xid
 
 __all__ = ["AsyncCoordinator"]
 
@@ -58,17 +60,17 @@ BARRING_SHARE = 0.5
 """Of `settle`, for the tombstone; what is left is the branches'."""
 
 
-class _Ground(Protocol):
-    """What is asked of the manager's ground."""
-
+class _Ground(Protocol):  # the manager's, as far as it is asked here
     namespace: str
     log: AsyncDecisionLog
     clock: Clock
     events: EventHooks
+    workers: AsyncWorkers
     by: str
 
     def acknowledge(self, gtrid: str, histories: dict[str, str]) -> None: ...
     def left(self, gtrid: str, branches: tuple[str, ...]) -> None: ...
+    def unanswered(self, xid: Xid, tell: Callable[[Decision], None]) -> None: ...
     def over(self, gtrid: str) -> None: ...
     def unreached(self, name: str) -> None: ...
     def log_unreached(self) -> None: ...
@@ -84,7 +86,6 @@ class AsyncCoordinator:
         hazards: by branch, how it ended otherwise than was decided.
         retryable: whether the transaction may do better when it is run again.
         failure: what ended the coordinator itself, which nothing should.
-        running: the task (thread) that it is in, held on to.
     """
 
     def __init__(
@@ -111,6 +112,8 @@ class AsyncCoordinator:
         self._barring: Deadline | None = None
         self._pause = FIRST_PAUSE
         self._given_up = ""
+        self._found: Outcome | None = None
+        self._overlap = all(one.facts.overlaps for one in members.values())
         self._guard, self._told = threading.Lock(), False
         self.t = begun(
             {name: BranchFacts(one.reading, one.facts.prepares, one.anchor) for name, one in members.items()}
@@ -119,11 +122,12 @@ class AsyncCoordinator:
         self.hazards: dict[str, str] = {}
         self.retryable = True
         self.failure: BaseException | None = None
-        self.running: object = None
 
     @property
     def outcome(self) -> Outcome:
         """What became of it."""
+        if self._found is not None:
+            return self._found
         if self.failure is not None and self.t.outcome is Outcome.ACTIVE:
             return Outcome.IN_DOUBT
         return Outcome.HEURISTIC if self.hazards else self.t.outcome
@@ -131,10 +135,16 @@ class AsyncCoordinator:
     @property
     def pending(self) -> tuple[str, ...]:
         """Branches that are left to recovery."""
+        if self._found is not None:
+            return ()
         if self.failure is None:
             return self.t.pending
         ended = (State.DONE, State.ACTIVE) if self.t.decision is Decision.ABORT else (State.DONE,)
         return tuple(sorted(name for name, state in self.t.states.items() if state not in ended))
+
+    def _found_out(self, winner: Decision) -> None:
+        """By recovery, of a COMMIT in one phase that was not answered."""
+        self._found = Outcome.COMMITTED if winner is Decision.COMMIT else Outcome.ABORTED
 
     def give_up(self, why: str) -> None:
         """Abort, if COMMIT has not been sent for."""
@@ -154,7 +164,7 @@ class AsyncCoordinator:
         self.decided.set()
         if self._later:
             with contextlib.suppress(RuntimeError):  # no thread can be started: run it in this one
-                self.running = spawn_async(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
+                self._ground.workers.spawn(f"regionkit transaction {self._gtrid}", partial(self._settled, actions))
                 return
         await self._settled(actions)
 
@@ -163,8 +173,8 @@ class AsyncCoordinator:
         try:
             actions = await self._round(actions)
             self._look_for_torn()
-            if self.t.phase is Phase.ENDED:
-                await let_go(self._members.values(), self.outcome)  # whatever time the callbacks take
+            if self.t.phase is Phase.ENDED:  # whatever time the callbacks take
+                await let_go(self._members.values(), self.outcome)
             await self._tell_decided()
             while self.t.phase is not Phase.ENDED:
                 actions = await self._round(actions or self._step(GiveUp()))
@@ -173,11 +183,10 @@ class AsyncCoordinator:
             await self._broken(error)
             return
         await let_go(self._members.values(), self.outcome)
-        done = [name for name, state in self.t.states.items() if state is State.DONE]
+        done = {n: self._members[n].facts.history for n, state in self.t.states.items() if state is State.DONE}
         if self.t.decision is Decision.COMMIT and self.t.mode in (Mode.TWO_PHASE, Mode.ANCHORED) and done:
-            self._ground.acknowledge(self._gtrid, {name: self._members[name].facts.history for name in done})
-        if self.t.pending:
-            self._ground.left(self._gtrid, self.t.pending)
+            self._ground.acknowledge(self._gtrid, done)
+        self._leave()
         self._ground.events.emit(happened(self._ground.namespace, self._gtrid, self.t))
         self._ground.over(self._gtrid)
         crash_point("tpc.ended")
@@ -198,17 +207,22 @@ class AsyncCoordinator:
 
     async def _broken(self, error: BaseException) -> None:
         """As if it had died: recovery ends it. A loop that is closed does so to its tasks."""
-        self.failure = error
-        self._ground.events.emit(
-            LeftInDoubt(self._ground.namespace, self._gtrid, f"its coordinator failed: {error!r}", self.pending)
-        )
-        self._ground.left(self._gtrid, self.pending)
+        self.failure, why = error, f"its coordinator failed: {error!r}"
+        self._ground.events.emit(LeftInDoubt(self._ground.namespace, self._gtrid, why, self.pending))
+        self._leave()
         self._ground.over(self._gtrid)
         self.decided.set()
         self.ended.set()
         await let_go(self._members.values(), Outcome.IN_DOUBT)
         if not isinstance(error, Exception):
             raise error
+
+    def _leave(self) -> None:
+        """To recovery."""
+        if self.pending:
+            self._ground.left(self._gtrid, self.pending)
+        if self.pending and self.t.mode is Mode.ONE_PHASE and self.t.decision is None:
+            self._ground.unanswered(self._members[self.pending[0]].xid, self._found_out)
 
     def _step(self, event: Event) -> tuple[Action, ...]:
         self.t, actions = step(self.t, event)
@@ -222,13 +236,12 @@ class AsyncCoordinator:
         if len(calls) == 1:
             found: list[Any] = [await calls[0]()]
         else:
-            found = await agather(calls)
+            found = await (aoverlap if self._overlap else agather)(calls)
         following: tuple[Action, ...] = ()
         for event in found:
             if isinstance(event, BaseException):
                 raise event
-            if event is not None:
-                following += self._step(event)
+            following += () if event is None else self._step(event)
         return following
 
     def _calls(self, actions: tuple[Action, ...]) -> list[Callable[[], Awaitable[Event | None]]]:
@@ -260,15 +273,22 @@ class AsyncCoordinator:
         try:
             answered = await self._members[name].branch.prepare(self._deadline)
         except Exception as error:
-            self._ground.unreached(name)
+            self._unanswered(name)
             return Voted(name, Vote.UNANSWERED, f"PREPARE of {name} was not answered: {error}")
         crash_points("tpc.prepare", at, of, "after")
         vote = answered.vote or Vote.UNANSWERED
         if vote is not Vote.YES:
             self.retryable = self.retryable and answered.retryable
-        if vote is Vote.UNANSWERED or not answered.retryable:
+        if vote is Vote.UNANSWERED:
+            self._unanswered(name)
+        elif not answered.retryable:
             self._ground.unreached(name)  # or it is another than it was: a server that has replicas now
         return Voted(name, vote, f"{name} did not prepare: {answered.why}")
+
+    def _unanswered(self, name: str) -> None:
+        """What ends it now has to connect anew, which holds up its thread."""
+        self._overlap = False
+        self._ground.unreached(name)
 
     async def _one_phase(self, action: OnePhase) -> Event:
         member, point = self._members[action.branch], "tpc.anchor" if action.deciding else "tpc.one_phase"
@@ -298,11 +318,10 @@ class AsyncCoordinator:
             winner = await ground.log.decide(
                 self._gtrid, Decision.COMMIT, sorted(self.t.states), ground.by, self._deadline
             )
-        except (RegionUnavailable, DeadlineExceeded) as error:  # rule 3
-            ground.log_unreached()
-            return Decided(Decision.ABORT, f"the log was not reached: {error}")
         except Exception as error:
             ground.log_unreached()
+            if isinstance(error, RegionUnavailable | DeadlineExceeded):  # rule 3
+                return Decided(Decision.ABORT, f"the log was not reached: {error}")
             return Decided(None, f"the log did not answer: {error}")
         crash_point("tpc.decide.after")
         barred = winner is Decision.ABORT
@@ -330,43 +349,33 @@ class AsyncCoordinator:
         else:
             why = ""
         crash_point("tpc.bar.after")
-        if winner is None and min(self._barring.remaining(), settling.remaining()) <= self._pause:
-            return GiveUp(why or "it is not known what became of it")
         if winner is None:
-            await self._again()
+            if min(self._barring.remaining(), settling.remaining()) <= self._pause:
+                return GiveUp(why or "it is not known what became of it")
+            await apause(self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return Decided(winner, why)
 
     async def _finish(self, action: FinishBranch, at: int, of: int) -> Event:
         member, commit, deadline = self._members[action.branch], action.commit, self._settle_deadline()
-        point, state, pause = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
+        point, state, between = "tpc.commit" if commit else "tpc.rollback", self.t.states[action.branch], FIRST_PAUSE
         crash_points(point, at, of, "before")
         finish = await finish_of(member.branch.finish, commit, deadline)
         crash_points(point, at, of, "after")
         while finish in (Finish.UNREACHED, Finish.BUSY) and state is not State.ACTIVE:
-            if deadline.remaining() <= pause:
+            if deadline.remaining() <= between:
                 break
             self._ground.unreached(action.branch)
             if commit:
                 await self._tell_decided()
-            await asleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await apause(between)
+            between = min(2 * between, LONGEST_PAUSE)
             finish = await finish_of(partial(member.participant.finish, Listed(member.xid)), commit, deadline)
         if finish is Finish.UNKNOWN and commit:
-            finish = await self._missing(action.branch, member, deadline)
+            finish, lost = await missing(member, deadline)
+            if lost:
+                self._hazard(action.branch, lost)
         return Finished(action.branch, finish)
-
-    async def _missing(self, name: str, member: AsyncMember, deadline: Deadline) -> Finish:
-        """A decided COMMIT that finds no such branch: somebody was faster, or it is lost. Its marker says which."""
-        try:
-            listed = any(one.xid == member.xid for one in await member.participant.listed(deadline))
-            evidence = await member.participant.evidence(member.xid, deadline)
-        except Exception:
-            return Finish.UNREACHED
-        row = Row(self._gtrid, Decision.COMMIT, {name: None})
-        verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
-        if verdict is RowVerdict.HAZARD:
-            self._hazard(name, "COMMIT was decided, and the branch is neither prepared nor committed")
-        return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN
 
     def _look_for_torn(self) -> None:
         """Branches that are rolled back, and whose work may stand all the same."""
@@ -381,14 +390,8 @@ class AsyncCoordinator:
     async def _note_hazards(self) -> None:
         """Once no branch of our own holds locks where the log stands."""
         for name, what in self.hazards.items():
-            with contextlib.suppress(
-                Exception
-            ):  # who has the outcome knows; of a decided COMMIT recovery finds it again
+            with contextlib.suppress(Exception):  # of a decided COMMIT recovery finds it again
                 await self._ground.log.hazard(self._gtrid, name, what, self._settle_deadline())
-
-    async def _again(self) -> None:
-        await asleep(self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _settle_deadline(self) -> Deadline:
         if self._settling is None:

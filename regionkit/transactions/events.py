@@ -1,4 +1,4 @@
-"""What became of transactions, as events. None carries a statement or a value. Those of recovery: recovery_events."""
+"""What became of transactions, as events. None carries a statement or a value."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ from regionkit.transactions.protocol import Decision, Transaction
 __all__ = [
     "AbortDecided",
     "AcknowledgeFailed",
+    "BranchEnded",
     "CallbackFailed",
     "CommitDecided",
+    "CommitFoundOut",
+    "HazardFound",
     "HazardMet",
     "LeftInDoubt",
+    "ParticipantUnreachable",
+    "RecoveryFailed",
+    "TransactionBarred",
+    "TransactionEvent",
     "happened",
 ]
 
 
-class _TransactionEvent(Event, frozen=True, gc=False):
+class TransactionEvent(Event, frozen=True, gc=False):
     """Of one transaction manager's namespace."""
 
+    about: ClassVar[str] = "namespace"
     namespace: str
+
+
+class _OneTransaction(TransactionEvent, frozen=True, gc=False):
     gtrid: str
 
-    @property
-    def subject(self) -> str:
-        """The namespace."""
-        return self.namespace
 
-
-class CommitDecided(_TransactionEvent, frozen=True, gc=False):
+class CommitDecided(_OneTransaction, frozen=True, gc=False):
     """COMMIT is decided. `pending`: branches that recovery has to commit."""
 
     level: ClassVar[int] = logging.DEBUG
     pending: tuple[str, ...]
 
 
-class AbortDecided(_TransactionEvent, frozen=True, gc=False):
+class AbortDecided(_OneTransaction, frozen=True, gc=False):
     """No branch commits. `pending`: branches that recovery has to roll back."""
 
     why: str
     pending: tuple[str, ...]
 
 
-class LeftInDoubt(_TransactionEvent, frozen=True, gc=False):
+class LeftInDoubt(_OneTransaction, frozen=True, gc=False):
     """The log did not answer: recovery ends it."""
 
     level: ClassVar[int] = logging.ERROR
@@ -53,7 +59,7 @@ class LeftInDoubt(_TransactionEvent, frozen=True, gc=False):
     pending: tuple[str, ...]
 
 
-class HazardMet(_TransactionEvent, frozen=True, gc=False):
+class HazardMet(_OneTransaction, frozen=True, gc=False):
     """A branch ended otherwise than was decided."""
 
     level: ClassVar[int] = logging.CRITICAL
@@ -61,15 +67,61 @@ class HazardMet(_TransactionEvent, frozen=True, gc=False):
     what: str
 
 
-class CallbackFailed(_TransactionEvent, frozen=True, gc=False):
+class CallbackFailed(_OneTransaction, frozen=True, gc=False):
     """What was to be called after the outcome raised; the outcome stands."""
 
     level: ClassVar[int] = logging.ERROR
     error: str
 
 
-class AcknowledgeFailed(_TransactionEvent, frozen=True, gc=False):
+class AcknowledgeFailed(_OneTransaction, frozen=True, gc=False):
     """Acknowledgements could not be written to the log; they are written later, or by recovery. `gtrid`: ""."""
+
+    level: ClassVar[int] = logging.WARNING
+    error: str
+
+
+# -- of recovery
+
+
+class TransactionBarred(_OneTransaction, frozen=True, gc=False):
+    """A transaction was abandoned: its abort is decided."""
+
+    level: ClassVar[int] = logging.WARNING
+
+
+class BranchEnded(_OneTransaction, frozen=True, gc=False):
+    """Recovery has ended a prepared branch."""
+
+    branch: str
+    committed: bool
+
+
+class CommitFoundOut(_OneTransaction, frozen=True, gc=False):
+    """A COMMIT in one phase had no answer; now it is known what became of it."""
+
+    branch: str
+    committed: bool
+
+
+class HazardFound(_OneTransaction, frozen=True, gc=False):
+    """A branch is not as it was decided, and nothing can be done about it here: an operator has to see to it."""
+
+    level: ClassVar[int] = logging.ERROR
+    branch: str
+    what: str
+
+
+class ParticipantUnreachable(TransactionEvent, frozen=True, gc=False):
+    """A participant (or the log, in the middle of a run) could not be asked; the next run asks again."""
+
+    level: ClassVar[int] = logging.WARNING
+    participant: str
+    why: str
+
+
+class RecoveryFailed(TransactionEvent, frozen=True, gc=False):
+    """A run did not take place; the next one follows after a back-off."""
 
     level: ClassVar[int] = logging.WARNING
     error: str

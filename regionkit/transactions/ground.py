@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from regionkit.core.clock import Clock
+from regionkit.core.concurrency import Workers
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks, crash_point
 from regionkit.core.supervisor import Supervisor
@@ -25,7 +26,10 @@ from regionkit.transactions.coordinator import Coordinator
 from regionkit.transactions.events import AcknowledgeFailed
 from regionkit.transactions.logs.log import DecisionLog, LogFacts
 from regionkit.transactions.participants.participant import Participant, ParticipantFacts
+from regionkit.transactions.protocol import Decision
+from regionkit.transactions.recovery_setting import Unanswered
 from regionkit.transactions.turn import Turn
+from regionkit.transactions.xid import Xid
 
 __all__ = ["MOST_IN_DOUBT", "Ground"]
 
@@ -77,6 +81,7 @@ class Ground:
 
     def _renew(self) -> None:
         self.process = os.getpid()
+        self.workers = Workers()
         self.by = f"{socket.gethostname()[:80]}:{self.process}"
         self._log_turn = Turn()
         self._turns = {name: Turn() for name in self.participants}
@@ -85,6 +90,7 @@ class Ground:
         self._anchors: dict[str, bool] = {}
         self._acknowledged: dict[str, dict[str, str]] = {}
         self._in_doubt: dict[str, set[str]] = {}
+        self._unanswered: dict[str, Unanswered] = {}
         self._looked = self._beat = float("-inf")
 
     def renew(self) -> None:
@@ -220,6 +226,25 @@ class Ground:
         """These branches are left to recovery."""
         with self._guard:
             self._in_doubt[gtrid] = set(branches)
+
+    def unanswered(self, xid: Xid, tell: Callable[[Decision], None]) -> None:
+        """A COMMIT in one phase is left to recovery: no log knows of it. Of many, the oldest are left to `wait_settled`."""
+
+        def told(winner: Decision) -> None:
+            tell(winner)
+            with self._guard:
+                self._unanswered.pop(xid.gtrid, None)
+                self._in_doubt.pop(xid.gtrid, None)
+
+        with self._guard:
+            self._unanswered[xid.gtrid] = Unanswered(xid, told)
+            while len(self._unanswered) > MOST_IN_DOUBT:
+                del self._unanswered[next(iter(self._unanswered))]
+
+    def all_unanswered(self) -> list[Unanswered]:
+        """For recovery."""
+        with self._guard:
+            return list(self._unanswered.values())
 
     def over(self, gtrid: str) -> None:
         """Nobody here is at work on it any more."""

@@ -259,6 +259,7 @@ class TransactionManager:
                 active=ground.active,
                 clock=ground.clock,
                 events=ground.events,
+                unanswered=ground.all_unanswered,
             )
         return self._recovery
 

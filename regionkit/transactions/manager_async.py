@@ -260,6 +260,7 @@ class AsyncTransactionManager:
                 active=ground.active,
                 clock=ground.clock,
                 events=ground.events,
+                unanswered=ground.all_unanswered,
             )
         return self._recovery
 

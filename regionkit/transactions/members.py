@@ -11,10 +11,11 @@ from regionkit.contract.unit import Committed
 from regionkit.core.deadline import Deadline
 from regionkit.transactions.participants.participant import Branch, Participant, ParticipantFacts
 from regionkit.transactions.places import Place
-from regionkit.transactions.protocol import Finish, Outcome
+from regionkit.transactions.protocol import Decision, Finish, Outcome
+from regionkit.transactions.recovery_rules import Row, RowVerdict, judge_row
 from regionkit.transactions.xid import Xid
 
-__all__ = ["Member", "finish_of", "let_go"]
+__all__ = ["Member", "finish_of", "let_go", "missing"]
 
 
 class Member(msgspec.Struct):
@@ -53,3 +54,17 @@ def finish_of(call: Callable[[bool, Deadline], Finish], commit: bool, deadline: 
         return call(commit, deadline)
     except Exception:
         return Finish.UNREACHED
+
+
+def missing(member: Member, deadline: Deadline) -> tuple[Finish, str]:
+    """Of a decided COMMIT that finds no such branch, whether somebody was faster, as its marker says; and why it is a hazard."""
+    name, gtrid = member.xid.branch, member.xid.gtrid
+    try:
+        listed = any(one.xid == member.xid for one in member.participant.listed(deadline))
+        evidence = member.participant.evidence(member.xid, deadline)
+    except Exception:
+        return Finish.UNREACHED, ""
+    row = Row(gtrid, Decision.COMMIT, {name: None})
+    verdict = judge_row(row, name, listed=listed, evidence=evidence, history=None, reopened=False)
+    lost = "COMMIT was decided, and the branch is neither prepared nor committed"
+    return Finish.DONE if verdict is RowVerdict.DONE else Finish.UNKNOWN, lost if verdict is RowVerdict.HAZARD else ""

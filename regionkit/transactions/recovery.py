@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.supervisor import STOP_WITHIN, Supervisor
 from regionkit.errors import UsageError
+from regionkit.transactions.events import RecoveryFailed
 from regionkit.transactions.logs.log import DecisionLog
 from regionkit.transactions.participants.participant import Participant
-from regionkit.transactions.recovery_events import RecoveryFailed
 from regionkit.transactions.recovery_round import Round
 from regionkit.transactions.recovery_rules import RETENTION
-from regionkit.transactions.recovery_setting import Remembered, Setting, reason
+from regionkit.transactions.recovery_setting import Remembered, Setting, Unanswered, reason
 from regionkit.transactions.recovery_views import InDoubt, Report
 from regionkit.transactions.turn import Turn
 
@@ -48,6 +48,7 @@ class Recovery:
         retention: seconds that rows, markers and tombstones are kept; at least `RETENTION`, and at least the age of the oldest
             backup or replica that may be promoted.
         events: who hears of hazards.
+        unanswered: commits in one phase of this process whose answers never came.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Recovery:
         patience: float | None = None,
         retention: float = RETENTION,
         events: EventHooks | None = None,
+        unanswered: Callable[[], Sequence[Unanswered]] = tuple,
     ) -> None:
         if retention < RETENTION:
             raise UsageError(
@@ -72,7 +74,7 @@ class Recovery:
             raise UsageError(f"patience is {patience!r} s.", fix="give 0 or more, or leave it out.")
         by = f"recovery {socket.gethostname()[:60]} {os.getpid()}"
         self.setting = Setting(
-            namespace, log, participants, active, clock, patience, retention, by, events or EventHooks()
+            namespace, log, participants, active, clock, patience, retention, by, events or EventHooks(), unanswered
         )
         self._remembered = Remembered()
         self._one = Turn()

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.core.supervisor_async import STOP_WITHIN, AsyncSupervisor
 from regionkit.errors import UsageError
+from regionkit.transactions.events import RecoveryFailed
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
 from regionkit.transactions.participants.participant_async import AsyncParticipant
-from regionkit.transactions.recovery_events import RecoveryFailed
 from regionkit.transactions.recovery_round_async import AsyncRound
 from regionkit.transactions.recovery_rules import RETENTION
-from regionkit.transactions.recovery_setting_async import AsyncSetting, Remembered, reason
+from regionkit.transactions.recovery_setting_async import AsyncSetting, Remembered, Unanswered, reason
 from regionkit.transactions.recovery_views import InDoubt, Report
 from regionkit.transactions.turn_async import AsyncTurn
 
@@ -47,6 +47,7 @@ class AsyncRecovery:
         retention: seconds that rows, markers and tombstones are kept; at least `RETENTION`, and at least the age of the oldest
             backup or replica that may be promoted.
         events: who hears of hazards.
+        unanswered: commits in one phase of this process whose answers never came.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class AsyncRecovery:
         patience: float | None = None,
         retention: float = RETENTION,
         events: EventHooks | None = None,
+        unanswered: Callable[[], Sequence[Unanswered]] = tuple,
     ) -> None:
         if retention < RETENTION:
             raise UsageError(
@@ -71,7 +73,7 @@ class AsyncRecovery:
             raise UsageError(f"patience is {patience!r} s.", fix="give 0 or more, or leave it out.")
         by = f"recovery {socket.gethostname()[:60]} {os.getpid()}"
         self.setting = AsyncSetting(
-            namespace, log, participants, active, clock, patience, retention, by, events or EventHooks()
+            namespace, log, participants, active, clock, patience, retention, by, events or EventHooks(), unanswered
         )
         self._remembered = Remembered()
         self._one = AsyncTurn()

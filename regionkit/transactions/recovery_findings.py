@@ -29,6 +29,8 @@ class Findings:
         states: (gtrid, branch), what is to be said of it.
         ended: of each branch that was ended, whether it committed.
         barred: gtrids whose abort was decided.
+        unanswered: (gtrid, branch) of commits in one phase of which nothing is known.
+        settled: by gtrid, what became of one.
     """
 
     log: str
@@ -44,6 +46,8 @@ class Findings:
     strange: dict[str, str] = field(default_factory=dict)
     ended: list[bool] = field(default_factory=list)
     barred: list[str] = field(default_factory=list)
+    unanswered: set[tuple[str, str]] = field(default_factory=set)
+    settled: dict[str, str] = field(default_factory=dict)
     swept: int = 0
     more: bool = False
 
@@ -55,6 +59,7 @@ class Findings:
         """All of it. `wall`: seconds since 1970."""
         logs = {xid.gtrid: xid.log for _, xid in self.verdicts}
         left = {gtrid for gtrid, _ in self.prepared if gtrid not in self.active}
+        left |= {gtrid for gtrid, _ in self.unanswered}
         left |= {row.gtrid for row in tuple(self.rows.values()) if row.hazards or self._owed(row)}
         shown = sorted(left)[:SHOWN]
         return Report(
@@ -63,6 +68,7 @@ class Findings:
             barred=len(self.barred),
             acknowledged=len(self.acked) if acted else 0,
             swept=self.swept,
+            settled=dict(self.settled),
             in_doubt=tuple(self._in_doubt(gtrid, logs.get(gtrid, self.log), wall) for gtrid in shown),
             unreachable=dict(self.unreachable),
             strange=dict(self.strange),

@@ -6,9 +6,9 @@ import msgspec
 
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
+from regionkit.transactions.events import CommitFoundOut, HazardFound
 from regionkit.transactions.participants.participant_async import AsyncParticipant
 from regionkit.transactions.protocol import Decision
-from regionkit.transactions.recovery_events import HazardFound
 from regionkit.transactions.recovery_findings import Findings
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Row
 from regionkit.transactions.recovery_setting_async import AsyncSetting
@@ -36,6 +36,25 @@ class AsyncNotes:
     async def evidence(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> Evidence:
         """What a participant's marker says of its branch."""
         return await participant.evidence(Xid(self._setting.namespace, self._found.log, gtrid, name, 0), deadline)
+
+    async def find_out(self, name: str, participant: AsyncParticipant, deadline: Deadline) -> None:
+        """Commits in one phase that were not answered: a tombstone under the marker's key waits for what is under way. Who
+        only looks writes none, and believes a marker alone.
+        """
+        for one in self._setting.unanswered():
+            xid = one.xid
+            if xid.branch != name:
+                continue
+            asked = participant.bar if self._acting else participant.evidence
+            found = await asked(xid, self._setting.part(deadline, PARTICIPANT_WAIT))
+            winner = {Evidence.COMMITTED: Decision.COMMIT, Evidence.BARRED: Decision.ABORT}.get(found)
+            if winner is None:
+                continue
+            self._found.unanswered.discard((xid.gtrid, name))
+            self._found.settled[xid.gtrid] = winner.name
+            one.tell(winner)
+            committed = winner is Decision.COMMIT
+            self._setting.events.emit(CommitFoundOut(self._setting.namespace, xid.gtrid, name, committed))
 
     async def still_gone(self, gtrid: str, name: str, participant: AsyncParticipant, deadline: Deadline) -> bool:
         """Looked at again: not listed, then no marker (a commit leaves the list only with its marker there), and not swept."""

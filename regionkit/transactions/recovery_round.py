@@ -7,6 +7,7 @@
    lost a decision, and presumes nothing from there on.
 3. What a run does may be done by another recoverer in the same instant: each step is safe to repeat, and what is found missing
    is looked at again before it is called a hazard.
+4. A COMMIT in one phase stands in no log. One of this process's own that was not answered is found out by its marker's key.
 """
 
 from __future__ import annotations
@@ -21,14 +22,10 @@ from regionkit.core.concurrency import Elapsed, gather, within
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import RegionKitError
+from regionkit.transactions.events import BranchEnded, ParticipantUnreachable, TransactionBarred
 from regionkit.transactions.logs.log import LogFacts
 from regionkit.transactions.participants.participant import Listed, Participant, ParticipantFacts
 from regionkit.transactions.protocol import Decision, Finish
-from regionkit.transactions.recovery_events import (
-    BranchEnded,
-    ParticipantUnreachable,
-    TransactionBarred,
-)
 from regionkit.transactions.recovery_findings import Findings
 from regionkit.transactions.recovery_notes import GONE, PAGE, PARTICIPANT_WAIT, Notes
 from regionkit.transactions.recovery_rules import (
@@ -60,6 +57,7 @@ SLACK = 0.5
 ROWS = 5_000
 """Open rows looked at in a run: far more than a healthy manager ever has; the next run goes on behind them."""
 STRAY = "this process has no participant of that name, under which its server lists it: it was renamed, or is another's"
+UNANSWERED = "its COMMIT in one phase was not answered, and its participant cannot say yet what became of it"
 AT_ONCE = 8
 """Tombstones on their way to the log at once: a backlog over an ocean ends in minutes, and the log's pool is left to others."""
 
@@ -107,6 +105,7 @@ class Round:
         if self._acting:
             self._bar()
         self._each(self._seen, self._end, ENDING_WAIT)
+        self._find_out()
         if self._acting:
             self._sweep()
         if self._facts.risk:
@@ -119,6 +118,15 @@ class Round:
             self._setting.events.emit(ParticipantUnreachable(self._setting.namespace, name, why))
         self._found.strange = {name: seen.noted for name, seen in self._seen.items() if not seen.known}
         return self._found.report(self._setting.clock.wall(), acted=self._acting)
+
+    def _find_out(self) -> None:
+        """Rule 4."""
+        asked = [one.xid for one in self._setting.unanswered()]
+        for xid in asked:
+            self._found.unanswered.add((xid.gtrid, xid.branch))
+            self._found.say(xid.gtrid, xid.branch, "unknown", UNANSWERED)
+        known = {name for name, seen in self._seen.items() if seen.known}
+        self._each(sorted({xid.branch for xid in asked} & known), self._notes.find_out, ENDING_WAIT)
 
     def _each(
         self,

@@ -6,6 +6,7 @@
    lost a decision, and presumes nothing from there on.
 3. What a run does may be done by another recoverer in the same instant: each step is safe to repeat, and what is found missing
    is looked at again before it is called a hazard.
+4. A COMMIT in one phase stands in no log. One of this process's own that was not answered is found out by its marker's key.
 """
 
 from __future__ import annotations
@@ -20,14 +21,10 @@ from regionkit.core.concurrency_async import Elapsed, agather, awithin
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import RegionKitError
+from regionkit.transactions.events import BranchEnded, ParticipantUnreachable, TransactionBarred
 from regionkit.transactions.logs.log_async import LogFacts
 from regionkit.transactions.participants.participant_async import AsyncParticipant, Listed, ParticipantFacts
 from regionkit.transactions.protocol import Decision, Finish
-from regionkit.transactions.recovery_events import (
-    BranchEnded,
-    ParticipantUnreachable,
-    TransactionBarred,
-)
 from regionkit.transactions.recovery_findings import Findings
 from regionkit.transactions.recovery_notes_async import GONE, PAGE, PARTICIPANT_WAIT, AsyncNotes
 from regionkit.transactions.recovery_rules import (
@@ -59,6 +56,7 @@ SLACK = 0.5
 ROWS = 5_000
 """Open rows looked at in a run: far more than a healthy manager ever has; the next run goes on behind them."""
 STRAY = "this process has no participant of that name, under which its server lists it: it was renamed, or is another's"
+UNANSWERED = "its COMMIT in one phase was not answered, and its participant cannot say yet what became of it"
 AT_ONCE = 8
 """Tombstones on their way to the log at once: a backlog over an ocean ends in minutes, and the log's pool is left to others."""
 
@@ -106,6 +104,7 @@ class AsyncRound:
         if self._acting:
             await self._bar()
         await self._each(self._seen, self._end, ENDING_WAIT)
+        await self._find_out()
         if self._acting:
             await self._sweep()
         if self._facts.risk:
@@ -118,6 +117,15 @@ class AsyncRound:
             self._setting.events.emit(ParticipantUnreachable(self._setting.namespace, name, why))
         self._found.strange = {name: seen.noted for name, seen in self._seen.items() if not seen.known}
         return self._found.report(self._setting.clock.wall(), acted=self._acting)
+
+    async def _find_out(self) -> None:
+        """Rule 4."""
+        asked = [one.xid for one in self._setting.unanswered()]
+        for xid in asked:
+            self._found.unanswered.add((xid.gtrid, xid.branch))
+            self._found.say(xid.gtrid, xid.branch, "unknown", UNANSWERED)
+        known = {name for name, seen in self._seen.items() if seen.known}
+        await self._each(sorted({xid.branch for xid in asked} & known), self._notes.find_out, ENDING_WAIT)
 
     async def _each(
         self,

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -12,12 +13,20 @@ from regionkit.core.events import EventHooks
 from regionkit.errors import RegionKitError
 from regionkit.transactions.logs.log import DecisionLog
 from regionkit.transactions.participants.participant import Participant
+from regionkit.transactions.protocol import Decision
 from regionkit.transactions.xid import Xid
 
-__all__ = ["LOG_WAIT", "Remembered", "Setting", "reason"]
+__all__ = ["LOG_WAIT", "Remembered", "Setting", "Unanswered", "reason"]
 
 LOG_WAIT = 10.0
 """Seconds for one question to the log: it is one small statement, also over an ocean and on a busy server."""
+
+
+class Unanswered(NamedTuple):
+    """A COMMIT in one phase of this process whose answer never came. `tell`: called with what became of it."""
+
+    xid: Xid
+    tell: Callable[[Decision], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class Setting:
     retention: float
     by: str
     events: EventHooks
+    unanswered: Callable[[], Sequence[Unanswered]] = tuple
 
     def part(self, deadline: Deadline, most: float, doing: str = "recovery") -> Deadline:
         """At most `most` seconds of what is left.

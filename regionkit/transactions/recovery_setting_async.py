@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from regionkit.core.clock import Clock
 from regionkit.core.deadline import Deadline
@@ -11,12 +12,20 @@ from regionkit.core.events import EventHooks
 from regionkit.errors import RegionKitError
 from regionkit.transactions.logs.log_async import AsyncDecisionLog
 from regionkit.transactions.participants.participant_async import AsyncParticipant
+from regionkit.transactions.protocol import Decision
 from regionkit.transactions.xid import Xid
 
-__all__ = ["LOG_WAIT", "AsyncSetting", "Remembered", "reason"]
+__all__ = ["LOG_WAIT", "AsyncSetting", "Remembered", "Unanswered", "reason"]
 
 LOG_WAIT = 10.0
 """Seconds for one question to the log: it is one small statement, also over an ocean and on a busy server."""
+
+
+class Unanswered(NamedTuple):
+    """A COMMIT in one phase of this process whose answer never came. `tell`: called with what became of it."""
+
+    xid: Xid
+    tell: Callable[[Decision], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class AsyncSetting:
     retention: float
     by: str
     events: EventHooks
+    unanswered: Callable[[], Sequence[Unanswered]] = tuple
 
     def part(self, deadline: Deadline, most: float, doing: str = "recovery") -> Deadline:
         """At most `most` seconds of what is left.

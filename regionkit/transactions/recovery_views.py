@@ -70,6 +70,7 @@ class Report(msgspec.Struct, frozen=True):
         barred: transactions whose abort it decided.
         acknowledged: branches noted as ended.
         swept: rows, markers and tombstones past the retention that it deleted.
+        settled: by gtrid, "COMMIT" or "ABORT": commits in one phase of this process that had not been answered.
         in_doubt: what has not ended, the oldest first; at most `SHOWN`.
         unreachable: by participant (or the log), why it could not be asked.
         strange: by participant, another instance than the one noted: nothing is done there until it is adopted.
@@ -82,6 +83,7 @@ class Report(msgspec.Struct, frozen=True):
     barred: int = 0
     acknowledged: int = 0
     swept: int = 0
+    settled: Mapping[str, str] = {}
     in_doubt: tuple[InDoubt, ...] = ()
     unreachable: Mapping[str, str] = {}
     strange: Mapping[str, str] = {}
@@ -104,6 +106,7 @@ class Report(msgspec.Struct, frozen=True):
             f"{self.committed} branches committed, {self.aborted} rolled back, {self.barred} transactions barred, "
             f"{len(self.in_doubt)} in doubt, {len(self.hazards)} with a hazard"
         ]
+        lines += [f"{gtrid}  in one phase: {what}" for gtrid, what in sorted(self.settled.items())]
         lines += [f"{name} is unreachable: {why}" for name, why in sorted(self.unreachable.items())]
         lines += [f"{name} is another instance than the one noted: {why}" for name, why in sorted(self.strange.items())]
         if not self.presumes:

@@ -8,12 +8,22 @@ tpc_branch: `state` 1 committed as a branch of two phases, 2 a tombstone, 3 comm
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Double, Index, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy.dialects import mysql
 
-__all__ = ["tpc_branch", "tpc_log", "tpc_meta", "tpc_participant"]
+__all__ = ["NOW", "tpc_branch", "tpc_log", "tpc_meta", "tpc_participant"]
+
+NOW = MappingProxyType(
+    {
+        "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+        "mariadb": "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)",
+        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    }
+)
+"""Seconds since 1970 by the server's clock."""
 
 _INNODB: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 

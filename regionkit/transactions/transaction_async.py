@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from regionkit.contract.processes import require_process
-from regionkit.core.concurrency_async import acaller, asleep, launch_async
+from regionkit.core.concurrency_async import acaller, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.core.events import crash_point
 from regionkit.errors import ConfigurationError, RegionKitError, UsageError
@@ -171,11 +171,8 @@ class AsyncTransaction:
         return True
 
     async def _look(self, deadline: Deadline) -> bool:
-        if (
-            self._coordinator is not None
-            and self._coordinator.t.mode is Mode.ONE_PHASE
-            and self.outcome is Outcome.IN_DOUBT
-        ):
+        assert self._coordinator is not None
+        if self._coordinator.t.mode is Mode.ONE_PHASE:
             [name] = self._coordinator.t.states  # the log knows nothing of it: its marker's key says what became of it
             evidence = await self._members[name].participant.bar(self._members[name].xid, deadline)
             self._found = {Evidence.COMMITTED: Outcome.COMMITTED, Evidence.BARRED: Outcome.ABORTED}.get(evidence)
@@ -187,18 +184,14 @@ class AsyncTransaction:
             self._found = Outcome.HEURISTIC
         if row is not None and row.decision is Decision.COMMIT:
             return row.done
-        assert self._coordinator is not None
-        alone = self._coordinator.t.mode is Mode.ONE_PHASE
-        if self.outcome is Outcome.IN_DOUBT and not alone:
+        if self.outcome is Outcome.IN_DOUBT:
             return False
         for name in self.pending:
             member = self._members[name]
             if any(one.xid == member.xid for one in await member.participant.listed(deadline)):
                 return False
             evidence = await self._barred(member, deadline)
-            if alone and evidence in (Evidence.COMMITTED, Evidence.BARRED):
-                self._found = Outcome.COMMITTED if evidence is Evidence.COMMITTED else Outcome.ABORTED
-            elif evidence is Evidence.COMMITTED:
+            if evidence is Evidence.COMMITTED:
                 self._found = Outcome.HEURISTIC
             elif evidence is not Evidence.BARRED:
                 return False
@@ -306,9 +299,7 @@ class AsyncTransaction:
             event = Abort(CLOSED)
         try:
             try:
-                coordinator.running = launch_async(
-                    f"regionkit transaction {self.gtrid}", partial(coordinator.run, event)
-                )
+                self._ground.workers.launch(f"regionkit transaction {self.gtrid}", partial(coordinator.run, event))
             except Exception as error:  # a loop that is closed
                 await coordinator.broken(error)
             if isinstance(event, Commit):

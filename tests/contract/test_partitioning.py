@@ -369,6 +369,28 @@ def test_hot_keys_are_in_the_status(kit: RegionKit, partition_rig: PartitionRig)
     assert status.to_dict()["hot_keys"][f"carts/{US}"][0]["key"] == f"{US}:hot"
 
 
+def test_an_idempotency_key_counts_in_its_partition(kit: RegionKit, partition_rig: PartitionRig) -> None:
+    """Two partitions are two stores: one key takes effect once in each; of two keys of one partition the second does nothing."""
+    do = partition_rig.Actions
+    with kit.session() as s:
+
+        def put(key: str) -> Any:
+            def work(db: Any) -> str:
+                do.put(db, key, "tea")
+                return f"put {key}"
+
+            return work
+
+        first, other, same = f"{US}:c1", f"{KR}:c1", f"{US}:c2"
+        told = [
+            s.execute_write("carts", put(key), key=key, idempotency_key="k1")
+            for key in (first, other, same, first, other)
+        ]
+    assert told == [f"put {first}", f"put {other}", f"put {first}", f"put {first}", f"put {other}"]
+    assert partition_rig.value(US, first) == partition_rig.value(KR, other) == "tea"
+    assert partition_rig.value(US, same) is None
+
+
 def test_a_keyed_write_knows_its_partition(kit: RegionKit, partition_rig: PartitionRig) -> None:
     """The idempotency marker stands with the effect, in the key's home."""
     do = partition_rig.Actions

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from regionkit.core import concurrency, concurrency_async
-from regionkit.core.concurrency import Flag, Slots, Task
-from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, AsyncTask
+from regionkit.core.concurrency import Flag, Slots, Task, Workers
+from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, AsyncTask, AsyncWorkers
 
 NAMES = {"STOP_WAIT": "STOP_WAIT", "AsyncFlag": "Flag", "AsyncLock": "Lock", "AsyncSlots": "Slots", "AsyncTask": "Task"}
 NAMES |= {
@@ -32,7 +32,7 @@ NAMES |= {
     "Elapsed": "Elapsed",
     "spawn_async": "spawn",
     "athread": "thread",
-    "launch_async": "launch",
+    "AsyncWorkers": "Workers",
 }
 
 SYNC = {
@@ -385,10 +385,10 @@ async def test_what_is_launched_goes_on_without_its_caller() -> None:
         ended.set()
 
     async def caller() -> None:
-        kept.append(concurrency_async.launch_async("test", run))
+        workers.launch("test", run)
         await ended.wait()
 
-    kept: list[AsyncTask] = []
+    workers = AsyncWorkers()
     task = asyncio.create_task(caller())
     await asyncio.sleep(0)
     task.cancel()
@@ -407,15 +407,52 @@ def test_what_is_launched_runs_elsewhere_only_where_signals_strike() -> None:
         ran.append((threading.get_ident(), here.get()))
 
     here.set(1)
-    task = concurrency.launch("test", run)
-    assert isinstance(task, Task)
-    task.ended(10.0)
-    worker = threading.Thread(target=lambda: concurrency.launch("test", run))
+    workers, over = Workers(), threading.Event()
+    workers.launch("test", lambda: (run(), over.set())[0])
+    assert over.wait(10.0)
+    worker = threading.Thread(target=lambda: workers.launch("test", run))
     worker.start()
     worker.join(10.0)
     assert [seen for _, seen in ran] == [1, 0]
     assert ran[0][0] != threading.get_ident()
     assert ran[1][0] == worker.ident
+
+
+def test_workers_are_kept_for_the_next_work_and_end_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread does one thing after the other; who is at work is not waited for; one that has waited long enough ends."""
+    monkeypatch.setattr(concurrency, "IDLE_FOR", 0.2)
+    workers, ran, gate = Workers(), list[int](), threading.Event()
+
+    def work() -> None:
+        ran.append(threading.get_ident())
+
+    def idle(count: int) -> None:
+        until = time.monotonic() + 20.0
+        while len(workers._idle) != count:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+
+    workers.spawn("first", work)
+    idle(1)
+    workers.spawn("second", lambda: (work(), gate.wait(20.0))[0])
+    workers.spawn("third", work)
+    idle(1)
+    gate.set()
+    idle(2)
+    assert ran[0] == ran[1] != ran[2]
+    idle(0)
+    workers.spawn("last", work)
+    idle(1)
+    assert len(ran) == 4
+
+
+def test_no_work_is_lost_between_an_idle_worker_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be given work in the very moment in which it gives up waiting."""
+    monkeypatch.setattr(concurrency, "IDLE_FOR", 0.0)
+    workers, done = Workers(), [threading.Event() for _ in range(300)]
+    for one in done:
+        workers.spawn("work", one.set)
+    assert all(one.wait(20.0) for one in done)
 
 
 def test_what_is_launched_runs_here_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,5 +463,5 @@ def test_what_is_launched_runs_here_where_no_thread_is_to_be_had(monkeypatch: py
 
     ran: list[int] = []
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert concurrency.launch("test", lambda: ran.append(1)) is None
+    Workers().launch("test", lambda: ran.append(1))
     assert ran == [1]

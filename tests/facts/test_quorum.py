@@ -22,9 +22,10 @@ from regionkit.facts.position import (
     later,
     reaches,
     reaches_everything,
+    read_level,
     refutes,
 )
-from regionkit.facts.quorum import LEVELS, Replication, covers, overlaps, overlaps_everywhere
+from regionkit.facts.quorum import LEVELS, RAISED, Replication, covers, overlaps, overlaps_everywhere, raised
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.decision import decide
 from regionkit.routing.proof import session_proof
@@ -83,11 +84,11 @@ def test_a_pair_is_called_sound_iff_no_sets_of_replicas_can_miss_each_other() ->
     found = {True: 0, False: 0}
     for factors in every_factors():
         replication: Replication = tuple(zip(NAMES, factors, strict=False))
-        for write_level, read_level in itertools.product(LEVELS, repeat=2):
+        for w_level, r_level in itertools.product(LEVELS, repeat=2):
             for w, r in itertools.product(range(len(factors)), repeat=2):
-                sound = not may_miss((write_level, w), (read_level, r), factors)
-                said = overlaps((NAMES[w], write_level), (NAMES[r], read_level), replication)
-                assert said is sound, (factors, write_level, NAMES[w], read_level, NAMES[r])
+                sound = not may_miss((w_level, w), (r_level, r), factors)
+                said = overlaps((NAMES[w], w_level), (NAMES[r], r_level), replication)
+                assert said is sound, (factors, w_level, NAMES[w], r_level, NAMES[r])
                 found[sound] += 1
     assert found[True] > 10_000
     assert found[False] > 10_000
@@ -104,10 +105,10 @@ def test_counts_stand_for_sets_of_single_replicas(factors: tuple[int, ...]) -> N
         return [s for s, counts in counted if answered(level, here, counts, factors)]
 
     replication: Replication = tuple(zip(NAMES, factors, strict=False))
-    for write_level, read_level in itertools.product(LEVELS, repeat=2):
+    for w_level, r_level in itertools.product(LEVELS, repeat=2):
         for w, r in itertools.product(range(len(factors)), repeat=2):
-            sound = all(a & b for a in satisfied(write_level, w) for b in satisfied(read_level, r))
-            assert overlaps((NAMES[w], write_level), (NAMES[r], read_level), replication) is sound
+            sound = all(a & b for a in satisfied(w_level, w) for b in satisfied(r_level, r))
+            assert overlaps((NAMES[w], w_level), (NAMES[r], r_level), replication) is sound
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,29 @@ def test_a_level_that_covers_another_overlaps_with_all_that_it_does() -> None:
                         )
     assert covers("QUORUM", "ONE", "a", THREE)
     assert not covers("QUORUM", "LOCAL_QUORUM", "a", THREE)
+
+
+def test_a_raised_read_sees_every_write_and_asks_for_no_more_than_it_must() -> None:
+    """It asks for all that its own level asks for, so that what it showed is seen by a later read at that level."""
+    for factors in every_factors():
+        replication: Replication = tuple(zip(NAMES, factors, strict=False))
+        for own, level in itertools.product(LEVELS, repeat=2):
+            writes = frozenset((name, level) for name, _ in replication)
+            found = raised(("a", own), writes, replication)
+            fit = [
+                x
+                for x in RAISED
+                if covers(x, own, "a", replication) and all(overlaps(w, ("a", x), replication) for w in writes)
+            ]
+            assert found == (fit[0] if fit else "")
+            assert (
+                found
+                or not covers("ALL", own, "a", replication)
+                or not overlaps(("a", level), ("a", "ALL"), replication)
+            )
+    both = frozenset({("a", "LOCAL_QUORUM"), ("b", "LOCAL_QUORUM")})
+    assert raised(("a", "LOCAL_QUORUM"), both, THREE) == "EACH_QUORUM"
+    assert raised(("a", "LOCAL_ONE"), frozenset({("b", "ONE")}), THREE) == "ALL"
 
 
 def here(
@@ -251,15 +275,50 @@ def snapshot(*places: LevelsReached | None) -> Snapshot:
     ("entry", "standing"),
     [
         (Entry("h1", 1, wrote("a")), Standing.PROVED),
-        (Entry("h1", 1, wrote("b")), Standing.NEVER),
+        (Entry("h1", 1, wrote("b")), Standing.RAISED),
+        (Entry("h1", 1, wrote("b", "ANY")), Standing.NEVER),  # no replica may have it yet
         (Entry("cluster/shop", 0, wrote("a")), Standing.PROVED),  # written before the tables were made
         (Entry("another", 1, wrote("a")), Standing.UNSETTLED),
-        (OWNER_ONLY, Standing.NEVER),
+        (OWNER_ONLY, Standing.RAISED),
     ],
 )
 def test_a_data_centre_stands_to_an_entry_as_its_levels_say(entry: Entry, standing: Standing) -> None:
     """There is no owner to fall back on, and waiting makes no levels overlap."""
     assert session_proof(snapshot(here("a"), here("b")), Request(entries=(entry,)), 0).standing is standing
+
+
+def test_a_read_is_raised_while_every_data_centre_is_up() -> None:
+    """Where one proves it at its own level, that one serves; where one that must be asked is away, it is named."""
+    both = snapshot(here("a"), here("b"))
+    travelled = Request(entries=(Entry("h1", 1, later(wrote("a"), wrote("b"))),), wait_until=20.0)
+    assert decide(both, travelled, 10.0, [0, 0]).index == 0
+    assert decide(both, travelled, 10.0, [0, 0]).outcome is Outcome.USE
+    elsewhere = Request(entries=(Entry("h1", 1, wrote("b")),), wait_until=20.0)
+    assert decide(both, elsewhere, 10.0, [0, 0]).index == 1
+    down = msgspec.structs.replace(
+        both, endpoints=(both.endpoints[0], msgspec.structs.replace(both.endpoints[1], read_open="down"))
+    )
+    for asked in (travelled, elsewhere):
+        refused = decide(down, asked, 10.0, [0, 0])
+        assert refused.refusal is Refusal.STALE
+        assert "data centre b cannot be asked" in refused.verdicts[0].reason
+    told = snapshot(here("a"), LevelsReached("b", "ALL", "ALL", THREE, "the replicas changed"))
+    assert decide(told, travelled, 10.0, [0, 0]).refusal is Refusal.STALE
+
+
+@given(
+    st.lists(st.sampled_from([*NAMES[:2], None]), max_size=3), st.sampled_from(["LOCAL_ONE", "LOCAL_QUORUM", "QUORUM"])
+)
+def test_the_level_of_a_read_shows_all_that_is_asked(places: list[str | None], own: str) -> None:
+    """Its own level iff that does; never a lower one."""
+    wants = [None if place is None else wrote(place) for place in places]
+    have = here("a", own)
+    level = read_level(have, wants)
+    assert (level == own) is all(reaches_everything(have) if w is None else reaches(have, w) for w in wants)
+    assert covers(level, own, "a", THREE)
+    shown = LevelsReached("a", level, "LOCAL_QUORUM", THREE)
+    assert all(reaches_everything(shown) if w is None else reaches(shown, w) for w in wants)
+    assert read_level(LevelsReached("a", own, own, THREE, "changed"), wants) == ""
 
 
 def test_an_unknown_history_is_invalid_once_asked_afresh_and_an_unseen_place_is_waited_for() -> None:

@@ -157,6 +157,7 @@ def test_after_commit_was_sent(line: Stopping) -> None:
                     line.do.put(db, "a", "milk")
                     stop()
             assert "not known" in " ".join(getattr(raised, "__notes__", []))
+            assert getattr(raised, "committed", None) == "unknown"
             with s.read("orders") as db:
                 assert line.do.get(db, "a") in ("milk", "tea")
     assert line.counted() == 0

@@ -277,7 +277,7 @@ def test_a_file_is_read(tmp_path, monkeypatch):
     [
         (None, "cannot be read.*No such file"),
         (b"\xffCANARY", "is not UTF-8"),
-        (b"#" * (1 << 20 | 1), "is larger than 1 MiB"),
+        (b"#" * (1 << 18 | 1), "is larger than 256 KiB"),
     ],
 )
 def test_a_file_that_can_not_be_taken_is_named(tmp_path, content, message):

@@ -1,5 +1,5 @@
 # Generated from participant_contract_async.py by scripts/twins.py. Do not edit.
-"""What every participant on SQL passes. A test class derives from it; its fixture `rig` gives the database."""
+"""What every participant on SQL passes beside the contract of `regionkit.testing`. The fixture `rig` gives the database."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionAborted, UsageError
+from regionkit.testing import ParticipantContract
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 
 from .participant_rigs import LOG, ParticipantRig, within
 
-__all__ = ["ParticipantContract"]
+__all__ = ["PreparingContract", "SqlContract"]
 
 
-class ParticipantContract:
+class SqlContract(ParticipantContract):
     """What holds on each of them."""
 
-    def test_one_phase_commits_with_its_marker(self, rig: ParticipantRig) -> None:
-        """The row, the deferred row and the marker are there together; not before."""
+    def test_one_phase_takes_deferred_statements_along(self, rig: ParticipantRig) -> None:
+        """The row, the deferred row and the marker are there together."""
         bank = rig.participant()
         branch = rig.branch(bank)
         number = rig.add(branch)
@@ -55,26 +56,8 @@ class ParticipantContract:
         assert lost not in rig.accounts
         other.close()
 
-    def test_a_rolled_back_branch_leaves_nothing(self, rig: ParticipantRig) -> None:
-        """Also one that nobody ended, and one that did nothing; ROLLBACK may be repeated."""
-        bank = rig.participant()
-        for _ in range(2):
-            branch = rig.branch(bank)
-            number = rig.add(branch)
-            assert branch.finish(False, within()) is Finish.DONE
-            assert branch.finish(False, within()) is Finish.DONE
-            branch.close()
-            assert number not in rig.accounts
-        left = rig.branch(bank)
-        number = rig.add(left)
-        left.close()
-        assert number not in rig.accounts
-        idle = rig.branch(bank)
-        assert idle.finish(False, within()) is Finish.DONE
-        idle.close()
-
-    def test_a_tombstone_bars_what_comes_late(self, rig: ParticipantRig) -> None:
-        """And it is repeated without harm."""
+    def test_what_stands_under_the_key_is_read_and_not_guessed(self, rig: ParticipantRig) -> None:
+        """A COMMIT that a tombstone refused says that it does not know."""
         bank = rig.participant()
         xid = rig.xid()
         assert bank.evidence(xid, within()) is Evidence.NONE
@@ -127,49 +110,9 @@ class ParticipantContract:
         branch.session().execute(text("SELECT count(*) FROM bank"))
         branch.close()
 
-    def test_rows_are_swept_below_the_floor_of_their_log(self, rig: ParticipantRig) -> None:
-        """Some at a time; those of another log stay."""
-        bank = rig.participant()
-        xids = sorted((rig.xid() for _ in range(5)), key=lambda xid: xid.gtrid)
-        for xid in xids:
-            bank.bar(xid, within())
-        assert bank.sweep("ffffffff", xids[3].gtrid, 10, within()) == 0
-        assert bank.sweep(LOG, xids[3].gtrid, 3, within()) == 3
-        assert bank.sweep(LOG, xids[3].gtrid, 3, within()) == 1
-        assert bank.evidence(xids[3], within()) is Evidence.NONE
-        assert bank.evidence(xids[4], within()) is Evidence.BARRED
 
-    def test_what_it_is_stays_the_same(self, rig: ParticipantRig) -> None:
-        """For another process too; and the doctor refuses nothing."""
-        one, two = rig.participant(), rig.participant()
-        facts = one.open(within())
-        assert facts == two.open(within())
-        assert facts.kind == rig.kind
-        assert facts.instance
-        assert facts.history
-        assert "refused" not in {finding.level for finding in one.doctor(within())}
-
-
-class PreparingContract(ParticipantContract):
+class PreparingContract(SqlContract):
     """What holds, further, on those that can prepare."""
-
-    def test_a_prepared_branch_is_ended_by_anybody(self, rig: ParticipantRig) -> None:
-        """Its connection is closed; another process lists and ends it, once; its marker says what became of it."""
-        bank, other = rig.participant(), rig.participant()
-        for commit in (True, False):
-            branch = rig.branch(bank)
-            number = rig.add(branch)
-            assert (branch.prepare(within())).vote is Vote.YES
-            assert number not in rig.accounts
-            branch.close()
-            [listed] = other.listed(within())
-            assert listed.xid == branch.xid
-            assert other.finish(listed, commit, within()) is Finish.DONE
-            assert other.finish(listed, commit, within()) is Finish.UNKNOWN
-            assert other.listed(within()) == []
-            assert (number in rig.accounts) is commit
-            expected = Evidence.COMMITTED if commit else Evidence.NONE
-            assert bank.evidence(branch.xid, within()) is expected
 
     @pytest.mark.parametrize("commit", [True, False])
     def test_a_branch_ends_as_decided(self, commit: bool, rig: ParticipantRig) -> None:

@@ -1,4 +1,4 @@
-"""What every participant on SQL passes. A test class derives from it; its fixture `rig` gives the database."""
+"""What every participant on SQL passes beside the contract of `regionkit.testing`. The fixture `rig` gives the database."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from regionkit.errors import DeadlineExceeded, RegionUnavailable, TransactionAborted, UsageError
+from regionkit.testing import AsyncParticipantContract
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 
 from .participant_rigs_async import LOG, AsyncParticipantRig, within
 
-__all__ = ["AsyncParticipantContract"]
+__all__ = ["AsyncPreparingContract", "AsyncSqlContract"]
 
 
-class AsyncParticipantContract:
+class AsyncSqlContract(AsyncParticipantContract):
     """What holds on each of them."""
 
-    async def test_one_phase_commits_with_its_marker(self, rig: AsyncParticipantRig) -> None:
-        """The row, the deferred row and the marker are there together; not before."""
+    async def test_one_phase_takes_deferred_statements_along(self, rig: AsyncParticipantRig) -> None:
+        """The row, the deferred row and the marker are there together."""
         bank = await rig.participant()
         branch = await rig.branch(bank)
         number = await rig.add(branch)
@@ -54,26 +55,8 @@ class AsyncParticipantContract:
         assert lost not in rig.accounts
         await other.close()
 
-    async def test_a_rolled_back_branch_leaves_nothing(self, rig: AsyncParticipantRig) -> None:
-        """Also one that nobody ended, and one that did nothing; ROLLBACK may be repeated."""
-        bank = await rig.participant()
-        for _ in range(2):
-            branch = await rig.branch(bank)
-            number = await rig.add(branch)
-            assert await branch.finish(False, within()) is Finish.DONE
-            assert await branch.finish(False, within()) is Finish.DONE
-            await branch.close()
-            assert number not in rig.accounts
-        left = await rig.branch(bank)
-        number = await rig.add(left)
-        await left.close()
-        assert number not in rig.accounts
-        idle = await rig.branch(bank)
-        assert await idle.finish(False, within()) is Finish.DONE
-        await idle.close()
-
-    async def test_a_tombstone_bars_what_comes_late(self, rig: AsyncParticipantRig) -> None:
-        """And it is repeated without harm."""
+    async def test_what_stands_under_the_key_is_read_and_not_guessed(self, rig: AsyncParticipantRig) -> None:
+        """A COMMIT that a tombstone refused says that it does not know."""
         bank = await rig.participant()
         xid = rig.xid()
         assert await bank.evidence(xid, within()) is Evidence.NONE
@@ -126,49 +109,9 @@ class AsyncParticipantContract:
         await branch.session().execute(text("SELECT count(*) FROM bank"))
         await branch.close()
 
-    async def test_rows_are_swept_below_the_floor_of_their_log(self, rig: AsyncParticipantRig) -> None:
-        """Some at a time; those of another log stay."""
-        bank = await rig.participant()
-        xids = sorted((rig.xid() for _ in range(5)), key=lambda xid: xid.gtrid)
-        for xid in xids:
-            await bank.bar(xid, within())
-        assert await bank.sweep("ffffffff", xids[3].gtrid, 10, within()) == 0
-        assert await bank.sweep(LOG, xids[3].gtrid, 3, within()) == 3
-        assert await bank.sweep(LOG, xids[3].gtrid, 3, within()) == 1
-        assert await bank.evidence(xids[3], within()) is Evidence.NONE
-        assert await bank.evidence(xids[4], within()) is Evidence.BARRED
 
-    async def test_what_it_is_stays_the_same(self, rig: AsyncParticipantRig) -> None:
-        """For another process too; and the doctor refuses nothing."""
-        one, two = await rig.participant(), await rig.participant()
-        facts = await one.open(within())
-        assert facts == await two.open(within())
-        assert facts.kind == rig.kind
-        assert facts.instance
-        assert facts.history
-        assert "refused" not in {finding.level for finding in await one.doctor(within())}
-
-
-class AsyncPreparingContract(AsyncParticipantContract):
+class AsyncPreparingContract(AsyncSqlContract):
     """What holds, further, on those that can prepare."""
-
-    async def test_a_prepared_branch_is_ended_by_anybody(self, rig: AsyncParticipantRig) -> None:
-        """Its connection is closed; another process lists and ends it, once; its marker says what became of it."""
-        bank, other = await rig.participant(), await rig.participant()
-        for commit in (True, False):
-            branch = await rig.branch(bank)
-            number = await rig.add(branch)
-            assert (await branch.prepare(within())).vote is Vote.YES
-            assert number not in rig.accounts
-            await branch.close()
-            [listed] = await other.listed(within())
-            assert listed.xid == branch.xid
-            assert await other.finish(listed, commit, within()) is Finish.DONE
-            assert await other.finish(listed, commit, within()) is Finish.UNKNOWN
-            assert await other.listed(within()) == []
-            assert (number in rig.accounts) is commit
-            expected = Evidence.COMMITTED if commit else Evidence.NONE
-            assert await bank.evidence(branch.xid, within()) is expected
 
     @pytest.mark.parametrize("commit", [True, False])
     async def test_a_branch_ends_as_decided(self, commit: bool, rig: AsyncParticipantRig) -> None:

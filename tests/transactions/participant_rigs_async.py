@@ -41,12 +41,15 @@ class AsyncParticipantRig:
         url: of the database, for threads.
     """
 
+    namespace, name = NAMESPACE, "bank"
+
     def __init__(self, kind: str, url: str) -> None:
         self.kind = kind
         self.url = url
         self._made: list[Any] = []
         self._engines: list[Any] = []
         self._ids = itertools.count(1)
+        self._items: dict[str, int] = {}
         self.outside = sqlalchemy.create_engine(url)
         self.sql("CREATE TABLE bank (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)")
 
@@ -92,6 +95,16 @@ class AsyncParticipantRig:
         number = next(self._ids)
         await branch.session().execute(text(self.adding(number)))
         return number
+
+    async def write(self, branch: Any, item: str) -> None:
+        """An account for the item."""
+        number = self._items.setdefault(item, 1000 + len(self._items))
+        await branch.session().execute(text(self.adding(number)))
+
+    async def items(self) -> set[str]:
+        """Those with an account."""
+        there = self.accounts
+        return {item for item, number in self._items.items() if number in there}
 
     def adding(self, number: int | None = None) -> str:
         """A statement that adds an account."""

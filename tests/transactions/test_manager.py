@@ -29,6 +29,7 @@ from regionkit.transactions.events import (
     AcknowledgeFailed,
     CallbackFailed,
     CommitDecided,
+    CommitFoundOut,
     HazardMet,
     LeftInDoubt,
 )
@@ -282,6 +283,38 @@ def test_one_phase_in_doubt_is_settled_at_its_participant(commits: bool, at_poin
     assert (tx.outcome, tx.pending) == (Outcome.COMMITTED if commits else Outcome.ABORTED, ())
     rig.payments.faults.release()
     assert ("moved" in rig.payments.data) is commits
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_recovery_finds_out_what_became_of_one_phase(commits: bool, at_points: Hooked) -> None:
+    """While its participant is away it is shown; who only looks bars nothing; then it is told, once, and is no doubt any more."""
+    rig = MemoryRig()
+    rig.payments.faults.plan("commit", "lose" if commits else "block")
+
+    def away() -> None:
+        rig.payments.faults.down = True
+
+    at_points({"tpc.bar.before": away})
+    with pytest.raises(TransactionInDoubt):
+        with rig.tm.begin(timeout=0.5, settle=0.3) as tx:
+            (tx.session("payments"))["moved"] = tx.gtrid
+    report = rig.tm.recover()
+    [shown] = report.in_doubt
+    assert (shown.gtrid, shown.decision, [b.state for b in shown.branches]) == (tx.gtrid, "none", ["unreachable"])
+    assert not report.clean and tx.outcome is Outcome.IN_DOUBT
+    rig.payments.faults.down = False
+    looked = rig.tm.in_doubt()
+    assert [(one.gtrid, one.branches[0].state) for one in looked] == ([] if commits else [(tx.gtrid, "unknown")])
+    report = rig.tm.recover()
+    assert report.settled == ({} if commits else {tx.gtrid: "ABORT"})
+    assert report.clean
+    assert (tx.outcome, tx.pending) == (Outcome.COMMITTED if commits else Outcome.ABORTED, ())
+    assert tx.wait_settled(5.0)
+    rig.payments.faults.release()
+    assert ("moved" in rig.payments.data) is commits
+    found = rig.seen(CommitFoundOut)
+    assert [(one.gtrid, one.branch, one.committed) for one in found] == [(tx.gtrid, "payments", commits)]
+    assert (rig.tm.recover()).settled == {}
 
 
 def test_a_coordinator_that_fails_itself(at_points: Hooked) -> None:

@@ -24,7 +24,7 @@ from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
 
-from .participant_contract import ParticipantContract
+from .participant_contract import SqlContract
 from .participant_rigs import NAMESPACE, ParticipantRig, within
 
 pytestmark = pytest.mark.mariadb
@@ -38,7 +38,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ParticipantR
     made.close()
 
 
-class TestBesideReplicas(ParticipantContract):
+class TestBesideReplicas(SqlContract):
     """It is the anchor, or alone."""
 
     @pytest.fixture

@@ -23,7 +23,7 @@ from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
 
-from .participant_contract_async import AsyncParticipantContract
+from .participant_contract_async import AsyncSqlContract
 from .participant_rigs_async import NAMESPACE, AsyncParticipantRig, within
 
 pytestmark = pytest.mark.mariadb
@@ -37,7 +37,7 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
     await made.close()
 
 
-class TestBesideReplicas(AsyncParticipantContract):
+class TestBesideReplicas(AsyncSqlContract):
     """It is the anchor, or alone."""
 
     @pytest.fixture

@@ -15,13 +15,16 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from regionkit import RegionKit
 from regionkit.errors import ConfigurationError, TransactionAborted
+from regionkit.testing import ParticipantContract
 from regionkit.transactions.participants.factory import participant_of
+from regionkit.transactions.participants.files import FilesParticipant
+from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.participants.participant import BranchOptions
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid, gtrid_of
 
-from .participant_contract import ParticipantContract, PreparingContract
+from .participant_contract import PreparingContract, SqlContract
 from .participant_rigs import ParticipantRig, within
 
 UNSAFE: Any = {"unsafe_no_flush": True}
@@ -51,7 +54,7 @@ class TestMariadb(PreparingContract):
         made.close()
 
 
-class TestSqlite(ParticipantContract):
+class TestSqlite(SqlContract):
     """A file of SQLite."""
 
     @pytest.fixture
@@ -81,6 +84,63 @@ class TestSqlite(ParticipantContract):
             under.sqlite_errorname = name
             assert branch.answered(OperationalError("COMMIT", None, under)) is answered
         branch.close()
+
+
+class Folder:
+    """Documents in a folder, as the shipped contract sees them."""
+
+    namespace, name = "shop", "docs"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def participant(self) -> Any:
+        made = FilesParticipant("docs", self.folder, unsafe_place=True)
+        made.create_tables(within())
+        made.open(within())
+        return made
+
+    def write(self, branch: Any, item: str) -> None:
+        branch.session().put(item, b"x")
+
+    def items(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir() if path.is_file()}
+
+
+class TestFiles(ParticipantContract):
+    """A folder of documents: no database is needed to be one."""
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> Folder:
+        """An empty one."""
+        return Folder(tmp_path)
+
+
+class Memory:
+    """Data in memory, as the shipped contract sees it."""
+
+    namespace, name = "shop", "bank"
+
+    def __init__(self) -> None:
+        self.at = MemoryParticipant("bank")
+
+    def participant(self) -> Any:
+        return self.at
+
+    def write(self, branch: Any, item: str) -> None:
+        branch.session()[item] = 1
+
+    def items(self) -> set[str]:
+        return set(self.at.data)
+
+
+class TestMemory(ParticipantContract):
+    """The one for tests."""
+
+    @pytest.fixture
+    def rig(self) -> Memory:
+        """An empty one."""
+        return Memory()
 
 
 @pytest.mark.parametrize("given", ["a kit and its store", "the pair"])

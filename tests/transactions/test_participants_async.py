@@ -14,13 +14,16 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from regionkit import AsyncRegionKit
 from regionkit.errors import ConfigurationError, TransactionAborted
+from regionkit.testing import AsyncParticipantContract
 from regionkit.transactions.participants.factory_async import participant_of
+from regionkit.transactions.participants.files_async import AsyncFilesParticipant
+from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
 from regionkit.transactions.participants.participant_async import BranchOptions
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid, gtrid_of
 
-from .participant_contract_async import AsyncParticipantContract, AsyncPreparingContract
+from .participant_contract_async import AsyncPreparingContract, AsyncSqlContract
 from .participant_rigs_async import AsyncParticipantRig, within
 
 UNSAFE: Any = {"unsafe_no_flush": True}
@@ -50,7 +53,7 @@ class TestMariadb(AsyncPreparingContract):
         await made.close()
 
 
-class TestSqlite(AsyncParticipantContract):
+class TestSqlite(AsyncSqlContract):
     """A file of SQLite."""
 
     @pytest.fixture
@@ -80,6 +83,63 @@ class TestSqlite(AsyncParticipantContract):
             under.sqlite_errorname = name
             assert branch.answered(OperationalError("COMMIT", None, under)) is answered
         await branch.close()
+
+
+class AsyncFolder:
+    """Documents in a folder, as the shipped contract sees them."""
+
+    namespace, name = "shop", "docs"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def participant(self) -> Any:
+        made = AsyncFilesParticipant("docs", self.folder, unsafe_place=True)
+        await made.create_tables(within())
+        await made.open(within())
+        return made
+
+    async def write(self, branch: Any, item: str) -> None:
+        branch.session().put(item, b"x")
+
+    async def items(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir() if path.is_file()}
+
+
+class TestFiles(AsyncParticipantContract):
+    """A folder of documents: no database is needed to be one."""
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> AsyncFolder:
+        """An empty one."""
+        return AsyncFolder(tmp_path)
+
+
+class AsyncMemory:
+    """Data in memory, as the shipped contract sees it."""
+
+    namespace, name = "shop", "bank"
+
+    def __init__(self) -> None:
+        self.at = AsyncMemoryParticipant("bank")
+
+    async def participant(self) -> Any:
+        return self.at
+
+    async def write(self, branch: Any, item: str) -> None:
+        branch.session()[item] = 1
+
+    async def items(self) -> set[str]:
+        return set(self.at.data)
+
+
+class TestMemory(AsyncParticipantContract):
+    """The one for tests."""
+
+    @pytest.fixture
+    def rig(self) -> AsyncMemory:
+        """An empty one."""
+        return AsyncMemory()
 
 
 @pytest.mark.parametrize("given", ["a kit and its store", "the pair"])

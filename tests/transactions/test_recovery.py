@@ -14,10 +14,10 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.testing import VirtualClock, crash_points
+from regionkit.transactions.events import HazardFound
 from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery import RETENTION, Recovery
-from regionkit.transactions.recovery_events import HazardFound
 from regionkit.transactions.recovery_round import Round
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Verdict
 

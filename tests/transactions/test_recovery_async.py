@@ -13,10 +13,10 @@ from regionkit.core.deadline import Deadline
 from regionkit.core.events import EventHooks
 from regionkit.errors import RegionKitError, RegionUnavailable, UsageError
 from regionkit.testing import VirtualClock, crash_points
+from regionkit.transactions.events import HazardFound
 from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
 from regionkit.transactions.protocol import Decision, Finish
 from regionkit.transactions.recovery_async import RETENTION, AsyncRecovery
-from regionkit.transactions.recovery_events import HazardFound
 from regionkit.transactions.recovery_round_async import AsyncRound
 from regionkit.transactions.recovery_rules import LOST_DECISION, Evidence, Verdict
 

@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from regionkit.backends.sql.bridge import create_engine
-from regionkit.core.concurrency import gather
 from regionkit.errors import RegionKitError, TransactionAborted, UsageError
 from regionkit.testing import FaultProxy
 from regionkit.transactions.logs.sql import SqlDecisionLog
@@ -25,12 +22,11 @@ from regionkit.transactions.protocol import Finish, Outcome, Vote
 from regionkit.transactions.recovery import Recovery
 from regionkit.transactions.xid import Xid, gtrid_of
 
+from .bank_rig import BankRig, side_by_side
 from .participant_rigs import within
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.postgresql]
 
-IS_ASYNC = False
-DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+aiomysql"}
 SHAPES = {
     "postgresql and mariadb": ("pg", "mariadb_alone", "pg"),
     "mariadb and mariadb": ("mariadb_alone", "mariadb_alone", "mariadb_alone"),
@@ -40,16 +36,13 @@ SHAPES = {
 """What `accounts` and `payments` are on, and where the log is: a database of its own, or payments'."""
 
 
-class Bank:
-    """Two databases with a table each, and a manager over them. `payments` is reached through a proxy."""
+class Bank(BankRig):
+    """With a manager over them. `payments` is reached through a proxy."""
 
     def __init__(self, accounts: str, payments: str, log: str) -> None:
+        super().__init__({"accounts": accounts, "payments": payments})
         self.proxy = FaultProxy(payments)
-        self.outside = {n: sqlalchemy.create_engine(u) for n, u in (("accounts", accounts), ("payments", payments))}
-        for engine in self.outside.values():
-            with engine.begin() as connection:
-                connection.execute(text("CREATE TABLE bank (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)"))
-        self.engines = {name: self.engine(url) for name, url in (("accounts", accounts), ("payments", self.proxy.url))}
+        self.engines = {"accounts": self.engine(accounts), "payments": self.engine(self.proxy.url)}
         self.engines["log"] = self.engine(log) if log else self.engines["payments"]
         self.log = SqlDecisionLog(self.engines["log"], unsafe_async_replica=True)
         self.participants = {
@@ -57,32 +50,13 @@ class Bank:
         }
         self.tm = TransactionManager(namespace="shop", log=self.log, participants=self.participants)
 
-    def engine(self, url: str) -> Any:
-        """Of the application's."""
-        parsed = sqlalchemy.make_url(url)
-        kind = parsed.get_backend_name()
-        return create_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
-
-    @property
-    def rows(self) -> tuple[list[int], list[int]]:
-        """Of both, in the eyes of others."""
-        seen = []
-        for engine in self.outside.values():
-            with engine.begin() as connection:
-                seen.append([row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))])
-        return seen[0], seen[1]
-
     def prepared(self) -> int:
         """Branches of both."""
         return sum([len(one.listed(within())) for one in self.participants.values()])
 
     def close(self) -> None:
         """Let go of all of it."""
-        self.tm.close()
-        for engine in self.engines.values():
-            engine.dispose()
-        for outside in self.outside.values():
-            outside.dispose()
+        super().close()
         self.proxy.close()
 
 
@@ -139,20 +113,8 @@ def test_all_or_none(bank: Bank) -> None:
 
 
 def test_side_by_side(bank: Bank) -> None:
-    """Many at once, some of them raise: each is whole."""
-
-    def one(number: int) -> None:
-        with bank.tm.begin(timeout=30.0) as tx:
-            both(tx, number)
-            if number % 3 == 0:
-                raise LookupError
-
-    found = gather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
-    errors = [error for error in found if not isinstance(error, LookupError)]
-    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
-    accounts, payments = bank.rows
-    assert accounts == payments
-    assert len(accounts) == errors.count(None) > 0
+    """Each is whole, and nothing is left."""
+    side_by_side(bank, both)
     assert bank.prepared() == 0
 
 

@@ -8,12 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from regionkit.backends.sql.bridge_async import create_async_engine
-from regionkit.core.concurrency_async import agather
 from regionkit.errors import RegionKitError, TransactionAborted, UsageError
 from regionkit.testing import FaultProxy
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
@@ -24,12 +21,11 @@ from regionkit.transactions.protocol import Finish, Outcome, Vote
 from regionkit.transactions.recovery_async import AsyncRecovery
 from regionkit.transactions.xid import Xid, gtrid_of
 
+from .bank_rig_async import AsyncBankRig, side_by_side
 from .participant_rigs_async import within
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.postgresql]
 
-IS_ASYNC = True
-DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+aiomysql"}
 SHAPES = {
     "postgresql and mariadb": ("pg", "mariadb_alone", "pg"),
     "mariadb and mariadb": ("mariadb_alone", "mariadb_alone", "mariadb_alone"),
@@ -39,16 +35,13 @@ SHAPES = {
 """What `accounts` and `payments` are on, and where the log is: a database of its own, or payments'."""
 
 
-class AsyncBank:
-    """Two databases with a table each, and a manager over them. `payments` is reached through a proxy."""
+class AsyncBank(AsyncBankRig):
+    """With a manager over them. `payments` is reached through a proxy."""
 
     def __init__(self, accounts: str, payments: str, log: str) -> None:
+        super().__init__({"accounts": accounts, "payments": payments})
         self.proxy = FaultProxy(payments)
-        self.outside = {n: sqlalchemy.create_engine(u) for n, u in (("accounts", accounts), ("payments", payments))}
-        for engine in self.outside.values():
-            with engine.begin() as connection:
-                connection.execute(text("CREATE TABLE bank (id INTEGER PRIMARY KEY, total INTEGER NOT NULL)"))
-        self.engines = {name: self.engine(url) for name, url in (("accounts", accounts), ("payments", self.proxy.url))}
+        self.engines = {"accounts": self.engine(accounts), "payments": self.engine(self.proxy.url)}
         self.engines["log"] = self.engine(log) if log else self.engines["payments"]
         self.log = AsyncSqlDecisionLog(self.engines["log"], unsafe_async_replica=True)
         self.participants = {
@@ -56,32 +49,13 @@ class AsyncBank:
         }
         self.tm = AsyncTransactionManager(namespace="shop", log=self.log, participants=self.participants)
 
-    def engine(self, url: str) -> Any:
-        """Of the application's."""
-        parsed = sqlalchemy.make_url(url)
-        kind = parsed.get_backend_name()
-        return create_async_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
-
-    @property
-    def rows(self) -> tuple[list[int], list[int]]:
-        """Of both, in the eyes of others."""
-        seen = []
-        for engine in self.outside.values():
-            with engine.begin() as connection:
-                seen.append([row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))])
-        return seen[0], seen[1]
-
     async def prepared(self) -> int:
         """Branches of both."""
         return sum([len(await one.listed(within())) for one in self.participants.values()])
 
     async def close(self) -> None:
         """Let go of all of it."""
-        await self.tm.close()
-        for engine in self.engines.values():
-            await engine.dispose()
-        for outside in self.outside.values():
-            outside.dispose()
+        await super().close()
         self.proxy.close()
 
 
@@ -138,20 +112,8 @@ async def test_all_or_none(bank: AsyncBank) -> None:
 
 
 async def test_side_by_side(bank: AsyncBank) -> None:
-    """Many at once, some of them raise: each is whole."""
-
-    async def one(number: int) -> None:
-        async with bank.tm.begin(timeout=30.0) as tx:
-            await both(tx, number)
-            if number % 3 == 0:
-                raise LookupError
-
-    found = await agather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
-    errors = [error for error in found if not isinstance(error, LookupError)]
-    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
-    accounts, payments = bank.rows
-    assert accounts == payments
-    assert len(accounts) == errors.count(None) > 0
+    """Each is whole, and nothing is left."""
+    await side_by_side(bank, both)
     assert await bank.prepared() == 0
 
 

@@ -8,24 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from regionkit.backends.sql.bridge import create_engine, drive
+from regionkit.backends.sql.bridge import drive
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency import gather
 from regionkit.core.deadline import Deadline
-from regionkit.errors import HeuristicOutcome, RegionKitError, TransactionAborted, UsageError
+from regionkit.errors import HeuristicOutcome, TransactionAborted, UsageError
 from regionkit.transactions.logs.file import FileDecisionLog
 from regionkit.transactions.logs.sql import SqlDecisionLog
 from regionkit.transactions.manager import TransactionManager
 from regionkit.transactions.participants.factory import participant_of
 from regionkit.transactions.protocol import Decision, Outcome
 
-IS_ASYNC = False
-DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
+from .bank_rig import BankRig, side_by_side
+
 SHAPES = ("postgresql, file", "postgresql, anchor", "sqlite, anchor")
 """What `payments` is, and where the log is: a file, or in payments' own database. `accounts` is PostgreSQL."""
 
@@ -42,34 +40,18 @@ class Account(Base):
     total: Mapped[int]
 
 
-class Bank:
-    """Two databases with a table each, and a manager over them."""
+class Bank(BankRig):
+    """With a manager over them."""
 
     def __init__(self, shape: str, urls: dict[str, str], folder: Path) -> None:
-        self.outside = {name: sqlalchemy.create_engine(url) for name, url in urls.items()}
-        for engine in self.outside.values():
-            Base.metadata.create_all(engine)
-        self.engines: dict[str, Any] = {}
-        for name, url in urls.items():
-            parsed = sqlalchemy.make_url(url)
-            kind = parsed.get_backend_name()
-            self.engines[name] = create_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
+        super().__init__(urls)
+        self.engines = {name: self.engine(url) for name, url in urls.items()}
         if shape.endswith("file"):
             self.log: Any = FileDecisionLog(folder / "decisions", unsafe_place=True)
         else:
             self.log = SqlDecisionLog(self.engines["payments"], unsafe_async_replica=True)
         both = {n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()}
         self.tm = TransactionManager(namespace="shop", log=self.log, participants=both)
-
-    def ids(self, name: str) -> list[int]:
-        """Rows there, in the eyes of others."""
-        with self.outside[name].begin() as connection:
-            return [row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))]
-
-    @property
-    def rows(self) -> tuple[list[int], list[int]]:
-        """Of both."""
-        return self.ids("accounts"), self.ids("payments")
 
     @property
     def prepared(self) -> int:
@@ -81,14 +63,6 @@ class Bank:
                     one = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
                     seen += connection.execute(text(one)).scalar_one()
         return seen
-
-    def close(self) -> None:
-        """Let go of all of it."""
-        self.tm.close()
-        for engine in self.engines.values():
-            engine.dispose()
-        for outside in self.outside.values():
-            outside.dispose()
 
 
 @pytest.fixture(params=SHAPES)
@@ -295,19 +269,6 @@ def test_a_commit_past_everything_is_a_hazard(name: str, how: str, raises: bool,
 
 
 def test_side_by_side(bank: Bank) -> None:
-    """Many at once, some of them raise: each is whole."""
-
-    def one(number: int) -> None:
-        with bank.tm.begin(timeout=30.0) as tx:
-            both(tx, number)
-            if number % 3 == 0:
-                raise LookupError
-
-    found = gather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
-    errors = [error for error in found if not isinstance(error, LookupError)]
-    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
-    accounts, payments = bank.rows
-    assert accounts == payments
-    assert len(accounts) == errors.count(None) > 0
-    assert not [number for number in accounts if number % 3 == 0]
+    """Each is whole, and nothing is left."""
+    side_by_side(bank, both)
     assert bank.prepared == 0

@@ -7,24 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from regionkit.backends.sql.bridge_async import adrive, create_async_engine
+from regionkit.backends.sql.bridge_async import adrive
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency_async import agather
 from regionkit.core.deadline import Deadline
-from regionkit.errors import HeuristicOutcome, RegionKitError, TransactionAborted, UsageError
+from regionkit.errors import HeuristicOutcome, TransactionAborted, UsageError
 from regionkit.transactions.logs.file_async import AsyncFileDecisionLog
 from regionkit.transactions.logs.sql_async import AsyncSqlDecisionLog
 from regionkit.transactions.manager_async import AsyncTransactionManager
 from regionkit.transactions.participants.factory_async import participant_of
 from regionkit.transactions.protocol import Decision, Outcome
 
-IS_ASYNC = True
-DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
+from .bank_rig_async import AsyncBankRig, side_by_side
+
 SHAPES = ("postgresql, file", "postgresql, anchor", "sqlite, anchor")
 """What `payments` is, and where the log is: a file, or in payments' own database. `accounts` is PostgreSQL."""
 
@@ -41,34 +39,18 @@ class Account(Base):
     total: Mapped[int]
 
 
-class AsyncBank:
-    """Two databases with a table each, and a manager over them."""
+class AsyncBank(AsyncBankRig):
+    """With a manager over them."""
 
     def __init__(self, shape: str, urls: dict[str, str], folder: Path) -> None:
-        self.outside = {name: sqlalchemy.create_engine(url) for name, url in urls.items()}
-        for engine in self.outside.values():
-            Base.metadata.create_all(engine)
-        self.engines: dict[str, Any] = {}
-        for name, url in urls.items():
-            parsed = sqlalchemy.make_url(url)
-            kind = parsed.get_backend_name()
-            self.engines[name] = create_async_engine(parsed.set(drivername=DRIVERS[kind]) if IS_ASYNC else parsed)
+        super().__init__(urls)
+        self.engines = {name: self.engine(url) for name, url in urls.items()}
         if shape.endswith("file"):
             self.log: Any = AsyncFileDecisionLog(folder / "decisions", unsafe_place=True)
         else:
             self.log = AsyncSqlDecisionLog(self.engines["payments"], unsafe_async_replica=True)
         both = {n: participant_of(n, e, namespace="shop", unsafe_no_flush=True) for n, e in self.engines.items()}
         self.tm = AsyncTransactionManager(namespace="shop", log=self.log, participants=both)
-
-    def ids(self, name: str) -> list[int]:
-        """Rows there, in the eyes of others."""
-        with self.outside[name].begin() as connection:
-            return [row[0] for row in connection.execute(text("SELECT id FROM bank ORDER BY id"))]
-
-    @property
-    def rows(self) -> tuple[list[int], list[int]]:
-        """Of both."""
-        return self.ids("accounts"), self.ids("payments")
 
     @property
     def prepared(self) -> int:
@@ -80,14 +62,6 @@ class AsyncBank:
                     one = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
                     seen += connection.execute(text(one)).scalar_one()
         return seen
-
-    async def close(self) -> None:
-        """Let go of all of it."""
-        await self.tm.close()
-        for engine in self.engines.values():
-            await engine.dispose()
-        for outside in self.outside.values():
-            outside.dispose()
 
 
 @pytest.fixture(params=SHAPES)
@@ -294,19 +268,6 @@ async def test_a_commit_past_everything_is_a_hazard(name: str, how: str, raises:
 
 
 async def test_side_by_side(bank: AsyncBank) -> None:
-    """Many at once, some of them raise: each is whole."""
-
-    async def one(number: int) -> None:
-        async with bank.tm.begin(timeout=30.0) as tx:
-            await both(tx, number)
-            if number % 3 == 0:
-                raise LookupError
-
-    found = await agather([lambda number=number: one(number) for number in range(1, 13)])  # type: ignore[misc]
-    errors = [error for error in found if not isinstance(error, LookupError)]
-    assert not [error for error in errors if error is not None and not isinstance(error, RegionKitError)], errors
-    accounts, payments = bank.rows
-    assert accounts == payments
-    assert len(accounts) == errors.count(None) > 0
-    assert not [number for number in accounts if number % 3 == 0]
+    """Each is whole, and nothing is left."""
+    await side_by_side(bank, both)
     assert bank.prepared == 0

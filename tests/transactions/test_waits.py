@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency import Flag, gather, launch, sleep, spawn
+from regionkit.core.concurrency import Flag, gather, sleep, spawn
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, RegionKitError, TransactionAborted, TransactionInDoubt, UsageError
 from regionkit.transactions.coordinator import Coordinator
@@ -20,7 +20,6 @@ from regionkit.transactions.memory_faults import Faults
 from regionkit.transactions.participants.memory import MemoryParticipant
 from regionkit.transactions.protocol import Outcome
 from regionkit.transactions.recovery import Recovery
-from regionkit.transactions.transaction import Transaction
 from regionkit.transactions.xid import MOST_BRANCHES
 
 from .memory_rig import MemoryRig, write
@@ -175,7 +174,7 @@ def test_without_a_task_for_the_second_phase_it_runs_where_it_is(monkeypatch: py
     """No thread can be had: the branches are ended all the same, and the transaction is not at work for ever."""
     rig = MemoryRig()
     rig.log.beat(30.0, soon())
-    monkeypatch.setattr(COORDINATOR, spawn.__name__, no_thread)
+    monkeypatch.setattr(rig.tm._ground.workers.__class__, "spawn", no_thread)
     tx = rig.transfer(ack="decided")
     assert tx.wait_settled(10.0)
     assert rig.committed == [True, True]
@@ -185,7 +184,7 @@ def test_without_a_task_for_the_second_phase_it_runs_where_it_is(monkeypatch: py
 def test_without_a_task_at_all_it_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent."""
     rig = MemoryRig()
-    monkeypatch.setattr(sys.modules[Transaction.__module__], launch.__name__, no_thread)
+    monkeypatch.setattr(rig.tm._ground.workers.__class__, "launch", no_thread)
     with pytest.raises(TransactionAborted, match="could not run") as caught:
         rig.transfer()
     assert (caught.value.committed, caught.value.retryable) == ("no", True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from regionkit.core.clock import SYSTEM_CLOCK
-from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, launch_async, spawn_async
+from regionkit.core.concurrency_async import AsyncFlag, agather, asleep, spawn_async
 from regionkit.core.deadline import Deadline
 from regionkit.errors import DeadlineExceeded, RegionKitError, TransactionAborted, TransactionInDoubt, UsageError
 from regionkit.transactions.coordinator_async import AsyncCoordinator
@@ -19,7 +19,6 @@ from regionkit.transactions.memory_faults_async import AsyncFaults
 from regionkit.transactions.participants.memory_async import AsyncMemoryParticipant
 from regionkit.transactions.protocol import Outcome
 from regionkit.transactions.recovery_async import AsyncRecovery
-from regionkit.transactions.transaction_async import AsyncTransaction
 from regionkit.transactions.xid import MOST_BRANCHES
 
 from .memory_rig_async import AsyncMemoryRig, write
@@ -174,7 +173,7 @@ async def test_without_a_task_for_the_second_phase_it_runs_where_it_is(monkeypat
     """No thread can be had: the branches are ended all the same, and the transaction is not at work for ever."""
     rig = AsyncMemoryRig()
     await rig.log.beat(30.0, soon())
-    monkeypatch.setattr(COORDINATOR, spawn_async.__name__, no_thread)
+    monkeypatch.setattr(rig.tm._ground.workers.__class__, "spawn", no_thread)
     tx = await rig.transfer(ack="decided")
     assert await tx.wait_settled(10.0)
     assert rig.committed == [True, True]
@@ -184,7 +183,7 @@ async def test_without_a_task_for_the_second_phase_it_runs_where_it_is(monkeypat
 async def test_without_a_task_at_all_it_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was sent."""
     rig = AsyncMemoryRig()
-    monkeypatch.setattr(sys.modules[AsyncTransaction.__module__], launch_async.__name__, no_thread)
+    monkeypatch.setattr(rig.tm._ground.workers.__class__, "launch", no_thread)
     with pytest.raises(TransactionAborted, match="could not run") as caught:
         await rig.transfer()
     assert (caught.value.committed, caught.value.retryable) == ("no", True)

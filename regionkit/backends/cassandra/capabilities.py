@@ -5,7 +5,13 @@ from __future__ import annotations
 from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
-__all__ = ["CAPABILITIES"]
+__all__ = ["CAPABILITIES", "UNMET"]
+
+UNMET = (
+    "bring every data centre back, or let s.accept_loss() go on without what cannot be shown now; levels that meet in every data "
+    "centre (QUORUM to write and to read) survive the loss of one of three."
+)
+"""What to do where a session's reads cannot meet what it wrote or saw."""
 
 CAPABILITIES = Capabilities(
     server="cassandra",
@@ -18,7 +24,8 @@ CAPABILITIES = Capabilities(
     strong="SERIAL: linearizable, on tables written by conditional statements only",
     leaderless=True,
     notes=(
-        "SESSION by overlapping levels: a data centre serves it where its reads must meet the session's writes",
+        "SESSION by overlapping levels: a data centre serves it where its reads must meet the session's writes; where none does, "
+        "at EACH_QUORUM or ALL while every data centre is up",
         "each write stands when it is acknowledged; nothing is rolled back",
         "writes of different sessions are ordered by their clocks; within a session later writes win",
         "what an EVENTUAL or STRONG read showed, a later SESSION read may not show yet",
@@ -31,8 +38,7 @@ CAPABILITIES = Capabilities(
     ),
     advice=Advice(
         owner="any data centre of an allowed region takes writes; see kit.status().",
-        stale="give the store levels that meet in every data centre (QUORUM to write and to read); what is written by "
-        "conditional statements only can be read at STRONG.",
+        stale=UNMET,
         promote="any data centre takes writes: there is nothing to promote.",
         parts="each statement stands once it is acknowledged",
         collisions="run it again later; fewer conditional writes of one partition at a time collide less.",

@@ -25,11 +25,12 @@ from cassandra.protocol import ErrorMessage
 from cassandra.protocol import RequestExecutionException as RequestExecutionError
 from cassandra.protocol import RequestValidationException as RequestValidationError
 
+from regionkit.backends.cassandra.capabilities import UNMET
 from regionkit.contract.interrupted import is_drivers
 from regionkit.contract.outcomes import Failure, Refused, Unreached
-from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable
+from regionkit.errors import DeadlineExceeded, RegionKitError, RegionUnavailable, StaleRead
 
-__all__ = ["classify", "denied", "is_certain", "refused", "unpacked"]
+__all__ = ["classify", "denied", "is_certain", "refused", "unmet", "unpacked"]
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((DeadlineExceeded, OperationTimedOut, Timeout), Failure.DEADLINE),
@@ -87,6 +88,15 @@ def denied(error: BaseException) -> tuple[str, str] | None:
     kind, _, name = resource.partition(" ")
     granted = resource.upper() if kind == "all" else f"{kind.upper()} {name}"
     return f"{permission} on {resource}", f"GRANT {permission} ON {granted} TO {found['account']};"
+
+
+def unmet(error: BaseException, level: str, datacenter: str) -> StaleRead:
+    """The error of a read that was raised to `level`, and that a data centre which it has to ask did not answer."""
+    return StaleRead(
+        f"a read at {level} was not answered by every data centre that it asks.",
+        why=f"the session wrote or saw what {datacenter} alone need not show: {type(error).__name__}.",
+        fix=UNMET,
+    )
 
 
 def is_certain(error: BaseException, *, conditional: bool) -> bool:

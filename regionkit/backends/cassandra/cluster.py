@@ -22,18 +22,9 @@ from typing import Any, TypeVar
 import cassandra.cluster as driver
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import (
-    EXEC_PROFILE_DEFAULT,
-    Cluster,
-    ExecutionProfile,
-    Session,
-)
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.connection import DefaultEndPoint
-from cassandra.policies import (
-    ConstantReconnectionPolicy,
-    DCAwareRoundRobinPolicy,
-    FallthroughRetryPolicy,
-)
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, FallthroughRetryPolicy
 from cassandra.protocol import QueryMessage
 from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement, tuple_factory
 
@@ -44,7 +35,9 @@ from regionkit.backends.cassandra.observation import replication_of
 from regionkit.backends.cassandra.quick_connection import QuickConnection
 from regionkit.backends.cassandra.silent_nodes import SilentNodes, SpeakersFirst
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import closed
 from regionkit.errors import RegionUnavailable, UsageError
+from regionkit.facts.quorum import RAISED
 from regionkit.topology import CassandraOptions, CassandraStore
 from regionkit.topology.server_urls import ServerUrl
 
@@ -109,6 +102,7 @@ def profiles_of(options: CassandraOptions, datacenter: str, silent: SilentNodes)
         "eventual": profile("LOCAL_ONE"),
         "strong": profile("SERIAL"),
         "own": profile("LOCAL_ONE", row_factory=tuple_factory),
+        **{level: profile(level) for level in RAISED},
     }
 
 
@@ -216,6 +210,8 @@ class Opener:
     def open(self) -> Future[Opened]:
         """The connections; one attempt at a time."""
         with self._lock:
+            if self._closed:
+                raise closed(self._context)
             if self._opening is None or (self._opening.done() and self.opened is None):
                 self._opening = in_thread(self._open, f"regionkit cassandra {self._datacenter}")
             return self._opening
@@ -255,6 +251,8 @@ class Opener:
     def _open(self) -> Opened:
         options = self._context.store.options
         nodes, name = self._found()
+        if self._closed:
+            raise closed(self._context)
         slot = StampSlot()
         cluster = self._cluster(nodes, timestamp_generator=slot)
         try:
@@ -272,7 +270,7 @@ class Opener:
                 in_thread(opened.learn_schema, f"regionkit cassandra schema of {self._datacenter}")
                 return opened
         cluster.shutdown()
-        raise RegionUnavailable(f"store {self._context.store.name!r} was closed while it connected.")
+        raise closed(self._context)
 
     def _cluster(self, nodes: list[tuple[str, int]], **more: Any) -> Cluster:
         url, patience = self._url, self._context.profile.read_deadline
@@ -347,12 +345,14 @@ class Opener:
                 f"the cluster of {context.store.name!r} has no data centre {here!r} for region {context.endpoint.region}.",
                 why=f"it has: {', '.join(sorted({datacenter for _, _, datacenter in members}))}.",
                 fix="say its name in datacenters = { region = name }, or leave the region out of the topology.",
+                cause=f"the cluster has no data centre {here!r}",
                 **where,
             )
         if here not in dict(replication_of(str(self._url.database), said)):
             raise RegionUnavailable(
                 f"keyspace {self._url.database!r} of {context.store.name!r} has no replicas in data centre {here!r}.",
                 fix="ALTER KEYSPACE gives it some, and nodetool rebuild fills them.",
+                cause=f"the keyspace has no replicas in data centre {here!r}",
                 **where,
             )
         return nodes

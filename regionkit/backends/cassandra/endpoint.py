@@ -205,6 +205,6 @@ class CassandraEndpoint:
         """After a fork: forget the parent's connections without closing them under its feet."""
         self._datacenter.abandon()
 
-    def close(self) -> None:
-        """Close every connection. May be called twice."""
+    def close(self, *, drain: bool = False) -> None:
+        """Close every connection, also those of open blocks: they share them. May be called twice."""
         self._datacenter.close()

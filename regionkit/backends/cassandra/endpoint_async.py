@@ -204,6 +204,6 @@ class AsyncCassandraEndpoint:
         """After a fork: forget the parent's connections without closing them under its feet."""
         self._datacenter.abandon()
 
-    async def close(self) -> None:
-        """Close every connection. May be called twice."""
+    async def close(self, *, drain: bool = False) -> None:
+        """Close every connection, also those of open blocks: they share them. May be called twice."""
         await self._datacenter.close()

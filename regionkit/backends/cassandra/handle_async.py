@@ -2,7 +2,8 @@
 
 1. A read block sends SELECT only; the text decides, before anything is sent.
 2. Reads go at the level of their consistency (EVENTUAL: LOCAL_ONE, SESSION: the store's, STRONG: SERIAL), writes at the
-   store's, conditions at SERIAL.
+   store's, conditions at SERIAL. A SESSION read whose level does not meet what the session wrote or saw is raised to one that
+   does. Data centres that do not answer such a read are not this one's fault: it is a StaleRead.
 3. A plain write carries a client time stamp later than all that the session wrote; a conditional one takes the servers'.
 4. A write without an answer has an unknown outcome, unless its error proves that it took no effect.
 """
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 from cassandra import ConsistencyLevel, OperationTimedOut
 
 from regionkit.backends.cassandra.bridge_async import AsyncPending, answered, ended
-from regionkit.backends.cassandra.classify import is_certain, unpacked
+from regionkit.backends.cassandra.classify import classify, is_certain, unmet, unpacked
 from regionkit.backends.cassandra.client_async import AsyncCassandraSession
 from regionkit.backends.cassandra.cluster import Opened, statement_facts
 from regionkit.backends.cassandra.cql import Facts
@@ -25,6 +26,7 @@ from regionkit.backends.cassandra.rows_async import AsyncCassandraRows
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
 from regionkit.contract.interrupted import interruption
 from regionkit.contract.message import Answer, Statement, no_messages
+from regionkit.contract.outcomes import Failure
 from regionkit.contract.processes import require_process
 from regionkit.contract.progress import Progress
 from regionkit.core.clock import Clock
@@ -32,8 +34,8 @@ from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import FOREVER
 from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.consistency import Level
-from regionkit.facts.position import Levels, LevelsReached
-from regionkit.facts.quorum import covers
+from regionkit.facts.position import Levels, LevelsReached, read_level
+from regionkit.facts.quorum import RAISED, covers
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.topology import CassandraOptions
 
@@ -143,8 +145,11 @@ class AsyncCassandraHandle:
         """Take the connection now: it may be of another endpoint than the one that made this handle."""
         self._checkout = checkout
         self._set = self._checkout.setting
-        stamps = [e.position.stamp for e in self._asked().entries if isinstance(e.position, Levels)]
-        self._floor = max(stamps, default=0)
+        positions = [e.position for e in self._asked().entries]
+        self._floor = max((p.stamp for p in positions if isinstance(p, Levels)), default=0)
+        if self._kind is Kind.READ and self._level is Level.SESSION and positions:
+            level = read_level(self._checkout.observation.reached, positions)
+            self._profile = level if level in RAISED and level != self._set.options.read_level else "session"
 
     async def connect(self) -> None:
         """Take the connection unless it is there; of several statements sent at once, one does."""
@@ -231,6 +236,8 @@ class AsyncCassandraHandle:
             page = await answered(response)
         except BaseException as error:
             self._failed(error, facts)
+            if self._profile in RAISED and classify(error) in (Failure.CONNECTION, Failure.DEADLINE):
+                raise unmet(error, self._profile, self._set.datacenter) from error
             own = unpacked(error)
             if own is not None:
                 raise own from error
@@ -320,7 +327,9 @@ class AsyncCassandraHandle:
         """A level below ours would break what the bookmark says of this block."""
         options = self._set.options
         ours = options.write_level if not reads else options.read_level
-        if reads and self._level is not Level.SESSION:
+        if reads and self._profile in RAISED:
+            ours = self._profile
+        elif reads and self._level is not Level.SESSION:
             ours = "LOCAL_ONE" if self._level is Level.EVENTUAL else "SERIAL"
         reached = self._checkout.observation.reached
         replication = reached.replication if isinstance(reached, LevelsReached) else ()

@@ -18,7 +18,8 @@ from regionkit.backends.cassandra.cluster import Opened, in_thread, profiles_of
 from regionkit.backends.cassandra.keyspace_state import LentSlot, keyspace_state_of
 from regionkit.backends.cassandra.silent_nodes import SilentNodes
 from regionkit.contract.endpoint_context import EndpointContext
-from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.contract.endpoint_errors import closed
+from regionkit.errors import ConfigurationError
 from regionkit.topology import CassandraStore
 
 __all__ = ["LentSession"]
@@ -62,6 +63,8 @@ class LentSession:
     def open(self) -> Future[Opened]:
         """Add the profiles; one attempt at a time."""
         with self._lock:
+            if self._closed:
+                raise closed(self._context)
             if self._opening is None or (self._opening.done() and self.opened is None):
                 self._opening = in_thread(self._open, f"regionkit cassandra {self.datacenter}")
             return self._opening
@@ -83,7 +86,7 @@ class LentSession:
         opened = Opened(cluster, session, self._slot, state, name, options.statements, names, silent)
         with self._lock:
             if self._closed:
-                raise RegionUnavailable(f"store {self._context.store.name!r} was closed while it connected.")
+                raise closed(self._context)
             session.add_request_init_listener(self._slot.stamped)
             self.opened = opened
         return opened

@@ -184,7 +184,7 @@ class MemoryEndpoint:
     def abandon(self) -> None:
         """After a fork the child has a copy of the store, whose locks are new ones already (world.py)."""
 
-    def close(self) -> None:
+    def close(self, *, drain: bool = False) -> None:
         """There is nothing to close. May be called twice."""
 
 

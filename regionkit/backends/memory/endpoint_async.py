@@ -185,7 +185,7 @@ class AsyncMemoryEndpoint:
     def abandon(self) -> None:
         """After a fork the child has a copy of the store, whose locks are new ones already (world.py)."""
 
-    async def close(self) -> None:
+    async def close(self, *, drain: bool = False) -> None:
         """There is nothing to close. May be called twice."""
 
 

@@ -27,11 +27,12 @@ from regionkit.backends.mongo.records import MongoRecords
 from regionkit.contract.checkout import TakeCheckout
 from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import closed
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
-from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position, as_position
@@ -76,12 +77,7 @@ class MongoEndpoint:
         if self._made is None:
             context = self._context
             if self._closed:
-                raise RegionUnavailable(
-                    f"{context.endpoint.id!r} of {context.store.name!r} is closed.",
-                    why="its kit was closed, or it stands where the store's residency refuses it.",
-                    fix="use a kit that is open.",
-                    store=context.store.name,
-                )
+                raise closed(context)
             try:
                 members = Members(context, self._dial)
             except (DriverConfigurationError, OSError) as error:
@@ -232,8 +228,8 @@ class MongoEndpoint:
         self._made = self._observation = None
         self._making = threading.Lock()
 
-    def close(self) -> None:
-        """Close every connection. May be called twice."""
+    def close(self, *, drain: bool = False) -> None:
+        """Close every connection, also those of open blocks: they share them. May be called twice."""
         if self._made is not None and self._made.members.member.abandoned:
             self._tidy(self._context.profile.probe_timeout)
         self._closed = True

@@ -26,11 +26,12 @@ from regionkit.backends.mongo.records_async import AsyncMongoRecords
 from regionkit.contract.checkout_async import AsyncTakeCheckout
 from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import closed
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.outcomes import Failure
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table
-from regionkit.errors import ConfigurationError, RegionUnavailable
+from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position, as_position
@@ -75,12 +76,7 @@ class AsyncMongoEndpoint:
         if self._made is None:
             context = self._context
             if self._closed:
-                raise RegionUnavailable(
-                    f"{context.endpoint.id!r} of {context.store.name!r} is closed.",
-                    why="its kit was closed, or it stands where the store's residency refuses it.",
-                    fix="use a kit that is open.",
-                    store=context.store.name,
-                )
+                raise closed(context)
             try:
                 members = AsyncMembers(context, self._dial)
             except (DriverConfigurationError, OSError) as error:
@@ -233,8 +229,8 @@ class AsyncMongoEndpoint:
         self._made = self._observation = None
         self._making = threading.Lock()
 
-    async def close(self) -> None:
-        """Close every connection. May be called twice."""
+    async def close(self, *, drain: bool = False) -> None:
+        """Close every connection, also those of open blocks: they share them. May be called twice."""
         if self._made is not None and self._made.members.member.abandoned:
             await self._tidy(self._context.profile.probe_timeout)
         self._closed = True

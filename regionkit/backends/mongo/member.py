@@ -26,6 +26,7 @@ from regionkit.backends.mongo.dial import Address, Dial
 from regionkit.backends.mongo.observation import lineage_in, observation, peers_of, run_of
 from regionkit.backends.mongo.sockets import bounded, is_gone
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import closed
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import LONGEST_LINEAGE, Lineage
@@ -184,6 +185,8 @@ class Member:
         self.codec_options = dial.codec_options
         self.peers: tuple[Address, ...] = ()
         """The members that it named when it was asked last, the primary first."""
+        self.closed = False
+        """Nothing connects any more."""
         self.suspect = False
         """It said that it is not the primary, and was not asked since."""
         self._set_name = dial.set_name
@@ -195,8 +198,17 @@ class Member:
         self._lineage: tuple[str, Lineage | None] = ("", None)
 
     def open(self) -> None:
-        """Make the client ready; sends nothing."""
-        self._blocks.open()
+        """Make the client ready; sends nothing.
+
+        Raises:
+            RegionUnavailable: it was closed.
+        """
+        self._opened(self._blocks)
+
+    def _opened(self, line: _Line) -> None:
+        line.open()
+        if self.closed:  # before it was opened, or meanwhile: its pool may know nothing of that
+            raise closed(self.context)
 
     @property
     def is_warm(self) -> bool:
@@ -220,7 +232,7 @@ class Member:
             RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked.
         """
         line = self._monitor if history else self._blocks
-        line.open()
+        self._opened(line)
         client, clock = line.client, self.context.clock
         server = client._select_server(None, None, "hello")
         with client._checkout(server, None) as conn:
@@ -273,6 +285,7 @@ class Member:
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
+        self.closed = True
         with limited(self.context.profile.probe_timeout):
             for line in (self._blocks, self._monitor):
                 line.close()

@@ -25,6 +25,7 @@ from regionkit.backends.mongo.dial import Address, Dial
 from regionkit.backends.mongo.observation import lineage_in, observation, peers_of, run_of
 from regionkit.backends.mongo.sockets_async import abounded, is_gone
 from regionkit.contract.endpoint_context import EndpointContext
+from regionkit.contract.endpoint_errors import closed
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import LONGEST_LINEAGE, Lineage
@@ -185,6 +186,8 @@ class AsyncMember:
         self.codec_options = dial.codec_options
         self.peers: tuple[Address, ...] = ()
         """The members that it named when it was asked last, the primary first."""
+        self.closed = False
+        """Nothing connects any more."""
         self.suspect = False
         """It said that it is not the primary, and was not asked since."""
         self._set_name = dial.set_name
@@ -196,8 +199,17 @@ class AsyncMember:
         self._lineage: tuple[str, Lineage | None] = ("", None)
 
     async def open(self) -> None:
-        """Make the client ready; sends nothing."""
-        await self._blocks.open()
+        """Make the client ready; sends nothing.
+
+        Raises:
+            RegionUnavailable: it was closed.
+        """
+        await self._opened(self._blocks)
+
+    async def _opened(self, line: _Line) -> None:
+        await line.open()
+        if self.closed:  # before it was opened, or meanwhile: its pool may know nothing of that
+            raise closed(self.context)
 
     @property
     def is_warm(self) -> bool:
@@ -221,7 +233,7 @@ class AsyncMember:
             RegionUnavailable, pymongo.errors.PyMongoError: it cannot be asked.
         """
         line = self._monitor if history else self._blocks
-        await line.open()
+        await self._opened(line)
         client, clock = line.client, self.context.clock
         server = await client._select_server(None, None, "hello")
         async with client._checkout(server, None) as conn:
@@ -274,6 +286,7 @@ class AsyncMember:
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
+        self.closed = True
         with limited(self.context.profile.probe_timeout):
             for line in (self._blocks, self._monitor):
                 await line.close()

@@ -28,12 +28,14 @@ class Members:
         self._dial = dial
         self._looking = Lock()
         self._term = 0
+        self._closed = False
         self._known: dict[Address, Member] = {}
         self.member = self._at(dial.hosts[0])
 
     def _at(self, address: Address) -> Member:
         if address not in self._known:
-            self._known[address] = Member(self.context, self._dial, address)
+            made = self._known[address] = Member(self.context, self._dial, address)
+            made.closed = self._closed
         return self._known[address]
 
     @property
@@ -104,5 +106,6 @@ class Members:
 
     def close(self) -> None:
         """Close every connection. May be called twice."""
+        self._closed = True
         for member in tuple(self._known.values()):
             member.close()

@@ -27,12 +27,14 @@ class AsyncMembers:
         self._dial = dial
         self._looking = AsyncLock()
         self._term = 0
+        self._closed = False
         self._known: dict[Address, AsyncMember] = {}
         self.member = self._at(dial.hosts[0])
 
     def _at(self, address: Address) -> AsyncMember:
         if address not in self._known:
-            self._known[address] = AsyncMember(self.context, self._dial, address)
+            made = self._known[address] = AsyncMember(self.context, self._dial, address)
+            made.closed = self._closed
         return self._known[address]
 
     @property
@@ -103,5 +105,6 @@ class AsyncMembers:
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
+        self._closed = True
         for member in tuple(self._known.values()):
             await member.close()

@@ -24,6 +24,7 @@ from regionkit.backends.redis.own_client import client_settings
 from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
+    closed,
     commit_unanswered,
     first_line,
     in_use,
@@ -33,6 +34,7 @@ from regionkit.contract.endpoint_errors import (
     unavailable,
 )
 from regionkit.contract.outcomes import Failure, Refused
+from regionkit.contract.unreached import without_frames
 from regionkit.core.concurrency import Lock, Slots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError, RegionUnavailable
@@ -61,7 +63,7 @@ class RedisPool:
         self._idle: list[RedisConnection] = []
         self._inherited: list[list[RedisConnection]] = []
         self.generation = 0
-        self._closed = False
+        self._closed = self._barred = False
         self._monitor: RedisConnection | None = None
         self._monitoring = Lock()
 
@@ -147,6 +149,8 @@ class RedisPool:
         self.slots.release()
 
     def _connected(self, within: float) -> RedisConnection:
+        if self._barred:
+            raise closed(self.context)
         connection = RedisConnection(
             history=self.key("history"),
             clock=self.clock,
@@ -164,7 +168,13 @@ class RedisPool:
         try:
             connection.introduce(Deadline(self.clock, within))
         except redis.exceptions.RedisError as error:
-            raise self._translated(error, connecting=True) from error
+            told = self._translated(error, connecting=True)
+            without_frames(error)
+            del connection  # it holds the password, and error reporters show local variables
+            raise told from error
+        if self._barred:  # meanwhile
+            connection.tear()
+            raise closed(self.context)
         return connection
 
     def key(self, *words: str) -> str:
@@ -301,9 +311,9 @@ class RedisPool:
         self._monitoring = Lock()
         self.slots = Slots(self.size)
 
-    def close(self) -> None:
-        """Close every connection. May be called twice."""
-        self._closed = True
+    def close(self, *, drain: bool = False) -> None:
+        """Close every connection; one in use is closed when it comes back. `drain`: open blocks may still take one."""
+        self._closed, self._barred = True, not drain
         self._drop_monitor()
         self.lane.close()
         self._close_idle()

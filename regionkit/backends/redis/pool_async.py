@@ -23,6 +23,7 @@ from regionkit.backends.redis.own_client_async import client_settings
 from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
+    closed,
     commit_unanswered,
     first_line,
     in_use,
@@ -32,6 +33,7 @@ from regionkit.contract.endpoint_errors import (
     unavailable,
 )
 from regionkit.contract.outcomes import Failure, Refused
+from regionkit.contract.unreached import without_frames
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
 from regionkit.errors import RegionKitError, RegionUnavailable
@@ -60,7 +62,7 @@ class AsyncRedisPool:
         self._idle: list[AsyncRedisConnection] = []
         self._inherited: list[list[AsyncRedisConnection]] = []
         self.generation = 0
-        self._closed = False
+        self._closed = self._barred = False
         self._monitor: AsyncRedisConnection | None = None
         self._monitoring = AsyncLock()
 
@@ -146,6 +148,8 @@ class AsyncRedisPool:
         self.slots.release()
 
     async def _connected(self, within: float) -> AsyncRedisConnection:
+        if self._barred:
+            raise closed(self.context)
         connection = AsyncRedisConnection(
             history=self.key("history"),
             clock=self.clock,
@@ -163,7 +167,13 @@ class AsyncRedisPool:
         try:
             await connection.introduce(Deadline(self.clock, within))
         except redis.exceptions.RedisError as error:
-            raise self._translated(error, connecting=True) from error
+            told = self._translated(error, connecting=True)
+            without_frames(error)
+            del connection  # it holds the password, and error reporters show local variables
+            raise told from error
+        if self._barred:  # meanwhile
+            connection.tear()
+            raise closed(self.context)
         return connection
 
     def key(self, *words: str) -> str:
@@ -300,9 +310,9 @@ class AsyncRedisPool:
         self._monitoring = AsyncLock()
         self.slots = AsyncSlots(self.size)
 
-    async def close(self) -> None:
-        """Close every connection. May be called twice."""
-        self._closed = True
+    async def close(self, *, drain: bool = False) -> None:
+        """Close every connection; one in use is closed when it comes back. `drain`: open blocks may still take one."""
+        self._closed, self._barred = True, not drain
         self._drop_monitor()
         self.lane.close()
         self._close_idle()

@@ -265,11 +265,23 @@ class AsyncSqlBranch:
         finally:
             connection.state = None
             driver.guard, driver.opening = None, ()
-            if keeps:
-                connection.close()
-                driver.deadline = None
-            else:
+            if not keeps:
                 connection.discard()
+            else:
+                driver.deadline = None
+                self._keep()
+
+    def _keep(self) -> None:
+        """For the next branch: as it is where the user never had it in hand, else through the pool."""
+        connection, kept = self._connection, self._pool.kept_branches
+        if self._native is not None or self._session is not None or len(kept) >= self._pool.most_kept:
+            connection.close()
+            return
+        connection.connection.info["idle_since"] = self._pool.clock.monotonic()
+        kept.append(connection)
+        while self._pool.closed and kept:  # it was closed in this moment
+            with contextlib.suppress(IndexError):
+                kept.pop().discard()
 
     def _is_idle(self) -> bool:
         """Whether the next branch could not notice this one."""

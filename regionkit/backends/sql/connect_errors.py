@@ -12,6 +12,7 @@ from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.endpoint_errors import first_line, not_had, too_late
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.unreached import without_frames
 from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["unreached"]
@@ -26,6 +27,13 @@ NO_OPTIONS = "unsupported startup parameter"
 
 def unreached(context: SqlContext, error: Exception) -> Exception:
     """The error of a connection that was not made; one that does not speak of the server as it is."""
+    told = _told(context, error)
+    if told is not error:
+        without_frames(error)
+    return told
+
+
+def _told(context: SqlContext, error: Exception) -> Exception:
     failure = classify(error)
     original: Any = getattr(error, "orig", None)
     if hasattr(original, "_pgconn"):

@@ -29,6 +29,7 @@ from regionkit.contract.endpoint import Meet
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT, POSITION
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.unreached import without_frames
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table, table_name
 from regionkit.errors import ConfigurationError
@@ -216,7 +217,7 @@ class SqlEndpoint(SqlPool, SqlRows):
         Raises:
             RegionUnavailable: the account may not read it; `cause` names the right.
         """
-        if not self.capabilities.detects_promotion:
+        if not self.capabilities.detects_promotion or self.closed:
             return None
         engine: Any = self.engine(Kind.WRITE)
         plain: sqlalchemy.Engine = getattr(engine, "sync_engine", engine)
@@ -232,6 +233,7 @@ class SqlEndpoint(SqlPool, SqlRows):
         except Exception as error:
             right = lacking_replication(self._context, error)
             if right is not None:
+                without_frames(error)
                 raise right from error
             if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
                 return None

@@ -28,6 +28,7 @@ from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.idempotency import Claim, Marker
 from regionkit.contract.kept_tables import KEPT, POSITION
 from regionkit.contract.outcomes import Failure
+from regionkit.contract.unreached import without_frames
 from regionkit.core.deadline import Deadline
 from regionkit.core.tables import Table, table_name
 from regionkit.errors import ConfigurationError
@@ -221,7 +222,7 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
         Raises:
             RegionUnavailable: the account may not read it; `cause` names the right.
         """
-        if not self.capabilities.detects_promotion:
+        if not self.capabilities.detects_promotion or self.closed:
             return None
         engine: Any = self.engine(Kind.WRITE)
         plain: sqlalchemy.Engine = getattr(engine, "sync_engine", engine)
@@ -237,6 +238,7 @@ class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):
         except Exception as error:
             right = lacking_replication(self._context, error)
             if right is not None:
+                without_frames(error)
                 raise right from error
             if classify(error) in (Failure.CONNECTION, Failure.DEADLINE, Failure.CANCELLED):
                 return None

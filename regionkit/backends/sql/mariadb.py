@@ -166,5 +166,8 @@ class AsyncMariaDialect(_Dialect, MySQLDialect_aiomysql):
         except TimeoutError:
             connection.close()
             raise WaitExpired(CR.CR_CONN_HOST_ERROR, "the deadline passed while connecting") from None
+        except BaseException:
+            connection.close()  # a cancelled one would stay until garbage is collected
+            raise
         connection.deadline = deadline  # SQLAlchemy asks on the first connection before anybody has it
         return connection

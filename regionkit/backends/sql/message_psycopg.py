@@ -12,6 +12,7 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Mult
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -23,9 +24,10 @@ from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import as_driver
 from regionkit.contract.message import Answer, Statement
+from regionkit.core.overlap import Call
 from regionkit.errors import UsageError
 
-__all__ = ["answered", "ask", "error_of", "rows", "send"]
+__all__ = ["answered", "ask", "error_of", "handed_over", "rows", "send"]
 
 SEPARATOR = "\n;\n"
 """Between statements: a comment at the end of one must not swallow it."""
@@ -83,6 +85,20 @@ def _ask_gen(driver: Any, command: bytes, results: list[Any]) -> Generator[Any, 
         if not results or results[-1].status != ExecStatus.FATAL_ERROR:
             raise  # else the server's last word is the cause
     return results
+
+
+def handed_over(call: Call, gen: Generator[Any, Any, Any], fileno: int, seconds: float | None) -> Any:
+    """psycopg's wait, in which the other calls of an overlap go on. For a pillar's own messages: no lock of a thread is held."""
+    until = None if seconds is None else time.monotonic() + seconds
+    try:
+        wanted = next(gen)
+        while True:
+            ready = call.ready(fileno, wanted, None if until is None else until - time.monotonic())
+            if not ready:
+                raise errors._WaitTimeout
+            wanted = gen.send(ready)
+    except StopIteration as done:
+        return done.value
 
 
 def answered(driver: Any, error: Exception) -> bool:
@@ -146,17 +162,19 @@ def _ends(last: str) -> bool:
 
 
 @functools.lru_cache(maxsize=MOST_TAGS)
-def _tag(status: bytes) -> tuple[str, bool]:
-    """A command's tag without its counts, and whether it counts rows."""
+def _plain(status: bytes) -> Answer:
+    """Of a command that gives no rows: its tag without its counts, and how many rows it counts."""
     words = status.decode().split()
-    return " ".join(word for word in words if not word.isdigit()), bool(words) and words[0] in COUNTED
+    counts = bool(words) and words[0] in COUNTED and words[-1].isdigit()
+    return Answer(" ".join(word for word in words if not word.isdigit()), count=int(words[-1]) if counts else -1)
 
 
 def _answer(transformer: Any, result: Any, notices: tuple[str, ...]) -> Answer:
-    tag, counted = _tag(result.command_status or b"")
+    plain = _plain(result.command_status or b"")
+    if not (result.ntuples or notices):
+        return plain
     found: tuple[tuple[Any, ...], ...] = ()
     if result.ntuples:
         transformer.set_pgresult(result)
         found = tuple(transformer.load_rows(0, result.ntuples, tuple))
-    count = result.command_tuples if counted else None
-    return Answer(tag, found, -1 if count is None else count, notices)
+    return Answer(plain.tag, found, plain.count, notices)

@@ -24,7 +24,7 @@ from regionkit.backends.sql.own_engine_checks import declared, plain_engine, ser
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
-from regionkit.contract.endpoint_errors import in_use, too_late
+from regionkit.contract.endpoint_errors import closed, in_use, too_late
 from regionkit.contract.guard import Guard
 from regionkit.core.concurrency_async import AsyncLock
 from regionkit.core.deadline import FOREVER, Deadline
@@ -95,7 +95,7 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         self._note = f"regionkit {context.namespace} {context.store.name} {context.endpoint.id}"
         self._me = object()
         self._generation = 0
-        self._closed = False
+        self._closed = self._barred = False
         self._monitor: OwnEngineConnection | None = None
         self._watching: sqlalchemy.Pool | None = None
         self._monitoring = AsyncLock()
@@ -149,6 +149,8 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         return self._ready(kind, deadline)  # it had been idle too long; SQLAlchemy trusts none of that age any more
 
     def _ready(self, kind: Kind, deadline: Deadline) -> OwnEngineConnection:
+        if self._barred:  # the application's pool might make a connection
+            raise closed(self._context)
         connection = OwnEngineConnection(self._plain, self._server)
         try:
             noted = connection.info.get(self._note)
@@ -217,6 +219,8 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
                     await self._drop_monitor()
 
     def _watch(self) -> OwnEngineConnection:
+        if self._closed:
+            raise closed(self._context)
         if self._watching is None:
             self._watching = self._plain.pool.recreate()
         return OwnEngineConnection(self._plain, self._server, self._watching.connect())
@@ -240,7 +244,7 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         self._monitor = self._watching = None
         self._monitoring = AsyncLock()
 
-    async def close(self) -> None:
-        """Close the monitor's connection; the engine stays as it is. May be called twice."""
-        self._closed = True
+    async def close(self, *, drain: bool = False) -> None:
+        """Close the monitor's connection; the engine stays as it is. `drain`: open blocks may still take connections of it."""
+        self._closed, self._barred = True, not drain
         await self._drop_monitor()

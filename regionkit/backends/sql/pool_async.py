@@ -6,7 +6,7 @@
    round trip; those older than the last eviction, and those whose other side is gone, are closed.
 3. A connection that may still get an answer (deadline passed, task cancelled) is closed, never given back.
 4. The connection of a plain read is kept as it is and serves the next one without a way through the pool, which costs as
-   much as a third of the read's own Python. One that the user held in hand goes back through the pool.
+   much as a third of the read's own Python; a branch's too. One that the user held in hand goes back through the pool.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import Server, SqlContext
 from regionkit.contract.capabilities import Capabilities
-from regionkit.contract.endpoint_errors import commit_unanswered, first_line, in_use
+from regionkit.contract.endpoint_errors import closed, commit_unanswered, first_line, in_use
 from regionkit.contract.interrupted import interruption
 from regionkit.core.concurrency_async import AsyncLock, AsyncSlots
 from regionkit.core.deadline import Deadline
@@ -64,8 +64,9 @@ class AsyncSqlPool:
         self._size = size
         self.slots = self._new_slots()
         self.kept: list[BlockConnection] = []
+        self.kept_branches: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
-        self.closed = False
+        self.closed = self._barred = False
         self._generation = 0
         self._lost_at = float("-inf")
         self._engines: dict[Kind | str, AsyncEngine] = {}
@@ -97,8 +98,10 @@ class AsyncSqlPool:
         slots, connection = self.slots[BRANCH], None
         try:
             engine = self._branch_engine()
-            within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
-            connection = await self._connected_within(engine, within)
+            connection = await self._kept_one(self.kept_branches)
+            if connection is None:
+                within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
+                connection = await self._connected_within(engine, within)
             await self._widen(connection, deadline)
             return AsyncSqlBranch(self, engine, connection, slots, deadline)  # type: ignore[arg-type]  # of its engine's class
         except BaseException:
@@ -119,7 +122,7 @@ class AsyncSqlPool:
         connection: BlockConnection | None = None
         try:
             if kind is Kind.READ:
-                connection = await self._kept_one()
+                connection = await self._kept_one(self.kept)
             if connection is None:
                 within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
                 connection = await self._connected_within(self.engine(kind), within)
@@ -159,6 +162,7 @@ class AsyncSqlPool:
             info["limit"] = deadline.timeout
 
     async def _connected_within(self, engine: AsyncEngine, deadline: Deadline) -> BlockConnection:
+        self._require_open()
         token = CONNECT_DEADLINE.set(deadline)
         try:
             return await adrive(self._connect, engine)
@@ -170,11 +174,11 @@ class AsyncSqlPool:
         finally:
             CONNECT_DEADLINE.reset(token)
 
-    async def _kept_one(self) -> BlockConnection | None:
+    async def _kept_one(self, kept: list[BlockConnection]) -> BlockConnection | None:
         """The connection kept last that is still good; others are closed."""
-        while self.kept:
+        while kept:
             try:
-                connection = self.kept.pop()
+                connection = kept.pop()
             except IndexError:  # another thread took it
                 break
             if self._is_fit(connection.connection):
@@ -281,6 +285,7 @@ class AsyncSqlPool:
         driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)
+            self._require_open()
         except BaseException:
             self.server.drop(dbapi_connection)
             raise
@@ -322,20 +327,30 @@ class AsyncSqlPool:
         for engine in self._engines.values():
             getattr(engine, "sync_engine", engine).dispose(close=False)
         self._engines, self._monitor, self._watching = {}, None, None
-        self._inherited.append(self.kept)  # held on to: collected, they would speak on the parent's sockets
-        self.kept = []
+        self._inherited += [self.kept, self.kept_branches]  # collected, they would speak on the parent's sockets
+        self.kept, self.kept_branches = [], []
         self._monitoring = AsyncLock()
         self.slots = self._new_slots()
 
     async def empty(self) -> None:
         """Close the kept connections."""
-        with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
-            while True:
-                await adrive(self.kept.pop().discard)
+        for kept in (self.kept, self.kept_branches):
+            with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
+                while True:
+                    await adrive(kept.pop().discard)
 
-    async def close(self) -> None:
-        """Close every connection; one in use is closed when it comes back. May be called twice."""
-        self.closed = True
+    def _require_open(self) -> None:
+        """Asked where a connection is made, before and after: whoever decided to did so a while ago.
+
+        Raises:
+            RegionUnavailable: it was closed.
+        """
+        if self._barred:
+            raise closed(self._context)
+
+    async def close(self, *, drain: bool = False) -> None:
+        """Close every connection; one in use is closed when it comes back. `drain`: open blocks may still take one."""
+        self.closed, self._barred = True, not drain
         await self._drop_monitor()
         await self.empty()
         engines = [*self._engines.values(), *([self._watching] if self._watching is not None else [])]

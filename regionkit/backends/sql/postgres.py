@@ -17,17 +17,19 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, waiting
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, DriverState, Undone, as_driver, swallowed
-from regionkit.backends.sql.message_psycopg import answered, ask, error_of, rows
+from regionkit.backends.sql.message_psycopg import answered, ask, error_of, handed_over, rows
 from regionkit.backends.sql.observation import without_header
-from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, note_end, several
+from regionkit.backends.sql.postgres_connecting import AsyncConnects, WaitExpired, bounded_connect
+from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, UNLOCK, note_end, several
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
+from regionkit.core.overlap import own_call
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
 
@@ -39,10 +41,6 @@ COMMIT = (
 SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
 ABORTED = "25P02"
 """in_failed_sql_transaction."""
-
-
-class WaitExpired(DeadlinePassed, psycopg.OperationalError):
-    """The deadline passed while waiting for PostgreSQL; the connection is closed."""
 
 
 class PlanChanged(Undone, errors.FeatureNotSupported):
@@ -74,13 +72,13 @@ class _Shared(DriverState):
     def restore(self) -> bytes:
         """Statements that put back what a block may have set, behind a semicolon."""
         settings = "".join(f";SET {name}='{value}'" for name, value in self.settings.items()).encode()
-        return RESTORE + settings + (PROVED if self.branch else b"")
+        return RESTORE + settings + UNLOCK + (PROVED if self.branch else b"")
 
     def is_restored(self, last: Any) -> bool:
         """Whether the last answer to `restore` says that nothing of the block is left."""
         if last.status == ExecStatus.FATAL_ERROR:
             return False
-        return not self.branch or rows(last) == [["0"]]
+        return not self.branch or rows(last)[0][-1] == "0"
 
     def touched(self) -> None:
         """The driver is about to send something, by whomever."""
@@ -158,30 +156,19 @@ class _Shared(DriverState):
             self.warning = diagnostic.message_primary
 
 
-def _bounded_connect(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """psycopg's connection generator, ended by the deadline."""
-    deadline = CONNECT_DEADLINE.get()
-    try:
-        ready = yield next(gen)
-        while True:
-            if deadline is not None and deadline.remaining() <= 0.0:
-                gen.close()
-                raise WaitExpired(f"the deadline of {deadline.timeout:g} s passed while connecting")
-            ready = yield gen.send(ready)
-    except StopIteration as done:
-        return done.value
-
-
 class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
     """A psycopg connection whose waits end at the deadline."""
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> Any:
-        return _bounded_connect(super()._connect_gen(conninfo))
+        return bounded_connect(super()._connect_gen(conninfo))
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
+        call = own_call() if self.branch and self.finishing else None
         try:
+            if call is not None:
+                return handed_over(call, gen, self.pgconn.socket, left)
             return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
         except errors._WaitTimeout:
             raise self._expire() from None
@@ -190,12 +177,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
             raise
 
 
-class AsyncBounded(_Shared, AsyncQuietPipelines, psycopg.AsyncConnection[Any]):
+class AsyncBounded(_Shared, AsyncQuietPipelines, AsyncConnects):
     """The same for asyncio. A cancelled wait closes the connection at once and waits for no server."""
-
-    @classmethod
-    def _connect_gen(cls, conninfo: str = "") -> Any:
-        return _bounded_connect(super()._connect_gen(conninfo))
 
     async def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
@@ -340,8 +323,10 @@ class _Dialect:
         return driver
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
-        """Whether the connection is of no more use."""
-        return isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
+        """Whether the connection is of no more use: also one that died in a pipeline which libpq cannot leave any more."""
+        driver = None if connection is None else as_driver(connection)
+        stuck = driver is not None and driver._pipeline is None and driver.pgconn.pipeline_status != PipelineStatus.OFF
+        return stuck or isinstance(error, DeadlinePassed) or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]
 
 
 class PostgresDialect(_Dialect, PGDialect_psycopg):

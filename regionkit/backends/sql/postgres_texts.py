@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["LASTS", "PROVED", "RESTORE", "note_end", "several"]
+__all__ = ["LASTS", "PROVED", "RESTORE", "UNLOCK", "note_end", "several"]
 
-RESTORE = (
-    b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD TEMP"
-    b";DISCARD SEQUENCES"
-)
-"""What a block set ends with it, in the message of its COMMIT, ROLLBACK or PREPARE TRANSACTION, behind it: DISCARD ALL without
-the prepared statements, and without that it must stand alone. It costs the server some 15 us."""
-PROVED = b";SELECT count(*) FROM pg_prepared_statements WHERE from_sql"
-"""Behind it on a branch's connection: what a user's PREPARE left stays, under a name that a later branch may use. Not 0: it is
-closed."""
+RESTORE = b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;DISCARD TEMP;DISCARD SEQUENCES"
+UNLOCK = b";SELECT pg_advisory_unlock_all()"
+"""What a block set ends with these, its settings between them, in the message of its COMMIT, ROLLBACK or PREPARE TRANSACTION,
+behind it: DISCARD ALL without the prepared statements, and without that it must stand alone. The server takes some 15 us."""
+PROVED = b", (SELECT count(*) FROM pg_prepared_statement() WHERE from_sql)"
+"""Goes on with the last one on a branch's connection: what a user's PREPARE left stays, under a name that a later branch may use.
+Not 0: it is closed."""
 LASTS = re.compile(r"set_config|advisory|\bnextval|\bsetval|\blo_", re.IGNORECASE)
 """In a read, which has no such message: what gives a row and outlives its statement. The connection is closed then."""
 

@@ -24,18 +24,11 @@ from regionkit.core.tables import table_name
 from regionkit.transactions.kept_tables import LOG, LOG_TABLES
 from regionkit.transactions.protocol import Decision
 from regionkit.transactions.recovery_rules import Row, forgotten, unsettled
+from regionkit.transactions.tables_sql import NOW
 from regionkit.transactions.xid import check_branches, check_gtrid
 
 __all__ = ["DONE", "OPEN", "LogSql", "missing", "quoted", "refused", "row_of"]
 
-NOW = MappingProxyType(
-    {
-        "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
-        "mariadb": "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)",
-        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
-    }
-)
-"""Seconds since 1970 by the server's clock."""
 LONGEST_BY = 120
 CHECKS = (4025, 3819)
 """MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""

@@ -37,6 +37,7 @@ class ParticipantFacts(msgspec.Struct, frozen=True, gc=False):
         guarantee: its class in a word: "XA", "ANCHOR", ...
         instance: of the server and database, as far as it can be identified; clones of a folder may share it.
         history: of its data now; acknowledgements hold for it.
+        overlaps: in threads the phases of its branches wait by `regionkit.core.overlap`: those of several need one thread.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class ParticipantFacts(msgspec.Struct, frozen=True, gc=False):
     guarantee: str
     instance: str
     history: str
+    overlaps: bool = False
 
 
 class BranchOptions(msgspec.Struct, frozen=True, gc=False):

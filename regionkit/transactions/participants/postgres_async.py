@@ -40,10 +40,9 @@ IDLE_MARGIN = 5.0
 OWN_GTRID = "current_setting('regionkit.gtrid')"
 AT_END = (
     Statement("SET SESSION AUTHORIZATION DEFAULT"),
-    Statement("SELECT pg_advisory_unlock_all()"),
     Statement(
-        "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' "
-        "THEN 'remote_apply' ELSE 'on' END, true)"
+        "SELECT pg_advisory_unlock_all(), set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
+        "WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)"
     ),
 )
 """The account that owns what is prepared; locks that cannot be prepared; with "off" a COMMIT is not flushed, with "local" no
@@ -58,7 +57,8 @@ class AsyncPostgresBranch(AsyncSqlBranchShell):
     def _marked(self, state: int) -> list[Statement]:
         """Everything before the end; the user's deferred statements run as the connection's own account."""
         marker = Statement(self._participant.marker(self.xid, state))
-        return [Statement("RESET ROLE"), *(Statement(text) for text in self._deferred), marker]
+        role = [] if self._link.opening else [Statement("RESET ROLE")]  # nothing was done yet that could have set one
+        return [*role, *(Statement(text) for text in self._deferred), marker]
 
     def _preparing(self) -> list[Statement]:
         end = Statement(f"PREPARE TRANSACTION '{self.xid.gid}'")
@@ -128,7 +128,7 @@ class AsyncPostgresParticipant(AsyncSqlParticipant):
         self._stands = True
         instance = f"{look.system}/{look.database}"
         history = await self._history(look.timeline, deadline)
-        return ParticipantFacts(self.kind, True, "XA", instance, history)
+        return ParticipantFacts(self.kind, True, "XA", instance, history, overlaps=True)
 
     async def begin(self, options: BranchOptions, deadline: Deadline) -> AsyncBranch:
         """Open a branch; nothing is sent before its first statement."""

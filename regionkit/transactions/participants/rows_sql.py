@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, delete, insert, literal_column, select
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from regionkit.core.tables import table_name
 from regionkit.transactions.kept_tables import BRANCH, LOG
 from regionkit.transactions.recovery_rules import Evidence
-from regionkit.transactions.tables_sql import tpc_branch
+from regionkit.transactions.tables_sql import NOW, tpc_branch
 from regionkit.transactions.xid import Xid
 
 __all__ = ["COMMITTED", "ONE_PHASE", "TOMBSTONE", "MarkerRows", "code_of", "is_barred"]
@@ -27,13 +26,6 @@ DUPLICATE = ("23505", 1062, "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_U
 """What servers call a row that stands under a key already."""
 NOTES = "0" * 32
 """The gtrid of notes: of no transaction."""
-NOW = MappingProxyType(
-    {
-        "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
-        "mariadb": "(UNIX_TIMESTAMP(NOW(6)) + 0.0e0)",
-        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
-    }
-)
 
 
 def code_of(error: BaseException | None) -> Any:

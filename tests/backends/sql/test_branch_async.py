@@ -147,6 +147,30 @@ SETS = {
 }
 
 
+async def test_a_connection_that_nobody_had_in_hand_serves_the_next_branch_as_it_is(endpoint: Any, rig: Rig) -> None:
+    """Pool and SQLAlchemy have nothing to do for it; one that the user had goes back through the pool. It ends with the pool."""
+    async with AsyncOpened(endpoint, rig) as branch:
+        await branch.message([Statement("INSERT INTO orders (id, item) VALUES (821, 'tea')")])
+        await committed(branch, rig)
+        first, pool = branch._connection, branch._pool
+    assert pool.kept_branches == [first]
+    async with AsyncOpened(endpoint, rig) as branch:
+        assert branch._connection is first
+        assert pool.kept_branches == []
+        branch.session().add(Order(id=822, item="rice"))
+        await committed(branch, rig)
+    assert pool.kept_branches == []
+    assert is_there(rig, 821, 822)
+    async with AsyncOpened(endpoint, rig) as branch:
+        await branch.message([Statement("INSERT INTO orders (id, item) VALUES (823, 'tea')")])
+        await committed(branch, rig)
+        last = branch._connection
+    assert pool.kept_branches == [last]
+    await pool.close()
+    assert pool.kept_branches == [] and last.closed
+    assert is_there(rig, 823)
+
+
 async def test_a_setting_of_the_users_ends_with_its_branch(endpoint: Any, rig: Rig) -> None:
     """The next branch is on another connection, or on one where it was put back."""
     setting, question, value = SETS[rig.server]

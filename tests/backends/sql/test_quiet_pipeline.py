@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from regionkit import AsyncRegionKit, Endpoint, Region, RegionKit, RegionKitError, Role, SqlStore, Topology
+from regionkit import (
+    AsyncRegionKit,
+    Endpoint,
+    Region,
+    RegionKit,
+    RegionKitError,
+    RegionUnavailable,
+    Role,
+    SqlStore,
+    Topology,
+)
 
 ROWS = [{"n": n} for n in range(100)]
 
@@ -88,3 +98,21 @@ def test_an_end_that_was_given_up_asks_for_nothing_more(pg: Any) -> None:
     connection.close()
     end.close()  # as the interpreter does with what nobody drives any more; it must not raise
     assert connection.closed
+
+
+def test_a_pipeline_that_libpq_cannot_leave_is_a_lost_connection(pg: Any) -> None:
+    """Its server was killed in the midst of it, and libpq does not know yet: the call says RegionUnavailable, as of any other."""
+    with RegionKit(topology(pg), local="here") as kit, kit.session() as s:
+        with pytest.raises(RegionUnavailable) as caught, s.write("orders", core=True) as db:
+            db.execute(text("SELECT 1"))
+            stick(db.connection.dbapi_connection)
+            db.execute(text("SELECT 2"))
+        assert caught.value.committed == "no"
+        with s.write("orders", core=True) as db:
+            assert db.execute(text("SELECT 3")).scalar() == 3
+
+
+def stick(connection: Any) -> None:
+    """Leave it as a lost pipeline does: in libpq's mode, with an answer still to come, and none of psycopg's own."""
+    connection.pgconn.enter_pipeline_mode()
+    connection.pgconn.send_query_params(b"SELECT 1", None)
