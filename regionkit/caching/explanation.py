@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteThrough, load_at_most
+from regionkit.caching.back.modes import mode_named
+from regionkit.caching.strategies import TTL, Lazy, Strategy, WriteBack, WriteThrough, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 
 __all__ = ["CacheExplanation", "Explained", "explain_cache"]
@@ -97,7 +98,8 @@ def _of_invalidations(cache: Explained) -> Said:
             limits.append("an intent that the server has dropped: an old value may be stored until the write commits")
     else:
         promises.append("nor does any process of this region store, after it, a load that began before it")
-        promises.append("a cache server that was promoted, restarted or emptied serves nothing of before")
+        but = ", but for what is dirty or parked" if isinstance(cache.strategy, WriteBack) else ""
+        promises.append(f"a cache server that was promoted, restarted or emptied serves nothing of before{but}")
         if cache.local is not None:
             limits.append(
                 "another process's local tier serves the old value until the news arrive: see news_delay_at_most"
@@ -132,6 +134,8 @@ def _of_loads(cache: Explained) -> Said:
 
 def _of_writes(cache: Explained) -> Said:
     strategy = cache.strategy
+    if isinstance(strategy, WriteBack):
+        return _of_buffer(strategy, has_local=cache.local is not None)
     if not isinstance(strategy, WriteThrough):
         return [], []
     where = "process" if cache.shared is None else "region"
@@ -151,6 +155,25 @@ def _of_writes(cache: Explained) -> Said:
     return promises, limits
 
 
+def _of_buffer(strategy: WriteBack, *, has_local: bool) -> Said:
+    mode = mode_named(strategy.durability)
+    assumed = " (assumed: the server is not asked)" if strategy.assume else ""
+    promises = [
+        "put() and delete(): once they have returned, no get of this region returns an older value",
+        f"durability {mode.name}{assumed}: what they acknowledged survives {mode.survives}",
+        "what was acknowledged, or a later value, reaches its row, or is parked; no row goes back to an older one",
+    ]
+    if has_local:
+        promises[0] += "; other processes' local tiers within news_delay_at_most"
+    return promises, [
+        "the row follows within max_age, while a flusher runs and the sink answers: buffer().oldest says how late it is",
+        "a loss of the buffer that the durability does not cover loses what is dirty and parked",
+        "while the shared tier does not answer, put() and get() raise: the row may be older than what was acknowledged",
+        "what the sink refuses is parked, and stays what readers get, until somebody decides: see parked()",
+        "other writers of the rows have to invalidate; the next put of the key overwrites what they wrote",
+    ]
+
+
 def _of_sessions(cache: Explained) -> Said:
     if not cache.routed:
         return [], ["sessions of a kit do not reach this cache"]
@@ -167,6 +190,8 @@ def _figures(cache: Explained) -> dict[str, float]:
         for name in ("soft_ttl", "negative_ttl", "stale_if_error"):
             if getattr(strategy, name):
                 figures[name] = getattr(strategy, name)
+    if isinstance(strategy, WriteBack):
+        figures |= {name: getattr(strategy, name) for name in ("max_age", "max_dirty", "max_bytes", "write_timeout")}
     figures["invalidation_remembered"] = cache.floor_life
     if isinstance(cache.shared, Shared):
         figures["shared_timeout"] = cache.shared.timeout

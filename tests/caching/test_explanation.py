@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from regionkit.caching import Cache, Lazy, Local, Memcached, WriteThrough
+import pytest
+
+from regionkit.caching import Cache, Lazy, Local, Memcached, Shared, WriteBack, WriteThrough
+from regionkit.caching.back.modes import MODES
 
 SERVER = "memcached://127.0.0.1:1"
 
@@ -34,3 +37,27 @@ def test_what_a_cache_does_not_have_is_not_spoken_of() -> None:
         limits = "\n".join(cache.explain().limits)
     assert "no news" not in limits
     assert "intent" not in limits
+
+
+class Sink:
+    """Of an application's own."""
+
+    flush = raise_epoch = close = staticmethod(nothing)
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("has_local", [False, True])
+def test_write_back_says_what_it_may_lose(mode: str, has_local: bool) -> None:
+    """By its durability; whether that was assumed; and what gets do while the server is away."""
+    tiers = [Local(), Shared("redis://127.0.0.1:1")] if has_local else [Shared("redis://127.0.0.1:1")]
+    for assume in (None, mode):
+        strategy = WriteBack(sink=Sink(), durability=mode, assume=assume, load=nothing, ttl=60, max_age=3.0)
+        with Cache("c", str, strategy=strategy, tiers=tiers) as cache:
+            told = cache.explain()
+        promises, limits = "\n".join(told.promises), "\n".join(told.limits)
+        assert f"survives {MODES[mode].survives}" in promises
+        assert ("assumed" in promises) == (assume is not None)
+        assert ("local tiers" in promises) == has_local
+        for word in ("max_age", "is dirty and parked", "put() and get() raise", "parked()", "other writers"):
+            assert word in limits
+        assert (told.figures["max_age"], told.figures["max_dirty"]) == (3.0, 50_000)
