@@ -27,7 +27,7 @@ APPLICATION = """
 import os
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
-from regionkit.caching import AsyncCache, AsyncSqlSink, Cache, Shared, SqlSink, WriteBack
+from regionkit.caching import AsyncCache, AsyncSqlSink, Cache, Lazy, Shared, SqlSink, WriteBack
 
 profiles = Table(
     "profiles",
@@ -50,6 +50,9 @@ def threads():
 async def tasks():
     sink = AsyncSqlSink(create_async_engine(f"sqlite+aiosqlite:///{{file}}"), profiles)
     return AsyncCache({name!r}, dict, strategy=strategy(sink), tiers=[Shared(url, timeout=5.0)])
+
+def lazy():
+    return Cache("lazy", dict, strategy=Lazy(ttl=1))
 
 cache = threads()
 number = 7
@@ -253,10 +256,17 @@ def test_discard_forgets_a_parked_value(app: App, capsys: pytest.CaptureFixture[
 def test_what_is_no_cache_is_refused(app: App, action: str, capsys: pytest.CaptureFixture[str]) -> None:
     """By its name, with exit code 2 and nothing on stdout."""
     rest = ["x"] if action == "discard" else []
-    for named in ("nowhere:cache", f"{app.module}:nothing", app.module, f"{app.module}:number"):
+    for named in ("nowhere:cache", f"{app.module}:nothing", app.module, f"{app.module}:number", f"{app.module}:lazy"):
         assert main(["write-back", action, named, *rest]) == 2
         out, error = capsys.readouterr()
         assert (out, named in error) == ("", True)
+
+
+@pytest.mark.parametrize("words", [["--once"], []])
+def test_a_time_that_is_none_is_refused(app: App, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit code 2."""
+    assert main(["write-back", "run", app.named, *words, "--drain", "-1"]) == 2
+    assert "-1" in capsys.readouterr().err
 
 
 def test_a_cache_itself_may_be_named(app: App, capsys: pytest.CaptureFixture[str]) -> None:
