@@ -233,10 +233,10 @@ def test_list_has_a_limit(app: App, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_retry_has_a_parked_value_written(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     """One, all of them, or none: that is exit code 1 where a key is named."""
-    app.park("a", 1, ("b", 2))
+    app.park("a", "1", "it's")
     assert told(capsys, 0, "retry", app.named, "'a'") == {"retried": 1}
     assert told(capsys, 1, "retry", app.named, "'a'") == {"retried": 0}  # it is dirty now
-    assert told(capsys, 0, "retry", app.named, "1") == {"retried": 1}
+    assert told(capsys, 0, "retry", app.named, "'1'") == {"retried": 1}
     assert printed(capsys, 0, "retry", app.named) == "1 will be tried again\n"
     assert told(capsys, 0, "retry", app.named) == {"retried": 0}
     assert app.cache.buffer().parked == 0
