@@ -27,7 +27,7 @@ T = TypeVar("T")
 class CacheOptions(TypedDict, total=False):
     """Options of `kit.cache`.
 
-    strategy: Lazy, WriteThrough or TTL; needed.
+    strategy: Lazy, WriteThrough or TTL; needed. WriteBack is for caches without a kit.
     tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store of the kit.
     tenant: part of every key.
     codec: "msgpack" or "json".

@@ -12,11 +12,12 @@ from regionkit.caching.keys import scope_of
 from regionkit.caching.making import Made
 from regionkit.caching.source import Source
 from regionkit.caching.store_source import StoreSource
-from regionkit.caching.strategies import Strategy, load_at_most
+from regionkit.caching.strategies import Strategy, WriteBack, load_at_most
 from regionkit.caching.tiers import Local, Memcached, Shared
 from regionkit.contract.backing import Backing
 from regionkit.core.clock import Clock
 from regionkit.core.events import EventHooks
+from regionkit.errors import ConfigurationError
 
 __all__ = ["made_in_kit"]
 
@@ -42,7 +43,16 @@ def made_in_kit(
 ) -> Cache[Any]:
     """The cache. `shared_at`: finds the endpoint of a Redis store of the kit by its name. `spreads`: there are other regions.
     `homes`: of the store's keys, where they have any. `partition`: from the cache's key to the store's.
+
+    Raises:
+        ConfigurationError: WriteBack.
     """
+    if isinstance(strategy, WriteBack):
+        raise ConfigurationError(
+            f"cache {name!r} cannot be write-back in a kit.",
+            why="a value that is not in its row yet stands in one region: sessions and other regions would not see it.",
+            fix=f"make it without the kit, in the region whose processes write it: Cache({name!r}, ..., tiers=[Shared(...)]).",
+        )
     timeout = load_at_most(strategy)
     scope = scope_of(backing.namespace, name, tenant)
     parts: Mapping[str, Backing] = {"": backing} if homes is None else homes.parts

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import msgspec
 
-from regionkit.caching import AsyncCache, Cache
+from regionkit.caching import AsyncCache, Cache, WriteBack
 from regionkit.errors import ConfigurationError
 
 __all__ = ["add_write_back"]
@@ -160,5 +160,10 @@ async def _cache(named: str) -> Any:
     if not isinstance(found, Cache | AsyncCache):
         raise ConfigurationError(
             f"{named!r} is a {type(found).__name__}.", fix="name a Cache, or a function that makes one."
+        )
+    if not isinstance(found.strategy, WriteBack):
+        await _of(found.close())
+        raise ConfigurationError(
+            f"cache {named!r} is {type(found.strategy).__name__}.", fix="name one whose strategy is WriteBack."
         )
     return found
