@@ -25,6 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.sinks.counted_sql import info_of, surely_written
 from regionkit.caching.back.sinks.epochs_sql_async import AsyncSinkUnits, AsyncSqlEpochs, check_cache
 from regionkit.caching.back.sinks.failures_sql import refusals_told
 from regionkit.caching.back.sinks.judging import in_order, judge, mark_of
@@ -284,24 +285,23 @@ class _Run:
             if text is not None:
                 return int((await self._native.execute(upsert.whole, {"rows": text})).rowcount)
         if self._said.server in MYSQL and self._indexes.has_others:
-            await self._one_by_one(upsert, rows)
-        else:
-            await self._native.execute(upsert.rows, rows)
-        return 0
+            return await self._one_by_one(upsert, rows)
+        done = await self._native.execute(upsert.rows, rows)
+        return surely_written(self._said.server, len(rows), done.rowcount, info_of(done))
 
-    async def _one_by_one(self, upsert: Upsert, rows: list[Row]) -> None:
-        """Update rows by their key, and insert those that are not there."""
+    async def _one_by_one(self, upsert: Upsert, rows: list[Row]) -> int:
+        """Update rows by their key, and insert those that are not there; how many were surely written."""
         target, names = self._batch.target, [column.key for column in self._batch.target.keys]
         keys = [tuple(row[name] for name in names) for row in rows]
         there = {tuple(row[:-1]) for row in await self._native.execute(self._said.standing(keys, lock=False))}
         changed = [self._guarded(row) for row, key in zip(rows, keys, strict=True) if key in there]
-        if changed:
-            await self._native.execute(upsert.update, changed)
+        written = int((await self._native.execute(upsert.update, changed)).rowcount) if changed else 0
         missing = [row for row, key in zip(rows, keys, strict=True) if key not in there]
         if not missing:
-            return
+            return written
         try:
             await self._native.execute(upsert.insert, missing)
+            return written + len(missing)
         except IntegrityError as error:
             told: Any = error.orig
             if told.args[0] == 1062 and f"{self._indexes.of_key}'" in str(told.args[1]):
