@@ -321,19 +321,33 @@ class _Run:
         batch, said = self._batch, self._said
         if not batch.deletes:
             return
-        rows = [batch.target.bare(batch.changes[n], batch.now) for n in batch.deletes]
-        text = said.bare.said(rows) if said.whole_gone is not None else None
         with refusals_told():
-            if text is not None:
-                await self._native.execute(said.whole_gone, {"rows": text})
-            else:
-                await self._native.execute(said.gone, [self._guarded(row) for row in rows])
+            gone = await self._gone()
         marks = [
             {"cache": cache, "key": batch.marks[n], "version": batch.changes[n].version, "made": batch.now}
             for n in batch.deletes
         ]
         await self._native.execute(said.mark, marks)
-        self._unsure += batch.deletes
+        if gone == len(batch.deletes):
+            batch.found |= dict.fromkeys(batch.deletes)
+        else:
+            self._unsure += batch.deletes
+
+    async def _gone(self) -> int:
+        """How many of the rows that are to go were surely taken away, or flagged."""
+        batch, said = self._batch, self._said
+        rows = [batch.target.bare(batch.changes[n], batch.now) for n in batch.deletes]
+        text = said.bare.said(rows) if said.whole_gone is not None else None
+        if text is not None:
+            return int((await self._native.execute(said.whole_gone, {"rows": text})).rowcount)
+        if said.server in MYSQL and batch.target.flag is None:
+            below = {batch.parts[n]: batch.changes[n].version for n in batch.deletes}
+            standing = await self._native.execute(said.standing(list(below), lock=True, alone=True))
+            there = {tuple(row[:-1]): int(row[-1]) for row in standing}
+            if there.keys() <= below.keys():  # else a collation has taken another spelling of a key for it
+                old = [key for key, version in there.items() if version < below[key]]
+                return int((await self._native.execute(said.without(old))).rowcount) if old else 0
+        return int((await self._native.execute(said.gone, [self._guarded(row) for row in rows])).rowcount)
 
     async def read_back(self) -> None:
         """Settle what is not known: the version that stands there now."""
