@@ -6,7 +6,8 @@
 2. The ear hears something from the server every `BEAT` seconds at least: news, or the number of the last. When it has heard
    nothing for `max_local_stale` seconds, what this process holds goes, and nothing is taken until it hears again.
 3. It begins at the last number: what this process holds then, it has taken since.
-4. Each round also keeps the account's clock going, and shows that the server still takes writes: one that was demoted does not.
+4. After news it pauses for `TOGETHER`, so that a process which writes much does not spend its time on one question a write.
+5. Each round also keeps the account's clock going, and shows that the server still takes writes: one that was demoted does not.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ AGAIN = 0.1
 """Seconds between two attempts to hear a server that is down."""
 MOST_NEWS = 1000
 """News taken in one question."""
+TOGETHER = 0.001
+"""Seconds after news until the next question: what is told meanwhile is read together, and late by no more than that."""
 
 
 class Ear:
@@ -46,6 +49,7 @@ class Ear:
         self._number = 0
         self._generation = b""
         self._heard_at = 0.0
+        self._news = False
 
     def listen(self) -> None:
         """Start, unless it runs."""
@@ -59,7 +63,7 @@ class Ear:
             self._silent()
             return AGAIN
         self._silent()
-        return 0.0
+        return TOGETHER if self._news else 0.0
 
     def _missed(self, error: BaseException) -> None:
         self._after = None  # what is no news of ours is not read again
@@ -74,6 +78,7 @@ class Ear:
     def _listened(self, connection: Any) -> None:
         tier = self._tier
         asked_at = self._clock.monotonic()
+        self._news = False
         generation, number = self._hello(connection)
         if self._after is None or generation != self._generation:
             self._from_now_on(connection, generation)
@@ -81,6 +86,7 @@ class Ear:
         given = connection.ask_one(
             b"XREAD", b"COUNT", MOST_NEWS, b"BLOCK", round(BEAT * 1000), b"STREAMS", tier.news_key, self._after
         )
+        self._news = bool(given)
         for id, fields in _entries(given):
             self._hear(id, fields)
         if self._number >= number or generation != self._generation:

@@ -5,7 +5,8 @@
 2. The ear hears something from the server every `BEAT` seconds at least: news, or the number of the last. When it has heard
    nothing for `max_local_stale` seconds, what this process holds goes, and nothing is taken until it hears again.
 3. It begins at the last number: what this process holds then, it has taken since.
-4. Each round also keeps the account's clock going, and shows that the server still takes writes: one that was demoted does not.
+4. After news it pauses for `TOGETHER`, so that a process which writes much does not spend its time on one question a write.
+5. Each round also keeps the account's clock going, and shows that the server still takes writes: one that was demoted does not.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ AGAIN = 0.1
 """Seconds between two attempts to hear a server that is down."""
 MOST_NEWS = 1000
 """News taken in one question."""
+TOGETHER = 0.001
+"""Seconds after news until the next question: what is told meanwhile is read together, and late by no more than that."""
 
 
 class AsyncEar:
@@ -45,6 +48,7 @@ class AsyncEar:
         self._number = 0
         self._generation = b""
         self._heard_at = 0.0
+        self._news = False
 
     def listen(self) -> None:
         """Start, unless it runs."""
@@ -58,7 +62,7 @@ class AsyncEar:
             self._silent()
             return AGAIN
         self._silent()
-        return 0.0
+        return TOGETHER if self._news else 0.0
 
     def _missed(self, error: BaseException) -> None:
         self._after = None  # what is no news of ours is not read again
@@ -73,6 +77,7 @@ class AsyncEar:
     async def _listened(self, connection: Any) -> None:
         tier = self._tier
         asked_at = self._clock.monotonic()
+        self._news = False
         generation, number = await self._hello(connection)
         if self._after is None or generation != self._generation:
             await self._from_now_on(connection, generation)
@@ -80,6 +85,7 @@ class AsyncEar:
         given = await connection.ask_one(
             b"XREAD", b"COUNT", MOST_NEWS, b"BLOCK", round(BEAT * 1000), b"STREAMS", tier.news_key, self._after
         )
+        self._news = bool(given)
         for id, fields in _entries(given):
             self._hear(id, fields)
         if self._number >= number or generation != self._generation:

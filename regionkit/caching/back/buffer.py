@@ -30,6 +30,7 @@ from regionkit.caching.back.steps import (
     PutAnswer,
     Status,
 )
+from regionkit.caching.entry import DIGEST
 from regionkit.caching.keys import Stored, stored_name
 from regionkit.caching.shared import SharedTier
 from regionkit.caching.steps import BATCH, Sealing, TierDown
@@ -97,15 +98,15 @@ class Buffer:
                 it should be was not told: `version` is its own then, and it will be flushed.
             ConfigurationError: the server is not as durable as the mode says. Nothing was done.
         """
-        return self.again(self.begun(stored, sealing, deleted=deleted, expected=expected), first=True)
+        return self.again(self.begun(stored, sealing, deleted, expected), True)
 
-    def begun(self, stored: Stored, sealing: Sealing, *, deleted: bool = False, expected: int | None = None) -> Put:
+    def begun(self, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None) -> Put:
         """A put that has not been sent; the arguments and errors of `put`."""
         if not self._known:
             self.status()
         return Put(stored, os.urandom(16), sealing, deleted, expected, self._known)
 
-    def again(self, put: Put, *, first: bool = False) -> PutAnswer:
+    def again(self, put: Put, first: bool = False) -> PutAnswer:
         """What became of a put whose answer was lost: SEEN, or it is done now, or FORGOTTEN.
 
         Raises:
@@ -115,8 +116,8 @@ class Buffer:
         tier = self._tier
         if self.durability is not None:
             self.durability.ensure()
-        digest = tier.digest(put.stored)
         sealing = put.sealing
+        digest = sealing.data[DIGEST]
         kept = max(1, round(sealing.kept * 1000)) if sealing.kept > 0.0 else 0
         since = "" if first else f"{put.since // EPOCH}-{put.since % EPOCH}"
         expected = "" if put.expected is None else text_of(put.expected)

@@ -29,6 +29,7 @@ from regionkit.caching.back.steps import (
     PutAnswer,
     Status,
 )
+from regionkit.caching.entry import DIGEST
 from regionkit.caching.keys import Stored, stored_name
 from regionkit.caching.shared_async import AsyncSharedTier
 from regionkit.caching.steps import BATCH, Sealing, TierDown
@@ -98,17 +99,15 @@ class AsyncBuffer:
                 it should be was not told: `version` is its own then, and it will be flushed.
             ConfigurationError: the server is not as durable as the mode says. Nothing was done.
         """
-        return await self.again(await self.begun(stored, sealing, deleted=deleted, expected=expected), first=True)
+        return await self.again(await self.begun(stored, sealing, deleted, expected), True)
 
-    async def begun(
-        self, stored: Stored, sealing: Sealing, *, deleted: bool = False, expected: int | None = None
-    ) -> Put:
+    async def begun(self, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None) -> Put:
         """A put that has not been sent; the arguments and errors of `put`."""
         if not self._known:
             await self.status()
         return Put(stored, os.urandom(16), sealing, deleted, expected, self._known)
 
-    async def again(self, put: Put, *, first: bool = False) -> PutAnswer:
+    async def again(self, put: Put, first: bool = False) -> PutAnswer:
         """What became of a put whose answer was lost: SEEN, or it is done now, or FORGOTTEN.
 
         Raises:
@@ -118,8 +117,8 @@ class AsyncBuffer:
         tier = self._tier
         if self.durability is not None:
             await self.durability.ensure()
-        digest = tier.digest(put.stored)
         sealing = put.sealing
+        digest = sealing.data[DIGEST]
         kept = max(1, round(sealing.kept * 1000)) if sealing.kept > 0.0 else 0
         since = "" if first else f"{put.since // EPOCH}-{put.since % EPOCH}"
         expected = "" if put.expected is None else text_of(put.expected)

@@ -28,7 +28,7 @@ from regionkit.caching.back.receipt import Receipt
 from regionkit.caching.back.rules import Answer, Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkRefused
 from regionkit.caching.back.steps import Put, PutAnswer
-from regionkit.caching.entry import BODY
+from regionkit.caching.entry import BODY, DIGEST
 from regionkit.caching.keys import Stored, canonical
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Outcome
@@ -82,11 +82,12 @@ class AsyncPutting:
         await self._heard_flusher()
         inside = cache.fetcher.parts
         cache.teller.told(stored)
-        mark = inside.table.mark(stored, inside.shaper.digest(stored))
+        mark = inside.table.mark(stored, sealing.data[DIGEST])
         done = False
         try:
             lost = None if again is None else self._lost(again, stored, sealing, deleted, expected)
-            put = lost or await self._begun(stored, sealing, deleted, expected)
+            begun = self._parts.buffer.begun
+            put = lost or await self._asked(begun, stored, sealing, deleted, expected)
             given, durable = await self._settled(key, put, value, first=lost is None)
             crash_point("write-back.put")
             if given.answer is Answer.DONE:
@@ -144,10 +145,10 @@ class AsyncPutting:
         parts, strategy = self._parts, self._parts.strategy
         until = parts.clock.monotonic() + strategy.waits
         for _ in range(MOST_ROUNDS):
-            given = await self._asked(lambda put=put: parts.buffer.again(put, first=first))  # type: ignore[misc]
+            given = await self._asked(parts.buffer.again, put, first)
             while given.answer is Answer.FULL and parts.clock.monotonic() < until:
                 await asleep(ROOM_EVERY)
-                given = await self._asked(lambda put=put: parts.buffer.again(put, first=first))  # type: ignore[misc]
+                given = await self._asked(parts.buffer.again, put, first)
             match given.answer:
                 case Answer.DONE | Answer.SEEN:
                     return given, self._durable_in()
@@ -177,18 +178,14 @@ class AsyncPutting:
             fix="try again.",
         )
 
-    async def _begun(self, stored: Stored, sealing: Sealing, deleted: bool, expected: int | None) -> Put:
-        begun = self._parts.buffer.begun
-        return await self._asked(lambda: begun(stored, sealing, deleted=deleted, expected=expected))
-
-    async def _asked(self, question: Callable[[], Awaitable[T]]) -> T:
+    async def _asked(self, question: Callable[..., Awaitable[T]], *of: Any) -> T:
         """What the buffer answers.
 
         Raises:
             Backpressure: nothing was sent.
         """
         try:
-            return await question()
+            return await question(*of)
         except TierDown as down:
             raise Backpressure(
                 f"the shared tier of cache {self._cache.name!r} did not take a put.",

@@ -7,12 +7,13 @@ if not good or redis.call('ZCARD', due) ~= keys or redis.call('ZCARD', ages) ~= 
   return {0, tonumber(meta.e or 0), clock}
 end
 redis.call('HSET', back, 'f', digits(clock + tonumber(ARGV[10]), 13))
-local out, bytes = {1, tonumber(meta.e), clock}, 0
+local out, bytes, later, till = {1, tonumber(meta.e), clock}, 0, {}, digits(clock + tonumber(ARGV[9]), 13)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', clock, 'LIMIT', 0, ARGV[7])) do
   local record = redis.call('HGET', dirty, name)
   bytes = bytes + #record
   if bytes > tonumber(ARGV[8]) and #out > 3 then break end
-  redis.call('ZADD', due, clock + tonumber(ARGV[9]), name)
+  later[#later + 1], later[#later + 2] = till, name
   out[#out + 1], out[#out + 2], out[#out + 3] = name, record, redis.call('HINCRBY', tries, name, 1)
 end
+if later[1] then redis.call('ZADD', due, unpack(later)) end
 return out

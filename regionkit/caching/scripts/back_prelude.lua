@@ -16,7 +16,7 @@ local base = string.sub(account, 1, -9)
 local dirty, due, ages, tries = base .. ':dirty', base .. ':due', base .. ':ages', base .. ':tries'
 local parked, back, puts = base .. ':parked', base .. ':back', base .. ':puts'
 local ROW = '20000000'  -- a row's version as entries and floors have it, before the 19 digits
-local meta = {}  -- e, r, b, p as they stood when the script began
+local meta = {}  -- e, r, n, b, p as they stood when the script began
 
 local function version_of(record) return string.sub(record, 1, 19) end
 local function digest_of(record) return string.sub(record, 50, 65) end
@@ -28,8 +28,8 @@ local function head_of(record) return string.sub(record, 1, 86 + tonumber(string
 
 -- whether the buffer is of this run of the server, and whole; what it has of a name. Else the caller raises the epoch
 local function opened(run, name)
-  local known = redis.call('HMGET', back, 'e', 'r', 'b', 'p')
-  meta = {e = known[1], r = known[2], b = tonumber(known[3] or 0), p = tonumber(known[4] or 0)}
+  local known = redis.call('HMGET', back, 'e', 'r', 'b', 'p', 'n')
+  meta = {e = known[1], r = known[2], b = tonumber(known[3] or 0), p = tonumber(known[4] or 0), n = tonumber(known[5] or 0)}
   local stands = redis.call('HMGET', dirty, '', name)
   return meta.e and stands[1] == meta.e and meta.r == run and server_run == run, stands[2]
 end

@@ -4,7 +4,9 @@
 -- Answers {answer, version (of open: the epoch), stamp}
 local id, digest, expected, since = ARGV[7], ARGV[8], ARGV[11], ARGV[12]
 local name = string.sub(KEYS[4], #base + 4)
-local room = has_room()
+-- the stamp, and whether there is room for more: taken first, as has_room() asks first. Another generation counts from 0
+local stamp = redis.pcall('HINCRBY', account, 'q', 1)
+local room = type(stamp) == 'number'
 begin()
 local good, old = opened(ARGV[6], name)
 if not good then return {'open', tonumber(meta.e or 0), ''} end
@@ -61,23 +63,27 @@ if expected ~= '' then
 end
 local size = 48 + #ARGV[9] + #ARGV[10]
 local grows = size - (old and #old or 0)
-local fits = old or redis.call('HLEN', dirty) - 1 + redis.call('HLEN', parked) < tonumber(ARGV[15])
+local fits = old or redis.call('HLEN', dirty) - 1 + (meta.p > 0 and redis.call('HLEN', parked) or 0) < tonumber(ARGV[15])
 fits = room and fits and (grows <= 0 or meta.b + meta.p + grows <= tonumber(ARGV[16]))
-local number = redis.call('HINCRBY', back, 'n', 1)
-local version = digits(tonumber(meta.e), 6) .. digits(number, 13)
-if not fits then return {'full', version, ''} end
+local number = digits(meta.n + 1, 1)
+local version = string.format('%06.0f%013.0f', meta.e, number)
+if not fits then
+  redis.call('HSET', back, 'n', number)
+  return {'full', version, ''}
+end
 
 redis.call('DEL', KEYS[4], KEYS[5])
-local entry = ARGV[10]
-local record = version .. id .. digits(clock, 13) .. ARGV[9] .. string.sub(entry, 1, 51) .. ROW .. version .. string.sub(entry, 79)
+redis.call('HSET', back, 'n', number, 'b', digits(meta.b + grows, 1))
+local entry, at = ARGV[10], digits(clock, 13)
+local record = version .. id .. at .. ARGV[9] .. string.sub(entry, 1, 51) .. ROW .. version .. string.sub(entry, 79)
+redis.call('HSET', dirty, name, record)
 if old then
-  redis.call('HSET', dirty, name, record)
   redis.call('HDEL', tries, name)
-  redis.call('HINCRBY', back, 'b', grows)
 else
-  make_dirty(name, record, value and tonumber(string.sub(value, 1, 13)) or clock)
+  redis.call('ZADD', due, at, name)
+  redis.call('ZADD', ages, value and string.sub(value, 1, 13) or at, name)
 end
-redis.call('XADD', puts, 'MAXLEN', '~', 10000, meta.e .. '-' .. digits(number, 1), 'i', id)
-local stamp = next_stamp()
+redis.call('XADD', puts, 'MAXLEN', '~', 10000, meta.e .. '-' .. number, 'i', id)
+stamp = now == ARGV[1] and next_stamp() or digits(stamp, 16)
 tell('k', digest, stamp)
 return {'done', version, stamp}

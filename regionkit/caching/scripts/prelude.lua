@@ -81,7 +81,7 @@ local function begin()
     open_generation(ARGV[1], '')
     settling, server_run = false, ''
   end
-  redis.call('HSET', account, 'c', digits(clock, 13), 'w', digits(wall, 13))
+  if wall ~= tonumber(known[2]) then redis.call('HSET', account, 'c', digits(clock, 13), 'w', digits(wall, 13)) end
   if first[1] and first[1] ~= '!' and tonumber(first[2]) <= clock then
     for _, field in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', clock, 'LIMIT', 0, 8)) do
       forget(field)

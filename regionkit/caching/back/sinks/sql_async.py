@@ -25,6 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from regionkit.caching.back.refusals import SinkDown, SinkFenced
 from regionkit.caching.back.rules import Change, Verdict
+from regionkit.caching.back.sinks.counted_sql import info_of, surely_written
 from regionkit.caching.back.sinks.epochs_sql_async import AsyncSinkUnits, AsyncSqlEpochs, check_cache
 from regionkit.caching.back.sinks.failures_sql import refusals_told
 from regionkit.caching.back.sinks.judging import in_order, judge, mark_of
@@ -292,24 +293,23 @@ class _Run:
             if text is not None:
                 return int((await self._native.execute(upsert.whole, {"rows": text})).rowcount)
         if self._said.server in MYSQL and self._indexes.has_others:
-            await self._one_by_one(upsert, rows)
-        else:
-            await self._native.execute(upsert.rows, rows)
-        return 0
+            return await self._one_by_one(upsert, rows)
+        done = await self._native.execute(upsert.rows, rows)
+        return surely_written(self._said.server, len(rows), done.rowcount, info_of(done))
 
-    async def _one_by_one(self, upsert: Upsert, rows: list[Row]) -> None:
-        """Update rows by their key, and insert those that are not there."""
+    async def _one_by_one(self, upsert: Upsert, rows: list[Row]) -> int:
+        """Update rows by their key, and insert those that are not there; how many were surely written."""
         target, names = self._batch.target, [column.key for column in self._batch.target.keys]
         keys = [tuple(row[name] for name in names) for row in rows]
         there = {tuple(row[:-1]) for row in await self._native.execute(self._said.standing(keys, lock=False))}
         changed = [self._guarded(row) for row, key in zip(rows, keys, strict=True) if key in there]
-        if changed:
-            await self._native.execute(upsert.update, changed)
+        written = int((await self._native.execute(upsert.update, changed)).rowcount) if changed else 0
         missing = [row for row, key in zip(rows, keys, strict=True) if key not in there]
         if not missing:
-            return
+            return written
         try:
             await self._native.execute(upsert.insert, missing)
+            return written + len(missing)
         except IntegrityError as error:
             told: Any = error.orig
             if told.args[0] == 1062 and f"{self._indexes.of_key}'" in str(told.args[1]):
@@ -329,19 +329,33 @@ class _Run:
         batch, said = self._batch, self._said
         if not batch.deletes:
             return
-        rows = [batch.target.bare(batch.changes[n], batch.now) for n in batch.deletes]
-        text = said.bare.said(rows) if said.whole_gone is not None else None
         with refusals_told():
-            if text is not None:
-                await self._native.execute(said.whole_gone, {"rows": text})
-            else:
-                await self._native.execute(said.gone, [self._guarded(row) for row in rows])
+            gone = await self._gone()
         marks = [
             {"cache": cache, "key": batch.marks[n], "version": batch.changes[n].version, "made": batch.now}
             for n in batch.deletes
         ]
         await self._native.execute(said.mark, marks)
-        self._unsure += batch.deletes
+        if gone == len(batch.deletes):
+            batch.found |= dict.fromkeys(batch.deletes)
+        else:
+            self._unsure += batch.deletes
+
+    async def _gone(self) -> int:
+        """How many of the rows that are to go were surely taken away, or flagged."""
+        batch, said = self._batch, self._said
+        rows = [batch.target.bare(batch.changes[n], batch.now) for n in batch.deletes]
+        text = said.bare.said(rows) if said.whole_gone is not None else None
+        if text is not None:
+            return int((await self._native.execute(said.whole_gone, {"rows": text})).rowcount)
+        if said.server in MYSQL and batch.target.flag is None:
+            below = {batch.parts[n]: batch.changes[n].version for n in batch.deletes}
+            standing = await self._native.execute(said.standing(list(below), lock=True, alone=True))
+            there = {tuple(row[:-1]): int(row[-1]) for row in standing}
+            if there.keys() <= below.keys():  # else a collation has taken another spelling of a key for it
+                old = [key for key, version in there.items() if version < below[key]]
+                return int((await self._native.execute(said.without(old))).rowcount) if old else 0
+        return int((await self._native.execute(said.gone, [self._guarded(row) for row in rows])).rowcount)
 
     async def read_back(self) -> None:
         """Settle what is not known: the version that stands there now."""

@@ -4,7 +4,8 @@
 2. MariaDB sets columns one after the other, and ON DUPLICATE KEY sees those that are set: the version comes last.
 3. MariaDB's ON DUPLICATE KEY fires on any unique index, and would write another row than the key's. Where the table has another
    one, rows are updated by their key, and those that are not there inserted.
-4. PostgreSQL takes many rows as one parameter of JSON.
+4. MariaDB would delete a row a statement: so rows are locked and looked at, and those whose version is lower go by one.
+5. PostgreSQL takes many rows as one parameter of JSON.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Statements:
         self.whole_gone: Any = None
         self.bare = JsonRows([*target.keys, target.version])
         if self.server == "postgresql" and target.flag is None:
-            self.whole_gone = text(_whole_delete(target, dialect))
+            self.whole_gone = text(_whole_delete(target, dialect)).execution_options(**COUNTED)
 
     def upsert(self, names: Sequence[str]) -> Upsert:
         """What writes rows of these columns."""
@@ -138,12 +139,18 @@ class Statements:
     def _quoted(self, column: Column[Any]) -> str:
         return self._dialect.identifier_preparer.quote(column.name)
 
-    def standing(self, parts: Sequence[tuple[Any, ...]], *, lock: bool) -> Any:
-        """Keys and versions of the rows that stand there."""
-        keys, version = self._target.keys, self._target.version
-        among: Any = keys[0].in_([p[0] for p in parts]) if len(keys) == 1 else tuple_(*keys).in_(parts)
-        found = select(*keys, func.coalesce(version, _NONE)).where(among)
-        return found.with_for_update(read=True) if lock and self.server in MYSQL else found
+    def standing(self, parts: Sequence[tuple[Any, ...]], *, lock: bool, alone: bool = False) -> Any:
+        """Keys and versions of the rows that stand there. `alone`: nobody else may lock them."""
+        found = select(*self._target.keys, func.coalesce(self._target.version, _NONE)).where(self._among(parts))
+        return found.with_for_update(read=not alone) if lock and self.server in MYSQL else found
+
+    def without(self, parts: Sequence[tuple[Any, ...]]) -> Any:
+        """Take rows away, whatever their version: they are locked, and it is known."""
+        return delete(self._target.table).where(self._among(parts))
+
+    def _among(self, parts: Sequence[tuple[Any, ...]]) -> Any:
+        keys = self._target.keys
+        return keys[0].in_([p[0] for p in parts]) if len(keys) == 1 else tuple_(*keys).in_(parts)
 
     def row(self, parts: tuple[Any, ...]) -> Any:
         """One row: its version, its flag where there is one, its columns."""
