@@ -87,7 +87,7 @@ class AsyncPutting:
         try:
             lost = None if again is None else self._lost(again, stored, sealing, deleted, expected)
             begun = self._parts.buffer.begun
-            put = lost or await self._asked(begun, stored, sealing, deleted, expected)
+            put: Put = lost if lost is not None else await self._asked(begun, stored, sealing, deleted, expected)
             given, durable = await self._settled(key, put, value, first=lost is None)
             crash_point("write-back.put")
             if given.answer is Answer.DONE:
