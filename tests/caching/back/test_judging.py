@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regionkit.caching.back.rules import EPOCH, Change, Verdict, version_of
@@ -12,6 +12,7 @@ EPOCHS = st.integers(1, 50)
 NUMBERS = st.integers(1, 1000)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EPOCHS, NUMBERS, st.integers(0, 60), NUMBERS, EPOCHS, st.booleans())
 def test_only_what_this_cache_can_have_issued_supersedes(
     epoch: int, number: int, found_epoch: int, found_number: int, known: int, deleted: bool

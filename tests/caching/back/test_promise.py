@@ -58,9 +58,9 @@ def test_a_get_that_began_before_a_put_leaves_nothing_older_behind(
         marks: list[Any] = []
         real = buffer.again
 
-        def again(put: Any, *, first: bool = False) -> Any:
+        def again(put: Any, first: bool = False) -> Any:
             marks.append(inside.table.mark("a", inside.shaper.digest("a")))
-            return real(put, first=first)
+            return real(put, first)
 
         monkeypatch.setattr(buffer, "again", again)
         monkeypatch.setattr(cache.tier, "news", lambda *_: None)
@@ -76,7 +76,7 @@ def test_a_lost_answer_is_asked_for_with_the_same_put_only(rig: Rig) -> None:
     putting = rig.cache.back.putting
     rig.cache.put("a", Profile("ada", 1))
     sealing = putting._sealed("a", Profile("ada", 2), deleted=False)[1]
-    lost = DurabilityUnknown("no answer", put=rig.cache.back._parts.buffer.begun("a", sealing))
+    lost = DurabilityUnknown("no answer", put=rig.cache.back._parts.buffer.begun("a", sealing, False, None))
     for key, value in (("a", Profile("ada", 3)), ("b", Profile("ada", 2))):
         with pytest.raises(UsageError, match="not the error of this put"):
             rig.cache.put(key, value, again=lost)

@@ -57,9 +57,9 @@ async def test_a_get_that_began_before_a_put_leaves_nothing_older_behind(
         marks: list[Any] = []
         real = buffer.again
 
-        async def again(put: Any, *, first: bool = False) -> Any:
+        async def again(put: Any, first: bool = False) -> Any:
             marks.append(inside.table.mark("a", inside.shaper.digest("a")))
-            return await real(put, first=first)
+            return await real(put, first)
 
         monkeypatch.setattr(buffer, "again", again)
         monkeypatch.setattr(cache.tier, "news", lambda *_: None)
@@ -75,7 +75,7 @@ async def test_a_lost_answer_is_asked_for_with_the_same_put_only(rig: Rig) -> No
     putting = rig.cache.back.putting
     await rig.cache.put("a", Profile("ada", 1))
     sealing = putting._sealed("a", Profile("ada", 2), deleted=False)[1]
-    lost = DurabilityUnknown("no answer", put=await rig.cache.back._parts.buffer.begun("a", sealing))
+    lost = DurabilityUnknown("no answer", put=await rig.cache.back._parts.buffer.begun("a", sealing, False, None))
     for key, value in (("a", Profile("ada", 3)), ("b", Profile("ada", 2))):
         with pytest.raises(UsageError, match="not the error of this put"):
             await rig.cache.put(key, value, again=lost)
