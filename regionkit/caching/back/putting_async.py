@@ -33,7 +33,7 @@ from regionkit.caching.keys import Stored, canonical
 from regionkit.caching.local_table import Entry
 from regionkit.caching.outcome import Outcome
 from regionkit.caching.steps import Sealing, TierDown
-from regionkit.caching.version import of_row
+from regionkit.caching.version import NOTHING, of_row
 from regionkit.core.concurrency_async import asleep
 from regionkit.core.events import crash_point
 from regionkit.errors import Backpressure, CacheError, DurabilityUnknown, UsageError, VersionConflict
@@ -217,7 +217,7 @@ class AsyncPutting:
 
         Raises:
             Backpressure: that is not wanted, or does not go.
-            CacheError: the sink refuses the value, or another writer's row is there.
+            CacheError: the sink refuses the value, or another writer's row is there; or, committed, the tier was not told.
         """
         parts = self._parts
         why = "as many keys, or bytes, are dirty as may be"
@@ -228,6 +228,46 @@ class AsyncPutting:
                 fix="look at dirty(), parked() and the sink's speed; raise max_dirty or max_bytes.",
             )
         change = Change(key, given.version, None if put.deleted else value, put.deleted)
+        settled, shown = False, NOTHING
+        try:
+            if await self._flushed(change, why) is Verdict.CONFLICT:
+                settled = True
+                raise CacheError(
+                    f"the row of a key of cache {self._cache.name!r} is written by somebody else.",
+                    why="it has a version that no put of this cache had. Nothing was written.",
+                    fix="name the writer, or give it a table of its own.",
+                )
+            shown = of_row(given.version)
+            crash_point("write-back.through")
+            await parts.buffer.wrote(put.stored, given.version)
+            settled = True
+        except TierDown as down:
+            raise CacheError(
+                f"the row of a key of cache {self._cache.name!r} was written, and its shared tier was not told.",
+                why=f"{down}. Where an older value of the key is dirty, gets return it until the flusher has come.",
+                fix="nothing, or put it again: it is told again until it answers.",
+                retryable=True,
+                committed="yes",
+            ) from down
+        except SinkRefused as refused:
+            settled = True
+            raise CacheError(
+                f"the sink of cache {self._cache.name!r} refuses a value.", why=f"{refused}.", fix="put another."
+            ) from refused
+        finally:
+            if not settled:  # the row may show it, and the cache something older
+                self._cache.teller.tell_later("keys", (put.stored,), shown)
+            self._cache.teller.told(put.stored)
+        return given, "table"
+
+    async def _flushed(self, change: Change, why: str) -> Verdict:
+        """What the sink did with one change.
+
+        Raises:
+            Backpressure: it does not answer, and the row may show the change.
+            SinkRefused: it does not take it.
+        """
+        parts = self._parts
         try:
             await parts.check(strict=True)
             [verdict] = await parts.sink.flush(self._cache.name, parts.buffer.epoch, [change])
@@ -238,24 +278,7 @@ class AsyncPutting:
                 fix="try again: a put that comes through later wins over this one.",
                 committed="unknown",
             ) from down
-        except SinkRefused as refused:
-            raise CacheError(
-                f"the sink of cache {self._cache.name!r} refuses a value.", why=f"{refused}.", fix="put another."
-            ) from refused
-        if verdict is Verdict.CONFLICT:
-            raise CacheError(
-                f"the row of a key of cache {self._cache.name!r} is written by somebody else.",
-                why="it has a version that no put of this cache had. Nothing was written.",
-                fix="name the writer, or give it a table of its own.",
-            )
-        crash_point("write-back.through")
-        try:
-            await parts.buffer.wrote(put.stored, given.version)
-        except TierDown:
-            self._cache.teller.tell_later("keys", (put.stored,), of_row(given.version))
-        finally:
-            self._cache.teller.told(put.stored)
-        return given, "table"
+        return verdict
 
     async def _heard_flusher(self) -> None:
         """Rule 1; the buffer is asked once in `max_age`, at most each second."""

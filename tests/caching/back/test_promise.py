@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,14 @@ import pytest
 from regionkit.caching import Cache, Shared
 from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.outcome import Outcome
-from regionkit.errors import BackendError, Backpressure, ConfigurationError, DurabilityUnknown, UsageError
+from regionkit.caching.steps import TierDown
+from regionkit.core.concurrency import sleep
+from regionkit.errors import BackendError, Backpressure, CacheError, ConfigurationError, DurabilityUnknown, UsageError
 
 from .test_write_back import Profile, Rig
+
+PATIENCE = 20.0
+"""Seconds: the tier is told again each half of one."""
 
 
 @pytest.fixture
@@ -144,3 +150,34 @@ def test_a_sink_that_does_not_answer_is_an_error_that_says_so(rig: Rig, monkeypa
     for error in (got.value, put.value):
         assert (error.retryable, error.committed) == (True, "no")
     assert rig.cache.dirty() == []
+
+
+@pytest.mark.parametrize(("lost", "committed"), [("sink", "unknown"), ("tier", "yes")])
+def test_a_row_written_through_whose_answer_is_lost_is_what_readers_get(
+    redis_server: Any, accounts: Any, monkeypatch: pytest.MonkeyPatch, lost: str, committed: str
+) -> None:
+    """The sink's answer, or the shared tier's: the cache does not keep what it had of the key."""
+    with Rig(redis_server, accounts, max_dirty=1, on_full=("write-through",)) as rig:
+        sink, buffer = rig.cache.strategy.sink, rig.cache.back._parts.buffer
+        rig.cache.put("b", Profile("b", 1))
+        rig.cache.flush()
+        rig.cache.put("a", Profile("a", 1))
+        flush = sink.flush
+
+        def flushed(*words: Any) -> Any:
+            flush(*words)
+            raise SinkDown("the answer was lost")
+
+        def wrote(*_: Any) -> Any:
+            raise TierDown("the connection was lost", sent=True)
+
+        with monkeypatch.context() as cut:
+            cut.setattr(*((sink, "flush", flushed) if lost == "sink" else (buffer, "wrote", wrote)))
+            with pytest.raises(CacheError) as told:
+                rig.cache.put("b", Profile("b", 2))
+        assert (told.value.committed, told.value.retryable) == (committed, True)
+        assert (rig.row("b") or ())[:2] == ("b", 2)
+        end = time.monotonic() + PATIENCE
+        while rig.cache.get("b") != Profile("b", 2):
+            assert time.monotonic() < end, "what the cache had before is still read"
+            sleep(0.02)

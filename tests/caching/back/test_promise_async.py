@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,14 @@ import pytest
 from regionkit.caching import AsyncCache, Shared
 from regionkit.caching.back.refusals import SinkDown
 from regionkit.caching.outcome import Outcome
-from regionkit.errors import BackendError, Backpressure, ConfigurationError, DurabilityUnknown, UsageError
+from regionkit.caching.steps import TierDown
+from regionkit.core.concurrency_async import asleep
+from regionkit.errors import BackendError, Backpressure, CacheError, ConfigurationError, DurabilityUnknown, UsageError
 
 from .test_write_back_async import Profile, Rig
+
+PATIENCE = 20.0
+"""Seconds: the tier is told again each half of one."""
 
 
 @pytest.fixture
@@ -143,3 +149,34 @@ async def test_a_sink_that_does_not_answer_is_an_error_that_says_so(rig: Rig, mo
     for error in (got.value, put.value):
         assert (error.retryable, error.committed) == (True, "no")
     assert await rig.cache.dirty() == []
+
+
+@pytest.mark.parametrize(("lost", "committed"), [("sink", "unknown"), ("tier", "yes")])
+async def test_a_row_written_through_whose_answer_is_lost_is_what_readers_get(
+    redis_server: Any, accounts: Any, monkeypatch: pytest.MonkeyPatch, lost: str, committed: str
+) -> None:
+    """The sink's answer, or the shared tier's: the cache does not keep what it had of the key."""
+    async with Rig(redis_server, accounts, max_dirty=1, on_full=("write-through",)) as rig:
+        sink, buffer = rig.cache.strategy.sink, rig.cache.back._parts.buffer
+        await rig.cache.put("b", Profile("b", 1))
+        await rig.cache.flush()
+        await rig.cache.put("a", Profile("a", 1))
+        flush = sink.flush
+
+        async def flushed(*words: Any) -> Any:
+            await flush(*words)
+            raise SinkDown("the answer was lost")
+
+        async def wrote(*_: Any) -> Any:
+            raise TierDown("the connection was lost", sent=True)
+
+        with monkeypatch.context() as cut:
+            cut.setattr(*((sink, "flush", flushed) if lost == "sink" else (buffer, "wrote", wrote)))
+            with pytest.raises(CacheError) as told:
+                await rig.cache.put("b", Profile("b", 2))
+        assert (told.value.committed, told.value.retryable) == (committed, True)
+        assert (await rig.row("b") or ())[:2] == ("b", 2)
+        end = time.monotonic() + PATIENCE
+        while await rig.cache.get("b") != Profile("b", 2):
+            assert time.monotonic() < end, "what the cache had before is still read"
+            await asleep(0.02)
