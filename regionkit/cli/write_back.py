@@ -21,7 +21,6 @@ from uuid import UUID
 
 import msgspec
 
-from regionkit.caching import AsyncCache, Cache, WriteBack
 from regionkit.errors import ConfigurationError
 
 __all__ = ["add_write_back"]
@@ -78,7 +77,9 @@ async def _run(cache: Any, options: argparse.Namespace) -> int:
     await _of(flusher.start())
     print(f"cache {cache.name}: flushing", file=sys.stderr, flush=True)
     await told.wait()
-    clean = await asyncio.to_thread(flusher.stop) if isinstance(cache, Cache) else await flusher.stop()
+    clean = (
+        await asyncio.to_thread(flusher.stop) if not asyncio.iscoroutinefunction(flusher.stop) else await flusher.stop()
+    )
     state = cache.status()
     _print(
         {name: state[name] for name in ("flushed", "parked")} | {"clean": clean}, options, f"{state['flushed']} written"
@@ -155,6 +156,8 @@ async def _cache(named: str) -> Any:
             f"there is no cache {named!r}: {error}.",
             fix='name it as "module:attribute", from the folder of the module.',
         ) from error
+    from regionkit.caching import AsyncCache, Cache, WriteBack  # the command line's help need not wait for it
+
     if not isinstance(found, Cache | AsyncCache) and callable(found):
         found = await _of(found())
     if not isinstance(found, Cache | AsyncCache):

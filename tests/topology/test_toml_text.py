@@ -10,7 +10,7 @@ from regionkit import ConfigurationError
 from regionkit.topology.loading import parse_toml
 from regionkit.topology.toml_text import LARGEST_FILE, MOST_PARTS, parsed
 
-SECONDS = 1.0
+SECONDS = 3.0
 HEAD = 'namespace = "shop"\n'
 REGIONS = "".join(f"r{number} = {{}}\n" for number in range(15_000))
 

@@ -104,7 +104,7 @@ async def test_a_put_that_replicas_have_not_is_there_and_not_proved(own_redis: A
     with servers.primary.client() as client:
         wait_until(lambda: client.info("replication").get("min_slaves_good_slaves") == 1)
     async with AsyncBuffered(servers.primary.url) as b:
-        durable(b, "replicated", timeout=0.3)
+        durable(b, "replicated", timeout=4.0)
         await b.opened()
         assert (await b.put("a", "1")).version == version_of(1, 1)
         with servers.primary.client() as client:
