@@ -223,7 +223,7 @@ def test_nothing_grows(own_pg: Callable[..., Any]) -> None:
         values = [getattr(s, name) for s in warm]
         print(f"{name}: {min(values)} to {max(values)}, first half at most {max(values[:half])}, last {values[-1]}")
     assert soak.surprises == []
-    assert soak.done["reads"] > 0
+    assert soak.done["reads"] > 20
     assert soak.restarts >= 1
     first, last = warm[:half], warm[half:]
     assert max(s.threads for s in last) <= max(s.threads for s in first) + 4

@@ -23,6 +23,7 @@ from regionkit.embedded import MemoryRegions
 from regionkit.facts.consistency import ON_STALE
 from regionkit.facts.record import Record
 from regionkit.facts.request import BlockMode, Kind
+from regionkit.routing.distance import probing
 from regionkit.topology import MemoryStore, Nearest
 
 from .near import FAR, NEAR, OWNER, Near
@@ -207,6 +208,7 @@ def test_a_question_gets_the_profiles_time_and_the_distance_on_top() -> None:
             store: Any = kit._store("orders")
             kit.create_tables()
             far, timeout = store.state.snapshot.index("eu"), store.profile.probe_timeout
+            assert probing(timeout, store.state.snapshot.endpoints[far].rtt) >= timeout + 2 * 0.03
             assert store.connecting(far) >= timeout + 11 * 0.03
             usual = store.connecting(far)
             regions.freeze("eu")

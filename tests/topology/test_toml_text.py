@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from regionkit import ConfigurationError
 from regionkit.topology.loading import parse_toml
 from regionkit.topology.toml_text import LARGEST_FILE, MOST_PARTS, parsed
 
-SECONDS = 3.0
+SECONDS = 1.0
 HEAD = 'namespace = "shop"\n'
 REGIONS = "".join(f"r{number} = {{}}\n" for number in range(15_000))
 
@@ -35,11 +36,15 @@ REGIONS = "".join(f"r{number} = {{}}\n" for number in range(15_000))
     ids=range(13),
 )
 def test_it_is_refused_at_once(text: str, says: str) -> None:
-    """The time is this thread's own: other processes of the machine do not count."""
-    began = time.thread_time()
-    with pytest.raises(ConfigurationError, match=says):
-        parse_toml(HEAD + text)
-    assert time.thread_time() - began < SECONDS
+    """The time is this thread's own: other processes of the machine do not count, nor what other tests have left to collect."""
+    gc.freeze()
+    try:
+        began = time.thread_time()
+        with pytest.raises(ConfigurationError, match=says):
+            parse_toml(HEAD + text)
+        assert time.thread_time() - began < SECONDS
+    finally:
+        gc.unfreeze()
 
 
 def test_a_key_with_as_many_parts_as_may_be() -> None:
