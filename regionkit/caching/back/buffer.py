@@ -3,7 +3,7 @@
 
 1. A put is sent once, whatever becomes of it: over our own connections, which retry nothing. Where it was sent and no answer
    came, the error has it whole, and `again` asks for what became of it.
-2. A connection that could not be had has sent nothing: TierDown, and nothing is done.
+2. Without a connection nothing is sent: TierDown, and nothing is done.
 3. Each put says which run of the server this process speaks to. Where the buffer is of another it is told OPEN, and the
    connections of now are not used again.
 """

@@ -245,7 +245,7 @@ class AsyncPutting:
             raise CacheError(
                 f"the row of a key of cache {self._cache.name!r} was written, and its shared tier was not told.",
                 why=f"{down}. Where an older value of the key is dirty, gets return it until the flusher has come.",
-                fix="nothing, or put it again: it is told again until it answers.",
+                fix="nothing: the invalidation is repeated until the tier answers. You may put the value again.",
                 retryable=True,
                 committed="yes",
             ) from down
