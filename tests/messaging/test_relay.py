@@ -174,17 +174,25 @@ def test_a_zombie_deletes_nothing(accounts: Any) -> None:
     with Rig(accounts, send_timeout=0.1, lease=1.5) as rig:
         rig.landing.silent = {"made"}
         rig.publish(("made", 1, "a"))
+        _published(rig.relay)
         [lane] = rig.relay._lanes
-        lane.round(lane.done)
         sleep(1.6)
         other = Relay(rig.outbox, to=Landing(), send_timeout=0.1, lease=60.0)
-        assert (other.run_once()).published == 1
+        assert _published(other) == 1
         rig.publish(("made", 2, "a"))
         lane._settled = list(range(100))
         lane._settle_and_poll(0)
         assert rig.rows() == 1
         assert lane.round(lane.done) is False, "it has lost the lease"
         other.stop()
+
+
+def _published(relay: Relay) -> int:
+    """Messages that it published, in one go, as one that runs: it keeps its leases."""
+    for lane in relay._lanes:
+        while lane.round(lane.done):
+            pass
+    return relay.counts.published
 
 
 def test_in_the_background(accounts: Any) -> None:

@@ -175,17 +175,25 @@ async def test_a_zombie_deletes_nothing(accounts: Any) -> None:
     async with Rig(accounts, send_timeout=0.1, lease=1.5) as rig:
         rig.landing.silent = {"made"}
         await rig.publish(("made", 1, "a"))
+        await _published(rig.relay)
         [lane] = rig.relay._lanes
-        await lane.round(lane.done)
         await asleep(1.6)
         other = AsyncRelay(rig.outbox, to=AsyncLanding(), send_timeout=0.1, lease=60.0)
-        assert (await other.run_once()).published == 1
+        assert await _published(other) == 1
         await rig.publish(("made", 2, "a"))
         lane._settled = list(range(100))
         await lane._settle_and_poll(0)
         assert await rig.rows() == 1
         assert await lane.round(lane.done) is False, "it has lost the lease"
         await other.stop()
+
+
+async def _published(relay: AsyncRelay) -> int:
+    """Messages that it published, in one go, as one that runs: it keeps its leases."""
+    for lane in relay._lanes:
+        while await lane.round(lane.done):
+            pass
+    return relay.counts.published
 
 
 async def test_in_the_background(accounts: Any) -> None:
