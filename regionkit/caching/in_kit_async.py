@@ -49,7 +49,7 @@ def made_in_kit(
     if isinstance(strategy, WriteBack):
         raise ConfigurationError(
             f"cache {name!r} cannot be write-back in a kit.",
-            why="a value that is not in its row yet stands in one region: sessions and other regions would not see it.",
+            why="a value that is not in its row yet is in one region only: sessions and other regions would not see it.",
             fix=f"make it without the kit, in the region whose processes write it: Cache({name!r}, ..., tiers=[Shared(...)]).",
         )
     timeout = load_at_most(strategy)

@@ -56,7 +56,7 @@ class EventHooks:
     def add(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` from now on; the result takes it away again, and does nothing the second time."""
         if not callable(hook):
-            raise UsageError(f"a {type(hook).__name__} cannot hear events.", fix="pass a function of one argument.")
+            raise UsageError(f"a {type(hook).__name__} cannot receive events.", fix="pass a function of one argument.")
         key = object()
         self._hooks[key] = hook
 

@@ -278,9 +278,9 @@ class Acquisition:
         self._note(index, "wait", "silent", self._started)
         e = self.snapshot.endpoints[index]
         error = RegionUnavailable(
-            f"{e.id!r} of {store.name!r} did not say in time where it stands.",
+            f"{e.id!r} of {store.name!r} did not report its position in time.",
             why=e.trouble,
-            fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+            fix="see kit.status(); reads use other endpoints where the topology allows it.",
             store=store.name,
             region=e.region,
         )
@@ -332,7 +332,7 @@ class Acquisition:
             if fresh_at is None or self.now() - fresh_at > bound:
                 raise StaleRead(
                     f"{store.name!r} fell behind its bound of {bound:g} s during a read block.",
-                    why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
+                    why="the copy no longer replicates, or the owner does not answer; a block does not change its endpoint.",
                     fix="read in a new block; shorter blocks are proved more often.",
                     store=store.name,
                     decision=decision,
@@ -346,8 +346,8 @@ class Acquisition:
         self.store.take_in(index, observation)
         if observation.incarnation != incarnation:
             raise StaleRead(
-                f"{self.store.name!r}: the data at {decision.snapshot.endpoints[index].id!r} were exchanged during a read block.",
-                why="the copy began to follow another history of its primary; what was proved was proved of the data before.",
+                f"{self.store.name!r}: the data at {decision.snapshot.endpoints[index].id!r} were replaced during a read block.",
+                why="the copy switched to another history of its primary; the proof was for the data before.",
                 fix="read in a new block.",
                 store=self.store.name,
                 decision=decision,

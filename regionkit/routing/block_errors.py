@@ -30,7 +30,7 @@ def block_error(
     why = _text(error)
     match failure:
         case Failure.DEADLINE:
-            fix = "pass a larger timeout=, or look at kit.status() for slow or dead regions."
+            fix = "pass a larger timeout=, or check kit.status() for slow or dead regions."
             return DeadlineExceeded(f"a call on {store!r} in {region} took too long.", why=why, fix=fix, **where)
         case Failure.CONNECTION:
             fix = "run the block again: it goes to an endpoint that answers."
@@ -38,7 +38,7 @@ def block_error(
         case Failure.READ_ONLY | Failure.ROLE if kind is Kind.READ:
             return UsageError(f"a write was tried in a read block of {store!r}.", why=why, fix="write in s.write(...).")
         case Failure.READ_ONLY | Failure.ROLE:
-            fix = "run the block again: the new primary is looked for."
+            fix = "run the block again: regionkit looks for the new primary."
             return RegionUnavailable(f"{region} is no longer the primary.", why=why, fix=fix, **where)
     return None
 
@@ -57,8 +57,8 @@ def replaced(store: str, region: str) -> RegionUnavailable:
     """The error of a block that had no connection yet when `kit.replace` took its endpoint out. Nothing was sent."""
     return RegionUnavailable(
         f"the block's endpoint in {region} of {store!r} is closed.",
-        why="the kit was closed, or its topology replaced, after the block was opened; no connection is made there any more.",
-        fix="run the block again: a new one follows the topology of now.",
+        why="the kit was closed, or its topology replaced, after the block was opened; it takes no new connections.",
+        fix="run the block again: a new one uses the current topology.",
         store=store,
         region=region,
     )

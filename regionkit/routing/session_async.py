@@ -83,7 +83,7 @@ class AsyncRegionSession(AsyncBeginsTransactions):
     async def fork(self) -> AsyncRegionSession:
         """A session of its own that begins with what this one wrote and saw: for another thread or task, beside this one.
 
-        May ask a server for the position of what was read.
+        May ask a server for the position of earlier reads.
         """
         bookmark = await self._state.take_all_positions()
         return AsyncRegionSession(
@@ -97,7 +97,7 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         )
 
     async def merge(self, child: AsyncRegionSession) -> None:
-        """Take back what a forked session wrote and saw: this one's reads see it from now on."""
+        """Add what a forked session wrote and saw: this session's reads see it from now on."""
         self._state.bookmark = merge([self._state.bookmark, await child._state.take_all_positions()])
 
     @overload
@@ -249,7 +249,7 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         core: bool = False,
         **options: Unpack[ReadOptions],
     ) -> T:
-        """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
+        """Run `work(db)` in a read block, and again on another endpoint if the first is lost or too slow.
 
         All runs share one deadline. The keyword arguments are those of `read`.
         """
@@ -272,12 +272,12 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         home: str | None = None,
         unlocked: bool = False,
     ) -> T:
-        """Run `work(db)` in a write block; again only where that does no harm.
+        """Run `work(db)` in a write block, and again only if that does no harm.
 
         Without an idempotency key it runs again after a rollback that the server proved, or when nothing was sent. With one
         it also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
         The same key again within 24 hours gives the stored result (plain data up to 4 KiB), else raises AlreadyApplied.
-        In a partitioned store that holds within the partition of `key`; another partition has markers of its own.
+        In a partitioned store this holds within the partition of `key`; every partition has its own markers.
         On Redis a keyed function gets a pipeline, which runs as one script with the marker; where it returns that pipeline
         or None, the result is the list of the replies.
 
@@ -321,7 +321,7 @@ class AsyncRegionSession(AsyncBeginsTransactions):
     async def bookmark(self) -> str:
         """What was written and seen so far, as an opaque text of at most 2 KiB; "" when nothing was.
 
-        May ask a server for the position of what was read.
+        May ask a server for the position of earlier reads.
         """
         return self._signer.encode(await self._state.take_all_positions())
 
@@ -349,7 +349,7 @@ class AsyncRegionSession(AsyncBeginsTransactions):
         )
 
     async def accept_loss(self) -> None:
-        """Go on from what survived: entries whose positions were lost with a change of primary are dropped.
+        """Continue with what survived: entries whose positions were lost with a change of primary are dropped.
 
         Asks the owner of each store concerned. Entries that survived stay.
         """
@@ -358,8 +358,9 @@ class AsyncRegionSession(AsyncBeginsTransactions):
                 await accept_loss_of(self._state, routed)
 
     async def seen_of(self, store: str, partition: str = "") -> tuple[Entry, ...]:
-        """What a value of a store (of a partition) has to show to this session: for caches. May ask a server for the position
-        of what was read.
+        """What a value of a store (of a partition) has to show to this session: for caches.
+
+        May ask a server for the position of earlier reads.
         """
         for routed in self._stores(store).shards:
             if routed.partition == partition:
@@ -377,12 +378,12 @@ class AsyncRegionSession(AsyncBeginsTransactions):
 
     @property
     def last_route(self) -> Route | None:
-        """Where the newest block went: region, role, epoch, staleness, attempts."""
+        """Where the most recent block went: region, role, epoch, staleness, attempts."""
         last = self._state.last
         return None if last is None else last.route()
 
     @property
     def last_decision(self) -> Decision | None:
-        """The Decision that the newest block used, the very object."""
+        """The Decision that the most recent block used."""
         last = self._state.last
         return None if last is None else last.decision

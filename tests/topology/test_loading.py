@@ -338,7 +338,7 @@ def test_stores_of_every_backend_are_read():
     ("old", "new", "message"),
     [
         ('pattern = "^(?P<region>[a-z0-9-]+):"', 'pattern = "("', r"stores\.carts\.strategy: .*no regular expression"),
-        ('"^(?P<region>[a-z0-9-]+):"', '"^[a-z]+:"', r"does not say where the home stands"),
+        ('"^(?P<region>[a-z0-9-]+):"', '"^[a-z]+:"', r"does not say where the home is"),
         (', home = "intrinsic", pattern = "^(?P<region>[a-z0-9-]+):"', "", "does not say its home function"),
         ('home = "intrinsic"', 'home = "intrinsik"', "did you mean 'intrinsic'"),
         ("rediss://carts.us", "postgresql://carts.us", r"stores\.carts: .*not the scheme of a redis URL"),

@@ -148,7 +148,7 @@ def test_a_store_refuses_what_is_no_endpoint():
         (URL + "?sslmode=disable", {}, "store 'orders', endpoint 'us': .*weakens TLS.*verify-full"),
         (URL + "?sslmode=require", {"tls": "require"}, "weakens TLS"),
         ("mysql://a:CANARY@h/d?ssl_verify_cert=0", {}, "ssl_verify_cert turns a check off"),
-        ("sqlite:///x.db", {"tls": "require"}, "cannot be had"),
+        ("sqlite:///x.db", {"tls": "require"}, "is not possible"),
         ("postgresql+asyncpg://a:CANARY@h/d", {}, "'asyncpg' is not one that regionkit drives"),
         ("redis://:CANARY@h", {}, "cannot speak 'redis'"),
         ("postgresql://a:CANARY/x@h/d", {}, "cannot be read"),

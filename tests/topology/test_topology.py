@@ -87,8 +87,11 @@ def test_a_replica_outside_the_residency_is_kept_and_not_allowed():
         (lambda: topology(residency=Residency(deny=["us-east-1"])), r"outside its residency \(everywhere, but not"),
         (lambda: topology(primary("lab"), residency=Residency(allow=["US"])), "primary 'lab' is in lab, outside"),
         (lambda: topology(residency=Residency(allow=["US", "kr"])), "names 'kr', which is no.*did you mean 'KR'"),
-        (lambda: topology(residency=Residency(deny=["UK"])), "names 'UK', which is no region and no jurisdiction"),
-        (lambda: topology(residency=Residency(allow=[URL, "US"])), "which is no region and no jurisdiction"),
+        (
+            lambda: topology(residency=Residency(deny=["UK"])),
+            "names 'UK', which is neither a region nor a jurisdiction",
+        ),
+        (lambda: topology(residency=Residency(allow=[URL, "US"])), "which is neither a region nor a jurisdiction"),
         (
             lambda: topology(primary(), replica("lab"), residency=Residency(deny=["KR"])),
             "whether 'KR' is denied in region 'lab' cannot be told",

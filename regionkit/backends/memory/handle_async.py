@@ -189,7 +189,7 @@ class AsyncMemoryHandle:
         return OutcomeUnknown(
             f"a commit was sent to {self._endpoint.region} of {self._endpoint.store!r} and no answer came.",
             why="the reply was lost, or the region is frozen.",
-            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+            fix="with an idempotency key kit.resolve(error) finds it out; never run it again blindly.",
             store=self._endpoint.store,
             region=self._endpoint.region,
             began_at=self._endpoint.clock.wall(),

@@ -149,7 +149,7 @@ class AsyncMemoryRecords:
         except NotPrimary as error:
             raise RegionUnavailable(
                 f"{endpoint.region} of {endpoint.store!r} is no longer the primary.",
-                fix="run it again: the new primary is looked for.",
+                fix="run it again: regionkit looks for the new primary.",
                 store=endpoint.store,
                 region=endpoint.region,
             ) from error

@@ -138,8 +138,8 @@ def _region_of(context: EndpointContext[MongoStore], hello: Mapping[str, Any]) -
     region = hello.get("tags", {}).get("region")
     if not region:
         raise ConfigurationError(
-            f"{context.endpoint.id!r} of {context.store.name!r} does not say in which region it stands.",
-            why="its member tag `region` is missing; the other members of the store go on without it.",
+            f"{context.endpoint.id!r} of {context.store.name!r} does not report its region.",
+            why="its member tag `region` is missing; the other members of the store stay in use.",
             fix=f'set members[n].tags = {{ region: "..." }} for {context.endpoint.id} with rs.reconfig().',
         )
     return str(region)
