@@ -18,7 +18,7 @@ class Failure(Enum):
     CANCELLED = (
         "the server ended the statement: a limit, or somebody who may, that is none of ours unless our deadline is over"
     )
-    ROLE = "the server is no longer what it was taken for"
+    ROLE = "the server's role or history has changed"
     READ_ONLY = "a write was tried in a read block"
     ROLLED_BACK = "the server proved that it rolled the transaction back; running it again may succeed"
 

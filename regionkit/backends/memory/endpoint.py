@@ -51,7 +51,7 @@ class MemoryEndpoint:
         if self.world.clock not in (None, context.clock):
             raise ConfigurationError(
                 f"store {context.store.name!r}: its regions and the kit have different clocks.",
-                why="lag passes on the one and waiting on the other.",
+                why="lag passes on one clock and waiting on the other.",
                 fix="pass the same clock= to MemoryRegions and to the kit.",
             )
         self.store = context.store.name

@@ -109,7 +109,7 @@ class AsyncMemoryHandle:
         if self._is_over:
             raise UsageError(
                 "a mapping was used after its block had ended.",
-                why="what a block reads and writes belongs to its one transaction.",
+                why="reads and writes of a block belong to its one transaction.",
                 fix="use it inside the block; values taken out of it may be used anywhere.",
             )
         assert self._checkout is not None, "a block in memory takes its connection when it opens"

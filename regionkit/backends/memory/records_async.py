@@ -158,7 +158,7 @@ class AsyncMemoryRecords:
         if self._endpoint.node.lineage(self._namespace) is None:
             raise ConfigurationError(
                 f"store {self._endpoint.store!r} keeps neither markers nor records yet.",
-                why="what regionkit keeps beside the data is not there.",
+                why="regionkit's tables are missing.",
                 fix="call kit.create_tables() once.",
             )
 
