@@ -94,7 +94,7 @@ def test_a_replica_outside_the_residency_is_kept_and_not_allowed():
         (lambda: topology(residency=Residency(allow=[URL, "US"])), "which is neither a region nor a jurisdiction"),
         (
             lambda: topology(primary(), replica("lab"), residency=Residency(deny=["KR"])),
-            "whether 'KR' is denied in region 'lab' cannot be told",
+            "whether 'KR' is denied in region 'lab' cannot be decided",
         ),
         (lambda: topology(regions=(*REGIONS, Region("x", "lab"))), "'lab' is both a region and the jurisdiction"),
     ],
