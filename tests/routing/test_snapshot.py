@@ -211,7 +211,7 @@ def test_replicas_promoted_apart_are_barred_and_older_ones_are_not() -> None:
     snapshot = after(
         fresh("PRR"), (0, told(PRIMARY, H12, 150)), (1, told(REPLICA, H13, 150)), (2, told(REPLICA, H1, 60))
     )
-    assert "apart" in snapshot.endpoints[1].barred and not snapshot.endpoints[2].barred
+    assert "separately" in snapshot.endpoints[1].barred and not snapshot.endpoints[2].barred
 
 
 def test_a_replica_of_another_store_decides_nothing() -> None:
@@ -219,7 +219,7 @@ def test_a_replica_of_another_store_decides_nothing() -> None:
     mine, foreign = (0, told(PRIMARY, H1)), (1, told(REPLICA, chain("z1")))
     for snapshot in (after(fresh("PR"), mine, foreign), after(fresh("PR"), foreign, mine)):
         assert writes(snapshot) == 0
-        assert "apart" in snapshot.endpoints[1].barred
+        assert "separately" in snapshot.endpoints[1].barred
 
 
 def test_what_replicas_say_counts_until_a_primary_is_seen() -> None:

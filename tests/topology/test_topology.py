@@ -69,7 +69,7 @@ def test_a_replica_outside_the_residency_is_kept_and_not_allowed():
         (lambda: topology(namespace="Shop"), "not a usable namespace"),
         (lambda: topology(namespace="a" * 32), "not a usable namespace"),
         (lambda: topology(namespace=URL), "not a usable namespace"),
-        (lambda: topology(control="ordres"), "control store 'ordres' is none.*did you mean 'orders'"),
+        (lambda: topology(control="ordres"), "control store 'ordres' is not one.*did you mean 'orders'"),
         (lambda: topology(regions=(*REGIONS, Region("lab", "US"))), "region 'lab' is there twice"),
         (lambda: topology(regions=("us-east-1",)), "regions must be a sequence of Region"),
         (lambda: Topology(regions=REGIONS, stores=["orders"]), "stores must be a sequence of Store"),
@@ -86,7 +86,7 @@ def test_a_replica_outside_the_residency_is_kept_and_not_allowed():
         (lambda: topology(residency=Residency(allow=["KR"])), r"primary 'us-east-1' is in us-east-1 \(US\), outside"),
         (lambda: topology(residency=Residency(deny=["us-east-1"])), r"outside its residency \(everywhere, but not"),
         (lambda: topology(primary("lab"), residency=Residency(allow=["US"])), "primary 'lab' is in lab, outside"),
-        (lambda: topology(residency=Residency(allow=["US", "kr"])), "names 'kr', which is no.*did you mean 'KR'"),
+        (lambda: topology(residency=Residency(allow=["US", "kr"])), "names 'kr', which is neither.*did you mean 'KR'"),
         (
             lambda: topology(residency=Residency(deny=["UK"])),
             "names 'UK', which is neither a region nor a jurisdiction",
