@@ -1,8 +1,8 @@
 """What became of a write whose intent is over its time: the database is asked, in the background.
 
-1. Whoever meets such an intent asks. Gets wait for the answer in the first `SETTLED_WITHIN` seconds of the question. The owner may
-   be far, a new connection may be needed, and a writer that stands still in its transaction keeps everybody waiting: the question
-   goes on alone, for `ASKED_FOR` seconds. Until it is answered, gets of the key read the owner and store nothing.
+1. Whoever meets such an intent asks. Gets wait for the answer in the first `SETTLED_WITHIN` seconds of the question. The owner
+   may be far, a new connection may be needed, and a writer that stands still in its transaction keeps everybody waiting: the
+   question goes on alone, for `ASKED_FOR` seconds. Until it is answered, gets of the key read the owner and store nothing.
 2. A write is asked for once at a time in this process. A question without an answer is asked again after `ASKED_AGAIN` seconds.
 3. The answer is final: the row stands, and the key is invalidated; or a tombstone stands in its place, and that write can never
    commit. Then the intent goes.
