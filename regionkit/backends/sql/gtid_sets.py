@@ -8,7 +8,7 @@ behind each number the thread. A source is the uuid of a server or group, or wit
    shown is both together, `gtid_owned` read first: a transaction that leaves it meanwhile is in `gtid_executed` by then.
 3. The owner shows all that it has acknowledged: there both numbers are the highest, and only other sources may have gaps.
 4. Inside a history one server writes. What other sources wrote before it began lies at or before its fork; a copy counts
-   beyond the fork only where it has all before it. So a position in a history names the one that writes, and no others.
+   beyond the fork only where it has all before it. So a position that names the one that writes names no others.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ def shown_of(owned: Uuids, executed: Numbers, lineage: Lineage | None) -> Uuids 
     fork = None if lineage is None else lineage.current.fork
     before = dict(fork.upto) if isinstance(fork, Uuids) else {}
     beyond = {source: number for source, number in newest.items() if number > before.get(source, 0)}
+    if lineage is None or lineage.current.origin not in beyond:
+        beyond = newest  # the history's row was read behind the sets: what they tell is not of that history yet
     if any(executed[source][0][0] != 1 for source in beyond if source in executed):
         return None
     return _upto(beyond.items())

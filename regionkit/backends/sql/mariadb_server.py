@@ -1,29 +1,25 @@
 """Where a MariaDB or MySQL server stands: role, run, GTID positions, histories.
 
 A URL does not tell which of the two it leads to: the server's greeting does, on each connection. What they are asked, and
-what they are set to, is in `MARIADB_WORDS` and `MYSQL_WORDS`; how their answers are read in observation.py.
+what they are set to, is in mariadb_words.py and mysql_words.py; how their answers are read in observation.py.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy.engine import URL
 
-from regionkit.backends.sql.capabilities import MARIADB, MYSQL
+from regionkit.backends.sql.capabilities import MARIADB
 from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.mariadb_words import MARIADB_WORDS
 from regionkit.backends.sql.message_pymysql import idle
-from regionkit.backends.sql.observation import (
-    ServerRuns,
-    maria_observation,
-    maria_questions,
-    mysql_observation,
-    mysql_questions,
-)
+from regionkit.backends.sql.mysql_words import MYSQL_WORDS
+from regionkit.backends.sql.observation import ServerRuns
 from regionkit.backends.sql.server import SqlContext
-from regionkit.contract.capabilities import Capabilities
+from regionkit.backends.sql.server_words import ServerWords
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -38,56 +34,11 @@ LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
 
-class _Words(NamedTuple):
-    """What differs between the two in what they are told."""
-
-    capabilities: Capabilities
-    told: str
-    read_only: str
-    limits: Callable[[float], list[str]]
-    questions: Callable[[str], tuple[str, str]]
-    observation: Callable[[Sequence[Any], str, float, float], Observation]
-
-
-def _maria_limits(seconds: float) -> list[str]:
-    whole = int(seconds) + 1
-    return [
-        f"@@session.max_statement_time={seconds:.3f}",
-        f"@@session.idle_transaction_timeout={whole}",
-        *_lock_limits(seconds),
-    ]
-
-
-def _mysql_limits(seconds: float) -> list[str]:
-    return [f"@@session.max_execution_time={int(seconds * 1000) + 1}", *_lock_limits(seconds)]
-
-
-def _lock_limits(seconds: float) -> list[str]:
-    whole = int(seconds) + 1
-    return [f"@@session.lock_wait_timeout={whole}", f"@@session.innodb_lock_wait_timeout={whole}"]
-
-
-MARIADB_WORDS = _Words(
-    MARIADB,
-    "@@session.session_track_system_variables='last_gtid'",
-    "@@session.tx_read_only=1",
-    _maria_limits,
-    maria_questions,
-    maria_observation,
-)
-MYSQL_WORDS = _Words(
-    MYSQL,
-    "@@session.session_track_gtids='OWN_GTID'",
-    "@@session.transaction_read_only=1",
-    _mysql_limits,
-    mysql_questions,
-    mysql_observation,
-)
 _TOLD = "@@session.session_track_state_change=1"
 """Answers tell, beside the position of a COMMIT, that the session was changed."""
 
 
-def words_of(driver: Any) -> _Words:
+def words_of(driver: Any) -> ServerWords:
     """Those of the server behind a connection of ours."""
     return MARIADB_WORDS if driver.is_mariadb else MYSQL_WORDS
 
@@ -157,7 +108,7 @@ class MariaServer:
         driver.counts = int(observation.reached is None)  # who tells no position tells no change
         return observation
 
-    def _observed(self, dbapi_connection: Any, words: _Words) -> tuple[Any, float, float]:
+    def _observed(self, dbapi_connection: Any, words: ServerWords) -> tuple[Any, float, float]:
         """Answer, when it was asked for, and the round trip's seconds."""
         clock, looks = self._context.clock, self._has_history
         asked, bare = self._asked[words]

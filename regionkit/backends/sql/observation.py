@@ -33,6 +33,7 @@ __all__ = [
     "maria_shown",
     "mysql_observation",
     "mysql_questions",
+    "named",
     "postgres_observation",
     "postgres_questions",
     "sqlite_observation",
@@ -77,7 +78,7 @@ _SHOWN = f"""CASE WHEN pg_is_in_recovery() THEN COALESCE(
  CASE WHEN current_setting('restore_command') = '' THEN {_RECEIVED} END) - '0/0'::pg_lsn END"""
 _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
  @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows},
- @@global.log_bin, @@global.log_slave_updates, @@max_allowed_packet
+ @@global.log_bin, @@global.log_slave_updates, VERSION(), @@max_allowed_packet
  FROM (SELECT MAX(IF(VARIABLE_NAME = 'UPTIME', VARIABLE_VALUE, NULL)) + 0 AS uptime,
  MAX(IF(VARIABLE_NAME = 'SLAVES_RUNNING', VARIABLE_VALUE, NULL)) + 0 AS slaves,
  MAX(IF(VARIABLE_NAME = 'RPL_SEMI_SYNC_MASTER_STATUS', VARIABLE_VALUE, NULL)) AS semi,
@@ -89,7 +90,7 @@ _MARIA_ROWS = """(SELECT JSON_ARRAYAGG(JSON_ARRAY(history, parent, fork, epoch, 
 
 _MYSQL = """SELECT @@global.gtid_owned, @@global.gtid_executed, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
  @@global.read_only OR @@global.super_read_only, @@global.server_uuid, @@global.gtid_mode, s.semi = 'ON', s.waits, {rows},
- @@max_allowed_packet
+ VERSION(), @@max_allowed_packet
  FROM (SELECT MAX(IF(VARIABLE_NAME = 'Uptime', VARIABLE_VALUE, NULL)) + 0 AS uptime,
  MAX(IF(VARIABLE_NAME LIKE '%status', VARIABLE_VALUE, NULL)) AS semi,
  MAX(IF(VARIABLE_NAME LIKE '%sessions', VARIABLE_VALUE, NULL)) + 0 AS waits
@@ -163,6 +164,11 @@ class ServerRuns:
         return f"{started}.{anew}"
 
 
+def named(kind: str, version: str) -> str:
+    """A server in words: "MySQL 8.0.36"; what distributions add to the number is left out."""
+    return f"{kind} {version.partition('-')[0]}"
+
+
 def maria_questions(history: str) -> tuple[str, str]:
     """What MariaDB is asked: with the rows of the history table, and without."""
     return _MARIA.format(rows=_MARIA_ROWS.format(history=history)), _MARIA.format(rows="NULL")
@@ -170,7 +176,8 @@ def maria_questions(history: str) -> tuple[str, str]:
 
 def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
     """Its answer; `run` is told by its third and fourth column, once for a connection."""
-    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, logs, logs_applied, _ = answer
+    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, *rest = answer
+    logs, logs_applied, version, _ = rest
     replica = bool(read_only) or bool(slaves)
     position = gtids(applied) if replica else later(gtids(applied), gtids(written))
     return Observation(
@@ -184,6 +191,7 @@ def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: floa
         synchronous=bool(semi),
         waiting=bool(waits),
         shown=maria_shown(gtids(applied), gtids(written)) if logs and (logs_applied or not replica) else None,
+        server=named("MariaDB", version),
     )
 
 
@@ -208,7 +216,7 @@ def mysql_questions(history: str) -> tuple[str, str]:
 
 def mysql_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
     """Its answer; `run` is told by its third and fourth column, once for a connection."""
-    owned, executed, _, _, read_only, uuid, mode, semi, waits, history, _ = answer
+    owned, executed, _, _, read_only, uuid, mode, semi, waits, history, version, _ = answer
     replica, lineage = bool(read_only), history_rows(history)
     counts = str(mode).upper() == "ON"
     sets, committing = sets_of(executed), highest(sets_of(owned))
@@ -224,6 +232,7 @@ def mysql_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: floa
         synchronous=bool(semi),
         waiting=bool(waits),
         shown=shown_of(committing, sets, lineage) if counts else None,
+        server=named("MySQL", version),
     )
 
 

@@ -60,7 +60,23 @@ def test_a_mariadb_that_does_not_log_what_it_does_can_not_tell(
     replica: bool, logs: int, logs_applied: int, shown: Any
 ) -> None:
     """Its log is what counts a commit before it is shown."""
-    answer = (replica, 2, 0, 9, "0-1-17", "0-1-18", "0-1-18", int(replica), 0, 0, None, logs, logs_applied, 16777216)
+    answer = (
+        replica,
+        2,
+        0,
+        9,
+        "0-1-17",
+        "0-1-18",
+        "0-1-18",
+        int(replica),
+        0,
+        0,
+        None,
+        logs,
+        logs_applied,
+        "10.11.6-MariaDB",
+        16777216,
+    )
     assert maria_observation(answer, "run", 0.0, 0.0).shown == shown
 
 

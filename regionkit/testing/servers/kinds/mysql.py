@@ -49,6 +49,7 @@ _OPTIONS = (
     "enforce-gtid-consistency=ON",
     "relay-log=relay",
     "innodb-buffer-pool-size=32M",
+    "innodb-flush-method=nosync",
     "innodb-flush-log-at-trx-commit=2",
     "innodb-use-native-aio=0",  # the kernel's table of such requests is shared with every other server here
     "sync-binlog=0",
