@@ -109,6 +109,12 @@ def mariadb_store_rig(mariadb_rig: Rig) -> SqlStoreRig:
     return SqlStoreRig(mariadb_rig)
 
 
+@pytest.fixture
+def mysql_store_rig(mysql_rig: Rig) -> SqlStoreRig:
+    """MySQL."""
+    return SqlStoreRig(mysql_rig)
+
+
 def _has_things(url: str) -> bool:
     engine = sqlalchemy.create_engine(url)
     try:

@@ -161,17 +161,27 @@ def mariadb_rig(mariadb: Any) -> Rig:
     return Rig("mariadb", urls, mariadb.replicas[0].pause_replay, mariadb.replicas[0].resume_replay)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture
+def mysql_rig(mysql: Any) -> Rig:
+    """MySQL: the shared primary and its replicas, a database of its own, an ordinary account."""
+    name = mysql.database()
+    urls = [mysql.primary.url_for(name), *(replica.url_for(name) for replica in mysql.replicas[:2])]
+    make_tables(urls[0])
+    mysql.wait_for_replicas()
+    return Rig("mysql", urls, mysql.replicas[0].pause_replay, mysql.replicas[0].resume_replay)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
 def rig(request: pytest.FixtureRequest) -> Rig:
     """Each SQL server in turn."""
     found: Rig = request.getfixturevalue(f"{request.param}_rig")
     return found
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
     """A proxy before a server with the application's tables."""
-    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    servers = request.getfixturevalue({"postgresql": "pg"}.get(request.param, request.param))
     url = servers.primary.url_for(servers.database())
     make_tables(url)
     with FaultProxy(url) as made:
