@@ -43,6 +43,7 @@ class Rig:
     def __init__(self, server: str, urls: list[str], hold: Callable[[], Any], release: Callable[[], Any]) -> None:
         self.server = server
         self.urls = urls
+        self.plain = urls[0]
         self.hold = hold
         self.release = release
 
@@ -64,7 +65,7 @@ class Rig:
 
     def count(self, where: str = "1 = 1") -> int:
         """Rows on the primary, asked past the library."""
-        engine = sqlalchemy.create_engine(self.urls[0])
+        engine = sqlalchemy.create_engine(self.plain)
         with engine.connect() as connection:
             found = connection.execute(sqlalchemy.text(f"SELECT count(*) FROM orders WHERE {where}")).scalar()
         engine.dispose()
@@ -161,7 +162,10 @@ def mariadb_rig(mariadb: Any) -> Rig:
     return Rig("mariadb", urls, mariadb.replicas[0].pause_replay, mariadb.replicas[0].resume_replay)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+SQL_BACKENDS = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(params=SQL_BACKENDS)
 def rig(request: pytest.FixtureRequest) -> Rig:
     """Each SQL server in turn."""
     found: Rig = request.getfixturevalue(f"{request.param}_rig")

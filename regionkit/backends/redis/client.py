@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from regionkit.backends.redis.annotated import Annotated
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream import Pipeline, Redis
@@ -113,7 +114,7 @@ class RoutedRedis(Redis):
         """Nothing of the driver's is held."""
 
 
-class RoutedPipeline(Pipeline):
+class RoutedPipeline(Annotated, Pipeline):
     """A pipeline of the driver on the block's connection."""
 
     connection_pool: Any

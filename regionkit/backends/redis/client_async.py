@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from regionkit.backends.redis.annotated import Annotated
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
@@ -112,7 +113,7 @@ class AsyncRoutedRedis(AsyncRedis):
         """Nothing of the driver's is held."""
 
 
-class AsyncRoutedPipeline(AsyncPipeline):
+class AsyncRoutedPipeline(Annotated, AsyncPipeline):
     """A pipeline of the driver on the block's connection."""
 
     connection_pool: Any

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from regionkit.backends.redis.annotated import Annotated
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.classify import denied_command
 from regionkit.backends.redis.client import ConnectionSource
@@ -57,7 +58,7 @@ class _Queued(NamedTuple):
     keys: list[Any]
 
 
-class KeyedPipeline(Pipeline):
+class KeyedPipeline(Annotated, Pipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
 
     def __init__(self, source: ConnectionSource, settings: ClientSettings) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from regionkit.backends.redis.annotated import Annotated
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.classify import denied_command
 from regionkit.backends.redis.client_async import AsyncConnectionSource
@@ -56,7 +57,7 @@ class _Queued(NamedTuple):
     keys: list[Any]
 
 
-class AsyncKeyedPipeline(AsyncPipeline):
+class AsyncKeyedPipeline(Annotated, AsyncPipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
 
     def __init__(self, source: AsyncConnectionSource, settings: ClientSettings) -> None:

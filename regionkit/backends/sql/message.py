@@ -28,6 +28,7 @@ _ADAPTERS = MappingProxyType(
     {
         "psycopg": "psycopg",
         "psycopg_async": "psycopg",
+        "asyncpg": "asyncpg",
         "pymysql": "pymysql",
         "aiomysql": "pymysql",
         "pysqlite": "sqlite",
@@ -96,7 +97,7 @@ def _adapter(connection: sqlalchemy.Connection, statements: Sequence[Statement])
     if name not in _ADAPTERS:
         raise ConfigurationError(
             f"several statements in one message cannot be sent through {name}.",
-            fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
+            fix="use psycopg, asyncpg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
         )
     if any("\0" in statement.text for statement in statements):
         raise UsageError("a statement holds a NUL.", why="its text would end there.", fix="send the value as hex.")
@@ -184,6 +185,8 @@ def _driver_of(connection: Any) -> Any:
 
 
 def _closed(driver: Any) -> bool:
+    if hasattr(driver, "is_closed"):  # asyncpg
+        return bool(driver.is_closed())
     return bool(driver.closed) if hasattr(driver, "closed") else not getattr(driver, "open", True)
 
 

@@ -1,0 +1,55 @@
+"""Which tests of asyncio run over PostgreSQL through asyncpg too, beside psycopg: the contracts, and what a driver may do otherwise."""
+
+from __future__ import annotations
+
+import pytest
+from fix_rigs import SQL_BACKENDS, Rig
+from fix_rig_sql import SqlStoreRig
+from fix_store_rigs import BACKENDS
+
+ALSO = frozenset(
+    {
+        "test_block_settings_async",
+        "test_changed_plan_async",
+        "test_checkout_async",
+        "test_first_connection_async",
+        "test_many_rows_async",
+        "test_message_async",
+        "test_own_limits_async",
+        "test_raw_cursor_async",
+        "test_sql_contract_async",
+        "test_store_contract_async",
+        "test_streaming_async",
+        "test_unit_ends_async",
+        "test_unit_outcomes_async",
+        "test_units_async",
+    }
+)
+"""Modules. One that says itself over which rigs it runs keeps them."""
+BACKENDS_OF = {"rig": SQL_BACKENDS, "store_rig": BACKENDS}
+"""The rigs that come in several kinds."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks are read
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.rpartition(".")[2] not in ALSO:
+        return
+    for name, kinds in BACKENDS_OF.items():
+        own = [mark for mark in metafunc.definition.iter_markers("parametrize") if name in mark.args[0].split(",")]
+        if name in metafunc.fixturenames and not own:
+            metafunc.definition.add_marker(pytest.mark.parametrize(name, (*kinds, "asyncpg"), indirect=True))
+
+
+@pytest.fixture
+def asyncpg_rig(postgresql_rig: Rig) -> Rig:
+    """PostgreSQL, through asyncpg."""
+    postgresql_rig.urls = [url.replace("+psycopg:", "+asyncpg:") for url in postgresql_rig.urls]
+    return postgresql_rig
+
+
+@pytest.fixture
+def asyncpg_store_rig(postgresql_store_rig: SqlStoreRig) -> SqlStoreRig:
+    """The same, with keys and values."""
+    rig = postgresql_store_rig.rig
+    rig.urls = [url.replace("+psycopg:", "+asyncpg:") for url in rig.urls]
+    return postgresql_store_rig
