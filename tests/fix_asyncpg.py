@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from fix_rigs import SQL_BACKENDS, Rig
 from fix_rig_sql import SqlStoreRig
+from fix_rigs import SQL_BACKENDS, Rig
 from fix_store_rigs import BACKENDS
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+
+ASYNCPG_ERROR = AsyncAdapt_asyncpg_dbapi.Error
+"""The root of what SQLAlchemy makes of asyncpg's errors."""
 
 ALSO = frozenset(
     {
@@ -35,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] not in ALSO:
         return
     for name, kinds in BACKENDS_OF.items():
-        own = [mark for mark in metafunc.definition.iter_markers("parametrize") if name in mark.args[0].split(",")]
+        own = [mark for mark in metafunc.definition.iter_markers("parametrize") if name in mark.args[0]]
         if name in metafunc.fixturenames and not own:
             metafunc.definition.add_marker(pytest.mark.parametrize(name, (*kinds, "asyncpg"), indirect=True))
 

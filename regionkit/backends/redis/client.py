@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from regionkit.backends.redis.annotated import Annotated
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream import Pipeline, Redis
@@ -114,8 +114,10 @@ class RoutedRedis(Redis):
         """Nothing of the driver's is held."""
 
 
-class RoutedPipeline(Annotated, Pipeline):
+class RoutedPipeline(Pipeline):
     """A pipeline of the driver on the block's connection."""
+
+    annotate_exception = annotated(Pipeline)
 
     connection_pool: Any
     _alone = False

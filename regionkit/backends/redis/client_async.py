@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from regionkit.backends.redis.annotated import Annotated
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
@@ -113,8 +113,10 @@ class AsyncRoutedRedis(AsyncRedis):
         """Nothing of the driver's is held."""
 
 
-class AsyncRoutedPipeline(Annotated, AsyncPipeline):
+class AsyncRoutedPipeline(AsyncPipeline):
     """A pipeline of the driver on the block's connection."""
+
+    annotate_exception = annotated(AsyncPipeline)
 
     connection_pool: Any
     _alone = False

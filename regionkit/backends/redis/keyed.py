@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from regionkit.backends.redis.annotated import Annotated
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.classify import denied_command
 from regionkit.backends.redis.client import ConnectionSource
@@ -58,8 +58,10 @@ class _Queued(NamedTuple):
     keys: list[Any]
 
 
-class KeyedPipeline(Annotated, Pipeline):
+class KeyedPipeline(Pipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
+
+    annotate_exception = annotated(Pipeline)
 
     def __init__(self, source: ConnectionSource, settings: ClientSettings) -> None:
         pool: Any = source

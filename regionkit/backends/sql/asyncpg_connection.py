@@ -34,7 +34,7 @@ KEEPALIVE = (
 )
 
 
-class AsyncBounded(DriverState, asyncpg.Connection):
+class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # asyncpg counts as untyped
     """One connection. Not shared between tasks.
 
     Attributes:
@@ -65,7 +65,7 @@ class AsyncBounded(DriverState, asyncpg.Connection):
         self.streaming = False
 
     @property
-    def deadline(self) -> Deadline | None:  # type: ignore[override]  # an attribute elsewhere
+    def deadline(self) -> Deadline | None:
         """When its waits end; None for never. Setting it sets the timer."""
         return self._deadline
 

@@ -61,16 +61,16 @@ class Adapted(AsyncAdapt_asyncpg_connection):
 
     def translate(self, error: Exception) -> None:
         """Raise SQLAlchemy's error for one of asyncpg's."""
-        driver: AsyncBounded = self._connection
+        driver: Any = self._connection
         if driver.expired and driver.deadline is not None:
             seconds = driver.deadline.timeout
-            raise WaitExpired(f"the deadline of {seconds:g} s passed while waiting for the server") from error
+            raise _waited(f"the deadline of {seconds:g} s passed while waiting for the server") from error
         self._handle_exception(error)
 
-    @property
+    @property  # type: ignore[misc]  # SQLAlchemy has a setter, which nobody calls here
     def autocommit(self) -> bool:
         """Whether each statement commits by itself."""
-        return bool(self._connection.automatic)
+        return bool(as_driver(self).automatic)
 
     def commit(self) -> None:
         """COMMIT, whoever asks for it past SQLAlchemy."""
@@ -81,7 +81,7 @@ class Adapted(AsyncAdapt_asyncpg_connection):
         self._end("ROLLBACK")
 
     def _end(self, text: str) -> None:
-        driver: AsyncBounded = self._connection
+        driver: Any = self._connection
         if not driver.busy:
             return
         try:
@@ -91,11 +91,11 @@ class Adapted(AsyncAdapt_asyncpg_connection):
 
     def close(self) -> None:
         """Close it without a wait."""
-        self._connection.leave()
+        as_driver(self).leave()
 
     def terminate(self) -> None:
         """Close it without a wait."""
-        self._connection.leave()
+        as_driver(self).leave()
 
 
 class _Cursor:
@@ -107,7 +107,7 @@ class _Cursor:
 
     def __init__(self, connection: Adapted) -> None:
         self._adapted = connection
-        self.connection: AsyncBounded = connection._connection
+        self.connection: AsyncBounded = as_driver(connection)
         self._rows: collections.deque[Any] = collections.deque()
         self.description: list[tuple[Any, ...]] | None = None
         self.rowcount = -1
@@ -265,14 +265,15 @@ class AsyncAsyncpgDialect(PGDialect_asyncpg):
         try:
             made: AsyncBounded = await asyncpg.connect(*args, connection_class=AsyncBounded, timeout=left, **named)
         except TimeoutError as error:
-            raise WaitExpired("the deadline passed while connecting") from error
+            raise _waited("the deadline passed while connecting") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _refused(error) from error
         made.deadline = deadline  # SQLAlchemy asks on the first connection before anybody has it
         made.prepares = prepares
         made.options = named.get("server_settings", {}).get("options", "")
         made.keep_alive(limits)
-        return Adapted(self.loaded_dbapi, made, prepared_statement_cache_size=0)
+        adapted: Any = Adapted
+        return adapted(self.loaded_dbapi, made, prepared_statement_cache_size=0)  # type: ignore[no-any-return]  # untyped
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Close it at once; nothing is awaited, so nothing can be cancelled half-way."""
@@ -393,7 +394,8 @@ class AsyncAsyncpgDialect(PGDialect_asyncpg):
                 driver.forget_plans()
                 await_only(driver.reload_schema_state())
                 if driver.branch or not (starts or automatic):
-                    raise PlanChanged(*error.args) from error
+                    changed: Any = PlanChanged
+                    raise changed(*error.args) from error
                 if starts:
                     with driver.own_statements():
                         ask(cursor._adapted, b"ROLLBACK")
@@ -422,8 +424,14 @@ class AsyncAsyncpgDialect(PGDialect_asyncpg):
         return lost or isinstance(error, DeadlinePassed)
 
 
+def _waited(said: str) -> Exception:
+    kind: Any = WaitExpired  # untyped
+    return kind(said)  # type: ignore[no-any-return]  # an exception
+
+
 def _refused(error: Exception) -> Exception:
     """SQLAlchemy's error for one of a connection that was not made."""
-    made: Any = AsyncAdapt_asyncpg_dbapi.OperationalError(str(error))
+    kind: Any = AsyncAdapt_asyncpg_dbapi.OperationalError  # untyped
+    made = kind(str(error))
     made.pgcode = made.sqlstate = getattr(error, "sqlstate", None)
     return made  # type: ignore[no-any-return]  # an exception

@@ -101,7 +101,9 @@ async def same(own: Own) -> dict[str, Any]:
         {"protocol": 2},
         {"protocol": 3, "decode_responses": True},
         {"decode_responses": True, "encoding": "latin-1"},
-        pytest.param({"legacy_responses": False}, marks=pytest.mark.skipif(OWN_PROTOCOL == 2, reason="since redis-py 8")),
+        pytest.param(
+            {"legacy_responses": False}, marks=pytest.mark.skipif(OWN_PROTOCOL == 2, reason="since redis-py 8")
+        ),
         {"client_name": "shop", "socket_timeout": 0.5, "retry_on_timeout": True, "health_check_interval": 1},
     ],
 )
