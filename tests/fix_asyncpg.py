@@ -1,4 +1,4 @@
-"""Which tests of asyncio run over PostgreSQL through asyncpg too, beside psycopg: the contracts, and what a driver may do otherwise."""
+"""Which tests of asyncio run over PostgreSQL through asyncpg too: the contracts, and what a driver may do otherwise."""
 
 from __future__ import annotations
 

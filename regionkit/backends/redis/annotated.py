@@ -13,7 +13,7 @@ _UNFILLED = "{exception.args}"
 
 
 def annotated(kind: Any) -> Any:
-    """`annotate_exception` of a pipeline class, that puts the command in front of an error's text; the server's words are in it."""
+    """`annotate_exception` of a pipeline class: an error's text begins with the command, and has the server's words."""
 
     def annotate_exception(self: Any, exception: Exception, number: int, command: Any) -> None:
         said = exception.args
