@@ -44,6 +44,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.definition.add_marker(pytest.mark.parametrize(name, (*kinds, "asyncpg"), indirect=True))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An engine of the application's over asyncpg serves routing and enlist; it keeps no rows, and sends no messages."""
+    items[:] = [item for item in items if not _on_an_engine(item)]
+
+
+def _on_an_engine(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    kinds = [] if call is None else [kind for kind in call.params.values() if isinstance(kind, str)]
+    return "asyncpg" in kinds and ("plain" in kinds or "on_an_engine_of_the_applications" in item.name)
+
+
 @pytest.fixture
 def asyncpg_rig(postgresql_rig: Rig) -> Rig:
     """PostgreSQL, through asyncpg."""

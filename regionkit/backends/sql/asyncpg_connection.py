@@ -197,6 +197,22 @@ class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # as
             self.tap.release()
         return answers.results
 
+    async def run_several(self, text: str) -> list[WireResult]:
+        """Results of a text of the user's that holds several statements.
+
+        Raises:
+            asyncpg.PostgresError: of the one that failed.
+        """
+        self._about(text)
+        beginnings = self.beginnings()
+        results = (await self.ask(";\n".join((*beginnings, text))))[len(beginnings) :]
+        for result in results:
+            self._tagged(result.tag)
+        if results[-1].error:
+            error: Exception = asyncpg.PostgresError.new(results[-1].error)
+            raise error
+        return results
+
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         """asyncpg's."""
         if args:
@@ -236,6 +252,7 @@ class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # as
         """Begin what `before` would begin, in a message of its own."""
         beginnings = self.beginnings()
         if beginnings:
+            self.left("a statement")
             await super().execute(";\n".join(beginnings))
 
     async def copy_from_table(self, table_name: str, **options: Any) -> Any:

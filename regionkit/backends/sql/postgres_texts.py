@@ -6,6 +6,7 @@ import functools
 import re
 from typing import Any
 
+from regionkit.backends.sql.enlist_server import INERT
 from regionkit.contract.message import Answer
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "TO_SAVEPOINT",
     "UNLOCK",
     "ends",
+    "holds_several",
     "note_end",
     "plain_answer",
     "several",
@@ -68,6 +70,11 @@ def note_end(driver: Any, cursor: Any, statement: str) -> None:
 def several(statement: str) -> bool:
     """Whether a text may hold several statements; a semicolon inside of a literal counts too, and costs a round trip."""
     return ";" in statement.rstrip("; \t\r\n")
+
+
+def holds_several(statement: str) -> bool:
+    """Whether a text holds several statements: a semicolon inside of a literal or a comment does not count."""
+    return several(statement) and several(INERT.sub("''", statement))
 
 
 def ends(last: str) -> bool:

@@ -51,6 +51,7 @@ class WireResult(NamedTuple):
 
     Attributes:
         tag: as the server sends it, "INSERT 0 1"; "" for an error.
+        names: of the columns.
         types: numbers of the columns' types.
         rows: of texts, None for NULL.
         error: fields by their letter; empty where there was none.
@@ -58,6 +59,7 @@ class WireResult(NamedTuple):
     """
 
     tag: str
+    names: tuple[str, ...]
     types: tuple[int, ...]
     rows: list[list[str | None]]
     error: dict[str, str]
@@ -104,11 +106,12 @@ class Frames:
 class Answers:
     """The answers to one message. `over`: the server waits for the next one."""
 
-    __slots__ = ("_notices", "_rows", "_types", "over", "results")
+    __slots__ = ("_names", "_notices", "_rows", "_types", "over", "results")
 
     def __init__(self) -> None:
         self.results: list[WireResult] = []
         self.over = False
+        self._names: tuple[str, ...] = ()
         self._types: tuple[int, ...] = ()
         self._rows: list[list[str | None]] = []
         self._notices: list[str] = []
@@ -118,7 +121,7 @@ class Answers:
         if kind == DATA:
             self._rows.append(_row(body))
         elif kind == SHAPE:
-            self._types, self._rows = _types(body), []
+            (self._names, self._types), self._rows = _columns(body), []
         elif kind == DONE:
             self._end(body[:-1].decode(), {})
         elif kind == EMPTY:
@@ -135,8 +138,8 @@ class Answers:
             self.over = True
 
     def _end(self, tag: str, error: dict[str, str]) -> None:
-        self.results.append(WireResult(tag, self._types, self._rows, error, tuple(self._notices)))
-        self._types, self._rows, self._notices = (), [], []
+        self.results.append(WireResult(tag, self._names, self._types, self._rows, error, tuple(self._notices)))
+        self._names, self._types, self._rows, self._notices = (), (), [], []
 
 
 def _row(body: bytes) -> list[str | None]:
@@ -150,14 +153,15 @@ def _row(body: bytes) -> list[str | None]:
     return row
 
 
-def _types(body: bytes) -> tuple[int, ...]:
+def _columns(body: bytes) -> tuple[tuple[str, ...], tuple[int, ...]]:
     (count,) = struct.unpack_from("!H", body)
-    at, found = 2, []
+    at, names, types = 2, list[str](), list[int]()
     for _ in range(count):
-        at = body.index(0, at) + 1  # behind the name
-        found.append(struct.unpack_from("!IHI", body, at)[2])
-        at += 18
-    return tuple(found)
+        end = body.index(0, at)
+        names.append(body[at:end].decode())
+        types.append(struct.unpack_from("!IHI", body, end + 1)[2])
+        at = end + 19
+    return tuple(names), tuple(types)
 
 
 def _fields(body: bytes) -> dict[str, str]:
