@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fix_rig_sql import SqlStoreRig
-from fix_rigs import SQL_BACKENDS, Rig
+from fix_rigs import PROXIED, SQL_BACKENDS, Rig
 from fix_store_rigs import BACKENDS
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 
@@ -14,9 +14,11 @@ ASYNCPG_ERROR = AsyncAdapt_asyncpg_dbapi.Error
 ALSO = frozenset(
     {
         "test_block_settings_async",
+        "test_cancellation",
         "test_changed_plan_async",
         "test_checkout_async",
         "test_first_connection_async",
+        "test_lost_connections_async",
         "test_many_rows_async",
         "test_message_async",
         "test_own_limits_async",
@@ -30,7 +32,7 @@ ALSO = frozenset(
     }
 )
 """Modules. One that says itself over which rigs it runs keeps them."""
-BACKENDS_OF = {"rig": SQL_BACKENDS, "store_rig": BACKENDS}
+BACKENDS_OF = {"rig": SQL_BACKENDS, "store_rig": BACKENDS, "proxy": PROXIED}
 """The rigs that come in several kinds."""
 
 

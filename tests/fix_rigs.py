@@ -172,11 +172,14 @@ def rig(request: pytest.FixtureRequest) -> Rig:
     return found
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+PROXIED = ("postgresql", "mariadb")
+
+
+@pytest.fixture(params=PROXIED)
 def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
     """A proxy before a server with the application's tables."""
-    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb", "asyncpg": "pg"}[request.param])
     url = servers.primary.url_for(servers.database())
     make_tables(url)
-    with FaultProxy(url) as made:
+    with FaultProxy(url.replace("+psycopg:", "+asyncpg:") if request.param == "asyncpg" else url) as made:
         yield made
