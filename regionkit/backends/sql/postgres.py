@@ -161,8 +161,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
     """A psycopg connection whose waits end at the deadline."""
 
     @classmethod
-    def _connect_gen(cls, conninfo: str = "") -> Any:
-        return bounded_connect(super()._connect_gen(conninfo))
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:  # psycopg 3.2 gives a time-out
+        return bounded_connect(super()._connect_gen(conninfo, **options))
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
