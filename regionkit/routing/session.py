@@ -30,6 +30,7 @@ from regionkit.routing.explain import Explanation
 from regionkit.routing.loss import accept_loss_of
 from regionkit.routing.partitions import CallOptions, PartitionedStore, keyed, read_call
 from regionkit.routing.route import Route
+from regionkit.routing.session_standing import SessionStanding
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.session_transaction import BeginsTransactions
 from regionkit.routing.store import RoutedStore
@@ -100,6 +101,7 @@ class RegionSession(BeginsTransactions):
     def merge(self, child: RegionSession) -> None:
         """Take back what a forked session wrote and saw: this one's reads see it from now on."""
         self._state.bookmark = merge([self._state.bookmark, child._state.take_all_positions()])
+        self._state.writes += child._state.writes
 
     @overload
     def read(self, store: SqlStore, *, core: Literal[True], **options: Unpack[ReadOptions]) -> Block[Connection]: ...
@@ -349,24 +351,31 @@ class RegionSession(BeginsTransactions):
         for name in {source.partition("/")[0] for source in self._state.bookmark.sources}:
             for routed in self._stores(name).shards:
                 accept_loss_of(self._state, routed)
+        self._state.lost, self._state.dropped = False, True
 
     def seen_of(self, store: str, partition: str = "") -> tuple[Entry, ...]:
         """What a value of a store (of a partition) has to show to this session: for caches. May ask a server for the position
         of what was read.
         """
+        self._state.asked = True
         for routed in self._stores(store).shards:
             if routed.partition == partition:
                 self._state.take_positions(routed)
         return self._state.bookmark.entries(store, partition)
 
-    def saw(self, store: str, stamp: Stamp | None, partition: str = "") -> None:
-        """The session was shown a value of a store (of a partition) that may have come from as late as `stamp`; None: nobody
-        knows how late.
+    def saw(self, store: str, stamp: Stamp | None, partition: str = "", *, wrote: bool = False) -> None:
+        """The session was shown (or `wrote`) a value of a store (of a partition) that may come from as late as `stamp`; None:
+        nobody knows how late.
         """
         entry = OWNER_ONLY if stamp is None else Entry(stamp.history, stamp.epoch, stamp.position, from_read=True)
+        self._state.writes += wrote
         for routed in self._stores(store).shards:
             if routed.partition == partition:
-                self._state.wrote(routed, entry)
+                self._state.saw(routed, entry)
+
+    def standing(self) -> SessionStanding:
+        """How it stands: used, moved, writing. For what carries its bookmark, such as the web middleware. No I/O."""
+        return self._state.standing()
 
     @property
     def last_route(self) -> Route | None:

@@ -23,10 +23,16 @@ from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
 from regionkit.facts.request import Kind
 from regionkit.routing.decision import Decision
 from regionkit.routing.route import Route
+from regionkit.routing.session_standing import SessionStanding
 from regionkit.routing.store import RoutedStore
 from regionkit.routing.store_state import RequestClass
+from regionkit.routing.verdict import Refusal
 
 __all__ = ["OpenBlock", "SessionState"]
+
+
+GONE = frozenset({Refusal.LOST, Refusal.INVALID})
+"""What is refused for good: waiting brings back nothing that did not survive."""
 
 
 class OpenBlock(Protocol):
@@ -64,9 +70,16 @@ class SessionState:
         signed: the bookmark comes from this process or carries our signature.
         attributes: of the user, for preferences.
         last: the newest block.
+        asked: a cache asked what it has to show, or showed something.
+        writes: how often something was written, or may have been.
+        lost: a read was refused for what did not survive, and nobody has accepted that since.
+        dropped: somebody has accepted that.
     """
 
-    __slots__ = ("_classes", "_open", "_pins", "_place", "_untaken", "attributes", "bookmark", "last", "signed")
+    __slots__ = (
+        *("_begun_with", "_classes", "_open", "_pins", "_place", "_untaken"),
+        *("asked", "attributes", "bookmark", "dropped", "last", "lost", "signed", "writes"),
+    )
 
     def __init__(
         self, bookmark: Bookmark, *, signed: bool, attributes: Mapping[str, str] = MappingProxyType({})
@@ -75,6 +88,9 @@ class SessionState:
         self.signed = signed
         self.attributes = attributes
         self.last: OpenBlock | None = None
+        self.asked = self.lost = self.dropped = False
+        self.writes = 0
+        self._begun_with = bookmark
         self._untaken: dict[str, dict[int, _UntakenRead]] = {}
         self._pins: dict[str, int] = {}
         self._place: object = None
@@ -113,6 +129,8 @@ class SessionState:
         blocks = self._open.get(block.store.source)
         if blocks and block in blocks:
             blocks.remove(block)
+        if block.decision is not None and block.decision.refusal in GONE:
+            self.lost = True
 
     def knows(self, store: RoutedStore) -> bool:
         """Whether a read has to respect anything."""
@@ -138,6 +156,11 @@ class SessionState:
 
     def wrote(self, store: RoutedStore, entry: Entry) -> None:
         """Something was written: the bookmark moves."""
+        self.writes += 1
+        self.saw(store, entry)
+
+    def saw(self, store: RoutedStore, entry: Entry) -> None:
+        """Something was seen: the bookmark moves."""
         self.bookmark = self.bookmark.add(store.name, entry, store.partition)
 
     def placed(self, store: str, version: int) -> None:
@@ -150,7 +173,7 @@ class SessionState:
         untaken = self._untaken.setdefault(store.source, {})
         known = untaken.get(index)
         if known is not None and known.incarnation != incarnation:
-            self.wrote(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
+            self.saw(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
         untaken[index] = _UntakenRead(store, incarnation, store.clock.monotonic())
         self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
 
@@ -159,6 +182,24 @@ class SessionState:
         self.bookmark = self.bookmark.set(store.name, entries, store.partition)
         self._untaken.pop(store.source, None)
         self._pins.pop(store.source, None)
+
+    def standing(self) -> SessionStanding:
+        """How the session stands now."""
+        untaken, bookmark, begun_with = bool(self._untaken), self.bookmark, self._begun_with
+        return SessionStanding(
+            used=self.last is not None or self.asked or bookmark is not begun_with,
+            moved=untaken or (bookmark is not begun_with and bookmark != begun_with),
+            writes=self.writes,
+            lost=self.lost,
+            dropped=self.dropped,
+            settled=not untaken,
+            writing=tuple(
+                (b.store.name, b.store.partition)
+                for blocks in list(self._open.values())
+                for b in blocks
+                if b.kind is Kind.WRITE
+            ),
+        )
 
     def take_positions(self, store: RoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
@@ -169,7 +210,7 @@ class SessionState:
         for index, read in list(untaken.items()):
             if keep == (index, read.incarnation):
                 continue
-            self.wrote(store, _entry_of(store, index, read, within))
+            self.saw(store, _entry_of(store, index, read, within))
             untaken.pop(index, None)
             taken = True
         if not untaken:
