@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from regionkit import AsyncRegionKit, ConfigurationError, RegionKit, StaleRead, UsageError
+from regionkit import STRONG, AsyncRegionKit, ConfigurationError, RegionKit, StaleRead, UsageError
 from regionkit.embedded import AsyncMemoryRegions, MemoryRegions
 from regionkit.web import Cookie
 from regionkit.web.events import AnsweredBeforeWrite, BookmarkRefused
@@ -137,7 +137,7 @@ def test_an_unusable_bookmark_counts_for_nothing_and_the_others_count(
     reads = RegionKitMiddleware(reading(kit), kit, cookie=Cookie())
     answer = Answer(reads, HTTP_REGION_BOOKMARK=f"{bad}, {good}", HTTP_COOKIE=f"regionkit={bad[:9]}")
     assert answer.parts == [b"1"]
-    assert [e for e in told if isinstance(e, BookmarkRefused)][0].count >= 1
+    assert next(e for e in told if isinstance(e, BookmarkRefused)).count >= 1
     assert not any(bad in v or "evil" in v for _, v in answer.headers)
     assert [line for line in answer.all("Set-Cookie") if line.startswith("regionkit=;")]
 
@@ -294,7 +294,7 @@ def test_an_answer_that_begins_before_its_commit_is_refused(kit: RegionKit) -> N
     """The client is told nothing, and the write is rolled back."""
     answer = Answer(RegionKitMiddleware(started(open_write(kit)), kit))
     assert isinstance(answer.error, UsageError) and "s.fork()" in str(answer.error) and answer.starts == 0
-    with kit.session() as s, s.read("orders", consistency=__import__("regionkit").STRONG) as db:
+    with kit.session() as s, s.read("orders", consistency=STRONG) as db:
         assert "a" not in db
 
 
