@@ -76,7 +76,7 @@ class AsyncSessionState:
     """
 
     __slots__ = (
-        *("_begun_with", "_classes", "_open", "_pins", "_place", "_untaken"),
+        *("_begun_with", "_classes", "_elsewhere", "_open", "_pins", "_place", "_untaken"),
         *("asked", "attributes", "bookmark", "dropped", "last", "lost", "signed", "writes"),
     )
 
@@ -91,6 +91,7 @@ class AsyncSessionState:
         self.writes = 0
         self._begun_with = bookmark
         self._untaken: dict[str, dict[int, _UntakenRead]] = {}
+        self._elsewhere: dict[str, AsyncRoutedStore] = {}
         self._pins: dict[str, int] = {}
         self._place: object = None
         self._open: dict[str, list[AsyncOpenBlock]] = {}
@@ -134,7 +135,8 @@ class AsyncSessionState:
     def knows(self, store: AsyncRoutedStore) -> bool:
         """Whether a read has to respect anything."""
         bookmark = self.bookmark
-        return store.source in self._untaken or bool(bookmark.sources) or bookmark.everything
+        taken = store.source not in self._untaken and store.source not in self._elsewhere
+        return not taken or bool(bookmark.sources) or bookmark.everything
 
     def entries(self, store: AsyncRoutedStore) -> tuple[Entry, ...]:
         """What a copy of the store has to satisfy."""
@@ -162,6 +164,22 @@ class AsyncSessionState:
         """Something was seen: the bookmark moves."""
         self.bookmark = self.bookmark.add(store.name, entry, store.partition)
 
+    def wrote_elsewhere(self, store: AsyncRoutedStore) -> None:
+        """Something beside us writes to the owner; the position of that is taken with the next ones."""
+        self.writes += 1
+        self._elsewhere[store.source] = store
+
+    def _note_elsewhere(self, store: AsyncRoutedStore) -> None:
+        """What was written beside us until now is covered by where the owner stands, asked from now on."""
+        if self._elsewhere.pop(store.source, None) is None:
+            return
+        snapshot, can = store.state.snapshot, store.capabilities
+        known = None if snapshot.owner < 0 else snapshot.endpoints[snapshot.owner].observation
+        if known is None or can is None or not can.counts_others:
+            self.saw(store, OWNER_ONLY)
+        else:
+            self.read_at(store, snapshot.owner, known.incarnation)
+
     def placed(self, store: str, version: int) -> None:
         """A placement was seen that has changed since its first version: other processes may know an older one."""
         if version > 1:
@@ -184,9 +202,9 @@ class AsyncSessionState:
 
     def standing(self) -> SessionStanding:
         """How the session stands now."""
-        untaken, bookmark, begun_with = bool(self._untaken), self.bookmark, self._begun_with
+        untaken, bookmark, begun_with = bool(self._untaken or self._elsewhere), self.bookmark, self._begun_with
         return SessionStanding(
-            used=self.last is not None or self.asked or bookmark is not begun_with,
+            used=untaken or self.last is not None or self.asked or bookmark is not begun_with,
             moved=untaken or (bookmark is not begun_with and bookmark != begun_with),
             writes=self.writes,
             lost=self.lost,
@@ -204,6 +222,7 @@ class AsyncSessionState:
         self, store: AsyncRoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER
     ) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
+        self._note_elsewhere(store)
         untaken = self._untaken.get(store.source)
         if not untaken:
             return False
@@ -220,6 +239,8 @@ class AsyncSessionState:
 
     async def take_all_positions(self) -> Bookmark:
         """Turn all reads into bookmark entries; the bookmark that says all."""
+        for store in list(self._elsewhere.values()):
+            self._note_elsewhere(store)
         for untaken in list(self._untaken.values()):
             for read in list(untaken.values())[:1]:
                 await self.take_positions(read.store)

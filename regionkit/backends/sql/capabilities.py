@@ -58,6 +58,7 @@ MARIADB = Capabilities(
 SQLITE = Capabilities(
     server="sqlite",
     positions=True,
+    counts_others=False,
     read_only="server",
     transactions=True,
     markers=True,
