@@ -62,6 +62,17 @@ class _UntakenRead:
         self.at = at
 
 
+class _Elsewhere:
+    """What something beside us does in a store for a session: whether it writes, and which runs of which endpoints it reads."""
+
+    __slots__ = ("reads", "store", "wrote")
+
+    def __init__(self, store: RoutedStore) -> None:
+        self.store = store
+        self.wrote = False
+        self.reads: dict[int, str] = {}
+
+
 class SessionState:
     """The memory of one session. One block at a time may come from another thread or task than the last.
 
@@ -92,7 +103,7 @@ class SessionState:
         self.writes = 0
         self._begun_with = bookmark
         self._untaken: dict[str, dict[int, _UntakenRead]] = {}
-        self._elsewhere: dict[str, RoutedStore] = {}
+        self._elsewhere: dict[str, _Elsewhere] = {}
         self._pins: dict[str, int] = {}
         self._place: object = None
         self._open: dict[str, list[OpenBlock]] = {}
@@ -168,11 +179,34 @@ class SessionState:
     def wrote_elsewhere(self, store: RoutedStore) -> None:
         """Something beside us writes to the owner; the position of that is taken with the next ones."""
         self.writes += 1
-        self._elsewhere[store.source] = store
+        self._elsewhere.setdefault(store.source, _Elsewhere(store)).wrote = True
+
+    def read_elsewhere(self, store: RoutedStore, index: int) -> None:
+        """Something beside us reads at an endpoint; the position of that is taken with the next ones."""
+        known = store.state.snapshot.endpoints[index].observation
+        run = "" if known is None else known.incarnation
+        reads = self._elsewhere.setdefault(store.source, _Elsewhere(store)).reads
+        if reads.setdefault(index, run) != run:
+            self.saw(store, OWNER_ONLY)
+        self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
+
+    def may_stay(self, store: RoutedStore, index: int) -> bool:
+        """Whether a read at an endpoint is not before any other whose position was not taken: all were in this run of it."""
+        done, untaken = self._elsewhere.get(store.source), self._untaken.get(store.source, {})
+        if done is not None and done.wrote:
+            return False
+        runs = {**{i: read.incarnation for i, read in untaken.items()}, **(done.reads if done is not None else {})}
+        known = store.state.snapshot.endpoints[index].observation if index >= 0 else None
+        return not runs or (known is not None and runs == {index: known.incarnation})
 
     def _note_elsewhere(self, store: RoutedStore) -> None:
-        """What was written beside us until now is covered by where the owner stands, asked from now on."""
-        if self._elsewhere.pop(store.source, None) is None:
+        """What was done beside us until now is covered by where the endpoints stand, asked from now on."""
+        done = self._elsewhere.pop(store.source, None)
+        if done is None:
+            return
+        for index, run in done.reads.items():
+            self.read_at(store, index, run)
+        if not done.wrote:
             return
         snapshot, can = store.state.snapshot, store.capabilities
         known = None if snapshot.owner < 0 else snapshot.endpoints[snapshot.owner].observation
@@ -238,8 +272,8 @@ class SessionState:
 
     def take_all_positions(self) -> Bookmark:
         """Turn all reads into bookmark entries; the bookmark that says all."""
-        for store in list(self._elsewhere.values()):
-            self._note_elsewhere(store)
+        for done in list(self._elsewhere.values()):
+            self._note_elsewhere(done.store)
         for untaken in list(self._untaken.values()):
             for read in list(untaken.values())[:1]:
                 self.take_positions(read.store)

@@ -10,6 +10,7 @@ import pytest
 from regionkit import RegionKit, StaleRead
 from regionkit.embedded import MemoryRegions, SqliteRegions
 from regionkit.facts.bookmark import OWNER_ONLY
+from regionkit.routing.verdict import Outcome
 
 KEY = "a key of more than sixteen characters"
 LAG = 3600.0
@@ -109,3 +110,22 @@ def test_a_loss_is_remembered_until_it_is_accepted(kit: RegionKit, regions: Memo
         assert (s.standing().lost, s.standing().dropped) == (True, False)
         s.accept_loss()
         assert (s.standing().lost, s.standing().dropped) == (False, True)
+
+
+def test_what_is_read_beside_it_stays_where_it_was_and_is_covered(kit: RegionKit, regions: MemoryRegions) -> None:
+    """On the copy while it has what the session wrote; its position is asked for once, when the bookmark is given out."""
+    with kit.session() as s, s.read("orders") as db:
+        db.get("a")
+    s = kit.session()
+    first = s.read_elsewhere("orders")
+    assert first.outcome is Outcome.USE and first.endpoint is not None and first.endpoint.region == "kr"
+    assert not s.standing().settled and s.standing().used and s.standing().writes == 0
+    again = s.read_elsewhere("orders")
+    assert again.index == first.index
+    regions.lag = LAG
+    s.wrote_elsewhere("orders")
+    put(kit, 1)
+    owner = s.read_elsewhere("orders")
+    assert owner.endpoint is not None and owner.endpoint.region == "us"
+    with kit.session(bookmark=s.bookmark()).read("orders") as db:
+        assert db["a"] == 1

@@ -9,6 +9,7 @@ import pytest
 from regionkit import AsyncRegionKit, StaleRead
 from regionkit.embedded import AsyncMemoryRegions, AsyncSqliteRegions
 from regionkit.facts.bookmark import OWNER_ONLY
+from regionkit.routing.verdict import Outcome
 
 KEY = "a key of more than sixteen characters"
 LAG = 3600.0
@@ -110,3 +111,24 @@ async def test_a_loss_is_remembered_until_it_is_accepted(kit: AsyncRegionKit, re
         assert (s.standing().lost, s.standing().dropped) == (True, False)
         await s.accept_loss()
         assert (s.standing().lost, s.standing().dropped) == (False, True)
+
+
+async def test_what_is_read_beside_it_stays_where_it_was_and_is_covered(
+    kit: AsyncRegionKit, regions: AsyncMemoryRegions
+) -> None:
+    """On the copy while it has what the session wrote; its position is asked for once, when the bookmark is given out."""
+    async with kit.session() as s, s.read("orders") as db:
+        db.get("a")
+    s = kit.session()
+    first = await s.read_elsewhere("orders")
+    assert first.outcome is Outcome.USE and first.endpoint is not None and first.endpoint.region == "kr"
+    assert not s.standing().settled and s.standing().used and s.standing().writes == 0
+    again = await s.read_elsewhere("orders")
+    assert again.index == first.index
+    regions.lag = LAG
+    s.wrote_elsewhere("orders")
+    await put(kit, 1)
+    owner = await s.read_elsewhere("orders")
+    assert owner.endpoint is not None and owner.endpoint.region == "us"
+    async with kit.session(bookmark=await s.bookmark()).read("orders") as db:
+        assert db["a"] == 1
