@@ -32,6 +32,7 @@ JOBS = (
     "session_read",
     "sources",
     "transactions",
+    "web",
     "write_back",
     "write_wan",
 )
