@@ -36,6 +36,7 @@ EXPECTED = (
     {
         "postgresql": (True, True, OWNER, "server", True, True, True, False, SQL_MODES, False, False),
         "mariadb": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False),
+        "mysql": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False),
         "sqlite": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False),
         "redis": (True, True, OWNER, "client", False, True, True, False, set(), False, True),
         "mongodb": (True, True, LINEARIZABLE, "client", False, True, True, False, {"transaction"}, False, False),
@@ -46,6 +47,7 @@ EXPECTED = (
 HOMES = {
     "postgresql": ("sql", "sql.postgres_server", "PostgresServer"),
     "mariadb": ("sql", "sql.mariadb_server", "MariaServer"),
+    "mysql": ("sql", "sql.mysql_words", "MYSQL_WORDS"),
     "sqlite": ("sql", "sql.sqlite_server", "SqliteServer"),
     "redis": ("redis", "redis.endpoint", "RedisEndpoint"),
     "mongodb": ("mongo", "mongo.endpoint", "MongoEndpoint"),

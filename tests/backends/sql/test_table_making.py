@@ -28,12 +28,12 @@ VERSIONS = f"{NAMESPACE}_rk_tables"
 KEYS = ("a", "a ", "a  ", "A", "\u00e1", "a\u0301", "\u00df", "ss")
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each server."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/orders.db"
-    servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    servers: Any = request.getfixturevalue({"postgresql": "pg"}.get(request.param, request.param))
     found: str = servers.primary.url_for(servers.database())
     return found
 
