@@ -75,9 +75,14 @@ def rows(url: str, statement: str, **parameters: Any) -> list[Any]:
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
         result = connection.execute(text(statement), parameters)
-        found = [tuple(row) for row in result] if result.returns_rows else []
+        found = [tuple(_text(value) for value in row) for row in result] if result.returns_rows else []
     engine.dispose()
     return found
+
+
+def _text(value: Any) -> Any:
+    """MySQL before 8.0.17 keeps the bytes of names."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def backend_of(kit: RegionKit) -> Any:
