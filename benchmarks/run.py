@@ -30,6 +30,7 @@ JOBS = (
     "redis_reads",
     "session_read",
     "sources",
+    "throughput",
     "transactions",
     "write_back",
     "write_wan",
