@@ -84,7 +84,12 @@ def run(settings: Settings) -> list[Report]:
 
 
 async def _tasks(
-    report: Report, settings: Settings, pairs: Callable[..., Awaitable[list[Pair]]], topology: Topology, url: str, pool: int
+    report: Report,
+    settings: Settings,
+    pairs: Callable[..., Awaitable[list[Pair]]],
+    topology: Topology,
+    url: str,
+    pool: int,
 ) -> None:
     async with AsyncExitStack() as stack:
         for pair in await pairs(stack, topology, url, pool, TASKS):
@@ -301,7 +306,9 @@ def _redis_pairs(stack: ExitStack, topology: Topology, url: str, pool: int, call
     ]
 
 
-async def _redis_pairs_async(stack: AsyncExitStack, topology: Topology, url: str, pool: int, callers: int) -> list[Pair]:
+async def _redis_pairs_async(
+    stack: AsyncExitStack, topology: Topology, url: str, pool: int, callers: int
+) -> list[Pair]:
     kit = await stack.enter_async_context(AsyncRegionKit(topology, local=HERE))
     await kit.create_tables()
     waits = callers > pool

@@ -168,8 +168,8 @@ class Acquisition:
             decision = self.decide(request)
         if request.consistency.level is Level.BOUNDED:
             self.store.state.needs += 1
-        walk, step = steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
-        waiting_since = self.now()
+        walk, step = self._first_steps(request, decision)
+        waiting_since = self._acquired_at = self.now()
         while not isinstance(step, steps.Use):
             event = self._carry_out(walk, step)
             before = walk
@@ -178,15 +178,26 @@ class Acquisition:
                 waiting_since = self.now()
             elif before.waiting and isinstance(event, steps.Asked) and not walk.waiting:
                 self._note(before.held, "wait", walk.decision.outcome.value, waiting_since)
+            self._acquired_at = self.now()
         checkout = self._checkout
         assert checkout is not None
         self.decision = walk.decision
-        self._note(walk.held, self._try(), "ok", self._started)
-        self._acquired_at = self.now()
         self.store.state.began(walk.held, walk.decision)
         self._counted = walk.held
-        self._keep_proved(checkout, walk, walk.held)
+        if self.kind is Kind.READ:
+            self._keep_proved(checkout, walk, walk.held)
         return checkout
+
+    def _first_steps(self, request: Request, decision: Decision) -> tuple[steps.Walk, steps.Step]:
+        """Where a walk stands after its first step: at its end, in the common case."""
+        walk = steps.begun(request, decision, self)
+        if walk is None:
+            return steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
+        event = self._connected(walk, walk.held)
+        if isinstance(event, steps.Connected) and steps.settled(walk, event.observation, self):
+            if request.kind is not Kind.READ or not self._session.owes(self.store, walk.held, event.observation):
+                return walk, steps.Use()
+        return steps.next_step(walk, event, self)
 
     def _carry_out(self, walk: steps.Walk, step: steps.Step) -> steps.Event:
         """Do what a step says; what happened.
@@ -225,15 +236,20 @@ class Acquisition:
             raise translated if translated is interruption(error) else error  # noqa: B904  # the driver's error came of it
 
     def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
-        self._release()
-        assert self.deadline is not None
-        self._started = self.now()
-        self.deadline.require("connecting", store=self.store.name)
+        if self._checkout is not None:
+            self._release()
+        deadline, store = self.deadline, self.store
+        assert deadline is not None
+        now = self._started = store.clock.monotonic()
+        within = deadline.at - now
+        if within <= 0.0:
+            deadline.require("connecting", store=store.name)
         try:
-            within = self._patience_to_connect(walk, index)
-            if self.store.closed and self.store.refused(index):
-                raise replaced(self.store.name, self.snapshot.endpoints[index].region)
-            checkout = self.store.backend(index).check_out(self.kind, self.deadline, within)
+            if steps.roams(walk):  # where others could serve too, no longer than its distance asks for
+                within = min(within / 2.0, store.connecting(index))
+            if store.closed and store.refused(index):
+                raise replaced(store.name, self.snapshot.endpoints[index].region)
+            checkout = store.backend(index).check_out(self._class.request.kind, deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
             if (own := interruption(error)) is not None:
                 raise own  # noqa: B904  # the driver's error came of it
@@ -292,11 +308,6 @@ class Acquisition:
         left = self.deadline.remaining()
         return left / 2.0 if steps.roams(walk) else left
 
-    def _patience_to_connect(self, walk: steps.Walk, index: int) -> float:
-        """The same for a connection: where others could serve too, no longer than its distance asks for."""
-        within = self._patience(walk)
-        return min(within, self.store.connecting(index)) if steps.roams(walk) else within
-
     def _lost(self, walk: steps.Walk, error: RegionKitError) -> steps.Lost:
         """An endpoint gave no connection, and nothing was sent: it may count against it."""
         state, index = self.store.state, walk.held
@@ -316,7 +327,7 @@ class Acquisition:
         """What was proved holds for the data that it was proved of; BOUNDED at the start of each statement, not of the block."""
         decision, store = walk.decision, self.store
         level, bound = decision.request.consistency.level, decision.request.consistency.max_staleness
-        if "served" in decision.proof or self.kind is Kind.WRITE:
+        if "served" in decision.proof or level is Level.EVENTUAL:
             return
         can = store.capabilities
         if level is Level.SESSION and walk.request.entries and can is not None and can.exchanges_data:
@@ -392,6 +403,15 @@ class Acquisition:
 
     def _try(self) -> str:
         return "retry" if self._attempts else "initial"
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Endpoints tried; the last one with success where a connection was had."""
+        if self._counted < 0:
+            return list(self._attempts)
+        assert self.decision is not None
+        region = self.decision.snapshot.endpoints[self._counted].region
+        return [*self._attempts, Attempt(region, self._try(), "ok", self._acquired_at - self._started)]
 
     def _note(self, index: int, kind: str, outcome: str, since: float) -> None:
         self._attempts.append(Attempt(self.snapshot.endpoints[index].region, kind, outcome, self.now() - since))

@@ -253,7 +253,7 @@ class Block(Acquisition, Generic[H]):
             seconds=self.store.clock.monotonic() - self._began,
             consistency="" if is_write else str(self._class.request.consistency),
             waited=sum(a.seconds for a in self._attempts if a.kind == "wait"),
-            attempts=sum(a.kind != "wait" for a in self._attempts),
+            attempts=sum(a.kind != "wait" for a in self.attempts),
         )
 
     def _remember(self, error: BaseException | None) -> None:
@@ -331,4 +331,4 @@ class Block(Acquisition, Generic[H]):
         epoch = None if lineage is None else lineage.current.epoch
         if e.observation is not None and e.observation.term:
             epoch = e.observation.term
-        return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, list(self._attempts))
+        return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, self.attempts)

@@ -223,7 +223,8 @@ class StoreState:
 
     def ended(self, index: int) -> None:
         """A block on an endpoint ended; one of the parent's does not count in its child."""
-        self.loads[index] = max(0, self.loads[index] - 1)
+        if self.loads[index]:
+            self.loads[index] -= 1
 
     def succeeded(self, index: int, use: Kind) -> None:
         """A block went well."""
