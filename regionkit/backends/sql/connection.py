@@ -16,9 +16,40 @@ __all__ = ["BlockConnection"]
 
 
 class BlockConnection(sqlalchemy.Connection):
-    """A Connection that stays lost once it was. `driver`: what was under it."""
+    """A Connection that stays lost once it was. `driver`: what was under it.
+
+    `handed`: the user types with it. `shown`: what is under it was asked for, and not by SQLAlchemy itself: somebody may hold it.
+    """
 
     driver: Any = None
+    handed = shown = False
+
+    @property
+    def pooled(self) -> Any:
+        """What the pool gave, for ourselves."""
+        pooled = self._dbapi_connection
+        return self._revalidate_connection() if pooled is None else pooled
+
+    @property
+    def connection(self) -> Any:
+        """What the pool gave."""
+        if not self._Connection__in_begin:  # type: ignore[attr-defined]  # SQLAlchemy's own
+            self.shown = True
+        return self.pooled
+
+    def _commit_impl(self) -> None:
+        shown = self.shown
+        super()._commit_impl()
+        self.shown = shown
+
+    def renewed(self) -> BlockConnection:
+        """The same connection to the server in another object, for another block: this one is closed, whoever still holds it."""
+        if self._transaction is not None:  # of autocommit: the server knows of none
+            self._transaction.is_active = False
+            self._transaction = None
+        made = type(self)(self.engine, self._dbapi_connection)
+        self._dbapi_connection, self._Connection__can_reconnect = None, False
+        return made
 
     def lost(self) -> RegionKitError:
         """What a use after the loss is told."""

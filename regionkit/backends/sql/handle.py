@@ -78,6 +78,7 @@ class SqlHandle:
         """Take the connection now."""
         drive(self._taken, checkout)
         if self._core:
+            checkout.connection.handed = True
             self.native = native_connection(self._engine, self.connection_now())
 
     def _taken(self, checkout: Any) -> BlockConnection:
@@ -86,7 +87,7 @@ class SqlHandle:
         if self._snapshot:
             checkout.begin_snapshot()
         self._connection = connection
-        checkout.keeps = not self._core and not self._snapshot
+        checkout.keeps = not self._snapshot
         return connection
 
     @property

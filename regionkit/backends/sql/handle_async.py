@@ -77,6 +77,7 @@ class AsyncSqlHandle:
         """Take the connection now."""
         await adrive(self._taken, checkout)
         if self._core:
+            checkout.connection.handed = True
             self.native = native_connection(self._engine, self.connection_now())
 
     def _taken(self, checkout: Any) -> BlockConnection:
@@ -85,7 +86,7 @@ class AsyncSqlHandle:
         if self._snapshot:
             checkout.begin_snapshot()
         self._connection = connection
-        checkout.keeps = not self._core and not self._snapshot
+        checkout.keeps = not self._snapshot
         return connection
 
     @property
