@@ -194,9 +194,10 @@ class Acquisition:
         if walk is None:
             return steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
         event = self._connected(walk, walk.held)
-        if isinstance(event, steps.Connected) and steps.settled(walk, event.observation, self):
-            if request.kind is not Kind.READ or not self._session.owes(self.store, walk.held, event.observation):
-                return walk, steps.Use()
+        if not isinstance(event, steps.Connected) or not steps.settled(walk, event.observation, self):
+            return steps.next_step(walk, event, self)
+        if request.kind is not Kind.READ or not self._session.owes(self.store, walk.held, event.observation):
+            return walk, steps.Use()
         return steps.next_step(walk, event, self)
 
     def _carry_out(self, walk: steps.Walk, step: steps.Step) -> steps.Event:

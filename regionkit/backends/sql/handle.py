@@ -78,8 +78,9 @@ class SqlHandle:
         """Take the connection now."""
         drive(self._taken, checkout)
         if self._core:
-            checkout.connection.handed = True
-            self.native = native_connection(self._engine, self.connection_now())
+            connection = self.connection_now()
+            connection.handed = True
+            self.native = native_connection(self._engine, connection)
 
     def _taken(self, checkout: Any) -> BlockConnection:
         self._checkout = checkout

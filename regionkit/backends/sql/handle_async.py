@@ -77,8 +77,9 @@ class AsyncSqlHandle:
         """Take the connection now."""
         await adrive(self._taken, checkout)
         if self._core:
-            checkout.connection.handed = True
-            self.native = native_connection(self._engine, self.connection_now())
+            connection = self.connection_now()
+            connection.handed = True
+            self.native = native_connection(self._engine, connection)
 
     def _taken(self, checkout: Any) -> BlockConnection:
         self._checkout = checkout
