@@ -23,12 +23,12 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency_async import aelapse
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing import walk as steps
-from regionkit.routing.block_errors import block_error, in_time, replaced, unknown_outcome
+from regionkit.routing.block_errors import block_error, exchanged, fell_behind, in_time, replaced, unknown_outcome
 from regionkit.routing.decision import Decision
 from regionkit.routing.distance import PROBE_ROUND_TRIPS
 from regionkit.routing.refusal import error_of
@@ -57,6 +57,7 @@ class AsyncAcquisition:
         "_handle",
         "_locate",
         "_mode",
+        "_owner",
         "_process",
         "_request",
         "_session",
@@ -88,6 +89,7 @@ class AsyncAcquisition:
         self._timeout = timeout
         self._mode = mode
         self._process = os.getpid()
+        self._owner: object = None
         self._locate = locate
         self._share = share
         self.key = key
@@ -341,13 +343,7 @@ class AsyncAcquisition:
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
             if fresh_at is None or self.now() - fresh_at > bound:
-                raise StaleRead(
-                    f"{store.name!r} fell behind its bound of {bound:g} s during a read block.",
-                    why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
-                    fix="read in a new block; shorter blocks are proved more often.",
-                    store=store.name,
-                    decision=decision,
-                )
+                raise fell_behind(store.name, bound, decision)
             return fresh_at + bound
 
         checkout.keep(Guard(decision.proved_until, recheck))
@@ -356,13 +352,7 @@ class AsyncAcquisition:
         """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""
         self.store.take_in(index, observation)
         if observation.incarnation != incarnation:
-            raise StaleRead(
-                f"{self.store.name!r}: the data at {decision.snapshot.endpoints[index].id!r} were exchanged during a read block.",
-                why="the copy began to follow another history of its primary; what was proved was proved of the data before.",
-                fix="read in a new block.",
-                store=self.store.name,
-                decision=decision,
-            )
+            raise exchanged(self.store.name, decision)
         return FOREVER
 
     def _translated(self, error: BaseException, index: int) -> BaseException:
@@ -403,15 +393,6 @@ class AsyncAcquisition:
 
     def _try(self) -> str:
         return "retry" if self._attempts else "initial"
-
-    @property
-    def attempts(self) -> list[Attempt]:
-        """Endpoints tried; the last one with success where a connection was had."""
-        if self._counted < 0:
-            return list(self._attempts)
-        assert self.decision is not None
-        region = self.decision.snapshot.endpoints[self._counted].region
-        return [*self._attempts, Attempt(region, self._try(), "ok", self._acquired_at - self._started)]
 
     def _note(self, index: int, kind: str, outcome: str, since: float) -> None:
         self._attempts.append(Attempt(self.snapshot.endpoints[index].region, kind, outcome, self.now() - since))

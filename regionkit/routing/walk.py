@@ -251,7 +251,7 @@ def begun(request: Request, decision: Decision, known: Known) -> Walk | None:
 
 
 def settled(walk: Walk, observation: Observation, known: Known) -> bool:
-    """Whether all steps of such a walk lead to `Use` at once, if there are no positions to take. `observation`: the connection's."""
+    """Whether all steps of such a walk lead to `Use` at once, where there are no positions to take. `observation`: its own."""
     decision, snapshot = walk.decision, known.snapshot
     before = snapshot.endpoints[walk.held].observation
     if before is None or before.incarnation != observation.incarnation:

@@ -6,10 +6,13 @@ with commits that nobody counts.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import sqlalchemy
 
+from regionkit.contract.hand_over import used_twice
 from regionkit.errors import OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 
 __all__ = ["BlockConnection"]
@@ -18,10 +21,12 @@ __all__ = ["BlockConnection"]
 class BlockConnection(sqlalchemy.Connection):
     """A Connection that stays lost once it was. `driver`: what was under it.
 
-    `handed`: the user types with it. `shown`: what is under it was asked for, and not by SQLAlchemy itself: somebody may hold it.
+    `speaker`: the thread or task that runs a statement on it at this moment. `handed`: the user types with it. `shown`: what is
+    under it was asked for, and not by SQLAlchemy itself: somebody may hold it.
     """
 
     driver: Any = None
+    speaker: object = None
     handed = shown = False
 
     @property
@@ -36,6 +41,17 @@ class BlockConnection(sqlalchemy.Connection):
         if not self._Connection__in_begin:  # type: ignore[attr-defined]  # SQLAlchemy's own
             self.shown = True
         return self.pooled
+
+    def _execute_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a statement; one at a time, as the answers of two could not be told apart."""
+        here, before = asyncio.current_task() if self.dialect.is_async else threading.get_ident(), self.speaker
+        if before is not None and before != here:
+            raise used_twice()
+        self.speaker = here
+        try:
+            return super()._execute_context(*args, **kwargs)
+        finally:
+            self.speaker = before
 
     def _commit_impl(self) -> None:
         shown = self.shown

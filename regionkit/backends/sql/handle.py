@@ -177,6 +177,11 @@ class SqlHandle:
         return self._checkout is None or bool(getattr(self._checkout.driver, "stands", False))
 
     @property
+    def speaker(self) -> object:
+        """The thread or task that runs a statement at this moment."""
+        return None if self._connection is None else self._connection.speaker
+
+    @property
     def progress(self) -> Progress:
         """What the block has done so far: the driver's connection counts."""
         return NOTHING if self._checkout is None else self._checkout.driver

@@ -328,11 +328,8 @@ class SqlPool:
         for engine in self._engines.values():
             getattr(engine, "sync_engine", engine).dispose(close=False)
         self._engines, self._monitor, self._watching = {}, None, None
-        self._inherited += [
-            self.kept,
-            self.kept_writes,
-            self.kept_branches,
-        ]  # collected, they would speak on the parent's sockets
+        # collected, they would speak on the parent's sockets
+        self._inherited += [self.kept, self.kept_writes, self.kept_branches]
         self.kept, self.kept_writes, self.kept_branches = [], [], []
         self._monitoring = Lock()
         self.slots = self._new_slots()
