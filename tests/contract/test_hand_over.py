@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from regionkit import AsyncRegionKit, RegionKit, RegionKitError, UsageError
 
-HERE = "us-east-1"
+HERE = "ap-northeast-2"
 SLEEP = {"postgresql": "SELECT pg_sleep(0.6)", "mariadb": "SELECT SLEEP(0.6)"}
 SPINS = "local n = 0 for i = 1, 20000000 do n = n + i end return n"
 
