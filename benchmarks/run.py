@@ -31,6 +31,7 @@ JOBS = (
     "routing_peers",
     "session_read",
     "sources",
+    "throughput",
     "transactions",
     "web",
     "write_back",

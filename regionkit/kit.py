@@ -234,8 +234,9 @@ class RegionKit(MakesCaches, ServesPillars, ReplacesTopology):
 
     def _used(self, store: str | Store) -> RoutedStore | PartitionedStore:
         """A store for a call of a session, which may have come here by a fork, or into another event loop."""
-        self._started()
-        return self._store(store)
+        if self._closed or self._owner != owner():
+            self._start()
+        return self._all.get(store if isinstance(store, str) else check_store(store))
 
     def _store(self, store: str | Store) -> RoutedStore | PartitionedStore:
         if self._closed:

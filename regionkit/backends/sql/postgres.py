@@ -38,6 +38,7 @@ from regionkit.backends.sql.postgres_texts import (
     several,
 )
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
+from regionkit.backends.sql.riding import CAN_RIDE, ride
 from regionkit.contract.interrupted import interruption, keep_own
 from regionkit.core.overlap import own_call
 
@@ -294,7 +295,7 @@ class _Dialect:
                 driver._autocommit and not driver.branch
             )  # outside of a transaction the server keeps no other
             driver.streams.append(raw)
-        elif first and not several(statement):
+        elif first and CAN_RIDE and not several(statement):
             return self.first
         return self._plainly
 
@@ -343,8 +344,8 @@ class PostgresDialect(_Dialect, PGDialect_psycopg):
 
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         """BEGIN and the statement, in one message."""
-        with driver.pipeline():
-            cursor.execute(statement, parameters)
+        with driver.lock:
+            driver.wait(ride(driver, cursor, statement, parameters))
 
 
 class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
@@ -368,7 +369,7 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
 
     async def _first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         raw = cursor._cursor
-        async with driver.pipeline():
-            await raw.execute(statement, parameters)
+        async with driver.lock:
+            await driver.wait(ride(driver, raw, statement, parameters))
         if not cursor.server_side and raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
             cursor._rows.extend(await raw.fetchall())  # as the adapter does after an execute of its own
