@@ -77,9 +77,9 @@ class Putting:
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        self._parts.check(strict=False)  # a sink that has looked at its table knows its keys
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
-        self._parts.check(strict=False)
         self._heard_flusher()
         inside = cache.fetcher.parts
         cache.teller.told(stored)

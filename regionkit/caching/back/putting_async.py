@@ -76,9 +76,9 @@ class AsyncPutting:
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        await self._parts.check(strict=False)  # a sink that has looked at its table knows its keys
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
-        await self._parts.check(strict=False)
         await self._heard_flusher()
         inside = cache.fetcher.parts
         cache.teller.told(stored)

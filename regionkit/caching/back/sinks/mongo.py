@@ -129,6 +129,15 @@ class MongoSink:
     def _epochs(self, unit: Any) -> Any:
         return unit.native.get_collection(table_name(self.backing.namespace, WB_EPOCH.name), codec_options=_CODEC)
 
+    def check_key(self, key: Any) -> None:
+        """Refuse a key that cannot be an `_id`.
+
+        Raises:
+            SinkRefused: it has several parts.
+        """
+        if isinstance(key, tuple | list):
+            raise SinkRefused(f"key {key!r} is no _id: it has several parts")
+
     def check(self) -> None:
         """See that flushes are transactions, of a collection that can be written.
 
@@ -210,8 +219,7 @@ class MongoSink:
         Raises:
             SinkRefused: the value is none, or the key cannot be an `_id`.
         """
-        if isinstance(change.key, tuple | list):
-            raise SinkRefused(f"key {change.key!r} is no _id: it has several parts")
+        self.check_key(change.key)
         if change.deleted:
             return [{"$replaceWith": {"_id": {"$literal": change.key}, self._version: change.version, GONE: now}}]
         try:
@@ -222,8 +230,8 @@ class MongoSink:
             raise SinkRefused(f"the value of {change.key!r} has another _id")
         return {"$set": fields | {self._version: change.version}, "$unset": {GONE: ""}}
 
-    def load(self, key: Any) -> Loaded[Any] | None:
-        """The document of a key on the owner, with its version; None without one.
+    def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """The document of a key on the owner, whatever `owner` says, with its version; None without one.
 
         Raises:
             CacheError: it is no value of the cache's type.
