@@ -50,7 +50,15 @@ class Flusher:
             ConfigurationError: the sink cannot hold what is promised, or the server not give the durability.
             CacheError: sink or shared tier do not answer.
         """
-        self._parts.check(strict=True)
+        try:
+            self._parts.check(strict=True)
+        except SinkDown as down:
+            raise CacheError(
+                f"the sink of cache {self._parts.cache.name!r} does not answer.",
+                why=f"{down}.",
+                fix="try again when it does; what is dirty stays in the buffer.",
+                retryable=True,
+            ) from down
         self._looking.state()
         self._supervisor.start("write-back", self._round, self._failed, longest_back_off=LONGEST_BACK_OFF)
 

@@ -49,7 +49,7 @@ class AsyncFlushing:
         """Write what is due, as much as one claim gives.
 
         Raises:
-            SinkDown: the sink took nothing, and what was claimed is due again.
+            SinkDown: the sink took nothing, and what was claimed is due again; or it could not be looked at.
             TierDown: the buffer does not answer; what was claimed is due when the claim is over.
             Backpressure: the buffer is to be opened, and the sink does not answer.
             ConfigurationError: the sink cannot hold what is promised.

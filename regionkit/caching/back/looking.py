@@ -64,6 +64,8 @@ class Looking:
             since = status.since if stored is None else self._asked(lambda: parts.buffer.since(stored))
             clean = since is None or since > called  # a row is behind since the call where it shows what was dirty then
             if clean or deadline.remaining() <= 0:
+                if clean:
+                    parts.flushed()
                 return Flushed(clean, status.dirty, status.parked)
             sleep(min(pause, deadline.remaining()))
             pause = min(pause * 1.5, LONGEST_AGAIN)

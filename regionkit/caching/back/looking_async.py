@@ -63,6 +63,8 @@ class AsyncLooking:
             since = status.since if stored is None else await self._asked(lambda: parts.buffer.since(stored))
             clean = since is None or since > called  # a row is behind since the call where it shows what was dirty then
             if clean or deadline.remaining() <= 0:
+                if clean:
+                    await parts.flushed()
                 return Flushed(clean, status.dirty, status.parked)
             await asleep(min(pause, deadline.remaining()))
             pause = min(pause * 1.5, LONGEST_AGAIN)

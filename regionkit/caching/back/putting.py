@@ -259,6 +259,7 @@ class Putting:
             if not settled:  # the row may show it, and the cache something older
                 self._cache.teller.tell_later("keys", (put.stored,), shown)
             self._cache.teller.told(put.stored)
+        parts.flushed()
         return given, "table"
 
     def _flushed(self, change: Change, why: str) -> Verdict:

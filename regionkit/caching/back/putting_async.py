@@ -258,6 +258,7 @@ class AsyncPutting:
             if not settled:  # the row may show it, and the cache something older
                 self._cache.teller.tell_later("keys", (put.stored,), shown)
             self._cache.teller.told(put.stored)
+        await parts.flushed()
         return given, "table"
 
     async def _flushed(self, change: Change, why: str) -> Verdict:
