@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -154,7 +155,7 @@ class CallSink:
             raise SinkDown(f"the row of key {key!r} could not be loaded: {error}") from error
         return found if found is None or isinstance(found, Loaded) else Loaded(found)
 
-    def forget_marks(self, cache: str, below: int) -> int:
+    def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
         """Nothing is kept here: the function keeps the versions of deletes."""
         return 0
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -153,7 +154,7 @@ class AsyncCallSink:
             raise SinkDown(f"the row of key {key!r} could not be loaded: {error}") from error
         return found if found is None or isinstance(found, Loaded) else Loaded(found)
 
-    async def forget_marks(self, cache: str, below: int) -> int:
+    async def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
         """Nothing is kept here: the function keeps the versions of deletes."""
         return 0
 

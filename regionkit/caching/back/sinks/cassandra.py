@@ -13,11 +13,12 @@
    are answered APPLIED.
 2. Rows of one partition go one after the other: conditions on one partition at the same time hinder each other.
 3. A later epoch that is given out meanwhile is not seen, and needs not be: what a later flusher writes has higher versions.
-4. A delete leaves a mark in the row that ends by itself, after `marks` seconds. Until then an older put writes nothing.
+4. The mark of a delete ends by itself, after `marks` seconds. Until then an older put writes nothing.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ import msgspec
 from cassandra import InvalidRequest
 
 from regionkit.caching import schema_cassandra as schema
+from regionkit.caching.back.holders import number_of_cache, others_table
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
 from regionkit.caching.back.sinks.judging import in_order, judge
@@ -172,10 +174,11 @@ class CassandraSink:
         """Give out the next epoch of a cache, above `above` and above each that was given out before.
 
         Raises:
-            ConfigurationError: there are no more.
+            ConfigurationError: there are no more; or the table is another cache's.
             SinkDown: it was not given out, or nobody knows.
         """
         deadline = self._deadline()
+        self._own(cache, deadline)
         while True:
             stored = self._latest(cache, deadline)
             epoch = max(stored, above) + 1
@@ -190,6 +193,18 @@ class CassandraSink:
             if deadline.remaining() <= ASK_AFTER:
                 raise SinkDown(f"others give out epochs of cache {cache!r} all the time")
             sleep(ASK_AFTER)
+
+    def _own(self, cache: str, deadline: Deadline) -> None:
+        """See that the table is this cache's: a row beside the epochs says whose it is."""
+        place, number = f"={self._target.name}", number_of_cache(cache)
+        found = self._latest(place, deadline)
+        if not found and not self._raised(place, 0, number, deadline):
+            found = self._latest(place, deadline)
+        if found not in (0, number):
+            row = f"the row '{place}' of {self._epochs}"
+            raise others_table(
+                self._target.name, f"delete {row} IF EXISTS, and set {self._target.version} to 0 in all rows"
+            )
 
     def _latest(self, cache: str, deadline: Deadline) -> int:
         """The last epoch that was given out; 0 for none."""
@@ -261,7 +276,7 @@ class CassandraSink:
             ) from error
         return None if found is None else Loaded(found[0], version=found[1])
 
-    def forget_marks(self, cache: str, below: int) -> int:
+    def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
         """Nothing: marks end by themselves."""
         return 0
 
