@@ -7,7 +7,7 @@
 4. Weights share out the calls that had a choice. Writes and calls of other weights do not count, and an endpoint that could not
    have been taken is owed nothing: it goes on from where the others stand, else it would get nearly all calls on its return.
 5. They are counted in a window that slides: what is older counts half, again and again. What one region was given beside its
-   share, by sessions that stay where they read for example, is made up for within a window or two, and not for as long as it went on.
+   share, for example by sessions that stay where they read, is made up for within a window or two, and no longer.
 """
 
 from __future__ import annotations
