@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
-from psycopg import errors, waiting
+from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
@@ -37,6 +37,7 @@ from regionkit.backends.sql.postgres_texts import (
     note_end,
     several,
 )
+from regionkit.backends.sql.postgres_waiting import TimeIsOver, wait, wait_async
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
 from regionkit.core.overlap import own_call
@@ -170,8 +171,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
         try:
             if call is not None:
                 return handed_over(call, gen, self.pgconn.socket, left)
-            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
-        except errors._WaitTimeout:
+            return wait(gen, self.pgconn.socket, interval, left)
+        except TimeIsOver:
             raise self._expire() from None
         except BaseException as error:
             self._stop(error)
@@ -184,8 +185,8 @@ class AsyncBounded(_Shared, AsyncQuietPipelines, AsyncConnects):
     async def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
         try:
-            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=left)
-        except errors._WaitTimeout:
+            return await wait_async(gen, self.pgconn.socket, interval, left)
+        except TimeIsOver:
             raise self._expire() from None
         except BaseException as error:
             self._stop(error)
