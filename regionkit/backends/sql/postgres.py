@@ -371,5 +371,5 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
         raw = cursor._cursor
         async with driver.pipeline():
             await raw.execute(statement, parameters)
-        if not cursor.server_side and raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
+        if raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
             cursor._rows.extend(await raw.fetchall())  # as the adapter does after an execute of its own

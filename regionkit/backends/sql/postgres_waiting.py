@@ -1,7 +1,7 @@
 """How long a psycopg connection waits for its server, over psycopg 3.2 and 3.3.
 
 psycopg 3.3 takes a time-out. 3.2 has none: there the generator that is waited for is asked each `interval`, and looks at the time
-itself, so such a wait may end an interval late.
+itself, so such a wait may end an interval late. (Its waits in C do not ask; those in Python do.)
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ __all__ = ["TimeIsOver", "wait", "wait_async"]
 
 TIMED = hasattr(errors, "_WaitTimeout")
 """Whether psycopg takes a time-out: the error that it raises then has no public name."""
+
+
+_ASKING: Any = getattr(waiting, "wait_poll", waiting.wait_selector)
 
 
 class _TimeIsOver(Exception):
@@ -47,7 +50,7 @@ def wait(gen: Any, fileno: int, interval: float, seconds: float | None) -> Any:
         return waiting.wait(gen, fileno, interval=interval, timeout=seconds)
     if seconds is None:
         return waiting.wait(gen, fileno, interval)
-    return waiting.wait(_until(gen, time.monotonic() + seconds), fileno, min(interval, seconds))
+    return _ASKING(_until(gen, time.monotonic() + seconds), fileno, min(interval, seconds))
 
 
 async def wait_async(gen: Any, fileno: int, interval: float, seconds: float | None) -> Any:
