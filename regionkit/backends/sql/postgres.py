@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
-from psycopg import errors, waiting
+from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
@@ -37,6 +37,7 @@ from regionkit.backends.sql.postgres_texts import (
     note_end,
     several,
 )
+from regionkit.backends.sql.postgres_waiting import TimeIsOver, wait, wait_async
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.backends.sql.riding import CAN_RIDE, ride
 from regionkit.contract.interrupted import interruption, keep_own
@@ -171,8 +172,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
         try:
             if call is not None:
                 return handed_over(call, gen, self.pgconn.socket, left)
-            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
-        except errors._WaitTimeout:
+            return wait(gen, self.pgconn.socket, interval, left)
+        except TimeIsOver:
             raise self._expire() from None
         except BaseException as error:
             self._stop(error)
@@ -185,8 +186,8 @@ class AsyncBounded(_Shared, AsyncQuietPipelines, AsyncConnects):
     async def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
         try:
-            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=left)
-        except errors._WaitTimeout:
+            return await wait_async(gen, self.pgconn.socket, interval, left)
+        except TimeIsOver:
             raise self._expire() from None
         except BaseException as error:
             self._stop(error)
@@ -371,5 +372,5 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
         raw = cursor._cursor
         async with driver.lock:
             await driver.wait(ride(driver, raw, statement, parameters))
-        if not cursor.server_side and raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
+        if raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
             cursor._rows.extend(await raw.fetchall())  # as the adapter does after an execute of its own

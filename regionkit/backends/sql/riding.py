@@ -18,16 +18,17 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, generators
-from psycopg._pipeline_base import BasePipeline
 from psycopg.pq import ConnStatus, ExecStatus
 
 __all__ = ["CAN_RIDE", "ride"]
 
 CAN_RIDE = psycopg.Pipeline.is_supported()
 """libpq has a pipeline mode from 14 on."""
+_Base: Any = psycopg.Pipeline.__base__
+"""What psycopg's two pipelines share; each of its versions keeps that in another module."""
 
 
-class _Queue(BasePipeline):
+class _Queue(_Base):  # type: ignore[misc]  # found at run time
     """What a cursor of psycopg's takes for a pipeline: it queues commands and whose answers they have, and sends nothing."""
 
     def _communicate_gen(self) -> Generator[Any, Any, None]:
