@@ -109,6 +109,20 @@ end = time.monotonic() + 30
 while ask(user, "/show/2")[0] != "seoul" and time.monotonic() < end:
     time.sleep(0.05)
 found["caught up"] = ask(user, "/show/2")[0]
+
+async def by_asgi():  # the same views in asgiref's threads, the same kit
+    import httpx
+    from django.core.asgi import get_asgi_application
+    from regionkit.web.asgi import RegionKitMiddleware as Asgi
+
+    transport = httpx.ASGITransport(app=Asgi(get_asgi_application(), kit))
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop") as client:
+        placed = await client.get("/place/5")
+        shown = await client.get("/show/5", headers={"Region-Bookmark": placed.headers["Region-Bookmark"]})
+        return shown.text
+
+import asyncio
+found["by ASGI"] = asyncio.run(by_asgi())
 found["not ours"] = router.db_for_read(type("M", (), {"_meta": type("O", (), {"app_label": "auth"})}))
 found["migrates"] = [router.allow_migrate(db, "shop") for db in ("default", "seoul", "other")]
 print(json.dumps(found), flush=True)
@@ -144,6 +158,7 @@ def test_the_orm_reads_copies_that_have_what_its_user_wrote(pg: Any) -> None:
     assert found["in one transaction"] == ["default default", True]
     assert found["undone"][0] == "0"
     assert found["caught up"] == "seoul"
+    assert found["by ASGI"] in ("default", "seoul")
     assert found["not ours"] is None
     assert found["migrates"] == [True, False, None]
 

@@ -151,6 +151,17 @@ def test_an_answer_that_used_no_session_is_not_touched(kit: RegionKit) -> None:
     assert answer.body is body
 
 
+def test_a_page_for_everybody_reads_in_a_session_of_its_own(kit: RegionKit) -> None:
+    """Its answer stays public, and says nothing of what was read."""
+
+    def page() -> list[bytes]:
+        with kit.session() as s, s.read("orders") as db:
+            return [repr(db.get("a")).encode()]
+
+    answer = Answer(RegionKitMiddleware(started(page, [("Cache-Control", "public")]), kit))
+    assert answer.parts == [b"None"] and answer.headers == [("Cache-Control", "public")]
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("status", ["200 OK", "304 Not Modified", "204 No Content"])
 def test_an_answer_without_a_body_carries_it_too(kit: RegionKit, method: str, status: str) -> None:
