@@ -28,6 +28,7 @@ JOBS = (
     "outbox_relay",
     "partitioning",
     "redis_reads",
+    "routing_peers",
     "session_read",
     "sources",
     "transactions",

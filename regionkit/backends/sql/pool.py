@@ -59,8 +59,9 @@ class SqlPool:
             sql_url(context.endpoint.read_url, is_async=context.is_async) if context.endpoint.read_url else self._url
         )
         self.clock = context.clock
-        self.server: Server = server_of(self._url.server, context)
-        self.capabilities: Capabilities = declared(self.server.capabilities, context.store)
+        self.server: Server = server_of(self._url.server, self._url.driver, context)
+        self._declared = self.server.capabilities
+        self.capabilities: Capabilities = self.declare(self._declared)
         size = context.store.options.pool_size + context.store.options.max_overflow
         self._size = size
         self.slots = self._new_slots()
@@ -75,6 +76,10 @@ class SqlPool:
         self._monitor: BlockConnection | None = None
         self._monitoring = Lock()
         self._inherited: list[list[BlockConnection]] = []
+
+    def declare(self, capabilities: Capabilities) -> Capabilities:
+        """What this endpoint promises of what its kind of server can do."""
+        return declared(capabilities, self._context.store)
 
     def _new_slots(self) -> dict[Kind | str, Slots]:
         return {kind: Slots(self._size) for kind in (*Kind, BRANCH)}
@@ -286,6 +291,9 @@ class SqlPool:
         driver.deadline = CONNECT_DEADLINE.get()  # until whoever asked for it sets its own
         try:
             record.info["observation"] = self.server.observe(dbapi_connection)
+            if self._declared is not self.server.capabilities:  # a URL does not tell MySQL from MariaDB
+                self._declared = self.server.capabilities
+                self.capabilities = self.declare(self._declared)
             self._require_open()
         except BaseException:
             self.server.drop(dbapi_connection)
