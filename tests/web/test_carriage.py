@@ -117,13 +117,17 @@ def test_what_did_not_survive_goes_with_all_its_cookies() -> None:
     assert [line.partition(";")[0] for line in lines] == ["regionkit=", "regionkit-00000001="]
 
 
-def test_what_could_not_be_read_is_taken_away() -> None:
-    """Rule 12; the plain one is replaced where it is set anyway."""
-    got = Received(("bad", "worse"), (("regionkit", "bad"), ("regionkit-00000001", "worse")))
-    lines = fields(answer(COOKIE, got, {}, used=True, bookmark="rk1.x", once=ONCE, unread=("bad", "worse")))
-    assert [line.partition(";")[0] for line in lines["Set-Cookie"]] == ["regionkit=rk1.x", "regionkit-00000001="]
-    lines = fields(answer(COOKIE, got, {}, used=True, unread=("bad",)))
-    assert [line.partition(";")[0] for line in lines["Set-Cookie"]] == ["regionkit="]
+def test_what_could_not_be_read_stays() -> None:
+    """Rule 12: it may be another application's, whose writes are in it."""
+    cookies = (("regionkit", "theirs"), ("regionkit-00000001", "theirs"), ("regionkit-00000002", "a"))
+    got = Received(("a", "theirs"), cookies)
+    for lost in (False, True):
+        change = answer(
+            COOKIE, got, {}, used=True, wrote=True, lost=lost, bookmark="rk1.x", once=ONCE, unread=("theirs",)
+        )
+        lines = [line.partition(";")[0] for line in fields(change)["Set-Cookie"]]
+        assert lines == [f"regionkit-{ONCE}=rk1.x", "regionkit-00000002="]
+    assert receive(COOKIE, [], ["regionkit=; regionkit-00000001="]) == Received()
 
 
 @pytest.mark.parametrize(
