@@ -1,7 +1,8 @@
 """What happened, told to hooks; and the named points where a test may strike.
 
 A hook is a function of one frozen details object. Hooks run in the thread or task where the thing happened, so they must
-be quick; one that raises is logged and does not disturb the call. Logging under `regionkit.*` is such a hook. No event
+be quick; one that raises is logged and does not disturb the call. Logging under `regionkit.*` is such a hook: without any
+configuration Python writes warnings and errors to stderr, so that no fault passes in silence. No event
 carries a secret, a bookmark or a bound parameter.
 """
 
@@ -37,7 +38,6 @@ Hook = Callable[[Event], None]
 """Called with each event; must not block."""
 
 _log = logging.getLogger("regionkit")
-_log.addHandler(logging.NullHandler())  # a library leaves it to the application where its log goes
 
 
 class EventHooks:
