@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import NoReturn
 
 import regionkit
-from regionkit.cli.suggesting import suggestion
 from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["main"]
@@ -62,6 +61,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print usage and error, and end with 2."""
+        from regionkit.cli.suggesting import suggestion  # whoever spells well need not wait for it
+
         choice, option = _INVALID.search(message), _UNKNOWN.search(message)
         more = ""
         if choice is not None:

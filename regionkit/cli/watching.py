@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,27 +29,38 @@ def watch(options: argparse.Namespace) -> int:
     """Look every `--every` seconds. The exit code is that of the last look: 1 while an endpoint is down."""
     if not SHORTEST <= options.every <= 3600.0:
         raise ConfigurationError(f"--every {options.every:g} is not usable.", fix="give seconds from 0.1 to 3600.")
+    show = _lines if options.json else _screen()
     found = None
-    with kit_of(options) as kit:
-        try:
-            if options.json:
-                while True:
-                    found = seen(kit) if found is None else kit.status()
-                    told = {"at": round(time.time(), 3), **found.to_dict()}
-                    print(json.dumps(told), flush=True)
-                    time.sleep(options.every)
-            live = _live()
-            with live:
-                while True:
-                    found = seen(kit) if found is None else kit.status()
-                    live.update(drawn(found, datetime.now().astimezone()), refresh=True)
-                    time.sleep(options.every)
-        except KeyboardInterrupt:
-            return 0 if found is None else bad(found)
+    with kit_of(options) as kit, contextlib.suppress(KeyboardInterrupt), show as one:
+        while True:
+            found = seen(kit) if found is None else kit.status()
+            one(found)
+            time.sleep(options.every)
+    return 0 if found is None else bad(found)
 
 
-def _live() -> Any:
-    """rich's live display.
+def _line(found: Status) -> None:
+    print(json.dumps({"at": round(time.time(), 3), **found.to_dict()}), flush=True)
+
+
+_lines = contextlib.nullcontext(_line)
+
+
+@contextlib.contextmanager
+def _drawing(console: Any, live: Any) -> Iterator[Callable[[Status], None]]:
+    def draw(found: Status) -> None:
+        picture = drawn(found, datetime.now().astimezone())
+        if console.is_terminal:
+            live.update(picture, refresh=True)
+        else:  # a pipe has every look
+            console.print(picture)
+
+    with live if console.is_terminal else contextlib.nullcontext():
+        yield draw
+
+
+def _screen() -> AbstractContextManager[Callable[[Status], None]]:
+    """What draws with rich; log lines stand above the picture.
 
     Raises:
         ConfigurationError: rich is not installed.
@@ -60,7 +74,8 @@ def _live() -> Any:
             why=f"{error}.",
             fix='pip install "regionkit[cli]"; or status --watch --json, which needs nothing.',
         ) from error
-    return Live(console=Console(file=sys.stdout), auto_refresh=False)
+    console = Console(file=sys.stdout)
+    return _drawing(console, Live(console=console, auto_refresh=False))
 
 
 def drawn(found: Status, at: datetime) -> RenderableType:

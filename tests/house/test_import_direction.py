@@ -35,7 +35,7 @@ FLOORS = (
     ("contract",),
     ("routing", "backends", "caching", "messaging", "transactions"),
     ("kit",),
-    ("public names",),
+    ("public names", "events"),
     ("embedded", "web", "testing"),
     ("cli", "demo"),
 )
