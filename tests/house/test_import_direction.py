@@ -39,7 +39,7 @@ FLOORS = (
     ("embedded", "web", "testing"),
     ("cli", "demo"),
 )
-KIT = frozenset({"kit", "kit_caches", "kit_homes", "kit_replace", "kit_stores", "operations"})
+KIT = frozenset({"kit", "kit_caches", "kit_homes", "kit_replace", "kit_stores", "kit_telemetry", "operations"})
 OPENS_BY_NAME = "regionkit.backends.factory"
 """All that the kit sees of the backends: it imports one when a store needs it."""
 # demo and cli tell one story; the demo's command is one of the command line's
