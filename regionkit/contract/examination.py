@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
-__all__ = ["Examined"]
+__all__ = ["Discovered", "Examined"]
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -49,3 +49,21 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     tables: Mapping[str, int] | None = None
     writers: tuple[str, ...] = ()
     lacks: tuple[tuple[str, str], ...] = ()
+
+
+class Discovered(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that another one named, or that was asked; for `regionkit init`.
+
+    Attributes:
+        host: as the server that named it knows it; "" where it did not say.
+        port: of the server; 0 where nobody knows it.
+        role: "primary" or "replica"; "any" of a data centre.
+        region: that it says itself: the member tag, the data centre; "" elsewhere.
+        note: what is not known of it, in words.
+    """
+
+    host: str
+    port: int
+    role: str
+    region: str = ""
+    note: str = ""

@@ -34,6 +34,15 @@ class Asking:
         finally:
             self._end()
 
+    def named(self, text: str) -> list[Any]:
+        """The same, each row by names."""
+        try:
+            return list(self.connection.execute(sqlalchemy.text(text)).mappings())
+        except sqlalchemy.exc.DBAPIError:
+            return []
+        finally:
+            self._end()
+
     def one(self, text: str, **values: Any) -> Any:
         """The first column of the first row; None where there is none."""
         rows = self.run(text, **values)

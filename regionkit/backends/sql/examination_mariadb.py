@@ -87,15 +87,7 @@ def _rights(grants: list[str]) -> frozenset[str]:
 
 def _replication(asking: Asking) -> dict[str, str]:
     """The replica's threads, where the account may see them (REPLICA MONITOR)."""
-    import sqlalchemy
-
-    try:
-        rows = asking.connection.execute(sqlalchemy.text("SHOW SLAVE STATUS")).mappings().all()
-    except sqlalchemy.exc.DBAPIError:
-        return {}
-    finally:
-        if asking.connection.in_transaction():
-            asking.connection.rollback()
+    rows = asking.named("SHOW SLAVE STATUS")
     if not rows:
         return {}
     row = rows[0]

@@ -28,8 +28,8 @@ READ_ROUND_TRIPS = 13
 """Of a read on a new connection: 12 to connect, and the statement."""
 FARTHER = 2.0
 """Times that the local endpoint's round trip is another region's before the names of regions look mixed up ..."""
-FARTHER_BY = 0.005
-"""... and seconds: below that all of them are near."""
+FARTHER_BY = 0.02
+"""... and seconds: below that all of them are near, and a busy machine makes one of them longer."""
 CLOCKS_APART = 1.0
 """Seconds beyond which clocks differ: NTP keeps machines within a few hundredths."""
 CLOCKS_BREAK = 10.0
