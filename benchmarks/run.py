@@ -22,6 +22,7 @@ JOBS = (
     "distance",
     "idempotent",
     "inbox",
+    "instrument",
     "local_read",
     "mongo_reads",
     "memory",

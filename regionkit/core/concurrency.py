@@ -174,10 +174,16 @@ class Flag:
 class Slots:
     """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_inner",)
+    __slots__ = ("_inner", "count")
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._inner = _Queue(count)
+
+    @property
+    def taken(self) -> int:
+        """How many permits are out, of `count`."""
+        return self.count - self._inner.free
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""
@@ -212,6 +218,10 @@ class _Queue:
         self._free = count
         self._lock = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
+
+    @property
+    def free(self) -> int:
+        return self._free
 
     def take(self) -> bool:
         with self._lock:

@@ -158,10 +158,16 @@ class AsyncFlag:
 class AsyncSlots:
     """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_semaphore",)
+    __slots__ = ("_semaphore", "count")
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._semaphore = asyncio.Semaphore(count)
+
+    @property
+    def taken(self) -> int:
+        """How many permits are out, of `count`."""
+        return self.count - self._semaphore._value
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""

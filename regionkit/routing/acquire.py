@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,7 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency import elapse
 from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.core.events import Watch
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
@@ -65,6 +67,7 @@ class Acquisition:
         "_share",
         "_started",
         "_timeout",
+        "_watched",
         "deadline",
         "decision",
         "key",
@@ -100,6 +103,7 @@ class Acquisition:
         self._checkout: Checkout | None = None
         self._handle: Handle | None = None
         self._request: Request | None = None
+        self._watched: tuple[Watch, Any] | None = None
         self._counted = -1
         self._began = self._started = self._acquired_at = 0.0
         self.deadline: Deadline | None = None
@@ -114,8 +118,6 @@ class Acquisition:
     def progress(self) -> Progress:
         """What the block has done so far."""
         return NOTHING if self._handle is None else self._handle.progress
-
-    # what a walk may look at
 
     @property
     def snapshot(self) -> Snapshot:

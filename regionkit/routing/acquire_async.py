@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency_async import aelapse
 from regionkit.core.deadline import FOREVER, Deadline
+from regionkit.core.events import Watch
 from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
@@ -64,6 +66,7 @@ class AsyncAcquisition:
         "_share",
         "_started",
         "_timeout",
+        "_watched",
         "deadline",
         "decision",
         "key",
@@ -99,6 +102,7 @@ class AsyncAcquisition:
         self._checkout: AsyncCheckout | None = None
         self._handle: AsyncHandle | None = None
         self._request: Request | None = None
+        self._watched: tuple[Watch, Any] | None = None
         self._counted = -1
         self._began = self._started = self._acquired_at = 0.0
         self.deadline: Deadline | None = None
@@ -113,8 +117,6 @@ class AsyncAcquisition:
     def progress(self) -> Progress:
         """What the block has done so far."""
         return NOTHING if self._handle is None else self._handle.progress
-
-    # what a walk may look at
 
     @property
     def snapshot(self) -> Snapshot:

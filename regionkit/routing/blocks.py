@@ -46,7 +46,6 @@ from regionkit.facts.request import Kind, Request
 from regionkit.routing.acquire import Acquisition
 from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
 from regionkit.routing.route import Attempt, Route
-from regionkit.routing.snapshot import EndpointState
 from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
@@ -88,6 +87,9 @@ class Block(Acquisition, Generic[H]):
             request_class = self._class = self._share(store)
         session.opening(self)
         self._owner = owner()
+        watch = store.hooks.watch
+        if watch is not None:
+            self._watched = (watch, watch.begun(store.name, kind.value))
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = request_class.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session.class_of(store, request_class) if looks_back and session.knows(store) else request_class
@@ -251,6 +253,15 @@ class Block(Acquisition, Generic[H]):
 
     def _end(self, error: BaseException | None) -> None:
         """Close the handle, tell the session what was done, give the connection back, tell the hooks."""
+        try:
+            self._closed(error)
+        finally:
+            watched, self._watched = self._watched, None
+            if watched is not None:
+                watch, begun = watched
+                watch.ended(begun, self._routed(error), error)
+
+    def _closed(self, error: BaseException | None) -> None:
         handle, decision, checkout = self._handle, self.decision, self._checkout
         session = self._session
         try:
@@ -271,15 +282,15 @@ class Block(Acquisition, Generic[H]):
                     self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()
         if not self.store.hooks.quiet and decision is not None and decision.index >= 0:
-            self.store.hooks.emit(self._routed(decision.snapshot.endpoints[decision.index], error))
+            self.store.hooks.emit(self._routed(error))
 
-    def _routed(self, e: EndpointState, error: BaseException | None) -> ReadRouted | WriteRouted:
+    def _routed(self, error: BaseException | None) -> ReadRouted | WriteRouted:
         """The event of the block's end."""
-        is_write = self.kind is Kind.WRITE
+        is_write, e = self.kind is Kind.WRITE, None if self.decision is None else self.decision.endpoint
         return (WriteRouted if is_write else ReadRouted)(
             store=self.store.name,
-            region=e.region,
-            endpoint=e.id,
+            region="" if e is None else e.region,
+            endpoint="" if e is None else e.id,
             kind=self.kind.value,
             outcome="ok" if error is None else type(error).__name__,
             seconds=self.store.clock.monotonic() - self._began,
