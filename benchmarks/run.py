@@ -22,6 +22,7 @@ JOBS = (
     "distance",
     "idempotent",
     "inbox",
+    "instrument",
     "local_read",
     "mongo_reads",
     "memory",
@@ -31,7 +32,9 @@ JOBS = (
     "routing_peers",
     "session_read",
     "sources",
+    "throughput",
     "transactions",
+    "web",
     "write_back",
     "write_wan",
 )
