@@ -21,7 +21,7 @@ __all__ = ["HERE", "THERE", "Base", "Order", "World", "world"]
 
 HERE, THERE = "ap-northeast-2", "us-east-1"
 KEYS = ("a key for benchmarks, 32 bytes..",)
-DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql"}
+DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+aiomysql", "mysql": "mysql+aiomysql"}
 SETTLED_WITHIN = 5.0
 
 

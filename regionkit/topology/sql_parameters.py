@@ -195,7 +195,7 @@ def sql_parameters(url: ParsedUrl) -> dict[str, str]:
     for name, value in given.items():
         if name in refused:
             raise ConfigurationError(
-                f"the URL parameter {name} is refused for {server}.",
+                f"the URL parameter {name} is refused for {url.dialect}.",
                 why=f"{refused[name]}.",
                 fix="take it out of the URL.",
             )
@@ -207,7 +207,7 @@ def sql_parameters(url: ParsedUrl) -> dict[str, str]:
             )
         if name not in known:
             raise ConfigurationError(
-                f"a URL parameter is none that {server} takes (not shown).",
+                f"a URL parameter is none that {url.dialect} takes (not shown).",
                 why="it would be ignored, or break each connection; a raw '&' in a password can also look like this.",
                 fix=did_you_mean(name, known),
             )

@@ -37,6 +37,7 @@ EXPECTED = (
     {
         "postgresql": (True, True, OWNER, "server", True, True, True, False, SQL_MODES, False, False, True),
         "mariadb": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False, True),
+        "mysql": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False, True),
         "sqlite": (True, True, OWNER, "server", True, True, False, False, SQL_MODES, False, False, False),
         "redis": (True, True, OWNER, "client", False, True, True, False, set(), False, True, True),
         "mongodb": (True, True, LINEARIZABLE, "client", False, True, True, False, {"transaction"}, False, False, True),
@@ -60,6 +61,7 @@ EXPECTED = (
 HOMES = {
     "postgresql": ("sql", "sql.postgres_server", "PostgresServer"),
     "mariadb": ("sql", "sql.mariadb_server", "MariaServer"),
+    "mysql": ("sql", "sql.mysql_words", "MYSQL_WORDS"),
     "sqlite": ("sql", "sql.sqlite_server", "SqliteServer"),
     "redis": ("redis", "redis.endpoint", "RedisEndpoint"),
     "mongodb": ("mongo", "mongo.endpoint", "MongoEndpoint"),

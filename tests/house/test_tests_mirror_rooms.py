@@ -48,6 +48,7 @@ ELSEWHERE = {
     "caching/memcached_link": "caching/test_memcached.py",
     "caching/outcome": "caching/test_cache.py",  # what loaders answer
     "caching/replies_shared": "caching/test_scripts.py",
+    "caching/schema_cassandra": "caching/back/test_sink_cassandra.py",
     "caching/schema_mongo": "caching/back/test_sink_mongo.py",
     "caching/schema_sql": "caching/test_write_through.py",
     "caching/source": "caching/test_cache.py",

@@ -71,8 +71,8 @@ MYSQL = Capabilities(
         "the server ends no idle transaction: one whose client was cut off holds its locks until wait_timeout",
     ),
     advice=Advice(
-        promote="promote it on the server first: STOP REPLICA, RESET REPLICA ALL, SET GLOBAL super_read_only = 0, "
-        "SET GLOBAL read_only = 0.",
+        promote="promote it on the server first: STOP REPLICA, RESET REPLICA ALL (before 8.0.22: SLAVE), SET GLOBAL "
+        "super_read_only = 0, SET GLOBAL read_only = 0.",
         parts="by db.commit(), or by DDL",
         unknown="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
         collisions=_COLLISIONS,

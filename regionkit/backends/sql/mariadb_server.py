@@ -30,6 +30,8 @@ __all__ = ["MariaServer"]
 
 MOST_LOOKS = 4
 """Questions for one observation: the table of histories may be made, or dropped, between two."""
+PLAIN_FOR = 1.0
+"""Seconds for which a MySQL is believed that it does not replicate semi-synchronously; asking costs it milliseconds."""
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
@@ -51,7 +53,12 @@ class MariaServer:
     def __init__(self, context: SqlContext) -> None:
         self._context = context
         self._has_history = True
-        self._asked = {words: words.questions(context.history_table) for words in (MARIADB_WORDS, MYSQL_WORDS)}
+        table = context.history_table
+        both = (MARIADB_WORDS, MYSQL_WORDS)
+        self._asked = {words: words.questions(table) for words in both}
+        self._brief = {words: words.brief(table) for words in both if words.brief is not None}
+        self._plain_until = 0.0
+        """Until when it counts as one that does not replicate semi-synchronously: since it said so last."""
         self._runs = ServerRuns()
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
@@ -97,7 +104,9 @@ class MariaServer:
         if self.capabilities is not words.capabilities:
             self.capabilities = words.capabilities
         with driver.own_statements():
-            answer, sent_at, rtt = self._observed(dbapi_connection, words)
+            plain = hasattr(driver, "run") and self._context.clock.monotonic() < self._plain_until
+            asked = self._brief.get(words) if plain else None
+            answer, sent_at, rtt = self._observed(dbapi_connection, asked or self._asked[words])
             if not begun:
                 dbapi_connection.rollback()  # the look at the history table began a transaction, and with it a snapshot
         known: str | None = getattr(driver, "run", None)
@@ -105,13 +114,16 @@ class MariaServer:
             known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))
             driver.largest = int(answer[-1])
         observation = words.observation(answer, known, sent_at, rtt)
-        driver.counts = int(observation.reached is None)  # who tells no position tells no change
+        if asked is None:
+            self._plain_until = 0.0 if observation.synchronous else sent_at + PLAIN_FOR
+        if observation.reached is None:
+            driver.counts = 1  # who tells no position tells no change
         return observation
 
-    def _observed(self, dbapi_connection: Any, words: ServerWords) -> tuple[Any, float, float]:
+    def _observed(self, dbapi_connection: Any, questions: tuple[str, str]) -> tuple[Any, float, float]:
         """Answer, when it was asked for, and the round trip's seconds."""
         clock, looks = self._context.clock, self._has_history
-        asked, bare = self._asked[words]
+        asked, bare = questions
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
             answer = self._ask(dbapi_connection, asked if looks else bare)

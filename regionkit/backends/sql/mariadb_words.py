@@ -18,5 +18,6 @@ MARIADB_WORDS = ServerWords(
         *lock_limits(seconds),
     ],
     maria_questions,
+    None,
     maria_observation,
 )

@@ -7,7 +7,7 @@ transaction that is idle. Both end with their connection, which is closed at the
 from __future__ import annotations
 
 from regionkit.backends.sql.capabilities import MYSQL
-from regionkit.backends.sql.observation import mysql_observation, mysql_questions
+from regionkit.backends.sql.observation import mysql_brief_questions, mysql_observation, mysql_questions
 from regionkit.backends.sql.server_words import ServerWords, lock_limits
 
 __all__ = ["MYSQL_WORDS"]
@@ -18,5 +18,6 @@ MYSQL_WORDS = ServerWords(
     "@@session.transaction_read_only=1",
     lambda seconds: [f"@@session.max_execution_time={int(seconds * 1000) + 1}", *lock_limits(seconds)],
     mysql_questions,
+    mysql_brief_questions,
     mysql_observation,
 )

@@ -31,6 +31,7 @@ __all__ = [
     "maria_observation",
     "maria_questions",
     "maria_shown",
+    "mysql_brief_questions",
     "mysql_observation",
     "mysql_questions",
     "named",
@@ -88,15 +89,17 @@ _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.
 _MARIA_ROWS = """(SELECT JSON_ARRAYAGG(JSON_ARRAY(history, parent, fork, epoch, origin))
  FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
 
-_MYSQL = """SELECT @@global.gtid_owned, @@global.gtid_executed, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
- @@global.read_only OR @@global.super_read_only, @@global.server_uuid, @@global.gtid_mode, s.semi = 'ON', s.waits, {rows},
- VERSION(), @@max_allowed_packet
- FROM (SELECT MAX(IF(VARIABLE_NAME = 'Uptime', VARIABLE_VALUE, NULL)) + 0 AS uptime,
+_MYSQL_BRIEF = """SELECT @@global.gtid_owned, @@global.gtid_executed, {uptime}, CONNECTION_ID(),
+ @@global.read_only OR @@global.super_read_only, @@global.server_uuid, @@global.gtid_mode, {semi}, {waits}, {rows},
+ VERSION(), @@max_allowed_packet"""
+_MYSQL = f"""{_MYSQL_BRIEF} FROM (SELECT MAX(IF(VARIABLE_NAME = 'Uptime', VARIABLE_VALUE, NULL)) + 0 AS uptime,
  MAX(IF(VARIABLE_NAME LIKE '%status', VARIABLE_VALUE, NULL)) AS semi,
  MAX(IF(VARIABLE_NAME LIKE '%sessions', VARIABLE_VALUE, NULL)) + 0 AS waits
  FROM performance_schema.global_status WHERE VARIABLE_NAME IN
  ('Uptime', 'Rpl_semi_sync_master_status', 'Rpl_semi_sync_source_status',
- 'Rpl_semi_sync_master_wait_sessions', 'Rpl_semi_sync_source_wait_sessions')) AS s"""
+ 'Rpl_semi_sync_master_wait_sessions', 'Rpl_semi_sync_source_wait_sessions')) AS s"""  # noqa: S608
+_UNASKED = {"uptime": "0", "semi": "NULL", "waits": "NULL"}
+_STATUS = {"uptime": "UNIX_TIMESTAMP() - s.uptime", "semi": "s.semi = 'ON'", "waits": "s.waits"}
 # `gtid_owned` is read before `gtid_executed`: a transaction that leaves the one between the two reads is in the other.
 
 
@@ -211,7 +214,13 @@ def maria_shown(applied: Gtids, written: Gtids) -> Gtids:
 
 def mysql_questions(history: str) -> tuple[str, str]:
     """What MySQL is asked: with the rows of the history table, and without."""
-    return _MYSQL.format(rows=_MARIA_ROWS.format(history=history)), _MYSQL.format(rows="NULL")
+    return _MYSQL.format(rows=_MARIA_ROWS.format(history=history), **_STATUS), _MYSQL.format(rows="NULL", **_STATUS)
+
+
+def mysql_brief_questions(history: str) -> tuple[str, str]:
+    """The same without the status, which the server gathers from all its threads: of a known run, no semi-synchronous one."""
+    rows = _MARIA_ROWS.format(history=history)
+    return _MYSQL_BRIEF.format(rows=rows, **_UNASKED), _MYSQL_BRIEF.format(rows="NULL", **_UNASKED)
 
 
 def mysql_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:

@@ -20,6 +20,7 @@ class ServerWords(NamedTuple):
         read_only: the setting that keeps a session from writing.
         limits: the server's own limits, as settings, for so many seconds.
         questions: where it stands, by the name of its table of histories: with its rows, and without.
+        brief: the same questions without what costs the server much; None where nothing does.
         observation: what an answer says, of which run, when it was asked for, and how long it took.
     """
 
@@ -28,6 +29,7 @@ class ServerWords(NamedTuple):
     read_only: str
     limits: Callable[[float], list[str]]
     questions: Callable[[str], tuple[str, str]]
+    brief: Callable[[str], tuple[str, str]] | None
     observation: Callable[[Sequence[Any], str, float, float], Observation]
 
 

@@ -130,7 +130,7 @@ def test_an_error_of_the_drivers_cursor_that_was_swallowed_is_told(kit: RegionKi
 
 FACTORIES = {
     "postgresql": ("row_factory", dict_row),
-    "mariadb": ("cursorclass", None),
+    **dict.fromkeys(("mariadb", "mysql"), ("cursorclass", None)),
     "sqlite": ("row_factory", sqlite3.Row),
 }
 

@@ -129,7 +129,7 @@ async def test_an_error_of_the_drivers_cursor_that_was_swallowed_is_told(kit: As
 
 FACTORIES = {
     "postgresql": ("row_factory", dict_row),
-    "mariadb": ("cursorclass", None),
+    **dict.fromkeys(("mariadb", "mysql"), ("cursorclass", None)),
     "sqlite": ("row_factory", sqlite3.Row),
 }
 

@@ -44,7 +44,6 @@ IMAGE = IMAGES[0]
 _OPTIONS = (
     "mysqlx=OFF",
     "log-bin=bin",
-    "log-slave-updates=ON",
     "gtid-mode=ON",
     "enforce-gtid-consistency=ON",
     "relay-log=relay",
@@ -281,7 +280,7 @@ class MysqlNode(Node):
         write_owned(self._options, "\n".join(["[mysqld]", *options, ""]))
 
 
-_LOGS = ("log-bin=bin", "log-slave-updates=ON", "gtid-mode=ON")
+_LOGS = ("log-bin=bin", "gtid-mode=ON")
 
 
 class MysqlServers(ServerSet[MysqlNode]):
