@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         TreatmentFailed,
     )
     from regionkit.routing.events import (
+        AnsweredBeforeWrite,
+        BookmarkRefused,
         BreakerChanged,
         HistoryWritten,
         LossAccepted,
@@ -76,6 +78,8 @@ __all__ = [  # noqa: RUF022 - by pillar
     "Event",
     "Hook",
     # routing
+    "AnsweredBeforeWrite",
+    "BookmarkRefused",
     "BreakerChanged",
     "HistoryWritten",
     "LossAccepted",
@@ -139,6 +143,8 @@ __getattr__, __dir__ = lazy_names(
         "AbortDecided": "transactions.events",
         "AcknowledgeFailed": "transactions.events",
         "BranchEnded": "transactions.events",
+        "AnsweredBeforeWrite": "routing.events",
+        "BookmarkRefused": "routing.events",
         "BreakerChanged": "routing.events",
         "BufferContended": "caching.back.events",
         "BufferOpened": "caching.back.events",
