@@ -6,8 +6,8 @@
 3. Endpoints that have just recovered come last until their hold-down is over.
 4. Weights share out the calls that had a choice. Writes and calls of other weights do not count, and an endpoint that could not
    have been taken is owed nothing: it goes on from where the others stand, else it would get nearly all calls on its return.
-5. They are counted in a window that slides: what is older counts half, again and again. What one region was given beside its share,
-   by sessions that stay where they read say, is made up for within a window or two, and not for as long as it went on.
+5. They are counted in a window that slides: what is older counts half, again and again. What one region was given beside its
+   share, by sessions that stay where they read say, is made up for within a few windows, and not for as long as it went on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from regionkit.routing.verdict import Verdict
 __all__ = ["WINDOW", "counted", "ordered", "spread"]
 
 WINDOW = 100.0
-"""Calls of the lightest region in a window, the others' in proportion: shares are kept to one in a hundred, and 8 : 1 : 1 is evened
-out within some 1,000 calls."""
+"""Calls of the lightest region in a window, the others' in proportion: shares are kept to one in a hundred, and 8 : 1 : 1 is
+evened out within some 1,000 calls."""
 
 
 def ordered(
