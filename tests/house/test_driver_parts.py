@@ -39,6 +39,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "psycopg.errors: _pgconn",
         "psycopg.pq.pq_ctypes: _encoding",
     ),
+    "asyncpg": ("asyncpg.connection: _top_xact",),
     "PyMySQL": (
         "pymysql.connections: _execute_command _force_close _get_server_information _next_seq_id _read_bytes _read_ok_packet",
         "pymysql.connections: _read_packet _read_query_result _write_bytes _result _sock _finish_unbuffered_query",
@@ -73,7 +74,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "cassandra.connection: _send_options_message _send_startup_message",
     ),
 }
-"""By distribution: a module (`*`: one of several) and what of it is used. asyncpg has none: what is used of it is public."""
+"""By distribution: a module (`*`: one of several) and what of it is used."""
 OURS = frozenset({"_asdict", "_replace"})
 """Of named tuples: documented."""
 OF_OTHERS = frozenset({"_transaction_status"})
