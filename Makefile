@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak campaign-web campaign-write-back redis-versions lint twins docs site bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak campaign-web campaign-write-back redis-versions versions lint twins docs site bench venv core tools
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
@@ -60,6 +60,9 @@ campaign-web: tools ## 5,000 requests of clients that hop between three web appl
 
 campaign-soak: tools ## 64 threads and 500 tasks while servers are disturbed, REGIONKIT_SOAK_SECONDS long (600)
 	@REGIONKIT_SOAK_SECONDS=$${REGIONKIT_SOAK_SECONDS:-600} $(BIN)/python -m pytest -s tests/faults/test_soak.py
+
+versions: ## the contracts at the lowest and the newest version of each driver; REGIONKIT_VERSIONS=whole for all tests
+	@scripts/versions.sh
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh
