@@ -24,7 +24,13 @@ from regionkit.core.concurrency_async import asleep
 from regionkit.embedded import AsyncSqliteRegions
 
 KEY = "a key of more than sixteen characters"
-QUICK = {"base": "aggressive", "open_first": 0.2, "hold_down": 0.0, "sample_every": 0.05, "probe_every": 0.05}
+QUICK = {
+    **{"base": "aggressive", "open_first": 0.2, "hold_down": 0.0, "sample_every": 0.05, "probe_every": 0.05},
+    **{
+        "read_deadline": 20.0,
+        "write_deadline": 20.0,
+    },  # nothing here is about deadlines: a disk that is busy may take its time
+}
 CAST = {"primary": "us", "replicas": ["kr", "jp"]}
 
 
