@@ -27,6 +27,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
         shown: covers all that it may have shown until it answered, which may be more than `reached`: servers show a commit
             before or after they count it. None: nobody can tell, so what was read is read from the owner.
+        unflushed: what an owner counts goes beyond what it has on disk, and so beyond what any copy can have by now.
         term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
     """
 
@@ -42,6 +43,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     region: str = ""
     term: int = 0
     shown: Position | None = None
+    unflushed: bool = False
 
     @property
     def recorded(self) -> bool:

@@ -42,7 +42,10 @@ SECONDS = float(os.environ.get("REGIONKIT_SOAK_SECONDS", "8"))
 WHOLE = SECONDS >= 60.0
 THREADS, TASKS = (64, 500) if WHOLE else (16, 50)
 POOL = 10
-PROFILE = "balanced" if WHOLE else "aggressive"
+READS = 20
+"""At least; a busy machine gets up to `PATIENCE` seconds more for them."""
+PATIENCE = 60.0
+PROFILE = "balanced" if WHOLE else {"base": "balanced", "open_first": 0.3, "open_longest": 1.0, "probe_every": 0.3}
 """A breaker of "balanced" stays open for 5 s, longer than the short form leaves between two disturbances: next to nothing would
 be read or written then, and nothing could grow."""
 RESTART_EVERY = min(60.0, SECONDS / 2.5)
@@ -98,8 +101,9 @@ class Soak:
 
     @property
     def over(self) -> bool:
-        """Whether the time is over."""
-        return time.monotonic() >= self.ends
+        """Whether the time is over, and enough was read."""
+        late = time.monotonic() - self.ends
+        return late >= 0.0 and (self.done["reads"] > READS or late >= PATIENCE)
 
     def counted(self, error: BaseException) -> None:
         """A call failed: as regionkit's errors say, or in a way that none should."""
@@ -205,7 +209,7 @@ class Soak:
         return run
 
 
-@pytest.mark.timeout(SECONDS + 120.0)
+@pytest.mark.timeout(SECONDS + PATIENCE + 120.0)
 def test_nothing_grows(own_pg: Callable[..., Any]) -> None:
     """From a third of the time on. Server connections stay within the pools; after the kits closed none is left."""
     servers = own_pg(1)
@@ -226,7 +230,7 @@ def test_nothing_grows(own_pg: Callable[..., Any]) -> None:
         values = [getattr(s, name) for s in warm]
         print(f"{name}: {min(values)} to {max(values)}, first half at most {max(values[:half])}, last {values[-1]}")
     assert soak.surprises == []
-    assert soak.done["reads"] > 20
+    assert soak.done["reads"] > READS
     assert soak.restarts >= 1
     first, last = warm[:half], warm[half:]
     assert max(s.threads for s in last) <= max(s.threads for s in first) + 4

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from regionkit.backends.sql.capabilities import MARIADB, POSTGRESQL, SQLITE
 from regionkit.backends.sql.driver import swallowed
 from regionkit.backends.sql.observation import (
+    FLUSHED,
     ServerRuns,
     maria_observation,
     maria_questions,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN_ENGINE_SERVERS", "OwnEngineServer"]
 
-COLUMNS = 11
+COLUMNS = 12
 """Columns of PostgreSQL's answer."""
 KEEPS = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES", "(", "SAVEPOINT", "RELEASE"}
@@ -98,6 +99,9 @@ class OwnEngineServer:
         self._has_history = looks
         return self.answered(c, answer, known, sent_at, rtt)
 
+    def flush(self, c: OwnEngineConnection) -> None:
+        """Have the server write down what it has logged, where an observation says `unflushed`. No transaction is open."""
+
     def taken(self, c: OwnEngineConnection) -> None:
         """A block takes the connection."""
 
@@ -135,6 +139,13 @@ class OwnEnginePostgres(OwnEngineServer):
 
     def answered(self, c: OwnEngineConnection, answer: Any, known: str, sent_at: float, rtt: float) -> Observation:
         return postgres_observation(answer, sent_at, rtt)
+
+    def flush(self, c: OwnEngineConnection) -> None:
+        try:
+            c.aside(lambda: c.run_own(FLUSHED))
+        except DBAPIError:
+            if c.invalidated:
+                raise  # else it was answered: whoever may not do that waits for the server
 
     def before_commit(self, c: OwnEngineConnection) -> None:
         if c.driver.failed or c.driver.bypassed:  # PostgreSQL answers with a tag that drivers do not show
