@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "facts", "topology", "routing", "caching", "messaging")
+ROOMS = ("core", "facts", "topology", "routing", "caching", "messaging", "web")
 TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
     "topology/names": "topology/test_topology.py",
+    "web/claims": "web/test_wsgi.py",  # two kits, readiness; and web/test_asgi.py
+    "web/events": "web/test_wsgi.py",
     "topology/url_parts": "topology/test_urls.py",  # the parts are what its URLs are made of
     "topology/client_endpoints": "topology/test_stores.py",
     "topology/client_options": "topology/test_options.py",
@@ -107,6 +109,7 @@ WITHOUT = {
     "facts/stamp": TYPES_ONLY,
     "routing/call_options": TYPES_ONLY,
     "routing/route": TYPES_ONLY,
+    "routing/session_standing": TYPES_ONLY,
     "routing/verdict": TYPES_ONLY,
     "topology/cassandra_client": TYPES_ONLY,
     "caching/inside": TYPES_ONLY,

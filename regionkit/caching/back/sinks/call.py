@@ -86,7 +86,7 @@ class CallSink:
             raise ConfigurationError(
                 f"{backing.name!r} gives out no epochs.",
                 why="versions stay unique over restarts of the buffer's server by them.",
-                fix="give an engine of PostgreSQL, MariaDB or SQLite, or a function of (cache, above).",
+                fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite, or a function of (cache, above).",
             )
         module = import_module(f"regionkit.caching.back.sinks.epochs_sql{'_async' if IS_ASYNC else ''}")
         self._kept = module.SqlEpochs(backing, clock, timeout)

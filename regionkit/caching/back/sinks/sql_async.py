@@ -1,4 +1,4 @@
-"""A sink in PostgreSQL, MariaDB or SQLite: a flush is one transaction, and each row has the guard of its version.
+"""A sink in PostgreSQL, MariaDB, MySQL or SQLite: a flush is one transaction, and each row has the guard of its version.
 
 | step of a flush                                         | what it is there for |
 |---------------------------------------------------------|----------------------|
@@ -95,7 +95,7 @@ class AsyncSqlSink:
         self.backing = async_backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(
-                f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB or SQLite."
+                f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite."
             )
         if not 0.1 <= timeout <= 600.0:
             raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
