@@ -29,9 +29,12 @@ JOBS = (
     "outbox_relay",
     "partitioning",
     "redis_reads",
+    "routing_peers",
     "session_read",
     "sources",
+    "throughput",
     "transactions",
+    "web",
     "write_back",
     "write_wan",
 )

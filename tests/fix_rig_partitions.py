@@ -157,6 +157,12 @@ def mariadb_partition_rig(mariadb: Any) -> PartitionRig:
     return _of_one_primary("mariadb", mariadb)
 
 
+@pytest.fixture
+def mysql_partition_rig(mysql: Any) -> PartitionRig:
+    """MySQL."""
+    return _of_one_primary("mysql", mysql)
+
+
 class ClientPartitionRig(PartitionRig):
     """The same on a server that is no SQL server: "orders" is a SQLite file, so the topology is a mixed one."""
 
@@ -286,7 +292,7 @@ def _mongo_value(servers: Any, database: str, key: str) -> Any:
         return MongoRig.Actions.get(client[database], key)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "memory", "redis", "mongo"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql", "memory", "redis", "mongo"])
 def partition_rig(request: pytest.FixtureRequest) -> PartitionRig:
     """Each server in turn."""
     found: PartitionRig = request.getfixturevalue(f"{request.param}_partition_rig")

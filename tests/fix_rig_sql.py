@@ -84,7 +84,7 @@ class SqlStoreRig:
 
     def value(self, key: str) -> Any:
         """The value at the owner."""
-        engine = sqlalchemy.create_engine(self.rig.urls[0])
+        engine = sqlalchemy.create_engine(self.rig.plain)
         with engine.connect() as connection:
             found = connection.execute(GET, {"key": key}).scalar()
         engine.dispose()
@@ -107,6 +107,12 @@ def postgresql_store_rig(postgresql_rig: Rig) -> SqlStoreRig:
 def mariadb_store_rig(mariadb_rig: Rig) -> SqlStoreRig:
     """MariaDB."""
     return SqlStoreRig(mariadb_rig)
+
+
+@pytest.fixture
+def mysql_store_rig(mysql_rig: Rig) -> SqlStoreRig:
+    """MySQL."""
+    return SqlStoreRig(mysql_rig)
 
 
 def _has_things(url: str) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from regionkit.testing.servers.kinds.cassandra import CassandraServers
     from regionkit.testing.servers.kinds.mariadb import MariadbServers
     from regionkit.testing.servers.kinds.mongodb import MongodbServers
+    from regionkit.testing.servers.kinds.mysql import MysqlServers
     from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
     from regionkit.testing.servers.kinds.redis import RedisServers
 
@@ -69,6 +70,13 @@ def mariadb_alone() -> Iterator[MariadbServers]:
     """A MariaDB without replicas, shared by the session: beside them it prepares no branches."""
     with ExitStack() as stack:
         yield entered(stack, servers.mariadb(0))
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MysqlServers]:
+    """A MySQL primary with two replicas, shared by the session."""
+    with ExitStack() as stack:
+        yield entered(stack, servers.mysql(2))
 
 
 @pytest.fixture(scope="session")
@@ -149,6 +157,13 @@ def own_mariadb() -> Iterator[Callable[..., MariadbServers]]:
     """Makes MariaDB servers for this test alone; arguments are those of `servers.mariadb`."""
     with ExitStack() as stack:
         yield lambda replicas=0, **options: entered(stack, servers.mariadb(replicas, **options))
+
+
+@pytest.fixture
+def own_mysql() -> Iterator[Callable[..., MysqlServers]]:
+    """Makes MySQL servers for this test alone; arguments are those of `servers.mysql`."""
+    with ExitStack() as stack:
+        yield lambda replicas=0, **options: entered(stack, servers.mysql(replicas, **options))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from regionkit import Topology
 
 __all__ = ["NAMESPACE", "REGIONS", "StoreRig"]
 
-BACKENDS = ("sqlite", "postgresql", "mariadb", "memory", "redis", "mongo", "cassandra")
+BACKENDS = ("sqlite", "postgresql", "mariadb", "mysql", "memory", "redis", "mongo", "cassandra")
 
 
 class Actions(Protocol):

@@ -5,13 +5,14 @@
 1. A cache has versions of one kind: positions of the store it is filled from, or numbers of rows. Two kinds do not compare.
 2. A position is counted within a history; the epoch before it orders histories, so a later history is above an earlier one.
 3. `lo` is what a value surely has, `hi` covers all that a write (or a read) may have shown. Floors take `hi`, values take `lo`.
-4. MariaDB's positions are versions while one replication domain is written; Cassandra's levels are none.
+4. MariaDB's positions are versions while one replication domain is written, MySQL's while one server writes in a history;
+   Cassandra's levels are none.
 """
 
 from __future__ import annotations
 
 from regionkit.errors import ConfigurationError
-from regionkit.facts.position import Position
+from regionkit.facts.position import Position, Uuids
 from regionkit.facts.stamp import Stamp
 
 __all__ = ["NOTHING", "OWNER_ONLY", "WIDTH", "of_position", "of_row", "of_stamp", "position_of", "reaches"]
@@ -31,6 +32,8 @@ def of_position(epoch: int, position: Position | None) -> str:
     """The version of a position in the history of that epoch; NOTHING where it is no single number."""
     if isinstance(position, tuple):
         position = position[0][2] if len(position) == 1 else None
+    elif isinstance(position, Uuids):
+        position = position.upto[0][1] if len(position.upto) == 1 else None
     if not isinstance(position, int) or not 0 <= position < _VALUE or not 0 <= epoch < _EPOCH:
         return NOTHING
     return f"{_POSITION}{epoch:06d}{position:020d}"

@@ -27,6 +27,7 @@ __all__ = [
     "caller",
     "collect",
     "elapse",
+    "elsewhere",
     "gather",
     "owner",
     "sleep",
@@ -52,6 +53,11 @@ Lock = threading.Lock
 def owner() -> object:
     """What a kit belongs to: the process. Threads and sockets do not survive a fork."""
     return os.getpid()
+
+
+def elsewhere(home: object, call: Callable[[], T]) -> T:
+    """What `call` gives: threads share all that they have."""
+    return call()
 
 
 def caller() -> object:

@@ -22,6 +22,7 @@ __all__ = [
     "acaller",
     "acollect",
     "aelapse",
+    "aelsewhere",
     "agather",
     "aowner",
     "asleep",
@@ -43,6 +44,11 @@ AsyncLock = asyncio.Lock
 def aowner() -> object:
     """What a kit belongs to: the running loop. Background tasks and connections cannot move to another one."""
     return asyncio.get_running_loop()
+
+
+async def aelsewhere(home: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `call` gives, run in another event loop, which runs."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), home))
 
 
 def acaller() -> object:

@@ -27,6 +27,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         region: where it stands, of a member of a cluster that says so itself; "" elsewhere.
         shown: covers all that it may have shown until it answered, which may be more than `reached`: servers show a commit
             before or after they count it. None: nobody can tell, so what was read is read from the owner.
+        server: what it is, and its version, where its address does not tell: "MySQL 8.0.36", "MariaDB 10.11.6"; "" elsewhere.
         term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
     """
 
@@ -42,6 +43,12 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     region: str = ""
     term: int = 0
     shown: Position | None = None
+    server: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is, without the version."""
+        return self.server.partition(" ")[0]
 
     @property
     def recorded(self) -> bool:

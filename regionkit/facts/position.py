@@ -1,12 +1,16 @@
 """Positions in a history: how far a write is, how far a copy has come.
 
-Three kinds, as the servers count: a number (PostgreSQL WAL address, SQLite counter), MariaDB's GTIDs, one
-(domain, server, sequence) per replication domain, or the levels at which a Cassandra cluster was written and read. A
-position means something only inside one history (history.py).
+Four kinds, as the servers count: a number (PostgreSQL WAL address, SQLite counter), MariaDB's GTIDs, one
+(domain, server, sequence) per replication domain, MySQL's GTIDs, one number per server that wrote, or the levels at which
+a Cassandra cluster was written and read. A position means something only inside one history (history.py).
 
 A GTID position counts as reached iff the copy applied that sequence in the domain *and* its binary log knows that
 (domain, server) pair at least so far: with the applied position alone, a position of the losing side of a fork looked
 reached (rules of routing, 8).
+
+MySQL keeps the set of all transactions that a server has. A position (uuid, n) asks for all of that server's transactions
+from 1 to n: with parallel appliers a copy may have n and lack n - 1. A copy whose set of a uuid does not begin at 1 (it was
+cloned, or its log was reset) proves nothing for that uuid.
 
 Cassandra's replicas do not count. What was written at a level in one data centre counts as reached by another iff the two
 levels overlap on every set of replicas that could have answered (quorum.py). What was read counts as if it had been
@@ -30,6 +34,8 @@ __all__ = [
     "LevelsReached",
     "Position",
     "Reached",
+    "Uuids",
+    "UuidsReached",
     "as_position",
     "extended",
     "later",
@@ -54,8 +60,20 @@ class Levels(msgspec.Struct, frozen=True, gc=False, tag="levels"):
     stamp: int = 0
 
 
-Position = int | Gtids | Levels
+class Uuids(msgspec.Struct, frozen=True, gc=False, tag="uuids"):
+    """All transactions of each server from 1 to a number: (uuid, number), sorted, each uuid once."""
+
+    upto: tuple[tuple[str, int], ...] = ()
+
+
+Position = int | Gtids | Uuids | Levels
 """What a bookmark asks for."""
+
+
+class UuidsReached(msgspec.Struct, frozen=True, gc=False, tag="uuids"):
+    """How far a MySQL server has come: of each server that wrote, the number up to which it has every transaction."""
+
+    upto: tuple[tuple[str, int], ...]
 
 
 class GtidsReached(msgspec.Struct, frozen=True, gc=False, tag="gtids"):
@@ -78,7 +96,7 @@ class LevelsReached(msgspec.Struct, frozen=True, gc=False, tag="levels"):
     changed: str = ""
 
 
-Reached = int | GtidsReached | LevelsReached
+Reached = int | GtidsReached | UuidsReached | LevelsReached
 """What a copy has."""
 
 
@@ -88,11 +106,20 @@ def reaches(have: Reached | None, want: Position) -> bool:
         return isinstance(have, int) and have >= want
     if isinstance(want, Levels):
         return isinstance(have, LevelsReached) and _shows(have, want)
+    if isinstance(want, Uuids):
+        return isinstance(have, UuidsReached) and _covers(have.upto, want.upto)
     if not isinstance(have, GtidsReached):
         return False
     applied = _newest(have.applied)
     known = {(domain, server): seq for domain, server, seq in have.known}
     return all(applied.get(d, -1) >= seq and known.get((d, server), -1) >= seq for d, server, seq in want)
+
+
+def _covers(have: tuple[tuple[str, int], ...], want: tuple[tuple[str, int], ...]) -> bool:
+    if have == want:
+        return True
+    upto = dict(have)
+    return all(upto.get(uuid, 0) >= number for uuid, number in want)
 
 
 def _shows(have: LevelsReached, want: Levels) -> bool:
@@ -135,6 +162,9 @@ def refutes(have: Reached | None, want: Position) -> bool:
     Its binary log knows the server that wrote `want`, but not so far. A server that it does not know proves nothing:
     logs are purged, and copies are made from backups.
     """
+    if isinstance(want, Uuids):
+        upto = dict(have.upto) if isinstance(have, UuidsReached) else {}
+        return any(upto.get(uuid, number) < number for uuid, number in want.upto)
     if isinstance(want, int | Levels) or not isinstance(have, GtidsReached):
         return False
     known = {(domain, server): seq for domain, server, seq in have.known}
@@ -152,7 +182,12 @@ def later(a: Position, b: Position) -> Position:
     if isinstance(a, Levels) and isinstance(b, Levels):
         writes, reads = {*a.writes, *b.writes}, {*a.reads, *b.reads}
         return Levels(tuple(sorted(writes)), tuple(sorted(reads)), max(a.stamp, b.stamp))
-    if isinstance(a, int | Levels) or isinstance(b, int | Levels):
+    if isinstance(a, Uuids) and isinstance(b, Uuids):
+        joined = dict(a.upto)
+        for uuid, number in b.upto:
+            joined[uuid] = max(number, joined.get(uuid, 0))
+        return Uuids(tuple(sorted(joined.items())))
+    if isinstance(a, int | Levels | Uuids) or isinstance(b, int | Levels | Uuids):
         raise ValueError("positions of two kinds in one history")
     best: dict[tuple[int, int], int] = {}
     for domain, server, seq in (*a, *b):
@@ -164,7 +199,10 @@ def extended(have: Reached, position: Position) -> Reached:
     """What a copy has that was at `have` and is known to have `position` too."""
     if isinstance(have, int):
         return max(have, position) if isinstance(position, int) else have
-    if isinstance(have, LevelsReached) or isinstance(position, int | Levels):
+    if isinstance(have, UuidsReached) and isinstance(position, Uuids):
+        more = later(Uuids(have.upto), position)
+        return UuidsReached(more.upto) if isinstance(more, Uuids) else have
+    if isinstance(have, LevelsReached | UuidsReached) or isinstance(position, int | Levels | Uuids):
         return have
     known = {(domain, server): seq for domain, server, seq in have.known}
     for domain, server, seq in position:
@@ -180,6 +218,8 @@ def within(want: Position, fork: Position) -> bool:
         return isinstance(want, int) and isinstance(fork, int) and want <= fork
     if isinstance(want, Levels) or isinstance(fork, Levels):
         return isinstance(want, Levels) and isinstance(fork, Levels)  # nothing is left behind: no replica was promoted
+    if isinstance(want, Uuids) or isinstance(fork, Uuids):
+        return isinstance(want, Uuids) and isinstance(fork, Uuids) and _covers(fork.upto, want.upto)
     left = _newest(fork)
     return all(seq <= left.get(domain, -1) for domain, _, seq in want)
 
@@ -193,6 +233,8 @@ def as_position(have: Reached) -> Position:
         return have
     if isinstance(have, LevelsReached):
         return Levels(reads=((have.datacenter, have.read_level),))
+    if isinstance(have, UuidsReached):
+        return Uuids(have.upto)
     newest = _newest(have.applied)
     return tuple(gtid for gtid in have.applied if gtid[2] == newest[gtid[0]])
 

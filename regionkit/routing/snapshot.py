@@ -10,7 +10,9 @@
 4. A store without history rows has no descent: only the configured primary can own it.
 5. A primary that no history row tells of closes SESSION and BOUNDED reads on replicas: they may follow either history.
 6. A replica that followed a replaced primary past the fork is barred as one that was promoted apart is.
-7. Measured staleness speaks of one owner in one history: at a switch all of it is forgotten.
+7. Of servers of two kinds behind addresses that do not tell (MySQL, MariaDB) the primary's kind is the store's, before it is
+   seen the first endpoint's that is; the others are barred: a server copies its own kind, and their positions do not compare.
+8. Measured staleness speaks of one owner in one history: at a switch all of it is forgotten.
 """
 
 from __future__ import annotations
@@ -189,7 +191,7 @@ def _with_owner(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> Sna
     known, settled = _newest(snapshot, endpoints)
     if snapshot.leaderless:
         return msgspec.structs.replace(snapshot, endpoints=endpoints, lineage=known, settled=settled)
-    barred = [_barred(endpoint, known, endpoints) for endpoint in endpoints]
+    barred = [_of_another_kind(e, endpoints) or _barred(e, known, endpoints) for e in endpoints]
     claims = [i for i, e in enumerate(endpoints) if e.role is Role.PRIMARY and not barred[i]]
     proved = [i for i in claims if endpoints[i].observation is not None]
     owner = -1
@@ -248,6 +250,20 @@ def _newest(snapshot: Snapshot, endpoints: tuple[EndpointState, ...]) -> tuple[L
 def _agreed(found: list[Lineage]) -> Lineage | None:
     """The one that all others lead to; None where two were promoted apart."""
     return next((a for a in found if all(a.descent(b) in (Descent.SAME, Descent.NEWER) for b in found)), None)
+
+
+def _of_another_kind(endpoint: EndpointState, endpoints: tuple[EndpointState, ...]) -> str:
+    """Why an endpoint is barred for what its server is; "" where it is of the store's kind, or nobody knows."""
+    own = endpoint.observation
+    told = [(e, e.observation) for e in endpoints if e.observation is not None and e.observation.kind]
+    if own is None or not own.kind or all(seen.kind == own.kind for _, seen in told):
+        return ""
+    first, seen = next((each for each in told if each[0].role is Role.PRIMARY), told[0])
+    if seen.kind == own.kind:
+        return ""
+    return (
+        f"it is {own.server}, and {first.id} is {seen.server}: neither copies the other, so they are no store together"
+    )
 
 
 def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]) -> str:

@@ -22,7 +22,8 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     """One endpoint. `partition`: of the shard that it belongs to, "" where there is one.
 
     `lag`: seconds it may be behind, None when not known; `rtt`: seconds; `state`: in words; `advice`: what to do about an
-    endpoint that does not answer, "" where there is nothing to say.
+    endpoint that does not answer, "" where there is nothing to say; `server`: what it is, where its URL does not tell
+    ("MySQL 8.0.36", "MariaDB 10.11.6"), "" elsewhere or before it has answered.
     """
 
     store: str
@@ -38,6 +39,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     in_flight: int
     partition: str = ""
     advice: str = ""
+    server: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -58,8 +60,11 @@ class Status(msgspec.Struct, frozen=True):
         }
 
     def __str__(self) -> str:
-        heads = ("store", "endpoint", "role", "state", "lag", "rtt", "epoch")
+        heads: tuple[str, ...] = ("store", "endpoint", "role", "state", "lag", "rtt", "epoch")
         rows = [heads, *(_row(e, self.local) for e in self.endpoints)]
+        if any(e.server for e in self.endpoints):
+            heads = (*heads, "server")
+            rows = [heads, *((*row, e.server) for row, e in zip(rows[1:], self.endpoints, strict=True))]
         widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
         lines = ["  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         for advice in dict.fromkeys(e.advice for e in self.endpoints if e.advice):
@@ -149,6 +154,7 @@ def status_of(
                     in_flight=state.loads[index],
                     partition=state.shard.name,
                     advice=e.advice or e.remedy if e.allowed or not e.region else "",
+                    server="" if e.observation is None else e.observation.server,
                 )
             )
     return Status(local, tuple(rows), dict(hot_keys or {}), dict(caches or {}))

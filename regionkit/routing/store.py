@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from regionkit.contract.advice import NEUTRAL
+from regionkit.contract.advice import NEUTRAL, Advice
 from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint import EndpointBackend
 from regionkit.contract.outcomes import Failure
@@ -81,8 +81,7 @@ class RoutedStore:
         self.name = self.store.name
         self.partition = state.shard.name
         self.source = source(self.name, self.partition)
-        self.capabilities: Capabilities | None = next((b.capabilities for b in backends if b is not None), None)
-        self.advice = NEUTRAL if self.capabilities is None else self.capabilities.advice
+        self._first = next((b for b in backends if b is not None), None)
         self.policy = RetryPolicy()
         # an unknown outcome costs the caller more than a wait, so a keyed write is more patient
         self.keyed_policy = RetryPolicy(attempts=6, base=0.1, cap=0.5)
@@ -94,6 +93,16 @@ class RoutedStore:
         for index, backend in enumerate(self.backends):
             if backend is not None:
                 backend.meet = partial(self._meet_run, index)
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What its first endpoint can do: of a server whose URL does not tell its kind, once it was asked."""
+        return None if self._first is None else self._first.capabilities
+
+    @property
+    def advice(self) -> Advice:
+        """In the server's own words."""
+        return NEUTRAL if self._first is None else self._first.capabilities.advice
 
     def at_home(self, region: str) -> RoutedStore:
         """This store, for keys whose home is `region`, where there is no owner: their writes go there."""

@@ -31,6 +31,7 @@ WORDS = {
     "sql": r"\bDDL\b|db\.commit|begin_nested|[Ss]avepoint|\bCOMMIT\b|lock order",
     "postgresql": r"\bpg_\w+|REPLICATION|search_path",
     "mariadb": r"\bSLAVE\b|SUPER\b|read_only = ",
+    "mysql": r"REPLICA ALL|super_read_only",
     "sqlite": r"Sqlite",
     "redis": r"REPLICAOF|\bACL\b|\bMULTI\b|\bEXEC\b|\bWATCH\b",
     "mongodb": r"\brs\.|replSet|replicaSet|stepDown|grantRoles|\bmembers elect",
@@ -41,6 +42,7 @@ WORDS = {
 FITS = {
     "postgresql": {"adopt", "sql", "postgresql"},
     "mariadb": {"adopt", "sql", "mariadb"},
+    "mysql": {"adopt", "sql", "mariadb", "mysql"},
     "sqlite": {"adopt", "sql", "sqlite"},
     "redis": {"adopt", "redis"},
     "mongodb": {"mongodb"},
@@ -48,7 +50,7 @@ FITS = {
     "memory": {"adopt", "memory"},
 }
 FOLDERS = {
-    "backends/sql": FITS["postgresql"] | FITS["mariadb"] | FITS["sqlite"],
+    "backends/sql": FITS["postgresql"] | FITS["mysql"] | FITS["sqlite"],
     "backends/redis": FITS["redis"],
     "backends/mongo": FITS["mongodb"],
     "backends/cassandra": FITS["cassandra"],

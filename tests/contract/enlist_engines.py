@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy import event, orm, text
 
-DRIVERS = ("sqlite", "psycopg", "pymysql", "pg8000", "mysqldb")
+DRIVERS = ("sqlite", "psycopg", "pymysql", "pg8000", "mysqldb", "mysql")
 ASYNC_DRIVERS = ("aiosqlite", "psycopg_async", "aiomysql")
+"""By its driver; "mysql" is MySQL through PyMySQL, which the others of its kind have MariaDB behind them with."""
 MODULES = {"mysqldb": "MySQLdb", "psycopg_async": "psycopg", "sqlite": "sqlite3"}
 
 
@@ -29,6 +30,10 @@ class Item(Base):
 
 def server_url(driver: str, request: pytest.FixtureRequest) -> sqlalchemy.URL:
     """A new database of the server that the driver is for."""
+    servers: Any
+    if driver == "mysql":
+        servers = request.getfixturevalue("mysql")
+        return sqlalchemy.make_url(servers.primary.url_for(servers.database()))
     module = MODULES.get(driver, driver)
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
@@ -36,7 +41,7 @@ def server_url(driver: str, request: pytest.FixtureRequest) -> sqlalchemy.URL:
         url = sqlalchemy.make_url(f"sqlite:///{request.getfixturevalue('tmp_path')}/items.db")
         return url if driver == "sqlite" else url.set(drivername="sqlite+aiosqlite")
     postgres = driver.startswith(("psycopg", "pg8000"))
-    servers: Any = request.getfixturevalue("pg" if postgres else "mariadb")
+    servers = request.getfixturevalue("pg" if postgres else "mariadb")
     url = sqlalchemy.make_url(servers.primary.url_for(servers.database()))
     return url.set(drivername=f"{'postgresql' if postgres else 'mysql'}+{driver}")
 

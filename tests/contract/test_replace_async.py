@@ -59,7 +59,7 @@ class Behind:
         return sum(proxy.connections for proxy in self.proxies)
 
 
-@pytest.fixture(params=["postgresql", "mariadb", "redis"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql", "redis"])
 def behind(request: pytest.FixtureRequest) -> Iterator[Behind]:
     """Each backend whose blocks have connections of their own."""
     behind = Behind(request.getfixturevalue(f"{request.param}_store_rig"))

@@ -32,6 +32,7 @@ from regionkit.backends.sql.schema import metadata
 from regionkit.core.concurrency import Flag, gather, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement, placement_record
+from regionkit.facts.position import Position, Uuids
 
 KEY = "a key of more than sixteen characters"
 
@@ -395,7 +396,11 @@ def test_a_half_committed_write_is_not_run_again(kit: RegionKit, rig: Rig) -> No
 
 def test_what_a_read_block_leaves_behind_reaches_nobody(kit: RegionKit, rig: Rig) -> None:
     """A raw BEGIN, an open result, a SET: the next block sees the present, and none of it."""
-    begin = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ", "mariadb": "START TRANSACTION", "sqlite": "BEGIN"}
+    begin = {
+        "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        **dict.fromkeys(("mariadb", "mysql"), "START TRANSACTION"),
+        "sqlite": "BEGIN",
+    }
     left_open = []
     with kit.session() as s:
         for number in range(1, 4):
@@ -475,14 +480,23 @@ def test_bad_arguments_are_refused_early(kit: RegionKit) -> None:
         kit.session(bookmark="rk1.forged")
 
 
+def _beyond(position: Position) -> Position:
+    """A position far behind all that was written."""
+    if isinstance(position, int):
+        return 1 << 50
+    if isinstance(position, Uuids):
+        return Uuids(tuple((uuid, n + 10**6) for uuid, n in position.upto))
+    return tuple((domain, server, n + 10**6) for domain, server, n in position)
+
+
 def test_a_bookmark_past_the_end_is_refused_without_waiting(kit: RegionKit, rig: Rig) -> None:
     """A signed position that the owner never had was lost; it is said at once."""
     with kit.session() as s:
         with s.write("orders") as db:
             db.add(Order(id=1, item="tea"))
         (entry,) = s._state.bookmark.entries("orders")
-        far = 1 << 50 if isinstance(entry.position, int) else tuple((d, x, n + 10**6) for d, x, n in entry.position)
-        s._state.bookmark = s._state.bookmark.add("orders", type(entry)(entry.history, entry.epoch, far))
+        far = type(entry)(entry.history, entry.epoch, _beyond(entry.position))
+        s._state.bookmark = s._state.bookmark.add("orders", far)
         began = time.monotonic()
         with pytest.raises(StaleRead) as caught:
             with s.read("orders") as db:
@@ -498,7 +512,7 @@ def test_a_deadline_ends_a_slow_statement(kit: RegionKit, rig: Rig) -> None:
     """timeout= bounds the whole block; the error says that nothing was committed."""
     slow = {
         "postgresql": "SELECT pg_sleep(5)",
-        "mariadb": "SELECT SLEEP(5)",
+        **dict.fromkeys(("mariadb", "mysql"), "SELECT SLEEP(5)"),
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n",
     }[rig.server]
     with kit.session() as s:
@@ -567,7 +581,7 @@ def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
     with RegionKit(rig.topology(), local="ap-northeast-2") as kit:
         shard = kit._store("orders").shards[0]
         backend = shard.backend(0)
-        engine = sqlalchemy.create_engine(rig.urls[0])
+        engine = sqlalchemy.create_engine(rig.plain)
         table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_record"]
 
         given = Flag()

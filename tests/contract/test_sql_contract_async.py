@@ -31,6 +31,7 @@ from regionkit.backends.sql.schema import metadata
 from regionkit.core.concurrency_async import AsyncFlag, agather, asleep
 from regionkit.core.deadline import Deadline
 from regionkit.facts.placement import Placement, placement_record
+from regionkit.facts.position import Position, Uuids
 
 KEY = "a key of more than sixteen characters"
 
@@ -394,7 +395,11 @@ async def test_a_half_committed_write_is_not_run_again(kit: AsyncRegionKit, rig:
 
 async def test_what_a_read_block_leaves_behind_reaches_nobody(kit: AsyncRegionKit, rig: Rig) -> None:
     """A raw BEGIN, an open result, a SET: the next block sees the present, and none of it."""
-    begin = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ", "mariadb": "START TRANSACTION", "sqlite": "BEGIN"}
+    begin = {
+        "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        **dict.fromkeys(("mariadb", "mysql"), "START TRANSACTION"),
+        "sqlite": "BEGIN",
+    }
     left_open = []
     async with kit.session() as s:
         for number in range(1, 4):
@@ -474,14 +479,23 @@ async def test_bad_arguments_are_refused_early(kit: AsyncRegionKit) -> None:
         kit.session(bookmark="rk1.forged")
 
 
+def _beyond(position: Position) -> Position:
+    """A position far behind all that was written."""
+    if isinstance(position, int):
+        return 1 << 50
+    if isinstance(position, Uuids):
+        return Uuids(tuple((uuid, n + 10**6) for uuid, n in position.upto))
+    return tuple((domain, server, n + 10**6) for domain, server, n in position)
+
+
 async def test_a_bookmark_past_the_end_is_refused_without_waiting(kit: AsyncRegionKit, rig: Rig) -> None:
     """A signed position that the owner never had was lost; it is said at once."""
     async with kit.session() as s:
         async with s.write("orders") as db:
             db.add(Order(id=1, item="tea"))
         (entry,) = s._state.bookmark.entries("orders")
-        far = 1 << 50 if isinstance(entry.position, int) else tuple((d, x, n + 10**6) for d, x, n in entry.position)
-        s._state.bookmark = s._state.bookmark.add("orders", type(entry)(entry.history, entry.epoch, far))
+        far = type(entry)(entry.history, entry.epoch, _beyond(entry.position))
+        s._state.bookmark = s._state.bookmark.add("orders", far)
         began = time.monotonic()
         with pytest.raises(StaleRead) as caught:
             async with s.read("orders") as db:
@@ -497,7 +511,7 @@ async def test_a_deadline_ends_a_slow_statement(kit: AsyncRegionKit, rig: Rig) -
     """timeout= bounds the whole block; the error says that nothing was committed."""
     slow = {
         "postgresql": "SELECT pg_sleep(5)",
-        "mariadb": "SELECT SLEEP(5)",
+        **dict.fromkeys(("mariadb", "mysql"), "SELECT SLEEP(5)"),
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n",
     }[rig.server]
     async with kit.session() as s:
@@ -566,7 +580,7 @@ async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
     async with AsyncRegionKit(rig.topology(), local="ap-northeast-2") as kit:
         shard = kit._store("orders").shards[0]
         backend = shard.backend(0)
-        engine = sqlalchemy.create_engine(rig.urls[0])
+        engine = sqlalchemy.create_engine(rig.plain)
         table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_record"]
 
         given = AsyncFlag()

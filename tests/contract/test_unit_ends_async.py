@@ -38,6 +38,7 @@ TEXTS = {
     ),
     "sqlite": ("ROLLBACK", "COMMIT", "/* x */ ROLLBACK", "-- x\nEND"),
 }
+TEXTS["mysql"] = TEXTS["mariadb"]
 SERVERS = tuple(TEXTS)
 ENDS = [(server, f"text {end}") for server, all_ in TEXTS.items() for end in all_]
 ENDS += [(server, end) for server in SERVERS for end in ("session.rollback", "session.commit")]

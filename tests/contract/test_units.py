@@ -214,7 +214,7 @@ def test_messages_are_for_sql(backing: Backing, store_rig: StoreRig) -> None:
     """On SQL several statements are one message in the unit's transaction; elsewhere they are refused by name."""
     with backing.write(deadline=within()) as unit:
         put(store_rig, unit.native, "7", "h")
-        if store_rig.server not in ("sqlite", "postgresql", "mariadb"):
+        if store_rig.server not in ("sqlite", "postgresql", "mariadb", "mysql"):
             with pytest.raises(ConfigurationError, match="takes no SQL messages"):
                 unit.message([Statement("SELECT 1")])
             return
@@ -227,10 +227,10 @@ def test_a_held_unit_is_ended_by_nobody_else(backing: Backing, store_rig: StoreR
     with backing.write(deadline=within()) as unit:
         unit.hold("the inbox row stands in this transaction")
         put(store_rig, unit.native, "8", "i")
-        if store_rig.server in ("sqlite", "postgresql", "mariadb"):
+        if store_rig.server in ("sqlite", "postgresql", "mariadb", "mysql"):
             with pytest.raises(UsageError, match="the inbox row stands in this transaction"):
                 unit.native.commit()
-    if store_rig.server not in ("sqlite", "postgresql", "mariadb"):
+    if store_rig.server not in ("sqlite", "postgresql", "mariadb", "mysql"):
         assert value(store_rig, backing, "8") == "i"
 
 

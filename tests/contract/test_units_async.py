@@ -213,7 +213,7 @@ async def test_messages_are_for_sql(backing: AsyncBacking, store_rig: StoreRig) 
     """On SQL several statements are one message in the unit's transaction; elsewhere they are refused by name."""
     async with backing.write(deadline=within()) as unit:
         await put(store_rig, unit.native, "7", "h")
-        if store_rig.server not in ("sqlite", "postgresql", "mariadb"):
+        if store_rig.server not in ("sqlite", "postgresql", "mariadb", "mysql"):
             with pytest.raises(ConfigurationError, match="takes no SQL messages"):
                 await unit.message([Statement("SELECT 1")])
             return
@@ -226,10 +226,10 @@ async def test_a_held_unit_is_ended_by_nobody_else(backing: AsyncBacking, store_
     async with backing.write(deadline=within()) as unit:
         unit.hold("the inbox row stands in this transaction")
         await put(store_rig, unit.native, "8", "i")
-        if store_rig.server in ("sqlite", "postgresql", "mariadb"):
+        if store_rig.server in ("sqlite", "postgresql", "mariadb", "mysql"):
             with pytest.raises(UsageError, match="the inbox row stands in this transaction"):
                 await unit.native.commit()
-    if store_rig.server not in ("sqlite", "postgresql", "mariadb"):
+    if store_rig.server not in ("sqlite", "postgresql", "mariadb", "mysql"):
         assert await value(store_rig, backing, "8") == "i"
 
 

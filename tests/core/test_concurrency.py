@@ -25,6 +25,7 @@ NAMES |= {
     "agather": "gather",
     "aowner": "owner",
     "acaller": "caller",
+    "aelsewhere": "elsewhere",
     "asleep": "sleep",
     "aelapse": "elapse",
     "astray": "stray",

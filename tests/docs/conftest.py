@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import String, create_engine
+from sqlalchemy import Engine, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit import RegionKit
@@ -103,6 +103,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         source.backup(copy)
     copier = Copier()
     names: dict[str, Any] = {
+        "__name__": "__main__",  # as in a script
         "Base": Base,
         "Order": Order,
         "request": SimpleNamespace(headers={}),
@@ -112,6 +113,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
     for value in names.values():
         if isinstance(value, RegionKit):
             value.close()
+        elif isinstance(value, Engine):
+            value.dispose()
     copier.stop()
 
 

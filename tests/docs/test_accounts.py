@@ -1,4 +1,4 @@
-"""The grants in the pages of PostgreSQL and MariaDB are enough, on real servers, and the limits they tell of hold."""
+"""The grants in the pages of PostgreSQL, MariaDB and MySQL are enough, on real servers, and the limits they tell of hold."""
 
 from __future__ import annotations
 
@@ -65,6 +65,16 @@ def test_the_grants_for_mariadb_are_enough(own_mariadb: Any) -> None:
     for statement in grants("mariadb.md"):
         node.sql(statement)
     works(account(node.app_url, "shop_app", "change-me"), None)
+
+
+@pytest.mark.mysql
+def test_the_grants_for_mysql_are_enough(own_mysql: Any) -> None:
+    """The account of the page makes the tables, writes and reads; its plugin is the server's default."""
+    pytest.importorskip("cryptography")
+    mysql = own_mysql()
+    for statement in grants("mysql.md"):
+        mysql.primary.sql(statement)
+    works(account(mysql.primary.app_url, "shop_app", "change-me"), None)
 
 
 @pytest.mark.postgresql

@@ -159,3 +159,9 @@ def test_round_trips_on_postgresql(own_pg: Any) -> None:
 def test_round_trips_on_mariadb(own_mariadb: Any) -> None:
     """As the page says."""
     check(own_mariadb(), 2)
+
+
+@pytest.mark.mysql
+def test_round_trips_on_mysql(own_mysql: Any) -> None:
+    """As on MariaDB."""
+    check(own_mysql(), 2)

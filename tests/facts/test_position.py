@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionkit.facts.position import GtidsReached, as_position, extended, later, reaches, refutes, within
+from regionkit.facts.position import (
+    GtidsReached,
+    Uuids,
+    UuidsReached,
+    as_position,
+    extended,
+    later,
+    reaches,
+    refutes,
+    within,
+)
 
 numbers = st.integers(0, 50)
 small = st.integers(0, 2)
@@ -15,6 +25,11 @@ gtids = st.dictionaries(st.tuples(small, small), numbers, max_size=6).map(
 )
 haves = st.builds(GtidsReached, gtids, gtids)
 positions = st.one_of(numbers, gtids)
+pairs = st.dictionaries(st.sampled_from("abc"), st.integers(1, 50), max_size=3).map(
+    lambda found: tuple(sorted(found.items()))
+)
+uuids = st.builds(Uuids, pairs)
+uuids_had = st.builds(UuidsReached, pairs)
 
 
 @given(haves, gtids, gtids)
@@ -87,3 +102,39 @@ def test_within_a_fork_stays_within_a_later_fork(want: object, fork: object) -> 
     """Survival is monotone in the fork."""
     if type(want) is type(fork) and within(want, fork):  # type: ignore[arg-type]
         assert within(want, later(fork, want))  # type: ignore[arg-type]
+
+
+@given(uuids_had, uuids, uuids, uuids)
+def test_joined_uuids_demand_exactly_both(have: UuidsReached, a: Uuids, b: Uuids, c: Uuids) -> None:
+    """As with numbers, and joining is a semilattice."""
+    assert reaches(have, later(a, b)) == (reaches(have, a) and reaches(have, b))
+    assert later(a, b) == later(b, a) and later(later(a, b), c) == later(a, later(b, c)) and later(a, a) == a
+
+
+@given(uuids_had, uuids)
+def test_uuids_are_had_by_the_set_of_all_before(have: UuidsReached, want: Uuids) -> None:
+    """A position asks for every transaction from 1 on of each server that it names."""
+
+    def members(upto: tuple[tuple[str, int], ...]) -> set[tuple[str, int]]:
+        return {(uuid, n) for uuid, number in upto for n in range(1, number + 1)}
+
+    assert reaches(have, want) == (members(want.upto) <= members(have.upto))
+    assert within(want, as_position(have)) == reaches(have, want)
+    assert not (refutes(have, want) and reaches(have, want))
+    assert reaches(extended(have, want), want) and reaches(extended(have, want), as_position(have))
+
+
+def test_a_server_that_is_not_known_refutes_nothing() -> None:
+    """What a copy lacks of a server that it knows never came to it; of another it may have been cut off."""
+    have = UuidsReached((("a", 95),))
+    assert refutes(have, Uuids((("a", 96),))) and not refutes(have, Uuids((("b", 1),)))
+
+
+def test_uuids_do_not_mix_with_other_kinds() -> None:
+    """Nor with MariaDB's."""
+    for other in (5, ((0, 1, 1),)):
+        assert not reaches(UuidsReached(()), other) and not reaches(GtidsReached((), ()), Uuids())
+        assert not within(Uuids(), other) and not within(other, Uuids())
+        with pytest.raises(ValueError, match="two kinds"):
+            later(other, Uuids())
+        assert extended(UuidsReached((("a", 1),)), other) == UuidsReached((("a", 1),))

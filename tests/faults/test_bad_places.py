@@ -51,7 +51,7 @@ from regionkit.core.clock import SystemClock
 KEY = "a key of more than sixteen characters"
 CANARY = "canary-s3cret"
 US, KR, EU = REGIONS
-FACES = {"postgresql": SqlStore, "mariadb": SqlStore, "sqlite": SqlStore, "redis": RedisStore}
+FACES = {"postgresql": SqlStore, "mariadb": SqlStore, "mysql": SqlStore, "sqlite": SqlStore, "redis": RedisStore}
 PATIENT = 10.0
 """Seconds for a call that ends at once on an idle machine; its own time-out is shorter."""
 
@@ -124,7 +124,7 @@ class Bad:
         return topology(self.server, urls)
 
 
-@pytest.fixture(params=["postgresql", "mariadb", "redis"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql", "redis"])
 def bad(request: pytest.FixtureRequest) -> Bad:
     """Each server that takes an account and a database by its URL."""
     server = request.param
@@ -132,8 +132,8 @@ def bad(request: pytest.FixtureRequest) -> Bad:
         urls = [node.url for node in request.getfixturevalue("redis_server").nodes[:2]]
         accounts = [url.replace("redis://", f"redis://nobody:{CANARY}@") for url in urls]
         return Bad(server, urls, {"account": accounts, "database": [url.replace("/0", "/9999") for url in urls]})
-    if server == "mariadb":
-        servers = request.getfixturevalue("mariadb")
+    if server in ("mariadb", "mysql"):
+        servers = request.getfixturevalue(server)
     else:
         servers = request.getfixturevalue("own_pg")(1)
         asks_for_passwords(servers)
@@ -277,6 +277,8 @@ KINDS = [
     ("postgresql", "redis", None),
     ("mariadb", "postgresql", None),
     ("mariadb", "redis", None),
+    ("mysql", "redis", None),
+    ("postgresql", "mysql", Refused.KIND),
     ("redis", "mariadb", Refused.KIND),
     ("redis", "postgresql", None),
     ("sqlite", "text", Refused.KIND),
@@ -293,7 +295,7 @@ def test_the_address_of_another_kind_of_server(
         (tmp_path / "orders.db").write_text("no database" * 1000)
         url = f"sqlite:///{tmp_path / 'orders.db'}"
     else:
-        fixture = {"postgresql": "pg", "mariadb": "mariadb", "redis": "redis_server"}[server]
+        fixture = {"postgresql": "pg", "redis": "redis_server"}.get(server, server)
         port = request.getfixturevalue(fixture).primary.port
         account = "" if client == "redis" else "app:app@"
         url = f"{client}://{account}127.0.0.1:{port}/0"
@@ -318,12 +320,12 @@ def database_of(server: str, request: pytest.FixtureRequest) -> list[str]:
     if server == "sqlite":
         folder = request.getfixturevalue("tmp_path")
         return [f"sqlite:///{folder / 'foreign.db'}"] * 2
-    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[server])
+    servers = request.getfixturevalue({"postgresql": "pg"}.get(server, server))
     name = servers.database()
     return [node.url_for(name) for node in servers.nodes[:2]]
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "redis"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql", "redis"])
 def crossed(request: pytest.FixtureRequest) -> tuple[StoreRig, Topology]:
     """A rig, and its topology in which the copy of ap-northeast-2 is one of another store's primary."""
     server = request.param

@@ -45,10 +45,10 @@ def topology(urls: list[str], **options: Any) -> Topology:
     return Topology(namespace=NAMESPACE, regions=[Region(r) for r in regions], stores=[store])
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def pair(request: pytest.FixtureRequest) -> Any:
     """A primary and a replica of one's own, to destroy."""
-    servers = request.getfixturevalue({"postgresql": "own_pg", "mariadb": "own_mariadb"}[request.param])(replicas=1)
+    servers = request.getfixturevalue({"postgresql": "own_pg"}.get(request.param, f"own_{request.param}"))(replicas=1)
     make_tables(servers.primary.app_url)
     servers.wait_for_replicas()
     return servers

@@ -17,7 +17,7 @@ from regionkit.testing import FaultProxy
 HERE, FAR = "ap-northeast-2", "us-east-1"
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def servers(request: pytest.FixtureRequest) -> Rig:
     """A primary and a replica that can be held back."""
     rig: Rig = request.getfixturevalue(f"{request.param}_rig")

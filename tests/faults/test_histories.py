@@ -193,9 +193,10 @@ def test_without_proof_a_promotion_waits_for_adopt(trio: Any) -> None:
         assert sees(kit, 1, bookmark)
 
 
-def test_mariadb_promotion_is_adopted_and_forks_are_seen(own_mariadb: Any) -> None:
-    """MariaDB proves nothing: adopt writes the row; a write that only the old primary had is lost."""
-    servers = own_mariadb(replicas=1)
+@pytest.mark.parametrize("server", ["mariadb", "mysql"])
+def test_an_unproved_promotion_is_adopted_and_forks_are_seen(server: str, request: pytest.FixtureRequest) -> None:
+    """They prove nothing: adopt writes the row; a write that only the old primary had is lost."""
+    servers = request.getfixturevalue(f"own_{server}")(replicas=1)
     make_tables(servers.primary.app_url)
     servers.wait_for_replicas()
     with kit_of(urls_of(servers)) as kit:
@@ -317,9 +318,10 @@ def test_a_commit_that_waits_for_a_synchronous_replica_is_not_unseen(own_pg: Any
             thread.join(10)
 
 
-def test_demoted_connections_leave_the_pool(own_mariadb: Any) -> None:
+@pytest.mark.parametrize("server", ["mariadb", "mysql"])
+def test_demoted_connections_leave_the_pool(server: str, request: pytest.FixtureRequest) -> None:
     """A primary that turns read-only under a full pool: one error that says no, then writes go to the new primary."""
-    servers = own_mariadb(replicas=1)
+    servers = request.getfixturevalue(f"own_{server}")(replicas=1)
     make_tables(servers.primary.app_url)
     servers.wait_for_replicas()
     with kit_of(urls_of(servers)) as kit:

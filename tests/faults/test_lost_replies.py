@@ -35,10 +35,10 @@ def one_region(url: str, **options: Any) -> Topology:
     return Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def proxied(request: pytest.FixtureRequest) -> Iterator[tuple[RegionKit, FaultProxy, str]]:
     """A kit that reaches its server through a proxy, the proxy, and the server's own URL."""
-    servers = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    servers = request.getfixturevalue({"postgresql": "pg"}.get(request.param, request.param))
     url = servers.primary.url_for(servers.database())
     make_tables(url)
     quick = {"base": "aggressive", "open_first": 0.1, "open_longest": 0.2, "hold_down": 0.1}
@@ -227,9 +227,11 @@ def test_serialization_failures_run_again(pg: Any) -> None:
     assert count(url) == 1
 
 
-def test_an_implicit_commit_is_never_replayed(mariadb: Any) -> None:
-    """DDL in a MariaDB block commits by itself: the error says unknown, and nothing runs again."""
-    url = mariadb.primary.url_for(mariadb.database())
+@pytest.mark.parametrize("server", ["mariadb", "mysql"])
+def test_an_implicit_commit_is_never_replayed(server: str, request: pytest.FixtureRequest) -> None:
+    """DDL in a block commits by itself there: the error says unknown, and nothing runs again."""
+    servers = request.getfixturevalue(server)
+    url = servers.primary.url_for(servers.database())
     make_tables(url)
     with RegionKit(one_region(url), local="us-east-1") as kit, kit.session() as s:
         kit.create_tables()

@@ -109,27 +109,40 @@ def limited_postgresql(pg: Any) -> Iterator[Limited]:
 @pytest.fixture
 def limited_mariadb(mariadb: Any) -> Iterator[Limited]:
     """It may use another table of the database."""
-    name, database = f"limited_{time.monotonic_ns()}", mariadb.database()
-    url = mariadb.primary.url_for(database)
+    yield from _limited(mariadb)
+
+
+@pytest.fixture
+def limited_mysql(mysql: Any) -> Iterator[Limited]:
+    """As MariaDB."""
+    yield from _limited(mysql)
+
+
+def _limited(servers: Any) -> Iterator[Limited]:
+    how = "IDENTIFIED BY 'word'"
+    if servers.kind.name == "mysql":  # without TLS its own plugin needs a package
+        how = "IDENTIFIED WITH mysql_native_password BY 'word'"
+    name, database = f"limited_{time.monotonic_ns()}", servers.database()
+    url = servers.primary.url_for(database)
     with RegionKit(topology(url), local="here") as kit:
         kit.create_tables()
-    mariadb.primary.sql(f"CREATE TABLE {database}.tea (n INT PRIMARY KEY)")
-    mariadb.primary.sql(f"CREATE USER {name}@'%%' IDENTIFIED BY 'word'")
-    mariadb.primary.sql(f"GRANT SELECT ON {database}.tea TO {name}@'%%'")
+    servers.primary.sql(f"CREATE TABLE {database}.tea (n INT PRIMARY KEY)")
+    servers.primary.sql(f"CREATE USER {name}@'%%' {how}")
+    servers.primary.sql(f"GRANT SELECT ON {database}.tea TO {name}@'%%'")
 
     def grant(advice: str) -> None:
-        mariadb.primary.sql(re.sub("TO .*", f"TO {name}@'%%'", advice))
+        servers.primary.sql(re.sub("TO .*", f"TO {name}@'%%'", advice))
 
     table = f"{database}.{HISTORY}"
 
     def revoke() -> None:
-        mariadb.primary.sql(f"REVOKE SELECT ON {table} FROM {name}@'%%'")
+        servers.primary.sql(f"REVOKE SELECT ON {table} FROM {name}@'%%'")
 
     yield Limited(account(url, name), f"SELECT on {table}", grant, f"INSERT on {table}", revoke)
-    mariadb.primary.sql(f"DROP USER {name}@'%%'")
+    servers.primary.sql(f"DROP USER {name}@'%%'")
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def limited(request: pytest.FixtureRequest) -> Limited:
     """On each SQL server with accounts."""
     found: Limited = request.getfixturevalue(f"limited_{request.param}")

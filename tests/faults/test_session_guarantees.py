@@ -115,7 +115,7 @@ def rig_of(server: str, request: pytest.FixtureRequest) -> tuple[StoreRig, Any]:
 
         made = request.getfixturevalue("own_mongo")()
         return MongoRig(made), made
-    made = request.getfixturevalue({"postgresql": "own_pg", "mariadb": "own_mariadb", "redis": "own_redis"}[server])(2)
+    made = request.getfixturevalue({"postgresql": "own_pg"}.get(server, f"own_{server}"))(2)
     if server == "redis":
         from fix_rig_redis import RedisRig
 
@@ -128,7 +128,7 @@ def rig_of(server: str, request: pytest.FixtureRequest) -> tuple[StoreRig, Any]:
     return rig, made
 
 
-@pytest.mark.parametrize("server", ["postgresql", "mariadb", "redis", "mongo"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql", "redis", "mongo"])
 def test_no_guarantee_is_broken_by_a_failover(server: str, request: pytest.FixtureRequest) -> None:
     """A copy is frozen, then held behind; the primary is killed, another promoted: promises hold, or reads are refused."""
     rig, servers = rig_of(server, request)
@@ -151,7 +151,11 @@ def test_no_guarantee_is_broken_by_a_failover(server: str, request: pytest.Fixtu
         third.resume_replay()
         if server != "mongo":
             third.follow(second)
-        if server in ("postgresql", "mariadb"):  # an ordinary account cannot prove a promotion: an operator says it
+        if server in (
+            "postgresql",
+            "mariadb",
+            "mysql",
+        ):  # an ordinary account cannot prove a promotion: an operator says it
             with RegionKit(rig.topology(), local=REGIONS[1], bookmark_keys=[SIGNING], profile="aggressive") as kit:
                 kit.adopt("orders", REGIONS[1])
         before.append(campaign.acknowledged)

@@ -8,7 +8,7 @@ from regionkit import ConfigurationError, Endpoint, Role, SqlStore
 from regionkit.topology import sql_parameters, sql_url
 from regionkit.topology.sql_parameters import _PASSED, _READ, _REFUSED
 
-SCHEMES = {"postgresql": "postgresql://h/d", "mariadb": "mysql://h/d", "sqlite": "sqlite:////d"}
+SCHEMES = {"postgresql": "postgresql://h/d", "mariadb": "mariadb://h/d", "sqlite": "sqlite:////d"}
 REFUSED = [(server, name) for server, names in _REFUSED.items() for name in names]
 
 

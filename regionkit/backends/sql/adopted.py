@@ -7,6 +7,7 @@ its COMMIT, so it is asked for later.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from regionkit.backends.sql.driver import as_driver
@@ -50,7 +51,7 @@ def adopt_postgres(connection: Any, options: str) -> Any:
     return connection
 
 
-def adopt_mariadb(connection: Any, init_command: str) -> Any:
+def adopt_mariadb(connection: Any, init_command: Callable[[Any], str]) -> Any:
     """The connection itself, of our class."""
     import pymysql
 
@@ -66,7 +67,7 @@ def adopt_mariadb(connection: Any, init_command: str) -> Any:
     driver.__class__ = ours
     driver.counts = 0 if driver.client_flag & mariadb.SESSION_TRACK else 1  # who tells no position tells no change
     cursor = connection.cursor()
-    cursor.execute(init_command)
+    cursor.execute(init_command(driver))
     cursor.execute("SET autocommit=0")
     cursor.close()
     driver.begun = False  # else the first look at where it stands leaves a transaction open, and its snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from regionkit.contract.advice import Advice
 from regionkit.contract.capabilities import Capabilities
 
-__all__ = ["MARIADB", "POSTGRESQL", "SQLITE"]
+__all__ = ["MARIADB", "MYSQL", "POSTGRESQL", "SQLITE"]
 
 _MODES = frozenset({"core", "snapshot"})
 _OWNER = "STRONG and writes use the primary as configured or by descent; without a lease no more is proved"
@@ -55,9 +55,33 @@ MARIADB = Capabilities(
         collisions=_COLLISIONS,
     ),
 )
+MYSQL = Capabilities(
+    server="mysql",
+    positions=True,
+    read_only="server",
+    transactions=True,
+    markers=True,
+    detects_promotion=False,
+    modes=_MODES,
+    notes=(
+        _OWNER,
+        "a promotion by others is not proved by the server: an operator says kit.adopt",
+        "positions need gtid_mode = ON; without it SESSION and BOUNDED reads go to the owner",
+        "a replica is known by read_only = ON",
+        "the server ends no idle transaction: one whose client was cut off holds its locks until wait_timeout",
+    ),
+    advice=Advice(
+        promote="promote it on the server first: STOP REPLICA, RESET REPLICA ALL (before 8.0.22: SLAVE), SET GLOBAL "
+        "super_read_only = 0, SET GLOBAL read_only = 0.",
+        parts="by db.commit(), or by DDL",
+        unknown="look at the data; let OutcomeUnknown leave the block, and keep DDL in blocks of its own.",
+        collisions=_COLLISIONS,
+    ),
+)
 SQLITE = Capabilities(
     server="sqlite",
     positions=True,
+    counts_others=False,
     read_only="server",
     transactions=True,
     markers=True,

@@ -33,6 +33,8 @@ MYSQL: dict[int, Failure] = {
     1792: Failure.READ_ONLY,  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
     1290: Failure.ROLE,  # ER_OPTION_PREVENTS_STATEMENT: --read-only
     1836: Failure.ROLE,  # ER_READ_ONLY_MODE
+    3100: Failure.ROLLED_BACK,  # MySQL: ER_RUN_HOOK_ERROR, a plugin refused a COMMIT
+    3101: Failure.ROLLED_BACK,  # MySQL: ER_TRANSACTION_ROLLBACK_DURING_COMMIT, a conflict within a group
     1213: Failure.ROLLED_BACK,  # ER_LOCK_DEADLOCK: the whole transaction
     1020: Failure.ROLLED_BACK,  # ER_CHECKREAD under snapshot isolation
     1969: Failure.CANCELLED,  # ER_STATEMENT_TIMEOUT: a max_statement_time; ours outlasts the deadline
@@ -41,6 +43,8 @@ MYSQL: dict[int, Failure] = {
     1053: Failure.CONNECTION,  # ER_SERVER_SHUTDOWN
     1040: Failure.CONNECTION,  # ER_CON_COUNT_ERROR
     1927: Failure.CONNECTION,  # ER_CONNECTION_KILLED
+    3032: Failure.CONNECTION,  # MySQL: ER_SERVER_OFFLINE_MODE
+    4031: Failure.CONNECTION,  # MySQL: ER_CLIENT_INTERACTION_TIMEOUT, its farewell after wait_timeout
     2002: Failure.CONNECTION,
     2003: Failure.CONNECTION,
     2006: Failure.CONNECTION,
@@ -64,6 +68,10 @@ REFUSED: dict[int | str, Refused] = {
     1698: Refused.ACCOUNT,  # ER_ACCESS_DENIED_NO_PASSWORD_ERROR
     1130: Refused.ACCOUNT,  # ER_HOST_NOT_PRIVILEGED
     4151: Refused.ACCOUNT,  # ER_ACCOUNT_HAS_BEEN_LOCKED
+    3118: Refused.ACCOUNT,  # the same of MySQL
+    1862: Refused.ACCOUNT,  # MySQL: ER_MUST_CHANGE_PASSWORD_LOGIN
+    1820: Refused.ACCOUNT,  # ER_MUST_CHANGE_PASSWORD
+    3159: Refused.NO_TLS,  # MySQL: ER_SECURE_TRANSPORT_REQUIRED
     1044: Refused.DATABASE,  # ER_DBACCESS_DENIED_ERROR
     1049: Refused.DATABASE,  # ER_BAD_DB_ERROR
     2026: Refused.TLS,  # CR_SSL_CONNECTION_ERROR

@@ -13,14 +13,14 @@ from regionkit.backends.sql.server import SqlContext
 from regionkit.contract.endpoint_errors import first_line, not_had, too_late
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.unreached import without_frames
-from regionkit.errors import ConfigurationError, RegionKitError
+from regionkit.errors import ConfigurationError, MissingDriver, RegionKitError
 
 __all__ = ["unreached"]
 
 UNKNOWN_VARIABLE = 1193
-"""ER_UNKNOWN_SYSTEM_VARIABLE: a MySQL was asked for what only MariaDB has."""
-
-
+"""ER_UNKNOWN_SYSTEM_VARIABLE."""
+CRYPTOGRAPHY = "'cryptography' package is required"
+"""PyMySQL's words, in a RuntimeError."""
 NO_OPTIONS = "unsupported startup parameter"
 """PgBouncer's words; PostgreSQL's own are others."""
 
@@ -45,11 +45,18 @@ def _told(context: SqlContext, error: Exception) -> Exception:
         return late
     if failure is Failure.DEADLINE:
         return too_late(context, f"{endpoint.id!r} did not answer in time while connecting.")
+    if isinstance(error, RuntimeError) and CRYPTOGRAPHY in str(error):
+        return MissingDriver(
+            f"the account of {endpoint.id!r} signs in with a key of the server's, and the package cryptography is not there.",
+            why="MySQL's accounts are of caching_sha2_password, which without TLS sends the password encrypted by that key.",
+            fix='pip install "regionkit[mysql]", or let the endpoint use TLS (tls = "require").',
+        )
     if code_of(error) == UNKNOWN_VARIABLE:
         return ConfigurationError(
-            f"the server of {endpoint.id!r} is no MariaDB.",
-            why="MySQL counts positions in another way, which this version does not read.",
-            fix="use MariaDB 10.6 or later, or PostgreSQL.",
+            f"the server of {endpoint.id!r} is not what its greeting says.",
+            why=f"MariaDB and MySQL are told apart by it, and they do not know each other's variables: {first_line(error)}",
+            fix="let the proxy in front of it greet with the server's own version (ProxySQL: mysql-server_version; MaxScale: "
+            "version_string).",
         )
     if original is not None and NO_OPTIONS in str(original):
         return ConfigurationError(

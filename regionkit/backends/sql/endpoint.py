@@ -8,11 +8,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy
 
 from regionkit.backends.sql.bridge import Engine, drive
 from regionkit.backends.sql.classify import classify, missing_table
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
+from regionkit.backends.sql.gtid_sets import before_history
 from regionkit.backends.sql.handle import SqlHandle
 from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombstone, read_marker, save_result, take
 from regionkit.backends.sql.pool import SqlPool
@@ -35,7 +37,7 @@ from regionkit.core.tables import Table, table_name
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position, as_position
+from regionkit.facts.position import Position, UuidsReached, as_position
 from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["SqlEndpoint", "SqlRows"]
@@ -173,7 +175,7 @@ class SqlRows(abc.ABC):
         self._in_turn(deadline, make)
         observation = self._observe_on_write(deadline)
         if observation.lineage is None:
-            self.write_history(deadline, root(observation.origin))
+            self.write_history(deadline, _first_row(root(observation.origin), observation))
 
     def _observe_on_write(self, deadline: Deadline) -> Observation:
         checkout = self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
@@ -206,6 +208,13 @@ class SqlRows(abc.ABC):
         except sqlalchemy.exc.IntegrityError:
             return False
         return True
+
+
+def _first_row(row: HistoryRow, observation: Observation) -> HistoryRow:
+    """The row of a first history. On MySQL its fork says what other servers had written before it: that is in every copy."""
+    if isinstance(observation.reached, UuidsReached):
+        return msgspec.structs.replace(row, fork=before_history(observation.reached, observation.origin))
+    return row
 
 
 class SqlEndpoint(SqlPool, SqlRows):

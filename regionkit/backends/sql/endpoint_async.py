@@ -7,11 +7,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy
 
 from regionkit.backends.sql.bridge_async import AsyncEngine, adrive
 from regionkit.backends.sql.classify import classify, missing_table
 from regionkit.backends.sql.driver import CONNECT_DEADLINE
+from regionkit.backends.sql.gtid_sets import before_history
 from regionkit.backends.sql.handle_async import AsyncSqlHandle
 from regionkit.backends.sql.marker import forget, insert_unless_there, put_tombstone, read_marker, save_result, take
 from regionkit.backends.sql.pool_async import AsyncSqlPool
@@ -34,7 +36,7 @@ from regionkit.core.tables import Table, table_name
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position, as_position
+from regionkit.facts.position import Position, UuidsReached, as_position
 from regionkit.facts.request import BlockMode, Kind, Request
 
 __all__ = ["AsyncSqlEndpoint", "AsyncSqlRows"]
@@ -178,7 +180,7 @@ class AsyncSqlRows(abc.ABC):
         await self._in_turn(deadline, make)
         observation = await self._observe_on_write(deadline)
         if observation.lineage is None:
-            await self.write_history(deadline, root(observation.origin))
+            await self.write_history(deadline, _first_row(root(observation.origin), observation))
 
     async def _observe_on_write(self, deadline: Deadline) -> Observation:
         checkout = await self.check_out(Kind.WRITE, deadline, deadline.require("connecting"))
@@ -211,6 +213,13 @@ class AsyncSqlRows(abc.ABC):
         except sqlalchemy.exc.IntegrityError:
             return False
         return True
+
+
+def _first_row(row: HistoryRow, observation: Observation) -> HistoryRow:
+    """The row of a first history. On MySQL its fork says what other servers had written before it: that is in every copy."""
+    if isinstance(observation.reached, UuidsReached):
+        return msgspec.structs.replace(row, fork=before_history(observation.reached, observation.origin))
+    return row
 
 
 class AsyncSqlEndpoint(AsyncSqlPool, AsyncSqlRows):

@@ -1,4 +1,6 @@
-"""MariaDB's dialects for PyMySQL and aiomysql, over the connections of `mariadb_connection`.
+"""The dialects of MariaDB and MySQL for PyMySQL and aiomysql, over the connections of `mariadb_connection`.
+
+Which of the two it is, the server says in its greeting, before anything was asked.
 
 Round trips of a new connection are expensive over distance. The drivers and SQLAlchemy send autocommit, character set and five
 questions one by one; here they are one statement and one question.
@@ -22,8 +24,8 @@ from regionkit.backends.sql.message_pymysql import answered
 
 __all__ = ["AsyncMariaDialect", "MariaDialect"]
 
-FIRST = ("VERSION()", "DATABASE()", "@@tx_isolation", "@@sql_mode", "@@lower_case_table_names")
-"""What SQLAlchemy asks on the first connection of an engine."""
+FIRST = ("VERSION()", "DATABASE()", "@@{}_isolation", "@@sql_mode", "@@lower_case_table_names")
+"""What SQLAlchemy asks on the first connection of an engine. MariaDB calls the isolation tx_, MySQL transaction_."""
 HARMLESS = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|SAVEPOINT|RELEASE|ROLLBACK\s+TO)\b", re.IGNORECASE)
 """Statements without rows that leave nothing behind in the session."""
 
@@ -42,7 +44,9 @@ class _Dialect:
     def initialize(self, connection: Any) -> None:
         """Take from one answer what SQLAlchemy would ask in five."""
         cursor = connection.connection.cursor()
-        cursor.execute(f"SELECT {', '.join(FIRST)}")
+        known = as_driver(connection.connection).is_mariadb
+        asked = f"SELECT {', '.join(FIRST)}".format("tx" if known else "transaction")
+        cursor.execute(asked)
         self._first = dict(zip(FIRST, cursor.fetchone(), strict=True))
         cursor.close()
         super().initialize(connection)  # type: ignore[misc]  # of the dialect mixed with
@@ -55,7 +59,7 @@ class _Dialect:
 
     def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
         """Of a new session."""
-        return self._first["@@tx_isolation"].upper().replace("-", " ")
+        return self._first["@@{}_isolation"].upper().replace("-", " ")
 
     def _fetch_setting(self, connection: Any, setting_name: str) -> Any:
         if (known := self._first.get(f"@@{setting_name}")) is not None:
@@ -110,10 +114,10 @@ class _Dialect:
         return ours or super().is_disconnect(error, connection, cursor)  # type: ignore[misc]  # of the dialect mixed with
 
 
-def settled(connection: Any, init_command: str, *, autocommit: bool) -> str:
+def settled(connection: Any, init_command: Callable[[Any], str], *, autocommit: bool) -> str:
     """The statement that a new connection begins with."""
     connection.autocommit_mode = autocommit
-    settings = init_command.removeprefix("SET ")
+    settings = init_command(connection).removeprefix("SET ")
     return f"SET NAMES {connection.charset}, @@session.autocommit={int(autocommit)}, {settings}"
 
 

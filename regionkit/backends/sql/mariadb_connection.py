@@ -1,6 +1,7 @@
-"""Connections of PyMySQL and aiomysql to MariaDB whose waits end at the deadline, and which read the position from answers.
+"""Connections of PyMySQL and aiomysql whose waits end at the deadline, and which read the position from answers.
 
-With the session tracker on, the OK packet of a COMMIT carries `last_gtid`: no extra message, no multi-statement flag.
+With the session tracker on, the OK packet of a COMMIT carries the position: MariaDB's as the variable `last_gtid`, MySQL's
+by a tracker of its own (OWN_GTID). No extra message, no multi-statement flag.
 A position that arrives when we did not send COMMIT means that a statement committed implicitly (DDL does).
 Source: MariaDB Knowledge Base, "OK_Packet" and "Session Tracking"; MySQL Internals, "Protocol::OK_Packet".
 """
@@ -16,10 +17,11 @@ import pymysql
 from pymysql.constants import CLIENT, COMMAND, CR, ER
 
 from regionkit.backends.sql.driver import DeadlinePassed, DriverState, swallowed
+from regionkit.backends.sql.gtid_sets import own_number
 from regionkit.backends.sql.observation import gtids
 from regionkit.contract.interrupted import interruption
 from regionkit.core.deadline import Deadline
-from regionkit.facts.position import later
+from regionkit.facts.position import Position, later
 
 __all__ = ["SESSION_TRACK", "Bounded", "BoundedState", "WaitExpired", "changes"]
 
@@ -29,7 +31,7 @@ SESSION_TRACK = 1 << 23
 """The client's flag CLIENT_SESSION_TRACK, which the drivers do not know."""
 SESSION_STATE_CHANGED = 0x4000
 IN_TRANSACTION = 0x0001
-TRACK_SYSTEM_VARIABLES, TRACK_STATE_CHANGE = 0, 2
+TRACK_SYSTEM_VARIABLES, TRACK_STATE_CHANGE, TRACK_GTIDS = 0, 2, 3
 LASTS = re.compile(rb"get_lock|:=|lock\s+table", re.IGNORECASE)
 """State that outlives its block and that no answer reports. The connection is closed then, as after a reported change."""
 UNDOES_ALL = ((1213,), (1020,))
@@ -44,13 +46,13 @@ ENDS = ("COMMIT", "ROLLBACK")
 
 
 class WaitExpired(DeadlinePassed, pymysql.err.OperationalError):  # type: ignore[misc]  # PyMySQL ships no types
-    """The deadline passed while waiting for MariaDB; the connection is closed."""
+    """The deadline passed while waiting for the server; the connection is closed."""
 
 
 class Changes(NamedTuple):
-    """What an answer tells of the session: `last_gtid`, and whether the session itself was changed (SET, USE, a table)."""
+    """What an answer tells: the position of what committed, and whether the session itself was changed (SET, USE, a table)."""
 
-    gtid: str | None
+    position: Position | None
     session: bool
 
 
@@ -58,7 +60,8 @@ def changes(message: bytes | None, status: int) -> Changes:
     """Those in an OK packet's tail: a length-encoded text, then length-encoded state changes."""
     if not message or not status & SESSION_STATE_CHANGED:
         return Changes(None, session=False)
-    gtid, session = None, False
+    position: Position | None = None
+    session = False
     _, rest = _lenenc_text(message)
     told, _ = _lenenc_text(rest)
     while told:
@@ -69,8 +72,12 @@ def changes(message: bytes | None, status: int) -> Changes:
         elif kind == TRACK_SYSTEM_VARIABLES:
             name, tail = _lenenc_text(data)
             if name == b"last_gtid":
-                gtid = _lenenc_text(tail)[0].decode()
-    return Changes(gtid, session)
+                position = gtids(_lenenc_text(tail)[0].decode()) or None
+        elif kind == TRACK_GTIDS:
+            position = own_number(
+                _lenenc_text(data[1:])[0].decode()
+            )  # the first byte says how they are written: as a text
+    return Changes(position, session)
 
 
 def _lenenc_text(data: bytes) -> tuple[bytes, bytes]:
@@ -98,6 +105,12 @@ class BoundedState(DriverState):
     begun: bool = False
     """Whether a statement went out since the last COMMIT or ROLLBACK. The status does not tell: drivers take it from
     answers without rows only, so a transaction that has read and no more looks like none."""
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether it is MariaDB that greeted us: it says so in its version, or does not claim to be MySQL (CLIENT_MYSQL)."""
+        greeted: str = self.server_version  # type: ignore[attr-defined]  # the driver's own
+        return "mariadb" in greeted.lower() or not self.server_capabilities & CLIENT.LONG_PASSWORD
 
     @property
     def stands(self) -> bool:
@@ -163,7 +176,8 @@ class BoundedState(DriverState):
     def require_own_end(self) -> None:
         """Before COMMIT: what would be committed must not be only what came after a deadlock."""
         if self.lost_all:
-            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
+            who = "MariaDB" if self.is_mariadb else "MySQL"
+            raise swallowed(f"{who} rolled all of it back at a deadlock, and COMMIT would keep what came after.")
         super().require_own_end()
 
     def committed(self) -> None:
@@ -197,10 +211,9 @@ class BoundedState(DriverState):
             self.implicit = True  # told by the server even where it tells no gtid
         if not isinstance(message, bytes):
             return
-        gtid, session = changes(message, status or 0)
+        found, session = changes(message, status or 0)
         self.dirty |= session
-        if gtid:
-            found = gtids(gtid)
+        if found is not None:
             self.position = found if self.position is None else later(self.position, found)
             self.commits += 1
             if self.commit_state != "sent":

@@ -1,4 +1,8 @@
-"""Where a MariaDB server stands: role, run, GTID positions, histories."""
+"""Where a MariaDB or MySQL server stands: role, run, GTID positions, histories.
+
+A URL does not tell which of the two it leads to: the server's greeting does, on each connection. What they are asked, and
+what they are set to, is in mariadb_words.py and mysql_words.py; how their answers are read in observation.py.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,12 @@ from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.capabilities import MARIADB
 from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.mariadb_words import MARIADB_WORDS
 from regionkit.backends.sql.message_pymysql import idle
-from regionkit.backends.sql.observation import ServerRuns, maria_observation, maria_questions
+from regionkit.backends.sql.mysql_words import MYSQL_WORDS
+from regionkit.backends.sql.observation import ServerRuns
 from regionkit.backends.sql.server import SqlContext
+from regionkit.backends.sql.server_words import ServerWords
 from regionkit.facts.history import HistoryRow
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Position
@@ -23,34 +30,49 @@ __all__ = ["MariaServer"]
 
 MOST_LOOKS = 4
 """Questions for one observation: the table of histories may be made, or dropped, between two."""
+PLAIN_FOR = 1.0
+"""Seconds for which a MySQL is believed that it does not replicate semi-synchronously; asking costs it milliseconds."""
 LIMIT_MARGIN = 2.0
 """Server-side limits are this much wider than the deadline, seconds: they are the second line, not the first."""
 
 
-_TOLD = ("@@session.session_track_system_variables='last_gtid'", "@@session.session_track_state_change=1")
-"""What answers tell: the position of a COMMIT, and that the session was changed."""
+_TOLD = "@@session.session_track_state_change=1"
+"""Answers tell, beside the position of a COMMIT, that the session was changed."""
+
+
+def words_of(driver: Any) -> ServerWords:
+    """Those of the server behind a connection of ours."""
+    return MARIADB_WORDS if driver.is_mariadb else MYSQL_WORDS
 
 
 class MariaServer:
-    """One MariaDB endpoint."""
+    """One endpoint of MariaDB or MySQL. `capabilities`: MariaDB's, until a server has greeted us."""
 
     capabilities = MARIADB
 
     def __init__(self, context: SqlContext) -> None:
         self._context = context
-        self._with, self._without = maria_questions(context.history_table)
         self._has_history = True
+        table = context.history_table
+        both = (MARIADB_WORDS, MYSQL_WORDS)
+        self._asked = {words: words.questions(table) for words in both}
+        self._brief = {words: words.brief(table) for words in both if words.brief is not None}
+        self._plain_until = 0.0
+        """Until when it counts as one that does not replicate semi-synchronously: since it said so last."""
         self._runs = ServerRuns()
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         context = self._context
         seconds = max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN
-        settings = [*_limits(seconds), *_TOLD]
-        if kind is Kind.READ:
-            settings.append("@@session.tx_read_only=1")
+
+        def first(driver: Any) -> str:
+            words = words_of(driver)
+            settings = [*words.limits(seconds), words.told, _TOLD, *([words.read_only] if kind is Kind.READ else [])]
+            return "SET " + ", ".join(settings)
+
         query = sql_parameters(url)
         arguments: dict[str, Any] = {
-            "init_command": "SET " + ", ".join(settings),
+            "init_command": first,
             "autocommit": kind is Kind.READ,
             "program_name": query.pop("program_name", f"regionkit {context.namespace}"),
         }
@@ -78,22 +100,33 @@ class MariaServer:
     def observe(self, dbapi_connection: Any) -> Observation:
         driver = as_driver(dbapi_connection)
         begun = driver.begun or driver.get_autocommit()
+        words = words_of(driver)
+        if self.capabilities is not words.capabilities:
+            self.capabilities = words.capabilities
         with driver.own_statements():
-            answer, sent_at, rtt = self._observed(dbapi_connection)
+            plain = hasattr(driver, "run") and self._context.clock.monotonic() < self._plain_until
+            asked = self._brief.get(words) if plain else None
+            answer, sent_at, rtt = self._observed(dbapi_connection, asked or self._asked[words])
             if not begun:
                 dbapi_connection.rollback()  # the look at the history table began a transaction, and with it a snapshot
         known: str | None = getattr(driver, "run", None)
         if known is None:
             known = driver.run = self._runs.told(int(answer[2]), int(answer[3]))
             driver.largest = int(answer[-1])
-        return maria_observation(answer, known, sent_at, rtt)
+        observation = words.observation(answer, known, sent_at, rtt)
+        if asked is None:
+            self._plain_until = 0.0 if observation.synchronous else sent_at + PLAIN_FOR
+        if observation.reached is None:
+            driver.counts = 1  # who tells no position tells no change
+        return observation
 
-    def _observed(self, dbapi_connection: Any) -> tuple[Any, float, float]:
+    def _observed(self, dbapi_connection: Any, questions: tuple[str, str]) -> tuple[Any, float, float]:
         """Answer, when it was asked for, and the round trip's seconds."""
         clock, looks = self._context.clock, self._has_history
+        asked, bare = questions
         for _ in range(MOST_LOOKS):
             sent_at = clock.monotonic()
-            answer = self._ask(dbapi_connection, self._with if looks else self._without)
+            answer = self._ask(dbapi_connection, asked if looks else bare)
             rtt = clock.monotonic() - sent_at
             there = answer is not None and (looks or self._table_exists(dbapi_connection))
             if answer is not None and (looks or not there):
@@ -141,13 +174,13 @@ class MariaServer:
     def widen(self, dbapi_connection: Any, seconds: float) -> None:
         with as_driver(dbapi_connection).own_statements():
             cursor = dbapi_connection.cursor()
-            cursor.execute("SET " + ", ".join(_limits(seconds + LIMIT_MARGIN)))
+            cursor.execute("SET " + ", ".join(words_of(as_driver(dbapi_connection)).limits(seconds + LIMIT_MARGIN)))
             cursor.close()
 
     def prove_promotion(
         self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
     ) -> Position | None:
-        """MariaDB keeps no record of promotions."""
+        """Neither keeps a record of promotions."""
         return None
 
 
@@ -158,13 +191,3 @@ def _tls(given: dict[str, str]) -> ssl.SSLContext:
     if "ssl_cert" in given:
         tls.load_cert_chain(given["ssl_cert"], given.get("ssl_key"), given.get("ssl_key_password"))
     return tls
-
-
-def _limits(seconds: float) -> list[str]:
-    whole = int(seconds) + 1
-    return [
-        f"@@session.max_statement_time={seconds:.3f}",
-        f"@@session.idle_transaction_timeout={whole}",
-        f"@@session.lock_wait_timeout={whole}",
-        f"@@session.innodb_lock_wait_timeout={whole}",
-    ]

@@ -8,6 +8,8 @@ synchronous_commit = off.
 MariaDB. Origin is the server id: it keeps no timelines, so a promotion by others cannot be proved and needs `adopt`; a
 server that was rebuilt takes a new server_id. A run is known by the second in which the server started; one that starts
 twice in a second is recognised by connection ids that begin anew.
+MySQL. Origin is the server's uuid, which is also what its transactions are counted under (gtid_sets.py). A replica is known
+by read_only alone: how replication runs is not for every account to see. A run is known as on MariaDB.
 SQLite. A file cannot tell whether it is a copy, so the newest history row does: it names the endpoint that owns the data.
 Without the tables the configured role stands.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from regionkit.backends.sql.gtid_sets import highest, reached_of, sets_of, shown_of
 from regionkit.backends.sql.server import history_rows
 from regionkit.facts.observation import Observation
 from regionkit.facts.position import Gtids, GtidsReached, later
@@ -28,6 +31,10 @@ __all__ = [
     "maria_observation",
     "maria_questions",
     "maria_shown",
+    "mysql_brief_questions",
+    "mysql_observation",
+    "mysql_questions",
+    "named",
     "postgres_observation",
     "postgres_questions",
     "sqlite_observation",
@@ -72,7 +79,7 @@ _SHOWN = f"""CASE WHEN pg_is_in_recovery() THEN COALESCE(
  CASE WHEN current_setting('restore_command') = '' THEN {_RECEIVED} END) - '0/0'::pg_lsn END"""
 _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.uptime, CONNECTION_ID(),
  @@global.gtid_slave_pos, @@global.gtid_binlog_pos, @@global.gtid_binlog_state, s.slaves, s.semi = 'ON', s.waits, {rows},
- @@global.log_bin, @@global.log_slave_updates, @@max_allowed_packet
+ @@global.log_bin, @@global.log_slave_updates, VERSION(), @@max_allowed_packet
  FROM (SELECT MAX(IF(VARIABLE_NAME = 'UPTIME', VARIABLE_VALUE, NULL)) + 0 AS uptime,
  MAX(IF(VARIABLE_NAME = 'SLAVES_RUNNING', VARIABLE_VALUE, NULL)) + 0 AS slaves,
  MAX(IF(VARIABLE_NAME = 'RPL_SEMI_SYNC_MASTER_STATUS', VARIABLE_VALUE, NULL)) AS semi,
@@ -81,6 +88,19 @@ _MARIA = """SELECT @@global.read_only, @@global.server_id, UNIX_TIMESTAMP() - s.
  ('UPTIME', 'SLAVES_RUNNING', 'RPL_SEMI_SYNC_MASTER_STATUS', 'RPL_SEMI_SYNC_MASTER_WAIT_SESSIONS')) AS s"""
 _MARIA_ROWS = """(SELECT JSON_ARRAYAGG(JSON_ARRAY(history, parent, fork, epoch, origin))
  FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
+
+_MYSQL_BRIEF = """SELECT @@global.gtid_owned, @@global.gtid_executed, {uptime}, CONNECTION_ID(),
+ @@global.read_only OR @@global.super_read_only, @@global.server_uuid, @@global.gtid_mode, {semi}, {waits}, {rows},
+ VERSION(), @@max_allowed_packet"""
+_MYSQL = f"""{_MYSQL_BRIEF} FROM (SELECT MAX(IF(VARIABLE_NAME = 'Uptime', VARIABLE_VALUE, NULL)) + 0 AS uptime,
+ MAX(IF(VARIABLE_NAME LIKE '%status', VARIABLE_VALUE, NULL)) AS semi,
+ MAX(IF(VARIABLE_NAME LIKE '%sessions', VARIABLE_VALUE, NULL)) + 0 AS waits
+ FROM performance_schema.global_status WHERE VARIABLE_NAME IN
+ ('Uptime', 'Rpl_semi_sync_master_status', 'Rpl_semi_sync_source_status',
+ 'Rpl_semi_sync_master_wait_sessions', 'Rpl_semi_sync_source_wait_sessions')) AS s"""  # noqa: S608
+_UNASKED = {"uptime": "0", "semi": "NULL", "waits": "NULL"}
+_STATUS = {"uptime": "UNIX_TIMESTAMP() - s.uptime", "semi": "s.semi = 'ON'", "waits": "s.waits"}
+# `gtid_owned` is read before `gtid_executed`: a transaction that leaves the one between the two reads is in the other.
 
 
 def without_header(position: int) -> int:
@@ -147,6 +167,11 @@ class ServerRuns:
         return f"{started}.{anew}"
 
 
+def named(kind: str, version: str) -> str:
+    """A server in words: "MySQL 8.0.36"; what distributions add to the number is left out."""
+    return f"{kind} {version.partition('-')[0]}"
+
+
 def maria_questions(history: str) -> tuple[str, str]:
     """What MariaDB is asked: with the rows of the history table, and without."""
     return _MARIA.format(rows=_MARIA_ROWS.format(history=history)), _MARIA.format(rows="NULL")
@@ -154,7 +179,8 @@ def maria_questions(history: str) -> tuple[str, str]:
 
 def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
     """Its answer; `run` is told by its third and fourth column, once for a connection."""
-    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, logs, logs_applied, _ = answer
+    read_only, server, _, _, applied, written, state, slaves, semi, waits, history, *rest = answer
+    logs, logs_applied, version, _ = rest
     replica = bool(read_only) or bool(slaves)
     position = gtids(applied) if replica else later(gtids(applied), gtids(written))
     return Observation(
@@ -168,6 +194,7 @@ def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: floa
         synchronous=bool(semi),
         waiting=bool(waits),
         shown=maria_shown(gtids(applied), gtids(written)) if logs and (logs_applied or not replica) else None,
+        server=named("MariaDB", version),
     )
 
 
@@ -183,6 +210,39 @@ def maria_shown(applied: Gtids, written: Gtids) -> Gtids:
         if gtid[2] > newest.get(gtid[0], (0, 0, -1))[2]:
             newest[gtid[0]] = gtid
     return tuple(sorted(newest.values()))
+
+
+def mysql_questions(history: str) -> tuple[str, str]:
+    """What MySQL is asked: with the rows of the history table, and without."""
+    return _MYSQL.format(rows=_MARIA_ROWS.format(history=history), **_STATUS), _MYSQL.format(rows="NULL", **_STATUS)
+
+
+def mysql_brief_questions(history: str) -> tuple[str, str]:
+    """The same without the status, which the server gathers from all its threads: of a known run, no semi-synchronous one."""
+    rows = _MARIA_ROWS.format(history=history)
+    return _MYSQL_BRIEF.format(rows=rows, **_UNASKED), _MYSQL_BRIEF.format(rows="NULL", **_UNASKED)
+
+
+def mysql_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
+    """Its answer; `run` is told by its third and fourth column, once for a connection."""
+    owned, executed, _, _, read_only, uuid, mode, semi, waits, history, version, _ = answer
+    replica, lineage = bool(read_only), history_rows(history)
+    counts = str(mode).upper() == "ON"
+    sets, committing = sets_of(executed), highest(sets_of(owned))
+    origin = "" if replica else str(uuid).lower()
+    return Observation(
+        role=Role.REPLICA if replica else Role.PRIMARY,
+        incarnation=run,
+        lineage=lineage,
+        origin=origin,
+        reached=reached_of(sets, committing, lineage, origin) if counts else None,
+        sent_at=sent_at,
+        rtt=rtt,
+        synchronous=bool(semi),
+        waiting=bool(waits),
+        shown=shown_of(committing, sets, lineage) if counts else None,
+        server=named("MySQL", version),
+    )
 
 
 def sqlite_question(namespace: str, history: str) -> str:

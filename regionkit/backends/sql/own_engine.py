@@ -25,6 +25,7 @@ from regionkit.backends.sql.own_engine_checks import declared, plain_engine, ser
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
+from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_errors import closed, in_use, too_late
 from regionkit.contract.guard import Guard
 from regionkit.core.concurrency import Lock
@@ -92,7 +93,8 @@ class OwnEngineEndpoint(SqlRows):
         self.clock = context.clock
         self._plain = plain_engine(context)
         self._server = server_for(context, self._plain)
-        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), context.store)
+        self._declared = self._server.capabilities
+        self.capabilities = self._declare()
         self._note = f"regionkit {context.namespace} {context.store.name} {context.endpoint.id}"
         self._me = object()
         self._generation = 0
@@ -101,6 +103,9 @@ class OwnEngineEndpoint(SqlRows):
         self._watching: sqlalchemy.Pool | None = None
         self._monitoring = Lock()
         self._inherited: list[object] = []
+
+    def _declare(self) -> Capabilities:
+        return declared(replace(self._declared, detects_promotion=False), self._context.store)
 
     def keep_warm(self, timeout: float) -> None:
         """Nothing: the pool is the application's."""
@@ -176,6 +181,9 @@ class OwnEngineEndpoint(SqlRows):
         generation = self._generation
         observation = connection.aside(lambda: self._server.observe(connection, run))
         connection.info[self._note] = (self._me, generation, observation)
+        if self._declared is not self._server.capabilities:  # a dialect does not tell MySQL from MariaDB
+            self._declared = self._server.capabilities
+            self.capabilities = self._declare()
         return observation
 
     def asked(self, connection: OwnEngineConnection, within: float) -> Observation:

@@ -24,6 +24,7 @@ from regionkit.backends.sql.own_engine_checks import declared, plain_engine, ser
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.rights import lacking
 from regionkit.backends.sql.server import SqlContext
+from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_errors import closed, in_use, too_late
 from regionkit.contract.guard import Guard
 from regionkit.core.concurrency_async import AsyncLock
@@ -91,7 +92,8 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         self.clock = context.clock
         self._plain = plain_engine(context)
         self._server = server_for(context, self._plain)
-        self.capabilities = declared(replace(self._server.capabilities, detects_promotion=False), context.store)
+        self._declared = self._server.capabilities
+        self.capabilities = self._declare()
         self._note = f"regionkit {context.namespace} {context.store.name} {context.endpoint.id}"
         self._me = object()
         self._generation = 0
@@ -100,6 +102,9 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         self._watching: sqlalchemy.Pool | None = None
         self._monitoring = AsyncLock()
         self._inherited: list[object] = []
+
+    def _declare(self) -> Capabilities:
+        return declared(replace(self._declared, detects_promotion=False), self._context.store)
 
     async def keep_warm(self, timeout: float) -> None:
         """Nothing: the pool is the application's."""
@@ -175,6 +180,9 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         generation = self._generation
         observation = connection.aside(lambda: self._server.observe(connection, run))
         connection.info[self._note] = (self._me, generation, observation)
+        if self._declared is not self._server.capabilities:  # a dialect does not tell MySQL from MariaDB
+            self._declared = self._server.capabilities
+            self.capabilities = self._declare()
         return observation
 
     async def asked(self, connection: OwnEngineConnection, within: float) -> Observation:

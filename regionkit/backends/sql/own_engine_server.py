@@ -6,7 +6,7 @@
    position of the owner covers it. SQLite's is raised in the transaction, so it is known.
 3. PostgreSQL answers COMMIT with ROLLBACK after an error that was swallowed, and no driver says so alike: after an error
    the transaction is asked whether it still stands before its COMMIT is sent.
-4. MariaDB undoes all of a transaction at a deadlock, and commits before and after some statements: both are remembered.
+4. MariaDB and MySQL undo all of a transaction at a deadlock, and commit before and after some statements: both are remembered.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError
 
 from regionkit.backends.sql.capabilities import MARIADB, POSTGRESQL, SQLITE
 from regionkit.backends.sql.driver import swallowed
+from regionkit.backends.sql.mariadb_words import MARIADB_WORDS
+from regionkit.backends.sql.mysql_words import MYSQL_WORDS
 from regionkit.backends.sql.observation import (
     ServerRuns,
-    maria_observation,
-    maria_questions,
     postgres_observation,
     postgres_questions,
     sqlite_observation,
@@ -55,7 +55,7 @@ MOST_LOOKS = 4
 class OwnEngineServer:
     """One endpoint's kind of server."""
 
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities
     reads: ClassVar[tuple[str, ...]] = ()
     """What makes a transaction that begins a read-only one."""
     snapshots: ClassVar[tuple[str, ...]] = ()
@@ -147,26 +147,40 @@ class OwnEnginePostgres(OwnEngineServer):
 
 
 class OwnEngineMaria(OwnEngineServer):
-    """MariaDB."""
+    """MariaDB or MySQL: which of the two, the first connection tells. Until then it counts as MariaDB."""
 
-    capabilities = MARIADB
+    capabilities: Capabilities = MARIADB
     reads = ("START TRANSACTION READ ONLY",)
     snapshots = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION READ ONLY")
 
     def __init__(self, context: SqlContext) -> None:
+        self._words = MARIADB_WORDS
         super().__init__(context)
         self._runs = ServerRuns()
 
     def questions(self, history: str) -> tuple[str, str, str]:
         there = f"TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{history}'"
-        return *maria_questions(history), f"SELECT COUNT(*) FROM information_schema.TABLES WHERE {there}"  # noqa: S608
+        return *self._words.questions(history), f"SELECT COUNT(*) FROM information_schema.TABLES WHERE {there}"  # noqa: S608
+
+    def observe(self, c: OwnEngineConnection, known: str) -> Observation:
+        words = MARIADB_WORDS if self._is_mariadb(c) else MYSQL_WORDS
+        if words is not self._words:
+            self._words, self.capabilities = words, words.capabilities
+            self._with, self._without, self._exists = self.questions(self._context.history_table)
+        return super().observe(c, known)
+
+    def _is_mariadb(self, c: OwnEngineConnection) -> bool:
+        dialect: Any = c.dialect
+        if dialect.server_version_info is not None:  # else this connection was made past the engine
+            return bool(dialect.is_mariadb)
+        return "mariadb" in str(c.run_own("SELECT VERSION()")[0]).lower()
 
     def answered(self, c: OwnEngineConnection, answer: Any, known: str, sent_at: float, rtt: float) -> Observation:
         values = [v.decode() if isinstance(v, bytes | bytearray) else v for v in answer]
         self.largest = int(values[-1])
         started, connection = int(values[2]), int(values[3])
         run = known if known.startswith(f"{started}.") else self._runs.told(started, connection)
-        return maria_observation(values, run, sent_at, rtt)
+        return self._words.observation(values, run, sent_at, rtt)
 
     def sent(self, c: OwnEngineConnection, statement: str) -> None:
         words = statement.upper().split(None, 1) or [""]
@@ -178,7 +192,7 @@ class OwnEngineMaria(OwnEngineServer):
 
     def before_commit(self, c: OwnEngineConnection) -> None:
         if c.driver.lost_all:
-            raise swallowed("MariaDB rolled all of it back at a deadlock, and COMMIT would keep what came after.")
+            raise swallowed("the server rolled all of it back at a deadlock, and COMMIT would keep what came after.")
 
 
 class OwnEngineSqlite(OwnEngineServer):

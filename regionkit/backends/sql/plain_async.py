@@ -24,6 +24,7 @@ from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.endpoint_async import AsyncSqlEndpoint
 from regionkit.backends.sql.own_engine_checks import is_furnished, plain_engine
 from regionkit.backends.sql.server import SqlContext
+from regionkit.contract.capabilities import Capabilities
 from regionkit.errors import ConfigurationError
 from regionkit.facts.request import Kind
 from regionkit.topology import Endpoint
@@ -72,8 +73,11 @@ class AsyncPlainSqlEndpoint(AsyncSqlEndpoint):
             )
         endpoint = Endpoint(context.endpoint.region, context.endpoint.role, KNOWN[self._driver].format(database))
         super().__init__(replace(context, endpoint=endpoint.named(context.endpoint.id)))
-        notes = (*self.capabilities.notes, *NOTES)
-        self.capabilities = replace(self.capabilities, detects_promotion=False, notes=notes)
+
+    def declare(self, capabilities: Capabilities) -> Capabilities:
+        """As the kind of server, without a proof of promotions."""
+        told = super().declare(capabilities)
+        return replace(told, detects_promotion=False, notes=(*told.notes, *NOTES))
 
     def _make_engine(self, kind: Kind, *, autocommits: bool | None = None, **pool: Any) -> AsyncEngine:
         engine = super()._make_engine(kind, autocommits=autocommits, **pool)

@@ -20,7 +20,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 TABLE_DENIED = (1142, 1143)
 """ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR."""
 _POSTGRES = re.compile(r"(schema|table|relation|view|sequence|database) \"?([\w.-]+)\"?$")
-_MARIADB = re.compile(r"(\w[\w ]*?) command denied to user (\S+) for (?:table|column) (?:.* in table )?([`\w.$-]+)")
+_MARIADB = re.compile(r"(\w[\w ]*?) command denied to user (\S+) for (?:table|column) (?:.* in table )?([`'\w.$-]+)")
 _WALSENDER = ("start walsender", "start WAL sender", "REPLICATION attribute")
 _NO_LINE = "no pg_hba.conf entry for replication connection"
 
@@ -39,7 +39,9 @@ def lacking(context: SqlContext, error: BaseException, table: str = "") -> Regio
     if code in TABLE_DENIED:
         found = _MARIADB.search(said)
         verb, account, name = found.groups() if found else (_verb(error), _account(context), table)
-        name = name.replace("`", "")
+        name = name.replace("`", "").replace("'", "")
+        if "." not in name:  # MySQL names the table alone
+            name = f"{_database(context)}{name}"
         return lacks_right(context, f"{verb} on {name}", f"GRANT {verb} ON {name} TO {account};", said)
     return None
 
@@ -58,6 +60,12 @@ def _verb(error: BaseException) -> str:
     statement: Any = getattr(error, "statement", None)
     words = str(statement or "SELECT").split(None, 1)
     return words[0].upper() if words else "SELECT"
+
+
+def _database(context: SqlContext) -> str:
+    url = context.endpoint.url
+    name = None if url is None else sql_url(url, is_async=False).database
+    return f"{name}." if name else ""
 
 
 def _account(context: SqlContext, *, reads: bool = False) -> str:

@@ -42,10 +42,15 @@ KEY_LENGTH = 200
 _INNODB: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 
 
+BINARY_COLLATION = (8, 0, 17)
+"""The first MySQL that has utf8mb4_0900_bin."""
+
+
 class Bytewise(TypeDecorator[str]):
     """A text that compares byte for byte, blanks at its end too.
 
-    MariaDB's `utf8mb4_bin` ignores those (PAD SPACE), and PostgreSQL's comparison is the database's to choose.
+    MariaDB's `utf8mb4_bin` ignores those (PAD SPACE), and PostgreSQL's comparison is the database's to choose. MySQL has a
+    collation for it from 8.0.17 on; before that the column holds bytes.
     """
 
     impl = String
@@ -59,9 +64,17 @@ class Bytewise(TypeDecorator[str]):
         if dialect.name in ("mysql", "mariadb"):
             seen: Any = dialect  # before a connection was made nobody knows which of the two it is: MariaDB, then
             is_mysql = seen.server_version_info is not None and not seen.is_mariadb
+            if is_mysql and seen.server_version_info < BINARY_COLLATION:
+                return dialect.type_descriptor(
+                    mysql.VARCHAR(4 * length, charset="binary")
+                )  # VARBINARY, but sent as text
             collation = "utf8mb4_0900_bin" if is_mysql else "utf8mb4_nopad_bin"
             return dialect.type_descriptor(mysql.VARCHAR(length, collation=collation))
         return dialect.type_descriptor(String(length))  # SQLite's own comparison is BINARY
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """The text, also of a column that holds its bytes."""
+        return value.decode() if isinstance(value, bytes) else value
 
 
 def history(meta: MetaData, name: str) -> Table:

@@ -16,7 +16,7 @@ from regionkit.contract.capabilities import Capabilities
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.facts.history import HistoryRow, Lineage, lineage_of
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import Position
+from regionkit.facts.position import Position, Uuids
 from regionkit.facts.request import Kind
 from regionkit.topology import ParsedUrl, SqlStore
 
@@ -76,4 +76,4 @@ def encode_fork(fork: Position | None) -> str:
 
 def decode_fork(text: str) -> Position | None:
     """The fork position in that text."""
-    return None if not text else msgspec.json.decode(text, type=int | tuple[tuple[int, int, int], ...])
+    return None if not text else msgspec.json.decode(text, type=int | tuple[tuple[int, int, int], ...] | Uuids)

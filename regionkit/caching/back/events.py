@@ -15,6 +15,7 @@ __all__ = [
     "RecordUnreadable",
     "SinkAway",
     "SinkBack",
+    "SinkFailed",
 ]
 
 
@@ -67,6 +68,17 @@ class SinkAway(CacheEvent, frozen=True, gc=False):
 
 class SinkBack(CacheEvent, frozen=True, gc=False):
     """The sink takes rows again."""
+
+
+class SinkFailed(CacheEvent, frozen=True, gc=False):
+    """The sink raised at one value what no sink should: a fault in it. The value stays dirty and is tried again; others go on.
+
+    Attributes:
+        why: in the words of what failed.
+    """
+
+    level: ClassVar[int] = logging.ERROR
+    why: str
 
 
 class RecordParked(CacheEvent, frozen=True, gc=False):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regionkit.testing.servers.kinds.cassandra import CassandraServers
     from regionkit.testing.servers.kinds.mariadb import MariadbServers
     from regionkit.testing.servers.kinds.mongodb import MongodbServers
+    from regionkit.testing.servers.kinds.mysql import MysqlServers
     from regionkit.testing.servers.kinds.postgresql import PostgresqlServers
     from regionkit.testing.servers.kinds.redis import RedisServers
     from regionkit.testing.wan import Wan
@@ -36,6 +37,7 @@ __all__ = [
     "fleet",
     "mariadb",
     "mongodb",
+    "mysql",
     "postgresql",
     "redis",
     "versions",
@@ -62,6 +64,19 @@ def mariadb(replicas: int = 0) -> MariadbServers:
     from regionkit.testing.servers.kinds.mariadb import MariadbServers
 
     return MariadbServers(replicas)
+
+
+def mysql(replicas: int = 0, *, settings: Sequence[str] = (), image: str = "mysql:8.4") -> MysqlServers:
+    """Return a MySQL primary with replicas by GTID, to be started by `with`.
+
+    Args:
+        replicas: How many replicas.
+        settings: More lines for the servers' option files: `["max-connections=20"]`.
+        image: Of a container, where an engine answers and no replica is asked for.
+    """
+    from regionkit.testing.servers.kinds.mysql import MysqlServers
+
+    return MysqlServers(replicas, settings=settings, image=image)
 
 
 def redis(replicas: int = 0, *, settings: Sequence[str] = ()) -> RedisServers:
@@ -108,7 +123,14 @@ def cassandra(
 
 
 _KINDS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"postgresql": postgresql, "mariadb": mariadb, "redis": redis, "mongodb": mongodb, "cassandra": cassandra}
+    {
+        "postgresql": postgresql,
+        "mariadb": mariadb,
+        "mysql": mysql,
+        "redis": redis,
+        "mongodb": mongodb,
+        "cassandra": cassandra,
+    }
 )
 
 
@@ -122,6 +144,7 @@ class Fleet:
         postgresql: PostgresqlServers
         mariadb: MariadbServers
         mongodb: MongodbServers
+        mysql: MysqlServers
         cassandra: CassandraServers
         redis: RedisServers
 

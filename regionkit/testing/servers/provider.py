@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class ServerKind:
         formula: What Homebrew calls it.
         extra: The extra that brings the wheel.
         contained: Whether one node may run in a container.
+        not_of: A word in what `--version` of the first program says where it is another server's, under the same name.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ServerKind:
     formula: str
     extra: str = "servers"
     contained: bool = True
+    not_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +207,20 @@ def _find(kind: ServerKind, folders: Iterator[Path]) -> Programs | None:
     for candidate in candidates:
         found = {names[0]: _first(names, candidate) for names in kind.programs}
         present = {name: path for name, path in found.items() if path is not None}
-        if len(present) == len(found):
+        if len(present) == len(found) and not _is_anothers(kind, present[kind.programs[0][0]]):
             return Programs({name: within_reach(path, kind.tree) for name, path in present.items()})
     return None
+
+
+def _is_anothers(kind: ServerKind, program: Path) -> bool:
+    """Say whether a program that goes by the name is another server's: MariaDB brings a `mysqld` too."""
+    return bool(kind.not_of) and kind.not_of in _version(program)
+
+
+@functools.cache
+def _version(program: Path) -> str:
+    done = subprocess.run([program, "--version"], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return done.stdout
 
 
 def _first(names: tuple[str, ...], folders: list[Path]) -> Path | None:

@@ -40,6 +40,9 @@ SQLITE = {
     "PRAGMA cache_size = 77": "SELECT cache_size FROM pragma_cache_size",
     "CREATE TEMPORARY TABLE basket (a)": "SELECT count(*) FROM sqlite_temp_master",
 }
+MYSQL = MARIADB | {
+    "CREATE TEMPORARY TABLE basket (a INT)": "SELECT count(*) FROM information_schema.INNODB_TEMP_TABLE_INFO"
+}
 SET = {"postgresql": POSTGRESQL, "mariadb": MARIADB, "sqlite": SQLITE}
 ALL = [(server, statement, how) for server, all_ in SET.items() for statement in all_ for how in ("sqlalchemy", "raw")]
 READ = [each for each in ALL if not each[1].startswith(("CREATE", "LISTEN", "DECLARE", "PRAGMA"))]

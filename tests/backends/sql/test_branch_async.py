@@ -38,6 +38,8 @@ ROLLS_BACK = {
     "sqlite": ["ROLLBACK"],
 }
 SLOW = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60) FROM information_schema.ENGINES"}
+for each in (BEGINS, COMMITS, ROLLS_BACK, SLOW):
+    each["mysql"] = each["mariadb"]
 
 
 def within(seconds: float = 20.0) -> Deadline:
@@ -143,6 +145,7 @@ async def test_the_connection_comes_back_to_its_pool_only_idle(endpoint: Any, ri
 SETS = {
     "postgresql": ("SET application_name = 'mine'", "SELECT current_setting('application_name')", "mine"),
     "mariadb": ("SET @@session.div_precision_increment = 9", "SELECT @@session.div_precision_increment", 9),
+    "mysql": ("SET @@session.div_precision_increment = 9", "SELECT @@session.div_precision_increment", 9),
     "sqlite": ("PRAGMA recursive_triggers = 1", "PRAGMA recursive_triggers", 1),
 }
 

@@ -19,7 +19,7 @@ from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 
 within = lambda: Deadline(SYSTEM_CLOCK, 20.0)
-ASK = {"postgresql": "SELECT pg_backend_pid()", "mariadb": "SELECT CONNECTION_ID()"}[sys.argv[2]]
+ASK = {"postgresql": "SELECT pg_backend_pid()"}.get(sys.argv[2], "SELECT CONNECTION_ID()")
 backing = backing_of(sqlalchemy.create_engine(sys.argv[1]), namespace="shop")
 endpoint = backing.backend(deadline=within())
 

@@ -36,7 +36,7 @@ def late(kit: RegionKit, kind: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
 def test_a_cold_call_ends_at_its_deadline(request: pytest.FixtureRequest, server: str, kind: str) -> None:
     """At 200 ms a connection takes two seconds; the call has 0.3."""
     rig: Rig = request.getfixturevalue(f"{server}_rig")
@@ -47,7 +47,7 @@ def test_a_cold_call_ends_at_its_deadline(request: pytest.FixtureRequest, server
 
 
 @pytest.mark.parametrize("after", [0.3, 0.7, 1.1, 1.5])
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
 def test_a_server_that_freezes_then_holds_nobody(request: pytest.FixtureRequest, server: str, after: float) -> None:
     """Whichever step of the first connection it is."""
     rig: Rig = request.getfixturevalue(f"{server}_rig")

@@ -37,7 +37,7 @@ async def late(kit: AsyncRegionKit, kind: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
 async def test_a_cold_call_ends_at_its_deadline(request: pytest.FixtureRequest, server: str, kind: str) -> None:
     """At 200 ms a connection takes two seconds; the call has 0.3."""
     rig: Rig = request.getfixturevalue(f"{server}_rig")
@@ -48,7 +48,7 @@ async def test_a_cold_call_ends_at_its_deadline(request: pytest.FixtureRequest, 
 
 
 @pytest.mark.parametrize("after", [0.3, 0.7, 1.1, 1.5])
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
 async def test_a_server_that_freezes_then_holds_nobody(
     request: pytest.FixtureRequest, server: str, after: float
 ) -> None:

@@ -16,7 +16,7 @@ from regionkit import Endpoint, Region, RegionKit, Role, SqlStore, Topology
 
 store = SqlStore("orders", endpoints=[Endpoint("us-east-1", Role.PRIMARY, sys.argv[1])])
 kit = RegionKit(Topology(namespace="shop", regions=[Region("us-east-1")], stores=[store]), local="us-east-1")
-ASK = {"postgresql": "SELECT pg_backend_pid()", "mariadb": "SELECT CONNECTION_ID()", "sqlite": "SELECT 1"}[sys.argv[2]]
+ASK = {"postgresql": "SELECT pg_backend_pid()", "sqlite": "SELECT 1"}.get(sys.argv[2], "SELECT CONNECTION_ID()")
 
 def backends(count):
     found = set()

@@ -29,7 +29,7 @@ def asked(shard: Any) -> Any:
 
 
 @pytest.mark.parametrize("own_engine", [False, True])
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
 def test_rows_that_came_meanwhile_are_asked_for(server: str, own_engine: bool, request: pytest.FixtureRequest) -> None:
     """Else a store whose tables another process has just made would look like one that lost them, and be fenced."""
     rig: Rig = request.getfixturevalue(f"{server}_rig")

@@ -48,14 +48,15 @@ class Rival:
         self.engine.dispose()
 
 
-@pytest.mark.parametrize("key", [None, "order-7"])
-def test_a_swallowed_deadlock_is_no_commit(mariadb_rig: Rig, key: str | None) -> None:
+@pytest.mark.parametrize(("server", "key"), [("mariadb", None), ("mariadb", "order-7"), ("mysql", None)])
+def test_a_swallowed_deadlock_is_no_commit(server: str, key: str | None, request: pytest.FixtureRequest) -> None:
     """The server rolled back all that went before it: the rest alone is not committed as if it were the whole."""
-    with RegionKit(mariadb_rig.topology(), local="us-east-1") as kit, kit.session() as s:
+    rig: Rig = request.getfixturevalue(f"{server}_rig")
+    with RegionKit(rig.topology(), local="us-east-1") as kit, kit.session() as s:
         kit.create_tables()
         with s.write("orders") as db:
             db.add_all([Order(id=1, item="tea"), Order(id=2, item="tea")])
-        rival = Rival(mariadb_rig.urls[0])
+        rival = Rival(rig.urls[0])
 
         def collide(db: Any) -> None:
             db.execute(text("INSERT INTO orders (id, item) VALUES (7, 'before')"))
@@ -71,9 +72,9 @@ def test_a_swallowed_deadlock_is_no_commit(mariadb_rig: Rig, key: str | None) ->
             s.execute_write("orders", collide, idempotency_key=key, timeout=30.0)
         rival.thread.join()
         assert caught.value.committed == "no"
-        assert mariadb_rig.count("id IN (7, 8)") == 0
+        assert rig.count("id IN (7, 8)") == 0
         s.execute_write("orders", lambda db: db.add(Order(id=9, item="tea")))  # the connection is none the worse
-        assert mariadb_rig.count("id = 9") == 1
+        assert rig.count("id = 9") == 1
 
 
 def thin_line(url: str) -> Topology:

@@ -124,6 +124,7 @@ async def test_compound_statements_are_one(rig: Rig) -> None:
     body = {
         "postgresql": "DO $$ BEGIN PERFORM 1; PERFORM 2; END $$",
         "mariadb": "CREATE OR REPLACE PROCEDURE twice() BEGIN SET @a = 1; SET @b = 2; END",
+        "mysql": "CREATE PROCEDURE twice() BEGIN SET @a = 1; SET @b = 2; END",
         "sqlite": "CREATE TRIGGER t AFTER DELETE ON orders BEGIN SELECT 1; SELECT 2; END",
     }[rig.server]
     async with AsyncOpened(rig.urls[0]) as checkout:
@@ -237,7 +238,7 @@ async def test_notices_arrive(rig: Rig) -> None:
     """A notice is told with its statement, or with the one before it."""
     warns = {
         "postgresql": Statement("DO $$ BEGIN RAISE WARNING 'careful'; END $$"),
-        "mariadb": Statement("DROP TABLE IF EXISTS nothere"),
+        **dict.fromkeys(("mariadb", "mysql"), Statement("DROP TABLE IF EXISTS nothere")),
     }
     if rig.server == "sqlite":
         pytest.skip("SQLite warns of nothing")

@@ -12,7 +12,7 @@ from regionkit.contract.message import Statement
 
 SLOW = {
     "postgresql": "SELECT pg_sleep(20)",
-    "mariadb": "SELECT SLEEP(20)",
+    **dict.fromkeys(("mariadb", "mysql"), "SELECT SLEEP(20)"),
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000000) SELECT count(*) FROM n",
 }
 

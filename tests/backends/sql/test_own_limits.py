@@ -22,17 +22,24 @@ from regionkit.core.concurrency import sleep
 from regionkit.facts.request import Kind
 
 HERE = "us-east-1"
-SLOW = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60) FROM information_schema.ENGINES"}
+MANY = ", ".join(f"information_schema.COLLATIONS AS {name}" for name in "abcde")
+SLOW = {
+    "postgresql": "SELECT pg_sleep(60)",
+    "mariadb": "SELECT SLEEP(60) FROM information_schema.ENGINES",
+    "mysql": f"SELECT COUNT(*) FROM {MANY}",  # its SLEEP answers when it is ended
+}
 LIMITED = {
     "postgresql": ["SET statement_timeout = 50", SLOW["postgresql"]],
     "mariadb": ["SET STATEMENT max_statement_time=0.05 FOR " + SLOW["mariadb"]],
+    "mysql": [SLOW["mysql"].replace("SELECT", "SELECT /*+ MAX_EXECUTION_TIME(50) */", 1)],
 }
-CODES = {"postgresql": {"57014"}, "mariadb": {1969, 1317}}
+CODES = {"postgresql": {"57014"}, "mariadb": {1969, 1317}, "mysql": {3024, 1317}}
 RUNNING = {
     "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
     "mariadb": "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(60)%' AND ID <> CONNECTION_ID()",
 }
-ENDING = {"postgresql": "SELECT pg_cancel_backend({})", "mariadb": "KILL QUERY {}"}
+RUNNING["mysql"] = RUNNING["mariadb"].replace("SLEEP(60)", "COLLATIONS AS")
+ENDING = {"postgresql": "SELECT pg_cancel_backend({})", "mariadb": "KILL QUERY {}", "mysql": "KILL QUERY {}"}
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ def counted(kit: RegionKit) -> set[int]:
 @contextlib.contextmanager
 def operator(rig: Rig) -> Iterator[None]:
     """Somebody who ends each slow statement."""
-    engine, over = sqlalchemy.create_engine(rig.urls[0], isolation_level="AUTOCOMMIT"), threading.Event()
+    engine, over = sqlalchemy.create_engine(rig.plain, isolation_level="AUTOCOMMIT"), threading.Event()
 
     def run() -> None:
         with engine.connect() as connection:
@@ -74,7 +81,7 @@ def operator(rig: Rig) -> Iterator[None]:
 
 @pytest.mark.parametrize("keyed", [False, True])
 @pytest.mark.parametrize("who", ["application", "operator"])
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
 def test_what_others_end_is_the_applications_error(
     kit: RegionKit, request: pytest.FixtureRequest, server: str, who: str, keyed: bool
 ) -> None:
@@ -163,7 +170,7 @@ def test_a_transaction_that_idles_past_the_applications_limit_is_its_own_error(
 def test_a_commit_that_was_cancelled_is_a_sure_no(kit: RegionKit, request: pytest.FixtureRequest, server: str) -> None:
     """PostgreSQL looks at deferred constraints before it writes the commit; after that nothing cancels it."""
     rig: Rig = request.getfixturevalue(f"{server}_rig")
-    engine = sqlalchemy.create_engine(rig.urls[0])
+    engine = sqlalchemy.create_engine(rig.plain)
     with engine.begin() as connection:
         connection.execute(
             text(

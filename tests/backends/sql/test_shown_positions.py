@@ -21,17 +21,20 @@ from fix_servers import absent
 from sqlalchemy import text
 
 from regionkit import Endpoint, Region, RegionKit, Role, SqlStore, Topology
+from regionkit.backends.sql.gtid_sets import highest, sets_of
 from regionkit.backends.sql.observation import maria_observation, maria_shown, sqlite_observation, standby_shown
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 from regionkit.facts.observation import Observation
-from regionkit.facts.position import reaches
+from regionkit.facts.position import Uuids, UuidsReached, reaches
 from regionkit.facts.request import Kind
 
 SECONDS = 4.0
-"""How long the race on MariaDB is run: the window was met 180 times in 141,423 reads."""
+"""How long each race is run. On MariaDB the window was met 180 times in 141,423 reads."""
 BETWEEN = "ExpireTreeKnownAssignedTransactionIds"
 """PostgreSQL's startup process calls it when a commit becomes visible, before it counts the record as replayed."""
+COUNTS = "Gtid_state::update_commit_group"
+"""MySQL calls it after the engine's commit, and it is what moves the transaction from `gtid_owned` to `gtid_executed`."""
 
 
 def test_what_a_standby_told() -> None:
@@ -60,7 +63,23 @@ def test_a_mariadb_that_does_not_log_what_it_does_can_not_tell(
     replica: bool, logs: int, logs_applied: int, shown: Any
 ) -> None:
     """Its log is what counts a commit before it is shown."""
-    answer = (replica, 2, 0, 9, "0-1-17", "0-1-18", "0-1-18", int(replica), 0, 0, None, logs, logs_applied, 16777216)
+    answer = (
+        replica,
+        2,
+        0,
+        9,
+        "0-1-17",
+        "0-1-18",
+        "0-1-18",
+        int(replica),
+        0,
+        0,
+        None,
+        logs,
+        logs_applied,
+        "10.11.6-MariaDB",
+        16777216,
+    )
     assert maria_observation(answer, "run", 0.0, 0.0).shown == shown
 
 
@@ -133,30 +152,34 @@ def test_what_is_at_rest_has_shown_what_it_has(rig: Rig, own: bool) -> None:
         wait_until(lambda: reaches(asked.observe(1).reached, second.shown))
 
 
-def test_no_reader_sees_on_mariadb_what_is_not_covered(mariadb: Any) -> None:
-    """A writer and two readers of a replica: what was read lies at or before what the replica says it may have shown."""
-    name = mariadb.database()
-    primary, replica = (node.url_for(name) for node in (mariadb.primary, mariadb.replicas[0]))
-    engine = sqlalchemy.create_engine(primary, isolation_level="AUTOCOMMIT")
+@pytest.mark.parametrize(("server", "node"), [("mariadb", 1), ("mysql", 0)])
+def test_no_reader_sees_what_is_not_covered(server: str, node: int, request: pytest.FixtureRequest) -> None:
+    """A writer and two readers of a node: what was read lies at or before what that node says it may have shown.
+
+    MySQL's primary, too, shows a commit before it counts it.
+    """
+    servers = request.getfixturevalue(server)
+    name = servers.database()
+    urls = [n.url_for(name) for n in servers.nodes[:2]]
+    engine = sqlalchemy.create_engine(urls[0], isolation_level="AUTOCOMMIT")
     with ExitStack() as stack:
         writer = stack.enter_context(engine.connect())
         writer.execute(text("CREATE TABLE counter (v BIGINT)"))
         writer.execute(text("INSERT INTO counter VALUES (0)"))
-        mariadb.wait_for_replicas()
-        base = int(str(writer.execute(text("SELECT @@global.gtid_binlog_pos")).scalar()).rpartition("-")[2])
-        asked = stack.enter_context(Asked([primary, replica], own=False))
+        servers.wait_for_replicas()
+        base = written(server, writer)
+        asked = stack.enter_context(Asked(urls, own=False))
         stop, reads, missed, behind = threading.Event(), [0, 0], [0, 0], [0, 0]
 
         def run(number: int) -> None:
-            with asked.reading(1) as (read, observe):
+            with asked.reading(node) as (read, observe):
                 while not stop.is_set():
                     value = read()
                     observation = observe()
-                    assert isinstance(observation.shown, tuple)
+                    assert observation.shown is not None
                     reads[number] += 1
-                    missed[number] += max(gtid[2] for gtid in observation.shown if gtid[0] == 0) < base + value
-                    applied: Any = observation.reached
-                    behind[number] += max(gtid[2] for gtid in applied.applied) < base + value
+                    missed[number] += highest_in(observation.shown) < base + value
+                    behind[number] += highest_in(observation.reached) < base + value
 
         readers = [threading.Thread(target=run, args=(number,)) for number in range(2)]
         for reader in readers:
@@ -172,6 +195,21 @@ def test_no_reader_sees_on_mariadb_what_is_not_covered(mariadb: Any) -> None:
     print(f"{sum(reads)} reads; not covered by the applied position {sum(behind)}, by `shown` {sum(missed)}")
     assert min(reads) > 0
     assert sum(missed) == 0
+
+
+def written(server: str, connection: Any) -> int:
+    """The number of the last transaction that this primary has written."""
+    if server == "mysql":
+        uuid, sets = connection.execute(text("SELECT @@server_uuid, @@global.gtid_executed")).one()
+        return dict(highest(sets_of(sets)).upto)[uuid]
+    return int(str(connection.execute(text("SELECT @@global.gtid_binlog_pos")).scalar()).rpartition("-")[2])
+
+
+def highest_in(where: Any) -> int:
+    """The highest number in a position, or in what a server has."""
+    if isinstance(where, Uuids | UuidsReached):
+        return max(number for _, number in where.upto)
+    return max(gtid[2] for gtid in getattr(where, "applied", where) if gtid[0] == 0)
 
 
 def debugger(pid: int) -> None:
@@ -219,6 +257,53 @@ def test_a_standby_shows_a_commit_before_it_counts_it(own_pg: Callable[..., Any]
         assert isinstance(observation.reached, int)
         assert isinstance(observation.shown, int)
         assert observation.reached < end <= observation.shown
+
+
+@contextmanager
+def delayed_between(pid: int) -> Iterator[None]:
+    """The next commit of this mysqld is shown for three seconds before it is counted; its other threads go on."""
+    words = ["set pagination off", f"break {COUNTS}", "continue", "call (int)usleep(3000000)", "delete", "detach"]
+    command = ["gdb", "-batch", "-p", str(pid), *(part for word in words for part in ("-ex", word))]
+    gdb = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+    try:
+        assert gdb.stdout is not None
+        for line in gdb.stdout:
+            if line.startswith("Breakpoint 1 at"):
+                break
+        yield
+    finally:
+        gdb.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_mysql_shows_a_commit_before_it_counts_it(node: int, own_mysql: Callable[..., Any]) -> None:
+    """With a commit stopped between the two, on the primary and on a replica: what is seen is covered by `shown`."""
+    mysql = own_mysql(node)
+    servers = mysql.nodes
+    name = mysql.database()
+    engine = sqlalchemy.create_engine(servers[0].url_for(name), isolation_level="AUTOCOMMIT")
+    with engine.connect() as writer:
+        writer.execute(text("CREATE TABLE counter (v BIGINT)"))
+        writer.execute(text("INSERT INTO counter VALUES (0)"))
+        mysql.wait_for_replicas()
+        base = written("mysql", writer)
+        pid = servers[node]._lifecycle._process.pid
+        debugger(pid)
+        with Asked([n.url_for(name) for n in servers], own=False) as asked, asked.reading(node) as (read, observe):
+            assert read() == 0
+            with delayed_between(pid):
+                update = threading.Thread(target=writer.execute, args=(text("UPDATE counter SET v = 1"),))
+                update.start()
+                wait_until(lambda: read() == 1)
+                observation = observe()
+                counted = servers[node].sql("SELECT @@global.gtid_executed")[0][0]
+            update.join()
+    engine.dispose()
+    print(counted, observation.reached, observation.shown)
+    assert highest_in(highest(sets_of(counted))) == base
+    assert highest_in(observation.shown) == base + 1
+    if node:
+        assert highest_in(observation.reached) == base
 
 
 def startup_process(replica: Any) -> int:

@@ -18,6 +18,7 @@ ROWS = 200
 SERIES = {
     "postgresql": f"SELECT generate_series(1, {ROWS})",
     "mariadb": f"SELECT seq FROM seq_1_to_{ROWS}",
+    "mysql": f"WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {ROWS}) SELECT n FROM t",
     "sqlite": f"WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {ROWS}) SELECT n FROM t",
 }
 BLOCKS = ("read", "snapshot", "write", "core read", "core write")

@@ -28,12 +28,12 @@ VERSIONS = f"{NAMESPACE}_rk_tables"
 KEYS = ("a", "a ", "a  ", "A", "\u00e1", "a\u0301", "\u00df", "ss")
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each server."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/orders.db"
-    servers: Any = request.getfixturevalue({"postgresql": "pg", "mariadb": "mariadb"}[request.param])
+    servers: Any = request.getfixturevalue({"postgresql": "pg"}.get(request.param, request.param))
     found: str = servers.primary.url_for(servers.database())
     return found
 
@@ -75,9 +75,14 @@ def rows(url: str, statement: str, **parameters: Any) -> list[Any]:
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
         result = connection.execute(text(statement), parameters)
-        found = [tuple(row) for row in result] if result.returns_rows else []
+        found = [tuple(_text(value) for value in row) for row in result] if result.returns_rows else []
     engine.dispose()
     return found
+
+
+def _text(value: Any) -> Any:
+    """MySQL before 8.0.17 keeps the bytes of names."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def backend_of(kit: RegionKit) -> Any:

@@ -40,13 +40,14 @@ MARIADB = {
     "use_unicode": "1",
 }
 SQLITE = {"cached_statements": "64", "detect_types": "0"}
-GIVEN = {"postgresql": POSTGRESQL, "mariadb": MARIADB, "sqlite": SQLITE}
+GIVEN = {"postgresql": POSTGRESQL, "mariadb": MARIADB, "mysql": MARIADB, "sqlite": SQLITE}
 ASKED = {
     "postgresql": "SELECT concat_ws(' ', current_setting('application_name'), current_setting('search_path'))",
-    "mariadb": "SELECT @@sql_mode",
+    **dict.fromkeys(("mariadb", "mysql"), "SELECT @@sql_mode"),
     "sqlite": "SELECT ''",
 }
-FOUND = {"postgresql": "billing public,pg_catalog", "mariadb": "STRICT_ALL_TABLES", "sqlite": ""}
+STRICT = "STRICT_ALL_TABLES"
+FOUND = {"postgresql": "billing public,pg_catalog", "mariadb": STRICT, "mysql": STRICT, "sqlite": ""}
 
 
 def kit_of(url: str, **options: Any) -> AsyncRegionKit:

@@ -1,0 +1,43 @@
+"""Which tests run over MySQL in asyncio only, as MySQL costs more time than it has left to prove there.
+
+MySQL and MariaDB share drivers, dialects and connections; what is MySQL's own (questions, positions, errors, accounts) is shown
+in both worlds by the contracts that are not listed here, by `test_own_engine`, and by the faults. What is listed shows the
+shared code, in threads over MariaDB too. `REGIONKIT_MYSQL=whole` runs all.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+WHOLE = os.environ.get("REGIONKIT_MYSQL") == "whole"
+IN_ASYNCIO = {  # modules of tests: in threads MySQL is left out
+    *(
+        "test_branch",
+        "test_checkout",
+        "test_first_connection",
+        "test_many_rows",
+        "test_message",
+        "test_own_limits",
+        "test_partitioning",
+    ),
+    *("test_pool", "test_raw_cursor", "test_records", "test_streaming", "test_unit_ends", "test_units"),
+    *("test_unsent", "test_url_parameters", "test_block_settings", "test_lost_connections", "test_replace"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if WHOLE:
+        return
+    left_out = [item for item in items if _is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _is_left_out(item)]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    words = [] if call is None else [value for value in call.params.values() if isinstance(value, str)]
+    return "mysql" in {word.partition("-")[0] for word in words} and item.path.stem in IN_ASYNCIO
