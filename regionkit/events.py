@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         RecordUnreadable,
         SinkAway,
         SinkBack,
+        SinkFailed,
     )
     from regionkit.caching.events import (
         BusLost,
@@ -108,6 +109,7 @@ __all__ = [  # noqa: RUF022 - by pillar
     "RecordUnreadable",
     "SinkAway",
     "SinkBack",
+    "SinkFailed",
     # messaging
     "CaseAdmitted",
     "ClinicFailed",
@@ -186,6 +188,7 @@ __getattr__, __dir__ = lazy_names(
         "SharedUp": "caching.events",
         "SinkAway": "caching.back.events",
         "SinkBack": "caching.back.events",
+        "SinkFailed": "caching.back.events",
         "SweepFailed": "messaging.events",
         "TailFailed": "caching.events",
         "ToldLate": "caching.events",
