@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak campaign-write-back redis-versions lint twins docs bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak campaign-write-back redis-versions lint twins docs site bench venv core tools
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
@@ -72,6 +72,9 @@ twins: tools ## make the sync twins anew from their async sources
 
 docs: tools ## run every example of README.md and docs/
 	@$(BIN)/python -m pytest tests/docs
+
+site: tools ## build the documentation's pages into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: tools ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py

@@ -28,9 +28,11 @@ JOBS = (
     "outbox_relay",
     "partitioning",
     "redis_reads",
+    "routing_peers",
     "session_read",
     "sources",
     "transactions",
+    "web",
     "write_back",
     "write_wan",
 )

@@ -44,6 +44,8 @@ class World:
     kind: str
     primary: str
     replica: str
+    nodes: Any
+    """The servers, to hold and to kill."""
 
     def topology(self, *, primary: str | None = None) -> Topology:
         """Two regions; `primary`: another address of the primary, a proxy's."""
@@ -96,7 +98,7 @@ def world(kind: str) -> Iterator[World]:
     """A primary and a replica of `kind`, with the table and one row, all on the core of this process."""
     core = pin()
     with getattr(servers, kind)(replicas=1) as found:
-        made = World(kind, found.primary.app_url, found.replicas[0].app_url)
+        made = World(kind, found.primary.app_url, found.replicas[0].app_url, found)
         with made.engine(made.primary) as engine:
             Base.metadata.create_all(engine)
             with Session(engine) as db, db.begin():

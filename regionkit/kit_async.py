@@ -189,6 +189,11 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         found: AsyncRegionSession | None = current_session(self)
         return found
 
+    @property
+    def signer(self) -> Signer:
+        """What signs and reads its bookmarks, for what carries them between processes."""
+        return self._signer
+
     def backing(self, store: str | Store) -> AsyncStoreBacking:
         """A store as the place where a pillar keeps its rows. See `regionkit.contract.backing`."""
         self._started()
@@ -324,6 +329,11 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""
         hot, now = self._all.hot_keys(), self._clock.monotonic()
         return status_of(self._all.looked_at(), self._local, now, hot, self._caches.to_dict())
+
+    @property
+    def hooks(self) -> EventHooks:
+        """Its hooks, for what stands on the kit and tells events of its own."""
+        return self._hooks
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""

@@ -26,7 +26,7 @@ WORDS = {
     "postgresql": "postgresql",
     "redis": "redis",
 }
-WORDS |= dict.fromkeys(("psycopg", "psycopg_async", "pg8000"), "postgresql")
+WORDS |= dict.fromkeys(("psycopg", "psycopg_async", "pg8000", "asyncpg"), "postgresql")
 WORDS |= dict.fromkeys(("pymysql", "aiomysql", "mysqldb"), "mariadb")
 """What a parameter calls them, where a fixture is asked for by name (`rig[mariadb]`, `tiered[mariadb-both]`)."""
 STARTS = {fixture: family for family, fixtures in FAMILIES.items() for fixture in fixtures}

@@ -84,7 +84,7 @@ class SqlStoreRig:
 
     def value(self, key: str) -> Any:
         """The value at the owner."""
-        engine = sqlalchemy.create_engine(self.rig.urls[0])
+        engine = sqlalchemy.create_engine(self.rig.plain)
         with engine.connect() as connection:
             found = connection.execute(GET, {"key": key}).scalar()
         engine.dispose()

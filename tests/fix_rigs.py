@@ -43,6 +43,7 @@ class Rig:
     def __init__(self, server: str, urls: list[str], hold: Callable[[], Any], release: Callable[[], Any]) -> None:
         self.server = server
         self.urls = urls
+        self.plain = urls[0]
         self.hold = hold
         self.release = release
 
@@ -64,7 +65,7 @@ class Rig:
 
     def count(self, where: str = "1 = 1") -> int:
         """Rows on the primary, asked past the library."""
-        engine = sqlalchemy.create_engine(self.urls[0])
+        engine = sqlalchemy.create_engine(self.plain)
         with engine.connect() as connection:
             found = connection.execute(sqlalchemy.text(f"SELECT count(*) FROM orders WHERE {where}")).scalar()
         engine.dispose()
@@ -171,18 +172,24 @@ def mysql_rig(mysql: Any) -> Rig:
     return Rig("mysql", urls, mysql.replicas[0].pause_replay, mysql.replicas[0].resume_replay)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
+SQL_BACKENDS = ("sqlite", "postgresql", "mariadb", "mysql")
+
+
+@pytest.fixture(params=SQL_BACKENDS)
 def rig(request: pytest.FixtureRequest) -> Rig:
     """Each SQL server in turn."""
     found: Rig = request.getfixturevalue(f"{request.param}_rig")
     return found
 
 
-@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
+PROXIED = ("postgresql", "mariadb", "mysql")
+
+
+@pytest.fixture(params=PROXIED)
 def proxy(request: pytest.FixtureRequest) -> Iterator[FaultProxy]:
     """A proxy before a server with the application's tables."""
-    servers = request.getfixturevalue({"postgresql": "pg"}.get(request.param, request.param))
+    servers = request.getfixturevalue({"postgresql": "pg", "asyncpg": "pg"}.get(request.param, request.param))
     url = servers.primary.url_for(servers.database())
     make_tables(url)
-    with FaultProxy(url) as made:
+    with FaultProxy(url.replace("+psycopg:", "+asyncpg:") if request.param == "asyncpg" else url) as made:
         yield made

@@ -191,7 +191,7 @@ class Cache(CacheChanges[V]):
                 counters=self.counters,
                 clock=clock,
                 emit=self._hooks.emit,
-                settle=self._writer.settle,
+                settle=self._writer.settling.settle,
             )
         )
         self._many = Many(self.fetcher)
@@ -226,6 +226,7 @@ class Cache(CacheChanges[V]):
             job.close()
         if self.back is not None:
             self.back.close()
+        self._writer.close()
         self.tier.close()
         self.teller.close()
         if self._backing is not None and self._made is None:
@@ -390,6 +391,7 @@ class Cache(CacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
+        self._writer.renew()
         if self.back is not None:
             self.back.renew()
         for job in self._background:

@@ -192,7 +192,7 @@ class AsyncCache(AsyncCacheChanges[V]):
                 counters=self.counters,
                 clock=clock,
                 emit=self._hooks.emit,
-                settle=self._writer.settle,
+                settle=self._writer.settling.settle,
             )
         )
         self._many = AsyncMany(self.fetcher)
@@ -227,6 +227,7 @@ class AsyncCache(AsyncCacheChanges[V]):
             await job.close()
         if self.back is not None:
             await self.back.close()
+        await self._writer.close()
         await self.tier.close()
         await self.teller.close()
         if self._backing is not None and self._made is None:
@@ -391,6 +392,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         self.fetcher.renew()
         self.tier.renew()
         self.teller.renew()
+        self._writer.renew()
         if self.back is not None:
             self.back.renew()
         for job in self._background:

@@ -175,7 +175,7 @@ class AsyncFetcher:
             rejected = rejected or NO_HEAD
         for _ in range(MOST_ROUNDS):
             if not call.refresh and not rejected:
-                [data] = await parts.tier.read([call.stored])
+                [data] = await parts.tier.read([call.stored], sure=call.load is None)
                 if data:  # nothing at all is no entry, and no head that could be rejected
                     entry, rejected, fits = self.taken(call, data, mark)
                     if fits:

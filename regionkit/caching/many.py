@@ -103,8 +103,9 @@ class Many:
 
     def _read(self, calls: list[Call], batch: _Batch) -> list[Call]:
         """What the tier has of them; the calls that are left, with the heads of what is not taken."""
-        left = []
-        for call, data in zip(calls, self._fetcher.parts.tier.read([c.stored for c in calls]), strict=True):
+        left, sure = [], all(call.load is None for call in calls)
+        there = self._fetcher.parts.tier.read([call.stored for call in calls], sure=sure)
+        for call, data in zip(calls, there, strict=True):
             entry, head, fits = None, b"", False
             if data:
                 entry, head, fits = self._fetcher.taken(call, data, batch.marks[call.stored])

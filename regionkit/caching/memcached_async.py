@@ -128,8 +128,8 @@ class AsyncMemcachedTier:
 
     # the steps
 
-    async def read(self, keys: Sequence[Stored]) -> list[bytes | None]:
-        """The entries of keys, one round trip for all; one more for their tags."""
+    async def read(self, keys: Sequence[Stored], *, sure: bool = False) -> list[bytes | None]:
+        """The entries of keys, one round trip for all; one more for their tags. Which generation is open comes with them."""
         found = await self._values([self._value(key) for key in keys])
         entries = {name: data for name, (data, _) in found.items() if data[:3] == MAGIC}
         tagged = {

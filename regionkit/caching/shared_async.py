@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from regionkit.caching.account_shared_async import MOST_TAGS_KNOWN, AsyncSharedAccount
-from regionkit.caching.entry import STAMP, tags_in
+from regionkit.caching.entry import GENERATION, STAMP, tags_in
 from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.keys import Stored
 from regionkit.caching.ledger import Lease, Verdict
@@ -40,10 +40,15 @@ class AsyncSharedTier(AsyncSharedAccount):
         """The entry of a key as it stands at the server, tags not looked at; NotImplemented where `read` is the way."""
         return await self._quick((b"GET", self._value(key)))
 
-    async def read(self, keys: Sequence[Stored]) -> list[bytes | None]:
-        """The entries of keys, one round trip for all; one more for tags that are not known here."""
+    async def read(self, keys: Sequence[Stored], *, sure: bool = False) -> list[bytes | None]:
+        """The entries of keys, one round trip for all; one more for tags that are not known here. `sure`: and one where an entry
+        is of another generation than is known here: news of a `clear` may be under way.
+        """
         names = [self._value(key) for key in keys]
         found = await self._slid(names) if self._slides else await self._read(names)
+        if sure and any(data and self.times(data[GENERATION]) is None for data in found):
+            generation, clock = await self.run("tags", [], [])
+            self._is_open(generation, int(clock))
         tagged = {at: tags for at, data in enumerate(found) if data and (tags := tags_in(data))}
         if tagged:
             floors = await self._floors_of({tag for tags in tagged.values() for tag in tags})

@@ -152,7 +152,7 @@ class StoreSource:
         """The current session has written, up to `stamp`."""
         session = self._current()
         if session is not None:
-            session.saw(self.backing.name, stamp, self._part)
+            session.saw(self.backing.name, stamp, self._part, wrote=True)
 
     def newest(self, view: View | None, part: str | None) -> str:
         """An upper bound of all that the session (without one: anybody) has committed until now."""

@@ -24,8 +24,10 @@ class Tier(Protocol):
         """The clock of the account, milliseconds, as far as is known here; None when `generation` is not the present one."""
         ...
 
-    def read(self, keys: Sequence[Stored]) -> list[bytes | None]:
-        """The entries of keys, one round trip for all."""
+    def read(self, keys: Sequence[Stored], *, sure: bool = False) -> list[bytes | None]:
+        """The entries of keys, one round trip for all. `sure`: where an entry is of another generation than is known here, the
+        account is asked which one is open: for those who do not ask it for the right to load.
+        """
         ...
 
     def buffered(self, key: Stored) -> bytes:

@@ -11,7 +11,7 @@
 
 1. While an intent stands nobody stores the key, and every get asks the owner: no value that may be rolled back is kept, and
    none that has been replaced.
-2. Whoever meets an intent over its time finds out first what became of the write (`settle`): the row stands, and the key is
+2. Whoever meets an intent over its time finds out first what became of the write (`settling`): the row stands, and the key is
    invalidated; or a tombstone goes in its place, and that write can never commit.
 3. Without a backing nobody can find out. The intent ends, and a COMMIT that comes later than that leaves a value that is stale
    until its ttl ends: `explain()` says so.
@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from regionkit.caching.events import IntentSettled
 from regionkit.caching.inside import Inside
 from regionkit.caching.keys import Stored, canonical, place_of, stored_name
 from regionkit.caching.ledger import Verdict
 from regionkit.caching.outcome import Outcome, outcome_of
+from regionkit.caching.settling import Settling
 from regionkit.caching.source import called
 from regionkit.caching.steps import BATCH, TierDown
 from regionkit.caching.strategies import WriteThrough
@@ -44,14 +44,8 @@ __all__ = ["Writer", "new_id"]
 
 IS_ASYNC = False
 
-SETTLED_WITHIN = 1.0
-"""Seconds that a get waits to hear what became of a write; then it reads the owner and stores nothing."""
-ASKED_AGAIN = 5.0
-"""Seconds until it is asked again: meanwhile gets of the key read the owner."""
 MOST_TOLD = 10_000
 """Keys told in one transaction: a hundred rows, some megabytes."""
-MOST_UNSETTLED = 1000
-"""Writes whose end is not known that are remembered; beyond, all of them are asked for again."""
 
 
 def new_id() -> bytes:
@@ -65,6 +59,7 @@ class Writer:
     Attributes:
         parts: the intents of each part of the store, the nearest first.
         intents: the first of them; None without any.
+        settling: finds out what became of writes that died.
     """
 
     def __init__(self, cache: Inside, parts: Mapping[str, Any], clock: Clock, *, spreads: bool) -> None:
@@ -72,11 +67,11 @@ class Writer:
         self._clock = clock
         self._spreads = spreads
         self.parts: dict[str, Any] = {}
-        self._unsettled: dict[bytes, float] = {}
         if parts and (spreads or isinstance(cache.strategy, WriteThrough)):
             module = import_module(f"regionkit.caching.intents_sql{'_async' if IS_ASYNC else ''}")
             self.parts = {part: module.Intents(of, cache.name, clock) for part, of in parts.items()}
         self.intents: Any = next(iter(self.parts.values()), None)
+        self.settling = Settling(cache, clock, self.parts)
 
     def deadline(self) -> Deadline:
         """Of one write, or one look at what became of it."""
@@ -308,29 +303,13 @@ class Writer:
         version = str(intents.announce(ids, kind, names, self.deadline()))
         return OWNER_ONLY if part is None and len(self.parts) > 1 else version
 
-    def settle(self, intents: tuple[bytes, ...], stored: Stored, key: Any) -> bool:
-        """Writes that are over their time: find out what became of them, and say so to the tier; False: not yet.
+    def close(self) -> None:
+        """Ask for no write any more."""
+        self.settling.close()
 
-        A writer that stands still in its transaction keeps whoever asks waiting: a get asks for a moment, and now and then.
-        """
-        cache, now = self._cache, self._clock.monotonic()
-        part = cache.source.home(key)
-        for id in intents:
-            if self._unsettled.get(id, now) > now:
-                return False
-            try:
-                committed = not self.parts[part].never(id, Deadline(self._clock, SETTLED_WITHIN))
-            except RegionKitError:
-                if len(self._unsettled) >= MOST_UNSETTLED:
-                    self._unsettled.clear()
-                self._unsettled[id] = self._clock.monotonic() + ASKED_AGAIN
-                return False
-            self._unsettled.pop(id, None)
-            if committed:
-                cache.tier.invalidate([stored], cache.source.newest(None, part) or OWNER_ONLY, id)
-            cache.tier.abort([stored], id)
-            cache.emit(IntentSettled(cache.name, committed))
-        return True
+    def renew(self) -> None:
+        """After a fork: the parent asks for what it wanted to know."""
+        self.settling.renew()
 
     def create_tables(self) -> None:
         """Make the table of intents."""

@@ -20,6 +20,7 @@ class Capabilities:
         read_only: who stops a write in a read block.
         transactions: a write block is one transaction that an exception rolls back.
         markers: keyed `execute_write` is possible.
+        counts_others: its position moves with every commit, whoever made it.
         detects_promotion: the server itself proves where a history was left (else an operator adopts).
         bounded: BOUNDED reads are possible.
         strong: what STRONG reads on this backend, in words; "" when it is refused.
@@ -40,6 +41,7 @@ class Capabilities:
     bounded: bool = True
     strong: str = "the owner, primary as configured or by descent"
     leaderless: bool = False
+    counts_others: bool = True
     modes: frozenset[str] = frozenset()
     eager: bool = False
     exchanges_data: bool = False

@@ -183,6 +183,15 @@ class Signer:
         self._namespace = namespace.encode()
         self.signs = bool(keys)
 
+    def reads(self, other: Signer) -> bool:
+        """Whether what `other` signs from now on can be read here."""
+        return (
+            self.signs
+            and self._namespace == other._namespace
+            and other._keys[:1] != []
+            and other._keys[0] in self._keys
+        )
+
     def encode(self, bookmark: Bookmark) -> str:
         """The bookmark as text of at most 2 KiB; "" when it asks for nothing."""
         if bookmark == EMPTY:

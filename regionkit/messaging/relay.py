@@ -90,6 +90,7 @@ class Relay:
         self._hooks = EventHooks()
         self._supervisor = Supervisor(outbox.clock)
         self._stopping = Flag()
+        self._runs = False
         options = LaneOptions(gated, self.publish_after, send_timeout, lease, self._hooks.emit)
         self._lanes = [Lane(outbox, name, target, options) for name, target in targets.items()]
 
@@ -98,7 +99,7 @@ class Relay:
         return self._hooks.add(hook)
 
     def run_once(self) -> Relayed:
-        """Publish all that is due now and not another relay's; what was done.
+        """Publish all that is due now and not another relay's; what was done. Then leave the destinations to other relays.
 
         Raises:
             RegionKitError: the database or a target does not answer; what was confirmed before is settled.
@@ -111,11 +112,15 @@ class Relay:
             except BaseException:
                 lane.settle()
                 raise
+            finally:
+                if not self._runs:
+                    lane.leave()
         return done
 
     def start(self) -> None:
         """Publish in the background, until `stop`."""
         self._stopping.clear()
+        self._runs = True
         for lane in self._lanes:
             lane.listens()
             self._supervisor.start(
@@ -134,6 +139,7 @@ class Relay:
         for lane in self._lanes:
             lane.stop()
         self._supervisor.stop(self.send_timeout + 1.0)
+        self._runs = False
         for lane in self._lanes:
             lane.leave()
 

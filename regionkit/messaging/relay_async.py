@@ -89,6 +89,7 @@ class AsyncRelay:
         self._hooks = EventHooks()
         self._supervisor = AsyncSupervisor(outbox.clock)
         self._stopping = AsyncFlag()
+        self._runs = False
         options = LaneOptions(gated, self.publish_after, send_timeout, lease, self._hooks.emit)
         self._lanes = [AsyncLane(outbox, name, target, options) for name, target in targets.items()]
 
@@ -97,7 +98,7 @@ class AsyncRelay:
         return self._hooks.add(hook)
 
     async def run_once(self) -> Relayed:
-        """Publish all that is due now and not another relay's; what was done.
+        """Publish all that is due now and not another relay's; what was done. Then leave the destinations to other relays.
 
         Raises:
             RegionKitError: the database or a target does not answer; what was confirmed before is settled.
@@ -110,11 +111,15 @@ class AsyncRelay:
             except BaseException:
                 await lane.settle()
                 raise
+            finally:
+                if not self._runs:
+                    await lane.leave()
         return done
 
     async def start(self) -> None:
         """Publish in the background, until `stop`."""
         self._stopping.clear()
+        self._runs = True
         for lane in self._lanes:
             lane.listens()
             self._supervisor.start(
@@ -133,6 +138,7 @@ class AsyncRelay:
         for lane in self._lanes:
             lane.stop()
         await self._supervisor.stop(self.send_timeout + 1.0)
+        self._runs = False
         for lane in self._lanes:
             await lane.leave()
 

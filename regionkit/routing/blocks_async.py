@@ -268,6 +268,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         if position is None and error is None and progress.used:
             # nothing was changed, or the server did not say where: a later position of the owner covers it
             self._session.read_at(self.store, decision.index, checkout.observation.incarnation)
+            self._session.writes += 1
         elif progress.commits or (progress.unknown and leaderless):
             self.store.state.reached(decision.index, checkout.observation.incarnation, position)
             entry: Entry = self.store.entry(decision.index, position, checkout.observation.incarnation, from_read=False)

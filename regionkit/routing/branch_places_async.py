@@ -79,6 +79,7 @@ class AsyncBranchPlace:
             self._marked = session.entries(store)
         elif committed or self._reading:
             session.read_at(store, self._index, self._incarnation)
+            session.writes += not self._reading
 
     async def settled(self, deadline: Deadline) -> None:
         """What may have committed has, or has been rolled back: where its owner stands now covers it."""

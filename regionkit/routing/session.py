@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from regionkit.contract.current_session import enter_session, leave_session
 from regionkit.core.deadline import Deadline
-from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry, Signer, merge
+from regionkit.facts.bookmark import Bookmark, Signer, merge
 from regionkit.facts.consistency import SESSION, Consistency, OnStale, on_stale_steps
 from regionkit.facts.request import BlockMode, Kind
-from regionkit.facts.stamp import Stamp
 from regionkit.routing.blocks import Block
 from regionkit.routing.call_checks import check_timeout
 from regionkit.routing.call_options import ReadOptions, WriteOptions
@@ -30,6 +29,7 @@ from regionkit.routing.explain import Explanation
 from regionkit.routing.loss import accept_loss_of
 from regionkit.routing.partitions import CallOptions, PartitionedStore, keyed, read_call
 from regionkit.routing.route import Route
+from regionkit.routing.session_seen import SharesWhatItSaw
 from regionkit.routing.session_state import SessionState
 from regionkit.routing.session_transaction import BeginsTransactions
 from regionkit.routing.store import RoutedStore
@@ -45,7 +45,7 @@ T = TypeVar("T")
 _PLAIN = BlockMode()
 
 
-class RegionSession(BeginsTransactions):
+class RegionSession(BeginsTransactions, SharesWhatItSaw):
     """One user's reads and writes; made by `kit.session(...)`.
 
     As a context manager it is the current session of its context (`kit.current_session()`). Threads and tasks may use it one
@@ -100,6 +100,7 @@ class RegionSession(BeginsTransactions):
     def merge(self, child: RegionSession) -> None:
         """Take back what a forked session wrote and saw: this one's reads see it from now on."""
         self._state.bookmark = merge([self._state.bookmark, child._state.take_all_positions()])
+        self._state.writes += child._state.writes
 
     @overload
     def read(self, store: SqlStore, *, core: Literal[True], **options: Unpack[ReadOptions]) -> Block[Connection]: ...
@@ -349,24 +350,7 @@ class RegionSession(BeginsTransactions):
         for name in {source.partition("/")[0] for source in self._state.bookmark.sources}:
             for routed in self._stores(name).shards:
                 accept_loss_of(self._state, routed)
-
-    def seen_of(self, store: str, partition: str = "") -> tuple[Entry, ...]:
-        """What a value of a store (of a partition) has to show to this session: for caches. May ask a server for the position
-        of what was read.
-        """
-        for routed in self._stores(store).shards:
-            if routed.partition == partition:
-                self._state.take_positions(routed)
-        return self._state.bookmark.entries(store, partition)
-
-    def saw(self, store: str, stamp: Stamp | None, partition: str = "") -> None:
-        """The session was shown a value of a store (of a partition) that may have come from as late as `stamp`; None: nobody
-        knows how late.
-        """
-        entry = OWNER_ONLY if stamp is None else Entry(stamp.history, stamp.epoch, stamp.position, from_read=True)
-        for routed in self._stores(store).shards:
-            if routed.partition == partition:
-                self._state.wrote(routed, entry)
+        self._state.lost, self._state.dropped = False, True
 
     @property
     def last_route(self) -> Route | None:

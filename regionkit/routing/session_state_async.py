@@ -22,10 +22,16 @@ from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
 from regionkit.facts.request import Kind
 from regionkit.routing.decision import Decision
 from regionkit.routing.route import Route
+from regionkit.routing.session_standing import SessionStanding
 from regionkit.routing.store_async import AsyncRoutedStore
 from regionkit.routing.store_state import RequestClass
+from regionkit.routing.verdict import Refusal
 
 __all__ = ["AsyncOpenBlock", "AsyncSessionState"]
+
+
+GONE = frozenset({Refusal.LOST, Refusal.INVALID})
+"""What is refused for good: waiting brings back nothing that did not survive."""
 
 
 class AsyncOpenBlock(Protocol):
@@ -55,6 +61,17 @@ class _UntakenRead:
         self.at = at
 
 
+class _Elsewhere:
+    """What something beside us does in a store for a session: whether it writes, and which runs of which endpoints it reads."""
+
+    __slots__ = ("reads", "store", "wrote")
+
+    def __init__(self, store: AsyncRoutedStore) -> None:
+        self.store = store
+        self.wrote = False
+        self.reads: dict[int, str] = {}
+
+
 class AsyncSessionState:
     """The memory of one session. One block at a time may come from another thread or task than the last.
 
@@ -63,9 +80,16 @@ class AsyncSessionState:
         signed: the bookmark comes from this process or carries our signature.
         attributes: of the user, for preferences.
         last: the newest block.
+        asked: a cache asked what it has to show, or showed something.
+        writes: how often something was written, or may have been.
+        lost: a read was refused for what did not survive, and nobody has accepted that since.
+        dropped: somebody has accepted that.
     """
 
-    __slots__ = ("_classes", "_open", "_pins", "_place", "_untaken", "attributes", "bookmark", "last", "signed")
+    __slots__ = (
+        *("_begun_with", "_classes", "_elsewhere", "_open", "_pins", "_place", "_untaken"),
+        *("asked", "attributes", "bookmark", "dropped", "last", "lost", "signed", "writes"),
+    )
 
     def __init__(
         self, bookmark: Bookmark, *, signed: bool, attributes: Mapping[str, str] = MappingProxyType({})
@@ -74,7 +98,11 @@ class AsyncSessionState:
         self.signed = signed
         self.attributes = attributes
         self.last: AsyncOpenBlock | None = None
+        self.asked = self.lost = self.dropped = False
+        self.writes = 0
+        self._begun_with = bookmark
         self._untaken: dict[str, dict[int, _UntakenRead]] = {}
+        self._elsewhere: dict[str, _Elsewhere] = {}
         self._pins: dict[str, int] = {}
         self._place: object = None
         self._open: dict[str, list[AsyncOpenBlock]] = {}
@@ -112,11 +140,14 @@ class AsyncSessionState:
         blocks = self._open.get(block.store.source)
         if blocks and block in blocks:
             blocks.remove(block)
+        if block.decision is not None and block.decision.refusal in GONE:
+            self.lost = True
 
     def knows(self, store: AsyncRoutedStore) -> bool:
         """Whether a read has to respect anything."""
         bookmark = self.bookmark
-        return store.source in self._untaken or bool(bookmark.sources) or bookmark.everything
+        taken = store.source not in self._untaken and store.source not in self._elsewhere
+        return not taken or bool(bookmark.sources) or bookmark.everything
 
     def entries(self, store: AsyncRoutedStore) -> tuple[Entry, ...]:
         """What a copy of the store has to satisfy."""
@@ -137,7 +168,51 @@ class AsyncSessionState:
 
     def wrote(self, store: AsyncRoutedStore, entry: Entry) -> None:
         """Something was written: the bookmark moves."""
+        self.writes += 1
+        self.saw(store, entry)
+
+    def saw(self, store: AsyncRoutedStore, entry: Entry) -> None:
+        """Something was seen: the bookmark moves."""
         self.bookmark = self.bookmark.add(store.name, entry, store.partition)
+
+    def wrote_elsewhere(self, store: AsyncRoutedStore) -> None:
+        """Something beside us writes to the owner; the position of that is taken with the next ones."""
+        self.writes += 1
+        self._elsewhere.setdefault(store.source, _Elsewhere(store)).wrote = True
+
+    def read_elsewhere(self, store: AsyncRoutedStore, index: int) -> None:
+        """Something beside us reads at an endpoint; the position of that is taken with the next ones."""
+        known = store.state.snapshot.endpoints[index].observation
+        run = "" if known is None else known.incarnation
+        reads = self._elsewhere.setdefault(store.source, _Elsewhere(store)).reads
+        if reads.setdefault(index, run) != run:
+            self.saw(store, OWNER_ONLY)
+        self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
+
+    def may_stay(self, store: AsyncRoutedStore, index: int) -> bool:
+        """Whether a read at an endpoint is not before any other whose position was not taken: all were in this run of it."""
+        done, untaken = self._elsewhere.get(store.source), self._untaken.get(store.source, {})
+        if done is not None and done.wrote:
+            return False
+        runs = {**{i: read.incarnation for i, read in untaken.items()}, **(done.reads if done is not None else {})}
+        known = store.state.snapshot.endpoints[index].observation if index >= 0 else None
+        return not runs or (known is not None and runs == {index: known.incarnation})
+
+    def _note_elsewhere(self, store: AsyncRoutedStore) -> None:
+        """What was done beside us until now is covered by where the endpoints stand, asked from now on."""
+        done = self._elsewhere.pop(store.source, None)
+        if done is None:
+            return
+        for index, run in done.reads.items():
+            self.read_at(store, index, run)
+        if not done.wrote:
+            return
+        snapshot, can = store.state.snapshot, store.capabilities
+        known = None if snapshot.owner < 0 else snapshot.endpoints[snapshot.owner].observation
+        if known is None or can is None or not can.counts_others:
+            self.saw(store, OWNER_ONLY)
+        else:
+            self.read_at(store, snapshot.owner, known.incarnation)
 
     def placed(self, store: str, version: int) -> None:
         """A placement was seen that has changed since its first version: other processes may know an older one."""
@@ -149,7 +224,7 @@ class AsyncSessionState:
         untaken = self._untaken.setdefault(store.source, {})
         known = untaken.get(index)
         if known is not None and known.incarnation != incarnation:
-            self.wrote(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
+            self.saw(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
         untaken[index] = _UntakenRead(store, incarnation, store.clock.monotonic())
         self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
 
@@ -159,10 +234,29 @@ class AsyncSessionState:
         self._untaken.pop(store.source, None)
         self._pins.pop(store.source, None)
 
+    def standing(self) -> SessionStanding:
+        """How the session stands now."""
+        untaken, bookmark, begun_with = bool(self._untaken or self._elsewhere), self.bookmark, self._begun_with
+        return SessionStanding(
+            used=untaken or self.last is not None or self.asked or bookmark is not begun_with,
+            moved=untaken or (bookmark is not begun_with and bookmark != begun_with),
+            writes=self.writes,
+            lost=self.lost,
+            dropped=self.dropped,
+            settled=not untaken,
+            writing=tuple(
+                (b.store.name, b.store.partition)
+                for blocks in list(self._open.values())
+                for b in blocks
+                if b.kind is Kind.WRITE
+            ),
+        )
+
     async def take_positions(
         self, store: AsyncRoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER
     ) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
+        self._note_elsewhere(store)
         untaken = self._untaken.get(store.source)
         if not untaken:
             return False
@@ -170,7 +264,7 @@ class AsyncSessionState:
         for index, read in list(untaken.items()):
             if keep == (index, read.incarnation):
                 continue
-            self.wrote(store, await _entry_of(store, index, read, within))
+            self.saw(store, await _entry_of(store, index, read, within))
             untaken.pop(index, None)
             taken = True
         if not untaken:
@@ -179,6 +273,8 @@ class AsyncSessionState:
 
     async def take_all_positions(self) -> Bookmark:
         """Turn all reads into bookmark entries; the bookmark that says all."""
+        for done in list(self._elsewhere.values()):
+            self._note_elsewhere(done.store)
         for untaken in list(self._untaken.values()):
             for read in list(untaken.values())[:1]:
                 await self.take_positions(read.store)

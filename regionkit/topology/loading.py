@@ -29,6 +29,20 @@ from regionkit.topology.regions import Region
 from regionkit.topology.residency import Residency
 from regionkit.topology.stores import SqlStore, Store
 from regionkit.topology.strategies import strategy
+from regionkit.topology.toml_tables import (
+    CacheTable,
+    CassandraTable,
+    ControlTable,
+    EndpointTable,
+    File,
+    MemoryTable,
+    MongoTable,
+    RedisTable,
+    RegionTable,
+    ResidencyTable,
+    SqlTable,
+    StoreTable,
+)
 from regionkit.topology.toml_text import LARGEST_FILE, parsed, too_large
 from regionkit.topology.topology import Topology
 from regionkit.topology.url_parts import MASK
@@ -57,85 +71,6 @@ class Loaded:
     def __repr__(self) -> str:
         keys = ", ".join(MASK for _ in self.bookmark_keys)
         return f"Loaded(topology={self.topology!r}, profile={self.profile!r}, bookmark_keys=({keys}))"
-
-
-class _Table(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """A table of the file, as written: `${NAME}` still in its texts."""
-
-
-class _Control(_Table):
-    store: str
-
-
-class _Region(_Table):
-    jurisdiction: str | None = None
-
-
-class _Residency(_Table):
-    allow: list[str] | None = None
-    deny: list[str] = []
-
-
-class _Endpoint(_Table):
-    region: str
-    role: str
-    url: str
-    of: str | None = None
-    tls: str | None = None
-    read_url: str | None = None
-    partitions: list[str] = []
-
-
-class _Store(_Table, kw_only=True):
-    backend: str
-    strategy: str | dict[str, Any] = "local-read-global-write"
-    residency: _Residency | None = None
-    prefer: str | dict[str, Any] = "nearest"
-    fence: str | None = None
-
-
-class _SqlStore(_Store, kw_only=True):
-    endpoints: list[_Endpoint]
-    options: dict[str, Any] = {}
-    session: dict[str, Any] = {}
-
-
-class _RedisStore(_Store, kw_only=True):
-    endpoints: list[_Endpoint]
-    options: dict[str, Any] = {}
-
-
-class _MongoStore(_Store, kw_only=True):
-    url: str | None = None
-    tls: str | None = None
-    endpoints: list[_Endpoint] = []
-    options: dict[str, Any] = {}
-
-
-class _CassandraStore(_Store, kw_only=True):
-    url: str
-    tls: str | None = None
-    datacenters: dict[str, str] = {}
-    options: dict[str, Any] = {}
-
-
-class _MemoryStore(_Store, kw_only=True):
-    endpoints: list[_Endpoint]
-
-
-class _Cache(_Table):
-    shared: str | None = None
-    local: dict[str, Any] | None = None
-
-
-class _File(_Table):
-    regions: dict[str, Any]
-    namespace: str = "regionkit"
-    profile: str | dict[str, Any] = "balanced"
-    bookmark_keys: list[str] = []
-    control: _Control | None = None
-    stores: dict[str, Any] = {}
-    caches: dict[str, Any] = {}
 
 
 def load_toml(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Loaded:
@@ -183,7 +118,7 @@ class _Reader:
     scrub: Callable[[str], str]
 
     def read(self, document: dict[str, Any]) -> Loaded:
-        file = self.shaped("", document, _File)
+        file = self.shaped("", document, File)
         regions = [self.region(name, table) for name, table in file.regions.items()]
         stores = [self.store(name, table) for name, table in file.stores.items()]
         control = None if file.control is None else self.text("control.store", file.control.store)
@@ -245,12 +180,12 @@ class _Reader:
 
     def region(self, name: str, table: Any) -> Region:
         path = _joined("regions", name)
-        jurisdiction = self.optional(_joined(path, "jurisdiction"), self.shaped(path, table, _Region).jurisdiction)
+        jurisdiction = self.optional(_joined(path, "jurisdiction"), self.shaped(path, table, RegionTable).jurisdiction)
         return self.at(path, lambda: Region(name, jurisdiction))
 
     def cache(self, name: str, table: Any) -> CacheTiers:
         path = _joined("caches", name)
-        given = self.shaped(path, table, _Cache)
+        given = self.shaped(path, table, CacheTable)
         shared, local = self.optional(f"{path}.shared", given.shared), self.deep(f"{path}.local", given.local)
         return self.at(path, lambda: CacheTiers(name, shared, local))
 
@@ -290,12 +225,12 @@ class _Reader:
             return self.at(path, lambda: preference(replaced))
         return replaced
 
-    def residency(self, path: str, table: _Residency) -> Residency:
+    def residency(self, path: str, table: ResidencyTable) -> Residency:
         allow = self.deep(f"{path}.allow", table.allow)
         deny = self.deep(f"{path}.deny", table.deny)
         return self.at(path, lambda: Residency(allow, deny))
 
-    def endpoint(self, path: str, table: _Endpoint) -> Endpoint:
+    def endpoint(self, path: str, table: EndpointTable) -> Endpoint:
         region = self.text(f"{path}.region", table.region)
         role = self.text(f"{path}.role", table.role)
         url = self.url(f"{path}.url", table.url)
@@ -306,13 +241,13 @@ class _Reader:
         return self.at(path, lambda: Endpoint(region, role, url, of=of, tls=tls, read_url=read_url, partitions=held))
 
 
-_BACKENDS: Mapping[str, tuple[type[_Store], Callable[..., Store]]] = MappingProxyType(
+_BACKENDS: Mapping[str, tuple[type[StoreTable], Callable[..., Store]]] = MappingProxyType(
     {
-        "sql": (_SqlStore, SqlStore),
-        "redis": (_RedisStore, RedisStore),
-        "mongo": (_MongoStore, MongoStore),
-        "cassandra": (_CassandraStore, CassandraStore),
-        "memory": (_MemoryStore, MemoryStore),
+        "sql": (SqlTable, SqlStore),
+        "redis": (RedisTable, RedisStore),
+        "mongo": (MongoTable, MongoStore),
+        "cassandra": (CassandraTable, CassandraStore),
+        "memory": (MemoryTable, MemoryStore),
     }
 )
 
@@ -325,9 +260,9 @@ _SERVERS: Mapping[str, str] = MappingProxyType(
 
 
 _TABLES: Mapping[tuple[type, str], type[msgspec.Struct]] = MappingProxyType(
-    {(_File, "control"): _Control}
-    | {(shape, "residency"): _Residency for shape, _ in _BACKENDS.values()}
-    | {(shape, "endpoints"): _Endpoint for shape, _ in _BACKENDS.values()}
+    {(File, "control"): ControlTable}
+    | {(shape, "residency"): ResidencyTable for shape, _ in _BACKENDS.values()}
+    | {(shape, "endpoints"): EndpointTable for shape, _ in _BACKENDS.values()}
 )
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`", re.DOTALL)

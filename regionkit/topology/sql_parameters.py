@@ -73,6 +73,32 @@ _PASSED: Mapping[str, frozenset[str]] = MappingProxyType(
         "sqlite": frozenset(["cache", "cached_statements", "detect_types", "mode", "uri", "vfs"]),
     }
 )
+_OF_LIBPQ = _PASSED["postgresql"] - frozenset(
+    [
+        "application_name",
+        "client_encoding",
+        "connect_timeout",
+        "gsslib",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "options",
+        "passfile",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslpassword",
+        "sslrootcert",
+        "target_session_attrs",
+        "tcp_user_timeout",
+    ]
+)
+"""What libpq, under psycopg, understands, and asyncpg does not."""
 _READ: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "postgresql": frozenset({"prepare_threshold"}),
@@ -172,6 +198,12 @@ def sql_parameters(url: ParsedUrl) -> dict[str, str]:
                 f"the URL parameter {name} is refused for {url.dialect}.",
                 why=f"{refused[name]}.",
                 fix="take it out of the URL.",
+            )
+        if url.driver == "asyncpg" and name in _OF_LIBPQ:
+            raise ConfigurationError(
+                f"the URL parameter {name} is refused for asyncpg.",
+                why="asyncpg does not know it; psycopg does.",
+                fix="take it out of the URL, or write postgresql:// for psycopg.",
             )
         if name not in known:
             raise ConfigurationError(

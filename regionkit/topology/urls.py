@@ -29,12 +29,15 @@ class _Dialect(NamedTuple):
     sync_driver: str
     async_driver: str
     accepted: frozenset[str]  # driver names that mean ours
+    others: frozenset[str] = frozenset()  # async drivers besides, where they are named
 
 
 _PYMYSQL = _Dialect("mariadb", "pymysql", "aiomysql", frozenset({"pymysql", "aiomysql"}))
 _DIALECTS: Mapping[str, _Dialect] = MappingProxyType(
     {
-        "postgresql": _Dialect("postgresql", "psycopg", "psycopg", frozenset({"psycopg", "psycopg_async"})),
+        "postgresql": _Dialect(
+            "postgresql", "psycopg", "psycopg", frozenset({"psycopg", "psycopg_async"}), frozenset({"asyncpg"})
+        ),
         "mysql": _PYMYSQL,
         "mariadb": _PYMYSQL,
         "sqlite": _Dialect("sqlite", "pysqlite", "aiosqlite", frozenset({"pysqlite", "aiosqlite"})),
@@ -75,7 +78,7 @@ class ParsedUrl:
 
     Attributes:
         dialect: as SQLAlchemy names it: "postgresql", "mysql", "mariadb" or "sqlite".
-        driver: ours for that dialect: "psycopg", "pymysql", "aiomysql", "pysqlite" or "aiosqlite".
+        driver: ours for that dialect: "psycopg", "asyncpg", "pymysql", "aiomysql", "pysqlite" or "aiosqlite".
         username: None when the URL names none.
         password: decoded; None when the URL has none.
         host: a name, an address without brackets, or the directory of a Unix socket; None when there is none.
@@ -223,7 +226,8 @@ def _asks_pymysql(name: str, value: str) -> bool:
 def sql_url(url: str, *, is_async: bool) -> ParsedUrl:
     """Reads the URL of one SQL server. No error shows any part that may be secret.
 
-    A URL without a driver gets ours; naming ours, in its sync or async form, is the same: `is_async` alone decides.
+    A URL without a driver gets ours; naming ours, in its sync or async form, is the same: `is_async` alone decides. asyncpg is
+    taken where it is named, and in threads psycopg serves such a URL.
 
     Args:
         url: percent-encoded, with every `${NAME}` already replaced.
@@ -247,7 +251,9 @@ def sql_url(url: str, *, is_async: bool) -> ParsedUrl:
             f"a SQL store cannot speak {shown(parts.scheme)}.", fix=did_you_mean(parts.scheme, _DIALECTS)
         )
     driver = dialect.async_driver if is_async else dialect.sync_driver
-    if parts.driver and parts.driver not in dialect.accepted:
+    if is_async and parts.driver in dialect.others:
+        driver = parts.driver
+    elif parts.driver and parts.driver not in dialect.accepted | dialect.others:
         raise ConfigurationError(
             f"driver {shown(parts.driver)} is not one that regionkit drives.",
             why="time-outs, TLS and the meaning of errors are set per driver.",

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import msgspec
@@ -28,6 +29,7 @@ from regionkit.caching import (
 from regionkit.core.concurrency import Flag, Slots, gather, sleep
 from regionkit.errors import CacheError
 
+IS_ASYNC = False
 LONG = 300.0
 PATIENCE = 20.0
 """Seconds: background work is over in a hundredth of one where the machine is not busy."""
@@ -448,6 +450,25 @@ def test_clear_takes_away_everything(tiers: Any) -> None:
             assert cache.peek("b") is None
             assert cache.get("a") == User("a")
             assert cache.peek("a") == User("a")
+
+
+def test_what_is_set_after_a_clear_is_found_before_its_news(tiers: Any) -> None:
+    """Who loads nothing asks the account which generation is open: the news of another process's `clear` may be on their way."""
+    slow = mock.patch(f"regionkit.caching.ear{'_async' if IS_ASYNC else ''}.TOGETHER", 5.0)
+    with slow:
+        with World(*tiers) as world:
+            one = world.cache(strategy=TTL(ttl=LONG))
+            two = one if world.tiers == "local" else world.cache(strategy=TTL(ttl=LONG))
+            plain = one if world.tiers == "local" else world.cache()
+            for number in range(20):
+                key, value = f"k{number}", User("a", number)
+                one.clear()
+                one.set(key, value)
+                assert two.get(key) == value
+                assert two.get_many([key, "none"]) == {key: value}
+                assert plain.peek(key) == value
+                assert one.get(key) == value
+    assert plain.status()["loads"] == 0
 
 
 def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import msgspec
@@ -27,6 +28,7 @@ from regionkit.caching import (
 from regionkit.core.concurrency_async import AsyncFlag, AsyncSlots, agather, asleep
 from regionkit.errors import CacheError
 
+IS_ASYNC = True
 LONG = 300.0
 PATIENCE = 20.0
 """Seconds: background work is over in a hundredth of one where the machine is not busy."""
@@ -447,6 +449,25 @@ async def test_clear_takes_away_everything(tiers: Any) -> None:
             assert await cache.peek("b") is None
             assert await cache.get("a") == User("a")
             assert await cache.peek("a") == User("a")
+
+
+async def test_what_is_set_after_a_clear_is_found_before_its_news(tiers: Any) -> None:
+    """Who loads nothing asks the account which generation is open: the news of another process's `clear` may be on their way."""
+    slow = mock.patch(f"regionkit.caching.ear{'_async' if IS_ASYNC else ''}.TOGETHER", 5.0)
+    with slow:
+        async with World(*tiers) as world:
+            one = world.cache(strategy=TTL(ttl=LONG))
+            two = one if world.tiers == "local" else world.cache(strategy=TTL(ttl=LONG))
+            plain = one if world.tiers == "local" else world.cache()
+            for number in range(20):
+                key, value = f"k{number}", User("a", number)
+                await one.clear()
+                await one.set(key, value)
+                assert await two.get(key) == value
+                assert await two.get_many([key, "none"]) == {key: value}
+                assert await plain.peek(key) == value
+                assert await one.get(key) == value
+    assert plain.status()["loads"] == 0
 
 
 async def test_many_keys_are_one_question_and_one_load(tiers: Any) -> None:

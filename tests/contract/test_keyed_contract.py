@@ -28,7 +28,11 @@ KEEPS_NO_MARKERS = ("cassandra",)
 CONFLICTING = ("mongodb", "memory")
 """Where the second does not wait for the first: it is rolled back and run again, six times in all, then told so."""
 
-pytestmark = pytest.mark.parametrize("store_rig", [b for b in BACKENDS if b not in KEEPS_NO_MARKERS], indirect=True)
+IS_ASYNC = False
+BESIDES = ("asyncpg",) if IS_ASYNC else ()
+pytestmark = pytest.mark.parametrize(
+    "store_rig", [b for b in (*BACKENDS, *BESIDES) if b not in KEEPS_NO_MARKERS], indirect=True
+)
 
 
 @pytest.fixture

@@ -580,7 +580,7 @@ async def test_a_home_that_is_being_given_is_waited_for(rig: Rig) -> None:
     async with AsyncRegionKit(rig.topology(), local="ap-northeast-2") as kit:
         shard = kit._store("orders").shards[0]
         backend = shard.backend(0)
-        engine = sqlalchemy.create_engine(rig.urls[0])
+        engine = sqlalchemy.create_engine(rig.plain)
         table = metadata(NAMESPACE).tables[f"{NAMESPACE}_rk_record"]
 
         given = AsyncFlag()

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import String, create_engine
+from sqlalchemy import Engine, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from regionkit import RegionKit
@@ -112,6 +112,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
     for value in names.values():
         if isinstance(value, RegionKit):
             value.close()
+        elif isinstance(value, Engine):
+            value.dispose()
     copier.stop()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -45,3 +47,8 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
         spent += 1
     assert spent == 50
     assert (SqlOptions().pool_size, SqlOptions().max_overflow) == (10, 10)
+
+
+def test_the_page_of_the_file_is_made_from_its_types() -> None:
+    """`python scripts/toml_reference.py` writes it."""
+    subprocess.run([sys.executable, REFERENCE.parents[1] / "scripts/toml_reference.py", "--check"], check=True)

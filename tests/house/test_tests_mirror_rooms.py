@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "facts", "topology", "routing", "caching", "messaging")
+ROOMS = ("core", "facts", "topology", "routing", "caching", "messaging", "web")
 TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
     "topology/names": "topology/test_topology.py",
@@ -106,6 +106,7 @@ WITHOUT = {
     "facts/stamp": TYPES_ONLY,
     "routing/call_options": TYPES_ONLY,
     "routing/route": TYPES_ONLY,
+    "routing/session_standing": TYPES_ONLY,
     "routing/verdict": TYPES_ONLY,
     "topology/cassandra_client": TYPES_ONLY,
     "caching/inside": TYPES_ONLY,

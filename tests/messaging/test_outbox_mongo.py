@@ -198,13 +198,13 @@ def test_a_zombie_deletes_nothing(rig: Rig) -> None:
     slow = rig.made(send_timeout=0.1, lease=1.5)
     rig.first.silent = {"made"}
     rig.publish(("made", 1, "a"))
-    slow.run_once()
+    _published(slow)
     [lane, _] = slow._lanes
     sleep(2.0)
     rig.first.silent = set()
     other, told = rig.made(), []
     other.subscribe(told.append)
-    assert (other.run_once()).published == 1
+    assert _published(other) == 1
     assert [event.epoch for event in told if isinstance(event, RelayTookOver)] == [2, 2]
     rig.publish(("made", 2, "a"))
     [row] = [row for row in rig.db.regionkit_rk_outbox.find({})]
@@ -213,6 +213,14 @@ def test_a_zombie_deletes_nothing(rig: Rig) -> None:
     assert rig.count("outbox") == 1 and row["n"] == 2
     assert lane.round(lane.done) is False, "it has lost the lease"
     other.stop()
+
+
+def _published(relay: Relay) -> int:
+    """Messages that it published, in one go, as one that runs: it keeps its leases."""
+    for lane in relay._lanes:
+        while lane.round(lane.done):
+            pass
+    return relay.counts.published
 
 
 def test_an_old_run_that_somebody_has_in_mind_does_no_harm(rig: Rig) -> None:

@@ -197,13 +197,13 @@ async def test_a_zombie_deletes_nothing(rig: Rig) -> None:
     slow = rig.made(send_timeout=0.1, lease=1.5)
     rig.first.silent = {"made"}
     await rig.publish(("made", 1, "a"))
-    await slow.run_once()
+    await _published(slow)
     [lane, _] = slow._lanes
     await asleep(2.0)
     rig.first.silent = set()
     other, told = rig.made(), []
     other.subscribe(told.append)
-    assert (await other.run_once()).published == 1
+    assert await _published(other) == 1
     assert [event.epoch for event in told if isinstance(event, RelayTookOver)] == [2, 2]
     await rig.publish(("made", 2, "a"))
     [row] = [row async for row in rig.db.regionkit_rk_outbox.find({})]
@@ -212,6 +212,14 @@ async def test_a_zombie_deletes_nothing(rig: Rig) -> None:
     assert await rig.count("outbox") == 1 and row["n"] == 2
     assert await lane.round(lane.done) is False, "it has lost the lease"
     await other.stop()
+
+
+async def _published(relay: AsyncRelay) -> int:
+    """Messages that it published, in one go, as one that runs: it keeps its leases."""
+    for lane in relay._lanes:
+        while await lane.round(lane.done):
+            pass
+    return relay.counts.published
 
 
 async def test_an_old_run_that_somebody_has_in_mind_does_no_harm(rig: Rig) -> None:

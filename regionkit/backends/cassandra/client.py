@@ -51,9 +51,9 @@ class CassandraSession:
         return self._statements.execute(query, parameters, paging_state)
 
     def execute_async(
-        self, query: Any, parameters: Parameters = None, *, execution_profile: Any = None
+        self, query: Any, parameters: Parameters = None, *, execution_profile: Any = None, timeout: None = None
     ) -> Pending[CassandraRows]:
-        if execution_profile is not None:
+        if execution_profile is not None or timeout is not None:  # `cassandra.concurrent` of driver 3.29 names both
             check_helper(execution_profile)
         return self._statements.execute_later(query, parameters)
 

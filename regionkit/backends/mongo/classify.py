@@ -20,7 +20,6 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WriteConcernError,
 )
-from pymongo.pool_shared import _PoolClosedError
 
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import lacks_right, not_had, too_late
@@ -43,6 +42,8 @@ __all__ = [
     "was_refused",
 ]
 
+POOL_CLOSED = "_PoolClosedError"
+"""By its name: pymongo keeps the class in another module in each of its versions."""
 ROLE = frozenset({10107, 13435, 10058})
 """NotWritablePrimary, NotPrimaryNoSecondaryOk, LegacyNotPrimary: refused before anything was done."""
 INTERRUPTED = frozenset({11600, 11602, 91, 189, 13436, 6, 7, 89, 9001, 134})
@@ -102,7 +103,9 @@ def classify(error: BaseException) -> Failure:
             return Failure.DEADLINE
         case NotPrimaryError() | OperationFailure():
             return _by_code(error)
-        case ConnectionFailure() | _PoolClosedError():
+        case ConnectionFailure():
+            return Failure.CONNECTION
+        case PyMongoError() if type(error).__name__ == POOL_CLOSED:
             return Failure.CONNECTION
         case ConnectionError() if is_drivers(error):
             return Failure.CONNECTION

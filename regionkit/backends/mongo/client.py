@@ -16,18 +16,22 @@ from typing import Any, Protocol
 
 from bson import Timestamp
 from pymongo import _csot
-from pymongo.client_session_shared import SessionOptions, _EmptyServerSession
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import NetworkTimeout, PyMongoError
 from pymongo.synchronous.client_session import ClientSession
 
 from regionkit.backends.mongo.classify import timed_out
 from regionkit.backends.mongo.commands import ENDING, LEVELLED, writes
+from regionkit.backends.mongo.driver_parts import driver_part
 from regionkit.backends.mongo.member import Member, MemberClient, limited
 from regionkit.contract.interrupted import interruption
 from regionkit.errors import DeadlineExceeded, UsageError
 
 __all__ = ["Block", "BlockClient", "BlockSession", "view_of"]
+
+_SHARED, _OWN = "pymongo.client_session_shared", "pymongo.synchronous.client_session"
+_EmptyServerSession = driver_part("_EmptyServerSession", _SHARED, _OWN)
+SessionOptions = driver_part("SessionOptions", _SHARED, _OWN)
 
 _SENT: ContextVar[MutableMapping[str, Any] | None] = ContextVar("regionkit_mongo_write", default=None)
 """The write that this thread or task has sent and that is not answered: its final form is known only at the answer."""

@@ -17,12 +17,12 @@ from typing import Any
 
 import pymongo
 from pymongo import _csot
-from pymongo.pool_shared import PoolState
 from pymongo.read_preferences import ReadPreference
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.synchronous.pool import Pool
 
 from regionkit.backends.mongo.dial import Address, Dial
+from regionkit.backends.mongo.driver_parts import driver_part
 from regionkit.backends.mongo.observation import lineage_in, observation, peers_of, run_of
 from regionkit.backends.mongo.sockets import bounded, is_gone
 from regionkit.contract.endpoint_context import EndpointContext
@@ -39,6 +39,7 @@ RESERVED = 4
 """Connections beyond `pool_size`, for proofs and cursors that are given up."""
 MOST_ABANDONED = 1000
 """Transactions kept in mind to be aborted: those of a member that has been silent for long are ended by the server itself."""
+PoolState = driver_part("PoolState", "pymongo.pool_shared", "pymongo.synchronous.pool")
 _NEEDED = ("_retry_internal", "_select_server", "_tmp_session", "_ensure_session", "_checkout", "_kill_cursors")
 
 

@@ -18,10 +18,10 @@ import pymongo
 from pymongo import _csot
 from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.asynchronous.pool import Pool
-from pymongo.pool_shared import PoolState
 from pymongo.read_preferences import ReadPreference
 
 from regionkit.backends.mongo.dial import Address, Dial
+from regionkit.backends.mongo.driver_parts import driver_part
 from regionkit.backends.mongo.observation import lineage_in, observation, peers_of, run_of
 from regionkit.backends.mongo.sockets_async import abounded, is_gone
 from regionkit.contract.endpoint_context import EndpointContext
@@ -38,6 +38,7 @@ RESERVED = 4
 """Connections beyond `pool_size`, for proofs and cursors that are given up."""
 MOST_ABANDONED = 1000
 """Transactions kept in mind to be aborted: those of a member that has been silent for long are ended by the server itself."""
+PoolState = driver_part("PoolState", "pymongo.pool_shared", "pymongo.asynchronous.pool")
 _NEEDED = ("_retry_internal", "_select_server", "_tmp_session", "_ensure_session", "_checkout", "_kill_cursors")
 
 

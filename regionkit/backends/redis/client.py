@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream import Pipeline, Redis
@@ -115,6 +116,8 @@ class RoutedRedis(Redis):
 
 class RoutedPipeline(Pipeline):
     """A pipeline of the driver on the block's connection."""
+
+    annotate_exception = annotated(Pipeline)
 
     connection_pool: Any
     _alone = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.backends.redis.stream_async import AsyncPipeline, AsyncRedis
@@ -114,6 +115,8 @@ class AsyncRoutedRedis(AsyncRedis):
 
 class AsyncRoutedPipeline(AsyncPipeline):
     """A pipeline of the driver on the block's connection."""
+
+    annotate_exception = annotated(AsyncPipeline)
 
     connection_pool: Any
     _alone = False

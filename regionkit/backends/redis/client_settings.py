@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from redis._parsers import Encoder
-from redis._parsers.response_callbacks import get_response_callbacks
-from redis.client import CaseInsensitiveDict
+from redis import ConnectionPool, Redis
 
 __all__ = ["ClientSettings"]
+
+_SHAPING = ("encoding", "encoding_errors", "decode_responses")
 
 
 class ClientSettings:
@@ -29,15 +29,17 @@ class ClientSettings:
     def __init__(self, name: str, arguments: Mapping[str, Any]) -> None:
         self.name = name
         self.arguments = dict(arguments)
-        given: Any = arguments.get  # the driver is typed in parts
+        given: Any = arguments.get
         decodes, encoding = given("decode_responses", False), given("encoding", "utf-8")
-        encoder: Any = Encoder
-        self.callbacks = _callbacks(given("protocol"), given("legacy_responses", True))
-        self.scripted = _callbacks(2, given("legacy_responses", True))
-        self.encoder = encoder(encoding, given("encoding_errors", "strict"), decodes)
+        texts = {name: arguments[name] for name in _SHAPING if name in arguments}
+        legacy = {name: arguments[name] for name in ("legacy_responses",) if name in arguments}  # since redis-py 8
+        asked: Any = given("protocol")
+        self.callbacks = _client(**texts, **legacy, protocol=asked).response_callbacks
+        self.scripted = _client(**texts, **legacy, protocol=2).response_callbacks
+        self.encoder: Any = _client(**texts).connection_pool.get_encoder()
         self.encoding: str | None = encoding if decodes else None
 
 
-def _callbacks(protocol: int | None, legacy: bool) -> Any:
-    made: Any = get_response_callbacks(user_protocol=protocol, legacy_responses=legacy)
-    return CaseInsensitiveDict(made)
+def _client(**arguments: Any) -> Any:
+    """A client of the driver's own that never connects: it says what the driver makes of values and replies."""
+    return Redis(connection_pool=ConnectionPool(**arguments))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.classify import denied_command
 from regionkit.backends.redis.client import ConnectionSource
@@ -59,6 +60,8 @@ class _Queued(NamedTuple):
 
 class KeyedPipeline(Pipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
+
+    annotate_exception = annotated(Pipeline)
 
     def __init__(self, source: ConnectionSource, settings: ClientSettings) -> None:
         pool: Any = source

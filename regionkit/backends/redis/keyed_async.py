@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from regionkit.backends.redis.annotated import annotated
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.classify import denied_command
 from regionkit.backends.redis.client_async import AsyncConnectionSource
@@ -58,6 +59,8 @@ class _Queued(NamedTuple):
 
 class AsyncKeyedPipeline(AsyncPipeline):
     """What a keyed function types with: it queues commands, which run at the end of the block in one script."""
+
+    annotate_exception = annotated(AsyncPipeline)
 
     def __init__(self, source: AsyncConnectionSource, settings: ClientSettings) -> None:
         pool: Any = source

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
-from redis.maint_notifications import MaintNotificationsConfig
 
 from regionkit.backends.redis.block_connection import RedisConnection
 from regionkit.backends.redis.checkout import RedisCheckout
@@ -21,6 +20,7 @@ from regionkit.backends.redis.classify import classify, is_answer, is_denied, mi
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.lane import Lane
 from regionkit.backends.redis.own_client import client_settings
+from regionkit.backends.redis.quiet_arguments import quiet_arguments
 from regionkit.contract.endpoint import Meet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
@@ -160,8 +160,7 @@ class RedisPool:
             socket_timeout=None,
             socket_connect_timeout=None,
             retry=None,
-            driver_info=None,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **quiet_arguments(RedisConnection),
             **self.settings.account,
             **self.settings.arguments,
         )

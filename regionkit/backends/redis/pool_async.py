@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
-from redis.maint_notifications import MaintNotificationsConfig
 
 from regionkit.backends.redis.block_connection_async import AsyncRedisConnection
 from regionkit.backends.redis.checkout_async import AsyncRedisCheckout
@@ -20,6 +19,7 @@ from regionkit.backends.redis.classify import classify, is_answer, is_denied, mi
 from regionkit.backends.redis.connection_settings import settings_of_url
 from regionkit.backends.redis.lane_async import AsyncLane
 from regionkit.backends.redis.own_client_async import client_settings
+from regionkit.backends.redis.quiet_arguments import quiet_arguments
 from regionkit.contract.endpoint_async import AsyncMeet
 from regionkit.contract.endpoint_context import EndpointContext
 from regionkit.contract.endpoint_errors import (
@@ -159,8 +159,7 @@ class AsyncRedisPool:
             socket_timeout=None,
             socket_connect_timeout=None,
             retry=None,
-            driver_info=None,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **quiet_arguments(AsyncRedisConnection),
             **self.settings.account,
             **self.settings.arguments,
         )

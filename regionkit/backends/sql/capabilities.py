@@ -81,6 +81,7 @@ MYSQL = Capabilities(
 SQLITE = Capabilities(
     server="sqlite",
     positions=True,
+    counts_others=False,
     read_only="server",
     transactions=True,
     markers=True,

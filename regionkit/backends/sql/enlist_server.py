@@ -15,7 +15,7 @@ import sqlalchemy
 
 from regionkit.backends.sql.driver import as_driver
 
-__all__ = ["Watch", "commits_by_itself"]
+__all__ = ["INERT", "Watch", "commits_by_itself"]
 
 State = Literal["open", "none", "failed", ""]
 
@@ -35,7 +35,7 @@ _ENDS_MARIADB = re.compile(
 """Statements that end the transaction, also where the next one is open at once, or the driver does not tell."""
 _WRITES = re.compile(_BLANK + r"(INSERT|UPDATE|DELETE|REPLACE|LOAD)\b", re.I | re.S)
 """Statements after which a transaction is open, where the driver does not tell."""
-_INERT = re.compile(
+INERT = re.compile(
     r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/", re.S
 )
 """What holds no statement: quoted texts and comments."""
@@ -156,7 +156,7 @@ class Watch:
 def _statements(text: str) -> Iterator[str]:
     """The statements of a text; of several, without what is quoted and commented."""
     if text.partition(";")[2].strip():
-        yield from _INERT.sub(" ", text).split(";")
+        yield from INERT.sub(" ", text).split(";")
     else:
         yield text
 

@@ -93,20 +93,21 @@ def own_message(connection: sqlalchemy.Connection, statements: Sequence[Statemen
 
 def _adapter(connection: sqlalchemy.Connection, statements: Sequence[Statement]) -> Any:
     name = connection.dialect.driver
-    if name not in _ADAPTERS:
+    module = getattr(connection.dialect, "message_adapter", None) or _ADAPTERS.get(name)
+    if module is None:
         raise ConfigurationError(
             f"several statements in one message cannot be sent through {name}.",
-            fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite.",
+            fix="use psycopg, PyMySQL, aiomysql, sqlite3 or aiosqlite; asyncpg by a URL, not by an engine.",
         )
     if any("\0" in statement.text for statement in statements):
         raise UsageError("a statement holds a NUL.", why="its text would end there.", fix="send the value as hex.")
-    return _opened(name)
+    return _opened(module)
 
 
 @cache
 def _opened(name: str) -> Any:
     """By name, once: each driver's own library is imported there."""
-    return import_module(f"regionkit.backends.sql.message_{_ADAPTERS[name]}")
+    return import_module(f"regionkit.backends.sql.message_{name}")
 
 
 def _begin(connection: Any, sent: Sequence[Statement], *, rolls_back: bool) -> DriverState | None:
@@ -184,6 +185,8 @@ def _driver_of(connection: Any) -> Any:
 
 
 def _closed(driver: Any) -> bool:
+    if hasattr(driver, "is_closed"):  # asyncpg
+        return bool(driver.is_closed())
     return bool(driver.closed) if hasattr(driver, "closed") else not getattr(driver, "open", True)
 
 

@@ -11,7 +11,6 @@ Source: PostgreSQL manual, "Frontend/Backend Protocol", "Simple Query" and "Mult
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -23,19 +22,14 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import as_driver
+from regionkit.backends.sql.postgres_texts import BEGINNINGS, SEPARATOR, ends, plain_answer
 from regionkit.contract.message import Answer, Statement
 from regionkit.core.overlap import Call
 from regionkit.errors import UsageError
 
-__all__ = ["answered", "ask", "error_of", "handed_over", "rows", "send"]
+__all__ = ["answered", "ask", "error_of", "failed", "handed_over", "rows", "send"]
 
-SEPARATOR = "\n;\n"
-"""Between statements: a comment at the end of one must not swallow it."""
 COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
-BEGINNINGS = ("BEGIN", "START")
-COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
-MOST_TAGS = 256
-"""Remembered: those of BEGIN, SET, COMMIT and of a few counts come again and again."""
 
 
 def ask(dbapi_connection: Any, command: bytes, notices: list[tuple[int, str]] | None = None) -> list[Any]:
@@ -106,6 +100,11 @@ def answered(driver: Any, error: Exception) -> bool:
     return bool(driver.pgconn.status == ConnStatus.OK)
 
 
+def failed(result: Any) -> bool:
+    """Whether a result is an error."""
+    return bool(result.status == ExecStatus.FATAL_ERROR)
+
+
 def error_of(driver: Any, result: Any) -> psycopg.Error:
     """The error that a result tells of."""
     return errors.error_from_result(result, encoding=driver.pgconn._encoding)
@@ -133,7 +132,7 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     begins = idle and not driver.autocommit and texts[0].split(None, 1)[0].upper() not in BEGINNINGS
     if begins:
         texts.insert(0, driver._get_tx_start_command().decode())
-    restore: bytes = getattr(driver, "restore", b"") if _ends(texts[-1].upper()) else b""
+    restore: bytes = getattr(driver, "restore", b"") if ends(texts[-1].upper()) else b""
     results = ask(dbapi_connection, SEPARATOR.join(texts).encode(driver.info.encoding) + restore, notices)
     if restore and len(results) > len(texts):
         driver.restored = driver.is_restored(results[-1])
@@ -156,21 +155,8 @@ def send(dbapi_connection: Any, statements: Sequence[Statement]) -> list[Answer]
     return [_answer(transformer, result, said) for result, said in zip(results, told, strict=True)]
 
 
-def _ends(last: str) -> bool:
-    """Whether what a block set is put back behind it. COMMIT PREPARED stands alone in its message."""
-    return last == "COMMIT" or last.startswith("PREPARE TRANSACTION ")
-
-
-@functools.lru_cache(maxsize=MOST_TAGS)
-def _plain(status: bytes) -> Answer:
-    """Of a command that gives no rows: its tag without its counts, and how many rows it counts."""
-    words = status.decode().split()
-    counts = bool(words) and words[0] in COUNTED and words[-1].isdigit()
-    return Answer(" ".join(word for word in words if not word.isdigit()), count=int(words[-1]) if counts else -1)
-
-
 def _answer(transformer: Any, result: Any, notices: tuple[str, ...]) -> Answer:
-    plain = _plain(result.command_status or b"")
+    plain = plain_answer((result.command_status or b"").decode())
     if not (result.ntuples or notices):
         return plain
     found: tuple[tuple[Any, ...], ...] = ()

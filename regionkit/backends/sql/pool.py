@@ -59,7 +59,7 @@ class SqlPool:
             sql_url(context.endpoint.read_url, is_async=context.is_async) if context.endpoint.read_url else self._url
         )
         self.clock = context.clock
-        self.server: Server = server_of(self._url.server, context)
+        self.server: Server = server_of(self._url.server, self._url.driver, context)
         self._declared = self.server.capabilities
         self.capabilities: Capabilities = self.declare(self._declared)
         size = context.store.options.pool_size + context.store.options.max_overflow

@@ -26,21 +26,22 @@ from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, Driv
 from regionkit.backends.sql.message_psycopg import answered, ask, error_of, handed_over, rows
 from regionkit.backends.sql.observation import without_header
 from regionkit.backends.sql.postgres_connecting import AsyncConnects, WaitExpired, bounded_connect
-from regionkit.backends.sql.postgres_texts import LASTS, PROVED, RESTORE, UNLOCK, note_end, several
+from regionkit.backends.sql.postgres_texts import (
+    ABORTED,
+    COMMIT,
+    LASTS,
+    PROVED,
+    RESTORE,
+    SWALLOWED,
+    UNLOCK,
+    note_end,
+    several,
+)
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
 from regionkit.contract.interrupted import interruption, keep_own
 from regionkit.core.overlap import own_call
 
 __all__ = ["AsyncBounded", "AsyncPostgresDialect", "Bounded", "PostgresDialect"]
-
-COMMIT = (
-    b"SELECT current_setting('synchronous_commit');COMMIT;"
-    b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
-)
-
-SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
-ABORTED = "25P02"
-"""in_failed_sql_transaction."""
 
 
 class PlanChanged(Undone, errors.FeatureNotSupported):
@@ -160,8 +161,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
     """A psycopg connection whose waits end at the deadline."""
 
     @classmethod
-    def _connect_gen(cls, conninfo: str = "") -> Any:
-        return bounded_connect(super()._connect_gen(conninfo))
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:  # psycopg 3.2 gives a time-out
+        return bounded_connect(super()._connect_gen(conninfo, **options))
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout

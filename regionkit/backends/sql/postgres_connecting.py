@@ -53,7 +53,7 @@ class AsyncConnects(psycopg.AsyncConnection[Any]):
             _MAKING.reset(token)
 
     @classmethod
-    def _connect_gen(cls, conninfo: str = "") -> Any:
-        attempt = bounded_connect(super()._connect_gen(conninfo))
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:  # psycopg 3.2 gives a time-out
+        attempt = bounded_connect(super()._connect_gen(conninfo, **options))
         _MAKING.get([]).append(attempt)
         return attempt

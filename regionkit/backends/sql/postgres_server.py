@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from psycopg.pq import ExecStatus
 from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.capabilities import POSTGRESQL
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.message_psycopg import ask, error_of, rows
 from regionkit.backends.sql.observation import postgres_observation, postgres_questions
 from regionkit.backends.sql.server import SqlContext
 from regionkit.errors import ConfigurationError
@@ -47,26 +46,20 @@ KEEPALIVE = MappingProxyType(
 
 
 class PostgresServer:
-    """One PostgreSQL endpoint."""
+    """One PostgreSQL endpoint, through psycopg. `adapter`: the module that sends messages through the driver."""
 
     capabilities = POSTGRESQL
+    adapter = "message_psycopg"
 
     def __init__(self, context: SqlContext) -> None:
         self._context = context
+        self._wire: Any = import_module(f"regionkit.backends.sql.{self.adapter}")
         self._with, self._without = (question.encode() for question in postgres_questions(context.history_table))
         self._has_history = True
 
     def url_and_arguments(self, url: ParsedUrl, kind: Kind) -> tuple[URL, dict[str, Any]]:
         context = self._context
-        longest = int(1000 * (max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN))
-        settings = {
-            FIRST_LIMIT: longest,
-            "idle_in_transaction_session_timeout": longest,
-            "lock_timeout": longest,
-        }
-        options = [f"-c {name}={value}" for name, value in settings.items()]
-        if kind is Kind.READ:
-            options.append(f"-c {READ_ONLY}")
+        longest, options = self._options(kind)
         query = sql_parameters(url)
         asked = query.pop("options", "")
         arguments: dict[str, Any] = {
@@ -96,6 +89,14 @@ class PostgresServer:
         )
         return made, arguments
 
+    def _options(self, kind: Kind) -> tuple[int, list[str]]:
+        """What a session begins with: the longest that anything takes, ms, and the settings."""
+        context = self._context
+        longest = int(1000 * (max(context.profile.read_deadline, context.profile.write_deadline) + LIMIT_MARGIN))
+        limits = (FIRST_LIMIT, "idle_in_transaction_session_timeout", "lock_timeout")
+        options = [f"-c {name}={longest}" for name in limits]
+        return longest, [*options, f"-c {READ_ONLY}"] if kind is Kind.READ else options
+
     def observe(self, dbapi_connection: Any) -> Observation:
         clock, looks = self._context.clock, self._has_history
         met = as_driver(dbapi_connection).pooled is not None
@@ -114,16 +115,18 @@ class PostgresServer:
         return postgres_observation(answer, sent_at, rtt)
 
     def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
-        results = ask(dbapi_connection, command)
+        wire = self._wire
+        results = wire.ask(dbapi_connection, command)
         result = results[-1]
         if command.startswith(MEET) and len(results) > 1:
-            self._meet(as_driver(dbapi_connection), *rows(results[0])[0])
-        if result.status == ExecStatus.FATAL_ERROR:
-            error = error_of(as_driver(dbapi_connection), result)
+            self._meet(as_driver(dbapi_connection), *wire.rows(results[0])[0])
+        if wire.failed(result):
+            error: Any = wire.error_of(as_driver(dbapi_connection), result)
             if error.sqlstate == "42P01":
                 return None
             raise error
-        return rows(result)[0]
+        found: list[str | None] = wire.rows(result)[0]
+        return found
 
     def _meet(self, driver: Any, process: str | None, read_only: str | None) -> None:
         """What a new connection is, told by the server: a pooler gives out numbers of its own, and may drop our settings.
@@ -166,7 +169,7 @@ class PostgresServer:
         longest = int(1000 * (seconds + LIMIT_MARGIN))
         names = (FIRST_LIMIT, "idle_in_transaction_session_timeout", "lock_timeout")
         as_driver(dbapi_connection).settings |= dict.fromkeys(names, str(longest))
-        ask(dbapi_connection, ";".join(f"SET {name}={longest}" for name in names).encode())
+        self._wire.ask(dbapi_connection, ";".join(f"SET {name}={longest}" for name in names).encode())
 
     def prove_promotion(
         self, dbapi: Callable[[], Any], parent: HistoryRow, observation: Observation
@@ -178,10 +181,10 @@ class PostgresServer:
             return None
         connection = dbapi()
         try:
-            result = ask(connection, f"TIMELINE_HISTORY {int(now)}".encode())[-1]
-            if result.status == ExecStatus.FATAL_ERROR:
+            result = self._wire.ask(connection, f"TIMELINE_HISTORY {int(now)}".encode())[-1]
+            if self._wire.failed(result):
                 return None
-            return switch_point(rows(result)[0][1] or "", int(old))
+            return switch_point(self._wire.rows(result)[0][1] or "", int(old))
         finally:
             connection.close()
 

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
-__all__ = ["LASTS", "PROVED", "RESTORE", "UNLOCK", "note_end", "several"]
+from regionkit.backends.sql.enlist_server import INERT
+from regionkit.contract.message import Answer
+
+__all__ = [
+    "ABORTED",
+    "BEGINNINGS",
+    "COMMIT",
+    "LASTS",
+    "PROVED",
+    "RESTORE",
+    "SEPARATOR",
+    "SWALLOWED",
+    "TO_SAVEPOINT",
+    "UNLOCK",
+    "ends",
+    "holds_several",
+    "note_end",
+    "plain_answer",
+    "several",
+]
+
+COMMIT = (
+    b"SELECT current_setting('synchronous_commit');COMMIT;"
+    b"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+)
+"""COMMIT, and its position, in one round trip."""
+SWALLOWED = "PostgreSQL answers COMMIT with ROLLBACK then."
+ABORTED = "25P02"
+"""in_failed_sql_transaction."""
+SEPARATOR = "\n;\n"
+"""Between statements of a message: a comment at the end of one must not swallow it."""
+BEGINNINGS = ("BEGIN", "START")
+COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+MOST_TAGS = 256
+"""Remembered: those of BEGIN, SET, COMMIT and of a few counts come again and again."""
 
 RESTORE = b";CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;UNLISTEN *;DISCARD TEMP;DISCARD SEQUENCES"
 UNLOCK = b";SELECT pg_advisory_unlock_all()"
@@ -35,3 +70,21 @@ def note_end(driver: Any, cursor: Any, statement: str) -> None:
 def several(statement: str) -> bool:
     """Whether a text may hold several statements; a semicolon inside of a literal counts too, and costs a round trip."""
     return ";" in statement.rstrip("; \t\r\n")
+
+
+def holds_several(statement: str) -> bool:
+    """Whether a text holds several statements: a semicolon inside of a literal or a comment does not count."""
+    return several(statement) and several(INERT.sub("''", statement))
+
+
+def ends(last: str) -> bool:
+    """Whether what a block set is put back behind a message's last statement. COMMIT PREPARED stands alone in its message."""
+    return last == "COMMIT" or last.startswith("PREPARE TRANSACTION ")
+
+
+@functools.lru_cache(maxsize=MOST_TAGS)
+def plain_answer(tag: str) -> Answer:
+    """Of a command that gives no rows: its tag without its counts, and how many rows it counts."""
+    words = tag.split()
+    counts = bool(words) and words[0] in COUNTED and words[-1].isdigit()
+    return Answer(" ".join(word for word in words if not word.isdigit()), count=int(words[-1]) if counts else -1)

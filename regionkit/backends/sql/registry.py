@@ -16,25 +16,30 @@ _SERVERS = {
     "postgresql": ("postgres_server", "PostgresServer", "psycopg", "postgres"),
     "mariadb": ("mariadb_server", "MariaServer", "pymysql", "mysql"),
     "sqlite": ("sqlite_server", "SqliteServer", "sqlite3", ""),
+    "asyncpg": ("asyncpg_server", "AsyncpgServer", "asyncpg", "asyncpg"),
 }
+"""By the kind of server, or by the driver where the kind has several."""
 _DIALECTS = {
     "postgresql+psycopg": ("postgres", "PostgresDialect"),
+    "postgresql+asyncpg": ("asyncpg_dialect", "AsyncpgDialect"),
     "mysql+pymysql": ("mariadb", "MariaDialect"),
     "sqlite+pysqlite": ("sqlite", "SqliteDialect"),
 }
 
 
-def server_of(kind: str, context: SqlContext) -> Server:
-    """The server object of an endpoint.
+def server_of(kind: str, driver_name: str, context: SqlContext) -> Server:
+    """The server object of an endpoint: of this kind, through this driver.
 
     Raises:
         MissingDriver: its driver is not installed; the error names the extra.
     """
-    module, name, driver, extra = _SERVERS[kind]
+    module, name, driver, extra = _SERVERS.get(driver_name) or _SERVERS[kind]
     try:
         found = importlib.import_module(f"regionkit.backends.sql.{module}")
         if context.is_async and kind == "mariadb":
             importlib.import_module("aiomysql")
+        if extra == "asyncpg":
+            importlib.import_module("asyncpg")
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in (driver, "aiomysql", "psycopg_binary", "psycopg_c"):
             raise

@@ -324,11 +324,20 @@ def stop(connection: Any) -> None:
     stopping.join()
 
 
-def _in_quiet_thread(*args: Any, **kwargs: Any) -> Any:
-    """An aiosqlite connection, not open yet. Its thread may still have to answer when the event loop is closed already."""
+def _in_quiet_thread(*args: Any, factory: Any = sqlite3.Connection, **kwargs: Any) -> Any:
+    """An aiosqlite connection, not open yet. Its thread may still have to answer when the event loop is closed already.
+
+    What it opened is closed with it, also where nobody waited for it any more: aiosqlite does not know of that one.
+    """
     import aiosqlite
 
-    connection = aiosqlite.connect(*args, **kwargs)
+    opened: list[sqlite3.Connection] = []
+
+    def noted(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        opened.append(factory(*args, **kwargs))
+        return opened[-1]
+
+    connection = aiosqlite.connect(*args, factory=noted, **kwargs)
     thread: Any = connection._thread
     work, tasks = thread._target, connection._tx
 
@@ -340,6 +349,8 @@ def _in_quiet_thread(*args: Any, **kwargs: Any) -> Any:
                 done = True
             except RuntimeError:  # nobody is left to be answered; what was asked is still done, closing above all
                 done = tasks.empty()
+        for each in opened:
+            each.close()
 
     thread.daemon, thread.run = True, quietly
     return connection
@@ -357,8 +368,19 @@ class AsyncSqliteDialect(_Dialect, SQLiteDialect_aiosqlite):
     supports_statement_cache = True
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
-        """Open it in a thread that outlives the event loop in silence."""
-        return super().connect(*args, async_creator_fn=_in_quiet_thread, **kwargs)
+        """Open it in a thread that outlives the event loop in silence. One that nobody waits for any more is closed."""
+        made: list[Any] = []
+
+        def create(*args: Any, **kwargs: Any) -> Any:
+            made.append(_in_quiet_thread(*args, **kwargs))
+            return made[-1]
+
+        try:
+            return super().connect(*args, async_creator_fn=create, **kwargs)
+        except BaseException:
+            for connection in made:
+                stop(connection)
+            raise
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Close it in its thread, after what runs there."""

@@ -31,7 +31,7 @@ async def migrate(rig: Rig, width: int = 20) -> None:
     """By somebody else, past the library."""
     import psycopg
 
-    with psycopg.connect(rig.urls[0].replace("+psycopg", ""), autocommit=True) as c:
+    with psycopg.connect(rig.plain.replace("+psycopg", ""), autocommit=True) as c:
         c.execute(f"ALTER TABLE items ALTER COLUMN code TYPE varchar({width})")
 
 

@@ -17,7 +17,7 @@ COUNT = "SELECT count(*) FROM orders"
 
 def insert(rig: Rig) -> None:
     """One more order, past the library."""
-    engine = sqlalchemy.create_engine(rig.urls[0])
+    engine = sqlalchemy.create_engine(rig.plain)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO orders (id, item) VALUES (1, 'tea')"))
     engine.dispose()

@@ -48,6 +48,7 @@ HERE = "ap-northeast-2"
 COUNT = text("SELECT count(*) FROM orders")
 ASYNC_DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
     "mysql+pymysql": "mysql+aiomysql",
     "sqlite": "sqlite+aiosqlite",
 }

@@ -59,7 +59,7 @@ def counted(kit: AsyncRegionKit) -> set[int]:
 @contextlib.contextmanager
 def operator(rig: Rig) -> Iterator[None]:
     """Somebody who ends each slow statement."""
-    engine, over = sqlalchemy.create_engine(rig.urls[0], isolation_level="AUTOCOMMIT"), threading.Event()
+    engine, over = sqlalchemy.create_engine(rig.plain, isolation_level="AUTOCOMMIT"), threading.Event()
 
     def run() -> None:
         with engine.connect() as connection:
@@ -173,7 +173,7 @@ async def test_a_commit_that_was_cancelled_is_a_sure_no(
 ) -> None:
     """PostgreSQL looks at deferred constraints before it writes the commit; after that nothing cancels it."""
     rig: Rig = request.getfixturevalue(f"{server}_rig")
-    engine = sqlalchemy.create_engine(rig.urls[0])
+    engine = sqlalchemy.create_engine(rig.plain)
     with engine.begin() as connection:
         connection.execute(
             text(

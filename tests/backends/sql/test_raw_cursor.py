@@ -15,6 +15,7 @@ import psycopg
 import pymysql
 import pymysql.cursors
 import pytest
+from fix_asyncpg import ASYNCPG_ERROR
 from fix_rigs import Rig
 from psycopg.rows import dict_row
 from sqlalchemy import text
@@ -26,7 +27,7 @@ from regionkit.backends.sql.driver import as_driver
 
 from .test_own_engine import HERE, KEY, engine_of, topology_of
 
-DBAPI_ERRORS = (psycopg.Error, pymysql.Error, sqlite3.Error)
+DBAPI_ERRORS = (psycopg.Error, pymysql.Error, sqlite3.Error, ASYNCPG_ERROR)
 COUNT = text("SELECT count(*) FROM orders")
 
 
@@ -44,7 +45,7 @@ def kit(request: pytest.FixtureRequest, rig: Rig) -> Iterator[RegionKit]:
 
 def mark_of(db: Any) -> str:
     """How its driver writes a parameter."""
-    return {"sqlite": "?"}.get(db.connection().dialect.name, "%s")
+    return {"qmark": "?", "numeric_dollar": "$1"}.get(db.connection().dialect.paramstyle, "%s")
 
 
 def raw_cursor(db: Any) -> Any:

@@ -14,6 +14,7 @@ import psycopg
 import pymysql
 import pymysql.cursors
 import pytest
+from fix_asyncpg import ASYNCPG_ERROR
 from fix_rigs import Rig
 from psycopg.rows import dict_row
 from sqlalchemy import text
@@ -25,7 +26,7 @@ from regionkit.backends.sql.driver import as_driver
 
 from .test_own_engine_async import HERE, KEY, engine_of, topology_of
 
-DBAPI_ERRORS = (psycopg.Error, pymysql.Error, sqlite3.Error)
+DBAPI_ERRORS = (psycopg.Error, pymysql.Error, sqlite3.Error, ASYNCPG_ERROR)
 COUNT = text("SELECT count(*) FROM orders")
 
 
@@ -43,7 +44,7 @@ async def kit(request: pytest.FixtureRequest, rig: Rig) -> AsyncIterator[AsyncRe
 
 def mark_of(db: Any) -> str:
     """How its driver writes a parameter."""
-    return {"sqlite": "?"}.get(db.connection().dialect.name, "%s")
+    return {"qmark": "?", "numeric_dollar": "$1"}.get(db.connection().dialect.paramstyle, "%s")
 
 
 def raw_cursor(db: Any) -> Any:

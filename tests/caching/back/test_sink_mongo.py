@@ -162,5 +162,7 @@ def test_a_document_that_another_holds_is_tried_again(place: Place) -> None:
 def test_a_view_is_refused(place: Place) -> None:
     """It cannot be written."""
     place.database.create_collection("seen", viewOn="users", pipeline=[])
+    sink = MongoSink(place.database, "seen")
     with pytest.raises(ConfigurationError, match="is a view"):
-        MongoSink(place.database, "seen").check()
+        sink.check()
+    sink.close()

@@ -161,5 +161,7 @@ async def test_a_document_that_another_holds_is_tried_again(place: Place) -> Non
 async def test_a_view_is_refused(place: Place) -> None:
     """It cannot be written."""
     await place.database.create_collection("seen", viewOn="users", pipeline=[])
+    sink = AsyncMongoSink(place.database, "seen")
     with pytest.raises(ConfigurationError, match="is a view"):
-        await AsyncMongoSink(place.database, "seen").check()
+        await sink.check()
+    await sink.close()
