@@ -268,10 +268,13 @@ class Report:
             self._lines.append(line)
         self._candidates.update({prefix + name: spread.summary() for name, spread in spreads.items()})
 
-    def figure(self, what: str, value: float, unit: str, *, most: float | None = None) -> None:
-        """A row of something that is counted, not timed. `most`: the target."""
+    def figure(
+        self, what: str, value: float, unit: str, *, most: float | None = None, least: float | None = None
+    ) -> None:
+        """A row of something that is counted, not timed. `most` or `least`: the target."""
         row = Row(what, what, way="time", most=most, unit=(1.0, unit))
-        self._lines.append({**asdict(row), "value": value, "missed": most is not None and value > most})
+        missed = (most is not None and value > most) or (least is not None and value < least)
+        self._lines.append({**asdict(row), "value": value, "least": least, "missed": missed})
 
     def note(self, text: str) -> None:
         """A line under the tables."""
@@ -302,6 +305,8 @@ class Report:
         lines = [f"## {self._title}", "", "| row | measured | target | |", "|---|---|---|---|"]
         for line in self._lines:
             target = "" if line["most"] is None else f"<= {_shown(line, line['most'])}"
+            if line.get("least") is not None:
+                target = f">= {_shown(line, line['least'])}"
             verdict = "**missed**" if line["missed"] else "met" if target else ""
             lines.append(f"| {line['what']} | {_shown(line, line['value'])} | {target} | {verdict} |")
         lines += ["", "| candidate | p50 us | p99 us | client CPU us |", "|---|---|---|---|"]

@@ -33,8 +33,6 @@ from regionkit.errors import (
     UsageError,
 )
 from regionkit.facts.consistency import BOUNDED, EVENTUAL, SESSION, STRONG, Consistency
-from regionkit.kit import RegionKit
-from regionkit.routing.session import RegionSession
 from regionkit.topology import (
     ByGeography,
     ByProfile,
@@ -58,6 +56,7 @@ from regionkit.topology import (
 
 if TYPE_CHECKING:
     from regionkit.backends.sql import tables
+    from regionkit.kit import RegionKit
     from regionkit.kit_async import AsyncRegionKit
     from regionkit.routing.events import (
         BreakerChanged,
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
         RoleChanged,
         WriteRouted,
     )
+    from regionkit.routing.session import RegionSession
     from regionkit.routing.session_async import AsyncRegionSession
     from regionkit.topology import CassandraStore, MemoryStore, MongoStore, RedisStore
 
@@ -163,10 +163,12 @@ __getattr__, __dir__ = lazy_names(
         "MonitorFailed": "routing.events",
         "ReadRouted": "routing.events",
         "RedisStore": "topology",
+        "RegionKit": "kit",
+        "RegionSession": "routing.session",
         "ReplicationUnknown": "routing.events",
         "RoleChanged": "routing.events",
         "WriteRouted": "routing.events",
         "tables": "backends.sql",
     },
 )
-"""Asyncio alone takes as long to import as all the rest."""
+"""Asyncio alone takes as long to import as all the rest; and the command line's help needs no kit."""

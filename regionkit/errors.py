@@ -281,7 +281,8 @@ class DurabilityUnknown(CacheError):
 
     Attributes:
         version: that the entry has; 0 where no answer came, and nobody knows whether there is one.
-        put: where no answer came, what it takes to ask what became of it; else None.
+        put: what it takes to ask what became of it, or to wait for its proof once more (`put(..., again=error)`); None where
+            that is no use.
     """
 
     code = "RK-4102"

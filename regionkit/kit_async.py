@@ -235,8 +235,9 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
 
     def _used(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         """A store for a call of a session, which may have come here by a fork, or into another event loop."""
-        self._started()
-        return self._store(store)
+        if self._closed or self._owner != aowner():
+            self._start()
+        return self._all.get(store if isinstance(store, str) else check_store(store))
 
     def _store(self, store: str | Store) -> AsyncRoutedStore | AsyncPartitionedStore:
         if self._closed:
@@ -338,6 +339,24 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
     def subscribe(self, hook: Hook) -> Callable[[], None]:
         """Call `hook` with a frozen details object at each event; the result takes it away again."""
         return self._hooks.add(hook)
+
+    def instrument(self, *, tracer_provider: Any = None, meter_provider: Any = None) -> Callable[[], None]:
+        """Give spans and metrics to OpenTelemetry; the result ends that. See docs/operations/metrics.md.
+
+        A span a block, the current one inside it; no attribute holds a key or a value. Without an exporter a block costs a few
+        microseconds more.
+
+        Args:
+            tracer_provider: default the global one.
+            meter_provider: default the global one.
+
+        Raises:
+            MissingDriver: OpenTelemetry is not installed: the extra "otel".
+            UsageError: the kit is instrumented already.
+        """
+        from regionkit.kit_telemetry import instrumented  # an extra
+
+        return instrumented(self._hooks, lambda: list(self._all.shards()), tracer_provider, meter_provider)
 
     def fan_out(
         self,

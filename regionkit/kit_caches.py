@@ -28,13 +28,15 @@ T = TypeVar("T")
 class CacheOptions(TypedDict, total=False):
     """Options of `kit.cache`.
 
-    strategy: Lazy, WriteThrough or TTL; needed. WriteBack is for caches without a kit.
+    strategy: Lazy, WriteThrough, WriteBack or TTL; needed.
     tiers: default as the topology's `[caches.NAME]` says, else `[Local()]`; `Shared("STORE")` names a Redis store of the kit.
     tenant: part of every key.
     codec: "msgpack" or "json".
     floor_life: seconds for which an invalidation is remembered.
     sample_every: seconds; one value that is served here is then compared with the owner's.
     partition: from a key of the cache to the key by which a partitioned store finds its home; default: they are the same.
+    home: WriteBack: the region whose primary of the Redis store holds the buffer, for all regions; default: the region of the
+        store's primary, as configured. It stays there when another endpoint is promoted.
     """
 
     strategy: Required[Strategy]
@@ -44,6 +46,7 @@ class CacheOptions(TypedDict, total=False):
     floor_life: float
     sample_every: float | None
     partition: Callable[[Any], str] | None
+    home: str | None
 
 
 class Caches:
@@ -90,6 +93,8 @@ class Caches:
             options = {**options, "tiers": _tiers(described)}
         from regionkit.caching.in_kit import made_in_kit  # not every application has caches
 
+        given = {**options}
+        region = self._region_of(topology, store, name, options["strategy"], given.pop("home", None))
         cache = made_in_kit(
             name,
             kind,
@@ -98,9 +103,9 @@ class Caches:
             hooks=self._hooks,
             clock=self._clock,
             spreads=len(topology.regions) > 1,
-            shared_at=lambda given: self._shared_at(topology, stores, given),
+            shared_at=lambda tier: self._shared_at(topology, stores, tier, region),
             homes=homes,
-            **options,
+            **given,  # type: ignore[arg-type]
         )
         self.by_name[name] = cache
         return cache
@@ -134,8 +139,36 @@ class Caches:
             )
         return Homes(find, namespace, self._local)
 
-    def _check_residency(self, topology: Topology, store: Store, name: str) -> None:
-        region = topology.region(self._local)
+    def _region_of(self, topology: Topology, store: Store, name: str, strategy: Any, home: Any) -> str:
+        """Where the shared tier of a cache stands: here; the one of WriteBack in the home of the data.
+
+        Raises:
+            ConfigurationError: no such region, or none that could be the home; `home` with another strategy.
+            ResidencyViolation: the store's data may not be there.
+        """
+        if not getattr(strategy, "buffers", False):
+            if home is not None:
+                raise ConfigurationError(
+                    f"cache {name!r} was given home=, and is not WriteBack.",
+                    why="the caches of a region stand in that region.",
+                    fix="leave it out.",
+                )
+            return self._local
+        if home is None:
+            primaries = [endpoint.region for endpoint in store.endpoints if endpoint.role is Role.PRIMARY]
+            if len(primaries) != 1:
+                raise ConfigurationError(
+                    f"the buffer of cache {name!r} has no home.",
+                    why=f"store {store.name!r} does not name one primary, and all regions have to find the same place.",
+                    fix="give kit.cache(home=...), the region that writes most, alike in all processes.",
+                )
+            home = primaries[0]
+        topology.region(home)
+        self._check_residency(topology, store, name, home)
+        return str(home)
+
+    def _check_residency(self, topology: Topology, store: Store, name: str, where: str | None = None) -> None:
+        region = topology.region(where or self._local)
         if not store.residency.allows(region):
             raise ResidencyViolation(
                 f"cache {name!r} would keep data of store {store.name!r} in {region}.",
@@ -143,19 +176,19 @@ class Caches:
                 fix="cache it in the regions that may hold it.",
             )
 
-    def _shared_at(self, topology: Topology, stores: Stores, name: str) -> Any:
-        """The endpoint of a Redis store that serves this region's caches."""
+    def _shared_at(self, topology: Topology, stores: Stores, name: str, region: str) -> Any:
+        """The endpoint of a Redis store that serves the caches of a region."""
         if topology.store(name).backend != "redis":
             raise ConfigurationError(
                 f"store {name!r} is no Redis store.", fix="name one, or give Shared a URL or a client of yours."
             )
         for shard in stores.get(name).shards:
             for index, endpoint in enumerate(shard.state.shard.endpoints):
-                if endpoint.region == self._local and endpoint.role is Role.PRIMARY:
+                if endpoint.region == region and endpoint.role is Role.PRIMARY:
                     return shard.backend(index)
         raise ConfigurationError(
-            f"store {name!r} has no primary in {self._local!r}.",
-            why="the caches of a region stand in that region.",
+            f"store {name!r} has no primary in {region!r}.",
+            why="the caches of a region stand in that region, the buffer of a write-back cache in the home of its data.",
             fix="give the store a primary in each region, with write partitioning.",
         )
 

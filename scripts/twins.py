@@ -44,7 +44,7 @@ RULES = [
     (r"\bspawn_async\b", "spawn"),
     (r"\bcreate_async_engine\b", "create_engine"),
     (
-        r"\ba(sleep|elapse|stray|within|called|collect|gather|owner|caller|drive|resume|bounded|thread|overlap|pause)\b",
+        r"\ba(sleep|elapse|stray|within|called|collect|gather|owner|caller|elsewhere|drive|resume|bounded|thread|overlap|pause)\b",
         r"\1",
     ),
     (r"\bAwaitable\[([^\[\]]+(?:\[[^\[\]]*\])?)\]", r"\1"),

@@ -57,11 +57,11 @@ def made(name: str, request: pytest.FixtureRequest, folder: Path) -> Engines:
     """A database of its own on a server."""
     if name == "sqlite":
         return Engines(f"sqlite:///{folder}/accounts.db")
-    server = request.getfixturevalue("pg" if name == "postgresql" else "mariadb")
+    server = request.getfixturevalue("pg" if name == "postgresql" else name)
     return Engines(server.primary.url_for(server.database()))
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
 def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engines]:
     """A database of its own on each SQL server."""
     engines = made(request.param, request, tmp_path)

@@ -12,9 +12,9 @@ from fix_plain import async_plain_of, owner_of, plain_of
 
 from regionkit.messaging import records, records_async
 
-CLAIM_STORES = ("memory", "sqlite", "postgresql", "mariadb", "redis", "mongo", "cassandra")
+CLAIM_STORES = ("memory", "sqlite", "postgresql", "mariadb", "mysql", "redis", "mongo", "cassandra")
 _CLASSES = {
-    **dict.fromkeys(("sqlite", "postgresql", "mariadb"), "SqlRecords"),
+    **dict.fromkeys(("sqlite", "postgresql", "mariadb", "mysql"), "SqlRecords"),
     **{"redis": "RedisRecords", "mongo": "MongoRecords", "cassandra": "CassandraRecords"},
 }
 

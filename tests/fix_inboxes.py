@@ -14,13 +14,13 @@ from fix_plain import async_plain_of, owner_of, plain_of
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 
-INBOX_STORES = ("memory", "sqlite", "postgresql", "mariadb", "mongo")
+INBOX_STORES = ("memory", "sqlite", "postgresql", "mariadb", "mysql", "mongo")
 """Those that keep gates."""
 CLAIM_STORES = ("redis", "cassandra")
 """Those that keep claims alone; their cases stand in SQLite."""
 NAMESPACE = "inboxes"
 _CLASSES = {
-    **dict.fromkeys(("sqlite", "postgresql", "mariadb"), ("sql", "SqlInbox")),
+    **dict.fromkeys(("sqlite", "postgresql", "mariadb", "mysql"), ("sql", "SqlInbox")),
     **{"memory": ("memory", "MemoryInbox"), "mongo": ("mongo", "MongoInbox")},
     **{"redis": ("redis", "RedisInbox"), "cassandra": ("cassandra", "CassandraInbox")},
 }

@@ -8,6 +8,14 @@ from regionkit.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from regionkit.caching.back.receipt import BufferState, Flushed, Parked, Receipt
+    from regionkit.caching.back.refusals import SinkDown, SinkRefused
+    from regionkit.caching.back.rules import Change, Verdict
+    from regionkit.caching.back.sinks.call import CallSink
+    from regionkit.caching.back.sinks.call_async import AsyncCallSink
+    from regionkit.caching.back.sinks.cassandra import CassandraSink
+    from regionkit.caching.back.sinks.cassandra_async import AsyncCassandraSink
+    from regionkit.caching.back.sinks.mongo import MongoSink
+    from regionkit.caching.back.sinks.mongo_async import AsyncMongoSink
     from regionkit.caching.back.sinks.sql import SqlSink
     from regionkit.caching.back.sinks.sql_async import AsyncSqlSink
     from regionkit.caching.cache import Cache
@@ -25,24 +33,34 @@ __all__ = [
     "AsyncCache",
     "AsyncCached",
     "AsyncCachedMethod",
+    "AsyncCallSink",
+    "AsyncCassandraSink",
+    "AsyncMongoSink",
     "AsyncSqlSink",
     "BufferState",
     "Cache",
     "CacheExplanation",
     "Cached",
     "CachedMethod",
+    "CallSink",
+    "CassandraSink",
+    "Change",
     "Flushed",
     "Lazy",
     "Loaded",
     "Local",
     "Lookup",
     "Memcached",
+    "MongoSink",
     "NoStore",
     "Parked",
     "Receipt",
     "Shared",
+    "SinkDown",
+    "SinkRefused",
     "SqlSink",
     "Unchanged",
+    "Verdict",
     "WriteBack",
     "WriteThrough",
     "async_cached",
@@ -55,8 +73,10 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AsyncCache": "cache_async",
-        "AsyncSqlSink": "back.sinks.sql_async",
-        "SqlSink": "back.sinks.sql",
+        **{f"{kind}Sink": f"back.sinks.{kind.lower()}" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
+        **{f"Async{kind}Sink": f"back.sinks.{kind.lower()}_async" for kind in ("Call", "Cassandra", "Mongo", "Sql")},
+        **dict.fromkeys(("Change", "Verdict"), "back.rules"),
+        **dict.fromkeys(("SinkDown", "SinkRefused"), "back.refusals"),
         "Cache": "cache",
         "CacheExplanation": "explanation",
         "Lookup": "lookup",

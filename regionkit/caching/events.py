@@ -16,6 +16,7 @@ __all__ = [
     "LoadFailed",
     "SharedDown",
     "SharedUp",
+    "TailFailed",
     "ToldLate",
 ]
 
@@ -28,7 +29,11 @@ class CacheEvent(Event, frozen=True, gc=False):
 
 
 class LoadFailed(CacheEvent, frozen=True, gc=False):
-    """A load failed and nobody was told: it ran in the background, or an older value was `served`."""
+    """A load failed and nobody was told: it ran in the background, or an older value was `served`.
+
+    Attributes:
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.WARNING
     error: str
@@ -36,7 +41,11 @@ class LoadFailed(CacheEvent, frozen=True, gc=False):
 
 
 class SharedDown(CacheEvent, frozen=True, gc=False):
-    """The shared tier does not answer. Gets load; nothing is stored."""
+    """The shared tier does not answer. Gets load; nothing is stored.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
     why: str
@@ -47,7 +56,11 @@ class SharedUp(CacheEvent, frozen=True, gc=False):
 
 
 class BusLost(CacheEvent, frozen=True, gc=False):
-    """News of other processes may have been missed: the local tier is empty, and takes nothing until they come again."""
+    """News of other processes may have been missed: the local tier is empty, and takes nothing until they come again.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
     why: str
@@ -64,7 +77,12 @@ class IntentSettled(CacheEvent, frozen=True, gc=False):
 
 
 class CacheInconsistent(CacheEvent, frozen=True, gc=False):
-    """A hit was not what the owner had, although longer ago than any copy may lag."""
+    """A hit was not what the owner had, although longer ago than any copy may lag.
+
+    Attributes:
+        tier: that gave the hit: "local" or "shared".
+        age: seconds since the entry was made.
+    """
 
     level: ClassVar[int] = logging.ERROR
     tier: str
@@ -78,7 +96,11 @@ class ToldLate(CacheEvent, frozen=True, gc=False):
 
 
 class TailFailed(CacheEvent, frozen=True, gc=False):
-    """What other regions have written cannot be read. It is tried again; meanwhile values here may be older than theirs."""
+    """What other regions have written cannot be read. It is tried again; meanwhile values here may be older than theirs.
+
+    Attributes:
+        error: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
     error: str

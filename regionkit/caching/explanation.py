@@ -118,7 +118,10 @@ def _of_loads(cache: Explained) -> Said:
     where = "process" if cache.shared is None else "region"
     promises = [f"one load at a time per key and loader, over all callers of this {where}"]
     limits = []
-    if cache.routed:
+    if cache.routed and isinstance(strategy, WriteBack):
+        promises.append("all regions share one buffer: each reads at once what any of them put")
+        limits.append("outside of its home a put, or a get that the local tier does not have, crosses regions")
+    elif cache.routed:
         promises.append("what is stored was read from a copy that has every invalidation of its key that is remembered")
         if cache.homes:
             promises.append("a key is loaded, written and told in its home, with versions of its home")
@@ -184,6 +187,10 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
 
 
 def _of_sessions(cache: Explained) -> Said:
+    if cache.routed and isinstance(cache.strategy, WriteBack):
+        return ["after flush() the current session has seen what it wrote"], [
+            "a session is shown what was put last, whatever it wrote into the table itself: it has to invalidate that"
+        ]
     if not cache.routed:
         return [], ["sessions of a kit do not reach this cache"]
     return ["a session is given no value that lacks what it wrote or saw, and has seen what it is given"], [

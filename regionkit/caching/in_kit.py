@@ -1,11 +1,15 @@
 # Generated from in_kit_async.py by scripts/twins.py. Do not edit.
-"""A cache inside a kit: over one of its stores, with the kit's sessions, hooks and clock."""
+"""A cache inside a kit: over one of its stores, with the kit's sessions, hooks and clock.
+
+Write-back has one buffer for all regions: `back/kit_source_async` says where, and what sessions see of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from regionkit.caching.back.kit_source import BufferSource, check_sink
 from regionkit.caching.cache import Cache
 from regionkit.caching.homes_source import Homes, HomesSource
 from regionkit.caching.keys import scope_of
@@ -45,22 +49,28 @@ def made_in_kit(
     `homes`: of the store's keys, where they have any. `partition`: from the cache's key to the store's.
 
     Raises:
-        ConfigurationError: WriteBack.
+        ConfigurationError: WriteBack over a partitioned store, or with a sink that writes past the kit.
     """
-    if isinstance(strategy, WriteBack):
-        raise ConfigurationError(
-            f"cache {name!r} cannot be write-back in a kit.",
-            why="a value that is not in its row yet stands in one region: sessions and other regions would not see it.",
-            fix=f"make it without the kit, in the region whose processes write it: Cache({name!r}, ..., tiers=[Shared(...)]).",
-        )
     timeout = load_at_most(strategy)
     scope = scope_of(backing.namespace, name, tenant)
     parts: Mapping[str, Backing] = {"": backing} if homes is None else homes.parts
-    sources = {
-        part: StoreSource(of, current, clock, scope, bound=floor_life - timeout, timeout=timeout, part=part)
-        for part, of in parts.items()
-    }
-    source: Source = sources[""] if homes is None else HomesSource(homes, sources, partition)
+    source: Source
+    if isinstance(strategy, WriteBack):
+        if homes is not None:
+            raise ConfigurationError(
+                f"cache {name!r} cannot be write-back: the keys of store {backing.name!r} have several homes.",
+                why="its buffer would stand in one of them, and a row is written in the home of its key.",
+                fix="make a cache without the kit in each home, over the database there: "
+                f"Cache({name!r}, ..., tiers=[Shared(...)]).",
+            )
+        check_sink(name, strategy.sink, backing)
+        source, spreads = BufferSource(scope, backing, current, clock, timeout), False
+    else:
+        sources = {
+            part: StoreSource(of, current, clock, scope, bound=floor_life - timeout, timeout=timeout, part=part)
+            for part, of in parts.items()
+        }
+        source = sources[""] if homes is None else HomesSource(homes, sources, partition)
     return Cache(
         name,
         kind,

@@ -60,7 +60,7 @@ class Intents:
         if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
                 f"cache {cache!r} cannot keep its rows of intents in {backing.name!r}.",
-                why="they are rows in PostgreSQL, MariaDB or SQLite; they tell other regions, and of a put whose writer died.",
+                why="they are rows of a SQL database; they tell other regions, and tell of a put whose writer died.",
                 fix="cache a store of these; or make the cache without a kit and without backing=: Cache(...).",
             )
         self.backing = backing
@@ -163,7 +163,7 @@ def _row(seq: int, id: str, kind: str, names: str) -> Row:
 
 
 def _is_missing(error: DBAPIError, table: str) -> bool:
-    """Whether a statement failed as that table is not there: PostgreSQL, MariaDB, SQLite."""
+    """Whether a statement failed as that table is not there: PostgreSQL, MariaDB, MySQL, SQLite."""
     told: Any = error.orig
     missing = getattr(told, "sqlstate", "") == "42P01" or told.args[:1] == (1146,) or "no such table" in str(told)
     return missing and table in str(told)

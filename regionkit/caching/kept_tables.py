@@ -13,7 +13,11 @@ WB_EPOCH = Table(
     "caching",
     "wb_epoch",
     1,
-    {"sql": "regionkit.caching.schema_sql:wb_epoch", "mongo": "regionkit.caching.schema_mongo:WB_EPOCH"},
+    {
+        "sql": "regionkit.caching.schema_sql:wb_epoch",
+        "mongo": "regionkit.caching.schema_mongo:WB_EPOCH",
+        "cassandra": "regionkit.caching.schema_cassandra:WB_EPOCH",
+    },
 )
 """One row a write-back cache: the last epoch that was given out."""
 WB_MARK = Table("caching", "wb_mark", 1, {"sql": "regionkit.caching.schema_sql:wb_mark"})

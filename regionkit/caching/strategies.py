@@ -195,7 +195,7 @@ class WriteBack(Lazy):
     least runs a flusher: `with cache.flusher():`, or `regionkit write-back run`.
 
     Attributes:
-        sink: where the rows are: `SqlSink(engine, table)`. Without `load` it loads them, too.
+        sink: where the rows are: a SqlSink, MongoSink, CassandraSink or CallSink. Without `load` it loads them, too.
         durability: what holds a value when `put` returns: "memory", "aof-everysec", "aof-always", "aof-wait", "replicated".
             See the page about write-back for what each costs and survives.
         assume: the server does not let itself be asked (managed services): the durability that it surely has.

@@ -1,21 +1,19 @@
-"""The command line: arguments, exit codes, errors without tracebacks. Data goes to stdout, everything else to stderr."""
+"""The command line: arguments, exit codes, errors without tracebacks. Data goes to stdout, everything else to stderr.
+
+A command's module is imported when that command is called: the help of all of them waits for none.
+"""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import logging
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import NoReturn
 
 import regionkit
-from regionkit.cli.commands import adopt, explain, status
-from regionkit.cli.hospital import add_hospital
-from regionkit.cli.transactions import add_transactions
-from regionkit.cli.write_back import add_write_back
-from regionkit.demo.command import add_arguments
-from regionkit.demo.command import run as demo
-from regionkit.demo.narration import explained
 from regionkit.errors import ConfigurationError, RegionKitError
 
 __all__ = ["main"]
@@ -23,10 +21,64 @@ __all__ = ["main"]
 OK, BAD, USAGE = 0, 1, 2
 _CODES = """exit codes:
   0  done, and the answer is good
-  1  the answer is bad: an endpoint is down or fenced, nothing may serve the call, a case waits for somebody
-     or cannot be changed, a transaction is in doubt, an error
+  1  the answer is bad: an endpoint is down or fenced, nothing may serve the call, a doctor finds an error or a
+     warning, a case waits for somebody or cannot be changed, a transaction is in doubt, an error
   2  wrong arguments or configuration
 """
+COMMANDS = MappingProxyType(
+    {
+        "demo": ("regionkit.demo.command:add_arguments", "three regions on this machine, a story; needs no server"),
+        "init": ("regionkit.cli.arguments:add_init", "write a commented regionkit.toml, by questions or from a server"),
+        "doctor": ("regionkit.cli.arguments:add_doctor", "what is not right yet, why, and what to do"),
+        "status": ("regionkit.cli.arguments:add_status", "role, state, lag and epoch of every endpoint, asked now"),
+        "explain": ("regionkit.cli.arguments:add_explain", "which endpoint would serve a call, and why no other"),
+        "adopt": (
+            "regionkit.cli.arguments:add_adopt",
+            "say which primary counts, after a promotion that servers cannot prove",
+        ),
+        "relay": ("regionkit.cli.arguments:add_relay", "publish what stands in an outbox; or say what holds of it"),
+        "hospital": (
+            "regionkit.cli.hospital:add_hospital",
+            "messages that could not be applied: look, retry, edit, release, bury",
+        ),
+        "tpc": (
+            "regionkit.cli.transactions:add_transactions",
+            "transactions over several databases: in doubt, recover, decide, doctor",
+        ),
+        "write-back": (
+            "regionkit.cli.write_back:add_write_back",
+            "write-back caches: run a flusher, list, retry, discard",
+        ),
+    }
+)
+"""By name: "module:function" that adds its arguments, and what it does."""
+_INVALID = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+_UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose errors name what was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and error, and end with 2."""
+        from regionkit.cli.suggesting import suggestion  # whoever spells well need not wait for it
+
+        choice, option = _INVALID.search(message), _UNKNOWN.search(message)
+        more = ""
+        if choice is not None:
+            more = suggestion(choice[1], re.findall(r"[\w-]+", choice[2]))
+        elif option is not None:
+            more = suggestion(option[1], _options_of(self))
+        super().error(f"{message}{f'. {more}' if more else ''}")
+
+
+def _options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Options of a parser and of those below it."""
+    for action in parser._actions:
+        yield from (name for name in action.option_strings if name.startswith("--"))
+        if isinstance(action.choices, dict):
+            for below in action.choices.values():
+                yield from _options_of(below)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,14 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; default those of the process.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    logging.getLogger("regionkit").addHandler(logging.NullHandler())  # what matters of the events is in the answer
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(given).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except RegionKitError as error:
-        print(explained(error), file=sys.stderr)
+        print(_explained(error), file=sys.stderr)
         return USAGE if isinstance(error, ConfigurationError) else BAD
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -52,8 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _explained(error: RegionKitError) -> str:
+    explained: str = import_module("regionkit.demo.narration").explained(error)
+    return explained
+
+
+def _parser(given: Iterable[str]) -> argparse.ArgumentParser:
+    """With the arguments of the command that is called; of the others their names."""
+    parser = _Parser(
         prog="regionkit",
         description="Read near, write home: data that lives in many regions.",
         epilog=_CODES,
@@ -61,68 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"regionkit {regionkit.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    found = commands.add_parser("demo", help="three regions on this machine, a story in half a minute; needs no server")
-    add_arguments(found)
-    found.set_defaults(run=demo)
-
-    found = commands.add_parser("status", help="role, state, lag and epoch of every endpoint, asked now")
-    _where(found)
-    found.set_defaults(run=status)
-
-    found = commands.add_parser("explain", help="which endpoint would serve a call, and why no other")
-    found.add_argument("store", metavar="STORE")
-    found.add_argument("kind", choices=["read", "write"])
-    _where(found)
-    _part(found)
-    found.set_defaults(run=explain)
-
-    found = commands.add_parser("adopt", help="say which primary counts, after a promotion that servers cannot prove")
-    found.add_argument("store", metavar="STORE")
-    found.add_argument("region", metavar="ENDPOINT", help="its id as status shows it, or its region")
-    _where(found, json=False)
-    _part(found)
-    found.add_argument("--yes", action="store_true", help="do not ask for the endpoint's name to be typed")
-    found.set_defaults(run=adopt)
-
-    found = commands.add_parser("relay", help="publish what stands in an outbox; or say what holds of it")
-    actions = found.add_subparsers(title="actions", required=True, metavar="ACTION")
-    action = actions.add_parser("run", help="publish until SIGTERM, then end what is under way")
-    action.add_argument(
-        "relay", metavar="MODULE:NAME", help="a Relay of the application's, or a function that makes one"
-    )
-    action.add_argument("--once", action="store_true", help="publish what is due now, and end")
-    action.set_defaults(run=_relay("run_relay"))
-    action = actions.add_parser("explain", help="order, copies, failovers, latency: what holds and what does not")
-    action.add_argument(
-        "relay", metavar="MODULE:NAME", help="a Relay of the application's, or a function that makes one"
-    )
-    action.add_argument("--json", action="store_true", help="plain data; its keys are stable")
-    action.set_defaults(run=_relay("explain_relay"))
-    add_hospital(commands)
-    add_transactions(commands)
-    add_write_back(commands)
+    called = next((word for word in given if not word.startswith("-")), "")
+    for name, (where, text) in COMMANDS.items():
+        found = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name == called:
+            module, _, add = where.partition(":")
+            getattr(import_module(module), add)(found)
+            if name == "demo":
+                found.set_defaults(run=import_module(module).run)
     return parser
-
-
-def _relay(name: str) -> Callable[[argparse.Namespace], int]:
-    def run(options: argparse.Namespace) -> int:
-        done: int = getattr(importlib.import_module("regionkit.cli.relay"), name)(options)  # not every command needs it
-        return done
-
-    return run
-
-
-def _part(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--key", metavar="KEY", help="of a partitioned store: the part where this key has its home")
-    parser.add_argument("--home", metavar="HOME", help="the home of the key, where the caller says it (Contextual)")
-
-
-def _where(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
-    parser.add_argument(
-        "--config", default="regionkit.toml", metavar="FILE", help="the topology (default regionkit.toml)"
-    )
-    parser.add_argument("--local", metavar="REGION", help="the region to look from (default $REGIONKIT_REGION)")
-    parser.add_argument("--folder", help="the kits' folder= on this host (default $REGIONKIT_FOLDER)")
-    if json:
-        parser.add_argument("--json", action="store_true", help="plain data instead of a table; its keys are stable")

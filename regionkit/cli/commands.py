@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from regionkit.errors import ConfigurationError, UsageError
 from regionkit.kit import RegionKit
 from regionkit.routing.status import Status
 
-__all__ = ["adopt", "explain", "kit_of", "seen", "status"]
+__all__ = ["adopt", "bad", "explain", "kit_of", "seen", "status"]
 
 NOT_SEEN = "not seen yet"
 FINE = ("up", "refused by residency")
@@ -25,9 +27,17 @@ LONGEST_LOOK = 4.0
 
 def status(options: argparse.Namespace) -> int:
     """Every endpoint. 1 when one is neither up nor kept out by residency."""
+    if options.watch:
+        watch: Callable[[argparse.Namespace], int] = import_module("regionkit.cli.watching").watch
+        return watch(options)
     with kit_of(options) as kit:
         found = seen(kit)
     _print(options, found, found.to_dict())
+    return bad(found)
+
+
+def bad(found: Status) -> int:
+    """1 when an endpoint is neither up nor kept out by residency."""
     return int(any(e.state not in FINE for e in found.endpoints))
 
 

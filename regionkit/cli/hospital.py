@@ -33,9 +33,8 @@ LARGEST_INPUT = 4 << 20
 """Characters of a new payload: far above what a message may have, and no whole disk."""
 
 
-def add_hospital(commands: Any) -> None:
-    """The command and its actions."""
-    found = commands.add_parser("hospital", help="messages that could not be applied: look, retry, edit, release, bury")
+def add_hospital(found: argparse.ArgumentParser) -> None:
+    """Its actions."""
     actions = found.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     def action(name: str, run: Callable[..., int], text: str, *names: str, changes: bool = False) -> Any:

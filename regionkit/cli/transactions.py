@@ -34,9 +34,8 @@ WITHIN = 60.0
 """Seconds for a command."""
 
 
-def add_transactions(commands: Any) -> None:
-    """The command and its actions."""
-    found = commands.add_parser("tpc", help="transactions over several databases: in doubt, recover, decide, doctor")
+def add_transactions(found: argparse.ArgumentParser) -> None:
+    """Its actions."""
     actions = found.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     def action(

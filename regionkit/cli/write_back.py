@@ -26,9 +26,8 @@ from regionkit.errors import ConfigurationError
 __all__ = ["add_write_back"]
 
 
-def add_write_back(commands: Any) -> None:
-    """The command and its actions."""
-    found = commands.add_parser("write-back", help="write-back caches: run a flusher, list, retry, discard")
+def add_write_back(found: argparse.ArgumentParser) -> None:
+    """Its actions."""
     actions = found.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     def action(name: str, run: Callable[[Any, argparse.Namespace], Any], text: str) -> Any:

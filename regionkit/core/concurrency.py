@@ -27,6 +27,7 @@ __all__ = [
     "caller",
     "collect",
     "elapse",
+    "elsewhere",
     "gather",
     "owner",
     "sleep",
@@ -52,6 +53,11 @@ Lock = threading.Lock
 def owner() -> object:
     """What a kit belongs to: the process. Threads and sockets do not survive a fork."""
     return os.getpid()
+
+
+def elsewhere(home: object, call: Callable[[], T]) -> T:
+    """What `call` gives: threads share all that they have."""
+    return call()
 
 
 def caller() -> object:
@@ -168,10 +174,16 @@ class Flag:
 class Slots:
     """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_inner",)
+    __slots__ = ("_inner", "count")
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._inner = _Queue(count)
+
+    @property
+    def taken(self) -> int:
+        """How many permits are out, of `count`."""
+        return self.count - self._inner.free
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""
@@ -206,6 +218,10 @@ class _Queue:
         self._free = count
         self._lock = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
+
+    @property
+    def free(self) -> int:
+        return self._free
 
     def take(self) -> bool:
         with self._lock:

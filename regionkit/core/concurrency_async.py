@@ -22,6 +22,7 @@ __all__ = [
     "acaller",
     "acollect",
     "aelapse",
+    "aelsewhere",
     "agather",
     "aowner",
     "asleep",
@@ -43,6 +44,11 @@ AsyncLock = asyncio.Lock
 def aowner() -> object:
     """What a kit belongs to: the running loop. Background tasks and connections cannot move to another one."""
     return asyncio.get_running_loop()
+
+
+async def aelsewhere(home: asyncio.AbstractEventLoop, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `call` gives, run in another event loop, which runs."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), home))
 
 
 def acaller() -> object:
@@ -152,10 +158,16 @@ class AsyncFlag:
 class AsyncSlots:
     """A bounded number of permits, with a wait that ends. First come, first served: nobody overtakes who waits."""
 
-    __slots__ = ("_semaphore",)
+    __slots__ = ("_semaphore", "count")
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._semaphore = asyncio.Semaphore(count)
+
+    @property
+    def taken(self) -> int:
+        """How many permits are out, of `count`."""
+        return self.count - self._semaphore._value
 
     def try_acquire(self) -> bool:
         """Take a permit if one is free, without waiting."""

@@ -1,7 +1,8 @@
 """What happened, told to hooks; and the named points where a test may strike.
 
 A hook is a function of one frozen details object. Hooks run in the thread or task where the thing happened, so they must
-be quick; one that raises is logged and does not disturb the call. Logging under `regionkit.*` is such a hook. No event
+be quick; one that raises is logged and does not disturb the call. Logging under `regionkit.*` is such a hook: without any
+configuration Python writes warnings and errors to stderr, so that no fault passes in silence. No event
 carries a secret, a bookmark or a bound parameter.
 """
 
@@ -9,13 +10,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from regionkit.errors import UsageError
 
-__all__ = ["Event", "EventHooks", "Hook", "crash_point", "set_crash_hook"]
+__all__ = ["Event", "EventHooks", "Hook", "Watch", "crash_point", "set_crash_hook"]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -36,32 +37,50 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 Hook = Callable[[Event], None]
 """Called with each event; must not block."""
 
+
+class Watch(Protocol):
+    """What watches blocks from their beginning. Called where the block runs; must not block, nor raise."""
+
+    def begun(self, store: str, kind: str) -> Any:
+        """A block is opened; what this gives is handed to `ended`."""
+        ...
+
+    def ended(self, begun: Any, event: Any, error: BaseException | None) -> None:
+        """It is over. `event`: its ReadRouted or WriteRouted; region and endpoint are "" where none was taken."""
+        ...
+
+
 _log = logging.getLogger("regionkit")
-_log.addHandler(logging.NullHandler())  # a library leaves it to the application where its log goes
 
 
 class EventHooks:
     """The hooks of one kit. Thread-safe: each addition is one step on a dict of its own key."""
 
-    __slots__ = ("_hooks",)
+    __slots__ = ("_hooks", "_rare", "watch")
 
     def __init__(self) -> None:
         self._hooks: dict[object, Hook] = {}
+        self._rare: dict[object, Hook] = {}
+        self.watch: Watch | None = None
+        """Told of each block's beginning and end; set by `kit.instrument()`."""
 
     @property
     def quiet(self) -> bool:
         """Whether nobody listens to routed reads and writes, so that the hot path need not make their events."""
         return not self._hooks and not _log.isEnabledFor(logging.DEBUG)
 
-    def add(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` from now on; the result takes it away again, and does nothing the second time."""
+    def add(self, hook: Hook, *, rare: bool = False) -> Callable[[], None]:
+        """Call `hook` from now on; the result takes it away again, and does nothing the second time.
+
+        `rare`: it does not ask for the events of routed blocks, and so does not make them cost anything.
+        """
         if not callable(hook):
             raise UsageError(f"a {type(hook).__name__} cannot hear events.", fix="pass a function of one argument.")
-        key = object()
-        self._hooks[key] = hook
+        key, hooks = object(), self._rare if rare else self._hooks
+        hooks[key] = hook
 
         def remove() -> None:
-            self._hooks.pop(key, None)
+            hooks.pop(key, None)
 
         return remove
 
@@ -73,7 +92,7 @@ class EventHooks:
             _log.getChild(event.subject or "kit").log(
                 level, "%s %s", name, event, extra={"event": name, "details": event}
             )
-        for hook in tuple(self._hooks.values()):
+        for hook in (*self._hooks.values(), *self._rare.values()):
             try:
                 hook(event)
             except Exception:

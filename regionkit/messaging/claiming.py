@@ -30,7 +30,7 @@ _DIGEST = b"\xc1"
 """Before a digest. Neither UTF-8 nor msgpack begins with it."""
 _FAMILIES = MappingProxyType(
     {
-        **dict.fromkeys(("postgresql", "mariadb", "sqlite"), "sql"),
+        **dict.fromkeys(("postgresql", "mariadb", "mysql", "sqlite"), "sql"),
         **{"redis": "redis", "mongodb": "mongo", "cassandra": "cassandra"},
     }
 )
@@ -85,7 +85,7 @@ def async_claims_of(backing: Backing) -> Claims:
         raise ConfigurationError(
             f"{backing.name!r} cannot keep claims.",
             why=f"it is {server}.",
-            fix="use a store of PostgreSQL, MariaDB, SQLite, Redis, MongoDB or Cassandra, or MemoryRecords().",
+            fix="use a store of PostgreSQL, MariaDB, MySQL, SQLite, Redis, MongoDB or Cassandra, or MemoryRecords().",
         )
     module = f"regionkit.messaging.claims.{_FAMILIES[server]}{'_async' if IS_ASYNC else ''}"
     claims: Claims = import_module(module).opened_claims(backing)

@@ -29,7 +29,7 @@ _DIGEST = b"\xc1"
 """Before a digest. Neither UTF-8 nor msgpack begins with it."""
 _FAMILIES = MappingProxyType(
     {
-        **dict.fromkeys(("postgresql", "mariadb", "sqlite"), "sql"),
+        **dict.fromkeys(("postgresql", "mariadb", "mysql", "sqlite"), "sql"),
         **{"redis": "redis", "mongodb": "mongo", "cassandra": "cassandra"},
     }
 )
@@ -84,7 +84,7 @@ def async_claims_of(backing: AsyncBacking) -> AsyncClaims:
         raise ConfigurationError(
             f"{backing.name!r} cannot keep claims.",
             why=f"it is {server}.",
-            fix="use a store of PostgreSQL, MariaDB, SQLite, Redis, MongoDB or Cassandra, or MemoryRecords().",
+            fix="use a store of PostgreSQL, MariaDB, MySQL, SQLite, Redis, MongoDB or Cassandra, or MemoryRecords().",
         )
     module = f"regionkit.messaging.claims.{_FAMILIES[server]}{'_async' if IS_ASYNC else ''}"
     claims: AsyncClaims = import_module(module).opened_claims(backing)

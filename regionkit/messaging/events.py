@@ -35,7 +35,12 @@ class ConsumerEvent(Event, frozen=True, gc=False):
 
 
 class CaseAdmitted(ConsumerEvent, frozen=True, gc=False):
-    """A message could not be applied and is in the hospital. `status`: it is retried by itself, or waits for somebody."""
+    """A message could not be applied and is in the hospital. `status`: it is retried by itself, or waits for somebody.
+
+    Attributes:
+        reason: as the hospital lists it.
+        type: of the message.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -45,7 +50,13 @@ class CaseAdmitted(ConsumerEvent, frozen=True, gc=False):
 
 
 class TreatmentFailed(ConsumerEvent, frozen=True, gc=False):
-    """A retry by the hospital failed, too."""
+    """A retry by the hospital failed, too.
+
+    Attributes:
+        status: of the case, as the hospital lists it.
+        attempts: runs until now.
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -55,7 +66,11 @@ class TreatmentFailed(ConsumerEvent, frozen=True, gc=False):
 
 
 class ClinicFailed(ConsumerEvent, frozen=True, gc=False):
-    """Cases could not be looked at, or one of them could not be worked at. It is tried again."""
+    """Cases could not be looked at, or one of them could not be worked at. It is tried again.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -63,7 +78,11 @@ class ClinicFailed(ConsumerEvent, frozen=True, gc=False):
 
 
 class ConsumerPaused(ConsumerEvent, frozen=True, gc=False):
-    """Its database or its source does not answer. Nothing is fetched; it is tried again."""
+    """Its database or its source does not answer. Nothing is fetched; it is tried again.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -75,7 +94,12 @@ class ConsumerResumed(ConsumerEvent, frozen=True, gc=False):
 
 
 class ConsumerHalted(ConsumerEvent, frozen=True, gc=False):
-    """A message failed for good, and the consumer was asked to stop then."""
+    """A message failed for good, and the consumer was asked to stop then.
+
+    Attributes:
+        type: of the message.
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.ERROR
 
@@ -84,7 +108,11 @@ class ConsumerHalted(ConsumerEvent, frozen=True, gc=False):
 
 
 class SweepFailed(ConsumerEvent, frozen=True, gc=False):
-    """Old rows could not be taken away, or the next days not be made. It is tried again; messages are applied meanwhile."""
+    """Old rows could not be taken away, or the next days not be made. It is tried again; messages are applied meanwhile.
+
+    Attributes:
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -111,7 +139,12 @@ class RelayTookOver(RelayEvent, frozen=True, gc=False):
 
 
 class RelayStuck(RelayEvent, frozen=True, gc=False):
-    """A message was refused for good: a case; what follows it in its key waits."""
+    """A message was refused for good: a case; what follows it in its key waits.
+
+    Attributes:
+        id: of the message.
+        reason: why the target refused it.
+    """
 
     level: ClassVar[int] = logging.ERROR
 
@@ -120,7 +153,11 @@ class RelayStuck(RelayEvent, frozen=True, gc=False):
 
 
 class RelayFailed(RelayEvent, frozen=True, gc=False):
-    """A round failed; the next one follows after a back-off."""
+    """A round failed; the next one follows after a back-off.
+
+    Attributes:
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.WARNING
 

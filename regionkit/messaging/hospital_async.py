@@ -102,7 +102,7 @@ class AsyncHospital(AsyncHospitalReads):
         if not family:
             raise ConfigurationError(
                 f"{self.backing.name!r} cannot keep a hospital.",
-                fix="give what the inbox has: an engine of PostgreSQL, MariaDB or SQLite, or a database of MongoDB's.",
+                fix="give what the inbox has: an engine of PostgreSQL, MariaDB, MySQL or SQLite, or a database of MongoDB's.",
             )
         rows = import_module(f"regionkit.messaging.inboxes.hospital_{family.lower()}{'_async' if IS_ASYNC else ''}")
         made = getattr(rows, f"{'Async' if IS_ASYNC else ''}{family}Hospital")

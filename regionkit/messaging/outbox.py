@@ -44,7 +44,7 @@ class Outbox:
     """One outbox. Safe to share between threads (tasks of one loop); what is published belongs to its transaction.
 
     Args:
-        given: a SQLAlchemy engine of PostgreSQL, MariaDB or SQLite; or a kit, with `store`.
+        given: a SQLAlchemy engine of PostgreSQL, MariaDB, MySQL or SQLite; or a kit, with `store`.
         store: which of a kit's stores: the one whose transactions publish.
         name: several outboxes may stand in one database; each numbers for itself.
         namespace: prefix of the tables; a kit's own counts for its stores.
@@ -98,7 +98,7 @@ class Outbox:
         if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
                 f"outbox {self.name!r} cannot keep its rows in {backing.name!r}.",
-                why="they stand in the producer's own transaction, on PostgreSQL, MariaDB or SQLite.",
+                why="they stand in the producer's own transaction, on PostgreSQL, MariaDB, MySQL or SQLite.",
                 fix="hand in an engine of these, or a kit with such a store; for MongoDB there is MongoOutbox.",
             )
         self.sql: Any = import_module("regionkit.messaging.relay_sql").RelaySql(backing.namespace, self.name)

@@ -158,9 +158,9 @@ def _with_its_own_pool(given: Any) -> Any:
 
 
 class AsyncSqlRecords(AsyncCallRecords):
-    """In PostgreSQL, MariaDB or SQLite: a row a call, in a transaction of its own. `create_tables()` once."""
+    """In PostgreSQL, MariaDB, MySQL or SQLite: a row a call, in a transaction of its own. `create_tables()` once."""
 
-    servers = ("postgresql", "mariadb", "sqlite")
+    servers = ("postgresql", "mariadb", "mysql", "sqlite")
     takes = "a SQLAlchemy engine, or a kit and the name of its store"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -23,12 +24,13 @@ from regionkit.contract.outcomes import Failure
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.core.concurrency_async import aelapse
 from regionkit.core.deadline import FOREVER, Deadline
-from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead
+from regionkit.core.events import Watch
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable
 from regionkit.facts.consistency import Level
 from regionkit.facts.observation import Observation
 from regionkit.facts.request import BlockMode, Kind, Request
 from regionkit.routing import walk as steps
-from regionkit.routing.block_errors import block_error, in_time, replaced, unknown_outcome
+from regionkit.routing.block_errors import block_error, exchanged, fell_behind, in_time, replaced, unknown_outcome
 from regionkit.routing.decision import Decision
 from regionkit.routing.distance import PROBE_ROUND_TRIPS
 from regionkit.routing.refusal import error_of
@@ -57,12 +59,14 @@ class AsyncAcquisition:
         "_handle",
         "_locate",
         "_mode",
+        "_owner",
         "_process",
         "_request",
         "_session",
         "_share",
         "_started",
         "_timeout",
+        "_watched",
         "deadline",
         "decision",
         "key",
@@ -88,6 +92,7 @@ class AsyncAcquisition:
         self._timeout = timeout
         self._mode = mode
         self._process = os.getpid()
+        self._owner: object = None
         self._locate = locate
         self._share = share
         self.key = key
@@ -97,6 +102,7 @@ class AsyncAcquisition:
         self._checkout: AsyncCheckout | None = None
         self._handle: AsyncHandle | None = None
         self._request: Request | None = None
+        self._watched: tuple[Watch, Any] | None = None
         self._counted = -1
         self._began = self._started = self._acquired_at = 0.0
         self.deadline: Deadline | None = None
@@ -111,8 +117,6 @@ class AsyncAcquisition:
     def progress(self) -> Progress:
         """What the block has done so far."""
         return NOTHING if self._handle is None else self._handle.progress
-
-    # what a walk may look at
 
     @property
     def snapshot(self) -> Snapshot:
@@ -167,8 +171,8 @@ class AsyncAcquisition:
             decision = self.decide(request)
         if request.consistency.level is Level.BOUNDED:
             self.store.state.needs += 1
-        walk, step = steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
-        waiting_since = self.now()
+        walk, step = await self._first_steps(request, decision)
+        waiting_since = self._acquired_at = self.now()
         while not isinstance(step, steps.Use):
             event = await self._carry_out(walk, step)
             before = walk
@@ -177,15 +181,27 @@ class AsyncAcquisition:
                 waiting_since = self.now()
             elif before.waiting and isinstance(event, steps.Asked) and not walk.waiting:
                 self._note(before.held, "wait", walk.decision.outcome.value, waiting_since)
+            self._acquired_at = self.now()
         checkout = self._checkout
         assert checkout is not None
         self.decision = walk.decision
-        self._note(walk.held, self._try(), "ok", self._started)
-        self._acquired_at = self.now()
         self.store.state.began(walk.held, walk.decision)
         self._counted = walk.held
-        self._keep_proved(checkout, walk, walk.held)
+        if self.kind is Kind.READ:
+            self._keep_proved(checkout, walk, walk.held)
         return checkout
+
+    async def _first_steps(self, request: Request, decision: Decision) -> tuple[steps.Walk, steps.Step]:
+        """Where a walk stands after its first step: at its end, in the common case."""
+        walk = steps.begun(request, decision, self)
+        if walk is None:
+            return steps.next_step(steps.Walk(request, decision), steps.Begun(), self)
+        event = await self._connected(walk, walk.held)
+        if not isinstance(event, steps.Connected) or not steps.settled(walk, event.observation, self):
+            return steps.next_step(walk, event, self)
+        if request.kind is not Kind.READ or not self._session.owes(self.store, walk.held, event.observation):
+            return walk, steps.Use()
+        return steps.next_step(walk, event, self)
 
     async def _carry_out(self, walk: steps.Walk, step: steps.Step) -> steps.Event:
         """Do what a step says; what happened.
@@ -224,15 +240,20 @@ class AsyncAcquisition:
             raise translated if translated is interruption(error) else error  # noqa: B904  # the driver's error came of it
 
     async def _connected(self, walk: steps.Walk, index: int) -> steps.Event:
-        await self._release()
-        assert self.deadline is not None
-        self._started = self.now()
-        self.deadline.require("connecting", store=self.store.name)
+        if self._checkout is not None:
+            await self._release()
+        deadline, store = self.deadline, self.store
+        assert deadline is not None
+        now = self._started = store.clock.monotonic()
+        within = deadline.at - now
+        if within <= 0.0:
+            deadline.require("connecting", store=store.name)
         try:
-            within = self._patience_to_connect(walk, index)
-            if self.store.closed and self.store.refused(index):
-                raise replaced(self.store.name, self.snapshot.endpoints[index].region)
-            checkout = await self.store.backend(index).check_out(self.kind, self.deadline, within)
+            if steps.roams(walk):  # where others could serve too, no longer than its distance asks for
+                within = min(within / 2.0, store.connecting(index))
+            if store.closed and store.refused(index):
+                raise replaced(store.name, self.snapshot.endpoints[index].region)
+            checkout = await store.backend(index).check_out(self._class.request.kind, deadline, within)
         except (RegionUnavailable, DeadlineExceeded) as error:
             if (own := interruption(error)) is not None:
                 raise own  # noqa: B904  # the driver's error came of it
@@ -291,11 +312,6 @@ class AsyncAcquisition:
         left = self.deadline.remaining()
         return left / 2.0 if steps.roams(walk) else left
 
-    def _patience_to_connect(self, walk: steps.Walk, index: int) -> float:
-        """The same for a connection: where others could serve too, no longer than its distance asks for."""
-        within = self._patience(walk)
-        return min(within, self.store.connecting(index)) if steps.roams(walk) else within
-
     def _lost(self, walk: steps.Walk, error: RegionKitError) -> steps.Lost:
         """An endpoint gave no connection, and nothing was sent: it may count against it."""
         state, index = self.store.state, walk.held
@@ -315,7 +331,7 @@ class AsyncAcquisition:
         """What was proved holds for the data that it was proved of; BOUNDED at the start of each statement, not of the block."""
         decision, store = walk.decision, self.store
         level, bound = decision.request.consistency.level, decision.request.consistency.max_staleness
-        if "served" in decision.proof or self.kind is Kind.WRITE:
+        if "served" in decision.proof or level is Level.EVENTUAL:
             return
         can = store.capabilities
         if level is Level.SESSION and walk.request.entries and can is not None and can.exchanges_data:
@@ -329,13 +345,7 @@ class AsyncAcquisition:
             store.take_in(index, observation)
             fresh_at = self.snapshot.endpoints[index].fresh_at
             if fresh_at is None or self.now() - fresh_at > bound:
-                raise StaleRead(
-                    f"{store.name!r} fell behind its bound of {bound:g} s during a read block.",
-                    why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
-                    fix="read in a new block; shorter blocks are proved more often.",
-                    store=store.name,
-                    decision=decision,
-                )
+                raise fell_behind(store.name, bound, decision)
             return fresh_at + bound
 
         checkout.keep(Guard(decision.proved_until, recheck))
@@ -344,13 +354,7 @@ class AsyncAcquisition:
         """The server showed other data than those of which this block's proof speaks: nothing of them is given out."""
         self.store.take_in(index, observation)
         if observation.incarnation != incarnation:
-            raise StaleRead(
-                f"{self.store.name!r}: the data at {decision.snapshot.endpoints[index].id!r} were exchanged during a read block.",
-                why="the copy began to follow another history of its primary; what was proved was proved of the data before.",
-                fix="read in a new block.",
-                store=self.store.name,
-                decision=decision,
-            )
+            raise exchanged(self.store.name, decision)
         return FOREVER
 
     def _translated(self, error: BaseException, index: int) -> BaseException:

@@ -54,6 +54,11 @@ class StoreBacking:
         assert found is not None, "a store has an endpoint that residency allows"
         return found
 
+    @property
+    def routed(self) -> bool:
+        """Whether it is a store of a kit's, and not one endpoint of the application's own."""
+        return self._owned is None
+
     def write(
         self, *, key: str | None = None, deadline: Deadline, core: bool = False, stamped: bool = True
     ) -> StoreUnit:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from regionkit.contract.outcomes import Failure, Unreached
-from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
+from regionkit.errors import DeadlineExceeded, OutcomeUnknown, RegionKitError, RegionUnavailable, StaleRead, UsageError
 from regionkit.facts.request import Kind
 
-__all__ = ["block_error", "in_time", "probe_error", "replaced", "unknown_outcome"]
+__all__ = ["block_error", "exchanged", "fell_behind", "in_time", "probe_error", "replaced", "unknown_outcome"]
 
 
 def in_time(failure: Failure, left: float) -> Failure:
@@ -61,6 +61,28 @@ def replaced(store: str, region: str) -> RegionUnavailable:
         fix="run the block again: a new one follows the topology of now.",
         store=store,
         region=region,
+    )
+
+
+def exchanged(store: str, decision: Any) -> StaleRead:
+    """The error of a read block whose server showed other data than those that were proved."""
+    return StaleRead(
+        f"{store!r}: the data at {decision.endpoint.id!r} were exchanged during a read block.",
+        why="the copy began to follow another history of its primary; what was proved was proved of the data before.",
+        fix="read in a new block.",
+        store=store,
+        decision=decision,
+    )
+
+
+def fell_behind(store: str, bound: float, decision: Any) -> StaleRead:
+    """The error of a bounded read block whose copy no longer keeps its bound."""
+    return StaleRead(
+        f"{store!r} fell behind its bound of {bound:g} s during a read block.",
+        why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
+        fix="read in a new block; shorter blocks are proved more often.",
+        store=store,
+        decision=decision,
     )
 
 

@@ -7,7 +7,9 @@
 3. The connection's run of the server is the one that the decision knew, or the server is asked on this very connection
    and the decision taken again.
 4. At the end errors that mean "the connection is gone" are translated; the application's own pass as they are.
-5. A block that a forked child finds itself in is the parent's: the child sends nothing on it and ends nothing.
+5. A block may be handed from one thread or task to another, as generators that frameworks run in a pool of threads are: one
+   at a time (contract/hand_over.py). A block that a forked child finds itself in is the parent's: the child sends nothing on
+   it and ends nothing.
 6. An exception that is not regionkit's and strikes while a write ends (SIGINT, a cancellation) gets `committed`, as ours have it.
 7. A read is remembered by endpoint and run; its position is taken when the session moves or gives out a bookmark.
 """
@@ -15,14 +17,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from regionkit.contract.hand_over import HAND_OVER_POLL, left_elsewhere, left_in_use
 from regionkit.contract.handle import Handle
 from regionkit.contract.interrupted import is_of_others
 from regionkit.contract.outcomes import Failure
 from regionkit.contract.processes import inherited
+from regionkit.core.concurrency import caller, elsewhere, owner, sleep
 from regionkit.core.deadline import Deadline
 from regionkit.errors import (
     BackendError,
@@ -39,8 +45,7 @@ from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind, Request
 from regionkit.routing.acquire import Acquisition
 from regionkit.routing.events import ReadRouted, ReplicationUnknown, WriteRouted
-from regionkit.routing.route import Route
-from regionkit.routing.snapshot import EndpointState
+from regionkit.routing.route import Attempt, Route
 from regionkit.routing.verdict import Outcome
 from regionkit.topology import Role
 
@@ -81,6 +86,10 @@ class Block(Acquisition, Generic[H]):
             store = self.store = self._locate(self.deadline)
             request_class = self._class = self._share(store)
         session.opening(self)
+        self._owner = owner()
+        watch = store.hooks.watch
+        if watch is not None:
+            self._watched = (watch, watch.begun(store.name, kind.value))
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = request_class.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session.class_of(store, request_class) if looks_back and session.knows(store) else request_class
@@ -111,6 +120,10 @@ class Block(Acquisition, Generic[H]):
             if error is None:
                 raise inherited()
             return
+        if self._owner != owner():
+            raise self._abandoned() from error
+        if (speaker := getattr(self._handle, "speaker", None)) is not None and speaker != caller():
+            error = self._left_too_early(error)
         if error is None:
             before = self.progress.commits
             try:
@@ -128,6 +141,27 @@ class Block(Acquisition, Generic[H]):
                 raise
         else:
             self._fail(error)
+
+    def _left_too_early(self, error: BaseException | None) -> BaseException:
+        """Another thread or task is in the midst of a statement of this block. Its end is waited for, and all is rolled back."""
+        assert self.deadline is not None
+        if error is None or isinstance(error, Exception):
+            while getattr(self._handle, "speaker", None) is not None and self.deadline.remaining() > 0.0:
+                sleep(HAND_OVER_POLL)
+        progress = self.progress
+        done = self.kind is Kind.WRITE and bool(progress.commits or progress.implicit or progress.unknown)
+        return error or left_in_use(committed="unknown" if done else "no")
+
+    def _abandoned(self) -> UsageError:
+        """The block is left in another event loop than its own. There it is rolled back, where that loop still runs."""
+        home: Any = self._owner
+        refused = left_elsewhere()
+        if getattr(home, "is_running", bool)():
+            with suppress(Exception):  # it is told what became of it: nothing was committed
+                elsewhere(home, partial(self._fail, refused))
+        else:
+            self._session.closed(self)
+        return refused
 
     def _say_committed(self, error: BaseException, before: int) -> None:
         """Whether the block took effect that `error` struck at its end; `before`: commits until then."""
@@ -219,6 +253,15 @@ class Block(Acquisition, Generic[H]):
 
     def _end(self, error: BaseException | None) -> None:
         """Close the handle, tell the session what was done, give the connection back, tell the hooks."""
+        try:
+            self._closed(error)
+        finally:
+            watched, self._watched = self._watched, None
+            if watched is not None:
+                watch, begun = watched
+                watch.ended(begun, self._routed(error), error)
+
+    def _closed(self, error: BaseException | None) -> None:
         handle, decision, checkout = self._handle, self.decision, self._checkout
         session = self._session
         try:
@@ -239,21 +282,21 @@ class Block(Acquisition, Generic[H]):
                     self.store.state.succeeded(decision.index, self.kind)
                     self.store.budget.succeeded()
         if not self.store.hooks.quiet and decision is not None and decision.index >= 0:
-            self.store.hooks.emit(self._routed(decision.snapshot.endpoints[decision.index], error))
+            self.store.hooks.emit(self._routed(error))
 
-    def _routed(self, e: EndpointState, error: BaseException | None) -> ReadRouted | WriteRouted:
+    def _routed(self, error: BaseException | None) -> ReadRouted | WriteRouted:
         """The event of the block's end."""
-        is_write = self.kind is Kind.WRITE
+        is_write, e = self.kind is Kind.WRITE, None if self.decision is None else self.decision.endpoint
         return (WriteRouted if is_write else ReadRouted)(
             store=self.store.name,
-            region=e.region,
-            endpoint=e.id,
+            region="" if e is None else e.region,
+            endpoint="" if e is None else e.id,
             kind=self.kind.value,
             outcome="ok" if error is None else type(error).__name__,
             seconds=self.store.clock.monotonic() - self._began,
             consistency="" if is_write else str(self._class.request.consistency),
             waited=sum(a.seconds for a in self._attempts if a.kind == "wait"),
-            attempts=sum(a.kind != "wait" for a in self._attempts),
+            attempts=sum(a.kind != "wait" for a in self.attempts),
         )
 
     def _remember(self, error: BaseException | None) -> None:
@@ -322,6 +365,15 @@ class Block(Acquisition, Generic[H]):
         """Whether a part of a write was committed before its end: by db.commit(), or by a statement (DDL on MariaDB)."""
         return self.kind is Kind.WRITE and bool(self.progress.implicit or self.progress.commits)
 
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Endpoints tried; the last one with success where a connection was had."""
+        if self._counted < 0:
+            return list(self._attempts)
+        assert self.decision is not None
+        region = self.decision.snapshot.endpoints[self._counted].region
+        return [*self._attempts, Attempt(region, self._try(), "ok", self._acquired_at - self._started)]
+
     def route(self) -> Route | None:
         """Where the block went; None when it was refused."""
         decision = self.decision
@@ -332,4 +384,4 @@ class Block(Acquisition, Generic[H]):
         epoch = None if lineage is None else lineage.current.epoch
         if e.observation is not None and e.observation.term:
             epoch = e.observation.term
-        return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, list(self._attempts))
+        return Route(self.store.name, e.region, e.role.value, epoch, decision.staleness, self.attempts)

@@ -8,6 +8,8 @@ from typing import ClassVar
 from regionkit.core.events import Event
 
 __all__ = [
+    "AnsweredBeforeWrite",
+    "BookmarkRefused",
     "BreakerChanged",
     "HistoryWritten",
     "LossAccepted",
@@ -58,7 +60,10 @@ class ReadRouted(RoutingEvent, frozen=True, gc=False):
 
 
 class WriteRouted(RoutingEvent, frozen=True, gc=False):
-    """A write block ended; the fields are those of `ReadRouted`."""
+    """A write block ended.
+
+    Its fields `kind`, `outcome`, `seconds`, `consistency`, `waited` and `attempts` are those of `ReadRouted`.
+    """
 
     level: ClassVar[int] = logging.DEBUG
 
@@ -71,7 +76,11 @@ class WriteRouted(RoutingEvent, frozen=True, gc=False):
 
 
 class BreakerChanged(RoutingEvent, frozen=True, gc=False):
-    """A circuit breaker moved. `use`: "read" or "write"; `state`: "closed", "open" or "half-open"."""
+    """A circuit breaker moved. `use`: "read" or "write"; `state`: "closed", "open" or "half-open".
+
+    Attributes:
+        reason: what was counted against the endpoint.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -81,7 +90,12 @@ class BreakerChanged(RoutingEvent, frozen=True, gc=False):
 
 
 class RoleChanged(RoutingEvent, frozen=True, gc=False):
-    """An endpoint reports another role, history or incarnation than before."""
+    """An endpoint reports another role, history or incarnation than before.
+
+    Attributes:
+        role: what it reports now.
+        was: what it reported before.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -90,7 +104,14 @@ class RoleChanged(RoutingEvent, frozen=True, gc=False):
 
 
 class HistoryWritten(RoutingEvent, frozen=True, gc=False):
-    """A history row was written: by `create_tables`, by `adopt`, or by the monitor with the server's proof."""
+    """A history row was written: by `create_tables`, by `adopt`, or by the monitor with the server's proof.
+
+    Attributes:
+        history: id of the new row.
+        parent: id of the row before; "" for the first.
+        epoch: one more than the parent's.
+        proof: who says so: tables were made, an operator, the server.
+    """
 
     history: str
     parent: str
@@ -99,7 +120,11 @@ class HistoryWritten(RoutingEvent, frozen=True, gc=False):
 
 
 class ReplicationUnknown(RoutingEvent, frozen=True, gc=False):
-    """A COMMIT is durable on the primary; its wait for a synchronous replica was cancelled."""
+    """A COMMIT is durable on the primary; its wait for a synchronous replica was cancelled.
+
+    Attributes:
+        reason: in the server's words.
+    """
 
     level: ClassVar[int] = logging.WARNING
 
@@ -111,8 +136,38 @@ class LossAccepted(RoutingEvent, frozen=True, gc=False):
 
 
 class MonitorFailed(RoutingEvent, frozen=True, gc=False):
-    """A round of the monitor raised something unexpected; it goes on."""
+    """A round of the monitor raised something unexpected; it goes on.
+
+    Attributes:
+        reason: class and text of what was raised.
+    """
 
     level: ClassVar[int] = logging.ERROR
 
     reason: str
+
+
+class BookmarkRefused(Event, frozen=True, gc=False):
+    """A request came with bookmarks that cannot be read; the session began without them.
+
+    Attributes:
+        count: how many.
+        why: of the first one.
+    """
+
+    level: ClassVar[int] = logging.DEBUG  # anybody can send them
+
+    count: int
+    why: str
+
+
+class AnsweredBeforeWrite(Event, frozen=True, gc=False):
+    """A session wrote after its answer had begun: the bookmark that the client has does not cover it.
+
+    Attributes:
+        path: of the request, without its query.
+    """
+
+    level: ClassVar[int] = logging.INFO  # a background task may mean to
+
+    path: str

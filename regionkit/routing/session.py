@@ -43,6 +43,8 @@ __all__ = ["RegionSession"]
 T = TypeVar("T")
 
 _PLAIN = BlockMode()
+_READ, _WRITE = CallOptions(Kind.READ, _PLAIN), CallOptions(Kind.WRITE, _PLAIN)
+"""What a call asks for that names a store alone."""
 
 
 class RegionSession(BeginsTransactions, SharesWhatItSaw):
@@ -151,7 +153,9 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
         mode = _PLAIN
         if core or snapshot or consistency is not SESSION:
             mode = BlockMode(core=core, snapshot=snapshot, consistency=consistency)
-        asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._state.attributes)
+        asked = _READ
+        if mode is not _PLAIN or on_stale is not None or prefer is not None or self._state.attributes:
+            asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._state.attributes)
         return self._block(store, asked, timeout, key, home, unlocked)
 
     @overload
@@ -185,8 +189,10 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
             Fenced, NoEligibleEndpoint, ResidencyViolation: no endpoint may be written.
             UsageError, UnknownHome, ConfigurationError: as `read`.
         """
-        mode = BlockMode(core=core, transaction=transaction) if core or transaction else _PLAIN
-        return self._block(store, CallOptions(Kind.WRITE, mode), timeout, key, home, unlocked)
+        asked = _WRITE
+        if core or transaction:
+            asked = CallOptions(Kind.WRITE, BlockMode(core=core, transaction=transaction))
+        return self._block(store, asked, timeout, key, home, unlocked)
 
     def _block(
         self,

@@ -42,6 +42,8 @@ __all__ = ["AsyncRegionSession"]
 T = TypeVar("T")
 
 _PLAIN = BlockMode()
+_READ, _WRITE = CallOptions(Kind.READ, _PLAIN), CallOptions(Kind.WRITE, _PLAIN)
+"""What a call asks for that names a store alone."""
 
 
 class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
@@ -154,7 +156,9 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
         mode = _PLAIN
         if core or snapshot or consistency is not SESSION:
             mode = BlockMode(core=core, snapshot=snapshot, consistency=consistency)
-        asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._state.attributes)
+        asked = _READ
+        if mode is not _PLAIN or on_stale is not None or prefer is not None or self._state.attributes:
+            asked = CallOptions(Kind.READ, mode, on_stale_steps(on_stale), prefer, self._state.attributes)
         return self._block(store, asked, timeout, key, home, unlocked)
 
     @overload
@@ -192,8 +196,10 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
             Fenced, NoEligibleEndpoint, ResidencyViolation: no endpoint may be written.
             UsageError, UnknownHome, ConfigurationError: as `read`.
         """
-        mode = BlockMode(core=core, transaction=transaction) if core or transaction else _PLAIN
-        return self._block(store, CallOptions(Kind.WRITE, mode), timeout, key, home, unlocked)
+        asked = _WRITE
+        if core or transaction:
+            asked = CallOptions(Kind.WRITE, BlockMode(core=core, transaction=transaction))
+        return self._block(store, asked, timeout, key, home, unlocked)
 
     def _block(
         self,

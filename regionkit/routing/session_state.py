@@ -20,6 +20,7 @@ from regionkit.core.concurrency import caller
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
+from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 from regionkit.routing.decision import Decision
 from regionkit.routing.route import Route
@@ -116,15 +117,15 @@ class SessionState:
             UsageError: it stands inside the session's own write of the same source, or beside a block of another thread or
                 task.
         """
-        source, here = block.store.source, caller()
-        if self._place is not None and self._place != here and any(self._open.values()):
+        source, here, opened = block.store.source, caller(), self._open
+        if opened and self._place != here:
             raise UsageError(
                 "a session is used from two places at once.",
                 why="another thread or task has a block of it open, and its bookmark cannot move in two ways.",
                 fix="give each its own: child = s.fork(); afterwards s.merge(child) takes its bookmark back.",
             )
         self._place = here
-        if any(b.kind is Kind.WRITE for b in self._open.get(source, ())):
+        if opened and any(b.kind is Kind.WRITE for b in opened.get(source, ())):
             reads = block.kind is Kind.READ
             raise UsageError(
                 f"a {block.kind.value} of {block.store.name!r} inside this session's own write of it.",
@@ -133,7 +134,10 @@ class SessionState:
                 else "each block has an end of its own: one could wait for the other, or stand without it.",
                 fix="use the handle of the write block that is open, or end it first.",
             )
-        self._open.setdefault(source, []).append(block)
+        if source in opened:
+            opened[source].append(block)
+        else:
+            opened[source] = [block]
         self.last = block
 
     def closed(self, block: OpenBlock) -> None:
@@ -141,6 +145,8 @@ class SessionState:
         blocks = self._open.get(block.store.source)
         if blocks and block in blocks:
             blocks.remove(block)
+            if not blocks:
+                del self._open[block.store.source]
         if block.decision is not None and block.decision.refusal in GONE:
             self.lost = True
 
@@ -222,12 +228,15 @@ class SessionState:
 
     def read_at(self, store: RoutedStore, index: int, incarnation: str) -> None:
         """Something was read at an endpoint, in this run of it; its position is taken later."""
-        untaken = self._untaken.setdefault(store.source, {})
+        source = store.source
+        untaken = self._untaken.get(source)
+        if untaken is None:
+            untaken = self._untaken[source] = {}
         known = untaken.get(index)
         if known is not None and known.incarnation != incarnation:
             self.saw(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
         untaken[index] = _UntakenRead(store, incarnation, store.clock.monotonic())
-        self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
+        self._pins[source] = -1 if index == store.state.snapshot.owner else index
 
     def rebase(self, store: RoutedStore, entries: tuple[Entry, ...]) -> None:
         """The store's entries are these from now on, and what was read before counts no more."""
@@ -253,13 +262,24 @@ class SessionState:
             ),
         )
 
-    def take_positions(self, store: RoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER) -> bool:
-        """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
-        self._note_elsewhere(store)
+    def owes(self, store: RoutedStore, index: int, observation: Observation) -> bool:
+        """Whether positions of what was read elsewhere than at this run of an endpoint are still to be taken."""
+        if store.source in self._elsewhere:
+            return True
         untaken = self._untaken.get(store.source)
         if not untaken:
             return False
-        taken = False
+        known = untaken.get(index)
+        return len(untaken) > 1 or known is None or known.incarnation != observation.incarnation
+
+    def take_positions(self, store: RoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER) -> bool:
+        """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
+        before = self.bookmark
+        self._note_elsewhere(store)
+        taken = self.bookmark is not before
+        untaken = self._untaken.get(store.source)
+        if not untaken:
+            return taken
         for index, read in list(untaken.items()):
             if keep == (index, read.incarnation):
                 continue

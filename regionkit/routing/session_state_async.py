@@ -19,6 +19,7 @@ from regionkit.core.concurrency_async import acaller
 from regionkit.core.deadline import FOREVER, Deadline
 from regionkit.errors import DeadlineExceeded, UsageError
 from regionkit.facts.bookmark import OWNER_ONLY, Bookmark, Entry
+from regionkit.facts.observation import Observation
 from regionkit.facts.request import Kind
 from regionkit.routing.decision import Decision
 from regionkit.routing.route import Route
@@ -115,15 +116,15 @@ class AsyncSessionState:
             UsageError: it stands inside the session's own write of the same source, or beside a block of another thread or
                 task.
         """
-        source, here = block.store.source, acaller()
-        if self._place is not None and self._place != here and any(self._open.values()):
+        source, here, opened = block.store.source, acaller(), self._open
+        if opened and self._place != here:
             raise UsageError(
                 "a session is used from two places at once.",
                 why="another thread or task has a block of it open, and its bookmark cannot move in two ways.",
                 fix="give each its own: child = s.fork(); afterwards s.merge(child) takes its bookmark back.",
             )
         self._place = here
-        if any(b.kind is Kind.WRITE for b in self._open.get(source, ())):
+        if opened and any(b.kind is Kind.WRITE for b in opened.get(source, ())):
             reads = block.kind is Kind.READ
             raise UsageError(
                 f"a {block.kind.value} of {block.store.name!r} inside this session's own write of it.",
@@ -132,7 +133,10 @@ class AsyncSessionState:
                 else "each block has an end of its own: one could wait for the other, or stand without it.",
                 fix="use the handle of the write block that is open, or end it first.",
             )
-        self._open.setdefault(source, []).append(block)
+        if source in opened:
+            opened[source].append(block)
+        else:
+            opened[source] = [block]
         self.last = block
 
     def closed(self, block: AsyncOpenBlock) -> None:
@@ -140,6 +144,8 @@ class AsyncSessionState:
         blocks = self._open.get(block.store.source)
         if blocks and block in blocks:
             blocks.remove(block)
+            if not blocks:
+                del self._open[block.store.source]
         if block.decision is not None and block.decision.refusal in GONE:
             self.lost = True
 
@@ -221,12 +227,15 @@ class AsyncSessionState:
 
     def read_at(self, store: AsyncRoutedStore, index: int, incarnation: str) -> None:
         """Something was read at an endpoint, in this run of it; its position is taken later."""
-        untaken = self._untaken.setdefault(store.source, {})
+        source = store.source
+        untaken = self._untaken.get(source)
+        if untaken is None:
+            untaken = self._untaken[source] = {}
         known = untaken.get(index)
         if known is not None and known.incarnation != incarnation:
             self.saw(store, OWNER_ONLY)  # nobody can tell any more what the earlier run showed
         untaken[index] = _UntakenRead(store, incarnation, store.clock.monotonic())
-        self._pins[store.source] = -1 if index == store.state.snapshot.owner else index
+        self._pins[source] = -1 if index == store.state.snapshot.owner else index
 
     def rebase(self, store: AsyncRoutedStore, entries: tuple[Entry, ...]) -> None:
         """The store's entries are these from now on, and what was read before counts no more."""
@@ -252,15 +261,26 @@ class AsyncSessionState:
             ),
         )
 
+    def owes(self, store: AsyncRoutedStore, index: int, observation: Observation) -> bool:
+        """Whether positions of what was read elsewhere than at this run of an endpoint are still to be taken."""
+        if store.source in self._elsewhere:
+            return True
+        untaken = self._untaken.get(store.source)
+        if not untaken:
+            return False
+        known = untaken.get(index)
+        return len(untaken) > 1 or known is None or known.incarnation != observation.incarnation
+
     async def take_positions(
         self, store: AsyncRoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER
     ) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
+        before = self.bookmark
         self._note_elsewhere(store)
+        taken = self.bookmark is not before
         untaken = self._untaken.get(store.source)
         if not untaken:
-            return False
-        taken = False
+            return taken
         for index, read in list(untaken.items()):
             if keep == (index, read.incarnation):
                 continue

@@ -219,11 +219,13 @@ class StoreState:
                 self._shares.clear()
             known = self._shares.get(weights, self._uncalled)
             now = self._clock.monotonic()
-            self._shares[weights] = counted(known, decision.snapshot, decision.request, decision.verdicts, index, now)
+            snapshot, request, verdicts = decision.snapshot, decision.request, decision.verdicts
+            self._shares[weights] = counted(known, snapshot, request, verdicts, index, now, self._starts)
 
     def ended(self, index: int) -> None:
         """A block on an endpoint ended; one of the parent's does not count in its child."""
-        self.loads[index] = max(0, self.loads[index] - 1)
+        if self.loads[index]:
+            self.loads[index] -= 1
 
     def succeeded(self, index: int, use: Kind) -> None:
         """A block went well."""

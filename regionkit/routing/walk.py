@@ -30,7 +30,8 @@
 3. A process that has just started, woken up or been forked knows nothing: before it writes or reads STRONG, every other allowed
    endpoint has answered, or failed a question, since then; and since the owner's server began anew.
 4. What holds an error is seen by the collector of garbage: the error's traceback leads back to it.
-5. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
+5. The common walk has no surprise in it: `begun` and `settled` say so without the steps between.
+6. `Use` names the endpoint of the connection in hand, proved on what this connection's own run has said.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ __all__ = [
     "Taken",
     "Use",
     "Walk",
+    "begun",
     "next_step",
     "roams",
+    "settled",
 ]
 
 FIRST_POLL = 0.001
@@ -240,10 +243,26 @@ def next_step(walk: Walk, event: Event, known: Known) -> tuple[Walk, Step]:
             return _still_waiting(walk, known) if walk.waiting else _prove(walk, known)
 
 
+def begun(request: Request, decision: Decision, known: Known) -> Walk | None:
+    """A walk that has begun by connecting to where its decision says; None where its first step is another one."""
+    if decision.outcome is not Outcome.USE or (_means_the_owner(request) and not known.met(decision.index)):
+        return None
+    return Walk(request, decision, decision.index)
+
+
+def settled(walk: Walk, observation: Observation, known: Known) -> bool:
+    """Whether all steps of such a walk lead to `Use` at once, where there are no positions to take. `observation`: its own."""
+    decision, snapshot = walk.decision, known.snapshot
+    before = snapshot.endpoints[walk.held].observation
+    if before is None or before.incarnation != observation.incarnation:
+        return False
+    return not (_rests_on_old(decision, snapshot, walk.held) or _has_to_meet(walk, known))
+
+
 def roams(walk: Walk) -> bool:
     """Whether another endpoint could serve, or might after a wait, where the one at hand says nothing."""
     request = walk.request
-    if _means_the_owner(request):
+    if len(walk.decision.verdicts) == 1 or _means_the_owner(request):
         return False
     return any(
         i != walk.held and (v.refused_by is None or (v.standing in _MAY_COME and i not in request.waited))

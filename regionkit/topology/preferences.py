@@ -84,7 +84,7 @@ class Weighted:
     """Calls are spread over regions by weight, whichever is near; a region without weight is used when no other is left.
 
     Exact in the long run for each process: the endpoint with the fewest calls for its weight is next. Of reads with these weights
-    that had a choice: writes do not count, and a region that was away is not made up for.
+    that had a choice: writes do not count, and a region that was away is not made up for. What lies back longer counts less.
 
     Attributes:
         weights: (region, weight) pairs.

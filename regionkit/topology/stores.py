@@ -186,7 +186,7 @@ def _identified(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
 
 @dataclass(frozen=True, slots=True, init=False)
 class SqlStore(Store):
-    """A store in PostgreSQL, MariaDB or SQLite. Its handle in a block is a SQLAlchemy `Session`.
+    """A store in PostgreSQL, MariaDB, MySQL or SQLite. Its handle in a block is a SQLAlchemy `Session`.
 
     Attributes:
         options: for the engine of each endpoint.

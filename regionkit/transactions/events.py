@@ -27,13 +27,23 @@ __all__ = [
 
 
 class TransactionEvent(Event, frozen=True, gc=False):
-    """Of one transaction manager's namespace."""
+    """Of one transaction manager's namespace.
+
+    Attributes:
+        namespace: of its manager.
+    """
 
     about: ClassVar[str] = "namespace"
     namespace: str
 
 
 class _OneTransaction(TransactionEvent, frozen=True, gc=False):
+    """Of one transaction.
+
+    Attributes:
+        gtrid: the transaction's id.
+    """
+
     gtrid: str
 
 
@@ -45,14 +55,23 @@ class CommitDecided(_OneTransaction, frozen=True, gc=False):
 
 
 class AbortDecided(_OneTransaction, frozen=True, gc=False):
-    """No branch commits. `pending`: branches that recovery has to roll back."""
+    """No branch commits. `pending`: branches that recovery has to roll back.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     why: str
     pending: tuple[str, ...]
 
 
 class LeftInDoubt(_OneTransaction, frozen=True, gc=False):
-    """The log did not answer: recovery ends it."""
+    """The log did not answer: recovery ends it.
+
+    Attributes:
+        why: in the words of what failed.
+        pending: branches that recovery has to end.
+    """
 
     level: ClassVar[int] = logging.ERROR
     why: str
@@ -60,7 +79,12 @@ class LeftInDoubt(_OneTransaction, frozen=True, gc=False):
 
 
 class HazardMet(_OneTransaction, frozen=True, gc=False):
-    """A branch ended otherwise than was decided."""
+    """A branch ended otherwise than was decided.
+
+    Attributes:
+        branch: the participant's name.
+        what: is there instead.
+    """
 
     level: ClassVar[int] = logging.CRITICAL
     branch: str
@@ -68,14 +92,22 @@ class HazardMet(_OneTransaction, frozen=True, gc=False):
 
 
 class CallbackFailed(_OneTransaction, frozen=True, gc=False):
-    """What was to be called after the outcome raised; the outcome stands."""
+    """What was to be called after the outcome raised; the outcome stands.
+
+    Attributes:
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.ERROR
     error: str
 
 
 class AcknowledgeFailed(_OneTransaction, frozen=True, gc=False):
-    """Acknowledgements could not be written to the log; they are written later, or by recovery. `gtrid`: ""."""
+    """Acknowledgements could not be written to the log; they are written later, or by recovery. `gtrid`: "".
+
+    Attributes:
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.WARNING
     error: str
@@ -91,21 +123,36 @@ class TransactionBarred(_OneTransaction, frozen=True, gc=False):
 
 
 class BranchEnded(_OneTransaction, frozen=True, gc=False):
-    """Recovery has ended a prepared branch."""
+    """Recovery has ended a prepared branch.
+
+    Attributes:
+        branch: the participant's name.
+        committed: else it was rolled back.
+    """
 
     branch: str
     committed: bool
 
 
 class CommitFoundOut(_OneTransaction, frozen=True, gc=False):
-    """A COMMIT in one phase had no answer; now it is known what became of it."""
+    """A COMMIT in one phase had no answer; now it is known what became of it.
+
+    Attributes:
+        branch: the participant's name.
+        committed: else it was rolled back.
+    """
 
     branch: str
     committed: bool
 
 
 class HazardFound(_OneTransaction, frozen=True, gc=False):
-    """A branch is not as it was decided, and nothing can be done about it here: an operator has to see to it."""
+    """A branch is not as it was decided, and nothing can be done about it here: an operator has to see to it.
+
+    Attributes:
+        branch: the participant's name.
+        what: is there instead.
+    """
 
     level: ClassVar[int] = logging.ERROR
     branch: str
@@ -113,7 +160,12 @@ class HazardFound(_OneTransaction, frozen=True, gc=False):
 
 
 class ParticipantUnreachable(TransactionEvent, frozen=True, gc=False):
-    """A participant (or the log, in the middle of a run) could not be asked; the next run asks again."""
+    """A participant (or the log, in the middle of a run) could not be asked; the next run asks again.
+
+    Attributes:
+        participant: its name.
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
     participant: str
@@ -121,7 +173,11 @@ class ParticipantUnreachable(TransactionEvent, frozen=True, gc=False):
 
 
 class RecoveryFailed(TransactionEvent, frozen=True, gc=False):
-    """A run did not take place; the next one follows after a back-off."""
+    """A run did not take place; the next one follows after a back-off.
+
+    Attributes:
+        error: its class and text.
+    """
 
     level: ClassVar[int] = logging.WARNING
     error: str

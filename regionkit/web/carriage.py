@@ -1,26 +1,27 @@
 """Which session a request gets, and which headers its answer. Pure: names and texts in, names and texts out.
 
-Requests
+Requests:
 1. No bookmark: the session begins with nothing.
 2. One or several, in lines of the header, in one line with commas between, in cookies: it begins with all of them merged.
 3. One that cannot be read (changed, forged, foreign, longer than 2 KiB) counts for nothing. The others count.
 4. Of more than MOST_SENT the first count; the cookies of the rest stay, and count in the next request.
 
-Answers, by how the session stands when the first byte of the body is there
+Answers, by how the session stands when the first byte of the body is there:
 5. Not used: nothing is added or taken away, so that it may be cached as before.
 6. Used: `Vary` names what the bookmark travels in. Caches shared by users may not keep it: `Cache-Control` becomes
-private, unless it already says so or no-store, and fields for content delivery networks go.
+   private, unless it already says so or no-store, and fields for content delivery networks go.
 7. Moved: as 6, and it carries the bookmark. A header of that name that the application has set stays beside it.
 8. What is done after that is not in the bookmark. A write block that is open by then: the answer is refused, or with
-"owner" the bookmark says "read from the owner" of its store.
-9. A read found that something did not survive: the bookmark is what did, and replaces all cookies that came.
+   "owner" the bookmark says "read from the owner" of its store.
+9. A read found that something did not survive: the bookmark is what did, and replaces all cookies that were read.
 
-Cookies: a browser sends requests side by side, and of two answers it keeps the later one
-10. An answer to a request that wrote sets a cookie of a name that is used once, and takes away those of that kind that came
-with the request: their content is in it. So no answer takes away what another one brought.
+Cookies, as a browser sends requests side by side, and of two answers keeps the later one:
+10. An answer to a request that wrote sets a cookie of a name that is used once, and takes away those of that kind that were
+    read from the request: their content is in it. So no answer takes away what another one brought.
 11. An answer to one that only read sets the one cookie of the plain name. Of reads that ran side by side the last one
-answered counts.
-12. A cookie that could not be read is taken away by the next answer that has a reason to (6).
+    answered counts.
+12. A cookie that could not be read stays until it ends by itself: it may be another application's of the same domain, or
+    signed with a key that other processes have already.
 """
 
 from __future__ import annotations
@@ -176,8 +177,7 @@ def receive(carriage: Carriage, headers: Sequence[str], cookies: Sequence[str]) 
             if len(found) == MOST_SENT or (value not in texts and len(texts) == MOST_SENT):
                 break
             found.setdefault(name, value)
-            if value:
-                texts[value] = None
+            texts[value] = None
     return Received(tuple(texts), tuple(found.items()))
 
 
@@ -187,8 +187,9 @@ def _ours(name: str, lines: Iterable[str]) -> Iterable[tuple[str, str]]:
             continue
         for pair in line.split(";"):
             found, _, value = pair.strip().partition("=")
-            if found == name or (found.startswith(f"{name}-") and _ONCE.fullmatch(found, len(name) + 1)):
-                yield found, value.strip().strip('"')
+            ours = found == name or (found.startswith(f"{name}-") and _ONCE.fullmatch(found, len(name) + 1))
+            if ours and (content := value.strip().strip('"')):
+                yield found, content
 
 
 def answer(
@@ -231,11 +232,9 @@ def _cookies(
     cookie: Cookie, received: Received, bookmark: str, unread: Sequence[str], *, once: str, all_go: bool
 ) -> list[str]:
     lines = [cookie.set(bookmark, once)] if bookmark else []
-    replaced = {cookie.name} if bookmark and not once else set()
-    for name, value in received.cookies:
-        contained = bool(once) and name != cookie.name
-        if (contained or all_go or not value or value in unread) and name not in replaced:
-            lines.append(cookie.removed(name))
+    if once:
+        read = [name for name, value in received.cookies if value not in unread]
+        lines += [cookie.removed(name) for name in read if all_go or name != cookie.name]
     return lines
 
 

@@ -1,10 +1,10 @@
 """A database router for Django: its ORM reads the copies that have what the current session wrote and saw.
 
-    1. Writes go to the database of the store's owner, as the kit knows it; an owner that is fenced or unknown is refused.
-    2. Reads go where a read of the current session would: the nearest copy proved to have all that it wrote and saw.
-    3. Inside a transaction on the owner's database reads stay there: they see what is not committed yet.
-    4. What the ORM wrote and read is in the session's bookmark, which asks for the positions when it is given out.
-    5. Migrations run on primaries; copies get them by replication.
+1. Writes go to the database of the store's owner, as the kit knows it; an owner that is fenced or unknown is refused.
+2. Reads go where a read of the current session would: the nearest copy proved to have all that it wrote and saw.
+3. Inside a transaction on one of the databases reads stay there: they see what is not committed yet.
+4. What the ORM wrote and read is in the session's bookmark, which asks for the positions when it is given out.
+5. Migrations run on primaries; copies get them by replication.
 
 The kit has connections of its own, which observe. The ORM's are Django's: its time-outs and errors are Django's too, and a
 promotion between the router's answer and the query is not noticed by the query.

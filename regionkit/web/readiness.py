@@ -1,10 +1,10 @@
 """Whether a process may be given requests, as a balancer asks. Pure.
 
 1. A store is proved while one of its endpoints, wherever it is, has answered, has told its position, and is refused by
-nothing (residency, fencing, a breaker). Of a partitioned store each partition has to be.
+   nothing (residency, fencing, a breaker). Of a partitioned store each partition has to be.
 2. A process is ready once every store has been proved since it runs; a store that the topology gains later counts too.
 3. It stays ready: a store that is down everywhere is down for every process, and taking all of them out of the balancer
-takes down what does not need that store. `?now` asks for this moment.
+   takes down what does not need that store. `?now` asks for this moment.
 4. Closed: not ready.
 5. The body names stores, partitions and regions, never an address or an error's text: anybody may read it.
 """

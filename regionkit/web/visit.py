@@ -13,12 +13,12 @@ from typing import Any, Literal
 from regionkit.errors import ConfigurationError, InvalidBookmark, RegionKitError, UsageError
 from regionkit.kit import RegionKit
 from regionkit.kit_async import AsyncRegionKit
+from regionkit.routing.events import AnsweredBeforeWrite, BookmarkRefused
 from regionkit.routing.session_async import AsyncRegionSession
 from regionkit.routing.session_standing import SessionStanding
 from regionkit.topology.validation import shown
 from regionkit.web import carriage
 from regionkit.web.carriage import Carriage, Change, Cookie, Received
-from regionkit.web.events import AnsweredBeforeWrite, BookmarkRefused
 
 __all__ = ["Carrier", "OpenWrites", "Visit"]
 
@@ -170,6 +170,7 @@ class Visit:
     def _standing(self, failed: bool) -> SessionStanding:
         """How the session stands, its open write blocks dealt with."""
         standing: SessionStanding = self.session.standing()
+        self._writes = standing.writes
         if not standing.writing:
             return standing
         store, partition = standing.writing[0]
@@ -183,11 +184,11 @@ class Visit:
         for store, partition in standing.writing:
             self.session.saw(store, None, partition, wrote=True)
         after: SessionStanding = self.session.standing()
+        self._writes = after.writes + len(after.writing)  # what these commit is covered
         return after
 
     def _change(self, found: Mapping[str, list[str]], before: SessionStanding, text: str) -> Change:
         standing: SessionStanding = self.session.standing()
-        self._writes = standing.writes
         dropped = before.lost or standing.dropped
         return carriage.answer(
             self._carrier.carriage,

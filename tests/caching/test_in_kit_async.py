@@ -15,7 +15,7 @@ from sqlalchemy import text
 from waiting_async import seen
 
 from regionkit import AsyncRegionKit, Endpoint, RedisStore, Region, Residency, Role, SqlStore, Topology
-from regionkit.caching import TTL, Lazy, Local, Shared, WriteBack, WriteThrough
+from regionkit.caching import TTL, Lazy, Local, Shared, WriteThrough
 from regionkit.caching.steps import BATCH
 from regionkit.core.concurrency_async import asleep
 from regionkit.embedded import SqliteRegions
@@ -278,19 +278,3 @@ async def test_an_invalidation_without_the_table_says_which_call_makes_it(region
         with pytest.raises(ConfigurationError, match=r"no table '\w+_rk_cache_intent'.*kit\.create_tables\(\)"):
             await rig.cache.invalidate("a")
         assert await rig.cache.get("a") == 2
-
-
-async def test_write_back_is_refused_in_a_kit(regions: SqliteRegions) -> None:
-    """What is dirty stands in one region; the error says what to make in its place."""
-
-    class Sink:
-        def flush(self) -> None: ...
-
-        def raise_epoch(self) -> None: ...
-
-    strategy = WriteBack(sink=Sink(), durability="memory", load=lambda key: None, ttl=300)
-    async with AsyncRegionKit(regions.topology, local=US) as kit:
-        with pytest.raises(ConfigurationError, match="write-back in a kit") as refused:
-            kit.cache("users", int, store="users", strategy=strategy, tiers=[Local(), Shared("redis://localhost:1")])
-        assert "Cache('users'" in refused.value.fix
-        assert kit.cache("users", int, store="users", strategy=TTL(ttl=300)).name == "users"

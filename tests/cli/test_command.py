@@ -261,3 +261,33 @@ def test_help_is_quick_and_loads_no_driver() -> None:
         after = os.times()
         taken.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(taken) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["stat"], "Did you mean status?"),
+        (["sttaus"], "Did you mean status?"),
+        (["hospital", "sho"], "Did you mean show?"),
+        (["status", "--jsno"], "Did you mean --json?"),
+        (["tpc", "log", "verfy"], "Did you mean verify?"),
+    ],
+)
+def test_an_unfinished_or_misspelt_word_suggests_the_command(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of commands, of their actions, of options; exit code 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_a_fault_leaves_a_line_on_stderr(config: str, regions: SqliteRegions) -> None:
+    """Warnings of the library reach stderr by Python's own default: nothing swallows them, in the command line neither."""
+    regions.kill("us")
+    words = ["-m", "regionkit.cli", "status", "--config", config, "--local", "kr"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 1
+    assert "BreakerChanged" in done.stderr
+    assert "BreakerChanged" not in done.stdout

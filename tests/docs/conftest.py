@@ -103,6 +103,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         source.backup(copy)
     copier = Copier()
     names: dict[str, Any] = {
+        "__name__": "__main__",  # as in a script
         "Base": Base,
         "Order": Order,
         "request": SimpleNamespace(headers={}),

@@ -23,6 +23,8 @@ HEAVY = (
     "tenacity",
     "redis",
 )
+OURS = "from regionkit import RegionKit"
+"""`import regionkit` alone loads no kit."""
 LONGEST = 0.1
 LEAST = 9
 """Rounds before anything is judged: of fewer none may have been undisturbed."""
@@ -32,7 +34,7 @@ ROUNDS = 60
 
 def test_importing_loads_no_driver_and_no_optional_library() -> None:
     """Whoever imports regionkit pays for a driver only once a store needs it."""
-    code = f"import regionkit, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = f"from regionkit import RegionKit; import sys; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -50,12 +52,12 @@ def seconds(code: str, cache: Path) -> float:
 
 def test_importing_takes_less_than_100_ms(tmp_path: Path) -> None:
     """Of a machine on which asyncio takes 30: a busy or slow one is slow at both. Compiled, as after an installation."""
-    seconds("import regionkit, asyncio", tmp_path)  # compiles
-    best = dict.fromkeys(("pass", "import asyncio", "import regionkit"), 60.0)
+    seconds("from regionkit import RegionKit; import asyncio", tmp_path)  # compiles
+    best = dict.fromkeys(("pass", "import asyncio", OURS), 60.0)
     for done in range(1, ROUNDS + 1):
         for code in best:  # in turn, so that what is busy meanwhile disturbs all three
             best[code] = min(best[code], seconds(code, tmp_path))
-        ours, yardstick = best["import regionkit"] - best["pass"], best["import asyncio"] - best["pass"]
+        ours, yardstick = best[OURS] - best["pass"], best["import asyncio"] - best["pass"]
         if done >= LEAST and 0.0 < ours < max(LONGEST, LONGEST / 0.03 * yardstick):
             return
     pytest.fail(f"import regionkit takes {ours:.3f} s, and asyncio {yardstick:.3f} s")

@@ -35,11 +35,11 @@ FLOORS = (
     ("contract",),
     ("routing", "backends", "caching", "messaging", "transactions"),
     ("kit",),
-    ("public names",),
+    ("public names", "events"),
     ("embedded", "web", "testing"),
     ("cli", "demo"),
 )
-KIT = frozenset({"kit", "kit_caches", "kit_homes", "kit_replace", "kit_stores", "operations"})
+KIT = frozenset({"kit", "kit_caches", "kit_homes", "kit_replace", "kit_stores", "kit_telemetry", "operations"})
 OPENS_BY_NAME = "regionkit.backends.factory"
 """All that the kit sees of the backends: it imports one when a store needs it."""
 # demo and cli tell one story; the demo's command is one of the command line's

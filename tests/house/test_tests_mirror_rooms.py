@@ -11,6 +11,7 @@ ROOMS = ("core", "facts", "topology", "routing", "caching", "messaging", "web")
 TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
     "topology/names": "topology/test_topology.py",
+    "web/claims": "web/test_wsgi.py",  # two kits, readiness; and web/test_asgi.py
     "topology/url_parts": "topology/test_urls.py",  # the parts are what its URLs are made of
     "topology/client_endpoints": "topology/test_stores.py",
     "topology/client_options": "topology/test_options.py",
@@ -46,6 +47,7 @@ ELSEWHERE = {
     "caching/memcached_link": "caching/test_memcached.py",
     "caching/outcome": "caching/test_cache.py",  # what loaders answer
     "caching/replies_shared": "caching/test_scripts.py",
+    "caching/schema_cassandra": "caching/back/test_sink_cassandra.py",
     "caching/schema_mongo": "caching/back/test_sink_mongo.py",
     "caching/schema_sql": "caching/test_write_through.py",
     "caching/source": "caching/test_cache.py",

@@ -19,7 +19,7 @@ def url_of(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> str:
     """An empty database."""
     if kind == "sqlite":
         return f"sqlite:///{tmp_path / 'queue.db'}"
-    servers: Any = request.getfixturevalue("pg" if kind == "postgresql" else "mariadb")
+    servers: Any = request.getfixturevalue("pg" if kind == "postgresql" else kind)
     url: str = servers.primary.url_for(servers.database())
     return url
 

@@ -18,7 +18,7 @@ from .source_engines import engine_of, url_of
 __all__ = ["LEASE", "Rig", "drained", "made_rig", "soon"]
 
 IS_ASYNC = False
-KINDS = ("memory", "redis", "postgresql", "mariadb", "sqlite")
+KINDS = ("memory", "redis", "postgresql", "mariadb", "mysql", "sqlite")
 LEASE = 0.5
 """Seconds: long enough that a busy machine loses none by chance in the tests that mean to keep it."""
 _numbers = itertools.count()

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from regionkit.facts.consistency import EVENTUAL
 from regionkit.facts.request import Request
 from regionkit.routing.decision import decide
-from regionkit.routing.order import counted
+from regionkit.routing.order import WINDOW, counted, spread
 
 from .worlds import fresh
 
@@ -49,3 +49,36 @@ def test_the_endpoint_without_weight_that_served_counts_for_nobody() -> None:
     )
     verdicts = decide(down, REQUEST, NOW, (0, 0, 0)).verdicts
     assert counted([0.0, 4.0, 0.0], down, REQUEST, verdicts, 2, NOW) == [0.0, 4.0, 1.0]
+
+
+def play(calls: list[float], number: int, starts: list[float]) -> list[int]:
+    """So many calls with a choice between the two regions, counted in `calls`; how many each got."""
+    snapshot, got = fresh("PRR"), [0, 0, 0]
+    verdicts = decide(snapshot, REQUEST, NOW, (0, 0, 0)).verdicts
+    for _ in range(number):
+        index = spread(snapshot, REQUEST, [0, 1], NOW, calls, starts)[0]
+        calls[:] = counted(calls, snapshot, REQUEST, verdicts, index, NOW, starts)
+        got[index] += 1
+    return got
+
+
+def test_the_window_slides_and_shares_stay_exact() -> None:
+    """What is counted stays within the window, and halving it changes nobody's turn."""
+    calls = [0.0, 0.0, 0.0]
+    for starts in ([1.0, 1.0, 1.0], [0.9, 0.1, 0.5], [0.1, 0.9, 0.5]):
+        for _ in range(20):
+            got = play(calls, 400, starts)
+            assert abs(got[1] - 100) <= 1, got
+        assert sum(calls) <= WINDOW * 4.0 + 1.0
+
+
+def test_what_one_region_was_given_beside_its_share_is_made_up_for_within_windows() -> None:
+    """A session stays on the light region for 100,000 calls: others avoid it for a time, and not for 300,000 calls."""
+    snapshot, calls, starts = fresh("PRR"), [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+    verdicts = decide(snapshot, REQUEST, NOW, (0, 0, 0)).verdicts
+    for _ in range(100_000):
+        calls = counted(calls, snapshot, REQUEST, verdicts, 1, NOW, starts)
+    window = int(WINDOW) * 4
+    play(calls, 3 * window, starts)
+    got = play(calls, window, starts)
+    assert 0.9 * WINDOW <= got[1] <= 1.1 * WINDOW, got

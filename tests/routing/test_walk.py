@@ -36,7 +36,9 @@ from regionkit.routing.walk import (
     TakePositions,
     Use,
     Walk,
+    begun,
     next_step,
+    settled,
 )
 from regionkit.topology import Role
 
@@ -211,14 +213,14 @@ def known(**changes: Any) -> Servers:
     return servers
 
 
-def begun(servers: Servers, request: Request) -> tuple[Walk, Step]:
+def first_step(servers: Servers, request: Request) -> tuple[Walk, Step]:
     return next_step(Walk(request, servers.decide(request)), Begun(), servers)
 
 
 def test_the_common_walk_is_three_steps() -> None:
     """Connect, look that nothing was read elsewhere, use: no question to any server."""
     servers = known()
-    walk, step = begun(servers, Request())
+    walk, step = first_step(servers, Request())
     assert step == Connect(1)
     walk, step = next_step(walk, Connected(servers.answer(1)), servers)
     assert step == TakePositions()
@@ -232,7 +234,7 @@ def test_another_run_is_asked_on_the_very_connection() -> None:
     old = servers.answer(1)
     servers.runs[1] = 2
     servers.take_in(1, servers.answer(1))
-    walk, _ = begun(servers, Request())
+    walk, _ = first_step(servers, Request())
     assert next_step(walk, Connected(old), servers)[1] == Ask()
     servers.runs[1] = 3
     newer = servers.answer(1)
@@ -245,7 +247,7 @@ def test_positions_taken_elsewhere_change_the_decision() -> None:
     for index in range(3):
         servers.take_in(index, servers.answer(index))
     request = Request(on_stale=("primary",))
-    walk, step = begun(servers, request)
+    walk, step = first_step(servers, request)
     walk, step = next_step(walk, Connected(servers.answer(1)), servers)
     servers.wanted = (Entry("h1", 1, 50),)
     walk, step = next_step(walk, Taken(True), servers)
@@ -255,7 +257,7 @@ def test_positions_taken_elsewhere_change_the_decision() -> None:
 def test_a_lost_endpoint_is_left_out_and_late_is_given_up() -> None:
     """With time left another endpoint is tried; without, the error is the answer."""
     servers, error = known(), RegionUnavailable("gone")
-    walk, step = begun(servers, Request())
+    walk, step = first_step(servers, Request())
     walk, step = next_step(walk, Lost(error, False), servers)
     assert isinstance(step, Connect) and step.index != 1 and walk.request.excluded == {1}
     assert next_step(walk, Lost(error, True), servers)[1] == GiveUp(error)
@@ -268,7 +270,7 @@ def test_who_waits_holds_no_connection_and_shares_answers() -> None:
         servers.take_in(index, servers.answer(index))
     others = frozenset({0, 2})  # with them a wait would be worth a round trip only
     request = Request(entries=servers.wanted, on_stale=("wait",), wait_until=servers.at + 0.004, excluded=others)
-    walk, step = begun(servers, request)
+    walk, step = first_step(servers, request)
     assert step == Look(1, servers.at - 0.001) and not walk.connected
     walk, step = next_step(walk, Asked(), servers)
     assert step == Pause(0.001, Look(1, servers.at))
@@ -281,7 +283,7 @@ def test_who_waits_holds_no_connection_and_shares_answers() -> None:
     servers.at += 0.0011
     assert next_step(walk, Asked(), servers)[1] == Refuse()
     owner = known(wanted=(Entry("h1", 1, 90),))
-    walk, step = begun(
+    walk, step = first_step(
         owner, Request(entries=owner.wanted, on_stale=("primary",), signed=True, wait_until=owner.at + 1)
     )
     assert step == Look(0, owner.at)
@@ -297,3 +299,32 @@ def test_what_was_said_before_a_connection_died_is_asked_anew(sent_at: float, st
     request = Request(consistency=EVENTUAL)
     walk = Walk(request, servers.decide(request), held=0)
     assert isinstance(next_step(walk, Connected(told(Role.PRIMARY, "run 1", 50, sent_at)), servers)[1], step)
+
+
+@pytest.mark.parametrize(
+    "request_of", [Request(consistency=EVENTUAL), Request(consistency=SESSION), Request(kind=Kind.WRITE)]
+)
+def test_the_common_walk_says_at_once_what_its_steps_would_have_said(request_of: Request) -> None:
+    """Over worlds of all kinds, `begun` and `settled` agree with the table, step by step."""
+    seen = set()
+    for seed in range(600):
+        servers = Servers(random.Random(seed))
+        request = servers.own(request_of)
+        decision = servers.decide(request)
+        walk, step = next_step(Walk(request, decision), Begun(), servers)
+        short = begun(request, decision, servers)
+        assert (short is not None) == isinstance(step, Connect)
+        if short is None:
+            continue
+        assert short == walk
+        servers.disturb()
+        told_by = servers.before.get(walk.held) if seed % 3 else servers.answer(walk.held)
+        if told_by is None:
+            continue
+        at_once = settled(short, told_by, servers)
+        walk, step = next_step(walk, Connected(told_by), servers)
+        if isinstance(step, TakePositions):
+            walk, step = next_step(walk, Taken(False), servers)
+        assert at_once == (isinstance(step, Use) and walk.decision is decision), (seed, step)
+        seen.add(at_once)
+    assert seen == {True, False}

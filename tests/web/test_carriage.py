@@ -117,13 +117,17 @@ def test_what_did_not_survive_goes_with_all_its_cookies() -> None:
     assert [line.partition(";")[0] for line in lines] == ["regionkit=", "regionkit-00000001="]
 
 
-def test_what_could_not_be_read_is_taken_away() -> None:
-    """Rule 12; the plain one is replaced where it is set anyway."""
-    got = Received(("bad", "worse"), (("regionkit", "bad"), ("regionkit-00000001", "worse")))
-    lines = fields(answer(COOKIE, got, {}, used=True, bookmark="rk1.x", once=ONCE, unread=("bad", "worse")))
-    assert [line.partition(";")[0] for line in lines["Set-Cookie"]] == ["regionkit=rk1.x", "regionkit-00000001="]
-    lines = fields(answer(COOKIE, got, {}, used=True, unread=("bad",)))
-    assert [line.partition(";")[0] for line in lines["Set-Cookie"]] == ["regionkit="]
+def test_what_could_not_be_read_stays() -> None:
+    """Rule 12: it may be another application's, whose writes are in it."""
+    cookies = (("regionkit", "theirs"), ("regionkit-00000001", "theirs"), ("regionkit-00000002", "a"))
+    got = Received(("a", "theirs"), cookies)
+    for lost in (False, True):
+        change = answer(
+            COOKIE, got, {}, used=True, wrote=True, lost=lost, bookmark="rk1.x", once=ONCE, unread=("theirs",)
+        )
+        lines = [line.partition(";")[0] for line in fields(change)["Set-Cookie"]]
+        assert lines == [f"regionkit-{ONCE}=rk1.x", "regionkit-00000002="]
+    assert receive(COOKIE, [], ["regionkit=; regionkit-00000001="]) == Received()
 
 
 @pytest.mark.parametrize(
@@ -150,6 +154,7 @@ def test_settings_that_cannot_work_are_refused(wrong: object) -> None:
         wrong()  # type: ignore[operator]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=4), st.lists(st.text(max_size=200), max_size=4))
 def test_no_request_breaks_it_and_what_is_taken_away_was_read(headers: list[str], cookies: list[str]) -> None:
     """Whatever a client sends: bounded, each once, and no value of it reaches the answer."""
@@ -184,7 +189,7 @@ class Browser:
         return {part for value in self.jar.values() for part in value.split(".")}
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_no_answer_takes_a_write_away_from_a_browser(seed: int, side_by_side: int) -> None:
     """Requests overlap at random and answers come in any order: each write whose answer came is covered by all later requests;

@@ -14,6 +14,7 @@ from regionkit.backends.redis.block_progress import RedisProgress
 from regionkit.backends.redis.client import RoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout import Checkout, TakeCheckout
+from regionkit.contract.hand_over import SOMEBODY
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
@@ -111,6 +112,12 @@ class RedisHandle:
         """Let go of everything but the checkout."""
         self._closed = True
         self.connection = None
+
+    @property
+    def speaker(self) -> object:
+        """Whoever waits for an answer at this moment; nobody can be told by that who it is."""
+        connection = self.connection
+        return SOMEBODY if connection is not None and connection.lock.locked() else None
 
     @property
     def progress(self) -> Progress:

@@ -13,6 +13,7 @@ from regionkit.backends.redis.block_progress import RedisProgress
 from regionkit.backends.redis.client_async import AsyncRoutedRedis
 from regionkit.backends.redis.client_settings import ClientSettings
 from regionkit.contract.checkout_async import AsyncCheckout, AsyncTakeCheckout
+from regionkit.contract.hand_over import SOMEBODY
 from regionkit.contract.message import Answer, Statement, no_messages
 from regionkit.contract.progress import NOTHING, Progress
 from regionkit.errors import UsageError
@@ -110,6 +111,12 @@ class AsyncRedisHandle:
         """Let go of everything but the checkout."""
         self._closed = True
         self.connection = None
+
+    @property
+    def speaker(self) -> object:
+        """Whoever waits for an answer at this moment; nobody can be told by that who it is."""
+        connection = self.connection
+        return SOMEBODY if connection is not None and connection.lock.locked() else None
 
     @property
     def progress(self) -> Progress:

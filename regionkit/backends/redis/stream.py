@@ -1,16 +1,22 @@
 """A driver connection of threads whose waits end at a deadline. Hand-written pair with `stream_async.py`.
 
-The socket's time-out is set before each wait to what the deadline leaves. A torn connection is never made anew by the
-driver: that is the pool's, and the endpoint's, to decide.
+A torn connection is never made anew by the driver: that is the pool's, and the endpoint's, to decide.
+
+Each wait ends at the deadline. The kernel's own time-outs of a socket (SO_RCVTIMEO, SO_SNDTIMEO) see to that where there are any:
+Python's settimeout() costs two system calls more in each wait, and each of them lets another thread run first. They are set when
+less than they allow is left, and stand for later blocks; a wait that one of them cuts short goes on until the deadline. TLS
+has its own loop around the socket, and takes Python's time-out.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
+import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import redis
@@ -45,6 +51,11 @@ __all__ = [
 MOST_UNREAD = 8 << 20
 """Bytes of unread answers that are looked through for a server's last words: more than a socket holds."""
 _CHUNK = 65_536
+_KERNEL_BOUNDS = os.name == "posix" and hasattr(socket, "SO_RCVTIMEO")
+SHARE = 0.75
+"""Of what is left, the kernel's time-out: a little less, so that the next block, as long as this one, need not set it anew."""
+WIDER = 8.0
+"""By how much more may be left before a short time-out is set anew: it would wake a long wait again and again."""
 _NOTHING = object()
 _PUSHED: Any = getattr(hiredis, "PushNotification", ())
 
@@ -52,11 +63,15 @@ _PUSHED: Any = getattr(hiredis, "PushNotification", ())
 class _Bounded:
     """A socket whose waits end at the deadline of its connection."""
 
-    __slots__ = ("_socket", "_stream")
+    __slots__ = ("_allowed", "_kernel", "_socket", "_stream")
 
     def __init__(self, stream: Stream, socket: Any) -> None:
         self._stream = stream
         self._socket = socket
+        self._allowed = 0.0
+        self._kernel = _KERNEL_BOUNDS and not isinstance(socket, ssl.SSLSocket)
+        if self._kernel:
+            socket.settimeout(None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -66,38 +81,58 @@ class _Bounded:
 
     def recv_into(self, *args: Any) -> int:
         """Read some bytes."""
-        self._arm()
-        try:
-            return self._socket.recv_into(*args)  # type: ignore[no-any-return]
-        except TimeoutError as error:
-            self._stream.timed_out(error)
-            raise
+        return self.waited(self._left, self._socket.recv_into, *args)  # type: ignore[no-any-return]
 
     def recv(self, *args: Any) -> bytes:
         """Read some bytes."""
-        self._arm()
-        try:
-            return self._socket.recv(*args)  # type: ignore[no-any-return]
-        except TimeoutError as error:
-            self._stream.timed_out(error)
-            raise
+        return self.waited(self._left, self._socket.recv, *args)  # type: ignore[no-any-return]
 
     def sendall(self, data: bytes) -> None:
         """Send all bytes."""
-        self._arm()
-        try:
-            self._socket.sendall(data)
-        except TimeoutError as error:
-            self._stream.timed_out(error)
-            raise
+        self.send_all(self._left, data)
 
-    def _arm(self) -> None:
+    def send_all(self, left: Callable[[], float], data: bytes) -> None:
+        """Send all bytes, each wait within what is `left`."""
+        sent = self.waited(left, self._socket.send, data)
+        if sent < len(data):
+            rest = memoryview(data)[sent:]
+            while rest:
+                rest = rest[self.waited(left, self._socket.send, rest) :]
+
+    def _left(self) -> float:
         deadline = self._stream.deadline
-        left = 0.0 if deadline is None else deadline.remaining()
+        return 0.0 if deadline is None else deadline.remaining()
+
+    def waited(self, left: Callable[[], float], call: Callable[..., Any], *args: Any) -> Any:
+        """What a call of the socket's gives, within what is `left`.
+
+        Raises:
+            TimeoutError: nothing is left.
+        """
+        self._allow(left())
+        while True:
+            try:
+                return call(*args)
+            except TimeoutError as error:
+                self._stream.timed_out(error)
+                raise
+            except BlockingIOError as error:
+                if not self._kernel or interruption(error) is not None:
+                    raise
+                self._allow(left(), again=True)
+
+    def _allow(self, left: float, *, again: bool = False) -> None:
+        """The next wait takes at most `left` seconds. `again`: the last one was cut short."""
         if left <= 0.0:
             self._stream.expired = True
             raise TimeoutError("the deadline passed")
-        self._socket.settimeout(left)
+        if not self._kernel:
+            self._socket.settimeout(left)
+        elif again or left < self._allowed or left > WIDER * self._allowed:
+            allowed = self._allowed = left if again else SHARE * left
+            bound = struct.pack("ll", int(allowed), int(allowed % 1.0 * 1e6) or 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
 
 
 class Stream(Connection):
@@ -222,26 +257,25 @@ class Stream(Connection):
             redis.exceptions.RedisError: there is no answer, and the connection is closed.
         """
         bounded: Any = self._sock
-        socket = bounded._socket
         until = time.monotonic() + seconds
+
+        def left() -> float:
+            return until - time.monotonic()
+
         reader = self._reader
         if reader is None:
             reader = self._reader = hiredis.Reader(replyError=self.as_error, notEnoughData=_NOTHING)
         try:
-            if socket.gettimeout() != seconds:
-                socket.settimeout(seconds)
-            socket.sendall(command)
+            bounded.send_all(left, command)
             reply = _NOTHING
             while reply is _NOTHING:
-                data = socket.recv(_CHUNK)
+                data = bounded.waited(left, bounded._socket.recv, _CHUNK)
                 if not data:
                     raise redis.exceptions.ConnectionError("the server closed the connection")
                 reader.feed(data)
                 reply = reader.gets()
                 while isinstance(reply, _PUSHED):  # said unasked over RESP3
                     reply = reader.gets()
-                if reply is _NOTHING:
-                    socket.settimeout(max(0.001, until - time.monotonic()))
         except BaseException as error:
             self.tear()
             if interruption(error) is not None or not isinstance(error, OSError | hiredis.ProtocolError):
@@ -286,7 +320,7 @@ class Stream(Connection):
         bounded: Any = self._sock
         unread = b""
         try:
-            bounded._socket.settimeout(0.0)
+            bounded._socket.settimeout(0.0)  # it is torn next
             while len(unread) < MOST_UNREAD and (piece := bounded._socket.recv(MOST_UNREAD)):
                 unread += piece
         except (OSError, AttributeError):  # no more, or torn meanwhile

@@ -41,7 +41,7 @@ class AsyncSqlCheckout:
         self._deadline = deadline
         self.keeps = False
         self.connection = connection
-        pooled = connection.connection
+        pooled = connection.pooled
         driver = self.driver = connection.driver = as_driver(pooled.dbapi_connection)
         self.observation: Observation = pooled.info["observation"]
         driver.start(self, deadline)
@@ -52,7 +52,7 @@ class AsyncSqlCheckout:
         if 0.0 < within < deadline.remaining():
             driver.deadline = Deadline(self._endpoint.clock, within)
         try:
-            self.observation = await adrive(self._endpoint.server.observe, self.connection.connection.dbapi_connection)
+            self.observation = await adrive(self._endpoint.server.observe, self.connection.pooled.dbapi_connection)
         finally:
             if not driver.expired:
                 driver.deadline = deadline
@@ -61,7 +61,7 @@ class AsyncSqlCheckout:
     def keep(self, guard: Guard) -> None:
         """Before each statement that finds the guard due, ask the server anew."""
         clock, server, driver = self._endpoint.clock, self._endpoint.server, self.driver
-        connection = self.connection.connection.dbapi_connection
+        connection = self.connection.pooled.dbapi_connection
 
         def before_statement() -> None:
             if guard.due(clock.monotonic()):
@@ -90,14 +90,20 @@ class AsyncSqlCheckout:
             self._endpoint.slots[self._kind].release()
 
     def _kept(self) -> bool:
-        """Keep the connection for the next read where that is safe; whether it was kept."""
-        connection, driver, kept = self.connection, self.driver, self._endpoint.kept
-        if not self.keeps or self._kind is not Kind.READ or len(kept) >= self._endpoint.most_kept:
+        """Keep the connection for the next block of its kind where that is safe; whether it was kept."""
+        connection, driver, reads = self.connection, self.driver, self._kind is Kind.READ
+        kept = self._endpoint.kept if reads else self._endpoint.kept_writes
+        if not self.keeps or len(kept) >= self._endpoint.most_kept:
             return False
-        if connection.invalidated or connection.in_transaction() or self._unfit():
+        if connection.invalidated or connection.shown or self._unfit():
+            return False
+        handed = connection.handed
+        if driver.busy or (connection.in_transaction() and not (handed and reads)):
             return False
         driver.deadline = None
-        connection.connection.info["idle_since"] = self._endpoint.clock.monotonic()
+        if handed or not reads:
+            connection = connection.renewed()
+        connection.pooled.info["idle_since"] = self._endpoint.clock.monotonic()
         kept.append(connection)
         return True
 
@@ -108,7 +114,7 @@ class AsyncSqlCheckout:
         done = self._kind is Kind.READ or not driver.used or driver.restored
         if restore is None or done or connection.invalidated or self._unfit():
             return
-        under: Any = connection.connection.dbapi_connection
+        under: Any = connection.pooled.dbapi_connection
         driver.dirty = driver.busy or not await adrive(restore, under)
 
     def _unfit(self) -> bool:
@@ -127,7 +133,7 @@ class AsyncSqlCheckout:
         """Back to autocommit. Not left to SQLAlchemy's pool: it loses count of a connection that fails there."""
         connection = self.connection
         if self._kind is Kind.READ and "isolation_level" in connection.get_execution_options():
-            under: Any = connection.connection.dbapi_connection
+            under: Any = connection.pooled.dbapi_connection
             connection.dialect.reset_isolation_level(under)
 
     def _ended(self) -> bool:

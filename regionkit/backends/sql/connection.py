@@ -6,19 +6,66 @@ with commits that nobody counts.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import sqlalchemy
 
+from regionkit.contract.hand_over import used_twice
 from regionkit.errors import OutcomeUnknown, RegionKitError, RegionUnavailable, UsageError
 
 __all__ = ["BlockConnection"]
 
 
 class BlockConnection(sqlalchemy.Connection):
-    """A Connection that stays lost once it was. `driver`: what was under it."""
+    """A Connection that stays lost once it was. `driver`: what was under it.
+
+    `speaker`: the thread or task that runs a statement on it at this moment. `handed`: the user types with it. `shown`: what is
+    under it was asked for, and not by SQLAlchemy itself: somebody may hold it.
+    """
 
     driver: Any = None
+    speaker: object = None
+    handed = shown = False
+
+    @property
+    def pooled(self) -> Any:
+        """What the pool gave, for ourselves."""
+        pooled = self._dbapi_connection
+        return self._revalidate_connection() if pooled is None else pooled
+
+    @property
+    def connection(self) -> Any:
+        """What the pool gave."""
+        if not self._Connection__in_begin:  # type: ignore[attr-defined]  # SQLAlchemy's own
+            self.shown = True
+        return self.pooled
+
+    def _execute_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a statement; one at a time, as the answers of two could not be told apart."""
+        here, before = asyncio.current_task() if self.dialect.is_async else threading.get_ident(), self.speaker
+        if before is not None and before != here:
+            raise used_twice()
+        self.speaker = here
+        try:
+            return super()._execute_context(*args, **kwargs)
+        finally:
+            self.speaker = before
+
+    def _commit_impl(self) -> None:
+        shown = self.shown
+        super()._commit_impl()
+        self.shown = shown
+
+    def renewed(self) -> BlockConnection:
+        """The same connection to the server in another object, for another block: this one is closed, whoever still holds it."""
+        if self._transaction is not None:  # of autocommit: the server knows of none
+            self._transaction.is_active = False
+            self._transaction = None
+        made = type(self)(self.engine, self._dbapi_connection)
+        self._dbapi_connection, self._Connection__can_reconnect = None, False
+        return made
 
     def lost(self) -> RegionKitError:
         """What a use after the loss is told."""

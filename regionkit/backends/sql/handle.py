@@ -78,7 +78,9 @@ class SqlHandle:
         """Take the connection now."""
         drive(self._taken, checkout)
         if self._core:
-            self.native = native_connection(self._engine, self.connection_now())
+            connection = self.connection_now()
+            connection.handed = True
+            self.native = native_connection(self._engine, connection)
 
     def _taken(self, checkout: Any) -> BlockConnection:
         self._checkout = checkout
@@ -86,7 +88,7 @@ class SqlHandle:
         if self._snapshot:
             checkout.begin_snapshot()
         self._connection = connection
-        checkout.keeps = not self._core and not self._snapshot
+        checkout.keeps = not self._snapshot
         return connection
 
     @property
@@ -173,6 +175,11 @@ class SqlHandle:
     def stands(self) -> bool:
         """Whether the block's connection is surely not lost. The end of a psycopg cursor's call takes tracebacks off."""
         return self._checkout is None or bool(getattr(self._checkout.driver, "stands", False))
+
+    @property
+    def speaker(self) -> object:
+        """The thread or task that runs a statement at this moment."""
+        return None if self._connection is None else self._connection.speaker
 
     @property
     def progress(self) -> Progress:

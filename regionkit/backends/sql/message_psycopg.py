@@ -23,6 +23,7 @@ from sqlalchemy.util import await_only
 
 from regionkit.backends.sql.driver import as_driver
 from regionkit.backends.sql.postgres_texts import BEGINNINGS, SEPARATOR, ends, plain_answer
+from regionkit.backends.sql.postgres_waiting import TimeIsOver
 from regionkit.contract.message import Answer, Statement
 from regionkit.core.overlap import Call
 from regionkit.errors import UsageError
@@ -89,7 +90,7 @@ def handed_over(call: Call, gen: Generator[Any, Any, Any], fileno: int, seconds:
         while True:
             ready = call.ready(fileno, wanted, None if until is None else until - time.monotonic())
             if not ready:
-                raise errors._WaitTimeout
+                raise TimeIsOver
             wanted = gen.send(ready)
     except StopIteration as done:
         return done.value

@@ -5,8 +5,9 @@
 2. A connection learns at connect which run of the server it speaks to. Idle ones are looked at before use, without a
    round trip; those older than the last eviction, and those whose other side is gone, are closed.
 3. A connection that may still get an answer (deadline passed, task cancelled) is closed, never given back.
-4. The connection of a plain read is kept as it is and serves the next one without a way through the pool, which costs as
-   much as a third of the read's own Python; a branch's too. One that the user held in hand goes back through the pool.
+4. The connection of a block that ended well is kept and serves the next one without a way through the pool, which costs as
+   much as a third of a read's own Python; a branch's too. What the user typed with is closed then, and another object takes its
+   place. One whose driver's connection was shown to the user goes back through the pool.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
@@ -65,6 +65,7 @@ class AsyncSqlPool:
         self._size = size
         self.slots = self._new_slots()
         self.kept: list[BlockConnection] = []
+        self.kept_writes: list[BlockConnection] = []
         self.kept_branches: list[BlockConnection] = []
         self.most_kept = context.store.options.pool_size
         self.closed = self._barred = False
@@ -126,8 +127,7 @@ class AsyncSqlPool:
         slots = self.slots[kind]
         connection: BlockConnection | None = None
         try:
-            if kind is Kind.READ:
-                connection = await self._kept_one(self.kept)
+            connection = await self._kept_one(self.kept if kind is Kind.READ else self.kept_writes)
             if connection is None:
                 within = Deadline(self._context.clock, min(timeout, deadline.require("connecting")))
                 connection = await self._connected_within(self.engine(kind), within)
@@ -159,11 +159,11 @@ class AsyncSqlPool:
             checkout.keeps = True  # nothing was done to it
             await checkout.release()
 
-    async def _widen(self, connection: sqlalchemy.Connection, deadline: Deadline) -> None:
+    async def _widen(self, connection: BlockConnection, deadline: Deadline) -> None:
         """Raise the server's own limits where this call may take longer than all before it."""
-        info = connection.connection.info
+        info = connection.pooled.info
         if deadline.timeout > info["limit"]:
-            await adrive(self.server.widen, connection.connection.dbapi_connection, deadline.timeout)
+            await adrive(self.server.widen, connection.pooled.dbapi_connection, deadline.timeout)
             info["limit"] = deadline.timeout
 
     async def _connected_within(self, engine: AsyncEngine, deadline: Deadline) -> BlockConnection:
@@ -186,7 +186,7 @@ class AsyncSqlPool:
                 connection = kept.pop()
             except IndexError:  # another thread took it
                 break
-            if self._is_fit(connection.connection):
+            if self._is_fit(connection.pooled):
                 return connection
             await adrive(connection.discard)
         return None
@@ -207,7 +207,7 @@ class AsyncSqlPool:
         plain: Any = getattr(engine, "sync_engine", engine)
         for _ in range(self._size + 1):
             connection: BlockConnection = plain.connect()
-            if self._is_good(connection.connection):
+            if self._is_good(connection.pooled):
                 return connection
             connection.invalidate()
             connection.close()
@@ -269,7 +269,7 @@ class AsyncSqlPool:
             return connection.lost()  # type: ignore[no-any-return]  # SQLAlchemy would wrap the one that was raised
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
-        driver = as_driver(connection.connection.dbapi_connection)
+        driver = as_driver(connection.pooled.dbapi_connection)
         if interruption(error) is not None:
             driver.stopped = context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False
@@ -306,9 +306,9 @@ class AsyncSqlPool:
             try:
                 if connection is None:
                     connection = self._monitor = await self._connected_within(self._monitor_engine(), deadline)
-                    return connection.connection.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
-                as_driver(connection.connection.dbapi_connection).deadline = deadline
-                return await adrive(self.server.observe, connection.connection.dbapi_connection)
+                    return connection.pooled.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
+                as_driver(connection.pooled.dbapi_connection).deadline = deadline
+                return await adrive(self.server.observe, connection.pooled.dbapi_connection)
             except BaseException as error:
                 await self._drop_monitor()
                 right = lacking(self._context, error, self._context.history_table)
@@ -319,7 +319,7 @@ class AsyncSqlPool:
                 if self.closed:
                     await self._drop_monitor()
                 elif self._monitor is not None:
-                    as_driver(self._monitor.connection.dbapi_connection).deadline = None
+                    as_driver(self._monitor.pooled.dbapi_connection).deadline = None
 
     async def _drop_monitor(self) -> None:
         connection, self._monitor = self._monitor, None
@@ -335,14 +335,15 @@ class AsyncSqlPool:
         for engine in self._engines.values():
             getattr(engine, "sync_engine", engine).dispose(close=False)
         self._engines, self._monitor, self._watching = {}, None, None
-        self._inherited += [self.kept, self.kept_branches]  # collected, they would speak on the parent's sockets
-        self.kept, self.kept_branches = [], []
+        # collected, they would speak on the parent's sockets
+        self._inherited += [self.kept, self.kept_writes, self.kept_branches]
+        self.kept, self.kept_writes, self.kept_branches = [], [], []
         self._monitoring = AsyncLock()
         self.slots = self._new_slots()
 
     async def empty(self) -> None:
         """Close the kept connections."""
-        for kept in (self.kept, self.kept_branches):
+        for kept in (self.kept, self.kept_writes, self.kept_branches):
             with contextlib.suppress(IndexError):  # the last one was closed, or another thread took it
                 while True:
                     await adrive(kept.pop().discard)

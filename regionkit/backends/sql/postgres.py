@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
-from psycopg import errors, waiting
+from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGDialectAsync_psycopg
@@ -37,7 +37,9 @@ from regionkit.backends.sql.postgres_texts import (
     note_end,
     several,
 )
+from regionkit.backends.sql.postgres_waiting import TimeIsOver, wait, wait_async
 from regionkit.backends.sql.quiet_pipeline import AsyncQuietPipelines, QuietPipelines
+from regionkit.backends.sql.riding import CAN_RIDE, ride
 from regionkit.contract.interrupted import interruption, keep_own
 from regionkit.core.overlap import own_call
 
@@ -170,8 +172,8 @@ class Bounded(_Shared, QuietPipelines, psycopg.Connection[Any]):
         try:
             if call is not None:
                 return handed_over(call, gen, self.pgconn.socket, left)
-            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=left)
-        except errors._WaitTimeout:
+            return wait(gen, self.pgconn.socket, interval, left)
+        except TimeIsOver:
             raise self._expire() from None
         except BaseException as error:
             self._stop(error)
@@ -184,8 +186,8 @@ class AsyncBounded(_Shared, AsyncQuietPipelines, AsyncConnects):
     async def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         left = self.left("a statement") if self.deadline is not None else timeout
         try:
-            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=left)
-        except errors._WaitTimeout:
+            return await wait_async(gen, self.pgconn.socket, interval, left)
+        except TimeIsOver:
             raise self._expire() from None
         except BaseException as error:
             self._stop(error)
@@ -294,7 +296,7 @@ class _Dialect:
                 driver._autocommit and not driver.branch
             )  # outside of a transaction the server keeps no other
             driver.streams.append(raw)
-        elif first and not several(statement):
+        elif first and CAN_RIDE and not several(statement):
             return self.first
         return self._plainly
 
@@ -343,8 +345,8 @@ class PostgresDialect(_Dialect, PGDialect_psycopg):
 
     def first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         """BEGIN and the statement, in one message."""
-        with driver.pipeline():
-            cursor.execute(statement, parameters)
+        with driver.lock:
+            driver.wait(ride(driver, cursor, statement, parameters))
 
 
 class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
@@ -368,7 +370,7 @@ class AsyncPostgresDialect(_Dialect, PGDialectAsync_psycopg):
 
     async def _first(self, driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
         raw = cursor._cursor
-        async with driver.pipeline():
-            await raw.execute(statement, parameters)
-        if not cursor.server_side and raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
+        async with driver.lock:
+            await driver.wait(ride(driver, raw, statement, parameters))
+        if raw.pgresult and raw.pgresult.status == ExecStatus.TUPLES_OK:
             cursor._rows.extend(await raw.fetchall())  # as the adapter does after an execute of its own

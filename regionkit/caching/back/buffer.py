@@ -94,8 +94,8 @@ class Buffer:
 
         Raises:
             TierDown: nothing was done.
-            DurabilityUnknown: no answer came, and `put` is what `again` takes; or it is done, and whether it is as durable as
-                it should be was not told: `version` is its own then, and it will be flushed.
+            DurabilityUnknown: no answer came; or it is done, and whether it is as durable as it should be was not told: `version`
+                is its own then, and it will be flushed. `put` is what `again` takes.
             ConfigurationError: the server is not as durable as the mode says. Nothing was done.
         """
         return self.again(self.begun(stored, sealing, deleted, expected), True)
@@ -108,6 +108,8 @@ class Buffer:
 
     def again(self, put: Put, first: bool = False) -> PutAnswer:
         """What became of a put whose answer was lost: SEEN, or it is done now, or FORGOTTEN.
+
+        Where the mode waits for a proof, SEEN has it too: each step writes, so the server speaks of all before it.
 
         Raises:
             TierDown: it was not asked.
@@ -144,8 +146,10 @@ class Buffer:
             raise DurabilityUnknown(
                 "a put is in the write-back buffer, and whether it is durable is not known.",
                 why=f"the server did not say so in {self.durability.timeout if self.durability else 0.0:g} s.",
-                fix="nothing for its order: it will be flushed. Look at the server's disk and replicas.",
+                fix="nothing for its order: it will be flushed. Look at the server's disk and replicas; the same put again waits "
+                "for the proof once more.",
                 version=given.version,
+                put=put,
             )
         return given
 

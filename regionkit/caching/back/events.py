@@ -15,6 +15,7 @@ __all__ = [
     "RecordUnreadable",
     "SinkAway",
     "SinkBack",
+    "SinkFailed",
 ]
 
 
@@ -33,6 +34,9 @@ class BufferContended(CacheEvent, frozen=True, gc=False):
     """Another server buffers this cache too, and each takes the table from the other. This one stops: its rows stay behind.
 
     What is dirty here stays dirty; puts are refused after a while. Let one server buffer a cache, or name the caches apart.
+
+    Attributes:
+        epoch: number of the buffer's epoch.
     """
 
     level: ClassVar[int] = logging.ERROR
@@ -40,7 +44,11 @@ class BufferContended(CacheEvent, frozen=True, gc=False):
 
 
 class FlusherMissing(CacheEvent, frozen=True, gc=False):
-    """No flusher has worked for `silent` seconds: rows stay behind, and puts are refused in the end."""
+    """No flusher has worked for `silent` seconds: rows stay behind, and puts are refused in the end.
+
+    Attributes:
+        dirty: keys whose rows are behind.
+    """
 
     level: ClassVar[int] = logging.WARNING
     silent: float
@@ -48,7 +56,11 @@ class FlusherMissing(CacheEvent, frozen=True, gc=False):
 
 
 class SinkAway(CacheEvent, frozen=True, gc=False):
-    """The sink takes nothing at the moment. Nothing is lost: what is dirty is tried again. `oldest`: see BufferState."""
+    """The sink takes nothing at the moment. Nothing is lost: what is dirty is tried again. `oldest`: see BufferState.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.WARNING
     why: str
@@ -58,8 +70,19 @@ class SinkBack(CacheEvent, frozen=True, gc=False):
     """The sink takes rows again."""
 
 
+class SinkFailed(CacheEvent, frozen=True, gc=False):
+    """The sink raised at one value what no sink should: a fault in it. The value stays dirty and is tried again; others go on."""
+
+    level: ClassVar[int] = logging.ERROR
+    why: str
+
+
 class RecordParked(CacheEvent, frozen=True, gc=False):
-    """The sink refuses a value; it stands aside, and readers still get it. `conflict`: another writer's row was found."""
+    """The sink refuses a value; it stands aside, and readers still get it. `conflict`: another writer's row was found.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.ERROR
     why: str
@@ -67,7 +90,11 @@ class RecordParked(CacheEvent, frozen=True, gc=False):
 
 
 class RecordUnreadable(CacheEvent, frozen=True, gc=False):
-    """This version of the application cannot read a dirty value that another one has put; it waits for a flusher that can."""
+    """This version of the application cannot read a dirty value that another one has put; it waits for a flusher that can.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.ERROR
     why: str

@@ -9,6 +9,9 @@
 | SinkRefused, of several changes       | halves them, and flushes each half |
 | SinkRefused, of one; it `waits`       | FAIL, while an older change is dirty; afterwards as below |
 | SinkRefused, of one                   | FAIL with a pause; at its last attempt PARK |
+| anything else that no sink raises, of several | halves them: one value may be what it cannot take |
+| anything else, of one                 | FAIL with a pause; of `MOST_SURPRISES` in one batch: as SinkDown, it is not the values |
+| an error of regionkit (a wrong setting) | FAIL without a pause; it is raised |
 | the record cannot be decoded          | FAIL with a long pause: another version of the application wrote it, and may read it |
 
 1. One key has one record, so keys keep their order whatever is halved, put off or parked.
@@ -16,7 +19,8 @@
 3. A later epoch is of a process that died before it opened the buffer with it, or of another server that buffers the cache
    too. The first is healed at once. Two servers would take the table from each other, and lose what the other has acknowledged:
    so a flusher that is fenced again and again claims nothing for `CONTENTION` seconds, and puts are refused when none is alive.
-4. It counts as alive for `ALIVE` pauses.
+4. A surprise is never parked: nobody knows what it says of the value. It stays dirty, is tried again, and holds up no other.
+5. It counts as alive for `ALIVE` pauses.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from __future__ import annotations
 __all__ = [
     "ALIVE",
     "LEASE",
+    "MOST_SURPRISES",
     "MOST_TAKEN",
     "MOST_WAITS",
     "OTHERS_VERSION",
@@ -42,6 +47,8 @@ LEASE = 20.0
 """Seconds that a claim lasts: longer than a transaction of the sink may take, so that two flushers seldom write the same."""
 MOST_WAITS = 20
 """Times its attempts that a row which waits for another is tried: two that wait for each other wait in vain."""
+MOST_SURPRISES = 8
+"""Values of one batch at which a sink may fail by surprise: more of them say that it is the sink."""
 MOST_TAKEN = 3
 CONTENTION = 60.0
 """Seconds."""

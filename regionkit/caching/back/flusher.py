@@ -3,23 +3,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 from regionkit.caching.back.flush_rules import idle_pause, sink_pause
 from regionkit.caching.back.flushing import Flushing
 from regionkit.caching.back.looking import Looking
 from regionkit.caching.back.parts import BackParts
+from regionkit.caching.back.rules import version_of
 from regionkit.caching.back.sink import SinkDown
 from regionkit.caching.steps import TierDown
 from regionkit.core.supervisor import Supervisor
 from regionkit.errors import Backpressure, CacheError
 
-__all__ = ["DRAIN", "Flusher"]
+__all__ = ["DRAIN", "MARKS_STAY", "Flusher"]
 
 DRAIN = 10.0
 """Seconds that leaving a flusher's block waits for what is dirty, by default: what orchestrators give a process to end."""
 LONGEST_BACK_OFF = 5.0
 """Seconds between two rounds that failed by surprise."""
+MARKS_STAY = 7 * 86_400.0
+"""Seconds that the mark of a delete stays: longer than any older put can be on its way, or come back with a restored buffer."""
+FORGET_EVERY = 3600.0
+"""Seconds between two looks for marks to drop, of one flusher; the first at a random part of them."""
+MORE_TO_FORGET = 1.0
+"""And where some were dropped: there may be more, and each look is one short transaction."""
 
 
 class Flusher:
@@ -35,6 +43,9 @@ class Flusher:
         self._drain = drain
         self._supervisor = Supervisor(parts.clock)
         self._failures = 0
+        self._runs = False
+        self._left_clean = False
+        self._forgets_from = parts.clock.monotonic() + FORGET_EVERY * random.random()
 
     def __enter__(self) -> Flusher:
         self.start()
@@ -50,22 +61,35 @@ class Flusher:
             ConfigurationError: the sink cannot hold what is promised, or the server not give the durability.
             CacheError: sink or shared tier do not answer.
         """
-        self._parts.check(strict=True)
+        try:
+            self._parts.check(strict=True)
+        except SinkDown as down:
+            raise CacheError(
+                f"the sink of cache {self._parts.cache.name!r} does not answer.",
+                why=f"{down}.",
+                fix="try again when it does; what is dirty stays in the buffer.",
+                retryable=True,
+            ) from down
         self._looking.state()
+        self._runs = True
         self._supervisor.start("write-back", self._round, self._failed, longest_back_off=LONGEST_BACK_OFF)
 
     def stop(self, *, drain: float | None = None) -> bool:
-        """Write what is dirty, for at most `drain` seconds, and end; whether nothing is dirty. May be called twice.
+        """Write what is dirty, for at most `drain` seconds, and end; whether nothing is dirty.
 
-        What is left then, another flusher writes.
+        What is left then, another flusher writes. May be called twice: the second time says what the first did.
         """
+        if not self._runs:
+            return self._left_clean
+        self._runs = False
         seconds = self._drain if drain is None else drain
         try:
-            return seconds > 0 and bool(self._looking.flush(timeout=seconds))
+            self._left_clean = seconds > 0 and bool(self._looking.flush(timeout=seconds))
         except CacheError:
-            return False  # the buffer does not answer: what is in it stays there
+            pass  # the buffer does not answer: what is in it stays there
         finally:
             self._supervisor.stop()
+        return self._left_clean
 
     def _round(self) -> float:
         """Claim and write until nothing is due."""
@@ -73,6 +97,7 @@ class Flusher:
         try:
             while (self._flushing.batch()).claimed:
                 self._failures = 0
+            self._forget()
         except (SinkDown, Backpressure) as down:
             self._failures += 1
             self._flushing.away(str(down))
@@ -81,9 +106,23 @@ class Flusher:
             pass  # said by the tier itself
         return pause
 
+    def _forget(self) -> None:
+        """Drop marks of deletes that nobody needs any more: nothing that is older can come back."""
+        parts = self._parts
+        now = parts.clock.monotonic()
+        if now < self._forgets_from:
+            return
+        self._forgets_from = now + FORGET_EVERY
+        status = parts.buffer.status()
+        below = version_of(status.epoch, status.number)
+        with contextlib.suppress(SinkDown):  # said by the next flush
+            if parts.sink.forget_marks(parts.cache.name, below, parts.clock.wall() - MARKS_STAY):
+                self._forgets_from = now + MORE_TO_FORGET
+
     def _failed(self, error: BaseException) -> None:
         self._flushing.away(f"{type(error).__name__}: {error}")
 
     def renew(self) -> None:
         """After a fork: the parent's job runs in the parent."""
+        self._runs = False
         self._supervisor = Supervisor(self._parts.clock)

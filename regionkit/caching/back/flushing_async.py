@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from regionkit.caching.back.events import BufferContended, RecordParked, RecordUnreadable, SinkAway, SinkBack
+from regionkit.caching.back.events import (
+    BufferContended,
+    RecordParked,
+    RecordUnreadable,
+    SinkAway,
+    SinkBack,
+    SinkFailed,
+)
 from regionkit.caching.back.flush_rules import (
     CONTENTION,
     LEASE,
+    MOST_SURPRISES,
     MOST_TAKEN,
     MOST_WAITS,
     OTHERS_VERSION,
@@ -20,8 +28,9 @@ from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sink_async import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.steps import Claimed
 from regionkit.caching.entry import Unreadable
-from regionkit.caching.steps import BATCH
+from regionkit.caching.steps import BATCH, TierDown
 from regionkit.core.events import crash_point
+from regionkit.errors import RegionKitError
 
 __all__ = ["AsyncFlushing", "Batch"]
 
@@ -43,13 +52,14 @@ class AsyncFlushing:
         self._cache = parts.cache
         self._away = False
         self._taken: list[float] = []
+        self._surprises = 0
         self._stopped_until = 0.0
 
     async def batch(self) -> Batch:
         """Write what is due, as much as one claim gives.
 
         Raises:
-            SinkDown: the sink took nothing, and what was claimed is due again.
+            SinkDown: the sink took nothing, and what was claimed is due again; or it could not be looked at.
             TierDown: the buffer does not answer; what was claimed is due when the claim is over.
             Backpressure: the buffer is to be opened, and the sink does not answer.
             ConfigurationError: the sink cannot hold what is promised.
@@ -71,10 +81,12 @@ class AsyncFlushing:
             except (Unreadable, ValueError) as error:
                 await parts.buffer.fail([one], OTHERS_VERSION)
                 self._cache.emit(RecordUnreadable(self._cache.name, str(error)))
+        self._surprises = 0
         try:
             written = await self._flush(claims.epoch, good, changes) if good else 0
-        except SinkDown as down:
-            await parts.buffer.fail(good, 0.0)
+        except (SinkDown, RegionKitError) as down:
+            if not isinstance(down, TierDown):
+                await parts.buffer.fail(good, 0.0)
             if isinstance(down, SinkFenced):
                 await self._fenced(down)
             raise
@@ -120,16 +132,21 @@ class AsyncFlushing:
         return Change(record.key, record.version, shaper.coder.decode(shaper.envelope(record.stored, record.entry)))
 
     async def _flush(self, epoch: int, records: Sequence[Claimed], changes: Sequence[Change]) -> int:
-        """Write some records; a refused one is found by halves."""
+        """Write some records; one that is refused, or at which the sink fails by surprise, is found by halves."""
         parts = self._parts
         try:
             verdicts = await parts.sink.flush(self._cache.name, epoch, changes)
-        except SinkRefused as refused:
+        except (SinkDown, TierDown, RegionKitError):
+            raise
+        except Exception as error:
             if len(changes) > 1:
                 middle = len(changes) // 2
                 first = await self._flush(epoch, records[:middle], changes[:middle])
                 return first + await self._flush(epoch, records[middle:], changes[middle:])
-            await self._refused(records[0], refused)
+            if isinstance(error, SinkRefused):
+                await self._refused(records[0], error)
+            else:
+                await self._surprised(records[0], error)
             return 0
         crash_point("write-back.flushed")
         pairs = list(zip(records, verdicts, strict=True))
@@ -142,6 +159,19 @@ class AsyncFlushing:
             if verdict is Verdict.CONFLICT:
                 await self._park(one, CONFLICT, conflict=True)
         return len(applied) + len(superseded)
+
+    async def _surprised(self, one: Claimed, error: Exception) -> None:
+        """The sink raised at this one what no sink should: rule 4 of `flush_rules`.
+
+        Raises:
+            SinkDown: it did so at several: it is not the values.
+        """
+        why = f"{type(error).__name__}: {error}"
+        self._surprises += 1
+        if self._surprises >= MOST_SURPRISES:
+            raise SinkDown(f"the sink fails: {why}") from error
+        await self._parts.buffer.fail([one], refusal_pause(one.tries))
+        self._cache.emit(SinkFailed(self._cache.name, why))
 
     async def _refused(self, one: Claimed, refused: SinkRefused) -> None:
         """The sink will not take this one."""

@@ -17,6 +17,7 @@ from regionkit.caching.back.parts import BackParts
 from regionkit.caching.back.receipt import BufferState, Flushed, Parked
 from regionkit.caching.back.sink import SinkDown
 from regionkit.caching.back.steps import Listed, Status
+from regionkit.caching.entry import Unreadable
 from regionkit.caching.keys import canonical
 from regionkit.caching.parts import Call
 from regionkit.caching.steps import TierDown
@@ -64,6 +65,8 @@ class Looking:
             since = status.since if stored is None else self._asked(lambda: parts.buffer.since(stored))
             clean = since is None or since > called  # a row is behind since the call where it shows what was dirty then
             if clean or deadline.remaining() <= 0:
+                if clean:
+                    parts.flushed()
                 return Flushed(clean, status.dirty, status.parked)
             sleep(min(pause, deadline.remaining()))
             pause = min(pause * 1.5, LONGEST_AGAIN)
@@ -77,9 +80,18 @@ class Looking:
         found = []
         for listed in self._listed(limit, parked=True):
             record = listed.record
-            value = None if record.deleted else self._value(record.key)
+            value = None if record.deleted else self._readable(record.key)
             found.append(Parked(record.key, record.version, listed.reason, value, record.deleted, listed.behind))
         return found
+
+    def _readable(self, key: Any) -> Any:
+        """Of a key; None where another version of the application has put it, which this one cannot read."""
+        try:
+            return self._value(key)
+        except CacheError as error:
+            if isinstance(error.__cause__, Unreadable):
+                return None
+            raise
 
     def _value(self, key: Any) -> Any:
         """Of a key, as readers get it."""

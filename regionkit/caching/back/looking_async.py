@@ -16,6 +16,7 @@ from regionkit.caching.back.parts_async import AsyncBackParts
 from regionkit.caching.back.receipt import BufferState, Flushed, Parked
 from regionkit.caching.back.sink_async import SinkDown
 from regionkit.caching.back.steps import Listed, Status
+from regionkit.caching.entry import Unreadable
 from regionkit.caching.keys import canonical
 from regionkit.caching.parts_async import Call
 from regionkit.caching.steps import TierDown
@@ -63,6 +64,8 @@ class AsyncLooking:
             since = status.since if stored is None else await self._asked(lambda: parts.buffer.since(stored))
             clean = since is None or since > called  # a row is behind since the call where it shows what was dirty then
             if clean or deadline.remaining() <= 0:
+                if clean:
+                    await parts.flushed()
                 return Flushed(clean, status.dirty, status.parked)
             await asleep(min(pause, deadline.remaining()))
             pause = min(pause * 1.5, LONGEST_AGAIN)
@@ -76,9 +79,18 @@ class AsyncLooking:
         found = []
         async for listed in self._listed(limit, parked=True):
             record = listed.record
-            value = None if record.deleted else await self._value(record.key)
+            value = None if record.deleted else await self._readable(record.key)
             found.append(Parked(record.key, record.version, listed.reason, value, record.deleted, listed.behind))
         return found
+
+    async def _readable(self, key: Any) -> Any:
+        """Of a key; None where another version of the application has put it, which this one cannot read."""
+        try:
+            return await self._value(key)
+        except CacheError as error:
+            if isinstance(error.__cause__, Unreadable):
+                return None
+            raise
 
     async def _value(self, key: Any) -> Any:
         """Of a key, as readers get it."""

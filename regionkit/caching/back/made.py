@@ -10,6 +10,7 @@ from regionkit.caching.back.buffer import Buffer
 from regionkit.caching.back.durability import Durability
 from regionkit.caching.back.flusher import Flusher
 from regionkit.caching.back.flushing import Flushing
+from regionkit.caching.back.holders import HOLDERS
 from regionkit.caching.back.looking import Looking
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts import BackParts
@@ -35,6 +36,7 @@ class Back:
 
     def __init__(self, parts: BackParts) -> None:
         self._parts = parts
+        HOLDERS.hold(parts.sink, self, parts.cache.scope)
         flushing = Flushing(parts)
         self.putting = Putting(parts)
         self.looking = Looking(parts, flushing)
@@ -67,13 +69,18 @@ class Back:
         self._parts.cache.teller.told(canonical(key))
 
     def close(self) -> None:
-        """End the flushers of this process, and close what the sink opened. What is dirty stays in the buffer."""
+        """End the flushers of this process, and close what the sink opened unless another cache uses it.
+
+        What is dirty stays in the buffer.
+        """
         for flusher in list(self._flushers):
             flusher.stop()
-        self._parts.sink.close()
+        if HOLDERS.let_go(self._parts.sink, self):
+            self._parts.sink.close()
 
     def renew(self) -> None:
         """After a fork."""
+        HOLDERS.renew()
         self._parts.renew()
         for flusher in list(self._flushers):
             flusher.renew()

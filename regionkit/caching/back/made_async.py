@@ -9,6 +9,7 @@ from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.durability_async import AsyncDurability
 from regionkit.caching.back.flusher_async import AsyncFlusher
 from regionkit.caching.back.flushing_async import AsyncFlushing
+from regionkit.caching.back.holders import HOLDERS
 from regionkit.caching.back.looking_async import AsyncLooking
 from regionkit.caching.back.modes import mode_named
 from regionkit.caching.back.parts_async import AsyncBackParts
@@ -34,6 +35,7 @@ class AsyncBack:
 
     def __init__(self, parts: AsyncBackParts) -> None:
         self._parts = parts
+        HOLDERS.hold(parts.sink, self, parts.cache.scope)
         flushing = AsyncFlushing(parts)
         self.putting = AsyncPutting(parts)
         self.looking = AsyncLooking(parts, flushing)
@@ -66,13 +68,18 @@ class AsyncBack:
         self._parts.cache.teller.told(canonical(key))
 
     async def close(self) -> None:
-        """End the flushers of this process, and close what the sink opened. What is dirty stays in the buffer."""
+        """End the flushers of this process, and close what the sink opened unless another cache uses it.
+
+        What is dirty stays in the buffer.
+        """
         for flusher in list(self._flushers):
             await flusher.stop()
-        await self._parts.sink.close()
+        if HOLDERS.let_go(self._parts.sink, self):
+            await self._parts.sink.close()
 
     def renew(self) -> None:
         """After a fork."""
+        HOLDERS.renew()
         self._parts.renew()
         for flusher in list(self._flushers):
             flusher.renew()

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from regionkit.caching.back.buffer import Buffer
 from regionkit.caching.back.events import BufferOpened
+from regionkit.caching.back.kit_source import BufferSource
 from regionkit.caching.back.sink import Sink, SinkDown
 from regionkit.caching.inside import Inside
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency import Slots
-from regionkit.errors import Backpressure, CacheError
+from regionkit.errors import Backpressure
 
 __all__ = ["BackParts"]
 
@@ -43,21 +44,16 @@ class BackParts:
 
         Raises:
             ConfigurationError: the sink cannot hold what is promised.
-            CacheError: it does not answer.
+            SinkDown: it does not answer.
         """
         if self._checked or (not strict and self.clock.monotonic() < self._checks_from):
             return
         try:
             self.sink.check()
-        except SinkDown as down:
+        except SinkDown:
             self._checks_from = self.clock.monotonic() + CHECK_AGAIN
             if strict:
-                raise CacheError(
-                    f"the sink of cache {self.cache.name!r} does not answer.",
-                    why=f"{down}.",
-                    fix="try again when it does; what is dirty stays in the buffer.",
-                    retryable=True,
-                ) from down
+                raise
             return
         self._checked = True
 
@@ -88,6 +84,11 @@ class BackParts:
                 self.cache.emit(BufferOpened(self.cache.name, epoch, before.dirty))
         finally:
             self._opening.release()
+
+    def flushed(self) -> None:
+        """Rows were written: in a kit the current session has seen them."""
+        if isinstance(self.cache.source, BufferSource):
+            self.cache.source.flushed()
 
     def renew(self) -> None:
         """After a fork: nobody opens here."""

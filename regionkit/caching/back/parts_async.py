@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from regionkit.caching.back.buffer_async import AsyncBuffer
 from regionkit.caching.back.events import BufferOpened
+from regionkit.caching.back.kit_source_async import AsyncBufferSource
 from regionkit.caching.back.sink_async import AsyncSink, SinkDown
 from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncSlots
-from regionkit.errors import Backpressure, CacheError
+from regionkit.errors import Backpressure
 
 __all__ = ["AsyncBackParts"]
 
@@ -42,21 +43,16 @@ class AsyncBackParts:
 
         Raises:
             ConfigurationError: the sink cannot hold what is promised.
-            CacheError: it does not answer.
+            SinkDown: it does not answer.
         """
         if self._checked or (not strict and self.clock.monotonic() < self._checks_from):
             return
         try:
             await self.sink.check()
-        except SinkDown as down:
+        except SinkDown:
             self._checks_from = self.clock.monotonic() + CHECK_AGAIN
             if strict:
-                raise CacheError(
-                    f"the sink of cache {self.cache.name!r} does not answer.",
-                    why=f"{down}.",
-                    fix="try again when it does; what is dirty stays in the buffer.",
-                    retryable=True,
-                ) from down
+                raise
             return
         self._checked = True
 
@@ -87,6 +83,11 @@ class AsyncBackParts:
                 self.cache.emit(BufferOpened(self.cache.name, epoch, before.dirty))
         finally:
             self._opening.release()
+
+    async def flushed(self) -> None:
+        """Rows were written: in a kit the current session has seen them."""
+        if isinstance(self.cache.source, AsyncBufferSource):
+            await self.cache.source.flushed()
 
     def renew(self) -> None:
         """After a fork: nobody opens here."""

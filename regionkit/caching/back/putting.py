@@ -77,9 +77,9 @@ class Putting:
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        self._parts.check(strict=False)  # a sink that has looked at its table knows its keys
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
-        self._parts.check(strict=False)
         self._heard_flusher()
         inside = cache.fetcher.parts
         cache.teller.told(stored)
@@ -259,6 +259,7 @@ class Putting:
             if not settled:  # the row may show it, and the cache something older
                 self._cache.teller.tell_later("keys", (put.stored,), shown)
             self._cache.teller.told(put.stored)
+        parts.flushed()
         return given, "table"
 
     def _flushed(self, change: Change, why: str) -> Verdict:

@@ -76,9 +76,9 @@ class AsyncPutting:
             Backpressure, DurabilityUnknown, VersionConflict: as the table says.
         """
         cache, stored = self._cache, canonical(key)
+        await self._parts.check(strict=False)  # a sink that has looked at its table knows its keys
         self._check_key(key)
         entry, sealing = self._sealed(stored, value, deleted=deleted)
-        await self._parts.check(strict=False)
         await self._heard_flusher()
         inside = cache.fetcher.parts
         cache.teller.told(stored)
@@ -258,6 +258,7 @@ class AsyncPutting:
             if not settled:  # the row may show it, and the cache something older
                 self._cache.teller.tell_later("keys", (put.stored,), shown)
             self._cache.teller.told(put.stored)
+        await parts.flushed()
         return given, "table"
 
     async def _flushed(self, change: Change, why: str) -> Verdict:

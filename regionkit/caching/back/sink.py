@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -37,6 +38,7 @@ class Sink(Protocol):
 
         Raises:
             SinkDown: it was not given out, or nobody knows; a lost one is never used.
+            ConfigurationError: the place is another cache's.
         """
         ...
 
@@ -59,8 +61,11 @@ class Sink(Protocol):
         """The row of a key at the owner, with its version; None without one. It is always read there, whatever `owner` says."""
         ...
 
-    def forget_marks(self, cache: str, below: int) -> int:
-        """Drop marks of deletes with versions below `below`; how many."""
+    def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
+        """Drop some marks of deletes with versions below `below`, made before a time (seconds since 1970); how many.
+
+        A flusher calls it now and then, with a time that is `MARKS_STAY` ago.
+        """
         ...
 
     def close(self) -> None:

@@ -4,8 +4,8 @@
 |------------|-------------------------------------------------------------------------------------------|
 | PostgreSQL | one statement: an upsert that takes what may be taken, or else what stands there          |
 | SQLite     | the upsert, then a look where it took nothing                                             |
-| MariaDB    | a plain INSERT; on a duplicate key its transaction ends, and another one locks the row, as an |
-|            | upsert does not tell what it did, and the lock that a duplicate leaves makes deadlocks    |
+| MariaDB,   | a plain INSERT; on a duplicate key its transaction ends, and another one locks the row, as an |
+| MySQL      | upsert does not tell what it did, and the lock that a duplicate leaves makes deadlocks    |
 
 Times are seconds since 1970 by the server's clock; SQLite's is this machine's.
 """
@@ -26,10 +26,12 @@ LARGEST_KEPT = 1 << 20
 """Of a result as it is kept, bytes: what a cipher makes of the largest one, and more."""
 SWEPT = 1000
 """Rows of one DELETE: its locks are short."""
+MYSQL = ("mariadb", "mysql")
+"""They share the statements. Which of the two a URL leads to is known after the first contact only."""
 _NOW = {
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
-    "mariadb": "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)",
+    **dict.fromkeys(MYSQL, "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000e0)"),
 }
 
 
@@ -61,8 +63,8 @@ class ClaimStatements:
     """The statements of one table, for one kind of server."""
 
     def __init__(self, server: str, table: str) -> None:
-        self._is_mariadb = server == "mariadb"
-        now, name = _NOW[server], f"`{table}`" if self._is_mariadb else f'"{table}"'
+        self._is_mysql = server in MYSQL
+        now, name = _NOW[server], f"`{table}`" if self._is_mysql else f'"{table}"'
         scope, id, owner, fingerprint, result = map(self._sent, ("scope", "id", "owner", "fingerprint", "result"))
         key = f"scope = {scope} AND id = {id}"
         new = (
@@ -85,14 +87,14 @@ class ClaimStatements:
                 f"WITH won {columns} AS ({upsert} {won}) SELECT * FROM won UNION ALL {stands} AND NOT EXISTS (SELECT 1 FROM won)"
             )
         else:
-            self.claim = text(f"INSERT INTO {name} {new}" if self._is_mariadb else f"{upsert} {won}")
+            self.claim = text(f"INSERT INTO {name} {new}" if self._is_mysql else f"{upsert} {won}")
         self.stands = text(stands)
         self.lock = text(f"{stands} FOR UPDATE")
         self.take_over = text(
             f"UPDATE {name} SET state = :state, fence = :fence, ends = {now} + :lease, owner = {owner}, "
             f"fingerprint = {fingerprint}, was = :was, result = NULL, forget = {now} + :lease + :life WHERE {key}"
         )
-        nobody = {"mariadb": "''", "postgresql": "CAST('' AS bytea)", "sqlite": "x''"}[server]
+        nobody = {**dict.fromkeys(MYSQL, "''"), "postgresql": "CAST('' AS bytea)", "sqlite": "x''"}[server]
         changes = {
             "renew": f"ends = {now} + :lease, forget = {now} + :lease + :life",
             "call": "state = 'calling'",
@@ -108,14 +110,14 @@ class ClaimStatements:
             for step, change in changes.items()
         }
         oldest = f"forget <= {now} ORDER BY forget LIMIT {SWEPT}"
-        where = oldest if self._is_mariadb else f"(scope, id) IN (SELECT scope, id FROM {name} WHERE {oldest})"
+        where = oldest if self._is_mysql else f"(scope, id) IN (SELECT scope, id FROM {name} WHERE {oldest})"
         self.sweep = text(f"DELETE FROM {name} WHERE {where}")
 
     def _sent(self, name: str) -> str:
-        return f"UNHEX(:{name})" if self._is_mariadb else f":{name}"  # aiomysql cannot send bytes
+        return f"UNHEX(:{name})" if self._is_mysql else f":{name}"  # aiomysql cannot send bytes
 
     def values(self, **values: Any) -> dict[str, Any]:
         """The values of a statement, as this server takes them."""
-        if not self._is_mariadb:
+        if not self._is_mysql:
             return values
         return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}

@@ -19,7 +19,7 @@ from regionkit.core.tables import table_name
 from regionkit.errors import ConfigurationError, RegionUnavailable, TransactionRolledBack
 from regionkit.messaging.claim import Answer, Kept, Step, Wish, Won, taken
 from regionkit.messaging.claiming_async import fitting
-from regionkit.messaging.claims.schema_sql import ClaimStatements
+from regionkit.messaging.claims.schema_sql import MYSQL, ClaimStatements
 from regionkit.messaging.columns_sql import is_missing
 from regionkit.messaging.kept_tables import IDEMPOTENCY
 
@@ -56,7 +56,7 @@ class AsyncSqlClaims:
             owner=wish.owner,
             fingerprint=wish.fingerprint,
         )
-        look = self._taken_in_two if self._server == "mariadb" else self._taken_at_once
+        look = self._taken_in_two if self._server in MYSQL else self._taken_at_once
         for _ in range(MOST_LOOKS):
             answer = await look(deadline, wish, values)
             if answer is not None:

@@ -23,7 +23,10 @@ __all__ = ["ClaimInbox"]
 
 IS_ASYNC = False
 _KINDS = MappingProxyType(
-    {**dict.fromkeys(("postgresql", "mariadb", "sqlite"), ("sql", "SqlInbox")), "mongodb": ("mongo", "MongoInbox")}
+    {
+        **dict.fromkeys(("postgresql", "mariadb", "mysql", "sqlite"), ("sql", "SqlInbox")),
+        "mongodb": ("mongo", "MongoInbox"),
+    }
 )
 """By the server: what keeps cases there."""
 

@@ -22,7 +22,10 @@ __all__ = ["AsyncClaimInbox"]
 
 IS_ASYNC = True
 _KINDS = MappingProxyType(
-    {**dict.fromkeys(("postgresql", "mariadb", "sqlite"), ("sql", "SqlInbox")), "mongodb": ("mongo", "MongoInbox")}
+    {
+        **dict.fromkeys(("postgresql", "mariadb", "mysql", "sqlite"), ("sql", "SqlInbox")),
+        "mongodb": ("mongo", "MongoInbox"),
+    }
 )
 """By the server: what keeps cases there."""
 

@@ -1,4 +1,4 @@
-"""An inbox in PostgreSQL, MariaDB or SQLite: claim, gate and effect commit in one transaction.
+"""An inbox in PostgreSQL, MariaDB, MySQL or SQLite: claim, gate and effect commit in one transaction.
 
 1. A numbered message of a key that is kept in order costs one UPDATE of its gate; it is dedup, order and parking in one.
 2. Others cost one INSERT of a claim. Where it waits for another one's transaction, it waits as long as its run may take.
@@ -89,7 +89,7 @@ class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(
                 f"{self.backing.name!r} cannot keep a SQL inbox.",
-                fix="give an engine of PostgreSQL, MariaDB or SQLite.",
+                fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite.",
             )
         self.homes: Any = given.homes(store) if store is not None and hasattr(type(given), "homes") else None
         if self.homes is not None:

@@ -1,4 +1,4 @@
-"""What is done with the rows of a queue, each in one transaction of its own on PostgreSQL, MariaDB or SQLite.
+"""What is done with the rows of a queue, each in one transaction of its own on PostgreSQL, MariaDB, MySQL or SQLite.
 
 1. A claim takes what is due in the order of (due_at, id), and passes over rows that another claim has locked. On SQLite writers
    come one after another: nothing to pass over.

@@ -1,5 +1,5 @@
 # Generated from sql_queue_async.py by scripts/twins.py. Do not edit.
-"""A table of PostgreSQL, MariaDB or SQLite as a source and a target: no broker.
+"""A table of PostgreSQL, MariaDB, MySQL or SQLite as a source and a target: no broker.
 
 A queue is one group: what one consumer acknowledges is gone. A claim is committed before a message is given, with its count;
 two consumers may have two messages of one key at once.
@@ -75,7 +75,7 @@ class SqlQueue:
         if "core" not in self._backing.capabilities.modes:
             raise ConfigurationError(
                 f"queue {name!r} cannot be kept in {self._backing.name!r}.",
-                why="it is a table of PostgreSQL, MariaDB or SQLite.",
+                why="it is a table of PostgreSQL, MariaDB, MySQL or SQLite.",
                 fix="take a store or an engine of these, or RedisStream.",
             )
         self._table = table_name(self._backing.namespace, QUEUE.name)

@@ -1,4 +1,4 @@
-"""A table of PostgreSQL, MariaDB or SQLite as a source and a target: no broker.
+"""A table of PostgreSQL, MariaDB, MySQL or SQLite as a source and a target: no broker.
 
 A queue is one group: what one consumer acknowledges is gone. A claim is committed before a message is given, with its count;
 two consumers may have two messages of one key at once.
@@ -74,7 +74,7 @@ class AsyncSqlQueue:
         if "core" not in self._backing.capabilities.modes:
             raise ConfigurationError(
                 f"queue {name!r} cannot be kept in {self._backing.name!r}.",
-                why="it is a table of PostgreSQL, MariaDB or SQLite.",
+                why="it is a table of PostgreSQL, MariaDB, MySQL or SQLite.",
                 fix="take a store or an engine of these, or RedisStream.",
             )
         self._table = table_name(self._backing.namespace, QUEUE.name)

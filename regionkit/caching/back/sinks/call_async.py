@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import EPOCH, Change, Verdict
 from regionkit.caching.source_async import acalled
-from regionkit.caching.strategies import Loaded
+from regionkit.caching.strategies import Loaded, takes
 from regionkit.contract.backing_async import async_backing_of
 from regionkit.core.clock import SYSTEM_CLOCK, Clock
 from regionkit.errors import ConfigurationError, RegionKitError
@@ -42,8 +43,9 @@ class AsyncCallSink:
 
     Args:
         function: `function(changes)`, called with changes of different keys.
-        load: `load(key)`: the row as a Loaded, with the version that was written last, or None. Without it the cache brings its
-            own loader.
+        load: `load(key)`: the row as a Loaded, with the version that was written last, or None. It reads where the function
+            writes, not a copy that lags; with a parameter `owner` only where that is True. Without it the cache brings its own
+            loader, and `update` and `if_version` know versions that the buffer has, no others.
         epochs: who gives out epochs: a SQL engine, a kit (with `store`), or a function `epochs(cache, above)` that returns a
             number above `above` and above each that it returned before, whatever crashes in between.
         store: which of a kit's stores.
@@ -83,7 +85,7 @@ class AsyncCallSink:
             raise ConfigurationError(
                 f"{backing.name!r} gives out no epochs.",
                 why="versions stay unique over restarts of the buffer's server by them.",
-                fix="give an engine of PostgreSQL, MariaDB or SQLite, or a function of (cache, above).",
+                fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite, or a function of (cache, above).",
             )
         module = import_module(f"regionkit.caching.back.sinks.epochs_sql{'_async' if IS_ASYNC else ''}")
         self._kept = module.AsyncSqlEpochs(backing, clock, timeout)
@@ -135,8 +137,8 @@ class AsyncCallSink:
             raise SinkDown(f"the function of the sink returned no Verdict for each of {len(changes)} changes")
         return verdicts
 
-    async def load(self, key: Any) -> Loaded[Any] | None:
-        """What the function of the row says.
+    async def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """What the function of the row says. `owner` is passed on where it takes that.
 
         Raises:
             ConfigurationError: there is none.
@@ -145,14 +147,14 @@ class AsyncCallSink:
         if self._load is None:
             raise ConfigurationError("this CallSink has no load=.", fix="give it, or give the cache a loader.")
         try:
-            found = await acalled(self._load, key)
+            found = await acalled(self._load, key, **({"owner": owner} if takes(self._load, "owner") else {}))
         except SinkDown:
             raise
         except Exception as error:
             raise SinkDown(f"the row of key {key!r} could not be loaded: {error}") from error
         return found if found is None or isinstance(found, Loaded) else Loaded(found)
 
-    async def forget_marks(self, cache: str, below: int) -> int:
+    async def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
         """Nothing is kept here: the function keeps the versions of deletes."""
         return 0
 

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from bson.errors import BSONError
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure, PyMongoError
 
+from regionkit.caching.back.holders import others_table
 from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import MOST_EPOCHS, Change, Verdict
 from regionkit.caching.back.sinks.judging import in_order, judge
@@ -129,6 +131,15 @@ class MongoSink:
     def _epochs(self, unit: Any) -> Any:
         return unit.native.get_collection(table_name(self.backing.namespace, WB_EPOCH.name), codec_options=_CODEC)
 
+    def check_key(self, key: Any) -> None:
+        """Refuse a key that cannot be an `_id`.
+
+        Raises:
+            SinkRefused: it has several parts.
+        """
+        if isinstance(key, tuple | list):
+            raise SinkRefused(f"key {key!r} is no _id: it has several parts")
+
     def check(self) -> None:
         """See that flushes are transactions, of a collection that can be written.
 
@@ -154,7 +165,12 @@ class MongoSink:
         self.backing.create_tables((WB_EPOCH,), Deadline(self._clock, timeout))
 
     def raise_epoch(self, cache: str, above: int) -> int:
-        """Give out the next epoch of a cache, above `above` and above each that was given out before."""
+        """Give out the next epoch of a cache, above `above` and above each that was given out before.
+
+        Raises:
+            ConfigurationError: there are no more; or the collection is another cache's.
+        """
+        self._own(cache)
         change = [{"$set": {"epoch": {"$add": [{"$max": ["$epoch", above]}, 1]}}}]
         with self._write() as unit:
             found = self._epochs(unit).find_one_and_update(
@@ -168,6 +184,21 @@ class MongoSink:
                     fix="drain it, and use another name for the cache.",
                 )
         return epoch
+
+    def _own(self, cache: str) -> None:
+        """See that the collection is this cache's: a document beside the epochs says whose it is."""
+        place = f"={self._collection}"
+        with self._write() as unit:
+            found = self._epochs(unit).find_one_and_update(
+                {"_id": place},
+                {"$setOnInsert": {"cache": cache}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+            epochs = self._epochs(unit).name
+        if found["cache"] != cache:
+            run = f"db.{epochs}.deleteOne({{_id: '{place}'}}); set {self._version} to 0 in all documents"
+            raise others_table(self._collection, run)
 
     def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
         """Write changes, each where the document's version is below its own. In one transaction, keys in one order."""
@@ -210,8 +241,7 @@ class MongoSink:
         Raises:
             SinkRefused: the value is none, or the key cannot be an `_id`.
         """
-        if isinstance(change.key, tuple | list):
-            raise SinkRefused(f"key {change.key!r} is no _id: it has several parts")
+        self.check_key(change.key)
         if change.deleted:
             return [{"$replaceWith": {"_id": {"$literal": change.key}, self._version: change.version, GONE: now}}]
         try:
@@ -222,8 +252,8 @@ class MongoSink:
             raise SinkRefused(f"the value of {change.key!r} has another _id")
         return {"$set": fields | {self._version: change.version}, "$unset": {GONE: ""}}
 
-    def load(self, key: Any) -> Loaded[Any] | None:
-        """The document of a key on the owner, with its version; None without one.
+    def load(self, key: Any, owner: bool = False) -> Loaded[Any] | None:
+        """The document of a key on the owner, whatever `owner` says, with its version; None without one.
 
         Raises:
             CacheError: it is no value of the cache's type.
@@ -245,9 +275,10 @@ class MongoSink:
             ) from error
         return Loaded(value, version=version)
 
-    def forget_marks(self, cache: str, below: int) -> int:
-        """Drop tombstones with versions below `below`, at most `MOST_FORGOTTEN`; how many."""
-        old = {GONE: {"$exists": True}, self._version: {"$lt": below}}
+    def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
+        """Drop tombstones with versions below `below`, made before a time, at most `MOST_FORGOTTEN`; how many."""
+        made = {"$exists": True} if before == math.inf else {"$lt": datetime.fromtimestamp(before, UTC)}
+        old = {GONE: made, self._version: {"$lt": below}}
         with self._write() as unit:
             documents = self._documents(unit)
             keys = [d["_id"] for d in documents.find(old, {"_id": 1}, limit=MOST_FORGOTTEN)]

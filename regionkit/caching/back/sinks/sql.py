@@ -1,5 +1,5 @@
 # Generated from sql_async.py by scripts/twins.py. Do not edit.
-"""A sink in PostgreSQL, MariaDB or SQLite: a flush is one transaction, and each row has the guard of its version.
+"""A sink in PostgreSQL, MariaDB, MySQL or SQLite: a flush is one transaction, and each row has the guard of its version.
 
 | step of a flush                                         | what it is there for |
 |---------------------------------------------------------|----------------------|
@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -24,7 +25,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from regionkit.caching.back.refusals import SinkDown, SinkFenced
+from regionkit.caching.back.holders import number_of_cache, others_table, place_of_table
+from regionkit.caching.back.refusals import SinkDown, SinkFenced, SinkRefused
 from regionkit.caching.back.rules import Change, Verdict
 from regionkit.caching.back.sinks.counted_sql import info_of, surely_written
 from regionkit.caching.back.sinks.epochs_sql import SinkUnits, SqlEpochs, check_cache
@@ -94,7 +96,7 @@ class SqlSink:
         self.backing = backing_of(given, namespace=namespace, store=store, clock=clock)
         if "core" not in self.backing.capabilities.modes:
             raise ConfigurationError(
-                f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB or SQLite."
+                f"{self.backing.name!r} is no SQL sink.", fix="give an engine of PostgreSQL, MariaDB, MySQL or SQLite."
             )
         if not 0.1 <= timeout <= 600.0:
             raise ConfigurationError(f"timeout={timeout!r} cannot be used.", fix="give 0.1 to 600 seconds.")
@@ -153,8 +155,32 @@ class SqlSink:
         self.backing.create_tables((WB_EPOCH, WB_MARK), Deadline(self._clock, timeout))
 
     def raise_epoch(self, cache: str, above: int) -> int:
-        """Give out the next epoch of a cache, above `above` and above each that was given out before."""
+        """Give out the next epoch of a cache, above `above` and above each that was given out before.
+
+        Raises:
+            ConfigurationError: the table is another cache's.
+        """
+        check_cache(cache)
+        self._own(cache)
         return self._epochs.raise_epoch(cache, above)
+
+    def _own(self, cache: str) -> None:
+        """See that the table is this cache's: a row among the marks says whose it is."""
+        statements, _ = self._knowing()
+        place, number = place_of_table(self._target.name), number_of_cache(cache)
+        for first in (True, False):
+            try:
+                with self._units.write() as unit:
+                    found = (unit.native.execute(statements.cache_of(place))).scalar()
+                    if found is None:
+                        unit.native.execute(statements.belongs(place, number, self._clock.wall()))
+            except SinkRefused as refused:  # another process was faster
+                if not first:
+                    raise SinkDown(str(refused)) from refused
+            else:
+                break
+        if found not in (None, number):
+            raise others_table(self._target.name, statements.gives_up(place))
 
     def flush(self, cache: str, epoch: int, changes: Sequence[Change]) -> list[Verdict]:
         """Write changes, each where the row's version is below its own. In one transaction, keys in one order."""
@@ -198,13 +224,13 @@ class SqlSink:
                 fix="correct the row or the type, or give decode=.",
             ) from error
 
-    def forget_marks(self, cache: str, below: int) -> int:
-        """Drop marks of deletes with versions below `below`, at most `MOST_FORGOTTEN`; how many."""
+    def forget_marks(self, cache: str, below: int, before: float = math.inf) -> int:
+        """Drop marks of deletes with versions below `below`, made before a time, at most `MOST_FORGOTTEN`; how many."""
         check_cache(cache)
         statements, _ = self._knowing()
         with self._units.write() as unit:
             wanted = statements.old_marks(cache, below, MOST_FORGOTTEN)
-            keys = [row[0] for row in unit.native.execute(wanted)]
+            keys = [key for key, made in unit.native.execute(wanted) if made < before]
             if not keys:
                 return 0
             return int((unit.native.execute(statements.drop_marks(cache, below, keys))).rowcount)

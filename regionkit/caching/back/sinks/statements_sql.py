@@ -48,6 +48,8 @@ _LOCKS = MappingProxyType(
         "sqlite": ("", ""),  # its transaction has the file alone
     }
 )
+NO_CACHE = ""
+"""No cache is called so."""
 MOST_SHAPES = 64
 """Sets of columns whose statements are kept: values of one type have one, or a few where fields are left out."""
 _NONE: Any = literal_column("0")
@@ -159,10 +161,27 @@ class Statements:
         here = and_(*(column == part for column, part in zip(target.keys, parts, strict=True)))
         return select(func.coalesce(target.version, _NONE), *flag, *target.read).where(here)
 
+    def cache_of(self, place: str) -> Any:
+        """Which cache writes the table, as a number: a row among the marks, of no cache."""
+        return select(self.marks.c.version).where(self.marks.c.cache == NO_CACHE, self.marks.c.key == place)
+
+    def belongs(self, place: str, number: int, now: float) -> Any:
+        """Write down which cache it is."""
+        return insert(self.marks).values(cache=NO_CACHE, key=place, version=number, made=now)
+
+    def gives_up(self, place: str) -> str:
+        """What an operator runs to give the table to another cache."""
+        marks, t = self.marks, self._target
+        key = self._quoted(marks.c.key)
+        return (
+            f"DELETE FROM {marks.name} WHERE cache = '{NO_CACHE}' AND {key} = '{place}'; "  # noqa: S608
+            f"UPDATE {t.name} SET {t.version.name} = 0"
+        )
+
     def old_marks(self, cache: str, below: int, most: int) -> Any:
-        """Keys of marks that are below a version, a few."""
+        """Keys and times of marks that are below a version, the lowest first, a few."""
         m = self.marks.c
-        return select(m.key).where(m.cache == cache, m.version < below).order_by(m.version).limit(most)
+        return select(m.key, m.made).where(m.cache == cache, m.version < below).order_by(m.version).limit(most)
 
     def drop_marks(self, cache: str, below: int, keys: Sequence[str]) -> Any:
         """Take marks away, those that have not been raised since."""
