@@ -2,7 +2,7 @@
 # Another interpreter: `make test PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak campaign-web campaign-write-back redis-versions lint twins docs site bench venv core tools
+.PHONY: help demo check fast test suite campaign-sessions campaign-caching campaign-messaging campaign-transactions campaign-soak campaign-web campaign-write-back redis-versions versions lint twins docs site bench venv core tools
 MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE   # else each worker compiles all of it, each time
 
@@ -53,13 +53,17 @@ campaign-transactions: tools ## 20,000 coordinators killed at every step and at 
 	@REGIONKIT_TRANSACTION_KILLS=20000 $(BIN)/python -m pytest -s tests/faults/test_transactions_killed.py
 
 campaign-write-back: tools ## 10,000 kills of writers, flushers and the server of a write-back cache: nothing acknowledged is lost
-	@REGIONKIT_WRITE_BACK_KILLS=10000 $(BIN)/python -m pytest -s tests/faults/test_write_back_killed.py
+	@REGIONKIT_WRITE_BACK_KILLS=10000 REGIONKIT_WRITE_BACK_DOWN=30 REGIONKIT_WRITE_BACK_KEYS=50000 \
+	  $(BIN)/python -m pytest -s tests/faults/test_write_back_killed.py tests/faults/test_write_back_lost.py
 
 campaign-web: tools ## 5,000 requests of clients that hop between three web applications in three regions
 	@REGIONKIT_WEB_REQUESTS=5000 $(BIN)/python -m pytest -s tests/faults/test_web_over_replicas.py
 
 campaign-soak: tools ## 64 threads and 500 tasks while servers are disturbed, REGIONKIT_SOAK_SECONDS long (600)
 	@REGIONKIT_SOAK_SECONDS=$${REGIONKIT_SOAK_SECONDS:-600} $(BIN)/python -m pytest -s tests/faults/test_soak.py
+
+versions: ## the contracts at the lowest and the newest version of each driver; REGIONKIT_VERSIONS=whole for all tests
+	@scripts/versions.sh
 
 redis-versions: tools ## the redis tests on Redis 6.2 to Valkey 9
 	@scripts/redis_versions.sh

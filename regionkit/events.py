@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         RecordUnreadable,
         SinkAway,
         SinkBack,
+        SinkFailed,
     )
     from regionkit.caching.events import (
         BusLost,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
         TreatmentFailed,
     )
     from regionkit.routing.events import (
+        AnsweredBeforeWrite,
+        BookmarkRefused,
         BreakerChanged,
         HistoryWritten,
         LossAccepted,
@@ -76,6 +79,8 @@ __all__ = [  # noqa: RUF022 - by pillar
     "Event",
     "Hook",
     # routing
+    "AnsweredBeforeWrite",
+    "BookmarkRefused",
     "BreakerChanged",
     "HistoryWritten",
     "LossAccepted",
@@ -104,6 +109,7 @@ __all__ = [  # noqa: RUF022 - by pillar
     "RecordUnreadable",
     "SinkAway",
     "SinkBack",
+    "SinkFailed",
     # messaging
     "CaseAdmitted",
     "ClinicFailed",
@@ -139,6 +145,8 @@ __getattr__, __dir__ = lazy_names(
         "AbortDecided": "transactions.events",
         "AcknowledgeFailed": "transactions.events",
         "BranchEnded": "transactions.events",
+        "AnsweredBeforeWrite": "routing.events",
+        "BookmarkRefused": "routing.events",
         "BreakerChanged": "routing.events",
         "BufferContended": "caching.back.events",
         "BufferOpened": "caching.back.events",
@@ -180,6 +188,7 @@ __getattr__, __dir__ = lazy_names(
         "SharedUp": "caching.events",
         "SinkAway": "caching.back.events",
         "SinkBack": "caching.back.events",
+        "SinkFailed": "caching.back.events",
         "SweepFailed": "messaging.events",
         "TailFailed": "caching.events",
         "ToldLate": "caching.events",

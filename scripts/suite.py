@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MOST = 12
+MOST = 5
 """Failures that are run again: more are no accident."""
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 SOME_FAILED = 1

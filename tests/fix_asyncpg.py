@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 from fix_rig_sql import SqlStoreRig
 from fix_rigs import PROXIED, SQL_BACKENDS, Rig
@@ -38,7 +40,7 @@ BACKENDS_OF = {"rig": SQL_BACKENDS, "store_rig": BACKENDS, "proxy": PROXIED}
 
 @pytest.hookimpl(tryfirst=True)  # before marks are read
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.module.__name__.rpartition(".")[2] not in ALSO:
+    if metafunc.module.__name__.rpartition(".")[2] not in ALSO or importlib.util.find_spec("asyncpg") is None:
         return
     for name, kinds in BACKENDS_OF.items():
         own = [mark for mark in metafunc.definition.iter_markers("parametrize") if name in mark.args[0]]
@@ -68,6 +70,7 @@ def asyncpg_rig(postgresql_rig: Rig) -> Rig:
 @pytest.fixture
 def asyncpg_store_rig(postgresql_store_rig: SqlStoreRig) -> SqlStoreRig:
     """The same, with keys and values."""
+    pytest.importorskip("asyncpg")
     rig = postgresql_store_rig.rig
     rig.urls = [url.replace("+psycopg:", "+asyncpg:") for url in rig.urls]
     return postgresql_store_rig

@@ -28,6 +28,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
         shown: covers all that it may have shown until it answered, which may be more than `reached`: servers show a commit
             before or after they count it. None: nobody can tell, so what was read is read from the owner.
         server: what it is, and its version, where its address does not tell: "MySQL 8.0.36", "MariaDB 10.11.6"; "" elsewhere.
+        unflushed: what an owner counts goes beyond what it has on disk, and so beyond what any copy can have by now.
         term: the election that made it what it is, of a cluster that elects its primary; 0 elsewhere.
     """
 
@@ -43,6 +44,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     region: str = ""
     term: int = 0
     shown: Position | None = None
+    unflushed: bool = False
     server: str = ""
 
     @property

@@ -89,7 +89,7 @@ class Block(Acquisition, Generic[H]):
         self._owner = owner()
         watch = store.hooks.watch
         if watch is not None:
-            self._watched = (watch, watch.begun(store.name, kind.value))
+            self._watched = (watch, watch.begun(store.name, "write" if kind is Kind.WRITE else "read"))
         self._began = self.deadline.at - self.deadline.timeout
         looks_back = request_class.request.consistency.level is Level.SESSION and kind is Kind.READ
         own = session.class_of(store, request_class) if looks_back and session.knows(store) else request_class
@@ -288,17 +288,19 @@ class Block(Acquisition, Generic[H]):
 
     def _routed(self, error: BaseException | None) -> ReadRouted | WriteRouted:
         """The event of the block's end."""
-        is_write, e = self.kind is Kind.WRITE, None if self.decision is None else self.decision.endpoint
+        decision, attempts = self.decision, self.attempts
+        is_write, e = self.kind is Kind.WRITE, None if decision is None else decision.endpoint
+        waits = [a.seconds for a in attempts if a.kind == "wait"] if attempts else []
         return (WriteRouted if is_write else ReadRouted)(
             store=self.store.name,
             region="" if e is None else e.region,
             endpoint="" if e is None else e.id,
-            kind=self.kind.value,
+            kind="write" if is_write else "read",
             outcome="ok" if error is None else type(error).__name__,
             seconds=self.store.clock.monotonic() - self._began,
             consistency="" if is_write else str(self._class.request.consistency),
-            waited=sum(a.seconds for a in self._attempts if a.kind == "wait"),
-            attempts=sum(a.kind != "wait" for a in self.attempts),
+            waited=sum(waits),
+            attempts=len(attempts) - len(waits),
         )
 
     def _remember(self, error: BaseException | None) -> None:

@@ -11,9 +11,10 @@
 | the application's own error                        | no    | no    | no          |
 
 Runs are spaced by tenacity (full jitter) and paid from the store's retry budget; tenacity is not even imported before the
-first failure. Those after a proved rollback cost neither budget nor attempts: they end with the deadline. A keyed run begins
-with its marker, so a run that finds the marker there does nothing. Once an outcome is open, a refusal by a breaker is waited
-out to the deadline: it starts no run, so it costs no attempt and no budget.
+first failure. Those after a proved rollback cost neither budget nor attempts. They end with the deadline: none begins that has
+less time than the last one took, and where collisions have taken most of the time, the error says so. A keyed run begins with
+its marker, so a run that finds the marker there does nothing. Once an outcome is open, a refusal by a breaker is waited out to
+the deadline: it starts no run, so it costs no attempt and no budget.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Execution:
         self._lost: RegionUnavailable | DeadlineExceeded | StaleRead | None = None
         self._runs = 0
         self._conflict = False
+        self._collision: BaseException | None = None
 
     def read(self, work: Callable[[Any], T], asked: CallOptions) -> T:
         """Run a read; again elsewhere when its endpoint is lost or too slow."""
@@ -172,8 +174,10 @@ class Execution:
         except Exception as error:
             if self._failure(error) is not Failure.ROLLED_BACK:
                 raise
+            if self._unknown is not None:
+                raise self._named(self._unknown, key, began_at) from error
             raise TransactionRolledBack(
-                f"the write on {self._store.name!r} was rolled back by the server, each time it ran.",
+                f"the write on {self._store.name!r} was rolled back by the server until its time was over.",
                 why=str(getattr(error, "orig", None) or error).strip(),
                 fix=self._store.advice.collisions,
                 store=self._store.name,
@@ -238,33 +242,50 @@ class Execution:
         deadline: Deadline,
     ) -> T:
         """Run once; then, only after a failure that may be repeated, by tenacity's rules."""
-        self._runs = 1
+        self._runs, clock = 1, self._store.clock
+        began = started = clock.monotonic()
+        took = 0.0
+
+        def may_again(error: BaseException) -> bool:
+            nonlocal took
+            allowed, took = may(error), clock.monotonic() - started
+            self._collision = error if self._conflict else self._collision
+            return allowed
+
         try:
             return run()
         except Exception as error:
-            if not may(error):
+            if not may_again(error):
                 raise
         from tenacity import Retrying, retry_if_exception
 
         def pause(seconds: float) -> None:
-            elapse(self._store.clock, max(0.0, min(seconds, deadline.remaining())))
+            elapse(clock, max(0.0, min(seconds, deadline.remaining())))
 
         def again() -> T:
-            self._runs += 1
-            return run()
+            nonlocal started
+            self._runs, started = self._runs + 1, clock.monotonic()
+            left = deadline.remaining()
+            try:
+                return run()
+            except DeadlineExceeded as error:
+                collision = None if self._unknown is not None else self._collision
+                if collision is None or started - began < left:
+                    raise
+                raise collision from error
 
         between, between_conflicts = policy.waits(), CONFLICTS.waits()
 
         def over(state: RetryCallState) -> bool:
             left = deadline.remaining()
             if self._conflict:  # the error of a wait that would not be worth it is the conflict's
-                return state.upcoming_sleep >= left
+                return state.upcoming_sleep + took >= left
             return self._runs >= policy.attempts or left <= 0.0
 
         retrying = Retrying(
             stop=over,
             wait=lambda state: (between_conflicts if self._conflict else between)(state),
-            retry=retry_if_exception(may),
+            retry=retry_if_exception(may_again),
             sleep=pause,
             reraise=True,
         )

@@ -274,11 +274,12 @@ class SessionState:
 
     def take_positions(self, store: RoutedStore, keep: tuple[int, str] | None = None, within: float = FOREVER) -> bool:
         """Turn reads into bookmark entries; those of the endpoint and run in `keep` may wait. Whether there were any."""
+        before = self.bookmark
         self._note_elsewhere(store)
+        taken = self.bookmark is not before
         untaken = self._untaken.get(store.source)
         if not untaken:
-            return False
-        taken = False
+            return taken
         for index, read in list(untaken.items()):
             if keep == (index, read.incarnation):
                 continue

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 __all__ = ["servers_supporting"]
 
-_SQL = ("postgresql", "mariadb", "sqlite")
+_SQL = ("postgresql", "mysql", "mariadb", "sqlite")
 _ALL_BUT_CASSANDRA = (*_SQL, "redis", "mongodb", "memory")
 _SUPPORTING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -13,12 +13,12 @@ from typing import Any, Literal
 from regionkit.errors import ConfigurationError, InvalidBookmark, RegionKitError, UsageError
 from regionkit.kit import RegionKit
 from regionkit.kit_async import AsyncRegionKit
+from regionkit.routing.events import AnsweredBeforeWrite, BookmarkRefused
 from regionkit.routing.session_async import AsyncRegionSession
 from regionkit.routing.session_standing import SessionStanding
 from regionkit.topology.validation import shown
 from regionkit.web import carriage
 from regionkit.web.carriage import Carriage, Change, Cookie, Received
-from regionkit.web.events import AnsweredBeforeWrite, BookmarkRefused
 
 __all__ = ["Carrier", "OpenWrites", "Visit"]
 

@@ -524,3 +524,26 @@ def test_a_closed_kit_says_so(store_rig: StoreRig) -> None:
         with pytest.raises(UsageError, match="closed"):
             with s.read("orders"):
                 pass
+
+
+def test_what_something_beside_wrote_for_a_session_is_covered(kit: RegionKit, store_rig: StoreRig) -> None:
+    """By its reads and its bookmark, also while the near copy applies nothing: as another ORM's writes are."""
+    do = store_rig.Actions
+
+    def put(value: str) -> None:
+        with kit.session() as beside, beside.write("orders") as db:
+            do.put(db, "beside", value)
+
+    def get(s: RegionSession) -> Any:
+        with s.read("orders") as db:
+            return do.get(db, "beside")
+
+    put("old")
+    s = kit.session()
+    with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
+        s.wrote_elsewhere("orders")
+        put("tea")
+        assert get(s) == "tea"
+        s.wrote_elsewhere("orders")
+        put("salt")
+        assert get(kit.session(bookmark=s.bookmark())) == "salt"

@@ -523,3 +523,26 @@ async def test_a_closed_kit_says_so(store_rig: StoreRig) -> None:
         with pytest.raises(UsageError, match="closed"):
             async with s.read("orders"):
                 pass
+
+
+async def test_what_something_beside_wrote_for_a_session_is_covered(kit: AsyncRegionKit, store_rig: StoreRig) -> None:
+    """By its reads and its bookmark, also while the near copy applies nothing: as another ORM's writes are."""
+    do = store_rig.AsyncActions
+
+    async def put(value: str) -> None:
+        async with kit.session() as beside, beside.write("orders") as db:
+            await do.put(db, "beside", value)
+
+    async def get(s: AsyncRegionSession) -> Any:
+        async with s.read("orders") as db:
+            return await do.get(db, "beside")
+
+    await put("old")
+    s = kit.session()
+    with store_rig.held() if holds(store_rig) else contextlib.nullcontext():
+        s.wrote_elsewhere("orders")
+        await put("tea")
+        assert await get(s) == "tea"
+        s.wrote_elsewhere("orders")
+        await put("salt")
+        assert await get(kit.session(bookmark=await s.bookmark())) == "salt"

@@ -339,7 +339,7 @@ def crossed(request: pytest.FixtureRequest) -> tuple[StoreRig, Topology]:
         engine.dispose()
     with RegionKit(topology(server, foreign[:1], [US]), local=US) as other:
         other.create_tables()
-    fixture = {"postgresql": "pg", "mariadb": "mariadb", "redis": "redis_server"}.get(server)
+    fixture = {"postgresql": "pg", "mariadb": "mariadb", "mysql": "mysql", "redis": "redis_server"}.get(server)
     if fixture is not None:
         request.getfixturevalue(fixture).wait_for_replicas()
     good = [str(e.url) for e in rig.topology().stores[0].endpoints]
@@ -385,7 +385,8 @@ def test_a_bookmark_is_not_served_by_another_stores_copy_alone(crossed: tuple[St
             bookmark = s.bookmark()
     foreign = made.stores[0].endpoints[1].url
     dead = {"sqlite": "sqlite:////nowhere/orders.db", "redis": "redis://127.0.0.1:1/0"}
-    accounts = {"postgresql": "postgresql://app:app@127.0.0.1:1/x", "mariadb": "mysql://app:app@127.0.0.1:1/x"}
+    accounts = dict.fromkeys(("mariadb", "mysql"), "mysql://app:app@127.0.0.1:1/x")
+    accounts["postgresql"] = "postgresql://app:app@127.0.0.1:1/x"
     alone = topology(rig.server, [(dead | accounts)[rig.server], str(foreign)])
     with RegionKit(alone, local=KR, bookmark_keys=[KEY]) as kit, kit.session(bookmark=bookmark) as s:
         with pytest.raises(StaleRead, match="does not know"), s.read("orders", timeout=3.0) as db:

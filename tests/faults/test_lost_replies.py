@@ -35,14 +35,17 @@ def one_region(url: str, **options: Any) -> Topology:
     return Topology(namespace=NAMESPACE, regions=[Region("us-east-1")], stores=[store])
 
 
+QUICK = {"base": "aggressive", "open_first": 0.1, "open_longest": 0.2, "hold_down": 0.1}
+COLLIDES = text("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END $$")
+
+
 @pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def proxied(request: pytest.FixtureRequest) -> Iterator[tuple[RegionKit, FaultProxy, str]]:
     """A kit that reaches its server through a proxy, the proxy, and the server's own URL."""
     servers = request.getfixturevalue({"postgresql": "pg"}.get(request.param, request.param))
     url = servers.primary.url_for(servers.database())
     make_tables(url)
-    quick = {"base": "aggressive", "open_first": 0.1, "open_longest": 0.2, "hold_down": 0.1}
-    with FaultProxy(url) as proxy, RegionKit(one_region(proxy.url), local="us-east-1", profile=quick) as kit:
+    with FaultProxy(url) as proxy, RegionKit(one_region(proxy.url), local="us-east-1", profile=QUICK) as kit:
         kit.create_tables()
         yield kit, proxy, url
 
@@ -211,7 +214,7 @@ def test_serialization_failures_run_again(pg: Any) -> None:
             runs.append(1)
             insert(db)
             if len(runs) < 3:
-                db.execute(text("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END $$"))
+                db.execute(COLLIDES)
 
         s.execute_write("orders", collide)
         assert len(runs) == 3
@@ -220,11 +223,35 @@ def test_serialization_failures_run_again(pg: Any) -> None:
             collide(db)
 
         def always(db: Any) -> None:
-            db.execute(text("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END $$"))
+            db.execute(COLLIDES)
 
         with pytest.raises(TransactionRolledBack):
             s.execute_write("orders", always)
     assert count(url) == 1
+
+
+def test_collisions_after_a_lost_commit_leave_the_outcome_open(pg: Any) -> None:
+    """That each later run was rolled back says nothing of the first one."""
+    url = pg.primary.url_for(pg.database())
+    make_tables(url)
+    with FaultProxy(url) as proxy, RegionKit(one_region(proxy.url), local="us-east-1", profile=QUICK) as kit:
+        kit.create_tables()
+        runs = []
+
+        def strike() -> None:
+            proxy.cut()
+            threading.Timer(0.1, proxy.heal).start()
+
+        def work(db: Any) -> None:
+            runs.append(1)
+            insert(db)
+            if len(runs) > 1:
+                db.execute(COLLIDES)
+
+        with kit.session() as s, crash_points({"write.before_commit": strike}), pytest.raises(OutcomeUnknown) as caught:
+            s.execute_write("orders", work, idempotency_key="k", timeout=3.0)
+        assert len(runs) > 2
+        assert caught.value.idempotency_key == "k"
 
 
 @pytest.mark.parametrize("server", ["mariadb", "mysql"])

@@ -42,6 +42,12 @@ SECONDS = float(os.environ.get("REGIONKIT_SOAK_SECONDS", "8"))
 WHOLE = SECONDS >= 60.0
 THREADS, TASKS = (64, 500) if WHOLE else (16, 50)
 POOL = 10
+READS = 20
+"""At least; a busy machine gets up to `PATIENCE` seconds more for them."""
+PATIENCE = 60.0
+PROFILE = "balanced" if WHOLE else {"base": "balanced", "open_first": 0.3, "open_longest": 1.0, "probe_every": 0.3}
+"""A breaker of "balanced" stays open for 5 s, longer than the short form leaves between two disturbances: next to nothing would
+be read or written then, and nothing could grow."""
 RESTART_EVERY = min(60.0, SECONDS / 2.5)
 FLAP_EVERY = 1.0
 WARM = 0.3
@@ -95,8 +101,9 @@ class Soak:
 
     @property
     def over(self) -> bool:
-        """Whether the time is over."""
-        return time.monotonic() >= self.ends
+        """Whether the time is over, and enough was read."""
+        late = time.monotonic() - self.ends
+        return late >= 0.0 and (self.done["reads"] > READS or late >= PATIENCE)
 
     def counted(self, error: BaseException) -> None:
         """A call failed: as regionkit's errors say, or in a way that none should."""
@@ -146,7 +153,7 @@ class Soak:
 
     async def tasks(self) -> None:
         """All of them, in one loop."""
-        async with AsyncRegionKit(self.topology, local="kr") as kit:
+        async with AsyncRegionKit(self.topology, local="kr", profile=PROFILE) as kit:
             await asyncio.gather(*(self.task(kit, number) for number in range(TASKS)))
 
     def disturb(self) -> None:
@@ -181,7 +188,7 @@ class Soak:
     def run(self) -> None:
         """All of it."""
         self.ends = time.monotonic() + SECONDS
-        with RegionKit(self.topology, local="us") as kit:
+        with RegionKit(self.topology, local="us", profile=PROFILE) as kit:
             jobs: list[Callable[[], object]] = [lambda: asyncio.run(self.tasks()), self.disturb, self.measure]
             jobs += [lambda number=number: self.thread(kit, number) for number in range(THREADS)]  # type: ignore[misc]
             threads = [threading.Thread(target=self.kept(job)) for job in jobs]
@@ -202,7 +209,7 @@ class Soak:
         return run
 
 
-@pytest.mark.timeout(SECONDS + 120.0)
+@pytest.mark.timeout(SECONDS + PATIENCE + 120.0)
 def test_nothing_grows(own_pg: Callable[..., Any]) -> None:
     """From a third of the time on. Server connections stay within the pools; after the kits closed none is left."""
     servers = own_pg(1)
@@ -223,13 +230,17 @@ def test_nothing_grows(own_pg: Callable[..., Any]) -> None:
         values = [getattr(s, name) for s in warm]
         print(f"{name}: {min(values)} to {max(values)}, first half at most {max(values[:half])}, last {values[-1]}")
     assert soak.surprises == []
-    assert soak.done["reads"] > 20
+    assert soak.done["reads"] > READS
     assert soak.restarts >= 1
     first, last = warm[:half], warm[half:]
     assert max(s.threads for s in last) <= max(s.threads for s in first) + 4
-    assert max(s.descriptors for s in last) <= max(s.descriptors for s in first) * GROWTH + 20
     # two kits with reads, writes and a monitor each, on two servers; a third of them more while broken ones are replaced
-    assert max(s.connections for s in warm) <= 2 * 2 * (2 * POOL + 2) * 4 // 3
+    pools = 2 * 2 * (2 * POOL + 2) * 4 // 3
+    filled = max(
+        *(s.descriptors for s in first), before[0] + pools
+    )  # in the first half the pools need not have been filled yet
+    assert max(s.descriptors for s in last) <= filled * GROWTH + 20
+    assert max(s.connections for s in warm) <= pools
     if WHOLE:
         assert max(s.memory for s in last) <= max(s.memory for s in first) * GROWTH + SLACK
     end = time.monotonic() + 20.0

@@ -12,7 +12,6 @@ TYPES_ONLY = "it declares types: there is nothing to run"
 ELSEWHERE = {
     "topology/names": "topology/test_topology.py",
     "web/claims": "web/test_wsgi.py",  # two kits, readiness; and web/test_asgi.py
-    "web/events": "web/test_wsgi.py",
     "topology/url_parts": "topology/test_urls.py",  # the parts are what its URLs are made of
     "topology/client_endpoints": "topology/test_stores.py",
     "topology/client_options": "topology/test_options.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,6 +51,18 @@ def encoded(payload: Any) -> bytes:
     import msgspec
 
     return msgspec.msgpack.encode(payload)
+
+
+async def the_due(inbox: Any, patience: float = 20.0) -> Any:
+    """The one case that is due, as soon as it is: the inbox counts from the time that its database told, and is behind by as long
+    as that answer was on its way.
+    """
+    end = time.monotonic() + patience
+    while not (found := await inbox.due(b"billing", 10, Deadline(SYSTEM_CLOCK, patience))):
+        assert time.monotonic() < end, "nothing is due"
+        await asleep(0.01)
+    (case,) = found
+    return case
 
 
 class AsyncWard:

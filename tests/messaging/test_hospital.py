@@ -26,7 +26,7 @@ from regionkit.messaging.inboxes.sql import SqlInbox
 from regionkit.messaging.sources import MemoryQueue
 from regionkit.testing.crash import DroppedReply, crash_points
 
-from .hospital_rig import Ward, numbered, soon
+from .hospital_rig import Ward, numbered, soon, the_due
 
 IS_ASYNC = False
 
@@ -208,7 +208,7 @@ def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
     with Ward(accounts) as ward:
         case = parked(ward)
         ward.hospital.retry(case.id)
-        (due,) = ward.inbox.due(b"billing", 10, soon())
+        due = the_due(ward.inbox)
         running = ward.inbox.begin_treatment(due, ward.inbox.now() + 30.0, soon())
         assert running is not None
         for act in (

@@ -25,7 +25,7 @@ from regionkit.messaging.inboxes.sql_async import AsyncSqlInbox
 from regionkit.messaging.sources import AsyncMemoryQueue
 from regionkit.testing.crash import DroppedReply, crash_points
 
-from .hospital_rig_async import AsyncWard, numbered, soon
+from .hospital_rig_async import AsyncWard, numbered, soon, the_due
 
 IS_ASYNC = True
 
@@ -207,7 +207,7 @@ async def test_a_run_under_way_is_not_disturbed(accounts: Any) -> None:
     async with AsyncWard(accounts) as ward:
         case = await parked(ward)
         await ward.hospital.retry(case.id)
-        (due,) = await ward.inbox.due(b"billing", 10, soon())
+        due = await the_due(ward.inbox)
         running = await ward.inbox.begin_treatment(due, ward.inbox.now() + 30.0, soon())
         assert running is not None
         for act in (

@@ -20,7 +20,7 @@ from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.mongo import MongoInbox
 from regionkit.messaging.sources import MemoryQueue
 
-from .hospital_rig import Poison, Ward, numbered, soon
+from .hospital_rig import Poison, Ward, numbered, soon, the_due
 
 
 class MongoWard(Ward):
@@ -160,7 +160,7 @@ def test_a_run_under_way_is_not_disturbed(ward: MongoWard) -> None:
     """Whoever comes while it runs is told to come again; a run beyond its time is not, and its effect is rolled back."""
     case = parked(ward)
     ward.hospital.retry(case.id)
-    (due,) = ward.inbox.due(b"billing", 10, soon())
+    due = the_due(ward.inbox)
     running = ward.inbox.begin_treatment(due, ward.inbox.now() + 30.0, soon())
     assert running is not None
     for act in (

@@ -19,7 +19,7 @@ from regionkit.messaging.hospital_rules import NoSuchCase, NotPossible
 from regionkit.messaging.inboxes.mongo_async import AsyncMongoInbox
 from regionkit.messaging.sources import AsyncMemoryQueue
 
-from .hospital_rig_async import AsyncWard, Poison, numbered, soon
+from .hospital_rig_async import AsyncWard, Poison, numbered, soon, the_due
 
 
 class MongoWard(AsyncWard):
@@ -159,7 +159,7 @@ async def test_a_run_under_way_is_not_disturbed(ward: MongoWard) -> None:
     """Whoever comes while it runs is told to come again; a run beyond its time is not, and its effect is rolled back."""
     case = await parked(ward)
     await ward.hospital.retry(case.id)
-    (due,) = await ward.inbox.due(b"billing", 10, soon())
+    due = await the_due(ward.inbox)
     running = await ward.inbox.begin_treatment(due, ward.inbox.now() + 30.0, soon())
     assert running is not None
     for act in (

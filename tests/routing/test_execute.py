@@ -11,6 +11,7 @@ from regionkit import (
     EVENTUAL,
     AlreadyApplied,
     ConfigurationError,
+    DeadlineExceeded,
     OutcomeUnknown,
     PayloadMismatch,
     RegionUnavailable,
@@ -107,6 +108,47 @@ def test_conflicts_end_with_the_deadline_and_cost_no_budget(key: str | None) -> 
         assert caught.value.committed == "no"
         assert store.profile.write_deadline / 2 < near.clock.monotonic() - began < store.profile.write_deadline
         assert store.budget._tokens == store.budget._size
+
+
+@pytest.mark.parametrize("key", ["k", None])
+@pytest.mark.parametrize(("collisions", "told"), [(2, TransactionRolledBack), (1, DeadlineExceeded)])
+def test_a_run_that_the_deadline_ends_after_conflicts(key: str | None, collisions: int, told: Any) -> None:
+    """Where collisions have taken most of the time, they are what the caller has to mend; else the run was too slow."""
+    with Near() as near, near.kit.session() as s:
+        whole = near.store.profile.write_deadline
+        runs = 0
+
+        def work(db: Any) -> None:
+            nonlocal runs
+            runs += 1
+            db["n"] = db.get("n", 0) + 1
+            if runs <= collisions:
+                near.put("n", 100 * runs)
+                near.clock.advance(0.3 * whole)
+            else:
+                near.clock.advance(whole)
+
+        with pytest.raises(told) as caught:
+            s.execute_write("orders", work, idempotency_key=key)
+        assert (runs, caught.value.committed) == (collisions + 1, "no")
+
+
+def test_no_run_begins_that_has_less_time_than_the_last_one_took() -> None:
+    """It would end in the midst of something, perhaps of its COMMIT."""
+    with Near() as near, near.kit.session() as s:
+        whole = near.store.profile.write_deadline
+        runs = 0
+
+        def work(db: Any) -> None:
+            nonlocal runs
+            runs += 1
+            db["n"] = db.get("n", 0) + 1
+            near.put("n", 100 * runs)
+            near.clock.advance(0.35 * whole)
+
+        with pytest.raises(TransactionRolledBack):
+            s.execute_write("orders", work)
+        assert runs == 2
 
 
 def test_a_spent_budget_allows_no_second_run() -> None:

@@ -64,6 +64,14 @@ def test_where_the_position_does_not_move_the_owner_is_read(tmp_path: object) ->
             s = kit.session()
             s.wrote_elsewhere("orders")
             assert s.seen_of("orders") == (OWNER_ONLY,)
+            with kit.session() as beside, beside.write("orders", core=True) as db:
+                db.exec_driver_sql("CREATE TABLE t (a INTEGER)")
+            regions.lag = LAG
+            s = kit.session()
+            s.wrote_elsewhere("orders")
+            with s.read("orders", core=True) as db:
+                db.exec_driver_sql("SELECT a FROM t")
+            assert s.last_route is not None and s.last_route.region == "us"
 
 
 def test_how_it_stands(kit: RegionKit) -> None:

@@ -65,6 +65,14 @@ async def test_where_the_position_does_not_move_the_owner_is_read(tmp_path: obje
             s = kit.session()
             s.wrote_elsewhere("orders")
             assert await s.seen_of("orders") == (OWNER_ONLY,)
+            async with kit.session() as beside, beside.write("orders", core=True) as db:
+                await db.exec_driver_sql("CREATE TABLE t (a INTEGER)")
+            regions.lag = LAG
+            s = kit.session()
+            s.wrote_elsewhere("orders")
+            async with s.read("orders", core=True) as db:
+                await db.exec_driver_sql("SELECT a FROM t")
+            assert s.last_route is not None and s.last_route.region == "us"
 
 
 async def test_how_it_stands(kit: AsyncRegionKit) -> None:

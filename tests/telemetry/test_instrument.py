@@ -208,8 +208,15 @@ async def test_tasks_have_spans_of_their_own(regions: SqliteRegions, told: Telem
                     await db.exec_driver_sql("SELECT 1")
 
         await asyncio.gather(request("one"), request("two"))
+        async with kit.session() as s, s.read("orders", core=True) as db:
+            await db.exec_driver_sql("SELECT 1")
+            used = {
+                p.attributes["db.client.connection.pool.name"]: p.value
+                for p in told.points()["db.client.connection.count"]
+            }
+        assert used["orders/us/read"] == 1 and used["orders/us/write"] == 0
     ids = {span.name: span.context.span_id for span in told.spans}
-    parents = sorted(span.parent.span_id for span in told.spans if span.name == "read orders")
+    parents = sorted(span.parent.span_id for span in told.spans if span.name == "read orders" and span.parent)
     assert parents == sorted([ids["one"], ids["two"]])
 
 

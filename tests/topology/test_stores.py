@@ -149,7 +149,7 @@ def test_a_store_refuses_what_is_no_endpoint():
         (URL + "?sslmode=require", {"tls": "require"}, "weakens TLS"),
         ("mysql://a:CANARY@h/d?ssl_verify_cert=0", {}, "ssl_verify_cert turns a check off"),
         ("sqlite:///x.db", {"tls": "require"}, "is not possible"),
-        ("postgresql+asyncpg://a:CANARY@h/d", {}, "'asyncpg' is not supported"),
+        ("postgresql+psycopg2://a:CANARY@h/d", {}, "'psycopg2' is not supported"),
         ("redis://:CANARY@h", {}, "cannot use 'redis'"),
         ("postgresql://a:CANARY/x@h/d", {}, "cannot be read"),
         ("postgresql://a:CANARY@h1,h2/d", {}, "several hosts"),

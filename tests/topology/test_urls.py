@@ -27,6 +27,7 @@ def parse(url, is_async=False):
         ("postgres://h/d", "postgresql+psycopg", "postgresql+psycopg", "postgresql"),
         ("POSTGRESQL+PSYCOPG://h/d", "postgresql+psycopg", "postgresql+psycopg", "postgresql"),
         ("postgresql+psycopg_async://h/d", "postgresql+psycopg", "postgresql+psycopg", "postgresql"),
+        ("postgresql+asyncpg://h/d", "postgresql+psycopg", "postgresql+asyncpg", "postgresql"),
         ("mysql://h/d", "mysql+pymysql", "mysql+aiomysql", "mariadb"),
         ("mariadb+aiomysql://h/d", "mariadb+pymysql", "mariadb+aiomysql", "mariadb"),
         ("sqlite:///d.db", "sqlite+pysqlite", "sqlite+aiosqlite", "sqlite"),
@@ -39,7 +40,7 @@ def test_our_driver_is_taken_whether_named_or_not(url, sync, asynchronous, serve
     assert parse(url).server == server
 
 
-@pytest.mark.parametrize("url", ["postgresql+asyncpg://h", "mysql+mysqldb://h", "sqlite+pysqlcipher:///x"])
+@pytest.mark.parametrize("url", ["postgresql+psycopg2://h", "mysql+mysqldb://h", "sqlite+pysqlcipher:///x"])
 def test_other_drivers_are_refused(url):
     with pytest.raises(ConfigurationError, match=r"is not supported.*client="):
         parse(url)

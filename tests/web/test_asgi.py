@@ -12,9 +12,9 @@ import pytest
 
 from regionkit import STRONG, AsyncRegionKit, ConfigurationError, RegionKit, StaleRead, UsageError
 from regionkit.embedded import AsyncMemoryRegions, MemoryRegions
+from regionkit.routing.events import AnsweredBeforeWrite
 from regionkit.web import Cookie
 from regionkit.web.asgi import RegionKitMiddleware
-from regionkit.web.events import AnsweredBeforeWrite
 
 KEY = "a key of more than sixteen characters"
 LAG = 3600.0

@@ -154,6 +154,7 @@ def test_settings_that_cannot_work_are_refused(wrong: object) -> None:
         wrong()  # type: ignore[operator]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=4), st.lists(st.text(max_size=200), max_size=4))
 def test_no_request_breaks_it_and_what_is_taken_away_was_read(headers: list[str], cookies: list[str]) -> None:
     """Whatever a client sends: bounded, each once, and no value of it reaches the answer."""
@@ -188,7 +189,7 @@ class Browser:
         return {part for value in self.jar.values() for part in value.split(".")}
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_no_answer_takes_a_write_away_from_a_browser(seed: int, side_by_side: int) -> None:
     """Requests overlap at random and answers come in any order: each write whose answer came is covered by all later requests;

@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from regionkit import RegionKit, UsageError
 from regionkit.embedded import MemoryRegions, SqliteRegions
+from regionkit.routing.events import AnsweredBeforeWrite
 from regionkit.web.asgi import RegionKitMiddleware
-from regionkit.web.events import AnsweredBeforeWrite
 from regionkit.web.wsgi import RegionKitMiddleware as Wsgi
 
 KEY = "a key of more than sixteen characters"

@@ -12,8 +12,8 @@ import pytest
 
 from regionkit import STRONG, AsyncRegionKit, ConfigurationError, RegionKit, StaleRead, UsageError
 from regionkit.embedded import AsyncMemoryRegions, MemoryRegions
+from regionkit.routing.events import AnsweredBeforeWrite, BookmarkRefused
 from regionkit.web import Cookie
-from regionkit.web.events import AnsweredBeforeWrite, BookmarkRefused
 from regionkit.web.wsgi import RegionKitMiddleware
 
 KEY = "a key of more than sixteen characters"

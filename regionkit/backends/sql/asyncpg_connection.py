@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -49,6 +51,7 @@ class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # as
 
     rides = True
     prepares = True
+    _top_xact: Any  # asyncpg's
 
     def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
@@ -254,6 +257,16 @@ class AsyncBounded(DriverState, asyncpg.Connection):  # type: ignore[misc]  # as
         if beginnings:
             self.left("a statement")
             await super().execute(";\n".join(beginnings))
+
+    @contextlib.contextmanager
+    def as_begun(self) -> Iterator[None]:
+        """asyncpg up to 0.31 opens cursors only in a transaction of its own object: it is shown one, never started."""
+        before: Any = self._top_xact
+        self._top_xact = before or self.transaction()
+        try:
+            yield
+        finally:
+            self._top_xact = before
 
     async def copy_from_table(self, table_name: str, **options: Any) -> Any:
         """asyncpg's."""

@@ -202,13 +202,15 @@ class _Stream(_Cursor):
         await super()._execute(operation, parameters)
 
     async def _run(self, plan: Any, parameters: Sequence[Any]) -> None:
-        self._portal = await plan.cursor(*parameters)
+        with self.connection.as_begun():
+            self._portal = await plan.cursor(*parameters)
 
     def _more(self, count: int) -> None:
         if self._portal is None:
             return
         self.connection.left("a statement")
-        found = self._drive(self._portal.fetch(count))
+        with self.connection.as_begun():
+            found = self._drive(self._portal.fetch(count))
         self._rows.extend(self._read(found))
         if len(found) < count:
             self._over()

@@ -41,7 +41,7 @@ class AsyncSqlCheckout:
         self._deadline = deadline
         self.keeps = False
         self.connection = connection
-        pooled = connection.pooled
+        pooled, connection.shown = connection.pooled, False
         driver = self.driver = connection.driver = as_driver(pooled.dbapi_connection)
         self.observation: Observation = pooled.info["observation"]
         driver.start(self, deadline)

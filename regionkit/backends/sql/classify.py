@@ -125,7 +125,8 @@ def classify(error: BaseException) -> Failure:
     driver: Any = getattr(error, "orig", None) or error
     if isinstance(driver, DeadlinePassed):
         return Failure.DEADLINE
-    if isinstance(driver.__cause__, DeadlineExceeded):
+    below = driver.__cause__ or getattr(driver, "original_exception", None)  # PyMySQL's, of an error while connecting
+    if isinstance(below, DeadlineExceeded):
         return Failure.DEADLINE
     if isinstance(driver, Undone):
         return Failure.ROLLED_BACK

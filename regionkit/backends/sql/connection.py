@@ -58,6 +58,11 @@ class BlockConnection(sqlalchemy.Connection):
         super()._commit_impl()
         self.shown = shown
 
+    def _rollback_impl(self) -> None:
+        shown = self.shown
+        super()._rollback_impl()
+        self.shown = shown
+
     def renewed(self) -> BlockConnection:
         """The same connection to the server in another object, for another block: this one is closed, whoever still holds it."""
         if self._transaction is not None:  # of autocommit: the server knows of none

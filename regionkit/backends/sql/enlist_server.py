@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import sqlalchemy
 
+from regionkit.backends.sql.classify import code_of
 from regionkit.backends.sql.driver import as_driver
 
 __all__ = ["INERT", "Watch", "commits_by_itself"]
@@ -42,6 +43,8 @@ INERT = re.compile(
 _PG8000 = {b"I": "none", b"T": "open", b"E": "failed"}
 _LIBPQ = {0: "none", 1: "open", 2: "open", 3: "failed"}  # what is left is a lost connection
 _SERVER_STATUS_IN_TRANS = 1
+DEADLOCK = 1213
+"""ER_LOCK_DEADLOCK: MySQL and MariaDB have rolled back the whole transaction."""
 
 
 def _said(driver: Any) -> State:
@@ -80,12 +83,12 @@ class Watch:
         paused: what is sent ends it on purpose.
     """
 
-    __slots__ = ("_doubt", "_failed", "_seen", "ended", "paused")
+    __slots__ = ("_doubt", "_failed", "_seen", "_undone", "ended", "paused")
 
     def __init__(self) -> None:
         self.ended = self.paused = False
         self._seen = False  # the server said that a transaction is open: if it says "none" later, that one ended
-        self._failed = self._doubt = False
+        self._failed = self._doubt = self._undone = False
 
     def start(self, connection: Any) -> None:
         """The transaction is joined: what was done in it before is not known."""
@@ -108,8 +111,9 @@ class Watch:
             except sqlalchemy.exc.IntegrityError:  # undoes its own statement only, on MariaDB
                 self._doubt = True
                 raise
-            except BaseException:
+            except BaseException as error:
                 self._doubt = self._failed = True
+                self._undone |= code_of(error) == DEADLOCK
                 raise
             self._answered(seen, str(statement))
             return result
@@ -137,7 +141,7 @@ class Watch:
         if ask and self._failed:
             self._failed = False
             if _mariadb(connection):
-                state = _asked(connection)
+                state = _asked(connection) or ("none" if self._undone else "")  # MySQL has no question for it
         self.ended |= state == "none" and self._seen
         self._seen |= state in ("open", "failed")
         return not self.ended

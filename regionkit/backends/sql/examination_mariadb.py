@@ -44,9 +44,10 @@ def ask_mariadb(asking: Asking) -> Examined:
     database = str(one("SELECT DATABASE()") or "")
     skew, skew_error = asking.clock("SELECT UNIX_TIMESTAMP(NOW(6))")
     ends = status.get("Ssl_server_not_after", "")
+    version = str(one("SELECT VERSION()") or "")
     return Examined(
-        server="mariadb",
-        version=str(one("SELECT VERSION()") or "").partition("-")[0],
+        server="mariadb" if "mariadb" in version.lower() else "mysql",  # which has other settings: no rule speaks of it
+        version=version.partition("-")[0],
         encrypted=bool(status["Ssl_cipher"]) if "Ssl_cipher" in status else None,
         certificate_ends=ssl.cert_time_to_seconds(ends) if ends else None,
         skew=skew,

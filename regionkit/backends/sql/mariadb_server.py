@@ -97,6 +97,9 @@ class MariaServer:
         )
         return made, arguments
 
+    def flush(self, dbapi_connection: Any) -> None:
+        """Never asked: it counts what copies can have."""
+
     def observe(self, dbapi_connection: Any) -> Observation:
         driver = as_driver(dbapi_connection)
         begun = driver.begun or driver.get_autocommit()

@@ -4,7 +4,8 @@ PostgreSQL. Origin is "system identifier:timeline". On a replica the timeline it
 pg_read_all_stats only; without it the origin is "" and a replica that follows an unrecorded promotion is recognised only
 when the monitor sees the promoted primary (declared in the capabilities). The owner's position is the insert position: it
 covers commits acknowledged before they were flushed, whoever made them, so measured staleness needs no slack for
-synchronous_commit = off.
+synchronous_commit = off. What a transaction logs that reads and rolls back (it may tidy pages up) reaches disk and copies with
+the next commit, or a quarter of a minute later: an owner that is idle is made to write it down (`Unflushed`).
 MariaDB. Origin is the server id: it keeps no timelines, so a promotion by others cannot be proved and needs `adopt`; a
 server that was rebuilt takes a new server_id. A run is known by the second in which the server started; one that starts
 twice in a second is recognised by connection ids that begin anew.
@@ -26,7 +27,9 @@ from regionkit.facts.position import Gtids, GtidsReached, later
 from regionkit.topology import Role
 
 __all__ = [
+    "FLUSHED",
     "ServerRuns",
+    "Unflushed",
     "gtids",
     "maria_observation",
     "maria_questions",
@@ -58,7 +61,8 @@ _POSTGRES = """SELECT pg_is_in_recovery(), extract(epoch from pg_postmaster_star
  (SELECT system_identifier FROM pg_control_system()),
  current_setting('synchronous_standby_names') <> '',
  (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
- to_regclass('{history}') IS NOT NULL, {rows}, {shown}"""
+ to_regclass('{history}') IS NOT NULL, {rows}, {shown},
+ CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() - '0/0'::pg_lsn END"""
 _POSTGRES_ROWS = """(SELECT json_agg(json_build_array(history, parent, fork, epoch, origin))
  FROM (SELECT * FROM {history} ORDER BY epoch DESC LIMIT 64) AS h)"""
 # What a standby may have shown (`shown`) before it was asked, by the first that gives an answer. It shows a commit before it
@@ -129,7 +133,7 @@ def postgres_questions(history: str) -> tuple[str, str]:
 
 def postgres_observation(answer: Sequence[str | None], sent_at: float, rtt: float) -> Observation:
     """Its answer, as texts; "t" or "true" is yes."""
-    recovering, started, position, wal_file, follows, system, synchronous, waiting, _, history, shown = answer
+    recovering, started, position, wal_file, follows, system, synchronous, waiting, _, history, shown, flushed = answer
     replica = recovering in ("t", "true")
     timeline = int(wal_file[:8], 16) if wal_file else int(follows) if follows else 0
     reached = int(position or 0) if replica else without_header(int(position or 0))
@@ -144,12 +148,37 @@ def postgres_observation(answer: Sequence[str | None], sent_at: float, rtt: floa
         synchronous=synchronous in ("t", "true"),
         waiting=int(waiting or 0) > 0,
         shown=standby_shown(shown) if replica else reached,  # the owner counts a commit before it shows it
+        unflushed=bool(flushed) and reached > int(flushed or 0),
     )
 
 
 def standby_shown(told: str | None) -> int | None:
     """What a standby may have shown, as it told it; None where nobody can tell."""
     return int(told) if told else None
+
+
+FLUSHED = "SELECT txid_current()"
+"""Makes PostgreSQL write down all that it has logged, within some 0.2 s: it takes a transaction number, whose end is logged. A
+transaction that is read-only may do that, too."""
+
+
+class Unflushed:
+    """Whether PostgreSQL has to be told to write its log down. One endpoint's.
+
+    | the last look  | this look                | told |
+    |----------------|--------------------------|------|
+    | all on disk    | any                      | no: a commit may be under way |
+    | not all on disk| further on, or all       | no: commits come, and take all with them |
+    | not all on disk| not all, at the same place| yes |
+    """
+
+    def __init__(self) -> None:
+        self._at: object = None
+
+    def looked(self, observation: Observation) -> bool:
+        """After a look: whether it is to be told."""
+        before, self._at = self._at, observation.reached if observation.unflushed else None
+        return self._at is not None and before == self._at
 
 
 class ServerRuns:

@@ -21,6 +21,7 @@ import sqlalchemy
 from regionkit.backends.sql.bridge import Engine, bounded, drive
 from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.endpoint import SqlRows
+from regionkit.backends.sql.observation import Unflushed
 from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.rights import lacking
@@ -102,6 +103,7 @@ class OwnEngineEndpoint(SqlRows):
         self._monitor: OwnEngineConnection | None = None
         self._watching: sqlalchemy.Pool | None = None
         self._monitoring = Lock()
+        self._unflushed = Unflushed()
         self._inherited: list[object] = []
 
     def _declare(self) -> Capabilities:
@@ -216,7 +218,10 @@ class OwnEngineEndpoint(SqlRows):
                 except Exception as error:
                     raise unreached(self._context, error) from error
             try:
-                return self.asked(connection, connecting)
+                observation = self.asked(connection, connecting)
+                if self._unflushed.looked(observation):
+                    bounded(connecting, self._server.flush, connection)
+                return observation
             except BaseException as error:
                 self._drop_monitor()
                 right = lacking(self._context, error, self._context.history_table)

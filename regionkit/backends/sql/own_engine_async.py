@@ -20,6 +20,7 @@ import sqlalchemy
 from regionkit.backends.sql.bridge_async import AsyncEngine, abounded, adrive
 from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.endpoint_async import AsyncSqlRows
+from regionkit.backends.sql.observation import Unflushed
 from regionkit.backends.sql.own_engine_checks import declared, plain_engine, server_for
 from regionkit.backends.sql.own_engine_connection import OwnEngineConnection
 from regionkit.backends.sql.rights import lacking
@@ -101,6 +102,7 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
         self._monitor: OwnEngineConnection | None = None
         self._watching: sqlalchemy.Pool | None = None
         self._monitoring = AsyncLock()
+        self._unflushed = Unflushed()
         self._inherited: list[object] = []
 
     def _declare(self) -> Capabilities:
@@ -215,7 +217,10 @@ class AsyncOwnEngineEndpoint(AsyncSqlRows):
                 except Exception as error:
                     raise unreached(self._context, error) from error
             try:
-                return await self.asked(connection, connecting)
+                observation = await self.asked(connection, connecting)
+                if self._unflushed.looked(observation):
+                    await abounded(connecting, self._server.flush, connection)
+                return observation
             except BaseException as error:
                 await self._drop_monitor()
                 right = lacking(self._context, error, self._context.history_table)

@@ -21,6 +21,7 @@ from regionkit.backends.sql.driver import swallowed
 from regionkit.backends.sql.mariadb_words import MARIADB_WORDS
 from regionkit.backends.sql.mysql_words import MYSQL_WORDS
 from regionkit.backends.sql.observation import (
+    FLUSHED,
     ServerRuns,
     postgres_observation,
     postgres_questions,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN_ENGINE_SERVERS", "OwnEngineServer"]
 
-COLUMNS = 11
+COLUMNS = 12
 """Columns of PostgreSQL's answer."""
 KEEPS = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES", "(", "SAVEPOINT", "RELEASE"}
@@ -98,6 +99,9 @@ class OwnEngineServer:
         self._has_history = looks
         return self.answered(c, answer, known, sent_at, rtt)
 
+    def flush(self, c: OwnEngineConnection) -> None:
+        """Have the server write down what it has logged, where an observation says `unflushed`. No transaction is open."""
+
     def taken(self, c: OwnEngineConnection) -> None:
         """A block takes the connection."""
 
@@ -135,6 +139,13 @@ class OwnEnginePostgres(OwnEngineServer):
 
     def answered(self, c: OwnEngineConnection, answer: Any, known: str, sent_at: float, rtt: float) -> Observation:
         return postgres_observation(answer, sent_at, rtt)
+
+    def flush(self, c: OwnEngineConnection) -> None:
+        try:
+            c.aside(lambda: c.run_own(FLUSHED))
+        except DBAPIError:
+            if c.invalidated:
+                raise  # else it was answered: whoever may not do that waits for the server
 
     def before_commit(self, c: OwnEngineConnection) -> None:
         if c.driver.failed or c.driver.bypassed:  # PostgreSQL answers with a tag that drivers do not show

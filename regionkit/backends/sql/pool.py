@@ -27,6 +27,7 @@ from regionkit.backends.sql.classify import is_unknown_at_commit
 from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, as_driver
+from regionkit.backends.sql.observation import Unflushed
 from regionkit.backends.sql.own_engine_checks import declared
 from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.rights import lacking
@@ -76,6 +77,7 @@ class SqlPool:
         self._watching: Engine | None = None
         self._monitor: BlockConnection | None = None
         self._monitoring = Lock()
+        self._unflushed = Unflushed()
         self._inherited: list[list[BlockConnection]] = []
 
     def declare(self, capabilities: Capabilities) -> Capabilities:
@@ -309,7 +311,11 @@ class SqlPool:
                     connection = self._monitor = self._connected_within(self._monitor_engine(), deadline)
                     return connection.pooled.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.pooled.dbapi_connection).deadline = deadline
-                return drive(self.server.observe, connection.pooled.dbapi_connection)
+                under = connection.pooled.dbapi_connection
+                observation = drive(self.server.observe, under)
+                if self._unflushed.looked(observation):
+                    drive(self.server.flush, under)
+                return observation
             except BaseException as error:
                 self._drop_monitor()
                 right = lacking(self._context, error, self._context.history_table)

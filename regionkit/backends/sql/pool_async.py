@@ -26,6 +26,7 @@ from regionkit.backends.sql.classify import is_unknown_at_commit
 from regionkit.backends.sql.connect_errors import unreached
 from regionkit.backends.sql.connection import BlockConnection
 from regionkit.backends.sql.driver import CONNECT_DEADLINE, DeadlinePassed, as_driver
+from regionkit.backends.sql.observation import Unflushed
 from regionkit.backends.sql.own_engine_checks import declared
 from regionkit.backends.sql.registry import registered, server_of
 from regionkit.backends.sql.rights import lacking
@@ -75,6 +76,7 @@ class AsyncSqlPool:
         self._watching: AsyncEngine | None = None
         self._monitor: BlockConnection | None = None
         self._monitoring = AsyncLock()
+        self._unflushed = Unflushed()
         self._inherited: list[list[BlockConnection]] = []
 
     def declare(self, capabilities: Capabilities) -> Capabilities:
@@ -308,7 +310,11 @@ class AsyncSqlPool:
                     connection = self._monitor = await self._connected_within(self._monitor_engine(), deadline)
                     return connection.pooled.info["observation"]  # type: ignore[no-any-return]  # asked a moment ago
                 as_driver(connection.pooled.dbapi_connection).deadline = deadline
-                return await adrive(self.server.observe, connection.pooled.dbapi_connection)
+                under = connection.pooled.dbapi_connection
+                observation = await adrive(self.server.observe, under)
+                if self._unflushed.looked(observation):
+                    await adrive(self.server.flush, under)
+                return observation
             except BaseException as error:
                 await self._drop_monitor()
                 right = lacking(self._context, error, self._context.history_table)

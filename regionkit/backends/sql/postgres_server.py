@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from regionkit.backends.sql.capabilities import POSTGRESQL
 from regionkit.backends.sql.driver import as_driver
-from regionkit.backends.sql.observation import postgres_observation, postgres_questions
+from regionkit.backends.sql.observation import FLUSHED, postgres_observation, postgres_questions
 from regionkit.backends.sql.server import SqlContext
 from regionkit.errors import ConfigurationError
 from regionkit.facts.history import HistoryRow
@@ -113,6 +113,13 @@ class PostgresServer:
         self._has_history = there
         assert answer is not None
         return postgres_observation(answer, sent_at, rtt)
+
+    def flush(self, dbapi_connection: Any) -> None:
+        try:
+            self._ask(dbapi_connection, FLUSHED.encode())
+        except Exception as error:
+            if getattr(error, "sqlstate", None) is None:
+                raise  # else it was answered: whoever may not do that waits for the server
 
     def _ask(self, dbapi_connection: Any, command: bytes) -> list[str | None] | None:
         wire = self._wire

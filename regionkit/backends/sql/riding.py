@@ -49,6 +49,9 @@ def ride(driver: Any, cursor: Any, statement: Any, parameters: Any) -> Generator
     try:
         yield from cursor._execute_gen(statement, parameters)
         queue._enqueue_sync()
+        if driver.deadline is not None:
+            # converting the parameters took its time, and not the server's
+            driver.had = max(0.0, driver.deadline.remaining())
         try:
             for command in queue.command_queue:
                 command()

@@ -36,6 +36,10 @@ class Server(Protocol):
         """SQLAlchemy URL, and connect arguments: TLS, keepalive, server-side limits, read-only for reads."""
         ...
 
+    def flush(self, dbapi_connection: Any) -> None:
+        """Have the server write down what it has logged, where an observation says `unflushed`. No transaction is open."""
+        ...
+
     def observe(self, dbapi_connection: Any) -> Observation:
         """Where the server stands, asked on this connection; at connect and later."""
         ...

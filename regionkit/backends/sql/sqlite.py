@@ -285,8 +285,10 @@ class _Dialect:
         self._guarded(super().do_execute_no_params, cursor, statement, context)  # type: ignore[misc]  # as above
 
     def _guarded(self, run: Callable[..., None], cursor: Any, *arguments: Any) -> None:
-        raw = getattr(cursor, "_cursor", cursor)
-        driver: Any = raw.connection if isinstance(raw, sqlite3.Cursor) else raw._conn._conn
+        is_plain = isinstance(cursor, sqlite3.Cursor)
+        driver: Any = (
+            cursor.connection if is_plain else cursor._connection._conn
+        )  # of SQLAlchemy's adapter, of aiosqlite
         driver.require_up()
         left = driver.left("a statement")
         if driver.autocommitting and left is not None:
@@ -298,8 +300,8 @@ class _Dialect:
             driver.announced = False
         alone = driver.autocommitting and not driver.branch
         driver.dirty |= (alone and cursor.description is None) or LASTS.match(arguments[0]) is not None
-        if raw is cursor:
-            driver.note(raw)
+        if is_plain:
+            driver.note(cursor)
 
     def is_disconnect(self, error: Any, connection: Any, cursor: Any) -> bool:
         """Whether the connection is of no more use."""

@@ -49,6 +49,9 @@ class SqliteServer:
         }
         return URL.create("sqlite+pysqlite", database=url.database, query=query), arguments
 
+    def flush(self, dbapi_connection: Any) -> None:
+        """Never asked: it counts what copies can have."""
+
     def observe(self, dbapi_connection: Any) -> Observation:
         driver = as_driver(dbapi_connection)
         with driver.own_statements():

@@ -61,6 +61,7 @@ class BufferModel:
         self.clean: dict[bytes, Held] = {}
         self.leases: dict[bytes, bytes] = {}
         self.floors: dict[bytes, int] = {}
+        self.discarded: dict[bytes, int] = {}  # until a floor's life is over
 
     def open(self, run: str, epoch: int) -> bool:
         """Count on from a later epoch; whether the buffer is open now."""
@@ -151,7 +152,7 @@ class BufferModel:
         if self.leases.get(name) != token:
             return False
         del self.leases[name]
-        if loaded.version < self.floors.get(name, 0):
+        if loaded.version < max(self.floors.get(name, 0), self.discarded.get(name, 0)):
             return False
         self.clean[name] = loaded
         return True
@@ -224,8 +225,11 @@ class BufferModel:
         return "dirty"
 
     def discard(self, names: Iterable[bytes]) -> int:
-        """Forget what is parked; how many were."""
-        return len([self._unpark(name) for name in names if name in self.parked])
+        """Forget what is parked; how many were. What is older is not kept from here on."""
+        gone = [(name, self._unpark(name)) for name in names if name in self.parked]
+        for name, aside in gone:
+            self.discarded[name] = aside.held.version
+        return len(gone)
 
     def oldest(self) -> int | None:
         """Since when some row is behind."""

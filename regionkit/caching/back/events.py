@@ -71,7 +71,11 @@ class SinkBack(CacheEvent, frozen=True, gc=False):
 
 
 class SinkFailed(CacheEvent, frozen=True, gc=False):
-    """The sink raised at one value what no sink should: a fault in it. The value stays dirty and is tried again; others go on."""
+    """The sink raised at one value what no sink should: a fault in it. The value stays dirty and is tried again; others go on.
+
+    Attributes:
+        why: in the words of what failed.
+    """
 
     level: ClassVar[int] = logging.ERROR
     why: str

@@ -63,12 +63,7 @@ class AsyncFlusher:
         try:
             await self._parts.check(strict=True)
         except SinkDown as down:
-            raise CacheError(
-                f"the sink of cache {self._parts.cache.name!r} does not answer.",
-                why=f"{down}.",
-                fix="try again when it does; what is dirty stays in the buffer.",
-                retryable=True,
-            ) from down
+            raise self._parts.sink_away(down) from down
         await self._looking.state()
         self._runs = True
         self._supervisor.start("write-back", self._round, self._failed, longest_back_off=LONGEST_BACK_OFF)

@@ -54,11 +54,14 @@ class AsyncLooking:
         deadline = Deadline(parts.clock, parts.strategy.write_timeout if timeout is None else timeout)
         stored, pause = None if key is None else canonical(key), AGAIN
         called = (await self._status()).clock
+        away: SinkDown | None = None
         while True:
             try:
                 while (await self._flushing.batch()).written and deadline.remaining() > 0:
                     pause = AGAIN
-            except (SinkDown, TierDown, Backpressure):
+            except SinkDown as down:
+                away = down
+            except (TierDown, Backpressure):
                 pass  # tried again, until the time is over
             status = await self._status()
             since = status.since if stored is None else await self._asked(lambda: parts.buffer.since(stored))
@@ -66,6 +69,8 @@ class AsyncLooking:
             if clean or deadline.remaining() <= 0:
                 if clean:
                     await parts.flushed()
+                elif away is not None and not parts.checked:
+                    raise parts.sink_away(away)
                 return Flushed(clean, status.dirty, status.parked)
             await asleep(min(pause, deadline.remaining()))
             pause = min(pause * 1.5, LONGEST_AGAIN)

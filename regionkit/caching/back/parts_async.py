@@ -17,7 +17,7 @@ from regionkit.caching.inside_async import AsyncInside
 from regionkit.caching.strategies import WriteBack
 from regionkit.core.clock import Clock
 from regionkit.core.concurrency_async import AsyncSlots
-from regionkit.errors import Backpressure
+from regionkit.errors import Backpressure, CacheError
 
 __all__ = ["AsyncBackParts"]
 
@@ -37,6 +37,20 @@ class AsyncBackParts:
         self._checked = False
         self._checks_from = 0.0
         self._opening = AsyncSlots(1)
+
+    @property
+    def checked(self) -> bool:
+        """Whether the sink was looked at, and can hold what is promised."""
+        return self._checked
+
+    def sink_away(self, down: SinkDown) -> CacheError:
+        """The error of a caller who needs a sink that could not be looked at."""
+        return CacheError(
+            f"the sink of cache {self.cache.name!r} does not answer.",
+            why=f"{down}.",
+            fix="try again when it does; what is dirty stays in the buffer.",
+            retryable=True,
+        )
 
     async def check(self, *, strict: bool) -> None:
         """Rules 1. `strict`: raise where the sink does not answer.

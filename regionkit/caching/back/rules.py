@@ -20,7 +20,7 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
 | PARK | the record is still that version | it stands aside with its reason; still what readers get |
 | | it is a later one | due now |
 | RETRY | parked, and the key is not dirty | dirty again with the version that it had; else NEWER |
-| DISCARD | parked | gone: readers load the row |
+| DISCARD | parked | gone: readers load the row; what is older than the discarded version is not kept for a floor's life |
 | OPEN | the epoch is above the buffer's | puts count on from it; what is dirty stays dirty with its old version |
 | | a flusher of an earlier epoch wrote until now | what the cache has loaded goes: another generation |
 
@@ -40,6 +40,8 @@ The buffer of a cache holds for each dirty key one record (its latest value), wh
    epoch is another and what was done under the former may be lost.
 8. What is dirty and parked together is bounded, by keys and by bytes. An overwrite needs no new key; it may need bytes.
 9. Behind since: the time of the first put that the row does not show, or an earlier one. The oldest is what a loss would cost.
+10. A flusher whose claim was over may write the row of a value that was parked and discarded since, and die before it says so.
+    Its time ends before a floor does: until then an older row is read, and not kept.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class AsyncBackVerbs(Generic[V]):
             timeout: seconds. Default: the strategy's `write_timeout`. When they are over, `clean` of what it returns is False.
 
         Raises:
-            CacheError: the buffer does not answer.
+            CacheError: the buffer does not answer; or the sink has not, not even once.
         """
         return await self._back("flush").looking.flush(key, timeout)
 

@@ -11,7 +11,7 @@ from typing import Any
 from regionkit.cli.commands import kit_of
 from regionkit.cli.doctor.collecting import collect, written_passwords
 from regionkit.cli.doctor.findings import Finding, in_order
-from regionkit.cli.doctor.pillars import examined, named
+from regionkit.cli.doctor.pillars import Pieces
 from regionkit.cli.doctor.report import as_data, as_text
 from regionkit.cli.doctor.rules import diagnose
 from regionkit.core.clock import SYSTEM_CLOCK
@@ -25,7 +25,8 @@ def doctor(options: argparse.Namespace) -> int:
     findings: list[Finding] = []
     local, looked_at = "", 0
     with ExitStack() as stack:
-        apps = [named(name, stack) for name in options.app]
+        pieces = stack.enter_context(Pieces())
+        apps = [pieces.named(name) for name in options.app]
         kits = [given for given in apps if isinstance(given, RegionKit)]
         passwords: tuple[str, ...] = ()
         if not apps or options.config is not None:
@@ -40,7 +41,7 @@ def doctor(options: argparse.Namespace) -> int:
             findings += diagnose(facts, SYSTEM_CLOCK.wall())
         for name, given in zip(options.app, apps, strict=True):
             if not isinstance(given, RegionKit):
-                findings += examined(name, given)
+                findings += pieces.examined(name, given)
     findings = in_order(findings)
     data: dict[str, Any] = as_data(findings, local, looked_at)
     print(json.dumps(data, indent=2) if options.json else as_text(findings, looked_at))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
 from inspect import isawaitable
@@ -19,47 +19,80 @@ from regionkit.cli.doctor.findings import Finding, Severity
 from regionkit.errors import ConfigurationError, RegionKitError, RetentionTooShort
 from regionkit.kit import RegionKit
 
-__all__ = ["examined", "named"]
+__all__ = ["Pieces"]
+
+Of = Callable[[Any], Any]
+"""Waits for what a verb gives, where it is to be waited for."""
 
 KINDS = "a RegionKit, a TransactionManager, an Outbox, a Cache, a Consumer or a Hospital"
 
 
-def named(name: str, stack: ExitStack) -> Any:
-    """The piece that "module:name" names, or that the function of that name makes; closed at the end where it was made here.
+class Pieces:
+    """Pieces of the application; those of asyncio in one loop. A context manager: what was made here is closed at its end."""
 
-    A kit for asyncio is looked at by one for threads, of the same topology.
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._runner: asyncio.Runner | None = None
 
-    Raises:
-        ConfigurationError: there is none, or it is no such piece.
-    """
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{name!r} cannot be loaded.", why=f"{error}.", fix="write MODULE:NAME.") from error
-    if callable(found) and not _kind(found):
-        found = found()
-        if not isawaitable(found) and hasattr(found, "close"):
-            stack.callback(lambda: _of(found.close()))
-    if not _kind(found):
-        raise ConfigurationError(f"{name!r} is a {type(found).__name__}.", fix=f"name {KINDS}.")
-    if type(found).__name__ == "AsyncRegionKit":
-        found = stack.enter_context(RegionKit(found._topology, local=found._local, profile=found._profile))
-    return found
+    def __enter__(self) -> Pieces:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
-def _of(given: Any) -> Any:
-    """What a verb gives, of a piece of either form."""
-    if not isawaitable(given):
-        return given
+    def of(self, given: Any) -> Any:
+        """What a verb gives, of a piece of either form."""
+        if not isawaitable(given):
+            return given
+        if self._runner is None:
+            self._runner = self._stack.enter_context(asyncio.Runner())
 
-    async def waited() -> Any:
-        return await given
+        async def waited() -> Any:
+            return await given
 
-    return asyncio.run(waited())
+        return self._runner.run(waited())
+
+    def named(self, name: str) -> Any:
+        """The piece that "module:name" names, or that the function of that name makes.
+
+        A kit for asyncio is looked at by one for threads, of the same topology.
+
+        Raises:
+            ConfigurationError: there is none, or it is no such piece.
+        """
+        module, _, attribute = name.partition(":")
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        try:
+            found: Any = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigurationError(
+                f"{name!r} cannot be loaded.", why=f"{error}.", fix="write MODULE:NAME."
+            ) from error
+        if callable(found) and not _kind(found):
+            found = self.of(found())
+            if hasattr(found, "close"):
+                self._stack.callback(lambda: self.of(found.close()))
+        if not _kind(found):
+            raise ConfigurationError(f"{name!r} is a {type(found).__name__}.", fix=f"name {KINDS}.")
+        if type(found).__name__ == "AsyncRegionKit":
+            return self._stack.enter_context(RegionKit(found._topology, local=found._local, profile=found._profile))
+        return found
+
+    def examined(self, name: str, given: Any) -> list[Finding]:
+        """What a piece finds wrong with itself."""
+        ask = {
+            "transactions": _transactions,
+            "outbox": _outbox,
+            "hospital": _hospital,
+            "consumer": _consumer,
+            "cache": _cache,
+        }[_kind(given)]
+        try:
+            return list(ask(name, given, self.of))
+        except RegionKitError as error:
+            return [Finding("D804", "error", name, error.what, error.why, error.fix)]
 
 
 def _kind(given: Any) -> str:
@@ -80,31 +113,16 @@ def _kind(given: Any) -> str:
     return ""
 
 
-def examined(name: str, given: Any) -> list[Finding]:
-    """What a piece finds wrong with itself."""
-    ask = {
-        "transactions": _transactions,
-        "outbox": _outbox,
-        "hospital": _hospital,
-        "consumer": _consumer,
-        "cache": _cache,
-    }[_kind(given)]
-    try:
-        return list(ask(name, given))
-    except RegionKitError as error:
-        return [Finding("D804", "error", name, error.what, error.why, error.fix)]
-
-
-def _transactions(name: str, manager: Any) -> Iterator[Finding]:
+def _transactions(name: str, manager: Any, of: Of) -> Iterator[Finding]:
     severities: dict[str, Severity] = {"warning": "warning", "refused": "error"}
-    for one in _of(manager.doctor()):
+    for one in of(manager.doctor()):
         if one.level in severities:
             why = "the manager does not start with it." if one.level == "refused" else "it works, with a risk."
             yield Finding("D801", severities[one.level], f"{name} {one.subject}", one.what, why, one.fix)
 
 
-def _outbox(name: str, outbox: Any) -> Iterator[Finding]:
-    report = _of(outbox.doctor())
+def _outbox(name: str, outbox: Any, of: Of) -> Iterator[Finding]:
+    report = of(outbox.doctor())
     for line in report.findings:
         yield Finding(
             "D802",
@@ -116,8 +134,8 @@ def _outbox(name: str, outbox: Any) -> Iterator[Finding]:
         )
 
 
-def _hospital(name: str, hospital: Any) -> Iterator[Finding]:
-    stats = _of(hospital.stats())
+def _hospital(name: str, hospital: Any, of: Of) -> Iterator[Finding]:
+    stats = of(hospital.stats())
     if stats.open:
         yield Finding(
             "D805",
@@ -129,7 +147,7 @@ def _hospital(name: str, hospital: Any) -> Iterator[Finding]:
         )
 
 
-def _consumer(name: str, consumer: Any) -> Iterator[Finding]:
+def _consumer(name: str, consumer: Any, of: Of) -> Iterator[Finding]:
     retention = import_module("regionkit.messaging.retention")
     with contextlib.suppress(AttributeError):
         try:
@@ -138,14 +156,14 @@ def _consumer(name: str, consumer: Any) -> Iterator[Finding]:
             yield Finding("D806", "error", f"{name} {consumer.name}", error.what, error.why, error.fix)
 
 
-def _cache(name: str, cache: Any) -> Iterator[Finding]:
+def _cache(name: str, cache: Any, of: Of) -> Iterator[Finding]:
     sink = getattr(cache.strategy, "sink", None)
     if sink is None:
         return
     subject = f"{name} {cache.name}"
     down = import_module("regionkit.caching.back.refusals").SinkDown
     try:
-        _of(sink.check())
+        of(sink.check())
     except down as error:
         yield Finding(
             "D803",
@@ -157,7 +175,7 @@ def _cache(name: str, cache: Any) -> Iterator[Finding]:
         )
     except ConfigurationError as error:
         yield Finding("D803", "error", subject, error.what, error.why, error.fix)
-    state = _of(cache.buffer())
+    state = of(cache.buffer())
     if state.parked:
         yield Finding(
             "D803",

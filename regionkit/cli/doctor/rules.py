@@ -78,7 +78,9 @@ def _configuration(facts: Facts) -> Iterator[Finding]:
         )
     for store in facts.stores.values():
         for caution in store.cautions:
-            yield Finding("D103", "warning", store.name, caution, "the topology does not rule it out.", "see its page.")
+            yield Finding(
+                "D103", "warning", store.name, f"{caution}.", "the URL allows it.", "add replicaSet=NAME to it."
+            )
         if store.regions and facts.local not in store.regions:
             yield Finding(
                 "D104",

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from regionkit.caching import Cache, Shared, SqlSink, WriteBack
+from regionkit.caching import Cache, Change, Shared, SinkRefused, SqlSink, WriteBack
 from regionkit.caching.back.events import SinkFailed
 from regionkit.core.concurrency import sleep
 from regionkit.errors import ConfigurationError, DurabilityUnknown
@@ -93,6 +93,30 @@ def test_parked_values_are_listed_where_one_cannot_be_read(rig: Rig, redis_serve
     )
     assert [(parked.key, parked.value, parked.deleted) for parked in other.parked()] == [("a", None, False)]
     other.close()
+
+
+def test_a_flusher_that_comes_after_a_discard_leaves_nothing_older_in_the_cache(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes the row of the discarded value, and is killed before it says so: readers get that row."""
+    sink: Any = rig.cache.strategy.sink
+    rig.set_row("a", "old", 0)
+    receipt = rig.cache.put("a", Profile("ada", 2))
+
+    def refused(*_: Any) -> Any:
+        raise SinkRefused("not today")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sink, "flush", refused)
+        assert (rig.cache.flush(timeout=PATIENCE)).parked == 1
+    assert rig.cache.discard("a")
+    assert [rig.cache.get("a") for _ in range(3)] == [Profile("old", 1)] * 3
+    epoch = (rig.cache.back._parts.buffer.status()).epoch
+    sink.flush(rig.called, epoch, [Change("a", receipt.version, Profile("ada", 2))])
+    assert rig.cache.get("a") == Profile("ada", 2)
+    loads = rig.cache.counters.loads
+    assert rig.cache.get("a") == Profile("ada", 2)
+    assert rig.cache.counters.loads == loads
 
 
 def test_a_sink_is_closed_by_the_last_cache_that_uses_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from regionkit.caching import AsyncCache, AsyncSqlSink, Shared, WriteBack
+from regionkit.caching import AsyncCache, AsyncSqlSink, Change, Shared, SinkRefused, WriteBack
 from regionkit.caching.back.events import SinkFailed
 from regionkit.core.concurrency_async import asleep
 from regionkit.errors import ConfigurationError, DurabilityUnknown
@@ -92,6 +92,30 @@ async def test_parked_values_are_listed_where_one_cannot_be_read(rig: Rig, redis
     )
     assert [(parked.key, parked.value, parked.deleted) for parked in await other.parked()] == [("a", None, False)]
     await other.close()
+
+
+async def test_a_flusher_that_comes_after_a_discard_leaves_nothing_older_in_the_cache(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes the row of the discarded value, and is killed before it says so: readers get that row."""
+    sink: Any = rig.cache.strategy.sink
+    await rig.set_row("a", "old", 0)
+    receipt = await rig.cache.put("a", Profile("ada", 2))
+
+    async def refused(*_: Any) -> Any:
+        raise SinkRefused("not today")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sink, "flush", refused)
+        assert (await rig.cache.flush(timeout=PATIENCE)).parked == 1
+    assert await rig.cache.discard("a")
+    assert [await rig.cache.get("a") for _ in range(3)] == [Profile("old", 1)] * 3
+    epoch = (await rig.cache.back._parts.buffer.status()).epoch
+    await sink.flush(rig.called, epoch, [Change("a", receipt.version, Profile("ada", 2))])
+    assert await rig.cache.get("a") == Profile("ada", 2)
+    loads = rig.cache.counters.loads
+    assert await rig.cache.get("a") == Profile("ada", 2)
+    assert rig.cache.counters.loads == loads
 
 
 async def test_a_sink_is_closed_by_the_last_cache_that_uses_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

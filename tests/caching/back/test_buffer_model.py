@@ -55,6 +55,9 @@ SWITCHES = {
     "an ACK raises the floor": [
         ("            self.floors[name] = max(self.floors.get(name, 0), version)\n", "")
     ],
+    "what is older than a discarded value is not kept": [
+        ("            self.discarded[name] = aside.held.version\n", "            pass\n")
+    ],
     "a superseded value is not shown": [(" and epoch == self.epoch:", ":")],
     "nor one of an earlier epoch": [(" and epoch == self.epoch:", " and epoch:")],
     "a PARK names a version": [

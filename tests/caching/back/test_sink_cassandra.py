@@ -34,6 +34,8 @@ TABLES = (
     "PRIMARY KEY (id, nr))",
 )
 
+FREED = "DELETE FROM regionkit_rk_wb_epoch WHERE cache = '=users' IF EXISTS"
+
 
 class Thing(msgspec.Struct, frozen=True):
     """With a column of each kind."""
@@ -88,6 +90,7 @@ def place(keyspace: CassandraStoreRig) -> Iterator[Place]:
         made = Place(session)
         made.sink.create_tables()
         made.sink.check()
+        session.execute(FREED)  # the tests share the table, each with a cache of its own
         assert made.sink.raise_epoch(made.cache, 0) == 1
         yield made
         made.sink.close()
@@ -134,6 +137,8 @@ def test_epochs_rise_and_fence(place: Place) -> None:
     """A flusher of an older one writes nothing; a keyspace that lost its epoch learns it from a flush."""
     sink, cache, k = place.sink, place.cache, place.key
     assert [sink.raise_epoch(cache, above) for above in (0, 40, 7)] == [2, 41, 42]
+    with pytest.raises(ConfigurationError, match="another write-back cache"):
+        sink.raise_epoch("others", 0)
     with pytest.raises(SinkDown, match="another flusher"):
         sink.flush(cache, 41, [put(k("a"), 1)])
     assert place.shown("a") == [None]

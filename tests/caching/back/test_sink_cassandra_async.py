@@ -33,6 +33,8 @@ TABLES = (
     "PRIMARY KEY (id, nr))",
 )
 
+FREED = "DELETE FROM regionkit_rk_wb_epoch WHERE cache = '=users' IF EXISTS"
+
 
 class Thing(msgspec.Struct, frozen=True):
     """With a column of each kind."""
@@ -87,6 +89,7 @@ async def place(keyspace: CassandraStoreRig) -> AsyncIterator[Place]:
         made = Place(session)
         await made.sink.create_tables()
         await made.sink.check()
+        session.execute(FREED)  # the tests share the table, each with a cache of its own
         assert await made.sink.raise_epoch(made.cache, 0) == 1
         yield made
         await made.sink.close()
@@ -133,6 +136,8 @@ async def test_epochs_rise_and_fence(place: Place) -> None:
     """A flusher of an older one writes nothing; a keyspace that lost its epoch learns it from a flush."""
     sink, cache, k = place.sink, place.cache, place.key
     assert [await sink.raise_epoch(cache, above) for above in (0, 40, 7)] == [2, 41, 42]
+    with pytest.raises(ConfigurationError, match="another write-back cache"):
+        await sink.raise_epoch("others", 0)
     with pytest.raises(SinkDown, match="another flusher"):
         await sink.flush(cache, 41, [put(k("a"), 1)])
     assert place.shown("a") == [None]

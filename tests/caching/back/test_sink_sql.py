@@ -226,7 +226,11 @@ def test_an_epoch_is_given_out_once_and_fences_the_older_ones(place: Place) -> N
     assert sink.raise_epoch(CACHE, 0) == 2
     assert sink.raise_epoch(CACHE, 40) == 41
     assert sink.raise_epoch(CACHE, 7) == 42
-    assert sink.raise_epoch("others", 0) == 1
+    with pytest.raises(ConfigurationError, match="another write-back cache"):
+        sink.raise_epoch("others", 0)
+    others = Table("others", place.meta, Column("id", String(40), primary_key=True), version_column())
+    place.meta.create_all(place.plain)
+    assert place.another(others).raise_epoch("others", 0) == 1
     with pytest.raises(SinkDown, match="another flusher"):
         sink.flush(CACHE, 41, [put("a", 1, epoch=41)])
     assert place.rows() == []

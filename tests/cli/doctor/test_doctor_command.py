@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from regionkit import RegionKit
+from regionkit.caching import Cache, Shared, SqlSink, WriteBack
 from regionkit.cli import main
 from regionkit.embedded import SqliteRegions
 
 MODULE = """
-from sqlalchemy import create_engine, text
+import os
+
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from regionkit import AsyncRegionKit, RegionKit
-from regionkit.caching import Cache, Local, SqlSink, WriteBack
+from regionkit.caching import AsyncCache, AsyncSqlSink, Cache, Shared, SqlSink, WriteBack
 from regionkit.embedded import SqliteRegions
 from regionkit.messaging import Consumer, Hospital, Outbox, SqlInbox
 from regionkit.messaging.sources import MemoryQueue
@@ -40,7 +45,7 @@ def late():
     with engine.begin() as db:
         made.publish(db, "order.placed", {{}}, key="k")
     with engine.begin() as db:
-        db.execute(text("UPDATE regionkit_rk_outbox SET made_at = 0"))
+        db.execute(text("UPDATE regionkit_rk_outbox SET published_at = 0"))
     return made
 
 
@@ -48,6 +53,25 @@ def hospital():
     made = Hospital(engine)
     made.create_tables()
     return made
+
+
+def consumer():
+    return Consumer(MemoryQueue("orders"), inbox=SqlInbox(engine, retention=1.0), hospital=Hospital(engine), name="billing")
+
+
+profiles = Table("profiles", MetaData(), Column("id", String(64), primary_key=True), Column("name", String(64)),
+                 Column("rk_ver", BigInteger, nullable=False, server_default="0"))
+
+
+def cache():
+    strategy = WriteBack(sink=SqlSink(engine, profiles), durability="memory", ttl=300)
+    return Cache("p" + os.urandom(4).hex(), dict, strategy=strategy, tiers=[Shared(os.environ["SHARED"], timeout=5.0)])
+
+
+async def acache():
+    sink = AsyncSqlSink(create_async_engine("sqlite+aiosqlite:///{folder}/pieces.db"), profiles)
+    strategy = WriteBack(sink=sink, durability="memory", ttl=300)
+    return AsyncCache("p" + os.urandom(4).hex(), dict, strategy=strategy, tiers=[Shared(os.environ["SHARED"], timeout=5.0)])
 
 
 def kit():
@@ -84,6 +108,32 @@ def test_a_manager_that_nobody_recovers(app: str, capsys: pytest.CaptureFixture[
     assert main(["doctor", "--app", f"{app}:manager", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert {f["code"] for f in told["findings"]} <= {"D801", "D804"} and told["findings"]
+
+
+def test_an_outbox_whose_messages_wait(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No relay runs."""
+    assert main(["doctor", "--app", f"{app}:late", "--json"]) == 1
+    [found] = json.loads(capsys.readouterr().out)["findings"]
+    assert found["code"] == "D802" and "is a relay running?" in found["what"]
+
+
+@pytest.mark.parametrize("piece", ["cache", "acache"])
+def test_a_cache_whose_table_is_not_there(
+    app: str, piece: str, redis_server: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of threads and of tasks; with its table it is well."""
+    monkeypatch.setenv("SHARED", redis_server.primary.url)
+    words = ["doctor", "--app", f"{app}:{piece}", "--json"]
+    assert main(words) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert {f["code"] for f in found} <= {"D803", "D804"} and found
+    module = __import__(app)
+    module.profiles.metadata.create_all(module.engine)
+    made = Cache("x", dict, strategy=WriteBack(sink=SqlSink(module.engine, module.profiles), durability="memory", ttl=300),
+                 tiers=[Shared(redis_server.primary.url)])  # fmt: skip
+    made.create_tables()
+    made.close()
+    assert main(words) == 0, capsys.readouterr().out
 
 
 def test_what_cannot_be_examined(app: str, capsys: pytest.CaptureFixture[str]) -> None:

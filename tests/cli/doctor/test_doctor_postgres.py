@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fix_certificates import certificate
 from fix_doctor import KEYS, NAMESPACE, codes, examined, kit_over, one, prepared, sql_store
 from fix_rigs import wait_until
+from fix_servers import absent
 
 from regionkit import Endpoint, Role, SqlStore
 from regionkit.cli import main
@@ -322,3 +325,22 @@ def test_an_account_that_cannot_prove_promotions(pg: Any) -> None:
     database = pg.database()
     store = sql_store(*(node.url_for(database) for node in (pg.primary, pg.replicas[0])))
     assert one(examined(prepared(kit_over(store, REGIONS))), "D506").severity == "note"
+
+
+def test_a_certificate_that_ends_soon(own_pg: Any, tmp_path: Path) -> None:
+    """Of two days; PostgreSQL speaks before TLS begins. The wire is encrypted."""
+    cert, key = certificate(tmp_path, "DNS:localhost")
+    primary = own_pg(settings={"fsync": "on"}).primary
+    if primary.sql("SELECT count(*) FROM pg_settings WHERE name = 'ssl_library' AND setting = ''")[0][0]:
+        absent("this PostgreSQL was built without TLS: apt-get install postgresql")
+    folder = Path(primary.sql("SHOW data_directory")[0][0])
+    owner = folder.stat()
+    for name, path in (("server.crt", cert), ("server.key", key)):
+        (folder / name).write_text(path.read_text())
+        shutil.chown(folder / name, owner.st_uid, owner.st_gid)
+        (folder / name).chmod(0o600)
+    primary.sql("ALTER SYSTEM SET ssl = on")
+    primary.sql("SELECT pg_reload_conf()")
+    url = primary.app_url.replace("127.0.0.1", "localhost")
+    found = examined(prepared(kit_over(sql_store(f"{url}?sslrootcert={cert}", tls="require"), ["r0"])))
+    assert codes(found) == ["D107"]
