@@ -16,6 +16,7 @@ def annotated(kind: Any) -> Any:
     """`annotate_exception` of a pipeline class: an error's text begins with the command, and has the server's words."""
 
     def annotate_exception(self: Any, exception: Exception, number: int, command: Any) -> None:
+        """As redis-py does, with the server's own words."""
         said = exception.args
         kind.annotate_exception(self, exception, number, command)
         if exception.args and _UNFILLED in str(exception.args[0]):

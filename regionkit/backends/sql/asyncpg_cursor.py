@@ -42,6 +42,7 @@ class Adapted(AsyncAdapt_asyncpg_connection):
     __slots__ = ()
 
     def cursor(self, server_side: bool = False) -> Any:
+        """A cursor; with `server_side` one that fetches rows as they are asked for."""
         return _Stream(self) if server_side else _Cursor(self)
 
     def translate(self, error: Exception) -> None:
