@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from backends.test_capabilities import EXPECTED, HOMES, declared
 
 from regionkit import BOUNDED, STRONG, ConfigurationError, RegionKit
+from regionkit.contract.capabilities import Capabilities
 from regionkit.embedded import MemoryRegions
 
 ASKED: dict[str, Callable[[Any], object]] = {
@@ -44,15 +46,20 @@ def kit() -> Iterator[RegionKit]:
 
 def declare(kit: RegionKit, **changes: Any) -> None:
     store: Any = kit._store("orders")
-    store.capabilities = replace(store.capabilities, **changes)
+    say(kit, replace(store.capabilities, **changes))
+
+
+def say(kit: RegionKit, capabilities: Capabilities) -> None:
+    """The first endpoint is the one that is asked what the store can do."""
+    store: Any = kit._store("orders")
+    store._first = SimpleNamespace(capabilities=capabilities)
 
 
 @pytest.mark.parametrize("capability", ASKED)
 @pytest.mark.parametrize("server", HOMES)
 def test_a_call_is_refused_where_the_table_says_so(kit: RegionKit, server: str, capability: str) -> None:
     """And nowhere else."""
-    store: Any = kit._store("orders")
-    store.capabilities = declared(server)
+    say(kit, declared(server))
     with kit.session() as s:
         if server in servers_supporting(capability):
             ASKED[capability](s)
@@ -74,8 +81,7 @@ def test_a_refusal_names_those_that_have_it(kit: RegionKit, capability: str) -> 
 @pytest.mark.parametrize("server", [server for server in HOMES if declared(server).transactions])
 def test_a_transaction_that_is_always_there_is_not_looked_for_elsewhere(kit: RegionKit, server: str) -> None:
     """Whoever asks for what he has is told so, not what the store lacks."""
-    store: Any = kit._store("orders")
-    store.capabilities = replace(declared(server), modes=frozenset())
+    say(kit, replace(declared(server), modes=frozenset()))
     with kit.session() as s, pytest.raises(ConfigurationError) as caught:
         s.write("orders", transaction=True)
     assert "one transaction as it is" in caught.value.why
