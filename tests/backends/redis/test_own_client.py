@@ -181,7 +181,7 @@ def test_a_unix_socket_is_copied(own_redis: Any) -> None:
         with Own(client) as own:
             assert str((same(own))["db"]) == "2"
     with Own(Redis(unix_socket_path=f"{path}.none")) as own:
-        with pytest.raises(RegionUnavailable, match="socket is not there"):
+        with pytest.raises(RegionUnavailable, match="socket does not exist"):
             own.block()
 
 

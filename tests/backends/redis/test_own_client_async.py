@@ -180,7 +180,7 @@ async def test_a_unix_socket_is_copied(own_redis: Any) -> None:
         async with Own(client) as own:
             assert str((await same(own))["db"]) == "2"
     async with Own(AsyncRedis(unix_socket_path=f"{path}.none")) as own:
-        with pytest.raises(RegionUnavailable, match="socket is not there"):
+        with pytest.raises(RegionUnavailable, match="socket does not exist"):
             await own.block()
 
 
