@@ -52,15 +52,15 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
     fork. A context manager; `close` may be called twice.
 
     Args:
-        topology: what there is.
+        topology: regions and stores.
         local: the region this process runs in; default $REGIONKIT_REGION.
         profile: "gentle", "balanced" or "aggressive", a mapping that overrides fields, or a Profile.
         bookmark_keys: keys that sign bookmarks, the current one first. Without keys bookmarks are unsigned: for trusted
             callers only.
-        folder: of this host and account (default $REGIONKIT_FOLDER), where the newest history of each store outlives its
-            processes: one that starts writes to no primary that was replaced, even while the new one is away. Processes of a
-            host tell each other there what servers answered; without it, in a folder under the system's temporary one.
-        clock: where time is read.
+        folder: a folder of this host and account (default $REGIONKIT_FOLDER) where the newest history of each store
+            outlives its processes: a new process writes to no primary that was replaced, even while the new primary is down.
+            Processes of a host share the answers of servers there; without it, in a folder under the system's temporary one.
+        clock: the clock to use.
 
     Raises:
         ConfigurationError: an unknown region, a bad profile, a short key, a folder that others can write to.
@@ -87,8 +87,8 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         self._local = local or os.environ.get("REGIONKIT_REGION", "")
         if not self._local:
             raise ConfigurationError(
-                "the kit was not told where it runs.",
-                why="reads go to the nearest copy, so the local region has to be known.",
+                "the kit does not know its local region.",
+                why="reads go to the nearest copy, so the local region must be known.",
                 fix="pass local=, or set REGIONKIT_REGION.",
             )
         self._profile = profile_of(profile)
@@ -166,7 +166,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         Raises:
             InvalidBookmark: tampered with, foreign, too long. Nothing is asked of a server for it.
             UsageError: the kit is closed, or belongs to another event loop.
-            ConfigurationError: an unusable key, or attributes that are no texts.
+            ConfigurationError: an unusable key, or attributes that are not strings.
         """
         self._started()
         begun_with = self._signer.decode(bookmark)
@@ -184,7 +184,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
     def current_session(self) -> AsyncRegionSession | None:
         """The session of this context: that of the innermost `with kit.session()`, or the web middleware's; None without.
 
-        Tasks that were started inside inherit it, and so do threads that a framework gives the context to.
+        Tasks started inside inherit it, and so do threads to which a framework passes the context.
         """
         found: AsyncRegionSession | None = current_session(self)
         return found
@@ -245,7 +245,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         return self._all.get(store if isinstance(store, str) else check_store(store))
 
     async def create_tables(self) -> None:
-        """Make what regionkit keeps beside the data, on the owner of every store. Idempotent; many processes may call it at once.
+        """Create regionkit's tables beside the data, on the owner of every store. Idempotent; many processes may call it at once.
 
         Without it a store has no history: reads and writes work, its bookmarks say "read from the owner".
         """
@@ -255,7 +255,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         await self._create_kept()
 
     async def adopt(self, store: str | Store, region: str, *, key: str | None = None, home: str | None = None) -> None:
-        """Say which primary counts from now on, after a promotion that the servers cannot prove.
+        """Declare which primary is valid from now on, after a promotion that the servers cannot prove.
 
         Writes a history row there: its parent is the newest one found, its fork the primary's position now; a primary that
         lost its data gets its tables first. The row stands in the data, and every process takes it with its next probe: of
@@ -265,13 +265,13 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
 
         Args:
             store: name of a store, or its value.
-            region: where the primary stands, or its endpoint's id. Of several endpoints in a region the one is meant that
+            region: the primary's region, or its endpoint's id. If a region has several endpoints, the one is meant that
                 reports to be primary and is not taken for the owner.
-            key: of a partitioned store: only the part that holds this key is looked at.
+            key: for a partitioned store: only the partition that holds this key is adopted.
             home: the home of `key`, for stores whose homes are `Contextual`.
 
         Raises:
-            ConfigurationError: no such endpoint, several of them, or it does not report to be primary.
+            ConfigurationError: no such endpoint, several of them, or it does not report the role of a primary.
             UsageError, UnknownHome: the store is not partitioned, or the key has no home.
             RegionUnavailable, DeadlineExceeded: it does not answer.
         """
@@ -327,7 +327,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         return found.explanation(check_kind(kind), consistency, entries, signed=self._signer.signs)
 
     def status(self) -> Status:
-        """What is known of every store and endpoint now; prints as a table, `.to_dict()` for JSON. No I/O."""
+        """The known state of every store and endpoint; prints as a table, `.to_dict()` for JSON. No I/O."""
         hot, now = self._all.hot_keys(), self._clock.monotonic()
         return status_of(self._all.looked_at(), self._local, now, hot, self._caches.to_dict())
 
@@ -337,7 +337,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
         return self._hooks
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with a frozen details object at each event; the result takes it away again."""
+        """Call `hook` with a frozen details object at each event; call the result to unsubscribe."""
         return self._hooks.add(hook)
 
     def instrument(self, *, tracer_provider: Any = None, meter_provider: Any = None) -> Callable[[], None]:
@@ -380,7 +380,7 @@ class AsyncRegionKit(AsyncMakesCaches, AsyncServesPillars, AsyncReplacesTopology
             consistency: level of the reads.
             timeout: seconds for all of it; default the profile's.
             concurrency: partitions asked at once.
-            bookmark: what each partition has to show at least.
+            bookmark: what each partition must show at least.
 
         Raises:
             ConfigurationError: a concurrency below 1.

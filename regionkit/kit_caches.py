@@ -84,7 +84,7 @@ class Caches:
         store = topology.store(backing.name)
         if name in self.by_name and not self.by_name[name].closed:
             raise ConfigurationError(
-                f"there is a cache {name!r} already.", fix="make each once, and keep it; or close the first one."
+                f"a cache {name!r} already exists.", fix="create each cache once and keep it; or close the first one."
             )
         homes = self._homes(store, find, backing.namespace, name, partition=options.get("partition"))
         self._check_residency(topology, store, name)
@@ -150,7 +150,7 @@ class Caches:
             if home is not None:
                 raise ConfigurationError(
                     f"cache {name!r} was given home=, and is not WriteBack.",
-                    why="the caches of a region stand in that region.",
+                    why="the caches of a region are kept in that region.",
                     fix="leave it out.",
                 )
             return self._local
@@ -172,7 +172,7 @@ class Caches:
         if not store.residency.allows(region):
             raise ResidencyViolation(
                 f"cache {name!r} would keep data of store {store.name!r} in {region}.",
-                why=f"the store's residency is {store.residency}, and a cached copy is a copy.",
+                why=f"the store's residency is {store.residency}, and a cached value is a copy.",
                 fix="cache it in the regions that may hold it.",
             )
 
@@ -188,7 +188,7 @@ class Caches:
                     return shard.backend(index)
         raise ConfigurationError(
             f"store {name!r} has no primary in {region!r}.",
-            why="the caches of a region stand in that region, the buffer of a write-back cache in the home of its data.",
+            why="the caches of a region are kept in that region, the buffer of a write-back cache in the home of its data.",
             fix="give the store a primary in each region, with write partitioning.",
         )
 

@@ -45,7 +45,7 @@ class AsyncHomes:
             if shard.partition == partition:
                 return shard
         raise ConfigurationError(
-            f"store {self._find().name!r} has no part {partition!r} any more.",
+            f"store {self._find().name!r} no longer has the partition {partition!r}.",
             why="the topology was replaced after a cache or a consumer was made.",
             fix="close it, and make it anew.",
         )
@@ -88,8 +88,8 @@ class AsyncServesPillars:
             return None
         if isinstance(strategy.home, Contextual):
             raise ConfigurationError(
-                f"store {store!r} has Contextual homes: nobody but the caller knows them.",
-                why="a message, or a cached key, comes without its caller.",
+                f"store {store!r} has Contextual homes: only the caller knows them.",
+                why="a message or a cached key has no caller.",
                 fix="use Intrinsic, Hashed or Directory.",
             )
         find = self._found(store)
@@ -113,9 +113,9 @@ class AsyncServesPillars:
         """
         if self.transactions is not None and not self.transactions.closed:
             raise ConfigurationError(
-                "the kit has a manager of transactions already.",
-                why="its sessions would not know which log is to keep their decisions.",
-                fix="make it once, with all its stores; or close the first one.",
+                "the kit already has a transaction manager.",
+                why="its sessions would not know which log keeps their decisions.",
+                fix="create one for all stores; or close the first one.",
             )
         self.transactions = manager
         self.keeps(manager)

@@ -47,7 +47,7 @@ class Operations:
         self._hooks = hooks
 
     def create_tables(self, stores: Stores) -> None:
-        """Make what regionkit keeps beside the data, on the owner of every store."""
+        """Create regionkit's tables beside the data, on the owner of every store."""
         for store in stores.by_name.values():
             for shard in store.shards:
                 deadline = Deadline(self._clock, max(self._profile.write_deadline, TABLES_WITHIN))
@@ -149,7 +149,7 @@ class Operations:
             )
         if observation.role is not None and observation.role.value != "primary":
             raise ConfigurationError(
-                f"{region!r} reports to be a {observation.role}.",
+                f"{region!r} reports the role {observation.role}.",
                 why="only a primary can own the data.",
                 fix=store.advice.promote,
             )
@@ -165,9 +165,9 @@ class Operations:
             return "unknown"
         if self._clock.wall() - error.began_at > RESOLVE_WITHIN:
             raise UsageError(
-                "the attempt is too long ago to be resolved.",
+                "the attempt was too long ago to resolve.",
                 why=f"markers are kept 24 hours, and absence is proof only within {RESOLVE_WITHIN / 3600:.0f}.",
-                fix="look at the data itself.",
+                fix="check the data itself.",
             )
         found = find(error.store)
         routed = next((shard for shard in found.shards if shard.partition == error.partition), None)

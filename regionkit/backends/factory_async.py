@@ -25,7 +25,7 @@ def async_backend_of(context: EndpointContext[Any]) -> AsyncEndpointBackend:
     store: Store = context.store
     if context.endpoint.client is not None and store.backend != "sql":
         raise ConfigurationError(
-            f"store {store.name!r}, endpoint {context.endpoint.id!r}: a {store.backend} store takes no client of yours.",
+            f"store {store.name!r}, endpoint {context.endpoint.id!r}: a {store.backend} store does not take client=.",
             why="positions, deadlines and the refusal of writes in a read block belong to the connection that regionkit opens.",
             fix="give url= in place of client=.",
         )

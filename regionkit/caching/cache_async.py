@@ -62,20 +62,20 @@ class AsyncCache(AsyncCacheChanges[V]):
     dataclass, or plain data. What can be changed is a copy for each caller. `explain()` says what is promised.
 
     Args:
-        name: `[a-z][a-z0-9_]*`; with the namespace it names what the cache keeps at a server.
+        name: `[a-z][a-z0-9_]*`; with the namespace it is the prefix of the cache's keys on a server.
         kind: the type of the values; `typing.Any` or `dict` for plain data.
         strategy: TTL, Lazy, WriteThrough or WriteBack.
         tiers: `Local(...)`, `Shared(...)`, or both, the local one first. Default: `[Local()]`, which needs no server.
         namespace: of the application.
         tenant: part of every key: another tenant's entries are never read.
-        backing: of WriteThrough: an engine of the application's, whose transaction holds the intent of each `put`.
+        backing: for WriteThrough: an engine of the application; its transaction holds the intent of each `put`.
         codec: "msgpack" or "json".
         floor_life: seconds for which an invalidation is remembered: longer than any copy lags that a loader reads from.
         sample_every: seconds; one value that is served here is then compared with the owner's. None: never.
-        clock: where time is read.
+        clock: the clock to use.
 
     Raises:
-        ConfigurationError: what cannot work, with what to write in its place.
+        ConfigurationError: options that cannot work, and what to write instead.
         MissingDriver: a tier needs a driver that is not installed.
     """
 
@@ -241,19 +241,19 @@ class AsyncCache(AsyncCacheChanges[V]):
         refresh: bool = False,
         session: Any = None,
     ) -> V | None:
-        """The value, loaded where the strategy loads; None where nothing is there.
+        """The value, loaded if the strategy has a loader; None if there is no value.
 
         Args:
             key: of the value.
             ttl: seconds that a value loaded now lives, in place of the strategy's.
-            max_stale: seconds; an older value is loaded anew.
-            refresh: load anew, whatever is there.
+            max_stale: seconds; an older value is loaded again.
+            refresh: always load.
             session: of a kit: a value that does not show what it wrote or saw is loaded. Default: the current one; False: none.
 
         Raises:
-            CacheError: the loader gave what cannot be cached.
+            CacheError: the loader returned a value that cannot be cached.
             DeadlineExceeded: the loader did not answer in time.
-            Exception: what the loader raised, where nothing older may be served.
+            Exception: what the loader raised, if no older value may be served.
         """
         try:
             entry = self._fresh[key]
@@ -280,7 +280,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         return self._given(found, call)
 
     async def peek(self, key: CacheKey) -> V | None:
-        """The value that is there, never loaded; None without one."""
+        """The cached value, never loaded; None without one."""
         call = await self._calls.of(key, None, None, False, None, loads=False)
         return self._given((await self.fetcher.entry(call))[0], call)
 
@@ -309,7 +309,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         refresh: bool = False,
         session: Any = None,
     ) -> V | None:
-        """As `get`, with another loader. It never takes what another loader is loading in this moment."""
+        """As `get`, with another loader. It never shares a load of another loader."""
         if not callable(load):
             raise UsageError(f"a {type(load).__name__} cannot load.", fix="pass a function of the key.")
         call = await self._calls.of(key, ttl, max_stale, refresh, session, load=load)
@@ -318,7 +318,7 @@ class AsyncCache(AsyncCacheChanges[V]):
     async def get_many(self, keys: Iterable[K], *, ttl: float | None = None, session: Any = None) -> dict[K, V]:
         """The values of several keys, those that are there: one question to the shared tier, one `load_many` for what is missing.
 
-        Each value is as good as one of `get`; together they are no snapshot.
+        Each value is as good as one of `get`; together they are not a snapshot.
         """
         calls = [await self._calls.of(key, ttl, None, False, session) for key in several("get_many", keys)]
         found = await self._many.entries(calls)
@@ -341,7 +341,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         return self._closed
 
     def endpoint_named(self, store: str) -> Any:
-        """The endpoint of a kit's store that serves as shared tier.
+        """The endpoint of a kit's store that is the shared tier.
 
         Raises:
             ConfigurationError: there is no kit, or no such store.
@@ -363,7 +363,7 @@ class AsyncCache(AsyncCacheChanges[V]):
             raise UsageError(f"cache {self.name!r} is closed.", fix="make a new one.")
 
     async def create_tables(self) -> None:
-        """Make what the cache keeps beside the data, on its backing or its sink; in a kit `kit.create_tables()` does."""
+        """Create the cache's tables beside the data, on its backing or its sink; in a kit `kit.create_tables()` does this."""
         if self.back is not None:
             await self.back.create_tables()
             return
@@ -374,7 +374,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         return explain_cache(self)
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with a frozen details object at each event; the result takes it away again."""
+        """Call `hook` with a frozen details object at each event; call the result to unsubscribe."""
         return self._hooks.add(hook)
 
     def status(self) -> dict[str, Any]:
@@ -384,7 +384,7 @@ class AsyncCache(AsyncCacheChanges[V]):
         return told | {"local_items": len(self._table), "local_bytes": self._table.bytes}
 
     def renew(self) -> None:
-        """After a fork: nothing of the parent's is served or waited for here."""
+        """After a fork: entries and loads of the parent are not used here."""
         self._table.renew()
         self._table.open = self._always_open
         self._flights.renew()

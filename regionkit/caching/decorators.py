@@ -71,7 +71,7 @@ class Cached(Generic[P, R]):
     """A function whose results are cached. Shared by all threads (Cached: by all tasks of one loop).
 
     Attributes:
-        cache: that its results are in.
+        cache: the cache of its results.
     """
 
     cache: Cache[Any]
@@ -140,15 +140,15 @@ class Cached(Generic[P, R]):
         return got
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        """The result that is cached; None without one. The function is not called."""
+        """The cached result; None without one. The function is not called."""
         found: R | None = self.cache.peek(self.key(*args, **kwargs))
         return found
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """The result for these arguments is not what it was. Call it after your own write has committed.
+        """Invalidate the result for these arguments. Call it after your own write has committed.
 
         Raises:
-            CacheError: the shared tier did not take it.
+            CacheError: the shared tier did not accept it.
         """
         self.cache.invalidate(self.key(*args, **kwargs))
 
@@ -157,7 +157,7 @@ class Cached(Generic[P, R]):
 
         Raises:
             ConfigurationError: an argument cannot be part of a key.
-            TypeError: these are no arguments of the function.
+            TypeError: the function does not take these arguments.
         """
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
@@ -206,7 +206,7 @@ class CachedMethod(Generic[R]):
 
     @property
     def cache(self) -> Cache[Any]:
-        """That its results are in."""
+        """The cache of its results."""
         return self.cached.cache
 
     @typing.overload
@@ -228,7 +228,7 @@ class BoundMethod(Generic[R]):
 
     @property
     def cache(self) -> Cache[Any]:
-        """That its results are in."""
+        """The cache of its results."""
         return self._cached.cache
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
@@ -272,7 +272,7 @@ def cached(
         namespace: of an own cache.
 
     Raises:
-        ConfigurationError: what cannot work, with what to write in its place.
+        ConfigurationError: options that cannot work, and what to write instead.
     """
     check_strategy(cache)
     options = _given(kind=kind, name=name, tiers=tiers, namespace=namespace)

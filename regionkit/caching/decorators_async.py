@@ -70,7 +70,7 @@ class AsyncCached(Generic[P, R]):
     """A function whose results are cached. Shared by all threads (AsyncCached: by all tasks of one loop).
 
     Attributes:
-        cache: that its results are in.
+        cache: the cache of its results.
     """
 
     cache: AsyncCache[Any]
@@ -139,15 +139,15 @@ class AsyncCached(Generic[P, R]):
         return got
 
     async def peek(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        """The result that is cached; None without one. The function is not called."""
+        """The cached result; None without one. The function is not called."""
         found: R | None = await self.cache.peek(self.key(*args, **kwargs))
         return found
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """The result for these arguments is not what it was. Call it after your own write has committed.
+        """Invalidate the result for these arguments. Call it after your own write has committed.
 
         Raises:
-            CacheError: the shared tier did not take it.
+            CacheError: the shared tier did not accept it.
         """
         await self.cache.invalidate(self.key(*args, **kwargs))
 
@@ -156,7 +156,7 @@ class AsyncCached(Generic[P, R]):
 
         Raises:
             ConfigurationError: an argument cannot be part of a key.
-            TypeError: these are no arguments of the function.
+            TypeError: the function does not take these arguments.
         """
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
@@ -205,7 +205,7 @@ class AsyncCachedMethod(Generic[R]):
 
     @property
     def cache(self) -> AsyncCache[Any]:
-        """That its results are in."""
+        """The cache of its results."""
         return self.cached.cache
 
     @typing.overload
@@ -227,7 +227,7 @@ class AsyncBoundMethod(Generic[R]):
 
     @property
     def cache(self) -> AsyncCache[Any]:
-        """That its results are in."""
+        """The cache of its results."""
         return self._cached.cache
 
     async def __call__(self, *args: Any, **kwargs: Any) -> R:
@@ -271,7 +271,7 @@ def async_cached(
         namespace: of an own cache.
 
     Raises:
-        ConfigurationError: what cannot work, with what to write in its place.
+        ConfigurationError: options that cannot work, and what to write instead.
     """
     check_strategy(cache)
     options = _given(kind=kind, name=name, tiers=tiers, namespace=namespace)

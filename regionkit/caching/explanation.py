@@ -85,13 +85,13 @@ def _of_invalidations(cache: Explained) -> Said:
     promises = ["after invalidate() has returned, no get of this process returns what was stored before"]
     limits = []
     if cache.shared is None:
-        limits.append("other processes are not told: this cache is one process's")
+        limits.append("other processes do not learn of it: this cache belongs to one process")
     elif isinstance(cache.shared, Memcached):
         promises.append("no load that began before it, in whichever process, is stored after it")
         limits += [
             "a load that another process begins after it, from a copy that lags, may be stored until its ttl ends",
             "a value that the server has dropped is a miss; of each new tag the first load is not kept",
-            "ends are told by the clocks of the machines",
+            "entries expire by the clocks of the machines",
         ]
         if cache.local is not None:
             limits.append("there are no news: another process's local tier serves the old value for local_ttl")
@@ -99,7 +99,7 @@ def _of_invalidations(cache: Explained) -> Said:
             limits.append("an intent that the server has dropped: an old value may be stored until the write commits")
     else:
         promises.append("nor does any process of this region store, after it, a load that began before it")
-        promises.append("a cache server that was promoted, restarted or emptied serves nothing of before")
+        promises.append("a cache server that was promoted, restarted or emptied serves no earlier entries")
         if isinstance(cache.strategy, WriteBack):
             promises[-1] += ", but for what is not in its row yet"
         if cache.local is not None:
@@ -124,7 +124,7 @@ def _of_loads(cache: Explained) -> Said:
     elif cache.routed:
         promises.append("what is stored was read from a copy that has every invalidation of its key that is remembered")
         if cache.homes:
-            promises.append("a key is loaded, written and told in its home, with versions of its home")
+            promises.append("a key is loaded, written and invalidated in its home, with versions of its home")
             limits.append(
                 "for ttl after invalidate_tag() or clear(), loads ask the owner in the key's home, however far it is"
             )
@@ -149,14 +149,18 @@ def _of_writes(cache: Explained) -> Said:
         promises[0] += "; other processes' local tiers within news_delay_at_most"
     limits = []
     if cache.settles:
-        promises.append("that holds when the writer dies at any point: its intent's row says what became of the write")
+        promises.append(
+            "that holds when the writer dies at any point: the row of its intent shows the outcome of the write"
+        )
         if strategy.on_shared_down == "commit":
-            limits.append("while the shared tier is down, writes go on and are told by their rows: see region_delay")
+            limits.append(
+                "while the shared tier is down, writes continue and are announced by their rows: see region_delay"
+            )
     else:
         limits.append(
-            "a writer that dies leaves the old value stale for up to ttl: without backing= nobody can find out"
+            "a writer that dies leaves the old value stale for up to ttl: without backing= the outcome cannot be found"
         )
-    limits.append("writers that use neither put() nor track() have to invalidate")
+    limits.append("writers that use neither put() nor track() must invalidate")
     return promises, limits
 
 
@@ -173,7 +177,7 @@ def _of_write_back(cache: Explained, strategy: WriteBack) -> Said:
         promises[1] += "; other processes' local tiers within news_delay_at_most"
     limits = [
         f"until a row shows a put, it is lost by {mode.loses}",
-        "what a flusher that died had claimed is written after claim_at_most",
+        "values claimed by a flusher that died are written after claim_at_most",
         "other programs read the table as it was until then; what they write there without a version is overwritten",
         "one cache only may put to a table: another's versions look like its own",
         "a value that the table refuses is parked: get() returns it, the table does not have it",
@@ -193,8 +197,8 @@ def _of_sessions(cache: Explained) -> Said:
         ]
     if not cache.routed:
         return [], ["sessions of a kit do not reach this cache"]
-    return ["a session is given no value that lacks what it wrote or saw, and has seen what it is given"], [
-        "in a session, a value older than something that was already shown is loaded anew"
+    return ["a session never gets a value that lacks what it wrote or saw; what it gets counts as seen"], [
+        "in a session, a value older than something that was already shown is loaded again"
     ]
 
 

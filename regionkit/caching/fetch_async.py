@@ -85,7 +85,7 @@ class AsyncFetcher:
         """The entry that answers the call, and which tier it came from; None: nothing is there, and nobody was to load.
 
         Raises:
-            CacheError: the loader gave what cannot be cached.
+            CacheError: the loader returned a value that cannot be cached.
             DeadlineExceeded: it did not answer in time.
             Exception: what the loader raised.
         """
@@ -350,7 +350,7 @@ class AsyncFetcher:
     async def _loaded(self, call: Call) -> Entry:
         """Load for this caller alone, from the owner."""
         if self.parts.strategy.buffers:
-            raise unsure(self.parts.name, f"others have loaded the key {MOST_ROUNDS} times, and it is still not there")
+            raise unsure(self.parts.name, f"others have loaded the key {MOST_ROUNDS} times, and it is still missing")
         outcome = await self._outcome(call, None, "", owner=True)
         return self.sealing(call, outcome, None)[0]
 

@@ -68,9 +68,9 @@ class AsyncHomesSource:
         part = await self._homes.part_of(found, self._any.deadline())
         if part not in self._sources:
             raise ConfigurationError(
-                f"the cache does not know the part {part!r} of its store.",
-                why="the topology was replaced by one with other parts after the cache was made.",
-                fix="close the cache, and make it anew.",
+                f"the cache does not know the partition {part!r} of its store.",
+                why="the topology was replaced by one with other partitions after the cache was created.",
+                fix="close the cache and create it again.",
             )
         return part
 

@@ -56,7 +56,7 @@ class Inside(Protocol):
         ...
 
     def endpoint_named(self, store: str) -> Any:
-        """The endpoint of a kit's store that serves as shared tier."""
+        """The endpoint of a kit's store that is the shared tier."""
         ...
 
     def untracked(self, tracked: Any) -> None:

@@ -55,7 +55,7 @@ class AsyncInside(Protocol):
         ...
 
     def endpoint_named(self, store: str) -> Any:
-        """The endpoint of a kit's store that serves as shared tier."""
+        """The endpoint of a kit's store that is the shared tier."""
         ...
 
     def untracked(self, tracked: Any) -> None:

@@ -60,7 +60,7 @@ class Intents:
         if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
                 f"cache {cache!r} cannot keep its rows of intents in {backing.name!r}.",
-                why="they are rows of a SQL database; they tell other regions, and tell of a put whose writer died.",
+                why="such rows need a SQL database; they inform other regions, and show the outcome of a put whose writer died.",
                 fix="cache a store of these; or make the cache without a kit and without backing=: Cache(...).",
             )
         self.backing = backing

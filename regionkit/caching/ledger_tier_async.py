@@ -25,7 +25,7 @@ class AsyncLedgerTier:
     """One process's account. Safe to share between threads (tasks of one loop).
 
     Args:
-        clock: where time is read.
+        clock: the clock to use.
         floor_life: seconds for which an invalidation is remembered.
         tag_life: seconds that an entry with tags may live at most.
         settles: intents over their time are settled by the cache.

@@ -55,9 +55,9 @@ class Loads:
         """
         if (id(self), key) in _UNDER_WAY.get():
             raise UsageError(
-                f"the loader of cache {self._name!r} gets the very key that it loads.",
+                f"the loader of cache {self._name!r} gets the key that it is loading.",
                 why="the get would wait for the load, and the load for the get.",
-                fix="read the store in the loader; what was there before is its previous=, or what peek(key) gives.",
+                fix="read the store in the loader; for the previous value use previous= or peek(key).",
             )
 
     def bounded(self, load: Callable[[], T], keys: Iterable[Stored]) -> T:
@@ -70,7 +70,7 @@ class Loads:
         under_way = _UNDER_WAY.get()
         nested = id(self) in under_way
         if not nested and not self._slots.try_acquire() and not self._slots.acquire(self.patience):
-            raise self._too_late(f"{MOST_LOADS} loads were under way already")
+            raise self._too_late(f"{MOST_LOADS} loads were already running")
         slots = self._slots
 
         def run() -> T:
@@ -86,7 +86,7 @@ class Loads:
             return run() if self._limit is None else within(self._limit, run)
         except Elapsed:
             self._counters.load_timeouts += 1
-            raise self._too_late(f"its loader was not over within {self._limit} s") from None
+            raise self._too_late(f"its loader did not finish within {self._limit} s") from None
         except BaseException as error:
             self._counters.load_errors += isinstance(error, Exception) or stray(error)
             raise

@@ -44,7 +44,7 @@ class Entry:
         kept: after which it is not served at all.
         made: when it was loaded.
         body: its encoded value, where it is decoded at each hit. `head`: of the entry at a server that it came from.
-        found: whether anything is there.
+        found: whether there is a value.
         lo: version that it surely has. `stamp`: of the load or the write that made it.
         hi: version that covers all that reading it may have shown; "" where nobody knows.
         tags: digests.

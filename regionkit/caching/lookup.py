@@ -22,12 +22,12 @@ class Lookup(msgspec.Struct, Generic[V], frozen=True):
     """What a cache found.
 
     Attributes:
-        value: None where nothing is there, and where a None was cached: `found` tells them apart.
-        found: whether anything is there.
+        value: None if there is no value, or if None was cached: `found` tells them apart.
+        found: whether there is a value.
         tier: "local", "shared" or "loader".
         age: seconds since it was loaded or set.
-        stale: it is past its soft end.
-        version: what the value surely has; "" where it has no version.
+        stale: its `soft_ttl` has passed.
+        version: what the value certainly has; "" if it has no version.
     """
 
     value: V

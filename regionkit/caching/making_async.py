@@ -66,9 +66,9 @@ def checked_tiers(
             f"tiers={tiers!r} cannot be used.", fix="give [Local()], [Shared(...)], or [Local(), Shared(...)]."
         )
     if local and shared and given[0] is not local[0]:
-        raise ConfigurationError("the shared tier stands before the local one.", fix="write [Local(), Shared(...)].")
+        raise ConfigurationError("the shared tier is listed before the local one.", fix="write [Local(), Shared(...)].")
     if isinstance(strategy, TTL) and strategy.sliding and shared and isinstance(shared[0], Memcached):
-        raise ConfigurationError("sliding lives need a Shared or a Local tier.", fix="leave sliding= out.")
+        raise ConfigurationError("sliding=True needs a Shared or a Local tier.", fix="leave sliding= out.")
     return (local[0] if local else None), (shared[0] if shared else None)
 
 

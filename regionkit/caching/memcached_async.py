@@ -345,7 +345,7 @@ def opened_tier(cache: AsyncInside, shared: Memcached, clock: Clock, floor_life:
     if cache.local is not None and cache.local.ttl is None:
         raise ConfigurationError(
             "a Local tier before Memcached needs ttl=.",
-            why="it does not hear what other processes invalidate, and serves it that long.",
+            why="it does not learn what other processes invalidate, and may serve old values that long.",
             fix="write Local(ttl=5), or leave the Local tier out.",
         )
     life = longest_tagged(cache.strategy)

@@ -52,7 +52,7 @@ def lines_in(count: int) -> Callable[[bytes], list[bytes] | None]:
             return None
         lines = data.split(b"\r\n")
         if len(lines) != count + 1 or lines[-1]:
-            raise Refused("more was answered than asked")
+            raise Refused("the server sent more replies than requests")
         for line in lines:
             if line.startswith(_ERRORS):
                 raise Refused(line.decode(errors="replace"))
@@ -72,7 +72,7 @@ def values_in(data: bytes) -> dict[bytes, tuple[bytes, int]] | None:
         words = data[at:end].split()
         if words == [b"END"]:
             if end + 2 != len(data):
-                raise Refused("more was answered than asked")
+                raise Refused("the server sent more replies than requests")
             return found
         if len(words) != 5 or words[0] != b"VALUE" or not (words[3].isdigit() and words[4].isdigit()):
             raise Refused(data[at:end][:80].decode(errors="replace"))

@@ -68,7 +68,7 @@ def tag_digest(tag: Any, scope: bytes) -> bytes:
         ConfigurationError: it is no text, or an empty one.
     """
     if not isinstance(tag, str) or not tag:
-        raise ConfigurationError(f"{tag!r} is no tag.", fix="a tag is a text that is not empty.")
+        raise ConfigurationError(f"{tag!r} is no tag.", fix="a tag is a non-empty string.")
     try:
         return digest_of(tag, scope)
     except UnicodeEncodeError:

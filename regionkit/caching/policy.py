@@ -71,7 +71,7 @@ def life_of(strategy: Strategy, chance: float, *, found: bool = True, ttl: float
     Args:
         strategy: of the cache.
         chance: from 0 to 1, at random.
-        found: whether anything is there.
+        found: whether there is a value.
         ttl: what the loader or the caller said, in place of the strategy's.
     """
     share = 1.0 - strategy.jitter * chance

@@ -56,7 +56,7 @@ class AsyncSampler:
         return self._chance.choice(read) if read else None
 
     async def compare(self, entry: Entry) -> bool | None:
-        """Whether the owner has the same; None where that cannot be told."""
+        """Whether the owner has the same; None where it is not known."""
         parts, strategy = self._parts, self._parts.strategy
         if isinstance(strategy, TTL) or strategy.load is None:
             return None

@@ -34,7 +34,7 @@ class Shaper:
         routed: each hit is compared with what its session has to be shown.
         scope: part of every key's digest.
         longest_local: seconds that an entry lives in this process at most.
-        clock: where time is read.
+        clock: the clock to use.
         counters: of the cache.
 
     Attributes:

@@ -85,7 +85,7 @@ def called(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         if takes_these(call, *arguments, **named):
             raise
         raise UsageError(
-            f"{getattr(call, '__name__', 'the function')} cannot be called as a cache calls it.",
+            f"{getattr(call, '__name__', 'the function')} does not take the arguments that a cache passes.",
             why=f"{error}.",
             fix="a loader takes (key), in a kit (key, store); the store of WriteThrough (key, value), with a backing or in "
             "a kit (db, key, value).",

@@ -69,7 +69,7 @@ class StoreSource:
         if not backing.capabilities.bounded:
             raise ConfigurationError(
                 f"a cache of a kit cannot load from {backing.name!r}.",
-                why="nothing there tells how far a copy has come, so nothing tells whether a load is older than an invalidation.",
+                why="it does not report how far a copy has replicated, so a load cannot be compared with an invalidation.",
                 fix="make the cache without the kit: Cache(...), with a loader that reads through kit.session().",
             )
         self.backing = backing

@@ -57,7 +57,7 @@ LOAD_TIMEOUT = 10.0
 
 
 class Loaded(msgspec.Struct, Generic[V], frozen=True):
-    """What a loader gives back when it says more than the value.
+    """A loader's result with more than the value.
 
     Attributes:
         value: None is a value too; for "nothing is there" a loader returns `Loaded(None, found=False)`.
@@ -75,7 +75,7 @@ class Loaded(msgspec.Struct, Generic[V], frozen=True):
 
 
 class NoStore(msgspec.Struct, Generic[V], frozen=True):
-    """A value that is given to the caller and kept by nobody."""
+    """A value that is returned to the caller and not stored."""
 
     value: V
 
@@ -91,12 +91,12 @@ UNCHANGED = Unchanged()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TTL:
-    """A plain cache: what was set is there until its time ends.
+    """A plain cache: a value stays until its ttl ends.
 
     Attributes:
         ttl: seconds.
-        jitter: share by which lives are shortened at random, 0 to 0.5.
-        sliding: each get begins the time anew.
+        jitter: share by which each ttl is shortened at random, 0 to 0.5.
+        sliding: each get restarts the ttl.
     """
 
     ttl: float
@@ -126,7 +126,7 @@ class Lazy:
         error_pause: seconds after a failed load before it is tried again while a stale value is served.
         load_timeout: seconds that one load may take; the caller then gets DeadlineExceeded, or the stale value. In a cache for
             threads the loader runs in a thread of its own then. None: no bound; after `LOAD_TIMEOUT` another may load, too.
-        jitter: share by which lives are shortened at random, 0 to 0.5.
+        jitter: share by which each ttl is shortened at random, 0 to 0.5.
     """
 
     load: Callable[..., Any] | None = None

@@ -129,11 +129,11 @@ class AsyncTeller:
 
     def not_told(self, down: TierDown, again: str = "") -> CacheError:
         """The error of a caller whose news did not arrive. `again`: the verb, where only the caller can say it again."""
-        fix = "nothing: it is told again until it answers. Until then other processes may serve the old value."
+        fix = "nothing: it is repeated until the tier answers. Until then other processes may serve the old value."
         if again:
-            fix = f"{again} it again when the tier answers. Until then gets may find what was there before, or nothing."
+            fix = f"{again} it again when the tier answers. Until then gets may return the previous value, or nothing."
         return CacheError(
-            f"cache {self._name!r} could not tell its shared tier.",
+            f"cache {self._name!r} could not inform its shared tier.",
             why=f"{down}.",
             fix=f"{down.fix.rstrip('.')}. Then {fix}" if down.fix else fix,
             retryable=not down.fix,

@@ -23,7 +23,7 @@ class Local:
 
     Attributes:
         max_items: entries at most.
-        max_bytes: of all of them, at most; measured by their encoded size and a constant.
+        max_bytes: total size at most, measured by encoded size plus a constant per entry.
         ttl: seconds that an entry lives here at most, whatever the strategy says; None: as long as the strategy says.
     """
 
@@ -79,7 +79,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Memcached:
-    """A Memcached server: a smaller shared tier. It keeps no account: a load that another process begins after an
+    """A Memcached server: a shared tier with fewer guarantees. It keeps no account: a load that another process begins after an
     invalidation, from a copy that lags, may be stored; there are no news. `explain()` says all of it.
 
     Attributes:

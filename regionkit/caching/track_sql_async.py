@@ -129,7 +129,7 @@ class AsyncTracked:
         """In the transaction, just before its COMMIT; in asyncio inside SQLAlchemy's greenlet."""
         if self._blind and not self._touched:
             raise UsageError(
-                f"a statement has written table {self._blind!r} of cache {self._cache.name!r}, and nobody said which keys.",
+                f"a statement has written table {self._blind!r} of cache {self._cache.name!r}, and the keys are not known.",
                 why="a bulk, Core or text statement names none, and their old values would stay cached.",
                 fix=f"call {self._cache.name}.touch(keys, tags=..., all=...) in the transaction.",
             )

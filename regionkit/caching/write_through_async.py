@@ -171,7 +171,7 @@ class AsyncWriter:
                 cache.counters.shared_down += 1
                 return False
             raise CacheError(
-                f"cache {cache.name!r} could not tell its shared tier of a write.",
+                f"cache {cache.name!r} could not announce a write to its shared tier.",
                 why=f"{down}. Nothing was written: readers would have kept the old value.",
                 fix=down.fix or 'try again when the tier answers; or use on_shared_down="commit" with a backing.',
                 retryable=not down.fix,

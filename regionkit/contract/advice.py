@@ -24,7 +24,7 @@ class Advice:
     stale: str = "raise timeout=, ask for less, or allow another step in on_stale=; see kit.status()."
     promote: str = "promote it on the server first."
     parts: str = "each command stands once it is answered"
-    unknown: str = "look at the data; let OutcomeUnknown leave the block."
+    unknown: str = "check the data; let OutcomeUnknown leave the block."
     collisions: str = "run it again later."
 
 

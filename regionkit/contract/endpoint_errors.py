@@ -24,7 +24,7 @@ def too_late(
     """The deadline passed before a connection was there, or before regionkit's own question was answered."""
     return DeadlineExceeded(
         what,
-        why=why or "the call's deadline passed before a connection was there; nothing was sent.",
+        why=why or "the call's deadline passed before a connection was available; nothing was sent.",
         fix=fix,
         store=context.store.name,
         region=context.endpoint.region,
@@ -43,7 +43,7 @@ def unavailable(context: EndpointContext[Any], what: str, why: str, *, retryable
     return RegionUnavailable(
         what,
         why=why,
-        fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+        fix="see kit.status(); reads use other endpoints where the topology allows it.",
         store=context.store.name,
         region=context.endpoint.region,
         retryable=retryable,
@@ -54,8 +54,8 @@ def closed(context: EndpointContext[Any]) -> RegionUnavailable:
     """The endpoint was closed: with its kit, or as `kit.replace` took it out. Nothing was sent."""
     return RegionUnavailable(
         f"{context.endpoint.id!r} of {context.store.name!r} is closed.",
-        why="its kit was closed, or its topology was replaced: no connection is made there any more.",
-        fix="run it again: a new block follows the topology of now. Of a closed kit make a new one.",
+        why="its kit was closed, or its topology was replaced: it takes no new connections.",
+        fix="run it again: a new block uses the current topology. If the kit is closed, make a new one.",
         store=context.store.name,
         region=context.endpoint.region,
     )
@@ -108,7 +108,7 @@ def commit_unanswered(context: EndpointContext[Any], why: str, *, region: str = 
     return OutcomeUnknown(
         f"a commit was sent to {context.endpoint.id!r} of {context.store.name!r} and no answer came.",
         why=why,
-        fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+        fix="with an idempotency key kit.resolve(error) finds it out; never run it again blindly.",
         store=context.store.name,
         region=region or context.endpoint.region,
         began_at=context.clock.wall(),

@@ -18,7 +18,7 @@ class Failure(Enum):
     CANCELLED = (
         "the server ended the statement: a limit, or somebody who may, that is none of ours unless our deadline is over"
     )
-    ROLE = "the server is no longer what it was taken for"
+    ROLE = "the server's role or history has changed"
     READ_ONLY = "a write was tried in a read block"
     ROLLED_BACK = "the server proved that it rolled the transaction back; running it again may succeed"
 
@@ -38,7 +38,7 @@ class _Cause(Enum):
 
     @property
     def passes(self) -> bool:
-        """Whether it may be over by itself."""
+        """Whether it may pass without intervention."""
         return True
 
     def error(self, endpoint: str, *, store: str, region: str, why: str) -> RegionUnavailable:
@@ -58,43 +58,46 @@ class Unreached(_Cause):
     """Why a server could not be reached."""
 
     NAME = (
-        "its host name is not known (DNS)",
-        "look at the host in the URL, and at the name service that this machine asks.",
+        "its host name cannot be resolved (DNS)",
+        "check the host in the URL, and the DNS server that this machine uses.",
     )
     CLOSED = (
-        "connection refused, nothing listens at its address",
-        "the machine is there: start the server, or correct host and port in the URL.",
+        "connection refused, no server listens at its address",
+        "the machine is up: start the server, or correct host and port in the URL.",
     )
     NO_WAY = (
-        "no network leads to its address",
-        "look at the host in the URL, and at the routes and firewalls between here and there.",
+        "no network route to its address",
+        "check the host in the URL, and the routes and firewalls in between.",
     )
-    FILE = ("its file or socket is not there", "look at the path in the URL, and whether the server runs.")
+    FILE = ("its file or socket does not exist", "check the path in the URL, and whether the server runs.")
     SILENT = (
         "timed out, it did not answer",
-        "it is down or frozen, a firewall drops what is sent, or it is of another kind or without the TLS that it is asked "
-        "for: look at the URL, at tls= and at the server; where it is only far, raise probe_timeout of the profile.",
+        "the server is down or frozen, a firewall drops packets, it is another kind of server, or it lacks the TLS that is "
+        "required: check the URL, tls= and the server; if it is only far away, raise probe_timeout of the profile.",
     )
 
 
 class Refused(_Cause):
     """Why a server that answers cannot be used: what `kit.status()` says of it, and what to do."""
 
-    ACCOUNT = ("the server refused the account", "look at user name, password and rights of the account in the URL.")
+    ACCOUNT = ("the server refused the account", "check user name, password and rights of the account in the URL.")
     NO_TLS = (
         "the server refused the account without TLS",
-        "ask for it with tls='require', or let the server take the account from here.",
+        "set tls='require', or let the server accept the account from this address without TLS.",
     )
     DATABASE = (
-        "the server has no such database for this account",
-        "look at the database in the URL, and at the account's rights there.",
+        "the database does not exist, or the account may not use it",
+        "check the database in the URL, and the account's rights to it.",
     )
-    TLS = ("TLS with the server failed", "look at tls= of the endpoint, and at the server's certificate.")
-    KIND = ("what is there is no such server", "look at the address in the URL: it leads to something else.")
-    STARTING = ("the server is starting, recovering or stopping", "wait: it is asked again in the background.")
-    OTHER = ("the server refused the connection", "see why; reads go on elsewhere where the topology allows it.")
+    TLS = ("TLS with the server failed", "check tls= of the endpoint, and the server's certificate.")
+    KIND = (
+        "another kind of server or file is at its address",
+        "check the address in the URL: it leads to something else.",
+    )
+    STARTING = ("the server is starting, recovering or stopping", "wait: regionkit tries again in the background.")
+    OTHER = ("the server refused the connection", "see why; reads use other endpoints where the topology allows it.")
 
     @property
     def passes(self) -> bool:
-        """Whether it may be over by itself."""
+        """Whether it may pass without intervention."""
         return self in (Refused.STARTING, Refused.OTHER)

@@ -23,6 +23,6 @@ def inherited() -> UsageError:
     """A block was used in a child of the process that opened it."""
     return UsageError(
         "a block was used in a child process of the one that opened it.",
-        why="both would speak on one connection; the block and its end are the parent's.",
-        fix="open a block of its own in the child; fork before blocks are opened, or after they have ended.",
+        why="both would use one connection; the block belongs to the parent.",
+        fix="open a new block in the child; fork before blocks are opened, or after they have ended.",
     )

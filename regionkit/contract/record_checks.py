@@ -85,14 +85,14 @@ def check_record(record: Record, expected: int, lasts: float | None) -> None:
     if record.version <= expected:
         raise ConfigurationError(
             f"record {record.kind}/{record.key[:40]} would go from version {expected} to {record.version}.",
-            why="a compare-and-set tells two states apart by their version.",
+            why="a compare-and-set distinguishes two states by their version.",
             fix="raise the version by one.",
         )
     if lasts is not None and not 0.0 < lasts <= LONGEST_LASTS:
         raise ConfigurationError(
             f"a record cannot last {lasts!r} s.",
             why=f"it must be more than 0 and at most {LONGEST_LASTS:.0f} s.",
-            fix="leave lasts out for a record that stays.",
+            fix="leave out lasts for a permanent record.",
         )
 
 
@@ -101,7 +101,7 @@ def no_records(context: EndpointContext[Any], why: str) -> ConfigurationError:
     return ConfigurationError(
         f"store {context.store.name!r} does not have regionkit's tables.",
         why=why,
-        fix="call create_tables() of the kit or the backing once, by an account that may; or let somebody else make them.",
+        fix="call create_tables() of the kit or the backing once, by an account that may; or let another account make them.",
     )
 
 
@@ -110,7 +110,7 @@ def change_unanswered(context: EndpointContext[Any], why: str) -> OutcomeUnknown
     return OutcomeUnknown(
         f"a change of a record was sent to {context.endpoint.id!r} of {context.store.name!r} and no answer came.",
         why=why,
-        fix="read the record again, and decide by what it says.",
+        fix="read the record again, and decide by its content.",
         store=context.store.name,
         region=context.endpoint.region,
         began_at=context.clock.wall(),

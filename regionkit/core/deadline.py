@@ -27,7 +27,7 @@ class Deadline:
             raise ConfigurationError(
                 f"a timeout of {timeout!r} s is not usable.",
                 why=f"it must be more than 0 and at most {LONGEST_TIMEOUT:.0f} s.",
-                fix="pass timeout= in seconds, or leave it out to take the profile's.",
+                fix="pass timeout= in seconds, or leave it out to use the profile's.",
             )
         self._monotonic = clock.monotonic
         self.timeout = timeout
@@ -48,7 +48,7 @@ class Deadline:
             raise DeadlineExceeded(
                 f"{doing} did not end within {self.timeout:g} s.",
                 why="the call's one deadline passed.",
-                fix="pass a larger timeout=, or look at kit.status() for slow or dead regions.",
+                fix="pass a larger timeout=, or check kit.status() for slow or dead regions.",
                 store=store,
                 region=region,
             )

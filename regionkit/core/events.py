@@ -75,7 +75,7 @@ class EventHooks:
         `rare`: it does not ask for the events of routed blocks, and so does not make them cost anything.
         """
         if not callable(hook):
-            raise UsageError(f"a {type(hook).__name__} cannot hear events.", fix="pass a function of one argument.")
+            raise UsageError(f"a {type(hook).__name__} cannot receive events.", fix="pass a function of one argument.")
         key, hooks = object(), self._rare if rare else self._hooks
         hooks[key] = hook
 

@@ -91,7 +91,7 @@ class Folder:
             return None
         except msgspec.DecodeError as error:
             raise ConfigurationError(
-                f"{self._state_path} cannot be read: {error}.", fix="take another folder, or remove this one."
+                f"{self._state_path} cannot be read: {error}.", fix="use another folder, or remove this one."
             ) from error
         return self._known[1]
 

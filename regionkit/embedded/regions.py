@@ -163,7 +163,7 @@ class _Regions:
             file.execute("ROLLBACK")
             raise ConfigurationError(
                 f"{region} has no history rows of store {self._folder.store!r}.",
-                why="a promotion is told by a row in them; without one, nobody can say which writes survived it.",
+                why="a promotion writes a row into them; without one, nobody can say which writes survived it.",
                 fix="call kit.create_tables() while the primary is up, and wait until they were copied (regions.lag).",
             )
         newest = there.lineage.current

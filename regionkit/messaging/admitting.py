@@ -35,8 +35,8 @@ _SEEN = ("failed", "crashed", "malformed", "mismatch", "overtaken", "in_doubt")
 """Reasons that count as cases by themselves; others have counts of their own."""
 
 
-MISMATCH = Failed("", "its id was taken with another payload before", "", "mismatch")
-OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key went on without it", "", "overtaken")
+MISMATCH = Failed("", "its id was applied before with another payload", "", "mismatch")
+OVERTAKEN = Failed("", "a failover of its outbox has undone it, and its key continued without it", "", "overtaken")
 
 
 def aside_id(reason: str, envelope: Envelope) -> bytes:

@@ -39,7 +39,7 @@ class Binding:
         """One value for each parameter, in their order.
 
         Raises:
-            TypeError: these are no arguments of the function.
+            TypeError: the function does not take these arguments.
         """
         given = len(args)
         if self._is_plain and given <= self._by_position:

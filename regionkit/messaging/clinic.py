@@ -131,7 +131,7 @@ class Clinic:
             return
         handlers = self._applier.handlers.of(envelope.type)
         if not handlers:
-            self._end(case, "admitted", Failed("", "nobody handles its type here", "", "unhandled"))
+            self._end(case, "admitted", Failed("", "no handler here takes its type", "", "unhandled"))
             return
         if case.reason != "expired" and self._passed(envelope, handled=True):  # somebody may want it all the same
             self._end(case, "admitted", case.error, reason="expired")

@@ -130,7 +130,7 @@ class AsyncClinic:
             return
         handlers = self._applier.handlers.of(envelope.type)
         if not handlers:
-            await self._end(case, "admitted", Failed("", "nobody handles its type here", "", "unhandled"))
+            await self._end(case, "admitted", Failed("", "no handler here takes its type", "", "unhandled"))
             return
         if case.reason != "expired" and self._passed(envelope, handled=True):  # somebody may want it all the same
             await self._end(case, "admitted", case.error, reason="expired")

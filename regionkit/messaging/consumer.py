@@ -158,16 +158,16 @@ class Consumer(FastHandlers):
             type: of the messages.
             attempts: how many runs of one message are started; then it waits in the hospital.
             timeout: seconds of one run, including its COMMIT; an effect outside may take longer.
-            effect: where the effect is.
+            effect: where the effect takes place: "transaction", "external" or "redis".
             lease: seconds after which another consumer takes over a message whose process died in a call.
             resolve: `resolve(message, context)` asks the other side whether such a call took effect: "yes", "no", "unknown".
             on_in_doubt: if that is unknown: "retry" with the same key; "hospital" makes it a case.
             rerunnable: it calls nothing outside and changes nothing but its database, so that a run may be rolled back for
                 another message's sake: then one transaction may hold many messages.
-            batch: how many at most; the consumer's number where none is given.
+            batch: how many at most; default the consumer's `batch`.
 
         Raises:
-            ConfigurationError: options that cannot work; the consumer runs already.
+            ConfigurationError: options that cannot work; the consumer is already running.
         """
 
         def register(call: F) -> F:
@@ -193,14 +193,14 @@ class Consumer(FastHandlers):
         return register
 
     def register(self, handler: Handler) -> None:
-        """Register a handler as it is.
+        """Register a `Handler` object.
 
         Raises:
             ConfigurationError: it cannot work.
-            UsageError: the consumer runs already.
+            UsageError: the consumer is already running.
         """
         if self._running:
-            raise UsageError(f"consumer {self.name!r} runs already.", fix="register handlers before run().")
+            raise UsageError(f"consumer {self.name!r} is already running.", fix="register handlers before run().")
         if handler.effect not in self._inbox.effects:
             raise ConfigurationError(
                 f"{handler.type!r} has effect={handler.effect!r}, and the inbox of {self.name!r} serves "
@@ -216,11 +216,11 @@ class Consumer(FastHandlers):
         self._handlers.add(handler)
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with each event; the result takes it away again."""
+        """Call `hook` with each event; call the result to unsubscribe."""
         return self._hooks.add(hook)
 
     def stop(self) -> None:
-        """End `run` when the messages under way have ended. From any thread, and from a signal handler."""
+        """End `run` after the messages in progress are done. May be called from any thread and from a signal handler."""
         self._stop.set()
 
     def summary(self) -> Summary:
@@ -228,19 +228,21 @@ class Consumer(FastHandlers):
         return self._counters.summary()
 
     def explain(self) -> ConsumerExplanation:
-        """What it guarantees with the handlers that it has so far, and what not. Asks nobody."""
+        """What it guarantees with the handlers registered so far, and what not. No I/O."""
         return explain_consumer(self.options, tuple(self._handlers), self._inbox, self._source.facts)
 
     def run(self, until_idle: float | None = None) -> Summary:
-        """Take and apply messages until `stop()`; with `until_idle` until none has come for so many seconds.
+        """Take and apply messages until `stop()`; with `until_idle` until none has arrived for that many seconds.
 
         Raises:
-            RetentionTooShort: claims would be forgotten while copies may still come.
-            ConfigurationError: something cannot work: tables that are missing, a source that would lose messages.
-            MessagingError: a message failed for good, with on_poison="halt".
+            RetentionTooShort: claims would be deleted while copies may still arrive.
+            ConfigurationError: something cannot work: missing tables, a source that would lose messages.
+            MessagingError: a message failed permanently, with on_poison="halt".
         """
         if self._running:
-            raise UsageError(f"consumer {self.name!r} runs already.", fix="make another one: they share the work.")
+            raise UsageError(
+                f"consumer {self.name!r} is already running.", fix="make another one: they share the work."
+            )
         if not len(self._handlers):
             raise ConfigurationError(
                 f"consumer {self.name!r} has no handler.", fix="register one: @consumer.handler(...)."
@@ -256,9 +258,9 @@ class Consumer(FastHandlers):
                 run.run(until_idle)
         except Halted as halted:
             raise MessagingError(
-                f"consumer {self.name!r} stopped at a message that failed for good.",
+                f"consumer {self.name!r} stopped at a message that failed permanently.",
                 why=f"{type(halted.__cause__).__name__}: {halted.__cause__}",
-                fix="mend its handler and run it again: the message has been given back.",
+                fix="fix its handler and run it again: the message has been given back.",
             ) from halted.__cause__
         finally:
             self._running = False
@@ -301,7 +303,7 @@ def _named(name: str | None) -> str:
     if name is None:
         raise ConfigurationError(
             "a consumer needs a name.",
-            why="what it has taken is kept under its name, and the source has no group that could be it.",
+            why="its claims are kept under its name, and the source has no group to take the name from.",
             fix='give name="billing".',
         )
     return name

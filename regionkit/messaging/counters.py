@@ -10,19 +10,19 @@ __all__ = ["Counters", "Relayed", "Summary"]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of the messages that were delivered.
+    """Counts of what was done with the delivered messages.
 
     Attributes:
         applied: effects that are committed, those of cases and held messages counted.
         duplicates: copies of what was applied; nothing was done.
         retrying: messages that failed and wait in the hospital for their next run.
         held: messages put behind a parked key.
-        parked: cases that wait for somebody.
+        parked: cases that wait for an operator.
         expired: messages whose time had passed.
         stale: messages older than is accepted, from the future, or overtaken by a failover of their outbox.
-        unhandled: messages of a type that nobody handles.
+        unhandled: messages of a type without a handler.
         skipped: tombstones: numbers of messages that went elsewhere.
-        malformed: bytes that are no message.
+        malformed: bytes that are not a message.
         mismatches: copies of an id with another payload.
         diverged: messages whose number was given out twice, by a failover of their outbox.
         began: keys that began past their first message.
@@ -83,7 +83,7 @@ class Relayed:
         tombstones: numbers that were published without their message: it had expired, or was buried.
         dropped: messages without a number that had expired.
         moved: delayed messages that became due, and took their numbers.
-        refused: messages that a target refused for good; each is a case.
+        refused: messages that a target refused permanently; each is a case.
         unknown: messages without an answer; they are published again.
     """
 

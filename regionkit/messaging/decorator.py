@@ -141,7 +141,7 @@ def _is_async(function: Any) -> bool:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
             f"{shown} is a generator.",
-            why="what it gives comes bit by bit, and cannot be given again.",
+            why="it yields its result in parts, which cannot be stored and returned again.",
             fix="let it return a list.",
         )
     if not callable(function) or isinstance(function, type):
@@ -170,7 +170,7 @@ def _check_store(store: Any, function: Any, *, is_async: bool) -> None:
 def _name_of(function: Any) -> str:
     name = getattr(function, "__qualname__", "<lambda>")
     if name.endswith("<lambda>"):
-        raise ConfigurationError("the function has no name.", fix="give name=, by which its calls are known.")
+        raise ConfigurationError("the function has no name.", fix="give name=, under which its calls are kept.")
     return f"{function.__module__ or '__main__'}.{name}"
 
 

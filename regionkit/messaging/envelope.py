@@ -119,10 +119,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         id: the same for all copies.
-        type: which handlers it is for.
+        type: selects the handlers.
         key: of order, or None.
         payload: decoded.
-        headers: as they came.
+        headers: as received.
         published_at: seconds since 1970 by the clock of the producer's database.
         attempt: started runs of this message, this one counted: 1 for the first.
     """
@@ -156,10 +156,10 @@ def decode(data: bytes) -> Envelope:
     if len(data) > LARGEST_MESSAGE:
         raise _malformed(f"a message has {len(data)} bytes, and at most {LARGEST_MESSAGE} are taken", "too_large")
     if not data.startswith(MAGIC):
-        raise _malformed("bytes are no envelope of regionkit's")
+        raise _malformed("the bytes are not an envelope of regionkit")
     body = memoryview(data)[_HEAD:]
     if zlib.crc32(body) != int.from_bytes(data[len(MAGIC) : _HEAD], "big"):
-        raise _malformed("an envelope is damaged: its checksum is another one")
+        raise _malformed("an envelope is damaged: its checksum does not match")
     try:
         envelope = _decoder.decode(body)
     except (ValueError, RecursionError) as error:
@@ -168,7 +168,7 @@ def decode(data: bytes) -> Envelope:
         raise _malformed("a message has no id", "no_id")
     for number in (envelope.prev, envelope.number or envelope.prev):
         if len(number.history.encode()) > LONGEST_LINEAGE or not (0 <= number.n < _MOST and 0 <= number.epoch < _MOST):
-            raise _malformed("the number of a message is none that an outbox gives")
+            raise _malformed("the number of a message is not one that an outbox assigns")
     if len(envelope.lineage.encode()) > LONGEST_LINEAGE:
         raise _malformed(f"the lineage of a message is longer than {LONGEST_LINEAGE} bytes")
     if not 0 < len(envelope.type) <= LONGEST_TYPE:
@@ -177,7 +177,7 @@ def decode(data: bytes) -> Envelope:
 
 
 def _malformed(what: str, reason: str = "undecodable") -> Malformed:
-    return Malformed(f"{what}.", fix="look at the case in the hospital: it holds the bytes.", reason=reason)
+    return Malformed(f"{what}.", fix="see the case in the hospital: it holds the bytes.", reason=reason)
 
 
 def payload_of(envelope: Envelope) -> Any:
@@ -196,7 +196,7 @@ def payload_of(envelope: Envelope) -> Any:
                 return envelope.payload
     except (ValueError, RecursionError) as error:
         raise _malformed(f"the payload of message {envelope.id[:LONGEST_ID]} is damaged: {error}") from None
-    raise _malformed(f"nobody here knows the codec {envelope.codec[:20]!r}")
+    raise _malformed(f"this consumer does not know the codec {envelope.codec[:20]!r}")
 
 
 def message_of(envelope: Envelope, attempt: int = 1) -> Message:

@@ -26,7 +26,7 @@ class FastHandlers:
 
     @abstractmethod
     def register(self, handler: Handler) -> None:
-        """Register a handler as it is."""
+        """Register a `Handler` object."""
 
     def batch_handler(
         self, type: str, *, rerunnable: bool, batch: int = BATCH, attempts: int = ATTEMPTS, timeout: float = TIMEOUT
@@ -44,7 +44,7 @@ class FastHandlers:
             timeout: seconds of one batch, its COMMIT counted.
 
         Raises:
-            ConfigurationError: options that cannot work; the consumer runs already.
+            ConfigurationError: options that cannot work; the consumer is already running.
         """
 
         def register(call: F) -> F:

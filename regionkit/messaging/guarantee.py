@@ -18,7 +18,7 @@ __all__ = ["Guarantee", "Order", "guarantee_of", "order_of", "weakest"]
 
 
 class Guarantee(Enum):
-    """How often an effect takes place. From the strongest to the weakest."""
+    """How often an effect takes place, from the strongest guarantee to the weakest."""
 
     EFFECTIVELY_ONCE = "effectively once"
     FENCED_AT_LEAST_ONCE = "fenced at least once"

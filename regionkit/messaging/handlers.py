@@ -122,8 +122,8 @@ def _check_batch(handler: Handler) -> None:
         )
     if handler.batch > 1 and not handler.rerunnable:
         raise ConfigurationError(
-            f"{handler.name} takes messages in batches, and is not said to be rerunnable.",
-            why="a batch that is rolled back for one message's sake runs the others' handlers again.",
+            f"{handler.name} takes messages in batches, and is not declared rerunnable.",
+            why="a batch that is rolled back because of one message runs the other messages' handlers again.",
             fix="write rerunnable=True, if it calls nothing outside and changes nothing but its database.",
         )
 
@@ -144,15 +144,15 @@ def _check_effect(handler: Handler) -> None:
     if asks and handler.effect != "external":
         raise ConfigurationError(
             f"{handler.name} has resolve= or on_in_doubt=, and no effect outside.",
-            why="what commits with its claim is never in doubt for long: the claim tells.",
+            why="an effect that commits with its claim does not stay in doubt: the claim shows it.",
             fix='write effect="external", or leave them out.',
         )
     if handler.effect == "external" and not asks:
         raise ConfigurationError(
-            f"{handler.name} does not say what becomes of a call whose end is not known.",
+            f"{handler.name} does not say what to do with a call whose outcome is unknown.",
             why="a process may die between the call and its answer; then nothing here shows whether it took effect.",
             fix='give resolve=, a function that asks the other side; or on_in_doubt="retry", where that repeats a call '
-            'with the same key without harm, or on_in_doubt="hospital", where somebody has to look.',
+            'with the same key without harm, or on_in_doubt="hospital", where an operator must check.',
         )
 
 

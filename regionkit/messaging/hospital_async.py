@@ -124,7 +124,7 @@ class AsyncHospital(AsyncHospitalReads):
         )
 
     async def retry(self, id: str, *, reason: str = "", dry_run: bool = False) -> CaseLine:
-        """Let a case run again, now. It runs once, where its attempts were used up; what fails waits for somebody again.
+        """Run a case again, now. It runs once if its attempts were used up; if it fails, it waits for an operator again.
 
         Raises:
             NoSuchCase: there is none of that id.
@@ -142,7 +142,7 @@ class AsyncHospital(AsyncHospitalReads):
         reason: str = "",
         dry_run: bool = False,
     ) -> GroupRetry:
-        """Let the cases of a group run again that wait for somebody, in the order of their admission.
+        """Run the waiting cases of a group again, in the order of their admission.
 
         Args:
             group: as `groups` names it.
@@ -181,7 +181,7 @@ class AsyncHospital(AsyncHospitalReads):
     async def edit(
         self, id: str, payload: Any, *, reason: str = "", as_shown: bool = False, dry_run: bool = False
     ) -> CaseLine:
-        """Give a case another message: a new id, `amends` in its headers, this payload. It waits until it is retried.
+        """Give a case a new message: a new id, `amends` in its headers, this payload. It waits until it is retried.
 
         Args:
             id: of the case.
@@ -212,7 +212,7 @@ class AsyncHospital(AsyncHospitalReads):
         return await self._change(id, "edit", "edited", reason, changed, dry_run)
 
     async def bury(self, id: str, *, reason: str, dry_run: bool = False) -> CaseLine:
-        """Give a case up. Where its key waits for it, the key goes on without it; no copy of it is applied later.
+        """Give a case up. If its key waits for it, the key continues without it; no copy of it is applied later.
 
         Raises:
             NoSuchCase: there is none of that id.
@@ -225,7 +225,7 @@ class AsyncHospital(AsyncHospitalReads):
     async def release(
         self, key: str, *, consumer: str | None = None, reason: str = "", dry_run: bool = False
     ) -> list[Released]:
-        """Let a key go on without what it waits for: what is missing before it is given up, or its case is buried.
+        """Let a key continue without what it waits for: missing messages are given up, or its case is buried.
 
         Args:
             key: of the messages.
@@ -247,7 +247,7 @@ class AsyncHospital(AsyncHospitalReads):
             if not cases:
                 raise NoSuchCase(
                     "no open case parks that key.",
-                    fix="keys are compared byte for byte; what has ended lets its key go on when its consumer runs.",
+                    fix="keys are compared byte for byte; after a case has ended, its key continues when its consumer runs.",
                 )
             if len({case.scope for case in cases}) > 1:
                 names = ", ".join(sorted(case.scope.decode("utf-8", "replace") for case in cases))
@@ -257,7 +257,11 @@ class AsyncHospital(AsyncHospitalReads):
                 after, gap = ended(case, "buried", now), case.reason == "gap"
                 made.append(Released(line_of(after), gap, await self.rows.held(unit, case)))
                 if not dry_run:
-                    said = "released: what was missing is given up" if gap else "released: the key goes on without it"
+                    said = (
+                        "released: the missing messages are given up"
+                        if gap
+                        else "released: the key continues without it"
+                    )
                     await self.rows.change(unit, case, after, said, self._who, reason)
             return made
 
@@ -266,7 +270,7 @@ class AsyncHospital(AsyncHospitalReads):
         return released
 
     async def redirect(self, id: str, to: AsyncTarget, *, reason: str = "", dry_run: bool = False) -> CaseLine:
-        """Publish the message of a case elsewhere, with its id; then the case is over, and its key goes on.
+        """Publish the message of a case elsewhere, with its id; then the case is closed, and its key continues.
 
         Publishing and the end of the case are two steps: what dies between them leaves the case open, and redirecting it again
         publishes the same id again. Whoever takes it there has to know it by its id, as an inbox does.
@@ -293,7 +297,7 @@ class AsyncHospital(AsyncHospitalReads):
                 raise NotPossible(
                     f"case {id} was changed while its message was published to {to.name!r}.",
                     why=f"it is {still.status} now; the message as it was before is there, too",
-                    fix="look at its audit trail, and decide which of the two counts.",
+                    fix="check its audit trail, and decide which of the two is valid.",
                 )
             after: Case = ended(still, "redirected", now)
             await self.rows.change(unit, still, after, "redirected", self._who, why)
@@ -315,7 +319,7 @@ class AsyncHospital(AsyncHospitalReads):
         if not sent[0].confirmed:
             raise MessagingError(
                 f"{to.name!r} did not confirm the message of case {case.id}.",
-                why=sent[0].refused or "whether it is there is not known",
+                why=sent[0].refused or "it is not known whether the message is there",
                 fix="the case is as it was: redirect it again, and it is published with the same id.",
                 retryable=not sent[0].refused,
                 committed="no" if sent[0].refused else "unknown",
@@ -348,7 +352,7 @@ class AsyncHospital(AsyncHospitalReads):
             await asleep(AGAIN_AFTER)
 
     async def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         await self.backing.close()
 
 

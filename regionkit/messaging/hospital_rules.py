@@ -67,18 +67,18 @@ def check(case: Case, what: Change, now: float) -> None:
             raise NotPossible(
                 f"case {case.id} is running just now.",
                 why=f"run {case.attempts} was started; if it died, that is known in {left:.0f} s",
-                fix="look again when it has ended.",
+                fix="try again when it has ended.",
                 retryable=True,
             )
     elif case.status not in ("admitted", "retrying"):
         raise NotPossible(
-            f"case {case.id} is over: {case.status}.", fix="nothing can be done with it; `show` lists what was done."
+            f"case {case.id} is closed: {case.status}.", fix="it cannot be changed; `show` lists what was done."
         )
     if case.reason == "gap" and what not in ("bury", "release"):
         raise NotPossible(
             f"case {case.id} is a gap: it has no message that could be used to {what}.",
-            why="what leads up to the messages of its key has not come",
-            fix="have it published again, and the key goes on by itself; or release the key without it.",
+            why="earlier messages of its key have not arrived",
+            fix="publish them again, and the key continues automatically; or release the key without them.",
         )
 
 

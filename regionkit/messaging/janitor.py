@@ -105,7 +105,7 @@ class Janitor:
             if self._records.put(self._deadline(), record, expected=version) == record:
                 return wanted
         raise ConfigurationError(
-            "how long claims are to be kept could not be noted: others note theirs all the time.", fix="start again."
+            "the retention of claims could not be stored: other processes keep storing theirs.", fix="start again."
         )
 
 

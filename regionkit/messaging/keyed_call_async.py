@@ -176,7 +176,7 @@ class AsyncKeyedCall:
         if told == "unknown":
             raise InDoubt(
                 f"{self._what} was called with this key before, and whether it took effect is not known.",
-                why="whoever ran it died, or was cancelled, in the middle.",
+                why="the process that ran it died, or it was cancelled.",
                 fix="find out on the other side, and let resolve= answer Resolved(result) or 'no'.",
             )
         raise UsageError(
@@ -189,7 +189,7 @@ class AsyncKeyedCall:
         if isawaitable(result):
             await self._tried("release", watch)
             raise UsageError(
-                f"{self._what} gave something that has to be awaited: it has not run yet.",
+                f"{self._what} returned an awaitable: it has not run yet.",
                 why="it is a plain function around an async one.",
                 fix="put idempotent on the async function itself.",
             )
@@ -216,17 +216,17 @@ class AsyncKeyedCall:
                 until = until or SYSTEM_CLOCK.monotonic() + FINISH_WITHIN
                 if SYSTEM_CLOCK.monotonic() + pause >= until:
                     raise InDoubt(
-                        f"{self._what} has run, and that could not be written down.",
+                        f"{self._what} has run, but this could not be recorded.",
                         why=f"{error}",
-                        fix="call it again when the store is back and the lease is over: it is then in doubt, and resolve= "
+                        fix="call it again when the store is back and the lease has expired: it is then in doubt, and resolve= "
                         "is asked.",
                     ) from error
             await asleep(pause)
             pause = min(pause * 1.5, LONGEST_POLL)
         raise LeaseLost(
             f"{self._what} ran beyond its lease of {wish.lease:g} s, and another call with this key took over.",
-            why="the process, or its machine, stood still for longer; or the store could not be asked for as long.",
-            fix="call it again: it gives what the other one gave. Give the other side the key, not the fence.",
+            why="the process or its machine was frozen for longer; or the store was unreachable for as long.",
+            fix="call it again: it returns the other call's result. Pass the key to the other side, not the fence.",
         )
 
     async def _tried(self, step: Any, watch: AsyncWatch) -> None:
@@ -239,9 +239,9 @@ class AsyncKeyedCall:
     def _repeated(self, answer: Answer, key: Any) -> Any:
         if type(answer) is Mismatch:
             raise PayloadMismatch(
-                f"{self._what} was called with one key and other arguments.",
+                f"{self._what} was called again with the same key and other arguments.",
                 why="two different requests share one idempotency key.",
-                fix="give each request a key of its own; or let fingerprint= leave out what may differ.",
+                fix="give each request its own key; or leave out what may differ with fingerprint=.",
                 idempotency_key=str(key),
             )
         assert type(answer) is Done
@@ -255,15 +255,15 @@ class AsyncKeyedCall:
 
     def _not_stored(self, why: str) -> ResultNotStored:
         return ResultNotStored(
-            f"{self._what} was called with this key, is done, and its result is not there.",
+            f"{self._what} is done with this key, but its result cannot be returned.",
             why=why,
             fix="read the outcome where the function left it.",
         )
 
     def _in_progress(self, retry_after: float) -> InProgress:
         return InProgress(
-            f"{self._what} is being run with this key.",
-            why=f"another holds it, for {retry_after:.1f} s more if it dies now.",
+            f"{self._what} is already running with this key.",
+            why=f"another call holds the key, for {retry_after:.1f} s more if it dies now.",
             fix="call again later.",
             retry_after=retry_after,
         )

@@ -25,7 +25,7 @@ LONGEST_WAIT = 3600.0
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """An answer of `resolve=`: the call took effect, and this is what it gave."""
+    """An answer of `resolve=`: the call took effect, and this is its result."""
 
     result: Any = None
 

@@ -46,14 +46,14 @@ class Outbox:
     Args:
         given: a SQLAlchemy engine of PostgreSQL, MariaDB, MySQL or SQLite; or a kit, with `store`.
         store: which of a kit's stores: the one whose transactions publish.
-        name: several outboxes may stand in one database; each numbers for itself.
+        name: one database may have several outboxes; each has its own numbers.
         namespace: prefix of the tables; a kit's own counts for its stores.
-        destinations: all that `to=` may name; a relay has a target for each.
+        destinations: the names that `to=` may use; a relay has a target for each.
         router: names the destinations of what is published without `to=`; without it that is the first destination.
         region: where events are published, told in each; a kit's own region without it.
-        claim_check: not here yet.
+        claim_check: not supported yet.
         wake: tells relays of other processes when something was published.
-        clock: where time-outs are read.
+        clock: the clock for time-outs.
 
     Raises:
         ConfigurationError: something that cannot keep rows of an outbox; the error says what can.
@@ -74,7 +74,7 @@ class Outbox:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if claim_check is not None:
-            raise ConfigurationError("claim checks are not here yet.", fix="leave claim_check= out.")
+            raise ConfigurationError("claim checks are not supported yet.", fix="leave claim_check= out.")
         check_name("outbox", name, NAMESPACE)
         self.name = name
         self.backing: Backing = self._stands_on(backing_of(given, namespace=namespace, store=store, clock=clock))
@@ -98,7 +98,7 @@ class Outbox:
         if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
                 f"outbox {self.name!r} cannot keep its rows in {backing.name!r}.",
-                why="they stand in the producer's own transaction, on PostgreSQL, MariaDB, MySQL or SQLite.",
+                why="they are written in the producer's own transaction, on PostgreSQL, MariaDB, MySQL or SQLite.",
                 fix="hand in an engine of these, or a kit with such a store; for MongoDB there is MongoOutbox.",
             )
         self.sql: Any = import_module("regionkit.messaging.relay_sql").RelaySql(backing.namespace, self.name)
@@ -153,18 +153,18 @@ class Outbox:
         Args:
             db: a Session, Connection, or one of their asyncio forms, of this database: of an engine of yours or of a block.
             type: what handlers are registered for.
-            payload: what msgpack takes.
+            payload: anything that msgpack can encode.
             key: events of one key stay in order, for each destination; None: no order.
-            expires_in: seconds after which it is not delivered any more.
+            expires_in: seconds after which it is no longer delivered.
             delay: seconds before which it is not delivered; its place among the events of its key is that of its time.
-            headers: texts that travel along.
+            headers: strings that are delivered with it.
             to: a destination, or several.
 
         Returns:
             The event's id.
 
         Raises:
-            UsageError: something that cannot be published, or no transaction to publish with. Nothing is written.
+            UsageError: it cannot be published, or there is no transaction. Nothing is written.
         """
         events, body = self._made(type, payload, key, expires_in, delay, headers, to)
         enlisted: Enlisted = _enlisted(db)
@@ -200,7 +200,7 @@ class Outbox:
         delay: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Fire and forget: publish by itself, in a transaction of its own. It is durable when this returns. The event's id."""
+        """Publish in a transaction of its own (fire and forget). It is durable when this returns. The event's id."""
         events, body = self._made(type or queue, payload, key, expires_in, delay, headers, queue)
         self.change(self.sql.write, events, _shared(events, body))
         self.wake()
@@ -222,7 +222,9 @@ class Outbox:
         unknown = [name for name in named if name not in self._stored]
         if unknown or not named:
             raise UsageError(
-                f"outbox {self.name!r} has no destination {unknown[0]!r}." if unknown else "an event goes nowhere.",
+                f"outbox {self.name!r} has no destination {unknown[0]!r}."
+                if unknown
+                else "an event has no destination.",
                 why="no relay would ever publish it; nothing was written.",
                 fix=f"it has {', '.join(map(repr, self.destinations))}; name others with destinations=.",
             )
@@ -234,21 +236,21 @@ class Outbox:
     # what is stuck
 
     def cases(self) -> list[OutboxCase]:
-        """Messages that a target refused for good, with the keys that wait behind them."""
+        """Messages that a target refused permanently, with the keys that wait behind them."""
         found = self.look(self.sql.cases, list(self._stored.values()))
         return [case_of(*row) for row in found]
 
     def doctor(self) -> OutboxReport:
-        """What waits at each destination, and what wants looking at."""
+        """What waits at each destination, and what needs attention."""
         report: OutboxReport = self.look(self.sql.measure, list(self._stored.values()))
         return report
 
     def release(self, id: str, *, reason: str = "", who: str = "") -> bool:
-        """Publish a stuck message once more, and what waits behind it after that. False: it is not stuck."""
+        """Publish a stuck message once more, then the messages that wait behind it. False: it is not stuck."""
         return self._treat(id, "retrying", reason, who)
 
     def bury(self, id: str, *, reason: str, who: str = "") -> bool:
-        """Give a stuck message up: its number is published without it, and its key goes on. False: it is not stuck."""
+        """Give a stuck message up: only its number is published, and its key continues. False: it is not stuck."""
         return self._treat(id, "buried", reason, who)
 
     def _treat(self, id: str, status: str, reason: str, who: str) -> bool:
@@ -261,7 +263,7 @@ class Outbox:
     # waking relays of this process
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when something was published here; the result takes it away again."""
+        """Call `wake` when something was published here; call the result to unsubscribe."""
         token, wakes = object(), self._wakes
         self._listening[token] = wake
         deaf = None if wakes is None else wakes.hear(self._subject, wake)
@@ -286,7 +288,7 @@ class Outbox:
         return "" if self._wakes is None else self._wakes.state
 
     def close(self) -> None:
-        """Close what the outbox itself opened. May be called twice."""
+        """Close the connections that the outbox opened. May be called twice."""
         self.backing.close()
 
 

@@ -45,14 +45,14 @@ class AsyncOutbox:
     Args:
         given: a SQLAlchemy engine of PostgreSQL, MariaDB, MySQL or SQLite; or a kit, with `store`.
         store: which of a kit's stores: the one whose transactions publish.
-        name: several outboxes may stand in one database; each numbers for itself.
+        name: one database may have several outboxes; each has its own numbers.
         namespace: prefix of the tables; a kit's own counts for its stores.
-        destinations: all that `to=` may name; a relay has a target for each.
+        destinations: the names that `to=` may use; a relay has a target for each.
         router: names the destinations of what is published without `to=`; without it that is the first destination.
         region: where events are published, told in each; a kit's own region without it.
-        claim_check: not here yet.
+        claim_check: not supported yet.
         wake: tells relays of other processes when something was published.
-        clock: where time-outs are read.
+        clock: the clock for time-outs.
 
     Raises:
         ConfigurationError: something that cannot keep rows of an outbox; the error says what can.
@@ -73,7 +73,7 @@ class AsyncOutbox:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if claim_check is not None:
-            raise ConfigurationError("claim checks are not here yet.", fix="leave claim_check= out.")
+            raise ConfigurationError("claim checks are not supported yet.", fix="leave claim_check= out.")
         check_name("outbox", name, NAMESPACE)
         self.name = name
         self.backing: AsyncBacking = self._stands_on(
@@ -99,7 +99,7 @@ class AsyncOutbox:
         if "core" not in backing.capabilities.modes:
             raise ConfigurationError(
                 f"outbox {self.name!r} cannot keep its rows in {backing.name!r}.",
-                why="they stand in the producer's own transaction, on PostgreSQL, MariaDB, MySQL or SQLite.",
+                why="they are written in the producer's own transaction, on PostgreSQL, MariaDB, MySQL or SQLite.",
                 fix="hand in an engine of these, or a kit with such a store; for MongoDB there is MongoOutbox.",
             )
         self.sql: Any = import_module("regionkit.messaging.relay_sql").RelaySql(backing.namespace, self.name)
@@ -154,18 +154,18 @@ class AsyncOutbox:
         Args:
             db: a Session, Connection, or one of their asyncio forms, of this database: of an engine of yours or of a block.
             type: what handlers are registered for.
-            payload: what msgpack takes.
+            payload: anything that msgpack can encode.
             key: events of one key stay in order, for each destination; None: no order.
-            expires_in: seconds after which it is not delivered any more.
+            expires_in: seconds after which it is no longer delivered.
             delay: seconds before which it is not delivered; its place among the events of its key is that of its time.
-            headers: texts that travel along.
+            headers: strings that are delivered with it.
             to: a destination, or several.
 
         Returns:
             The event's id.
 
         Raises:
-            UsageError: something that cannot be published, or no transaction to publish with. Nothing is written.
+            UsageError: it cannot be published, or there is no transaction. Nothing is written.
         """
         events, body = self._made(type, payload, key, expires_in, delay, headers, to)
         enlisted: Enlisted = await _enlisted(db)
@@ -201,7 +201,7 @@ class AsyncOutbox:
         delay: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Fire and forget: publish by itself, in a transaction of its own. It is durable when this returns. The event's id."""
+        """Publish in a transaction of its own (fire and forget). It is durable when this returns. The event's id."""
         events, body = self._made(type or queue, payload, key, expires_in, delay, headers, queue)
         await self.change(self.sql.write, events, _shared(events, body))
         self.wake()
@@ -223,7 +223,9 @@ class AsyncOutbox:
         unknown = [name for name in named if name not in self._stored]
         if unknown or not named:
             raise UsageError(
-                f"outbox {self.name!r} has no destination {unknown[0]!r}." if unknown else "an event goes nowhere.",
+                f"outbox {self.name!r} has no destination {unknown[0]!r}."
+                if unknown
+                else "an event has no destination.",
                 why="no relay would ever publish it; nothing was written.",
                 fix=f"it has {', '.join(map(repr, self.destinations))}; name others with destinations=.",
             )
@@ -235,21 +237,21 @@ class AsyncOutbox:
     # what is stuck
 
     async def cases(self) -> list[OutboxCase]:
-        """Messages that a target refused for good, with the keys that wait behind them."""
+        """Messages that a target refused permanently, with the keys that wait behind them."""
         found = await self.look(self.sql.cases, list(self._stored.values()))
         return [case_of(*row) for row in found]
 
     async def doctor(self) -> OutboxReport:
-        """What waits at each destination, and what wants looking at."""
+        """What waits at each destination, and what needs attention."""
         report: OutboxReport = await self.look(self.sql.measure, list(self._stored.values()))
         return report
 
     async def release(self, id: str, *, reason: str = "", who: str = "") -> bool:
-        """Publish a stuck message once more, and what waits behind it after that. False: it is not stuck."""
+        """Publish a stuck message once more, then the messages that wait behind it. False: it is not stuck."""
         return await self._treat(id, "retrying", reason, who)
 
     async def bury(self, id: str, *, reason: str, who: str = "") -> bool:
-        """Give a stuck message up: its number is published without it, and its key goes on. False: it is not stuck."""
+        """Give a stuck message up: only its number is published, and its key continues. False: it is not stuck."""
         return await self._treat(id, "buried", reason, who)
 
     async def _treat(self, id: str, status: str, reason: str, who: str) -> bool:
@@ -262,7 +264,7 @@ class AsyncOutbox:
     # waking relays of this process
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when something was published here; the result takes it away again."""
+        """Call `wake` when something was published here; call the result to unsubscribe."""
         token, wakes = object(), self._wakes
         self._listening[token] = wake
         deaf = None if wakes is None else wakes.hear(self._subject, wake)
@@ -287,7 +289,7 @@ class AsyncOutbox:
         return "" if self._wakes is None else self._wakes.state
 
     async def close(self) -> None:
-        """Close what the outbox itself opened. May be called twice."""
+        """Close the connections that the outbox opened. May be called twice."""
         await self.backing.close()
 
 

@@ -105,7 +105,7 @@ def made(
         raise UsageError(
             f"an event of type {type!r} has {len(body)} bytes, and at most {LARGEST_MESSAGE - NUMBER_ROOM} can be published.",
             why="that is what brokers take; nothing was written.",
-            fix="store what is large elsewhere, and publish where it is.",
+            fix="store large data elsewhere, and publish a reference to it.",
         )
     place = None if key is None else stored_key(key)
     alone = len(destinations) == 1

@@ -106,7 +106,7 @@ class OutboxSql:
                 raise
             raise ConfigurationError(
                 f"outbox {self.name.decode()!r} has no tables.",
-                why="rows and numbers of what is published stand beside the data; nothing was written.",
+                why="rows and numbers of events are kept beside the data; nothing was written.",
                 fix="call create_tables() of the outbox once, and whenever you deploy.",
             ) from error
 
@@ -144,8 +144,8 @@ class OutboxSql:
                 execute(changed, None)
                 return run
         raise ConfigurationError(
-            f"the run of outbox {self.name.decode()!r} was taken away while it was looked at.",
-            fix="look who else writes to its tables.",
+            f"the run of outbox {self.name.decode()!r} was deleted while it was read.",
+            fix="find out who else writes to its tables.",
         )
 
     def lineage(self, dialect: str, execute: Execute) -> str:

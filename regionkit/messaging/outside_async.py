@@ -83,8 +83,8 @@ class AsyncContext:
         if watch.is_lost or not await self._step("renew", watch.wish, watch.fence, within=ASK_WITHIN):
             raise LeaseLost(
                 "the message was taken over by another consumer meanwhile.",
-                why=f"this process stood still, or could not renew its claim, for longer than {watch.wish.lease:g} s.",
-                fix="let the error pass: nothing is written down of this call. A longer lease= makes it less likely.",
+                why=f"this process was frozen, or could not renew its claim, for longer than {watch.wish.lease:g} s.",
+                fix="let the error leave the handler: nothing is recorded for this call. A longer lease= makes it less likely.",
             )
 
 
@@ -358,7 +358,7 @@ def _failure(error: BaseException, *, called: bool = True) -> Exception:
 def _in_doubt(errand: AsyncErrand) -> InDoubt:
     return InDoubt(
         f"{errand.handler.name} was called with this message before, and whether it took effect is not known.",
-        why="whoever ran it died, or was cancelled, in the middle.",
+        why="the process that ran it died, or it was cancelled.",
         fix=f"find out on the other side, by its key {errand.key}; then retry the case, or bury it.",
         idempotency_key=errand.key,
     )

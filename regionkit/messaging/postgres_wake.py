@@ -50,7 +50,7 @@ class PostgresWake:
     Args:
         engine: a SQLAlchemy engine of PostgreSQL, over psycopg, whose URL leads to the server itself.
         namespace: who shares it.
-        clock: where time is read.
+        clock: the clock to use.
 
     Raises:
         ConfigurationError: another server, or another driver.
@@ -108,7 +108,7 @@ class PostgresWake:
         self._told.set()
 
     def hear(self, subject: str, call: Callable[[], None]) -> Callable[[], None]:
-        """Call `call` when another process reports it; the result takes it away again."""
+        """Call `call` when another process reports it; call the result to unsubscribe."""
         token = object()
         self._hearing[token] = (subject, call)
         return lambda: self._hearing.pop(token, None) and None

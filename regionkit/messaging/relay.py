@@ -33,7 +33,7 @@ LEASE = 20.0
 
 
 class Relay:
-    """Publishes what stands in an outbox. One job; as many processes as there are may run one each.
+    """Publishes the events of an outbox. Any number of processes may run one each.
 
     Args:
         outbox: whose messages.
@@ -78,8 +78,8 @@ class Relay:
         copies = outbox.backing.copies
         if publish_after == "replicated" and not copies:
             raise ConfigurationError(
-                f"outbox {outbox.name!r} has no copies that anybody knows of here.",
-                why="whether a message is replicated is asked of the copies, and those are in a kit's topology.",
+                f"outbox {outbox.name!r} does not know its copies.",
+                why="the copies are asked whether they have a message, and only a kit's topology lists them.",
                 fix='make the outbox of a kit: Outbox(kit, store=...); or take publish_after="commit".',
             )
         self.outbox = outbox
@@ -95,11 +95,11 @@ class Relay:
         self._lanes = [Lane(outbox, name, target, options) for name, target in targets.items()]
 
     def subscribe(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with each event of this relay; the result takes it away again."""
+        """Call `hook` with each event of this relay; call the result to unsubscribe."""
         return self._hooks.add(hook)
 
     def run_once(self) -> Relayed:
-        """Publish all that is due now and not another relay's; what was done. Then leave the destinations to other relays.
+        """Publish everything that is due and not held by another relay, then leave the destinations. Returns counts.
 
         Raises:
             RegionKitError: the database or a target does not answer; what was confirmed before is settled.
@@ -144,7 +144,7 @@ class Relay:
             lane.leave()
 
     def explain(self) -> RelayExplanation:
-        """What holds of what it publishes, and what does not. Nothing is asked."""
+        """What it guarantees and what not. No I/O."""
         return RelayExplanation(
             outbox=self.outbox.name,
             targets={lane.destination: lane.target.facts.kind for lane in self._lanes},
@@ -161,7 +161,7 @@ class Relay:
 
     @property
     def counts(self) -> Relayed:
-        """What its background jobs have done."""
+        """Counts of what its background jobs have done."""
         found = Relayed()
         for lane in self._lanes:
             found.add(lane.done)

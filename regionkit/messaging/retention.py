@@ -75,7 +75,7 @@ def check_retention(retention: Retention, accept_for: float, consumer: str) -> N
     if retention.keeps(accept_for) < needed:
         raise RetentionTooShort(
             f"the inbox of consumer {consumer!r} keeps claims for {retention.claims:g} s, and {needed:g} s are needed.",
-            why=f"messages are accepted for {accept_for:g} s; clocks may be {SKEW:g} s apart, and a failover takes its time "
-            f"({FAILOVER:g} s): a copy that comes then would take effect again.",
+            why=f"messages are accepted for {accept_for:g} s; clocks may be {SKEW:g} s apart, and a failover may take some time "
+            f"({FAILOVER:g} s): a copy that arrives later would take effect again.",
             fix=f"leave retention= out, give {needed:g} s or more, or accept messages for a shorter time (accept_for=).",
         )

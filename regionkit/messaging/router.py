@@ -17,7 +17,7 @@ __all__ = ["Routed", "Router"]
 
 
 class Routed(msgspec.Struct, frozen=True, gc=False):
-    """What a router is asked about. `home`: the home region of the key, where the outbox can tell."""
+    """The event that a router routes. `home`: the home region of the key, if the outbox knows it."""
 
     type: str
     key: str | None
@@ -33,7 +33,7 @@ class Router:
         by: "type", "header:NAME", "home_region", or a function of an event (.type .key .payload .headers .home) that names
             what `routes` is asked for.
         routes: by what was found, a destination, or several.
-        default: where the rest goes; None: an event without a route is refused.
+        default: destination of other events; None: an event without a route is refused.
 
     Raises:
         ConfigurationError: `by` is unknown, or nothing has a route.
@@ -72,7 +72,7 @@ class Router:
         if found is None:
             raise UsageError(
                 f"an event of type {event.type!r} has no route: its {self.by} is {wanted!r}.",
-                why="it would be lost without a word; nothing was written.",
+                why="it would be lost silently; nothing was written.",
                 fix="add it to routes=, or give default=.",
             )
         return found

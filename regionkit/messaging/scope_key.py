@@ -49,7 +49,7 @@ def _tagged(key: Any) -> Any:
         return [_tagged(word) for word in key]
     if key is None:
         raise _refused(key, "without a key all calls would be the same one.")
-    raise _refused(key, "what is equal to it, and in which bytes, is not sure.")
+    raise _refused(key, "its equality and its bytes are not well defined.")
 
 
 def _refused(key: Any, why: str) -> ConfigurationError:

@@ -50,7 +50,7 @@ def homes_of(
     if elsewhere not in ("forward", "observe", "skip"):
         raise ConfigurationError(
             f"elsewhere={elsewhere!r}: the store's keys have homes, and only a key's home applies its messages.",
-            fix='say what becomes here of the others: elsewhere="forward" with forward_to=, "observe" or "skip".',
+            fix='say what to do here with the others: elsewhere="forward" with forward_to=, "observe" or "skip".',
         )
     if (elsewhere == "forward") != bool(forward_to) or (observe is not None and elsewhere != "observe"):
         raise ConfigurationError(

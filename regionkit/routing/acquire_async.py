@@ -298,9 +298,9 @@ class AsyncAcquisition:
         self._note(index, "wait", "silent", self._started)
         e = self.snapshot.endpoints[index]
         error = RegionUnavailable(
-            f"{e.id!r} of {store.name!r} did not say in time where it stands.",
+            f"{e.id!r} of {store.name!r} did not report its position in time.",
             why=e.trouble,
-            fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+            fix="see kit.status(); reads use other endpoints where the topology allows it.",
             store=store.name,
             region=e.region,
         )

@@ -30,7 +30,7 @@ def block_error(
     why = _text(error)
     match failure:
         case Failure.DEADLINE:
-            fix = "pass a larger timeout=, or look at kit.status() for slow or dead regions."
+            fix = "pass a larger timeout=, or check kit.status() for slow or dead regions."
             return DeadlineExceeded(f"a call on {store!r} in {region} took too long.", why=why, fix=fix, **where)
         case Failure.CONNECTION:
             fix = "run the block again: it goes to an endpoint that answers."
@@ -38,7 +38,7 @@ def block_error(
         case Failure.READ_ONLY | Failure.ROLE if kind is Kind.READ:
             return UsageError(f"a write was tried in a read block of {store!r}.", why=why, fix="write in s.write(...).")
         case Failure.READ_ONLY | Failure.ROLE:
-            fix = "run the block again: the new primary is looked for."
+            fix = "run the block again: regionkit looks for the new primary."
             return RegionUnavailable(f"{region} is no longer the primary.", why=why, fix=fix, **where)
     return None
 
@@ -57,18 +57,18 @@ def replaced(store: str, region: str) -> RegionUnavailable:
     """The error of a block that had no connection yet when `kit.replace` took its endpoint out. Nothing was sent."""
     return RegionUnavailable(
         f"the block's endpoint in {region} of {store!r} is closed.",
-        why="the kit was closed, or its topology replaced, after the block was opened; no connection is made there any more.",
-        fix="run the block again: a new one follows the topology of now.",
+        why="the kit was closed, or its topology replaced, after the block was opened; it takes no new connections.",
+        fix="run the block again: a new one uses the current topology.",
         store=store,
         region=region,
     )
 
 
 def exchanged(store: str, decision: Any) -> StaleRead:
-    """The error of a read block whose server showed other data than those that were proved."""
+    """The error of a read block whose server showed other data than the proved data."""
     return StaleRead(
-        f"{store!r}: the data at {decision.endpoint.id!r} were exchanged during a read block.",
-        why="the copy began to follow another history of its primary; what was proved was proved of the data before.",
+        f"{store!r}: the data at {decision.endpoint.id!r} were replaced during a read block.",
+        why="the copy switched to another history of its primary; the proof was for the data before.",
         fix="read in a new block.",
         store=store,
         decision=decision,
@@ -79,7 +79,7 @@ def fell_behind(store: str, bound: float, decision: Any) -> StaleRead:
     """The error of a bounded read block whose copy no longer keeps its bound."""
     return StaleRead(
         f"{store!r} fell behind its bound of {bound:g} s during a read block.",
-        why="the copy no longer follows, or the owner is silent; a block does not change its endpoint.",
+        why="the copy no longer replicates, or the owner does not answer; a block does not change its endpoint.",
         fix="read in a new block; shorter blocks are proved more often.",
         store=store,
         decision=decision,

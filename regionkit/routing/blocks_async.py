@@ -77,7 +77,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         if self.deadline is not None:
             raise UsageError(
                 "a block was opened twice.",
-                why="a block has one end: what the inner `with` does could be lost at the outer one's.",
+                why="a block ends once: work of the inner `with` could be lost at the end of the outer one.",
                 fix="call s.read(...) or s.write(...) anew for each `with`.",
             )
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
@@ -186,7 +186,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         if observation.role is Role.REPLICA or self.store.state.snapshot.owner != self.decision.index:
             raise Fenced(
                 f"{self.store.name!r} changed its owner during a STRONG read.",
-                why="the server that was read is no longer the primary; what it showed may be old.",
+                why="the server that was read is no longer the primary; its data may be old.",
                 fix="read again.",
                 decision=self.decision,
             )
@@ -197,7 +197,9 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
         partially_committed = self.partially_committed
         translated = self._translated(error, self.index)
         if self.progress.unknown and not isinstance(translated, RegionKitError):
-            translated.add_note("what this block sent last was not answered: whether it took effect is not known.")
+            translated.add_note(
+                "the last statement of this block was not answered: it is not known whether it took effect."
+            )
         if isinstance(error, Exception) and handle is not None:
             try:
                 await handle.abort()

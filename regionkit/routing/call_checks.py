@@ -88,7 +88,7 @@ def check_result(given: Any, *, is_async: bool) -> None:
     if is_async and not lazy and not inspect.isawaitable(given):
         raise UsageError(
             "a plain function was given where a coroutine function belongs.",
-            why="an asynchronous session waits for what it gives; the block was rolled back.",
+            why="an asynchronous session awaits its result; the block was rolled back.",
             fix="write async def, and await what the handle's methods give.",
         )
     if lazy or (not is_async and inspect.iscoroutine(given)):
@@ -96,6 +96,6 @@ def check_result(given: Any, *, is_async: bool) -> None:
             given.close()  # nobody will wait for it
         raise UsageError(
             f"the function gave a {'generator' if lazy else 'coroutine'}, and none of its body has run.",
-            why="what it would do lies behind the block's end.",
+            why="its body would run after the end of the block.",
             fix="return a list instead of yielding." if lazy else "pass a plain function, or use the asynchronous kit.",
         )

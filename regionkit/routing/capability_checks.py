@@ -22,13 +22,13 @@ def check_level(store: str, can: Capabilities | None, level: Level) -> None:
     if level is Level.BOUNDED and not can.bounded:
         raise ConfigurationError(
             f"store {store!r}: BOUNDED reads are not possible on {can.server}.",
-            why="nothing there tells how far a copy has come.",
+            why="it does not report how far a copy has replicated.",
             fix=f"ask for SESSION or EVENTUAL; {servers_supporting('bounded')} have BOUNDED.",
         )
     if level is Level.STRONG and not can.strong:
         raise ConfigurationError(
             f"store {store!r}: STRONG reads are not possible on {can.server}.",
-            why="no endpoint there is the one that has everything.",
+            why="no single endpoint there has every write.",
             fix=f"ask for SESSION; {servers_supporting('strong')} have STRONG.",
         )
 

@@ -89,7 +89,7 @@ class AsyncHomeDirectory:
             if index == self.kept_in.state.snapshot.owner or self.kept_in.state.snapshot.leaderless:
                 raise UnknownHome(
                     f"store {self.store!r}: key {shown(key)} has no home yet.",
-                    why="its directory has no row of it.",
+                    why="its directory has no row for it.",
                     fix=f"give it one: kit.place({self.store!r}, key=..., home=...).",
                     key=key,
                 )
@@ -102,7 +102,7 @@ class AsyncHomeDirectory:
         raise RegionUnavailable(
             f"the directory of {self.store!r} does not answer, and key {shown(key)} is not known here.",
             why="" if lost is None else lost.what,
-            fix="see kit.status(); keys that were looked up before go on.",
+            fix="see kit.status(); keys that were looked up before still work.",
             store=self.kept_in.name,
         )
 
@@ -129,7 +129,7 @@ class AsyncHomeDirectory:
         if index < 0:
             raise RegionUnavailable(
                 f"the directory of {self.store!r} has no owner now.",
-                fix="see kit.status(); keys that have a home go on.",
+                fix="see kit.status(); keys that were looked up before still work.",
                 store=self.kept_in.name,
             )
         wanted = placement_record(Placement(self.store, key, home))

@@ -212,16 +212,16 @@ class Execution:
     def _earlier(self, marker: Marker, claim: Claim) -> Any:
         if marker.fingerprint and claim.fingerprint and marker.fingerprint != claim.fingerprint:
             raise PayloadMismatch(
-                "an idempotency key came back with another fingerprint.",
-                why="two different requests share one key, or one request changed between its tries.",
-                fix="make the key from what identifies the request; a changed request needs a key of its own.",
+                "an idempotency key was used again with a different fingerprint.",
+                why="two different requests share one key, or one request changed between its attempts.",
+                fix="derive the key from what identifies the request; a changed request needs a new key.",
                 idempotency_key=claim.key,
             )
         if marker.result is None:
             raise AlreadyApplied(
                 "a write with this idempotency key is committed already.",
-                why="its result was no plain data of at most 4 KiB, so it was not stored.",
-                fix="read the effect; return plain data from the function to get it back here.",
+                why="its result was not plain data of at most 4 KiB, so it was not stored.",
+                fix="read its effect; if the function returns plain data, a repeated call returns it.",
                 store=self._store.name,
                 idempotency_key=claim.key,
             )
@@ -390,7 +390,7 @@ def _kept(fingerprint: str | None) -> str:
         raise ConfigurationError(
             "a fingerprint is not usable.",
             why=f"it is a text of at most {LONGEST_FINGERPRINT} characters, without NUL or half characters.",
-            fix="pass a hash of what the request asks for.",
+            fix="pass a hash of the request's content.",
         )
     if len(fingerprint) <= LONGEST_KEPT:
         return fingerprint

@@ -40,8 +40,8 @@ def fanned_out(
         raise ConfigurationError(f"concurrency={concurrency!r} is not usable.", fix="give 1 or more.")
     if kind == "write" and isinstance(found, AsyncPartitionedStore) and found.shards[0].state.snapshot.leaderless:
         raise UsageError(
-            f"store {found.name!r} has no owners whom a fan-out could write.",
-            why="each of them holds all keys, and each key is written by its home alone.",
+            f"store {found.name!r} cannot be written by a fan-out.",
+            why="every data centre holds all keys, and each key is written only in its home.",
             fix="write key by key, with key=.",
         )
     deadline = Deadline(clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)

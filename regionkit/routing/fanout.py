@@ -81,7 +81,7 @@ class FanOut(Generic[T]):
             for name in sorted(left):
                 late = DeadlineExceeded(
                     f"partition {name!r} had not answered when the fan-out's deadline passed.",
-                    fix="pass a larger timeout=, or look at kit.status() for slow or dead regions.",
+                    fix="pass a larger timeout=, or check kit.status() for slow or dead regions.",
                 )
                 yield name, Result(error=late)
         finally:

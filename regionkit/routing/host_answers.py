@@ -248,7 +248,7 @@ def own_folder(given: object) -> Path | None:
     if trouble := _made_own(folder):
         raise ConfigurationError(
             f"folder: {trouble}.",
-            why="what processes read there they believe.",
+            why="processes trust what they read there.",
             fix="give a folder that belongs to the account of the processes, and make it theirs alone: chmod 700.",
         )
     return folder

@@ -204,7 +204,7 @@ class AsyncPartitionedStore:
         if self.directory is None:
             raise UsageError(
                 f"store {self.name!r} has no Directory: its home function is {type(self._home).__name__}.",
-                why="homes are placed one by one only where they are rows.",
+                why="only a Directory keeps homes as rows that can be placed.",
                 fix="use WritePartitioning(home=Directory()).",
             )
         self.shard_of(home)
@@ -213,7 +213,7 @@ class AsyncPartitionedStore:
         if stands.home != home:
             raise UsageError(
                 f"store {self.name!r}: key {shown(key)} has its home in {stands.home} already.",
-                why="somebody placed it before; a first home is given once.",
+                why="it was placed before; a key gets its first home only once.",
                 fix="use it as it is; moving it is another operation.",
             )
         return stands
@@ -273,8 +273,8 @@ class AsyncPartitionedStore:
             return
         raise RegionUnavailable(
             f"store {self.name!r}: the stored list of homes could not be compared with that of Hashed.",
-            why=f"{lost}; a copy that lacks it says nothing, and with another list keys would get a second home.",
-            fix="see kit.status(); it is compared once a process.",
+            why=f"{lost}; a copy that lacks it proves nothing, and with another list keys would get a second home.",
+            fix="see kit.status(); each process compares it once.",
             store=self.name,
         )
 
@@ -292,7 +292,7 @@ class AsyncPartitionedStore:
             if home is None:
                 raise UsageError(
                     f"store {self.name!r}: a call without the home of its key {shown(key)}.",
-                    why="its home function is Contextual: the caller says it.",
+                    why="its home function is Contextual: the caller must pass it.",
                     fix="pass home= to kit.session() or to the call.",
                 )
             return home
@@ -304,7 +304,7 @@ class AsyncPartitionedStore:
 
     def _unknown(self, key: str, home: str) -> UnknownHome:
         return UnknownHome(
-            f"store {self.name!r}: the home {shown(home)} of key {shown(key)} is none of its homes.",
+            f"store {self.name!r}: key {shown(key)} has the home {shown(home)}, which the store does not have.",
             why="no primary of the topology holds it, or that region is outside the store's residency.",
             fix=did_you_mean(home, self._by_home),
             key=key,

@@ -39,10 +39,10 @@ def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
     e = snapshot.endpoints[index]
     if snapshot.unrecorded:
         return _unproved(
-            Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing"
+            Standing.NEVER, f"{snapshot.unrecorded} was promoted and no history row records it: replicas prove nothing"
         )
     if e.observation is not None and e.observation.lineage is None:
-        return _unproved(Standing.NEVER, "the store has no history rows: only the owner is sure to have what was seen")
+        return _unproved(Standing.NEVER, "the store has no history rows: only the owner certainly has what was seen")
     lineage, reached = e.lineage, None if e.observation is None else e.observation.reached
     worst = PROVED
     for entry in request.entries:
@@ -55,7 +55,7 @@ def session_proof(snapshot: Snapshot, request: Request, index: int) -> Verdict:
         if survival is _LOST:
             return _unproved(Standing.NEVER, "the position did not survive a change of primary")
         if survival is _UNKNOWN:
-            worst = _unproved(Standing.BEHIND, "it has not heard of the bookmark's history")
+            worst = _unproved(Standing.BEHIND, "it does not know the bookmark's history")
         elif not reaches(reached, entry.position):
             worst = _unproved(Standing.BEHIND, "it has not reached the position of the bookmark")
     return worst
@@ -80,7 +80,7 @@ def _leaderless_session(snapshot: Snapshot, request: Request, index: int) -> Ver
         if lineage.survival(entry.history, entry.position) not in (_CURRENT, _SURVIVED):
             if index not in request.fresh:
                 return _unproved(Standing.UNSETTLED, "it must be asked whether it knows the bookmark's history")
-            return _unproved(Standing.INVALID, "nobody knows the bookmark's history")
+            return _unproved(Standing.INVALID, "no endpoint knows the bookmark's history")
         if not reaches(reached, entry.position):
             why = "its reads need not overlap with what was written or read elsewhere"
             worst = _raised(snapshot, request, reached, why)
@@ -124,16 +124,16 @@ def _owner_session(snapshot: Snapshot, request: Request, index: int) -> Verdict:
             if not fresh:
                 return _unproved(Standing.UNSETTLED, "the owner must be asked whether it knows the bookmark's history")
             if lineage.adoption:
-                return _unproved(Standing.LOST, "an operator adopted another history in the place of the bookmark's")
+                return _unproved(Standing.LOST, "an operator adopted another history instead of the bookmark's")
             gone = Standing.LOST if request.signed else Standing.INVALID
-            return _unproved(gone, "nobody knows the bookmark's history")
+            return _unproved(gone, "no endpoint knows the bookmark's history")
         if survival is _LOST or _never_came(e, survival, entry):
             return _unproved(Standing.LOST, "the position lies past the fork: it did not survive a change of primary")
         if survival is _CURRENT and entry.position is not None and not reaches(e.observation.reached, entry.position):
             if not fresh or e.observation.reached is None:  # or its answer was forgotten since: a connection died
-                return _unproved(Standing.UNSETTLED, "the owner must be asked how far it is")
+                return _unproved(Standing.UNSETTLED, "the owner must be asked for its position")
             gone = Standing.LOST if request.signed else Standing.INVALID
-            return _unproved(gone, "the position is ahead of the owner, freshly asked")
+            return _unproved(gone, "the position is ahead of the owner, which was just asked")
         if entry.from_read and e.observation.synchronous and (not fresh or e.observation.waiting):
             return _unproved(Standing.UNSETTLED, "a commit that a replica already shows still waits on the owner")
     return PROVED
@@ -154,7 +154,7 @@ def bounded_proof(snapshot: Snapshot, bound: float, index: int, now: float) -> V
     if snapshot.unrecorded:
         return Verdict(
             Filter.STALENESS,
-            f"{snapshot.unrecorded} was promoted and no history row tells of it: replicas prove nothing",
+            f"{snapshot.unrecorded} was promoted and no history row records it: replicas prove nothing",
             Standing.NEVER,
         )
     if e.observation is not None and e.observation.lineage is None:

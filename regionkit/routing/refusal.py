@@ -32,7 +32,7 @@ def error_of(decision: Decision, advice: Advice) -> RoutingError:
             return StaleRead(what, why=why, fix=advice.stale, decision=decision, store=store)
         case Refusal.LOST:
             what = f"what this session wrote or saw in {store!r} did not survive a change of primary."
-            fix = "s.accept_loss() goes on from what did survive."
+            fix = "call s.accept_loss() to continue with what survived."
             return StaleRead(what, why=why, fix=fix, decision=decision, store=store, lost=True, retryable=False)
         case Refusal.INVALID:
             what = f"the bookmark speaks of something that {store!r} never had."
@@ -49,4 +49,4 @@ def _way_out(decision: Decision, advice: Advice) -> str:
         told.append(advice.owner)
     if told:
         return " ".join(dict.fromkeys(text if text.endswith(".") else f"{text}." for text in told))
-    return "kit.status() shows the state of each endpoint; breakers let probes through and close by themselves."
+    return "kit.status() shows the state of each endpoint; breakers let probes through and close automatically."

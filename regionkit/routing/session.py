@@ -86,7 +86,7 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
     def fork(self) -> RegionSession:
         """A session of its own that begins with what this one wrote and saw: for another thread or task, beside this one.
 
-        May ask a server for the position of what was read.
+        May ask a server for the position of earlier reads.
         """
         bookmark = self._state.take_all_positions()
         return RegionSession(
@@ -100,7 +100,7 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
         )
 
     def merge(self, child: RegionSession) -> None:
-        """Take back what a forked session wrote and saw: this one's reads see it from now on."""
+        """Add what a forked session wrote and saw: this session's reads see it from now on."""
         self._state.bookmark = merge([self._state.bookmark, child._state.take_all_positions()])
         self._state.writes += child._state.writes
 
@@ -249,7 +249,7 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
         core: bool = False,
         **options: Unpack[ReadOptions],
     ) -> T:
-        """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
+        """Run `work(db)` in a read block, and again on another endpoint if the first is lost or too slow.
 
         All runs share one deadline. The keyword arguments are those of `read`.
         """
@@ -272,12 +272,12 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
         home: str | None = None,
         unlocked: bool = False,
     ) -> T:
-        """Run `work(db)` in a write block; again only where that does no harm.
+        """Run `work(db)` in a write block, and again only if that does no harm.
 
         Without an idempotency key it runs again after a rollback that the server proved, or when nothing was sent. With one
         it also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
         The same key again within 24 hours gives the stored result (plain data up to 4 KiB), else raises AlreadyApplied.
-        In a partitioned store that holds within the partition of `key`; another partition has markers of its own.
+        In a partitioned store this holds within the partition of `key`; every partition has its own markers.
         On Redis a keyed function gets a pipeline, which runs as one script with the marker; where it returns that pipeline
         or None, the result is the list of the replies.
 
@@ -321,7 +321,7 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
     def bookmark(self) -> str:
         """What was written and seen so far, as an opaque text of at most 2 KiB; "" when nothing was.
 
-        May ask a server for the position of what was read.
+        May ask a server for the position of earlier reads.
         """
         return self._signer.encode(self._state.take_all_positions())
 
@@ -349,7 +349,7 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
         )
 
     def accept_loss(self) -> None:
-        """Go on from what survived: entries whose positions were lost with a change of primary are dropped.
+        """Continue with what survived: entries whose positions were lost with a change of primary are dropped.
 
         Asks the owner of each store concerned. Entries that survived stay.
         """
@@ -360,12 +360,12 @@ class RegionSession(BeginsTransactions, SharesWhatItSaw):
 
     @property
     def last_route(self) -> Route | None:
-        """Where the newest block went: region, role, epoch, staleness, attempts."""
+        """Where the most recent block went: region, role, epoch, staleness, attempts."""
         last = self._state.last
         return None if last is None else last.route()
 
     @property
     def last_decision(self) -> Decision | None:
-        """The Decision that the newest block used, the very object."""
+        """The Decision that the most recent block used."""
         last = self._state.last
         return None if last is None else last.decision

@@ -85,7 +85,7 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
     async def fork(self) -> AsyncRegionSession:
         """A session of its own that begins with what this one wrote and saw: for another thread or task, beside this one.
 
-        May ask a server for the position of what was read.
+        May ask a server for the position of earlier reads.
         """
         bookmark = await self._state.take_all_positions()
         return AsyncRegionSession(
@@ -99,7 +99,7 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
         )
 
     async def merge(self, child: AsyncRegionSession) -> None:
-        """Take back what a forked session wrote and saw: this one's reads see it from now on."""
+        """Add what a forked session wrote and saw: this session's reads see it from now on."""
         self._state.bookmark = merge([self._state.bookmark, await child._state.take_all_positions()])
         self._state.writes += child._state.writes
 
@@ -256,7 +256,7 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
         core: bool = False,
         **options: Unpack[ReadOptions],
     ) -> T:
-        """Run `work(db)` in a read block, and again elsewhere when its endpoint is lost or too slow.
+        """Run `work(db)` in a read block, and again on another endpoint if the first is lost or too slow.
 
         All runs share one deadline. The keyword arguments are those of `read`.
         """
@@ -279,12 +279,12 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
         home: str | None = None,
         unlocked: bool = False,
     ) -> T:
-        """Run `work(db)` in a write block; again only where that does no harm.
+        """Run `work(db)` in a write block, and again only if that does no harm.
 
         Without an idempotency key it runs again after a rollback that the server proved, or when nothing was sent. With one
         it also runs again after a lost COMMIT: the key's marker commits with the effect, so it takes effect once.
         The same key again within 24 hours gives the stored result (plain data up to 4 KiB), else raises AlreadyApplied.
-        In a partitioned store that holds within the partition of `key`; another partition has markers of its own.
+        In a partitioned store this holds within the partition of `key`; every partition has its own markers.
         On Redis a keyed function gets a pipeline, which runs as one script with the marker; where it returns that pipeline
         or None, the result is the list of the replies.
 
@@ -328,7 +328,7 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
     async def bookmark(self) -> str:
         """What was written and seen so far, as an opaque text of at most 2 KiB; "" when nothing was.
 
-        May ask a server for the position of what was read.
+        May ask a server for the position of earlier reads.
         """
         return self._signer.encode(await self._state.take_all_positions())
 
@@ -356,7 +356,7 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
         )
 
     async def accept_loss(self) -> None:
-        """Go on from what survived: entries whose positions were lost with a change of primary are dropped.
+        """Continue with what survived: entries whose positions were lost with a change of primary are dropped.
 
         Asks the owner of each store concerned. Entries that survived stay.
         """
@@ -367,12 +367,12 @@ class AsyncRegionSession(AsyncBeginsTransactions, AsyncSharesWhatItSaw):
 
     @property
     def last_route(self) -> Route | None:
-        """Where the newest block went: region, role, epoch, staleness, attempts."""
+        """Where the most recent block went: region, role, epoch, staleness, attempts."""
         last = self._state.last
         return None if last is None else last.route()
 
     @property
     def last_decision(self) -> Decision | None:
-        """The Decision that the newest block used, the very object."""
+        """The Decision that the most recent block used."""
         last = self._state.last
         return None if last is None else last.decision

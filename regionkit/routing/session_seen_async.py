@@ -27,8 +27,9 @@ class AsyncSharesWhatItSaw:
     _stores: Callable[[str | Store], AsyncRoutedStore | AsyncPartitionedStore]
 
     async def seen_of(self, store: str, partition: str = "") -> tuple[Entry, ...]:
-        """What a value of a store (of a partition) has to show to this session: for caches. May ask a server for the position
-        of what was read.
+        """What a value of a store (of a partition) has to show to this session: for caches.
+
+        May ask a server for the position of earlier reads.
         """
         self._state.asked = True
         for routed in self._stores(store).shards:

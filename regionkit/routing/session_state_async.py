@@ -120,7 +120,7 @@ class AsyncSessionState:
         if opened and self._place != here:
             raise UsageError(
                 "a session is used from two places at once.",
-                why="another thread or task has a block of it open, and its bookmark cannot move in two ways.",
+                why="another thread or task has an open block of it, and one bookmark cannot follow both.",
                 fix="give each its own: child = s.fork(); afterwards s.merge(child) takes its bookmark back.",
             )
         self._place = here
@@ -128,10 +128,10 @@ class AsyncSessionState:
             reads = block.kind is Kind.READ
             raise UsageError(
                 f"a {block.kind.value} of {block.store.name!r} inside this session's own write of it.",
-                why="what the open block writes counts at its end, and the read could not be proved to see it."
+                why="the open block's writes take effect at its end, so the read could not be proved to see them."
                 if reads
-                else "each block has an end of its own: one could wait for the other, or stand without it.",
-                fix="use the handle of the write block that is open, or end it first.",
+                else "each block ends separately: one could wait for the other, or commit without it.",
+                fix="use the handle of the open write block, or end that block first.",
             )
         if source in opened:
             opened[source].append(block)

@@ -57,12 +57,12 @@ class BeginsTransactions:
         if manager is None:
             raise ConfigurationError(
                 "the kit has no manager of transactions.",
-                why="somebody has to keep the decisions.",
+                why="a manager logs the decisions.",
                 fix="make one, once: TransactionManager(kit, log=..., stores=[...]).",
             )
         names = [one if isinstance(one, str) else one.name for one in stores]
         if not names or isinstance(stores, str):
-            raise UsageError("a transaction is begun for no stores.", fix='name them: stores=["orders", "payments"].')
+            raise UsageError("the transaction names no stores.", fix='name them: stores=["orders", "payments"].')
 
         def locate(store: str, key: str | None, deadline: Deadline) -> RoutedStore:
             return (self._located(store, deadline, key, None, False))[0]

@@ -279,13 +279,13 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     if observation.lineage is None:
         return _barred_without_history(endpoint, known, endpoints)
     if not observation.recorded:
-        why = f"{endpoint.unproved}; mend that, or adopt it" if endpoint.unproved else _WAITING
-        return f"it was promoted, and no history row tells of it: {why}"
+        why = f"{endpoint.unproved}; correct that, or adopt it" if endpoint.unproved else _WAITING
+        return f"it was promoted, and no history row records it: {why}"
     if known is None:
-        return "it and another primary were promoted apart; neither descends from the other"
+        return "it and another primary were promoted separately; neither descends from the other"
     descent = observation.lineage.descent(known)
     if descent is Descent.OLDER and known.survival(observation.lineage.current.history, None) is Survival.UNKNOWN:
-        return "an operator adopted another history in its place"
+        return "an operator adopted another history instead"
     if descent is Descent.OLDER:
         epoch = observation.lineage.current.epoch
         return f"it is at epoch {epoch}, the store at {known.current.epoch}: it was replaced as primary"
@@ -294,7 +294,7 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
     if any(
         other.lineage is not None and other.lineage.descent(observation.lineage) is Descent.NEWER for other in endpoints
     ):
-        return "another endpoint's history goes on from its own: it was replaced as primary"
+        return "another endpoint's history continues its own: it was replaced as primary"
     twins = [
         other
         for other in endpoints
@@ -303,7 +303,7 @@ def _barred(endpoint: EndpointState, known: Lineage | None, endpoints: tuple[End
         and other.lineage is not None
         and other.lineage.descent(observation.lineage) is Descent.APART
     ]
-    return "another primary's history was promoted apart from this one" if twins else ""
+    return "another primary's history was promoted separately from this one" if twins else ""
 
 
 def _barred_replica(endpoint: EndpointState, known: Lineage | None) -> str:
@@ -311,9 +311,9 @@ def _barred_replica(endpoint: EndpointState, known: Lineage | None) -> str:
     if lineage is None or known is None or observation is None:
         return ""
     if lineage.descent(known) is Descent.APART:
-        return "it follows a history that was promoted apart from ours"
+        return "it follows a history that was promoted separately from ours"
     if known.survival(lineage.current.history, None) is Survival.UNKNOWN and lineage.descent(known) is Descent.OLDER:
-        return "it follows a history in whose place an operator adopted another"
+        return "it follows a history that an operator replaced by another one"
     if observation.reached is None or not _lags_behind(endpoint, known):
         return ""
     if known.survival(lineage.current.history, as_position(observation.reached)) is Survival.LOST:
@@ -325,7 +325,7 @@ def _barred_without_history(
     endpoint: EndpointState, known: Lineage | None, endpoints: tuple[EndpointState, ...]
 ) -> str:
     if known is not None:
-        return "its history rows are gone: it is not a copy of what was known here"
+        return "its history rows are gone: it is not a copy of the known data"
     if endpoint.configured is not Role.PRIMARY and not (endpoint.observation and endpoint.observation.term):
-        return "it reports to be primary against the configuration, and without history rows nothing proves it"
+        return "it reports the role of a primary against the configuration, and no history rows prove it"
     return ""

@@ -256,8 +256,8 @@ class AsyncRoutedStore:
         if snapshot.owner != index and not snapshot.leaderless:
             raise RegionUnavailable(
                 f"{e.id!r} of {self.name!r} does not own the store now.",
-                why="its server began anew, and the others were asked first.",
-                fix="run it again: the owner is looked for.",
+                why="its server was restarted, and the other endpoints were asked first.",
+                fix="run it again: regionkit looks for the owner.",
                 store=self.name,
                 region=e.region,
             )

@@ -56,7 +56,7 @@ class StoreState:
         regions: of the topology, and whether residency lets the store be there.
         local: the region this process runs in.
         profile: times and thresholds.
-        clock: where time is read.
+        clock: the clock to use.
         hooks: told of what changes.
         breaks: its breakers open; where there is one endpoint and nobody who probes it, they must not.
 

@@ -26,7 +26,7 @@ __all__ = ["CassandraStore"]
 
 @dataclass(frozen=True, slots=True, init=False)
 class CassandraStore(Store):
-    """A store in Cassandra. Its handle in a block is a session of our own, with level and local data centre set.
+    """A store in Cassandra. Its handle in a block is a session with level and local data centre set.
 
     There is no primary: any allowed region takes writes, at `options.write_level`. One endpoint is one data centre.
 

@@ -33,13 +33,13 @@ class Endpoint:
     """One address of one store in one region. Immutable; hashable when `client` is.
 
     Attributes:
-        region: name of the region it stands in.
-        role: the role to begin with.
+        region: name of its region.
+        role: the initial role; the role that the server reports takes precedence later.
         url: where to connect; None when `client` is given. Holds the password: show `repr(endpoint)` instead.
         of: for a replica, the region of the primary that it copies.
         tls: as given: None ("require" off loopback, "off" on it), "require" or "off".
         read_url: the same address with another account, used for reads.
-        client: an engine or client of the caller's, in place of a URL.
+        client: an engine or client of the application, instead of a URL.
         partitions: partitions that it holds, where the home function names partitions.
         id: unique in its store and the same in every process: the region, or "region#2" for its second endpoint there,
             in the order given. Set by the store; not part of equality.

@@ -39,7 +39,7 @@ class Home(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intrinsic:
-    """The home stands in the key: `pattern` has one named group, `region` (or `partition`).
+    """The home is part of the key: `pattern` has one named group, `region` (or `partition`).
 
     Attributes:
         pattern: a regular expression that matches from the key's beginning (`re.match`). Keep it simple: it runs on every
@@ -65,7 +65,7 @@ class Intrinsic:
         groups = [name for name in found.groupindex if name in ("region", "partition")]
         if len(groups) != 1:
             raise ConfigurationError(
-                f"pattern {shown(self.pattern)} does not say where the home stands.",
+                f"pattern {shown(self.pattern)} does not say where the home is.",
                 why="two groups would be ambiguous, and without one there is nothing to take.",
                 fix="name one group: ^(?P<region>[a-z0-9-]+):",
             )
@@ -126,7 +126,7 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Contextual:
-    """The caller knows the home and says it: `home=` on the session or the call."""
+    """The caller knows the home and passes it: `home=` on the session or the call."""
 
     name: ClassVar[str] = "contextual"
 

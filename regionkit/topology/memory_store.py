@@ -16,7 +16,7 @@ __all__ = ["MemoryStore"]
 class MemoryStore(Store):
     """A store in this process, for tests of applications. Its handle in a block is a mutable mapping, read-only in a read.
 
-    URLs are `memory://NAME`; what stands under one name is shared by all kits of the process.
+    URLs are `memory://NAME`; all kits of the process share the data under one name.
     """
 
     backend: ClassVar[str] = "memory"

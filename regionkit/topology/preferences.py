@@ -118,7 +118,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True, init=False)
 class ByGeography:
-    """Where the user is decides: `table` names regions in order for each value of the session's attribute "geography".
+    """The user's location decides: `table` names regions in order for each value of the session's attribute "geography".
 
     A session without it, or with a value that is not in the table, gets the nearest.
 
@@ -159,10 +159,10 @@ class ByGeography:
 
 @dataclass(frozen=True, slots=True, init=False)
 class ByProfile:
-    """What the user is decides, wherever the user travels: `table` names the region for each value of an attribute.
+    """An attribute of the user decides, wherever the user travels: `table` names the region for each value of an attribute.
 
     `ByProfile("nationality", {"KR": "ap-northeast-2"})`. A session without the attribute, or with a value that is not in the
-    table, gets the nearest. This orders copies that may all serve; where data may be at all, residency says.
+    table, gets the nearest. This only orders copies that may all serve; residency says where data may be.
 
     Attributes:
         attribute: name in `kit.session(attributes={...})`.

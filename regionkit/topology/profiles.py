@@ -24,7 +24,7 @@ _LONGEST = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Time-outs and thresholds; seconds where nothing else is said. Immutable, hashable.
+    """Time-outs and thresholds, in seconds unless stated otherwise. Immutable, hashable.
 
     Attributes:
         probe_every: between two probes of an endpoint.

@@ -136,8 +136,8 @@ def server_url(backend: str, url: object) -> ServerUrl:
     if query.get("tls") == "false" and not all(_is_loopback(host) for host, _ in hosts):
         raise ConfigurationError(
             f"{mask_url(url)} takes TLS away.",
-            why="off loopback it is required.",
-            fix='say tls="off" at the endpoint.',
+            why="it is required except on loopback.",
+            fix='set tls="off" on the endpoint.',
         )
     if backend == "redis":
         _check_number(parts.path or "0", url)

@@ -75,7 +75,7 @@ class Store:
         strategy: who may write it, and where its reads go.
         residency: which regions may hold it.
         endpoints: in the order given, each with its `id`.
-        prefer: which of several endpoints that may serve a read is taken.
+        prefer: how to choose among several endpoints that may serve a read.
     """
 
     backend: ClassVar[str] = ""
@@ -133,7 +133,7 @@ class Store:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What works and is not safe in how it is described: `explain` shows it, and a kit logs it when it is made."""
+        """Settings that work but are not safe: `explain` shows them, and a kit logs them when it is created."""
         return ()
 
     def shards(self, regions: Iterable[str]) -> tuple[Shard, ...]:

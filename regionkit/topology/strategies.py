@@ -180,7 +180,7 @@ def _primary_of(store: str, replica: Endpoint, primaries: list[Endpoint]) -> End
         found = [p for p in found if p.partitions == replica.partitions]
     if len(found) == 1:
         return found[0]
-    whose = "does not say whose copy it is" if replica.of is None else f"is of {shown(replica.of)}"
+    whose = "does not name its primary" if replica.of is None else f"is of {shown(replica.of)}"
     raise ConfigurationError(
         f"store {store!r}: replica {replica.id!r} {whose}, and {len(found) or 'no'} primaries fit.",
         why="with write-partitioning each primary has its own copies.",

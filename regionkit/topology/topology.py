@@ -79,7 +79,7 @@ class Topology:
             self._check_store(store)
         if control is not None and control not in self._stores:
             raise ConfigurationError(
-                f"the control store {shown(control)} is none of the stores.", fix=did_you_mean(control, self._stores)
+                f"the control store {shown(control)} is not one of the stores.", fix=did_you_mean(control, self._stores)
             )
 
         self._check_caches()
@@ -132,7 +132,7 @@ class Topology:
             if tiers.shared is not None and (found is None or found.backend != "redis"):
                 redis = [store.name for store in self.stores if store.backend == "redis"]
                 raise ConfigurationError(
-                    f"cache {tiers.name!r}: its shared tier {shown(tiers.shared)} is none of the Redis stores.",
+                    f"cache {tiers.name!r}: its shared tier {shown(tiers.shared)} is not one of the Redis stores.",
                     fix=did_you_mean(tiers.shared, redis),
                 )
 
@@ -190,7 +190,7 @@ class Topology:
         found = self._stores.get(kept_in or "")
         if found is None:
             raise ConfigurationError(
-                f"store {store.name!r}: its directory is kept in {shown(kept_in)}, which is none of the stores.",
+                f"store {store.name!r}: its directory is kept in {shown(kept_in)}, which is not one of the stores.",
                 why="" if kept_in else "it names no store, and there is no control store.",
                 fix=did_you_mean(kept_in, self._stores),
             )
@@ -207,7 +207,7 @@ class Topology:
         for word in store.residency.words:
             if word not in known:
                 raise ConfigurationError(
-                    f"store {store.name!r}: residency names {shown(word)}, which is no region and no jurisdiction.",
+                    f"store {store.name!r}: residency names {shown(word)}, which is neither a region nor a jurisdiction.",
                     why="a misspelt word would allow or deny nothing.",
                     fix=did_you_mean(word, known),
                 )
@@ -216,7 +216,7 @@ class Topology:
         for region in (self._regions[name] for name in held):
             if denied and region.jurisdiction is None and store.residency.allows(region):
                 raise ConfigurationError(
-                    f"store {store.name!r}: whether {denied[0]!r} is denied in region {region.name!r} cannot be told.",
+                    f"store {store.name!r}: whether {denied[0]!r} is denied in region {region.name!r} cannot be decided.",
                     why="the region states no jurisdiction.",
                     fix=f"give region {region.name!r} its jurisdiction.",
                 )

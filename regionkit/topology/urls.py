@@ -147,7 +147,7 @@ class ParsedUrl:
             return tls
         if self.is_local:
             raise ConfigurationError(
-                f"tls='require' cannot be had for {self.masked}.",
+                f"tls='require' is not possible for {self.masked}.",
                 why="a file or a Unix socket has no TLS, and needs none.",
                 fix="leave tls out.",
             )
@@ -155,8 +155,8 @@ class ParsedUrl:
         if weakening is not None:
             raise ConfigurationError(
                 f"{self.masked} weakens TLS: {weakening}.",
-                why="off loopback TLS is required, verified and checked against the host name.",
-                fix="take the parameter out of the URL (TLS is set for you), or say tls = 'off' for this endpoint.",
+                why="except on loopback TLS is required, with the certificate and the host name verified.",
+                fix="take the parameter out of the URL (TLS is set for you), or set tls = 'off' on this endpoint.",
             )
         return tls
 
@@ -248,16 +248,16 @@ def sql_url(url: str, *, is_async: bool) -> ParsedUrl:
     dialect = _DIALECTS.get(dialect_name)
     if dialect is None:
         raise ConfigurationError(
-            f"a SQL store cannot speak {shown(parts.scheme)}.", fix=did_you_mean(parts.scheme, _DIALECTS)
+            f"a SQL store cannot use {shown(parts.scheme)}.", fix=did_you_mean(parts.scheme, _DIALECTS)
         )
     driver = dialect.async_driver if is_async else dialect.sync_driver
     if is_async and parts.driver in dialect.others:
         driver = parts.driver
     elif parts.driver and parts.driver not in dialect.accepted | dialect.others:
         raise ConfigurationError(
-            f"driver {shown(parts.driver)} is not one that regionkit drives.",
+            f"driver {shown(parts.driver)} is not supported.",
             why="time-outs, TLS and the meaning of errors are set per driver.",
-            fix=f"write {dialect_name}:// and get {driver}, or pass an engine of yours as client=.",
+            fix=f"write {dialect_name}:// and get {driver}, or pass your own engine as client=.",
         )
     fields, query = _account_and_address(parts, dialect.server)
     return ParsedUrl(

@@ -38,7 +38,7 @@ def expand(text: str, environ: Mapping[str, str], where: str, literal: Callable[
             if piece not in environ:
                 raise ConfigurationError(
                     f"{where}: the environment variable {piece} is not set.",
-                    why=f"${{{piece}}} is to be replaced by its value.",
+                    why=f"${{{piece}}} must be replaced by its value.",
                     fix=f"set {piece} in the environment of this process.",
                 )
             pieces[index] = environ[piece]

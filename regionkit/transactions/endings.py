@@ -26,22 +26,22 @@ def error_of(
         return TransactionAborted(
             f"transaction {gtrid} was rolled back.",
             why=why,
-            fix="run it again." if retryable else "see to the cause first: it would end so again.",
+            fix="run it again." if retryable else "remove the cause first: it would fail again.",
             retryable=retryable,
             gtrid=gtrid,
             pending=pending,
         )
     if outcome is Outcome.HEURISTIC:
         return HeuristicOutcome(
-            f"transaction {gtrid} ended otherwise on some branches than was decided.",
+            f"transaction {gtrid} did not end as decided on some branches.",
             why="; ".join(f"{name}: {what}" for name, what in sorted(hazards.items())),
             fix=f"compare the branches (regionkit tpc show {gtrid}), repair the data, then: regionkit tpc forget {gtrid}.",
             gtrid=gtrid,
             pending=pending,
         )
     return TransactionInDoubt(
-        f"what becomes of transaction {gtrid} is not known yet.",
-        why=why or "its coordinator did not answer in time, and goes on.",
+        f"the outcome of transaction {gtrid} is not known yet.",
+        why=why or "its coordinator did not answer in time, and continues.",
         fix=f"do not run it again before recovery has ended it: tx.wait_settled(), or regionkit tpc show {gtrid}.",
         gtrid=gtrid,
         pending=pending,

@@ -184,7 +184,7 @@ class RecoveryFailed(TransactionEvent, frozen=True, gc=False):
 
 
 def happened(namespace: str, gtrid: str, t: Transaction) -> Event:
-    """What became of a transaction."""
+    """The outcome of a transaction."""
     if t.decision is Decision.COMMIT:
         return CommitDecided(namespace, gtrid, t.pending)
     if t.decision is Decision.ABORT:

@@ -120,7 +120,7 @@ class AsyncGround:
                 raise ConfigurationError(
                     f"the history of decision log {self.log.name!r} is another than the one noted.",
                     why="it failed over or was restored: decisions may be missing, and no abort can be presumed.",
-                    fix="see that nothing is lost (regionkit tpc list), then: regionkit tpc log adopt.",
+                    fix="check that nothing is lost (regionkit tpc list), then: regionkit tpc log adopt.",
                 )
             self._log_facts = facts
             return facts
@@ -191,7 +191,7 @@ class AsyncGround:
             raise TransactionInDoubt(
                 f"{len(self._in_doubt)} transactions of {self.namespace!r} are in doubt: no new one begins.",
                 why="each holds locks until recovery ends it; more of them would only make the outage larger.",
-                fix="run recovery (tm.start_recovery(), or: regionkit tpc recover), and look at: regionkit tpc list.",
+                fix="run recovery (tm.start_recovery(), or: regionkit tpc recover), and check: regionkit tpc list.",
                 retryable=True,
                 committed="no",
             )

@@ -66,7 +66,7 @@ class TransactionManager:
         log: where decisions stand: SqlDecisionLog(engine), SqlDecisionLog(kit, store=...), FileDecisionLog(path).
         participants: by name, an engine, a client, (kit, store), or a participant that was made.
         lock_timeout: seconds that a branch's statement waits for a lock.
-        clock: where time is read.
+        clock: the clock to use.
 
     Raises:
         ConfigurationError: names that cannot be used, the same database object twice.
@@ -132,7 +132,7 @@ class TransactionManager:
         return self._ground.closed
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with each event; the result takes it away again."""
+        """Call `hook` with each event; call the result to unsubscribe."""
         return self._ground.events.add(hook)
 
     def create_tables(self, timeout: float = TABLES_WITHIN) -> None:

@@ -65,7 +65,7 @@ class AsyncTransactionManager:
         log: where decisions stand: SqlDecisionLog(engine), SqlDecisionLog(kit, store=...), FileDecisionLog(path).
         participants: by name, an engine, a client, (kit, store), or a participant that was made.
         lock_timeout: seconds that a branch's statement waits for a lock.
-        clock: where time is read.
+        clock: the clock to use.
 
     Raises:
         ConfigurationError: names that cannot be used, the same database object twice.
@@ -131,7 +131,7 @@ class AsyncTransactionManager:
         return self._ground.closed
 
     def on_event(self, hook: Hook) -> Callable[[], None]:
-        """Call `hook` with each event; the result takes it away again."""
+        """Call `hook` with each event; call the result to unsubscribe."""
         return self._ground.events.add(hook)
 
     async def create_tables(self, timeout: float = TABLES_WITHIN) -> None:

@@ -149,8 +149,8 @@ class AsyncOperator:
         try:
             found += await log.doctor(self._setting.log_time(deadline))
             if not await log.beating(self._setting.log_time(deadline)):
-                fix = "call tm.start_recovery() in a process that stays, or run `regionkit tpc recover --watch`."
-                found.append(Finding("warning", log.name, "no recoverer is at work", fix))
+                fix = "call tm.start_recovery() in a long-lived process, or run `regionkit tpc recover --watch`."
+                found.append(Finding("warning", log.name, "no recoverer runs", fix))
         except Exception as error:
             found.append(Finding("warning", log.name, reason(error), "see above."))
         names = list(self._setting.participants)
@@ -169,7 +169,7 @@ class AsyncOperator:
             fix = f"if it is the right one: `regionkit tpc adopt {name}`; a clone needs an identity of its own."
             found.append(Finding("warning", name, f"another instance than the one noted ({why}): left alone", fix))
         if not report.presumes:
-            fix = "look at `regionkit tpc list`, then `regionkit tpc log adopt` and forget its hazards."
+            fix = "check `regionkit tpc list`, then run `regionkit tpc log adopt` and forget its hazards."
             found.append(Finding("warning", log.name, "decisions may be missing: no abort is presumed", fix))
         for one in report.hazards:
             fix = f"repair the data, then `regionkit tpc forget {one.gtrid}`."
@@ -250,7 +250,7 @@ class AsyncOperator:
         if winner is not want:
             raise UsageError(
                 f"{gtrid} is not to be {_as(want)}: it is decided otherwise.",
-                why="somebody was first, or it is older than what the log keeps.",
+                why="another decision came first, or it is older than the log's retention.",
                 fix="`regionkit tpc recover` ends it as it was decided.",
             )
         for name, one in listed.items():
@@ -286,7 +286,7 @@ def _against(shown: InDoubt, want: Decision, *, presumes: bool, own: bool) -> st
     if is_commit_proved(row, committed="committed" in states):
         return ""
     if "prepared" in states:
-        return "nobody has decided COMMIT: its coordinator may have aborted it, and told its user so"
+        return "COMMIT was not decided: its coordinator may have aborted it and told its user so"
     return "no participant knows of it"
 
 

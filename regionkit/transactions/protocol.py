@@ -124,7 +124,7 @@ class State(Enum):
 
 @unique
 class Outcome(Enum):
-    """What became of a transaction."""
+    """The outcome of a transaction."""
 
     ACTIVE = "it has not ended"
     COMMITTED = "decided: all branches commit; those that are pending, later"

@@ -226,7 +226,7 @@ class Transaction:
         ground.admit(self._deadline)
         if self._ack == "decided" and not ground.recoverer_at_work(self._deadline):
             raise ConfigurationError(
-                'ack="decided" and no recoverer is at work.',
+                'ack="decided" and no recoverer runs.',
                 why="it returns before the branches have ended: somebody has to end those that this process cannot.",
                 fix='call tm.start_recovery(), run "regionkit tpc recover --watch", or use ack="settled".',
             )

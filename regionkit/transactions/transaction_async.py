@@ -225,7 +225,7 @@ class AsyncTransaction:
         await ground.admit(self._deadline)
         if self._ack == "decided" and not await ground.recoverer_at_work(self._deadline):
             raise ConfigurationError(
-                'ack="decided" and no recoverer is at work.',
+                'ack="decided" and no recoverer runs.',
                 why="it returns before the branches have ended: somebody has to end those that this process cannot.",
                 fix='call tm.start_recovery(), run "regionkit tpc recover --watch", or use ack="settled".',
             )

@@ -1,4 +1,4 @@
-"""A cache that was made before a fork (preload): the child serves nothing of before, and hears its own news."""
+"""A cache that was made before a fork (preload): the child serves no earlier entries, and hears its own news."""
 
 from __future__ import annotations
 

@@ -400,4 +400,4 @@ def test_two_processes_of_a_region_share_the_tails(homes: PartitionRig, shared_u
             here.cache.invalidate(key)
             for rig in (one, two):
                 rig.until(key, "2")
-        assert "written and told in its home" in str(one.cache.explain())
+        assert "written and invalidated in its home" in str(one.cache.explain())

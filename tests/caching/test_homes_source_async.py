@@ -399,4 +399,4 @@ async def test_two_processes_of_a_region_share_the_tails(homes: PartitionRig, sh
             await here.cache.invalidate(key)
             for rig in (one, two):
                 await rig.until(key, "2")
-        assert "written and told in its home" in str(one.cache.explain())
+        assert "written and invalidated in its home" in str(one.cache.explain())

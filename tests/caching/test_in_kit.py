@@ -239,7 +239,7 @@ def test_residency_covers_cached_copies(tmp_path: Path) -> None:
     )
     topology = Topology(regions=[Region("seoul", "KR"), Region("oregon", "US")], stores=[store])
     with RegionKit(topology, local="oregon") as kit:
-        with pytest.raises(ResidencyViolation, match="cached copy is a copy"):
+        with pytest.raises(ResidencyViolation, match="cached value is a copy"):
             kit.cache("users", int, store="users", strategy=TTL(ttl=60))
 
 

@@ -95,6 +95,6 @@ def test_a_set_that_the_tier_did_not_take_says_that_it_is_for_the_caller_to_repe
             with pytest.raises(CacheError, match="it again when the tier answers"):
                 call()
         assert cache.teller.waiting == 0
-        with pytest.raises(CacheError, match="told again"):
+        with pytest.raises(CacheError, match="repeated until"):
             cache.delete("a")
         assert cache.teller.waiting == 1

@@ -65,7 +65,7 @@ def test_nobody_listens() -> None:
     for verb, error in errors.items():
         assert ".." not in str(error), verb
         assert (error.retryable, error.committed) == (True, "no"), verb
-    assert errors["invalidate again"].fix.startswith("nothing: it is told again until it answers.")
+    assert errors["invalidate again"].fix.startswith("nothing: it is repeated until the tier answers.")
     assert errors["set again"].fix.startswith("set it again when the tier answers.")
     assert errors["expire"].fix.startswith("expire it again when the tier answers.")
     assert errors["put"].fix.startswith("try again when the tier answers")

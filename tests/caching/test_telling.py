@@ -68,7 +68,7 @@ def test_what_was_not_told_is_told_in_order() -> None:
         lambda: rig.teller.invalidate_tag(b"tag", "2"),
         lambda: rig.teller.clear("3"),
     ):
-        with pytest.raises(CacheError, match="could not tell") as raised:
+        with pytest.raises(CacheError, match="could not inform") as raised:
             call()
         assert raised.value.retryable
     assert rig.teller.waiting == 3

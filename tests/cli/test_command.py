@@ -170,7 +170,7 @@ def test_a_key_says_which_part_of_a_store_is_meant(parted: str, capsys: pytest.C
     assert main(["explain", "carts", "write", *where]) == 1
     assert "the call has no key" in capsys.readouterr().err
     assert main(["explain", "carts", "write", "--key", "p9:7", *where]) == 1
-    assert "none of its homes" in capsys.readouterr().err
+    assert "which the store does not have" in capsys.readouterr().err
 
 
 def test_of_several_endpoints_in_a_region_one_is_adopted(parted: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,7 @@ def test_an_operator_cannot_contradict(shop: Shop, capsys: pytest.CaptureFixture
         assert why in error and "the evidence is" in error
         assert shop.log.rows_now == rows
 
-    refused("commit", shop.prepared(), "nobody has decided COMMIT: its coordinator may have aborted it")
+    refused("commit", shop.prepared(), "COMMIT was not decided: its coordinator may have aborted it")
     decided, aborted = shop.prepared(decision=Decision.COMMIT), shop.prepared(decision=Decision.ABORT)
     refused("rollback", decided, "COMMIT is decided, by test")
     refused("commit", aborted, "ABORT is decided, by test")

@@ -189,7 +189,7 @@ def test_size_end_and_unit_are_checked(records: Records) -> None:
     for lasts in (0.0, -1.0, float("inf"), float("nan"), 3e9):
         with pytest.raises(ConfigurationError, match="cannot last"):
             records.put(soon(), Record("k", "b", b""), expected=0, lasts=lasts)
-    with pytest.raises(ConfigurationError, match="no transaction"):
+    with pytest.raises(ConfigurationError, match="not a transaction"):
         records.put(soon(), Record("k", "b", b""), expected=0, within=object())
     assert records.get(soon(), "k", "b") is None
 

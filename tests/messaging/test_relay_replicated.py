@@ -53,6 +53,6 @@ def test_it_needs_copies_that_somebody_knows(accounts: Any) -> None:
     """One engine has none: at once is all that can be had, and to ask for more is refused."""
     outbox = Outbox(accounts.make(is_async=IS_ASYNC))
     assert Relay(outbox, to=Landing()).publish_after == "commit"
-    with pytest.raises(ConfigurationError, match="no copies"):
+    with pytest.raises(ConfigurationError, match="does not know its copies"):
         Relay(outbox, to=Landing(), publish_after="replicated")
     outbox.close()

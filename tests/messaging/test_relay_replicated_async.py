@@ -52,6 +52,6 @@ async def test_it_needs_copies_that_somebody_knows(accounts: Any) -> None:
     """One engine has none: at once is all that can be had, and to ask for more is refused."""
     outbox = AsyncOutbox(accounts.make(is_async=IS_ASYNC))
     assert AsyncRelay(outbox, to=AsyncLanding()).publish_after == "commit"
-    with pytest.raises(ConfigurationError, match="no copies"):
+    with pytest.raises(ConfigurationError, match="does not know its copies"):
         AsyncRelay(outbox, to=AsyncLanding(), publish_after="replicated")
     await outbox.close()

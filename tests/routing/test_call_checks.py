@@ -159,7 +159,7 @@ def test_what_is_no_bookmark_no_outcome_no_hook_and_no_attributes(kit: RegionKit
     with pytest.raises(UsageError, match="no outcome"):
         kit.resolve(given)
     given = 3
-    with pytest.raises(UsageError, match="cannot hear"):
+    with pytest.raises(UsageError, match="cannot receive"):
         kit.subscribe(given)
     given = ["nationality"]
     with pytest.raises(ConfigurationError, match="attributes"):

@@ -158,7 +158,7 @@ async def test_what_is_no_bookmark_no_outcome_no_hook_and_no_attributes(kit: Asy
     with pytest.raises(UsageError, match="no outcome"):
         await kit.resolve(given)
     given = 3
-    with pytest.raises(UsageError, match="cannot hear"):
+    with pytest.raises(UsageError, match="cannot receive"):
         kit.subscribe(given)
     given = ["nationality"]
     with pytest.raises(ConfigurationError, match="attributes"):

@@ -193,7 +193,7 @@ def test_why_a_promotion_was_not_recorded_is_told_until_it_is() -> None:
     rogue = after(fresh("PR"), (0, told(PRIMARY, H1)), (1, told(PRIMARY, H1, origin="at elsewhere")))
     assert rogue.endpoints[1].barred.endswith("the monitor writes one where the server proves it, else adopt it")
     tried = unproved(rogue, 1, "the account lacks it", "grant it.")
-    assert tried.endpoints[1].barred.endswith(": the account lacks it; mend that, or adopt it")
+    assert tried.endpoints[1].barred.endswith(": the account lacks it; correct that, or adopt it")
     assert tried.endpoints[1].remedy == "grant it."
     assert unproved(tried, 1, "the account lacks it", "grant it.") is tried
     assert unproved(tried, 1, "", "").endpoints[1].barred == rogue.endpoints[1].barred
@@ -211,7 +211,7 @@ def test_replicas_promoted_apart_are_barred_and_older_ones_are_not() -> None:
     snapshot = after(
         fresh("PRR"), (0, told(PRIMARY, H12, 150)), (1, told(REPLICA, H13, 150)), (2, told(REPLICA, H1, 60))
     )
-    assert "apart" in snapshot.endpoints[1].barred and not snapshot.endpoints[2].barred
+    assert "separately" in snapshot.endpoints[1].barred and not snapshot.endpoints[2].barred
 
 
 def test_a_replica_of_another_store_decides_nothing() -> None:
@@ -219,7 +219,7 @@ def test_a_replica_of_another_store_decides_nothing() -> None:
     mine, foreign = (0, told(PRIMARY, H1)), (1, told(REPLICA, chain("z1")))
     for snapshot in (after(fresh("PR"), mine, foreign), after(fresh("PR"), foreign, mine)):
         assert writes(snapshot) == 0
-        assert "apart" in snapshot.endpoints[1].barred
+        assert "separately" in snapshot.endpoints[1].barred
 
 
 def test_what_replicas_say_counts_until_a_primary_is_seen() -> None:
@@ -244,8 +244,8 @@ def test_an_adoption_counts_wherever_it_is_seen() -> None:
     old, new = chain("h1", "h2"), chain("h7", "op-1")
     snapshot = after(fresh("PRP"), (0, told(PRIMARY, old)), (1, told(REPLICA, old)), (2, told(PRIMARY, new)))
     assert (snapshot.owner, snapshot.lineage) == (2, new)
-    assert snapshot.endpoints[0].barred == "an operator adopted another history in its place"
-    assert snapshot.endpoints[1].barred == "it follows a history in whose place an operator adopted another"
+    assert snapshot.endpoints[0].barred == "an operator adopted another history instead"
+    assert snapshot.endpoints[1].barred == "it follows a history that an operator replaced by another one"
     later = chain("h9", "op-2")
     assert after(snapshot, (0, told(PRIMARY, later, at=11.0))).owner == 0
     same = chain("h9", "op-1")  # which cannot be: nobody counts

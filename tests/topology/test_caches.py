@@ -30,7 +30,7 @@ def test_a_file_describes_tiers() -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ('shared = "cash"', "none of the Redis stores"),
+        ('shared = "cash"', "not one of the Redis stores"),
         ('shard = "cache"', "unknown key"),
         ("local = { max_item = 7 }", "no option 'max_item'"),
         ("", "no tier"),

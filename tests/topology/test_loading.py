@@ -164,7 +164,7 @@ def test_a_whole_url_may_be_a_variable():
         ('profile   = "balanced"', "profile = 3", r"profile: expected a text or a table, got a whole number"),
         ('profile   = "balanced"', "control = 3", r"control: expected a table, got a whole number"),
         ('profile   = "balanced"', "control = { stroe = 'x' }", r"control\.stroe: unknown key.*did you mean 'store'"),
-        ('profile   = "balanced"', "control = { store = 'x' }", r"r\.toml: the control store 'x' is none"),
+        ('profile   = "balanced"', "control = { store = 'x' }", r"r\.toml: the control store 'x' is not one"),
         (
             'jurisdiction = "KR"', 'jurisdction = "KR"',
             r"regions\.ap-northeast-2\.jurisdction: .*did you mean 'jurisdiction'",
@@ -212,7 +212,7 @@ def test_a_whole_url_may_be_a_variable():
         ("{ allow =", "{ alow =", r"stores\.orders\.residency\.alow: .*did you mean 'allow'"),
         ('["US", "KR"] }', "[] }", r"stores\.orders\.residency: residency allow is empty"),
         ('["US", "KR"] }', '["US", 3] }', r"stores\.orders\.residency\.allow\[1\]: expected a text"),
-        ('["US", "KR"] }', '["US", "${WORD}"] }', r"residency names '\$\{WORD\}', which is no region"),
+        ('["US", "KR"] }', '["US", "${WORD}"] }', r"residency names '\$\{WORD\}', which is neither a region"),
         ('region = "us-east-1"', 'region = "us-east-2"', r"r\.toml: store 'orders': .*did you mean 'us-east-1'"),
         ('region = "us-east-1"', 'region = "${WORD}"', r"in region '\$\{WORD\}', which the topology does not have"),
         ('region = "us-east-1"', 'region = "${NOPE}"', r"stores\.orders\.endpoints\[0\]\.region: .*NOPE is not set"),
@@ -338,7 +338,7 @@ def test_stores_of_every_backend_are_read():
     ("old", "new", "message"),
     [
         ('pattern = "^(?P<region>[a-z0-9-]+):"', 'pattern = "("', r"stores\.carts\.strategy: .*no regular expression"),
-        ('"^(?P<region>[a-z0-9-]+):"', '"^[a-z]+:"', r"does not say where the home stands"),
+        ('"^(?P<region>[a-z0-9-]+):"', '"^[a-z]+:"', r"does not say where the home is"),
         (', home = "intrinsic", pattern = "^(?P<region>[a-z0-9-]+):"', "", "does not say its home function"),
         ('home = "intrinsic"', 'home = "intrinsik"', "did you mean 'intrinsic'"),
         ("rediss://carts.us", "postgresql://carts.us", r"stores\.carts: .*not the scheme of a redis URL"),

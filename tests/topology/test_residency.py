@@ -58,7 +58,7 @@ def test_a_cluster_by_url_is_judged_in_every_region(make):
     scheme = "mongodb" if make is MongoStore else "cassandra"
     store = make("orders", url=f"{scheme}://127.0.0.1/shop", residency=Residency(deny=["EU"]))
     regions = [Region("eu-central-1", jurisdiction="EU"), Region("eu-west-1")]
-    with pytest.raises(ConfigurationError, match="'EU' is denied in region 'eu-west-1' cannot be told"):
+    with pytest.raises(ConfigurationError, match="'EU' is denied in region 'eu-west-1' cannot be decided"):
         Topology(namespace="shop", regions=regions, stores=[store])
 
 

@@ -66,7 +66,7 @@ def test_several_partitions_in_one_region() -> None:
     [
         ([at("a", R, "a")], "needs a primary in each home region"),
         ([at("a", P, "a"), at("a", P, "a2")], "has two primaries"),
-        ([at("a", P, "a"), at("b", P, "b"), at("c", R, "c")], "does not say whose copy it is"),
+        ([at("a", P, "a"), at("b", P, "b"), at("c", R, "c")], "does not name its primary"),
         ([at("a", P, "a"), at("b", R, "b", of="c")], "is of 'c', and no primaries fit"),
         ([at("a", P, "a", partitions=["p0"]), at("b", P, "b")], "one names partitions"),
         ([at("a", P, "a", partitions=["p0"]), at("b", P, "b", partitions=["p0"])], "'p0' has two primaries"),
@@ -91,7 +91,7 @@ def test_a_hashed_list_must_be_the_homes() -> None:
 def test_a_directory_needs_a_store_that_keeps_it() -> None:
     """Named, or the control store; never one that needs a directory itself."""
     two = (at("a", P, "a"), at("b", P, "b"))
-    with pytest.raises(ConfigurationError, match="none of the stores"):
+    with pytest.raises(ConfigurationError, match="not one of the stores"):
         topology(store(*two, home=Directory()))
     with pytest.raises(ConfigurationError, match="cannot be kept in 'carts'"):
         topology(store(*two, home=Directory("carts")))

@@ -211,7 +211,7 @@ def test_a_deadline_that_passed_in_the_block() -> None:
 
 
 def test_a_log_that_was_not_reached() -> None:
-    """COMMIT was never sent, so it is an abort, for sure, though the log cannot be told."""
+    """COMMIT was never sent, so it is an abort, for sure, though the log could not be informed."""
     rig = MemoryRig()
     rig.transfer()
     rig.log.faults.plan("decide", "refuse", "refuse")

@@ -198,7 +198,7 @@ class AsyncCassandraHandle:
         if self._over or ending:
             raise UsageError(
                 "a Cassandra session was used after its block had ended.",
-                why="where the next statement may go, the next block decides.",
+                why="the next block decides where the next statement goes.",
                 fix="run statements inside the block; fetch the pages you need there.",
             )
         require_process(self._process)
@@ -310,7 +310,7 @@ class AsyncCassandraHandle:
         if query.retry_policy is not None:
             raise UsageError(
                 "a statement with a retry policy of its own.",
-                why="it could run twice, or at a lower level, unseen.",
+                why="it could run twice, or at a lower level, without notice.",
                 fix="set is_idempotent=True on it: then another node is tried when the first is lost.",
             )
         serial = query.serial_consistency_level
@@ -339,7 +339,7 @@ class AsyncCassandraHandle:
             return
         raise UsageError(
             f"a statement at {own}, in a block whose statements go at {ours}.",
-            why="what the session is promised to see rests on the block's level.",
+            why="the session's guarantees rest on the block's level.",
             fix="leave consistency_level out; for a weaker read ask for consistency=EVENTUAL.",
         )
 

@@ -68,7 +68,7 @@ class KeyspaceState:
         if floor > now + int(MOST_SKEW * 1e6):
             raise InvalidBookmark(
                 f"the session's last write is stamped {(floor - now) / 1e6:.1f} s ahead of this machine's clock.",
-                why=f"its clock or ours is wrong, and at most {MOST_SKEW:g} s are made good; this write would lose.",
+                why=f"its clock or ours is wrong, and at most {MOST_SKEW:g} s are compensated; this write would lose.",
                 fix="set the clocks by NTP; a session without that bookmark can write at once.",
             )
         self._last = stamp = max(now, floor + 1, self._last + 1)

@@ -92,7 +92,7 @@ def replication_of(keyspace: str, said: Mapping[str, str] | None) -> Replication
     if kind != "NetworkTopologyStrategy" or not all(text.isdecimal() for text in factors.values()):
         raise ConfigurationError(
             f"keyspace {keyspace!r} has replication {kind} {factors!r}.",
-            why="how many replicas each data centre holds decides which reads see which writes, and this does not say it.",
+            why="the number of replicas in each data centre decides which reads see which writes, and this does not state it.",
             fix="ALTER KEYSPACE ... WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}, then repair.",
         )
     return tuple(sorted((name, int(text)) for name, text in factors.items() if int(text)))

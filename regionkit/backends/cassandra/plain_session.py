@@ -38,10 +38,12 @@ class LentSession:
     def __init__(self, context: EndpointContext[CassandraStore], session: Any) -> None:
         if not isinstance(session, Session):
             raise _refused(
-                context, f"a {type(session).__name__} is no session.", "hand in what Cluster.connect() gave."
+                context,
+                f"a {type(session).__name__} is no session.",
+                "pass the session that Cluster.connect() returned.",
             )
         if session.is_shutdown:
-            raise _refused(context, "the session is shut down.", "hand in one that is open.")
+            raise _refused(context, "the session is shut down.", "pass an open session.")
         if not session.keyspace:
             raise _refused(context, "the session has no keyspace.", 'make it with cluster.connect("shop").')
         if session.cluster._config_mode == _ConfigMode.LEGACY:

@@ -57,7 +57,7 @@ class CassandraRecords:
         if within is not None:
             raise ConfigurationError(
                 f"store {self._datacenter.context.store.name!r}: a record within a unit.",
-                why="a unit on Cassandra is no transaction: each statement stands by itself.",
+                why="a unit on Cassandra is not a transaction: each statement takes effect on its own.",
                 fix="leave within= out.",
             )
         nonce = uuid.uuid4().hex
@@ -134,7 +134,7 @@ class CassandraRecords:
                 break
             sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2.0 * pause, ASK_AT_LEAST_EVERY)
-        why = f"{first_line(doubt)}; and what stands there now does not tell whether it was made."
+        why = f"{first_line(doubt)}; and the present record does not show whether it was made."
         raise change_unanswered(self._datacenter.context, why) from doubt
 
     def _standing(self, deadline: Deadline, kind: str, key: str) -> tuple[Record | None, str]:

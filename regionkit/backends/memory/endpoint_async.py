@@ -50,7 +50,7 @@ class AsyncMemoryEndpoint:
         if self.world.clock not in (None, context.clock):
             raise ConfigurationError(
                 f"store {context.store.name!r}: its regions and the kit have different clocks.",
-                why="lag passes on the one and waiting on the other.",
+                why="lag passes on one clock and waiting on the other.",
                 fix="pass the same clock= to MemoryRegions and to the kit.",
             )
         self.store = context.store.name
@@ -95,7 +95,7 @@ class AsyncMemoryEndpoint:
         if self.node.is_down:
             raise RegionUnavailable(
                 f"{self.region} of {self.store!r} is down.",
-                fix="see kit.status(); reads go on elsewhere where the topology allows it.",
+                fix="see kit.status(); reads use other endpoints where the topology allows it.",
                 store=self.store,
                 region=self.region,
             )
@@ -127,7 +127,7 @@ class AsyncMemoryEndpoint:
         return DeadlineExceeded(
             f"{self.region} of {self.store!r} did not answer in time.",
             why="it is frozen.",
-            fix="pass a larger timeout=, or look at kit.status() for slow or dead regions.",
+            fix="pass a larger timeout=, or check kit.status() for slow or dead regions.",
             store=self.store,
             region=self.region,
         )

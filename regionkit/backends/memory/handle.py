@@ -110,7 +110,7 @@ class MemoryHandle:
         if self._is_over:
             raise UsageError(
                 "a mapping was used after its block had ended.",
-                why="what a block reads and writes belongs to its one transaction.",
+                why="reads and writes of a block belong to its one transaction.",
                 fix="use it inside the block; values taken out of it may be used anywhere.",
             )
         assert self._checkout is not None, "a block in memory takes its connection when it opens"
@@ -190,7 +190,7 @@ class MemoryHandle:
         return OutcomeUnknown(
             f"a commit was sent to {self._endpoint.region} of {self._endpoint.store!r} and no answer came.",
             why="the reply was lost, or the region is frozen.",
-            fix="kit.resolve(error) finds it out where the write had an idempotency key; never run it again blindly.",
+            fix="with an idempotency key kit.resolve(error) finds it out; never run it again blindly.",
             store=self._endpoint.store,
             region=self._endpoint.region,
             began_at=self._endpoint.clock.wall(),

@@ -148,7 +148,7 @@ class MemoryRecords:
         except NotPrimary as error:
             raise RegionUnavailable(
                 f"{endpoint.region} of {endpoint.store!r} is no longer the primary.",
-                fix="run it again: the new primary is looked for.",
+                fix="run it again: regionkit looks for the new primary.",
                 store=endpoint.store,
                 region=endpoint.region,
             ) from error
@@ -157,7 +157,7 @@ class MemoryRecords:
         if self._endpoint.node.lineage(self._namespace) is None:
             raise ConfigurationError(
                 f"store {self._endpoint.store!r} keeps neither markers nor records yet.",
-                why="what regionkit keeps beside the data is not there.",
+                why="regionkit's tables are missing.",
                 fix="call kit.create_tables() once.",
             )
 

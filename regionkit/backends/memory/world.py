@@ -340,8 +340,8 @@ class Worlds:
             if len(found) > 1:
                 raise ConfigurationError(
                     f"memory://{' and memory://'.join(names)} are not one store.",
-                    why="another topology of this process made some of them the regions of other stores.",
-                    fix="take names that nobody else uses, or the same endpoints everywhere.",
+                    why="another topology of this process uses some of them for other stores.",
+                    fix="use other names, or the same endpoints everywhere.",
                 )
             world = next(iter(found.values()), None) or World(names, owner, clock, lag)
             self._all.add(world)

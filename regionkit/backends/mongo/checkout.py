@@ -30,7 +30,7 @@ class MongoCheckout:
         with limited(min(within, self.deadline.require("asking a member"))):
             observation = self.member.observe(history=False)
         if self._handled and observation.incarnation != self.observation.incarnation:
-            raise AutoReconnect("the server was started anew since the block began")
+            raise AutoReconnect("the server was restarted since the block began")
         self.observation = observation
         return observation
 

@@ -148,7 +148,7 @@ def translated(context: EndpointContext[MongoStore], error: PyMongoError) -> Exc
     endpoint, store = context.endpoint, context.store
     failure, why = classify(error), text_of(error)
     if failure is Failure.DEADLINE:
-        why = "the call's deadline passed before it said where it stands."
+        why = "the call's deadline passed before it reported its state."
         return too_late(context, f"{endpoint.id!r} of {store.name!r} did not answer in time.", why=why)
     lacks = lacking(context, error)
     if lacks is not None:

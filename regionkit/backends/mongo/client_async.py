@@ -171,7 +171,7 @@ class AsyncBlockClient(AsyncMemberClient):
     def _ensure_session(self, session: Any = None) -> Any:
         if session is not None and session is not self._session:
             raise UsageError(
-                "a call in a block brought a session of its own.",
+                "a call in a block passed its own session.",
                 why="the block's session is what makes its reads and writes causal; a command outside of it is not seen.",
                 fix="leave session= out; for a transaction open s.write(..., transaction=True).",
             )
@@ -253,7 +253,7 @@ class AsyncBlockClient(AsyncMemberClient):
         """Refused: the block has its session."""
         raise UsageError(
             "start_session() in a block.",
-            why="the block's own session carries what was written and seen.",
+            why="the block's own session tracks what was written and seen.",
             fix="for a transaction open s.write(..., transaction=True).",
         )
 

@@ -144,7 +144,7 @@ def _joined(session: AsyncClientSession, database: str) -> AsyncEnlisted:
 
 def _no_transaction(fix: str) -> UsageError:
     return UsageError(
-        "there is no transaction that could be joined.",
-        why="each write stands alone there: what is to be done with it could stay without it.",
+        "there is no transaction to join.",
+        why="each write is separate there: the joined work could take effect without it.",
         fix=fix,
     )

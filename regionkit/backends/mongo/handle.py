@@ -169,7 +169,7 @@ class MongoHandle:
                     fix="write in s.write(...).",
                 )
         if run != self._checkout.observation.incarnation and name not in ENDING:
-            raise AutoReconnect("the server was started anew since the block began")
+            raise AutoReconnect("the server was restarted since the block began")
 
     def check_level(self, level: str) -> None:
         """Refuse a read concern of the user's below the block's, which would show what its position does not cover."""
@@ -178,8 +178,8 @@ class MongoHandle:
         if self.is_read:
             raise UsageError(
                 f"read concern {level!r} in a read block that promises {self.level!r}.",
-                why="it would show what the session's next read may not.",
-                fix="leave the read concern out; consistency= says what is needed.",
+                why="it could show data that the session's next read may not show.",
+                fix="leave out the read concern; use consistency=.",
             )
         self._below = True
 

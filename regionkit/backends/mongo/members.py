@@ -95,7 +95,7 @@ class Members:
         raise unavailable(
             self.context,
             f"the replica set of {self.context.store.name!r} has no primary.",
-            f"asked were {names}: an election is going on, or no majority is there.",
+            f"asked were {names}: an election is in progress, or there is no majority.",
         )
 
     def evict(self) -> None:

@@ -110,7 +110,7 @@ def _check_member(context: EndpointContext[MongoStore], hello: Mapping[str, Any]
     where = f"{context.endpoint.id!r} of {context.store.name!r}"
     if not hello.get("setName") and not hello.get("isreplicaset"):
         raise ConfigurationError(
-            f"{where} is no member of a replica set.",
+            f"{where} is not a member of a replica set.",
             why="only a replica set has causal sessions, majorities and elections.",
             fix="start mongod with --replSet and initiate the set, of one member if need be.",
         )
@@ -124,7 +124,7 @@ def _check_member(context: EndpointContext[MongoStore], hello: Mapping[str, Any]
     if not (hello.get("isWritablePrimary") or hello.get("secondary")) or not hello.get("topologyVersion"):
         raise RegionUnavailable(
             f"{where} is neither primary nor secondary.",
-            why="it starts, recovers, rolls back, or was taken out of the set.",
+            why="it starts, recovers, rolls back, or was removed from the set.",
             fix="see rs.status() there.",
             store=context.store.name,
             region=context.endpoint.region,
@@ -138,8 +138,8 @@ def _region_of(context: EndpointContext[MongoStore], hello: Mapping[str, Any]) -
     region = hello.get("tags", {}).get("region")
     if not region:
         raise ConfigurationError(
-            f"{context.endpoint.id!r} of {context.store.name!r} does not say in which region it stands.",
-            why="its member tag `region` is missing; the other members of the store go on without it.",
+            f"{context.endpoint.id!r} of {context.store.name!r} does not report its region.",
+            why="its member tag `region` is missing; the other members of the store stay in use.",
             fix=f'set members[n].tags = {{ region: "..." }} for {context.endpoint.id} with rs.reconfig().',
         )
     return str(region)

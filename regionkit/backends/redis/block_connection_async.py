@@ -80,8 +80,8 @@ class AsyncRedisConnection(AsyncStream):
             if mode != "standalone":
                 raise ConfigurationError(
                     f"the server at {self._host_error()} runs in {mode} mode.",
-                    why="a cluster moves keys by itself and has no one replication offset; a sentinel holds no keys.",
-                    fix="give the address of a server of its own; partition by regionkit's write partitioning.",
+                    why="a cluster moves keys itself and has no single replication offset; a sentinel holds no keys.",
+                    fix="give the address of a standalone server; partition with regionkit's write partitioning.",
                 )
             self.run = about["run_id"]
             self.read_only_scripts = (
@@ -326,7 +326,7 @@ def over() -> UsageError:
     """The block has ended."""
     return UsageError(
         "a Redis client was used after its block had ended.",
-        why="the block's connection was given back with its end.",
+        why="the block's connection was returned at its end.",
         fix="send commands inside the block, and execute its pipelines there.",
     )
 
@@ -334,6 +334,6 @@ def over() -> UsageError:
 def _written(command: Command) -> UsageError:
     return UsageError(
         f"{command.name} in a read block.",
-        why="it writes, or is not known to read; nothing was sent.",
+        why="it writes, or is not known to be read-only; nothing was sent.",
         fix="use s.write(...); from Redis 7 on, what only reads has eval_ro, evalsha_ro and fcall_ro.",
     )

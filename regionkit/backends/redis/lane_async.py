@@ -142,7 +142,7 @@ class _Line(asyncio.Protocol):
                 if isinstance(reply, _PUSHED):
                     continue
                 if not waiting:
-                    return self.end(redis.exceptions.ConnectionError, "an answer came that nobody had asked for")
+                    return self.end(redis.exceptions.ConnectionError, "an unexpected answer arrived")
                 _, future = waiting.popleft()
                 if future.done():  # who asked was cancelled
                     continue

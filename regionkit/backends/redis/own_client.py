@@ -54,9 +54,9 @@ _CHECKS = MappingProxyType(
 )
 _OTHERS = MappingProxyType(
     {
-        "RedisCluster": "a cluster moves keys by itself and has no one replication offset",
-        "MultiDBClient": "it picks databases by itself, and that is regionkit's part",
-        "Sentinel": "it holds no keys, and picks servers by itself",
+        "RedisCluster": "a cluster moves keys itself and has no single replication offset",
+        "MultiDBClient": "it picks databases itself, which is regionkit's task",
+        "Sentinel": "it holds no keys and picks servers itself",
     }
 )
 _FIX = "pass a redis.asyncio.Redis of one server" if IS_ASYNC else "pass a redis.Redis of one server"
@@ -74,7 +74,7 @@ def client_settings(client: Any) -> ConnectionSettings:
     pool: Any = client.connection_pool
     kind = type(pool)
     if kind.__name__ == "SentinelConnectionPool":
-        raise _unusable("a client of Sentinel", "Sentinel picks the server by itself, and that is regionkit's part")
+        raise _unusable("a client of Sentinel", "Sentinel picks the server itself, which is regionkit's task")
     if kind not in (ConnectionPool, BlockingConnectionPool):
         raise _unusable(f"a client with a pool of class {kind.__name__}", "only the driver's own pools can be copied")
     made_as = pool.connection_class

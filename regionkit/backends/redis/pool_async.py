@@ -236,16 +236,14 @@ class AsyncRedisPool:
         if failure is Failure.DEADLINE and connecting:
             return too_late(context, f"{endpoint.id!r} did not answer in time while connecting.")
         if failure is Failure.DEADLINE:
-            return too_late(
-                context, f"{endpoint.id!r} did not answer a question of regionkit's in time.", why=f"{why}."
-            )
+            return too_late(context, f"{endpoint.id!r} did not answer a query of regionkit in time.", why=f"{why}.")
         if is_denied(error):
             return self.lacks(*missing_right(error, self.key("*")), why)
         name = f"{endpoint.id!r} of {context.store.name!r}"
         if failure is Failure.ROLE:
             return unavailable(context, f"{name} takes no writes: it is a replica.", why)
         if cause is Refused.OTHER and not connecting:
-            return unavailable(context, f"{name} refused a question of regionkit's.", why)
+            return unavailable(context, f"{name} refused a query of regionkit.", why)
         return not_had(context, error, cause, f"no connection to {name}.", why)
 
     def lacks(self, right: str, rule: str, why: str) -> RegionUnavailable:

@@ -61,8 +61,8 @@ class AsyncRedisRecords:
         if within is not None:
             raise ConfigurationError(
                 f"record {shown(record.kind)} cannot become part of a unit on Redis.",
-                why="a unit on Redis is no transaction: nothing of it could be rolled back.",
-                fix="put the record by itself, or keep it in a SQL store.",
+                why="a unit on Redis is not a transaction: it cannot be rolled back.",
+                fix="put the record on its own, or keep it in a SQL store.",
             )
         check_record(record, expected, lasts)
         ends = "" if lasts is None else math.ceil(lasts * 1000.0)

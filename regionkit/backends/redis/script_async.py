@@ -129,5 +129,5 @@ def _refused(where: str) -> UsageError:
     return UsageError(
         f"a script is not run {where}.",
         why="a server that does not know it says so when all is sent, and then its text cannot be sent any more.",
-        fix="run it by itself, on the client or the connection.",
+        fix="run it on its own, on the client or the connection.",
     )

@@ -79,7 +79,7 @@ class AsyncStream(Connection):
                 await connect()
         except TimeoutError:
             self.tear()
-            raise redis.exceptions.TimeoutError("the connection was not there in time") from None
+            raise redis.exceptions.TimeoutError("no connection was available in time") from None
         except BaseException:
             self.tear()
             raise

@@ -18,7 +18,7 @@ def tables(namespace: str, pillars: Sequence[str] = ("routing",)) -> MetaData:
 
     Args:
         namespace: of the topology, or of the backing.
-        pillars: whose tables; "routing" is the only one so far.
+        pillars: whose tables: "routing" (default), "caching", "messaging", "transactions".
 
     Raises:
         ConfigurationError: an unknown pillar.

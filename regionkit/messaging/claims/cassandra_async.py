@@ -82,7 +82,7 @@ class AsyncCassandraClaims:
                 pause *= 2.0
         raise doubt or RegionUnavailable(
             "a record could not be claimed.",
-            why="others change it all the time.",
+            why="other processes keep changing it.",
             fix="call again later.",
             store=self._backing.name,
         )

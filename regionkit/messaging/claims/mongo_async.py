@@ -55,7 +55,7 @@ class AsyncMongoClaims:
                 return answer
         raise RegionUnavailable(
             "a record could not be claimed.",
-            why="others make it and take it away all the time.",
+            why="other processes keep creating and deleting it.",
             fix="call again later.",
             store=self._backing.name,
         )

@@ -64,7 +64,7 @@ class SqlClaims:
                 return answer
         raise RegionUnavailable(
             "a record could not be claimed.",
-            why="others take it and let it go all the time.",
+            why="other processes keep claiming and releasing it.",
             fix="call again later.",
             store=self._backing.name,
         )

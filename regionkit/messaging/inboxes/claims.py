@@ -85,7 +85,7 @@ class ClaimInbox:
         return self.records.sweep() > 0 or more
 
     def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         self.records.close()
         closing: Any = self.cases
         closing.close()

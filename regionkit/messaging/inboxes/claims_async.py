@@ -84,7 +84,7 @@ class AsyncClaimInbox:
         return await self.records.sweep() > 0 or more
 
     async def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         await self.records.close()
         closing: Any = self.cases
         await closing.close()

@@ -69,7 +69,7 @@ class MongoHospital:
             return float(found["now"])
         raise ConfigurationError(
             f"there are no tables of a hospital in {self._backing.name!r}.",
-            fix="call create_tables() of the inbox once, and look whether namespace= is the inbox's.",
+            fix="call create_tables() of the inbox once, and check that namespace= is the inbox's.",
         )
 
     def listed(self, found: dict[str, Any], most: int, deadline: Deadline) -> list[CaseLine]:

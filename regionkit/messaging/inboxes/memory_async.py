@@ -227,12 +227,12 @@ class AsyncMemoryInbox(AsyncKeptInbox):
     """An inbox in this process. Safe to share between threads (tasks of one loop).
 
     Args:
-        clock: where time is read.
+        clock: the clock to use.
     """
 
     transactional = False
     effects: tuple[str, ...] = ("transaction", "external")
-    notes: tuple[str, ...] = ("what was taken is forgotten with the process, and effects are not undone",)
+    notes: tuple[str, ...] = ("claims are lost with the process, and effects are not undone",)
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.given = self

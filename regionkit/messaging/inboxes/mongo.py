@@ -191,7 +191,7 @@ class MongoInbox(KeptInbox):
         given: a database of PyMongo's, of a replica set; or a kit.
         store: which of a kit's stores.
         namespace: prefix of its collections; a kit's own counts for its stores.
-        clock: where time is read.
+        clock: the clock to use.
     """
 
     transactional = True
@@ -233,7 +233,7 @@ class MongoInbox(KeptInbox):
         if missing:
             raise ConfigurationError(
                 f"the inbox in {self.backing.name!r} has no collection {missing[0]}.",
-                why="claims, gates and cases stand beside the data.",
+                why="claims, gates and cases are kept beside the data.",
                 fix="call create_tables() of the inbox once, inside a kit kit.create_tables(); and whenever you deploy.",
             )
 
@@ -250,6 +250,6 @@ class MongoInbox(KeptInbox):
         return _Rows(unit.native, self.backing.namespace)
 
     def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         self.records.close()
         self.backing.close()

@@ -110,20 +110,20 @@ class RedisInbox(ClaimInbox):
         if kind == b"t":
             return None
         if kind == b"k":
-            raise InDoubt("an effect was done in part, by a run before.", fix="look at its keys; then bury the case.")
+            raise InDoubt("an earlier run has done part of an effect.", fix="check its keys; then bury the case.")
         command, why = commands[more[0] - 1][0], _text(more[1])
         if kind == b"e":
             raise InDoubt(
                 f"an effect was done in part: its {more[0] - 1} first commands, and {command} was refused.",
                 why=why,
-                fix="look at its keys, mend them by hand, and bury the case; give the account the right that it lacks.",
+                fix="check its keys, repair them by hand, and bury the case; give the account the missing right.",
             )
         raise UsageError(
             f"an effect inside Redis could not be done: {command}.", why=why, fix="use keys of that type alone."
         )
 
     def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         super().close()
         self._redis.close()
 

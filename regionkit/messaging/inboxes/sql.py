@@ -63,7 +63,7 @@ class SqlInbox(SqlBatches, SqlSweeping, KeptRows):
         retention: seconds for which a claim is kept after its id was made; None: as long as `accept_for` of its consumer needs.
         forget_foreign_after: seconds for which a claim is kept whose id carries no time; default: for ever.
         hospital_retention: seconds for which cases that are over are kept, and what was done with them.
-        clock: where time is read.
+        clock: the clock to use.
     """
 
     transactional = True
@@ -193,6 +193,6 @@ class SqlInbox(SqlBatches, SqlSweeping, KeptRows):
         return has_applied(self.backing, rows, bucket, scope, envelope, deadline, ordered=ordered, seen_in=seen_in)
 
     def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         self.records.close()
         self.backing.close()

@@ -62,7 +62,7 @@ class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
         retention: seconds for which a claim is kept after its id was made; None: as long as `accept_for` of its consumer needs.
         forget_foreign_after: seconds for which a claim is kept whose id carries no time; default: for ever.
         hospital_retention: seconds for which cases that are over are kept, and what was done with them.
-        clock: where time is read.
+        clock: the clock to use.
     """
 
     transactional = True
@@ -194,6 +194,6 @@ class AsyncSqlInbox(AsyncSqlBatches, AsyncSqlSweeping, AsyncKeptRows):
         )
 
     async def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         await self.records.close()
         await self.backing.close()

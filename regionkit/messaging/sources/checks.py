@@ -49,7 +49,7 @@ def check_lease(lease: float) -> None:
     if not SHORTEST_LEASE <= lease <= LONGEST_LEASE:
         raise ConfigurationError(
             f"a lease of {lease!r} s cannot be used.",
-            why="what a consumer that died had comes to another one after it, and what lives extends it in time.",
+            why="when it ends, another consumer gets the messages of one that died; a living consumer extends it in time.",
             fix=f"take {SHORTEST_LEASE:g} to {LONGEST_LEASE:g} s; 30 are usual.",
         )
 

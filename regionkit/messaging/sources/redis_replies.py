@@ -45,5 +45,5 @@ def notes_of(told: Sequence[bytes]) -> tuple[str, ...]:
     else:
         notes.append("a crash of the server loses what appendfsync had not written, mostly a second")
     if int(info.get("redis_version", "0").partition(".")[0]) < 7:
-        notes.append("before Redis 7 nobody sees that undelivered entries were trimmed")
+        notes.append("before Redis 7 a trim of undelivered entries goes unnoticed")
     return tuple(notes)

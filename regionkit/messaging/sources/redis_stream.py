@@ -192,7 +192,9 @@ class RedisStream:
         return SourceGap(
             f"messages of {self.name!r} are gone that group {self.group!r} has not acknowledged.",
             why=f"{why}.",
-            fix=("call skip_gap() to go on behind them, and trim only by trim()." if skip else "trim only by trim().")
+            fix=(
+                "call skip_gap() to continue after them, and trim only with trim()." if skip else "trim only by trim()."
+            )
             + " What is published by an outbox can be published anew from its rows.",
             source=self.name,
             lost=lost,
@@ -309,7 +311,7 @@ class RedisStream:
         """
         if why.startswith("FENCED"):
             raise Fenced(
-                f"stream {self.name!r} takes nothing from this publisher.",
+                f"stream {self.name!r} accepts nothing from this publisher.",
                 why=f"one of epoch {why.split()[1]} has published to it.",
                 fix="stop: another one has taken over.",
                 retryable=False,
@@ -317,9 +319,9 @@ class RedisStream:
         if not done:
             full = why == "FULL"
             raise RegionUnavailable(
-                f"stream {self.name!r} takes nothing now.",
+                f"stream {self.name!r} accepts nothing now.",
                 why=f"it has {self._maxlen} entries that a group has not acknowledged." if full else f"{why}.",
-                fix="see to its consumers, or raise maxlen." if full else "see what the server says.",
+                fix="check its consumers, or raise maxlen." if full else "see what the server says.",
                 retryable=not why.startswith("WRONGTYPE"),
             )
 

@@ -97,5 +97,5 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         ...

@@ -96,5 +96,5 @@ class AsyncTarget(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close what it itself opened. May be called twice."""
+        """Close the connections that it opened. May be called twice."""
         ...

@@ -42,7 +42,7 @@ class Unmanaged:
         return True
 
     def start(self, ready: Callable[[], bool]) -> None:
-        """Refuse, unless it runs already."""
+        """Refuse, unless it is already running."""
         if not ready():
             self._refuse("started")
 

@@ -54,9 +54,9 @@ class AsyncFileDecisionLog:
     """Safe to share between threads (tasks of one loop). Of one process: a child after a fork cannot use it.
 
     Args:
-        path: of its file, in a folder that is there.
+        path: of its file, in an existing folder.
         unsafe_place: take a file system that may forget, or whose locks do not hold: tmpfs, NFS, SMB, FUSE.
-        clock: where time is read.
+        clock: the clock to use.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class AsyncFileDecisionLog:
         return ConfigurationError(
             f"log {str(self._path)!r} cannot be written.",
             why=str(error),
-            fix="give a file in a folder that is there, and that this account may write to.",
+            fix="give a file in a folder that exists and that this account may write to.",
         )
 
     def _require_process(self) -> None:
@@ -121,7 +121,7 @@ class AsyncFileDecisionLog:
         if kind:
             raise ConfigurationError(
                 f"log {str(self._path)!r} is on {kind}.",
-                why="it may forget decisions, or another machine may write there at the same time.",
+                why="it may lose decisions, or another machine may write there at the same time.",
                 fix="put it on a disk of this machine. Only where that may happen: unsafe_place=True.",
             )
 
@@ -314,7 +314,7 @@ class AsyncFileDecisionLog:
         except Elapsed:
             raise OutcomeUnknown(
                 f"log {self.name!r} was not synced in time.",
-                why="the disk took longer than the call's deadline; it goes on.",
+                why="the disk took longer than the call's deadline; the write continues.",
                 fix="ask again.",
                 store=self.name,
             ) from None
@@ -329,7 +329,7 @@ class AsyncFileDecisionLog:
             raise OutcomeUnknown(
                 f"log {self.name!r} could not be synced.",
                 why=f"{error}; the system may have dropped what it could not write.",
-                fix="mend the disk, and start the process again: it reads what is on the disk.",
+                fix="repair the disk, and start the process again: it reads what is on the disk.",
                 store=self.name,
             ) from error
         return found

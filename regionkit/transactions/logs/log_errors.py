@@ -30,7 +30,7 @@ def overtaken(name: str, rounds: int) -> RegionUnavailable:
 def unread_winner(name: str, gtrid: str, error: RegionKitError) -> OutcomeUnknown:
     """A decision met another one, which could not be read."""
     return OutcomeUnknown(
-        f"log {name!r} has a decision on {gtrid}, and gave no answer which.",
+        f"log {name!r} has a decision on {gtrid}, and did not say which.",
         why=error.why or error.what,
         fix="ask again: what stands there does not change.",
         store=name,

@@ -66,7 +66,7 @@ class SqlDecisionLog:
         given: an engine of the application's, or a kit.
         store: which of a kit's stores.
         unsafe_async_replica: take a server that may lose what it acknowledged; `doctor` says by what.
-        clock: where time is read.
+        clock: the clock to use.
 
     Raises:
         ConfigurationError: `given` is no SQL server.
@@ -155,7 +155,7 @@ class SqlDecisionLog:
             raise Fenced(
                 f"log {self.name!r} has failed over.",
                 why=f"{error.why} Decisions may be missing.",
-                fix="see that none is missing, then `regionkit tpc log adopt`; in a kit kit.adopt(store, region) first.",
+                fix="check that none is missing, then `regionkit tpc log adopt`; in a kit kit.adopt(store, region) first.",
             ) from error
         found = standing(sql.server, answers, self._stood.copies)
         if found.schema:
@@ -342,7 +342,7 @@ class SqlDecisionLog:
         found = [Finding(level, self.name, risk.what, risk.fix) for risk in stands.risks]
         if not (facts := self._facts(history, deadline)).presumes:
             what = "its history changed: decisions may be missing, and nothing is presumed"
-            fix = "see that none is missing, then `regionkit tpc log adopt`."
+            fix = "check that none is missing, then `regionkit tpc log adopt`."
             found.append(Finding("warning", self.name, what, fix))
         return found or [Finding("ok", self.name, f"log {facts.id}: its decisions are flushed before they count")]
 

@@ -27,7 +27,7 @@ __all__ = ["AsyncSqlBranchShell", "Stage", "is_answer"]
 
 CLOSE_WITHIN = 1.0
 """Seconds of the ROLLBACK of a branch that nobody ended: a connection that takes longer is closed."""
-TORN = "something inside ended its transaction: what was done before, or after, may be committed"
+TORN = "a statement ended its transaction: work before or after it may be committed"
 PASSING = ("40", "53", "55", "57", 1205, 1213, 1020, 1615, 1969, 1317)
 """Codes (their first digits on PostgreSQL) after which the same transaction may go well."""
 
@@ -38,7 +38,7 @@ class Stage(Enum):
     OPEN = "at work"
     ASKED = "it may be prepared, or committed"
     PREPARED = "it is"
-    ENDED = "no transaction is left on its connection"
+    ENDED = "its connection has no transaction any more"
 
 
 def is_answer(error: BaseException, link: Any) -> bool:

@@ -310,7 +310,7 @@ class DocumentsFolder:
                 os.close(fd)
                 fd = below
                 if os.fstat(fd).st_dev != disk:
-                    raise OSError(errno.EXDEV, "another disk: nothing is renamed to it", path)
+                    raise OSError(errno.EXDEV, "another disk: files cannot be renamed to it", path)
             yield fd, name
         finally:
             os.close(fd)

@@ -82,8 +82,8 @@ class Documents:
                 "TransactionClosed: a branch was used after it was to end.", fix="do all work inside the block."
             )
         if self._reading:
-            self.doomed = "it was declared reading, and wrote"
-            raise UsageError("a branch that was declared reading wrote.", fix="leave read_only=True out.")
+            self.doomed = "it was declared read-only, and wrote"
+            raise UsageError("a branch that was declared read-only wrote.", fix="leave read_only=True out.")
         pure = PurePosixPath(path)
         plain = str(pure) == path and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path
         if not plain or path == "." or pure.parts[0].casefold() == OWN or len(os.fsencode(path)) > LONGEST_PATH:

@@ -366,8 +366,8 @@ class _View(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if self._reading:
-            self._branch.doom("it was declared reading, and wrote")
-            raise UsageError("a branch that was declared reading wrote.", fix="leave read_only=True out.")
+            self._branch.doom("it was declared read-only, and wrote")
+            raise UsageError("a branch that was declared read-only wrote.", fix="leave read_only=True out.")
         self._branch.write(key, value)
 
     def __delitem__(self, key: str) -> None:

@@ -46,7 +46,7 @@ class AsyncSqlParticipant(abc.ABC):
         namespace: of the transaction manager.
         store: which of a kit's stores.
         unsafe_no_flush: take a server that does not flush what it acknowledges; `doctor` goes on saying so.
-        clock: where time is read.
+        clock: the clock to use.
 
     Raises:
         ConfigurationError: `given` is of another server.

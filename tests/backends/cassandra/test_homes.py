@@ -165,7 +165,7 @@ def test_a_list_of_regions_is_kept_with_the_data(rig: CassandraStoreRig) -> None
 
 
 def test_a_fan_out_asks_the_cluster_once(rig: CassandraStoreRig) -> None:
-    """Its data centres hold the same rows; as it has no owners, a fan-out of writes is refused."""
+    """Its data centres hold the same rows; as it cannot be written by a fan-out, a fan-out of writes is refused."""
     with kit_of(rig, PATTERN) as kit:
         with kit.session() as s:
             for home in REGIONS:
@@ -181,7 +181,7 @@ def test_a_fan_out_asks_the_cluster_once(rig: CassandraStoreRig) -> None:
         assert [result.value for result in results] == [2]
         raised = [result for _, result in kit.fan_out("orders", count, bookmark=bookmark)]
         assert [result.value for result in raised] == [2]  # at EACH_QUORUM
-        with pytest.raises(UsageError, match="has no owners"):
+        with pytest.raises(UsageError, match="cannot be written by a fan-out"):
             kit.fan_out("orders", count, kind="write")
 
 

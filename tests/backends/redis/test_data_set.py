@@ -82,7 +82,7 @@ def test_what_is_shown_of_other_data_is_not_given_out(own_redis: Any, how: str) 
             pipeline.strlen("k")
             return (pipeline.execute())[0]
 
-        with pytest.raises(StaleRead, match="were exchanged during a read block") as caught:
+        with pytest.raises(StaleRead, match="were replaced during a read block") as caught:
             with kit.session(bookmark=bookmark) as s, s.read("carts") as db:
                 assert got(db) == "1"
                 emptied(servers)

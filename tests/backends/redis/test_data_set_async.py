@@ -81,7 +81,7 @@ async def test_what_is_shown_of_other_data_is_not_given_out(own_redis: Any, how:
             pipeline.strlen("k")
             return (await pipeline.execute())[0]
 
-        with pytest.raises(StaleRead, match="were exchanged during a read block") as caught:
+        with pytest.raises(StaleRead, match="were replaced during a read block") as caught:
             async with kit.session(bookmark=bookmark) as s, s.read("carts") as db:
                 assert await got(db) == "1"
                 emptied(servers)
