@@ -91,6 +91,10 @@ class Intents:
                 "and whenever you deploy.",
             ) from error
 
+    def lacking(self, error: BaseException) -> bool:
+        """Whether a look failed as the table is not there: a copy that lags does not have it yet."""
+        return isinstance(error, DBAPIError) and _is_missing(error, self._table.name)
+
     def statement(self, id: bytes, kind: str, names: Sequence[Named]) -> Any:
         """What puts a row into the transaction of a write."""
         return insert(self._table).values(

@@ -41,6 +41,8 @@ MANY = 500
 """Rows of one look after which there may be more already."""
 BEFORE = 300.0
 """Seconds of rows that are told again when a tail begins: what clocks of writers may be apart, and a start may take."""
+NEW = 30.0
+"""Seconds after its start in which a tail says nothing of a table that is not there: a copy that lags gets it later."""
 WITHIN = 3.0
 """Seconds that one look may take."""
 SWEEP_EVERY = 600.0
@@ -73,6 +75,8 @@ class Tail:
 
     def _failed(self, error: BaseException) -> None:
         """It is looked again after a pause. Said once for each kind of error."""
+        if self._intents.lacking(error) and self._clock.monotonic() - self._began < NEW:
+            return
         if type(error).__name__ != self._told:
             self._told = type(error).__name__
             self._cache.emit(TailFailed(self._cache.name, self._told))

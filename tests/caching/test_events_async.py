@@ -69,8 +69,23 @@ def through(engine: Any, **options: Any) -> AsyncCache[int]:
     return AsyncCache("a", int, strategy=strategy, backing=engine)
 
 
-async def test_a_tail_that_finds_no_table(accounts: Any) -> None:
+async def test_a_tail_whose_table_has_not_arrived_yet(accounts: Any) -> None:
+    """A copy that lags has it later: that is no warning."""
+    engine, found = accounts.make(is_async=IS_ASYNC), []
+    async with through(engine) as cache:
+        cache.subscribe(found.append)
+        await cache.get("a")
+        await asleep(1.0)
+        assert not of(found, TailFailed)
+        await cache.create_tables()
+        await asleep(1.0)
+        assert not of(found, TailFailed)
+    await engine.dispose()
+
+
+async def test_a_tail_that_finds_no_table(accounts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """TailFailed, once for each kind of error, and not again while it lasts."""
+    monkeypatch.setattr(f"regionkit.caching.tail{'_async' if IS_ASYNC else ''}.NEW", 0.0)
     engine, found = accounts.make(is_async=IS_ASYNC), []
     async with through(engine) as cache:
         cache.subscribe(found.append)

@@ -272,7 +272,8 @@ class SqlPool:
             return connection.lost()  # type: ignore[no-any-return]  # SQLAlchemy would wrap the one that was raised
         if connection is None or connection.invalidated or not isinstance(error, Exception):
             return None
-        driver = as_driver(connection.pooled.dbapi_connection)
+        is_ours = isinstance(connection, BlockConnection)  # SQLAlchemy's first question to a server has a plain one
+        driver = as_driver((connection.pooled if is_ours else connection.connection).dbapi_connection)
         if interruption(error) is not None:
             driver.stopped = context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False
