@@ -42,7 +42,7 @@ def fanned_out(
     if kind == "write" and isinstance(found, PartitionedStore) and found.shards[0].state.snapshot.leaderless:
         raise UsageError(
             f"store {found.name!r} cannot be written by a fan-out.",
-            why="every data centre holds all keys, and each key is written only in its home.",
+            why="every region holds all keys, and each key is written only in its home.",
             fix="write key by key, with key=.",
         )
     deadline = Deadline(clock, found.shards[0].deadline_of(Kind(kind)) if timeout is None else timeout)

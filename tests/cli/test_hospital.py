@@ -111,7 +111,7 @@ def test_answers_and_exit_codes(ward: Ward, capsys: pytest.CaptureFixture[str]) 
     assert (done["gap"], done["held"]) == (False, 1)
     assert main(["hospital", "release", "a"]) == main(["hospital", "show", "nobody"]) == 1
     assert main(["hospital", "retry", first]) == 1
-    assert "is over: buried" in capsys.readouterr().err
+    assert "is closed: buried" in " ".join(capsys.readouterr().err.split())
     assert main(["hospital", "bury", cases[1]["id"]]) == 2
     assert main(["hospital", "list", "--limit", "0"]) == 2
     assert main(["hospital", "edit", cases[1]["id"], "no such file"]) == 2

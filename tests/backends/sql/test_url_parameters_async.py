@@ -73,7 +73,7 @@ def test_those_given_here_are_known(server: str) -> None:
     """Each of them passes the table."""
     url = sql_url(f"{'mysql' if server == 'mariadb' else server}:///d", is_async=False)
     assert sql_parameters(url) == {}
-    assert set(GIVEN[server]) <= _PASSED[server] | _READ[server]
+    assert set(GIVEN[server]) <= _PASSED[url.server] | _READ[url.server]
 
 
 @pytest.mark.parametrize("how", ["option", "url"])
