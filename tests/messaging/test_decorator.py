@@ -80,9 +80,9 @@ def test_a_plain_function_around_an_async_one_is_told() -> None:
         call = idempotent(records, key=key, **options)(around)  # type: ignore[arg-type]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # never awaited: that is the mistake
-            with pytest.raises(UsageError, match="awaited"):
+            with pytest.raises(UsageError, match="returned an awaitable"):
                 call(1)
-            with pytest.raises(UsageError, match="awaited"):
+            with pytest.raises(UsageError, match="returned an awaitable"):
                 call(1)
 
 
