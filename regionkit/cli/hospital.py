@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from regionkit.cli.commands import kit_of, seen
+from regionkit.cli.named import named
 from regionkit.errors import ConfigurationError, UsageError
 from regionkit.messaging.hospital import Hospital
 from regionkit.messaging.hospital_asking import STATUSES
@@ -107,7 +108,7 @@ def _run(run: Callable[[Hospital, argparse.Namespace], int], options: argparse.N
 
 @contextmanager
 def _hospital(options: argparse.Namespace) -> Iterator[Hospital]:
-    more = {name: _named(getattr(options, name)) for name in ("redact", "cipher") if getattr(options, name)}
+    more = {name: named(getattr(options, name)) for name in ("redact", "cipher") if getattr(options, name)}
     more["who"] = options.who
     if options.store is not None:
         with kit_of(options) as kit:
@@ -128,17 +129,6 @@ def _hospital(options: argparse.Namespace) -> Iterator[Hospital]:
     finally:
         hospital.close()
         given.client.close() if is_mongo else given.dispose()
-
-
-def _named(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{name!r} cannot be loaded.", why=str(error), fix="write MODULE:NAME.") from error
 
 
 def _list(hospital: Hospital, options: argparse.Namespace) -> int:
@@ -226,7 +216,7 @@ def _edit(hospital: Hospital, options: argparse.Namespace) -> int:
 
 
 def _redirect(hospital: Hospital, options: argparse.Namespace) -> int:
-    target = _named(options.to)
+    target = named(options.to)
     if not hasattr(target, "publish"):
         raise ConfigurationError(f"{options.to!r} is no target.", fix="name a SqlQueue, RedisStream, MemoryQueue, ...")
     return _told(options, hospital.redirect(options.id, target, reason=options.reason, dry_run=options.dry_run))

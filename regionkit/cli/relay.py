@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
 import json
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
+from regionkit.cli.named import named
 from regionkit.errors import ConfigurationError
 from regionkit.messaging.relay import Relay
 from regionkit.messaging.relay_async import AsyncRelay
@@ -63,20 +62,12 @@ async def _run_async(relay: AsyncRelay) -> None:
     print(relay.counts)
 
 
-def _relay(named: str) -> Relay | AsyncRelay:
-    module, _, attribute = named.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"there is no relay {named!r}: {error}.",
-            fix='name it as "module:attribute", from the folder of the module.',
-        ) from error
+def _relay(name: str) -> Relay | AsyncRelay:
+    found: Any = named(name)
     if not isinstance(found, Relay | AsyncRelay) and callable(found):
         found = found()
     if not isinstance(found, Relay | AsyncRelay):
         raise ConfigurationError(
-            f"{named!r} is a {type(found).__name__}.", fix="name a Relay, or a function that makes one."
+            f"{name!r} is a {type(found).__name__}.", fix="name a Relay, or a function that makes one."
         )
     return found

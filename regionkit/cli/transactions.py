@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from regionkit.cli.named import named
 from regionkit.core.clock import SYSTEM_CLOCK
 from regionkit.core.deadline import Deadline
 from regionkit.errors import ConfigurationError
@@ -106,15 +107,15 @@ def _run(run: Callable[[_Desk, argparse.Namespace], int], options: argparse.Name
 
 @contextmanager
 def _operator(options: argparse.Namespace, runner: asyncio.Runner) -> Iterator[Any]:
-    named = options.manager or (None if options.log else os.environ.get(MANAGER))
+    given = options.manager or (None if options.log else os.environ.get(MANAGER))
     url = options.log or os.environ.get(LOG)
-    if named:
-        found = _named(named)
+    if given:
+        found = named(given)
         if not hasattr(found, "operator") and callable(found):
             found = found()
         if not hasattr(found, "operator"):
             raise ConfigurationError(
-                f"{named!r} is a {type(found).__name__}.",
+                f"{given!r} is a {type(found).__name__}.",
                 fix="name a TransactionManager, or a function that makes one.",
             )
         try:
@@ -157,17 +158,6 @@ def _of_urls(url: str, options: argparse.Namespace) -> Iterator[Any]:
         manager.close()
         for engine in (*made, *engines.values()):
             engine.dispose()
-
-
-def _named(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{name!r} cannot be loaded.", why=str(error), fix="write MODULE:NAME.") from error
 
 
 def _list(desk: _Desk, options: argparse.Namespace) -> int:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
-import importlib
 import json
 import signal
 import sys
 from collections.abc import Callable
 from inspect import isawaitable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from regionkit.cli.named import named
 from regionkit.errors import ConfigurationError
 
 __all__ = ["add_write_back"]
@@ -145,27 +144,19 @@ def _literal(node: ast.AST) -> Any:
     return ast.literal_eval(node)
 
 
-async def _cache(named: str) -> Any:
-    module, _, attribute = named.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"there is no cache {named!r}: {error}.",
-            fix='name it as "module:attribute", from the folder of the module.',
-        ) from error
+async def _cache(name: str) -> Any:
+    found: Any = named(name)
     from regionkit.caching import AsyncCache, Cache, WriteBack  # the command line's help need not wait for it
 
     if not isinstance(found, Cache | AsyncCache) and callable(found):
         found = await _of(found())
     if not isinstance(found, Cache | AsyncCache):
         raise ConfigurationError(
-            f"{named!r} is a {type(found).__name__}.", fix="name a Cache, or a function that makes one."
+            f"{name!r} is a {type(found).__name__}.", fix="name a Cache, or a function that makes one."
         )
     if not isinstance(found.strategy, WriteBack):
         await _of(found.close())
         raise ConfigurationError(
-            f"cache {named!r} is {type(found.strategy).__name__}.", fix="name one whose strategy is WriteBack."
+            f"cache {name!r} is {type(found.strategy).__name__}.", fix="name one whose strategy is WriteBack."
         )
     return found

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
 from inspect import isawaitable
-from pathlib import Path
 from typing import Any
 
 from regionkit.cli.doctor.findings import Finding, Severity
+from regionkit.cli.named import named
 from regionkit.errors import ConfigurationError, RegionKitError, RetentionTooShort
 from regionkit.kit import RegionKit
 
@@ -60,16 +59,7 @@ class Pieces:
         Raises:
             ConfigurationError: there is none, or it is no such piece.
         """
-        module, _, attribute = name.partition(":")
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.insert(0, here)
-        try:
-            found: Any = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigurationError(
-                f"{name!r} cannot be loaded.", why=f"{error}.", fix="write MODULE:NAME."
-            ) from error
+        found: Any = named(name)
         if callable(found) and not _kind(found):
             found = self.of(found())
             if hasattr(found, "close"):
