@@ -96,7 +96,7 @@ def bouncer_of(pg: Any) -> Iterator[Callable[..., Bouncer]]:
     if program is None:
         absent("no pgbouncer: apt-get install pgbouncer")
     if not pg.primary.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", READER):
-        pg.primary.sql(f"CREATE ROLE {READER} LOGIN PASSWORD '{READER}' IN ROLE app")
+        pg.primary.sql(f"CREATE ROLE {READER} LOGIN PASSWORD '{READER}' IN ROLE pg_read_all_data")
         pg.primary.sql(f"ALTER ROLE {READER} SET default_transaction_read_only = on")
     workspace, made = new_workspace("pgbouncer"), []
 
