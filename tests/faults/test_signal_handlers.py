@@ -19,7 +19,7 @@ from fix_lines import HOME, PATIENT, Line, line_of
 
 from regionkit import EVENTUAL, RegionKit, UsageError
 
-WAITS = frozenset({"wait", "recv_into", "recv", "readinto", "receive_data", "_read_bytes", "select"})
+WAITS = frozenset({"wait", "waited", "recv_into", "recv", "readinto", "receive_data", "_read_bytes", "select"})
 """Functions in which the drivers wait for an answer, as the innermost Python frame."""
 
 
