@@ -259,9 +259,7 @@ class Hospital(HospitalReads):
                 made.append(Released(line_of(after), gap, self.rows.held(unit, case)))
                 if not dry_run:
                     said = (
-                        "released: the missing messages are given up"
-                        if gap
-                        else "released: the key continues without it"
+                        "released: missing messages are given up" if gap else "released: the key continues without it"
                     )
                     self.rows.change(unit, case, after, said, self._who, reason)
             return made

@@ -258,9 +258,7 @@ class AsyncHospital(AsyncHospitalReads):
                 made.append(Released(line_of(after), gap, await self.rows.held(unit, case)))
                 if not dry_run:
                     said = (
-                        "released: the missing messages are given up"
-                        if gap
-                        else "released: the key continues without it"
+                        "released: missing messages are given up" if gap else "released: the key continues without it"
                     )
                     await self.rows.change(unit, case, after, said, self._who, reason)
             return made
