@@ -263,7 +263,7 @@ async def test_a_commit_past_everything_is_a_hazard(name: str, how: str, raises:
     if not raises:
         assert isinstance(caught.value, HeuristicOutcome)
         assert (caught.value.committed, caught.value.retryable) == ("unknown", False)
-        assert f"{name}: something inside ended its transaction" in caught.value.why
+        assert f"{name}: a statement ended its transaction" in caught.value.why
     assert set((await bank.log.row(tx.gtrid, Deadline(SYSTEM_CLOCK, 20.0))).hazards) == {name}
 
 
