@@ -203,7 +203,7 @@ def test_a_branch_has_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """What is declared reading does not write; one that was prepared takes nothing more; sizes are bounded."""
     at = opened(tmp_path)
     reading = at.begin(BranchOptions(new_xid(), reading=True), soon())
-    with pytest.raises(UsageError, match="reading"):
+    with pytest.raises(UsageError, match="read-only"):
         reading.session().put("x", b"")
     assert reading.doomed
     assert (reading.prepare(soon())).vote is Vote.NO

@@ -202,7 +202,7 @@ async def test_a_branch_has_its_limits(tmp_path: Path, monkeypatch: pytest.Monke
     """What is declared reading does not write; one that was prepared takes nothing more; sizes are bounded."""
     at = await opened(tmp_path)
     reading = await at.begin(BranchOptions(new_xid(), reading=True), soon())
-    with pytest.raises(UsageError, match="reading"):
+    with pytest.raises(UsageError, match="read-only"):
         reading.session().put("x", b"")
     assert reading.doomed
     assert (await reading.prepare(soon())).vote is Vote.NO
