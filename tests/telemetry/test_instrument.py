@@ -139,6 +139,7 @@ def test_reads_and_writes_are_counted_by_region_and_outcome(regions: SqliteRegio
             wait_until(lambda: any("breaker" in e.state for e in kit.status().endpoints), 30.0)
             with s.read("orders", core=True, on_stale="raise"):
                 pass
+        wait_until(lambda: "regionkit.events" in told.points(), 30.0)  # told a moment after the state is there
         found = told.points()
     assert bookmark
     counted = {
