@@ -18,7 +18,7 @@ _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 def certificate_ends(
     host: str, port: int, timeout: float, *, trusted: str | None = None, asks_first: bool = False
 ) -> float | None:
-    """Seconds since 1970; None where it cannot be had: the connections themselves say what is wrong with it.
+    """Seconds since 1970; None where it is not known: the connections themselves say what is wrong with it.
 
     Args:
         host: as the URL has it.

@@ -98,7 +98,7 @@ class AsyncSettling:
             question = self._asked[name] = _Question(now)
         try:
             task = spawn_async("regionkit settle", lambda: self._ask(name, part, question))
-        except RuntimeError:  # no thread is to be had
+        except RuntimeError:  # no thread can be started
             self._end(name, question)
             return None
         with self._lock:

@@ -69,7 +69,7 @@ class RedisConnection(Stream):
 
         Raises:
             ConfigurationError: it is a member of a cluster, or no data server.
-            redis.exceptions.RedisError: it cannot be had.
+            redis.exceptions.RedisError: no connection was available.
         """
         self._opening = True
         self.open(deadline)

@@ -68,7 +68,7 @@ class AsyncRedisConnection(AsyncStream):
 
         Raises:
             ConfigurationError: it is a member of a cluster, or no data server.
-            redis.exceptions.RedisError: it cannot be had.
+            redis.exceptions.RedisError: no connection was available.
         """
         self._opening = True
         await self.open(deadline)

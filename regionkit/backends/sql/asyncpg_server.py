@@ -101,7 +101,7 @@ class AsyncpgServer(PostgresServer):
 
 
 def _tls(query: dict[str, str], *, required: bool) -> Any:
-    """What asyncpg is told of TLS: an SSLContext, a word for less than that, or False."""
+    """The TLS argument for asyncpg: an SSLContext, a word for less than that, or False."""
     given = {name: query.pop(name) for name in _CONTEXT if name in query}
     mode = "verify-full" if required else given.get("sslmode", "disable")
     if mode in ("disable", "allow", "prefer"):

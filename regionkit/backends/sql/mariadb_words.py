@@ -1,4 +1,4 @@
-"""MariaDB: what it is told, where it differs from MySQL."""
+"""MariaDB: statements and questions that differ from those for MySQL."""
 
 from __future__ import annotations
 

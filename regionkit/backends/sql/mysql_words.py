@@ -1,4 +1,4 @@
-"""MySQL 8: what it is told, where it differs from MariaDB. Its sets of transactions are read in gtid_sets.py.
+"""MySQL 8: statements and questions that differ from those for MariaDB. Its sets of transactions are read in gtid_sets.py.
 
 max_execution_time ends SELECTs only, in milliseconds; the server has no limit for other statements, and none for a
 transaction that is idle. Both end with their connection, which is closed at the deadline.

@@ -207,7 +207,7 @@ def maria_questions(history: str) -> tuple[str, str]:
 
 
 def maria_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
-    """Its answer; `run` is told by its third and fourth column, once for a connection."""
+    """Its answer; its third and fourth column identify the `run`, once for a connection."""
     read_only, server, _, _, applied, written, state, slaves, semi, waits, history, *rest = answer
     logs, logs_applied, version, _ = rest
     replica = bool(read_only) or bool(slaves)
@@ -253,7 +253,7 @@ def mysql_brief_questions(history: str) -> tuple[str, str]:
 
 
 def mysql_observation(answer: Sequence[Any], run: str, sent_at: float, rtt: float) -> Observation:
-    """Its answer; `run` is told by its third and fourth column, once for a connection."""
+    """Its answer; its third and fourth column identify the `run`, once for a connection."""
     owned, executed, _, _, read_only, uuid, mode, semi, waits, history, version, _ = answer
     replica, lineage = bool(read_only), history_rows(history)
     counts = str(mode).upper() == "ON"

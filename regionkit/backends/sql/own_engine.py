@@ -121,7 +121,7 @@ class OwnEngineEndpoint(SqlRows):
         """A connection of the application's pool.
 
         Raises:
-            RegionUnavailable: it cannot be had; nothing was sent.
+            RegionUnavailable: no connection was available; nothing was sent.
             DeadlineExceeded: the pool's own limit passed, or (in asyncio) `timeout`.
         """
         within = min(timeout, deadline.require("connecting"))

@@ -90,7 +90,7 @@ class AsyncSqlPool:
         """A connection within `timeout` seconds.
 
         Raises:
-            RegionUnavailable: it cannot be had; nothing was sent.
+            RegionUnavailable: no connection was available; nothing was sent.
             DeadlineExceeded: every connection is in use, or connecting took too long.
         """
         await self._permit(kind, timeout)

@@ -1,4 +1,4 @@
-"""What differs between MariaDB and MySQL in what they are told and asked; one code serves both (mariadb_server.py)."""
+"""Statements and questions that differ between MariaDB and MySQL; one class serves both (mariadb_server.py)."""
 
 from __future__ import annotations
 

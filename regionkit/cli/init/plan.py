@@ -1,6 +1,6 @@
 """What is to be written, and its text. Pure.
 
-1. No password is written: it becomes `${STORE_PASSWORD}`, and the caller is told which variable to set.
+1. No password is written: it becomes `${STORE_PASSWORD}`, and the result says which variable to set.
 2. What is not known is written as a comment, with what to say there.
 """
 
