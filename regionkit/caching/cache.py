@@ -380,7 +380,8 @@ class Cache(CacheChanges[V]):
         """What the cache has done so far, and what it holds in this process."""
         told = self.counters.to_dict()
         told["local_hits"] += self._table.hits
-        return told | {"local_items": len(self._table), "local_bytes": self._table.bytes}
+        tracking = getattr(getattr(self.tier, "tracking", None), "state", "off")
+        return told | {"local_items": len(self._table), "local_bytes": self._table.bytes, "tracking": tracking}
 
     def renew(self) -> None:
         """After a fork: entries and loads of the parent are not used here."""
