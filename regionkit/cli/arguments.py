@@ -84,7 +84,7 @@ def add_init(found: argparse.ArgumentParser) -> None:
         "--from",
         dest="source",
         metavar="URL",
-        help="a running PostgreSQL, MariaDB, MongoDB or Cassandra: its replicas, members or data centres are read",
+        help="a running PostgreSQL, MySQL, MariaDB, MongoDB or Cassandra: its replicas, members or data centres are read",
     )
     found.add_argument(
         "--region",

@@ -12,9 +12,11 @@ from regionkit.cli.doctor.findings import Finding, Severity, in_order
 from regionkit.cli.doctor.rules_cassandra import cassandra
 from regionkit.cli.doctor.rules_mariadb import mariadb
 from regionkit.cli.doctor.rules_mongo import mongo
+from regionkit.cli.doctor.rules_mysql import mysql
 from regionkit.cli.doctor.rules_postgres import postgres
 from regionkit.cli.doctor.rules_reached import reached
 from regionkit.cli.doctor.rules_redis import redis
+from regionkit.cli.doctor.rules_sql import sql
 from regionkit.cli.doctor.rules_tables import tables
 
 __all__ = ["diagnose"]
@@ -39,6 +41,7 @@ FAR_BEHIND = 10.0
 OLDEST = {
     "postgresql": (15,),
     "mariadb": (10, 6),
+    "mysql": (8, 0),
     "redis": (6, 2),
     "valkey": (7, 2),
     "mongodb": (6,),
@@ -52,7 +55,7 @@ def diagnose(facts: Facts, now: float) -> list[Finding]:
     found = [*_configuration(facts), *reached(facts), *_versions(facts), *tables(facts)]
     for e in facts.endpoints:
         found += [*_wire(e, now), *_roles(e), *_distance(facts, e), *_clock(e), *_account(e)]
-    for rules in (postgres, mariadb, redis, mongo, cassandra):
+    for rules in (sql, postgres, mariadb, mysql, redis, mongo, cassandra):
         found += rules(facts)
     return in_order(found)
 
@@ -131,7 +134,8 @@ def _wire(e: EndpointFacts, now: float) -> Iterator[Finding]:
 
 def _roles(e: EndpointFacts) -> Iterator[Finding]:
     found = "primary" if e.is_primary else e.found
-    if e.declared and e.examined is not None and e.found in ("owner", "primary", "replica") and found != e.declared:
+    counts = e.examined is not None and not e.state.startswith("fenced")  # what is fenced is not used in any role
+    if e.declared and counts and e.found in ("owner", "primary", "replica") and found != e.declared:
         yield Finding(
             "D301",
             "warning",

@@ -23,7 +23,6 @@ def postgres(facts: Facts) -> Iterator[Finding]:
             continue
         has_copies = len(facts.of(e.store, e.partition)) > 1
         yield from _durable(e)
-        yield from _connections(facts, e)
         if e.is_primary:
             yield from _primary(e, has_copies)
         else:
@@ -136,23 +135,6 @@ def _replica(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
             f"recovery_min_apply_delay is {int(e.setting('recovery_min_apply_delay')) / 1000.0:g} s.",
             "it is always that far behind: SESSION reads after a write never take it.",
             "take it out of the topology, or set the delay to 0.",
-        )
-
-
-def _connections(facts: Facts, e: EndpointFacts) -> Iterator[Finding]:
-    store, most = facts.stores.get(e.store), e.setting("max_connections")
-    if store is None or not most:
-        return
-    usable = int(most) - int(e.setting("superuser_reserved_connections") or 0)
-    wanted = 2 * store.pool_size + 1
-    if wanted > usable:
-        yield Finding(
-            "D408",
-            "warning",
-            e.subject,
-            f"one process may open {wanted} connections, and the server takes {usable}.",
-            "the server refuses the rest under load: RegionUnavailable.",
-            "lower options.pool_size and max_overflow, or raise max_connections; count every process.",
         )
 
 

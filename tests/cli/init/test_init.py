@@ -152,6 +152,33 @@ def test_from_mariadb(mariadb: Any, path: Path, monkeypatch: pytest.MonkeyPatch)
         mariadb.primary.sql("SET GLOBAL sync_binlog = 0")
 
 
+def test_from_mysql(mysql: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica knows its primary; a primary lists replicas, whose address is a comment where they have no report_host."""
+    database, replica = mysql.database(), mysql.replicas[0]
+    mysql.primary.sql("GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO app@'127.0.0.1'")
+    usual = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2, "wait_timeout": 28800}
+    for name, value in {"sync_binlog": 1, "innodb_flush_log_at_trx_commit": 1, "wait_timeout": 600}.items():
+        mysql.primary.sql(f"SET GLOBAL {name} = {value}")
+    mysql.wait_for_replicas()
+    try:
+        assert main(["init", "--from", replica.url_for(database), "--store", "orders", "--namespace", "found"]) == 0
+        monkeypatch.setenv("ORDERS_PASSWORD", "app")
+        endpoints = load_toml(path).topology.store("orders").endpoints
+        assert [(e.region, e.role.value) for e in endpoints] == [("region-1", "primary"), ("region-2", "replica")]
+        assert "the region is a guess" in path.read_text()
+        assert doctor(path, "region-2") == 0
+        other = path.with_name("other.toml")
+        url = mysql.primary.url_for(database)
+        assert main(["init", "--from", url, "--config", str(other), "--store", "orders"]) == 0
+        number = replica.sql("SELECT @@server_id")[0][0]
+        assert f"server_id {number}: it has no report_host" in other.read_text()
+        assert [e.role.value for e in load_toml(other).topology.store("orders").endpoints] == ["primary"]
+    finally:
+        mysql.primary.sql("REVOKE REPLICATION CLIENT, REPLICATION SLAVE ON *.* FROM app@'127.0.0.1'")
+        for name, value in usual.items():
+            mysql.primary.sql(f"SET GLOBAL {name} = {value}")
+
+
 def test_from_mongodb(mongo: Any, path: Path) -> None:
     """One member names all, and their tags the regions."""
     assert main(["init", "--from", mongo.nodes[1].url_for("found").partition("?")[0], "--namespace", "found"]) == 0
