@@ -35,7 +35,7 @@ class Local:
         for name in ("max_items", "max_bytes"):
             _check_count(name, getattr(self, name), 1)
         if self.ttl is not None and not 0.0 < self.ttl < 1e9:
-            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is no time.", fix="give seconds above 0.")
+            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is not a time.", fix="give seconds above 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Shared:
         for name in ("timeout", "max_local_stale"):
             seconds = getattr(self, name)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= 3600.0:
-                raise ConfigurationError(f"{name}={seconds!r} is no time.", fix="give seconds, from 0.001 to 3600.")
+                raise ConfigurationError(f"{name}={seconds!r} is not a time.", fix="give seconds, from 0.001 to 3600.")
         _check_count("pool_size", self.pool_size, 2)
         _check_count("max_value_bytes", self.max_value_bytes, 1)
         if self.compress_above is not None:

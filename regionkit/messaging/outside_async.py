@@ -82,7 +82,7 @@ class AsyncContext:
         watch = self._watch
         if watch.is_lost or not await self._step("renew", watch.wish, watch.fence, within=ASK_WITHIN):
             raise LeaseLost(
-                "the message was taken over by another consumer meanwhile.",
+                "another consumer has taken the message over.",
                 why=f"this process was frozen, or could not renew its claim, for longer than {watch.wish.lease:g} s.",
                 fix="let the error leave the handler: nothing is recorded for this call. A longer lease= makes it less likely.",
             )

@@ -349,7 +349,7 @@ def test_stores_of_every_backend_are_read():
         ("replicaSet=rs0", "w=1", "w is '1'"),
         ('us-east-1 = "dc1"', 'us-east-9 = "dc1"', "it names region 'us-east-9'"),
         ('KR = "ap-northeast-2"', 'KR = "ap-northeast-9"', "prefer names region 'ap-northeast-9'"),
-        ("memory://tests", "memory://", "is no host"),
+        ("memory://tests", "memory://", "is not a host"),
         ('"cassandra://c1.us,c2.kr/shop"', '"cassandra://c1.us"', "names no keyspace"),
     ],
 )

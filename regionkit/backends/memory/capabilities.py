@@ -22,7 +22,7 @@ CAPABILITIES = Capabilities(
     ),
     advice=Advice(
         promote="promote it with MemoryRegions.promote(region).",
-        parts="by a commit of its own",
+        parts="by a separate commit",
         collisions="run it again later; shorter transactions collide less.",
     ),
 )

@@ -21,8 +21,8 @@ __all__ = ["discover"]
 _RECEIVER = "SELECT sender_host, sender_port FROM pg_stat_wal_receiver"
 _REPLICAS = """
 SELECT DISTINCT coalesce(host(client_addr), ''), coalesce(application_name, '') FROM pg_stat_replication ORDER BY 1, 2"""
-NO_PORT = "only its address is known: say where it listens."
-NOT_SEEN = "replicas of this server are there; the account may not see where (pg_read_all_stats)."
+NO_PORT = "only its address is known: add its port."
+NOT_SEEN = "this server has replicas; the account may not see their addresses (pg_read_all_stats)."
 
 
 def discover(endpoint: Any, deadline: Deadline) -> list[Discovered]:
@@ -77,7 +77,5 @@ def _mariadb(asking: Asking, url: ParsedUrl) -> list[Discovered]:
 def _connected(row: Mapping[str, Any]) -> Discovered:
     """A replica that a primary lists."""
     host = said(row, "Host")
-    note = (
-        "" if host else f"server_id {said(row, 'Server_id')}: it has no report_host, so nobody knows where it listens."
-    )
+    note = "" if host else f"server_id {said(row, 'Server_id')}: it has no report_host, so its address is not known."
     return Discovered(host=host, port=int(said(row, "Port") or 3306) if host else 0, role="replica", note=note)

@@ -27,19 +27,19 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 CODES = MappingProxyType(
     {
         "D101": "bookmarks are not signed",
-        "D102": "a password stands in the file",
-        "D103": "the store's URL leaves something open",
-        "D104": "a store has no copy in the local region",
+        "D102": "the file contains a password",
+        "D103": "the store's URL is incomplete",
+        "D104": "a store has no endpoint in the local region",
         "D105": "an endpoint is outside the store's residency",
         "D106": "the connection is not encrypted",
-        "D107": "the certificate ends soon",
-        "D108": "the rest of an endpoint could not be examined",
+        "D107": "the certificate expires soon",
+        "D108": "an endpoint's settings could not be read",
         "D201": "an endpoint cannot be reached",
-        "D202": "a server refuses the account, or is another one",
+        "D202": "a server refuses the account, or is of another kind",
         "D203": "TLS with a server fails",
-        "D204": "nobody takes the store's writes",
+        "D204": "no endpoint takes the store's writes",
         "D205": "an endpoint is fenced",
-        "D301": "the declared role is not the found one",
+        "D301": "the declared role is not the reported one",
         "D302": "a copy is far behind",
         "D303": "an endpoint is too far for the profile",
         "D304": "the local endpoint is farther than another region's",
@@ -50,7 +50,7 @@ CODES = MappingProxyType(
         "D403": "no prepared transactions are allowed",
         "D404": "a crash may lose or damage data",
         "D405": "commits wait for a synchronous standby that is not there",
-        "D406": "a replication slot is idle",
+        "D406": "nothing uses a replication slot",
         "D407": "a replica is paused, delayed, or receives nothing",
         "D408": "the pool is larger than the server's connections",
         "D411": "the binary log does not carry positions",
@@ -58,17 +58,17 @@ CODES = MappingProxyType(
         "D413": "a replica takes writes",
         "D414": "two servers have one server_id or server_uuid",
         "D415": "replication has stopped",
-        "D416": "semi-synchronous replication waits for nobody",
+        "D416": "semi-synchronous replication has no acknowledging replica",
         "D417": "a replica applies commits out of order",
         "D418": "an idle transaction keeps its locks for hours",
         "D421": "the server may remove what regionkit keeps",
         "D422": "a restart loses the data",
         "D423": "the last save or write to disk failed",
         "D424": "the replication id may change",
-        "D431": "a majority does not mean a disk",
-        "D432": "the set's members are not those of the URL",
-        "D433": "a member is not well",
-        "D434": "the set survives no loss of a member",
+        "D431": "a majority acknowledges from memory",
+        "D432": "the URL does not name all members",
+        "D433": "a member is neither primary nor secondary",
+        "D434": "the set does not survive the loss of a member",
         "D435": "a member is delayed or has no region",
         "D441": "too few replicas in a data centre",
         "D442": "more replicas than nodes",
@@ -80,22 +80,22 @@ CODES = MappingProxyType(
         "D501": "the account may do everything",
         "D502": "the account lacks a right",
         "D503": "the account for reads may write",
-        "D504": "the account writes in spite of read_only",
-        "D505": "no password is asked for",
+        "D504": "the account can write in spite of read_only",
+        "D505": "the server requires no password",
         "D506": "promotions cannot be proved",
-        "D507": "synchronous commits cannot be seen",
+        "D507": "other accounts' synchronous commits are not visible",
         "D508": "recovery cannot list prepared branches",
         "D601": "the tables of regionkit are missing",
-        "D602": "a table is of another version",
-        "D603": "others may write the tables of regionkit",
+        "D602": "a table has another version",
+        "D603": "other accounts may write the tables of regionkit",
         "D701": "the server is too old",
         "D702": "versions of servers differ",
-        "D703": "the driver is not one that was tested",
+        "D703": "the driver's version is not a tested one",
         "D801": "transactions",
         "D802": "outbox",
         "D803": "write-back cache",
-        "D804": "a piece of the application did not answer",
-        "D805": "messages wait in the hospital",
+        "D804": "a part of the application did not answer",
+        "D805": "cases in the hospital are open",
         "D806": "claims are kept for too short a time",
     }
 )
@@ -107,9 +107,9 @@ class Finding(msgspec.Struct, frozen=True):
 
     Attributes:
         code: one of `CODES`; it keeps its meaning.
-        severity: "error": something does not work, or data are at risk; "warning": it works, with a risk; "note": good to know.
-        subject: store and endpoint, or what else it is about.
-        what: is there.
+        severity: "error": something does not work, or data are at risk; "warning": it works, with a risk; "note": information.
+        subject: store and endpoint, or another thing that it is about.
+        what: the state that was found.
         why: it matters.
         fix: what to do.
     """

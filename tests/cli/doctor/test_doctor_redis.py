@@ -146,6 +146,6 @@ def test_a_certificate_that_ends_soon(own_redis: Any, tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_nobody_trusts(own_redis: Any, tmp_path: Path) -> None:
-    """TLS fails, and that is what is said."""
+    """TLS fails, and the finding says so."""
     url, _ = encrypted_redis(own_redis, tmp_path)
     assert codes(examined(kit_over(store(url, tls="require"), ["r0"]))) == ["D203"]

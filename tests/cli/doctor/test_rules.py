@@ -29,7 +29,7 @@ def facts(*endpoints: EndpointFacts, **more: Any) -> Facts:
 
 
 def endpoint(server: str = "postgresql", **more: Any) -> EndpointFacts:
-    """An owner in "us" that is well, and says `settings`."""
+    """A healthy owner in "us" with these `settings`."""
     seen = {name: more.pop(name) for name in list(more) if name in Examined.__struct_fields__}
     given = {"store": "s", "endpoint": "us", "region": "us", "found": "owner"} | more
     return EndpointFacts(**{"examined": Examined(server=server, **seen)} | given)

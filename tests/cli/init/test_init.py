@@ -54,7 +54,7 @@ def test_nothing_is_written_over(path: Path, capsys: pytest.CaptureFixture[str])
     """2, and the file is as it was."""
     path.write_text("mine")
     assert main(["init", "--endpoint", "us=sqlite:///a.db"]) == 2
-    assert path.read_text() == "mine" and "there already" in capsys.readouterr().err
+    assert path.read_text() == "mine" and "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_nothing_is_written_over(path: Path, capsys: pytest.CaptureFixture[str])
         (["--endpoint", "us=oracle://db/shop"], "names no server"),
         (["--endpoint", "us=redis://a", "--endpoint", "eu=postgresql://b/c"], "2 kinds"),
         (["--endpoint", "us=redis://a", "--from", "redis://a"], "exclude each other"),
-        (["--from", "redis://a"], "is not asked for its replicas"),
+        (["--from", "redis://a"], "does not work with Redis"),
         (["--endpoint", 'us"=redis://a'], "regionkit.toml"),
     ],
 )
@@ -121,10 +121,10 @@ def test_from_postgresql(
         endpoints = load_toml(path).topology.store("orders").endpoints
         assert [(e.region, e.role.value) for e in endpoints] == [("us", "primary"), ("eu", "replica")]
         assert doctor(path, "eu") == 0
-        assert capsys.readouterr().out.endswith("nothing to mend.\n")
+        assert capsys.readouterr().out.endswith("no findings.\n")
         other = path.with_name("other.toml")
         assert main(["init", "--from", pg.primary.url_for(database), "--config", str(other), "--store", "orders"]) == 0
-        assert "# a replica is there, and cannot be written down. replica1: only its address" in other.read_text()
+        assert "# a replica exists, but its address is not complete. replica1: only its address" in other.read_text()
         load_toml(other)
     finally:
         for node in (pg.primary, replica):
