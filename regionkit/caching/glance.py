@@ -24,7 +24,7 @@ UNSURE, MISSING = object(), object()
 NO_HEAD = b"-"
 """A head that no entry has: there was none."""
 IN_A_ROW = 2
-"""Misses in a row that make another one likely. A script that finds an entry costs a server some GETs; a useless look costs a round trip."""
+"""Misses in a row that make another one likely. A useless script costs a server some GETs, a useless look a round trip."""
 
 
 class MissRun:

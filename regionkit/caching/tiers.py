@@ -80,7 +80,7 @@ class Shared:
 @dataclass(frozen=True, slots=True)
 class Memcached:
     """A Memcached server: a shared tier with fewer guarantees. It keeps no account: a load that another process begins after an
-    invalidation, from a copy that lags, may be stored; there are no news. `explain()` says all of it.
+    invalidation, from a copy that lags, may be stored; there are no notifications. `explain()` says all of it.
 
     Attributes:
         server: `memcached://host:port`.

@@ -20,7 +20,7 @@ __all__ = ["ATTEMPTS", "LEASE", "MOST_BATCH", "TIMEOUT", "Effect", "Handler", "H
 ATTEMPTS = 5
 """Started runs of one message: a hiccup is over by then, and a poison message does not run for ever."""
 TIMEOUT = 30.0
-"""Seconds for one run, its COMMIT counted: longer than any normal transaction, shorter than the time after which sources consider a consumer dead."""
+"""Seconds for one run, its COMMIT counted: longer than normal transactions, shorter than sources take to give up a consumer."""
 
 MOST_BATCH = 1000
 """Messages of one transaction: beyond, it is no cheaper, and its locks are held for long."""

@@ -232,7 +232,7 @@ class KeyedCall:
         try:
             self._records.claims.step(step, watch.wish, watch.fence, within=ASK_WITHIN)
         except BackendError as error:
-            LOG.warning("a record of %s was not released, and stays for its lease: %s", self._what, error)
+            LOG.warning("a record of %s was not released and stays until its lease expires: %s", self._what, error)
 
     def _repeated(self, answer: Answer, key: Any) -> Any:
         if type(answer) is Mismatch:

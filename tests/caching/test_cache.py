@@ -433,7 +433,7 @@ def test_a_tag_takes_away_what_carries_it(tiers: Any) -> None:
                     assert time.monotonic() < end
                     other.get("a")
         for tag in ("", 5, "\ud800"):
-            with pytest.raises(ConfigurationError, match="not a tag|not tags"):
+            with pytest.raises(ConfigurationError, match=r"not a tag|not tags"):
                 one.invalidate_tag(tag)  # type: ignore[arg-type]
 
 

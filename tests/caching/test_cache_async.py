@@ -432,7 +432,7 @@ async def test_a_tag_takes_away_what_carries_it(tiers: Any) -> None:
                     assert time.monotonic() < end
                     await other.get("a")
         for tag in ("", 5, "\ud800"):
-            with pytest.raises(ConfigurationError, match="not a tag|not tags"):
+            with pytest.raises(ConfigurationError, match=r"not a tag|not tags"):
                 await one.invalidate_tag(tag)  # type: ignore[arg-type]
 
 

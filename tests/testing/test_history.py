@@ -215,7 +215,7 @@ def test_operations_are_put_in_order() -> None:
     ("operations", "parents", "message"),
     [
         ([operation("a", 1), operation("a", 1)], {}, "there twice"),
-        ([operation("a", 1)], {"a": [Mark("gone", 1)]}, "gone, of which nothing is there"),
+        ([operation("a", 1)], {"a": [Mark("gone", 1)]}, "gone, which does not exist"),
         ([operation("a", 1), operation("b", 1)], {"a": [Mark("b", 1)], "b": [Mark("a", 1)]}, "circle"),
     ],
 )

@@ -154,7 +154,7 @@ class Opened:
         try:
             self.cluster.refresh_schema_metadata(max_schema_agreement_wait=0)
         except Exception:  # with the next change of the schema, or the next control connection, it is asked for again
-            LOG.debug("the schema of %s was not had", self.name, exc_info=True)
+            LOG.debug("the schema of %s could not be read", self.name, exc_info=True)
 
     def has_node(self) -> bool:
         """Whether a node of the data centre is connected, as far as the driver knows."""

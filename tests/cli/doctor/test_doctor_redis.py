@@ -141,7 +141,7 @@ def test_a_certificate_that_ends_soon(own_redis: Any, tmp_path: Path) -> None:
     """Of two days; the wire is encrypted."""
     url, cert = encrypted_redis(own_redis, tmp_path)
     found = examined(prepared(kit_over(store(f"{url}?ssl_ca_certs={cert}", tls="require"), ["r0"])))
-    assert one(found, "D107").what.startswith("the server's certificate ends in ")
+    assert one(found, "D107").what.startswith("the server's certificate expires in ")
     assert "D106" not in codes(found)
 
 
