@@ -134,7 +134,9 @@ class Cache(CacheChanges[V]):
     ) -> None:
         checked_name(name, namespace)
         if not isinstance(strategy, TTL | Lazy):
-            raise ConfigurationError(f"{strategy!r} is no strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack.")
+            raise ConfigurationError(
+                f"{strategy!r} is not a strategy.", fix="use TTL, Lazy, WriteThrough or WriteBack."
+            )
         local, shared = checked_tiers(tiers, strategy)
         self.name = name
         self.strategy = strategy
@@ -347,7 +349,7 @@ class Cache(CacheChanges[V]):
         """
         if self._made is None:
             raise ConfigurationError(
-                f"{store!r} is no URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
+                f"{store!r} is not a URL.", fix='write Shared("redis://..."); names of stores are for caches of a kit.'
             )
         return self._made.shared_at(store)
 

@@ -188,7 +188,7 @@ class SharedTier(SharedAccount):
         return [Verdict(verdict.decode()) for verdict in verdicts]
 
     def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing: whoever waits may try."""
+        """The load failed: a waiting caller may try."""
         return bool(self.run("fill_abandon", [key], [self.digest(key), lease.token]))
 
     def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:

@@ -187,7 +187,7 @@ class AsyncSharedTier(AsyncSharedAccount):
         return [Verdict(verdict.decode()) for verdict in verdicts]
 
     async def abandon(self, key: Stored, lease: Lease) -> bool:
-        """The load came to nothing: whoever waits may try."""
+        """The load failed: a waiting caller may try."""
         return bool(await self.run("fill_abandon", [key], [self.digest(key), lease.token]))
 
     async def invalidate(self, keys: Sequence[Stored], version: str, id: bytes = b"") -> None:

@@ -35,7 +35,7 @@ class Local:
         for name in ("max_items", "max_bytes"):
             _check_count(name, getattr(self, name), 1)
         if self.ttl is not None and not 0.0 < self.ttl < 1e9:
-            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is no time.", fix="give seconds above 0.")
+            raise ConfigurationError(f"ttl={self.ttl!r} of a local tier is not a time.", fix="give seconds above 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Shared:
         for name in ("timeout", "max_local_stale"):
             seconds = getattr(self, name)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0.001 <= seconds <= 3600.0:
-                raise ConfigurationError(f"{name}={seconds!r} is no time.", fix="give seconds, from 0.001 to 3600.")
+                raise ConfigurationError(f"{name}={seconds!r} is not a time.", fix="give seconds, from 0.001 to 3600.")
         if not isinstance(self.tracking, bool):
             raise ConfigurationError(f"tracking={self.tracking!r} is not usable.", fix="give True or False.")
         _check_count("pool_size", self.pool_size, 3 if self.tracking else 2)
@@ -85,7 +85,7 @@ class Shared:
 @dataclass(frozen=True, slots=True)
 class Memcached:
     """A Memcached server: a shared tier with fewer guarantees. It keeps no account: a load that another process begins after an
-    invalidation, from a copy that lags, may be stored; there are no news. `explain()` says all of it.
+    invalidation, from a copy that lags, may be stored; there are no notifications. `explain()` says all of it.
 
     Attributes:
         server: `memcached://host:port`.

@@ -36,7 +36,7 @@ def used_twice() -> UsageError:
     """A second statement came while one ran."""
     return UsageError(
         "a block is used from two places at once.",
-        why="another thread or task runs a statement on its connection: the answers of two could not be told apart.",
+        why="another thread or task runs a statement on its connection: two answers would be mixed up.",
         fix="use it from one place at a time, or open a block in each: child = s.fork().",
     )
 
@@ -45,8 +45,8 @@ def left_in_use(committed: Literal["no", "unknown"]) -> UsageError:
     """A block was left while a statement ran in it."""
     return UsageError(
         "a block was left while another thread or task ran a statement in it.",
-        why="the commit would have come in the midst of its work; all is rolled back where there is a transaction.",
-        fix="let whoever got the block's handle end before the block does.",
+        why="the commit would interrupt its work; if there is a transaction, it is rolled back.",
+        fix="let every thread or task that uses the block's handle finish before the block ends.",
         committed=committed,
     )
 

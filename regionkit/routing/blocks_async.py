@@ -78,7 +78,7 @@ class AsyncBlock(AsyncAcquisition, Generic[H]):
             raise UsageError(
                 "a block was opened twice.",
                 why="a block ends once: work of the inner `with` could be lost at the end of the outer one.",
-                fix="call s.read(...) or s.write(...) anew for each `with`.",
+                fix="call s.read(...) or s.write(...) again for each `with`.",
             )
         self.deadline = Deadline(store.clock, store.deadline_of(kind) if self._timeout is None else self._timeout)
         if self._locate is not None and self._share is not None:

@@ -19,7 +19,7 @@ from regionkit.errors import TransactionAborted, UsageError
 
 __all__ = ["BranchConnection", "BranchSession", "BranchState", "failed"]
 
-CLOSED = "TransactionClosed: a branch was used after its transaction had begun to end."
+CLOSED = "TransactionClosed: a branch was used while its transaction was ending."
 """The error of a use after `seal`."""
 
 
@@ -59,14 +59,14 @@ class BranchState:
         if self.sealed:
             raise UsageError(
                 CLOSED,
-                why="what is done now would commit with nothing.",
+                why="nothing would commit further work.",
                 fix="run statements inside the transaction's block; objects it loaded may be looked at after it.",
             )
         if self.doomed:
             raise TransactionAborted(
                 "a branch can no longer commit.",
                 why=f"{self.doomed}; the global transaction will be rolled back.",
-                fix="let the error leave the block; statements that may fail go into begin_nested().",
+                fix="do not catch the error inside the block; put statements that may fail into begin_nested().",
                 committed="no",
             )
 
