@@ -14,8 +14,9 @@ a fixture), one after the other. So a block may be entered in one place, used in
 
 1. Where there is no transaction, what was acknowledged stands: `committed` is "unknown" then.
 2. A place that goes on with a block that another one has left hears that its connection, client or session is closed.
-3. Stores in memory wait for nobody. Sessions of Cassandra take several statements at once by their nature, and clients of
-   MongoDB are left to the driver: there nothing is under way to be found out.
+3. In memory a statement takes no time: what another place set before the end is committed, what it sets later is refused.
+   Sessions of Cassandra take several statements at once by their nature, and clients of MongoDB are left to the driver: there
+   nothing is under way to be found out.
 """
 
 from __future__ import annotations

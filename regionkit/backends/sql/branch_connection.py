@@ -14,7 +14,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import orm
 
+from regionkit.backends.sql.classify import classify
 from regionkit.backends.sql.connection import BlockConnection
+from regionkit.contract.outcomes import Failure
 from regionkit.errors import TransactionAborted, UsageError
 
 __all__ = ["BranchConnection", "BranchSession", "BranchState", "failed"]
@@ -32,20 +34,26 @@ class BranchState:
         own: what runs now is the pillar's.
         reading: it was declared so.
         rolling: the Session rolls back: that dooms, and does not raise.
+        barred: the server takes no writes on this connection. A session keeps the default that it began with, so a later branch
+            on it would be refused long after the database is writable again.
         why: who ends it, in a sentence.
     """
 
-    __slots__ = ("connect", "doomed", "own", "reading", "rolling", "sealed", "why")
+    __slots__ = ("barred", "connect", "doomed", "own", "reading", "rolling", "sealed", "why")
 
     def __init__(self, connect: Callable[[], BranchConnection]) -> None:
         self.doomed = ""
-        self.sealed = self.own = self.rolling = self.reading = False
+        self.sealed = self.own = self.rolling = self.reading = self.barred = False
         self.why = "a branch commits or rolls back with its global transaction, and with nothing else."
         self.connect = connect
 
     def doom(self, why: str) -> None:
         """It cannot commit any more; the first reason stands."""
         self.doomed = self.doomed or why
+
+    def note(self, error: BaseException) -> None:
+        """An error of a statement: whether the connection may serve another branch."""
+        self.barred = self.barred or classify(error) in (Failure.READ_ONLY, Failure.ROLE)
 
     def require_open(self) -> None:
         """Before each statement of the user's.
@@ -166,7 +174,10 @@ class BranchSession(orm.Session):
 def failed(context: Any) -> None:
     """A statement failed: outside of a savepoint, or with the connection, that dooms the branch."""
     state = getattr(context.connection, "state", None)
-    if state is None or state.own or state.sealed:
+    if state is None:
+        return
+    state.note(context.original_exception)
+    if state.own or state.sealed:
         return
     if context.is_disconnect or context.connection.get_nested_transaction() is None:
         text = str(context.original_exception).strip() or type(context.original_exception).__name__
