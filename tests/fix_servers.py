@@ -80,6 +80,20 @@ def mysql() -> Iterator[MysqlServers]:
 
 
 @pytest.fixture(scope="session")
+def mysql_alone() -> Iterator[MysqlServers]:
+    """A MySQL without replicas, shared by the session, whose account "app" may do what branches and logs need."""
+    with ExitStack() as stack:
+        made = entered(stack, servers.mysql(0))
+        granted(made)
+        yield made
+
+
+def granted(made: MysqlServers) -> None:
+    """Let "app" list prepared branches, and see whether replicas follow."""
+    made.primary.sql(f"GRANT XA_RECOVER_ADMIN, PROCESS ON *.* TO app@'{made._app_host}'")
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServers]:
     """A Redis primary with two replicas, shared by the session."""
     with ExitStack() as stack:

@@ -11,6 +11,7 @@ from typing import Any
 import pymysql
 import pytest
 import sqlalchemy
+from regionkit.transactions.participants.mariadb_facts import Look, findings
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +20,6 @@ from regionkit.core.concurrency_async import agather, asleep
 from regionkit.errors import ConfigurationError, TransactionAborted
 from regionkit.testing import FaultProxy
 from regionkit.transactions.participants.factory_async import participant_of
-from regionkit.transactions.participants.mariadb_facts import Look, findings
 from regionkit.transactions.protocol import Decision, Finish, Vote
 from regionkit.transactions.recovery_rules import Evidence
 from regionkit.transactions.xid import Xid
