@@ -81,16 +81,11 @@ def mysql() -> Iterator[MysqlServers]:
 
 @pytest.fixture(scope="session")
 def mysql_alone() -> Iterator[MysqlServers]:
-    """A MySQL without replicas, shared by the session, whose account "app" may do what branches and logs need."""
+    """A MySQL that writes no binary log, shared by the session: beside one it prepares no branches. "app" may list them."""
     with ExitStack() as stack:
-        made = entered(stack, servers.mysql(0))
-        granted(made)
+        made = entered(stack, servers.mysql(0, settings=("disable-log-bin",)))
+        made.primary.sql(f"GRANT XA_RECOVER_ADMIN ON *.* TO app@'{made._app_host}'")
         yield made
-
-
-def granted(made: MysqlServers) -> None:
-    """Let "app" list prepared branches, and see whether replicas follow."""
-    made.primary.sql(f"GRANT XA_RECOVER_ADMIN, PROCESS ON *.* TO app@'{made._app_host}'")
 
 
 @pytest.fixture(scope="session")

@@ -238,7 +238,8 @@ def settled(cell: dict[str, Any], died: dict[str, list[str]]) -> dict[str, Any]:
                 mine = "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"
                 prepared += db.execute(text(mine)).scalar_one()
             elif engine.dialect.name == "mysql":
-                prepared += sum(f"{NAMESPACE}.".encode() in row[3] for row in db.execute(text("XA RECOVER")))
+                listed = [row[3] for row in db.execute(text("XA RECOVER"))]  # bytes from MariaDB, a text from MySQL
+                prepared += sum(f"{NAMESPACE}." in (one if isinstance(one, str) else one.decode()) for one in listed)
     shares = {}
     for point, ids in sorted(died.items()):
         known = [id for id in ids if id]

@@ -40,7 +40,8 @@ from regionkit.facts.consistency import STRONG
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.kept_tables import LOG_TABLES
 from regionkit.transactions.logs import log_errors
-from regionkit.transactions.logs.lasting_sql import DENIED, QUESTIONS, Standing, standing
+from regionkit.transactions.logs.greeted_sql import greeted
+from regionkit.transactions.logs.lasting_sql import Standing
 from regionkit.transactions.logs.log import LogFacts, unread
 from regionkit.transactions.logs.log_sql import DONE, OPEN, LogSql, missing, quoted, refused, row_of
 from regionkit.transactions.logs.same_place_sql import is_same
@@ -144,29 +145,18 @@ class SqlDecisionLog:
 
     def _standing(self, deadline: Deadline) -> tuple[str, Standing]:
         """Its history now, and where it stands."""
-        sql = self._texts
         try:
             with self._write(deadline) as unit:
-                sql = self._sql = self._greeted(unit.native.dialect)
-                answers = [_asked(unit, question.format(log=sql.table)) for question in QUESTIONS[sql.server]]
+                self._sql, found = greeted(unit, self._texts, self._stood.namespace, self._stood.copies)
         except Fenced as error:
             raise Fenced(
                 f"log {self.name!r} has failed over.",
                 why=f"{error.why} Decisions may be missing.",
                 fix="check that none is missing, then `regionkit tpc log adopt`; in a kit kit.adopt(store, region) first.",
             ) from error
-        found = standing(sql.server, answers, self._stood.copies)
-        if found.schema:
-            self._sql = LogSql(sql.server, self._stood.namespace, found.schema)
         owner = self._stood.owner(deadline=deadline)
         here = hashlib.sha256(found.here.encode()).hexdigest()[:12]
         return f"{owner.history}.{here}", found
-
-    def _greeted(self, dialect: Any) -> LogSql:
-        """The statements for the server that has greeted us: a URL does not tell MySQL from MariaDB."""
-        sql = self._texts
-        server = "mysql" if sql.server == "mariadb" and not dialect.is_mariadb else sql.server
-        return sql if server == sql.server else LogSql(server, self._stood.namespace)
 
     def _facts(self, history: str, deadline: Deadline) -> LogFacts:
         try:
@@ -399,13 +389,3 @@ class SqlDecisionLog:
         if not floor.rows:
             raise log_errors.never_made(self.name)
         return str(floor.rows[0][0]), [row_of(row) for row in rows.rows]
-
-
-def _asked(unit: Unit, question: str) -> list[Any]:
-    """Rows; none where the account lacks the right to ask."""
-    try:
-        return list((unit.native.execute(text(question))).all())
-    except DBAPIError as error:
-        if error.orig is None or error.orig.args[0] not in DENIED:
-            raise
-        return []

@@ -18,7 +18,9 @@ from regionkit.transactions.participants.xa_words import (
     replica_findings,
     table_findings,
     unflushed,
+    xid_of_bytes,
 )
+from regionkit.transactions.xid import Xid
 
 __all__ = ["MARIADB"]
 
@@ -56,6 +58,12 @@ def free(lock: str) -> str:
     return f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; DO RELEASE_LOCK('{lock}'); END"
 
 
+def xid_listed(row: Any) -> Xid | None:
+    """A row of XA RECOVER: data of others may be any bytes, and are read as a text or not."""
+    data = row[3]
+    return xid_of_bytes(row[0], row[1], row[2], data.encode() if isinstance(data, str) else bytes(data))
+
+
 def position_of(row: Sequence[Any]) -> Position | None:
     """A GTID position (`0-1-17,7-2-1`) as facts have it."""
     told = str(row[0] or "")
@@ -85,6 +93,7 @@ def findings(name: str, look: Look, unsafe: bool, replicated_xa: bool) -> list[F
 MARIADB = XaWords(
     "mariadb",
     QUESTIONS,
+    ("XA RECOVER", xid_listed),
     MappingProxyType({}),
     SOUND,
     ALONE,

@@ -14,34 +14,33 @@ from typing import Any
 from regionkit.facts.position import Position, Uuids
 from regionkit.transactions.findings import Finding
 from regionkit.transactions.participants.xa_words import (
-    LISTING,
     PLACE,
     Look,
     XaWords,
-    replica_findings,
     table_findings,
     unflushed,
+    xid_of_bytes,
 )
+from regionkit.transactions.xid import Xid
 
 __all__ = ["MYSQL"]
 
-FOLLOWERS = "(SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%')"
-"""How many replicas are connected; the account's own sessions only, without PROCESS."""
+CRASH_SAFE = (8, 0, 30)
+"""Since this version XA survives a crash beside a binary log, as MySQL's manual says."""
 QUESTIONS = (
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'innodb_flush_log_at_trx_commit', 'innodb_flush_method', "
     "'log_bin', 'sync_binlog', 'wsrep_on', 'group_replication_group_name', 'server_id', 'server_uuid')",
-    f"SELECT 'slaves_connected', {FOLLOWERS}",
     *PLACE,
 )
-PROBES = MappingProxyType(
-    {"may_list": LISTING, "may_see_replicas": "SELECT 1 FROM information_schema.INNODB_CMPMEM LIMIT 1"}
-)
-"""XA_RECOVER_ADMIN; PROCESS, which that table needs, granted to the account or to one of its roles."""
+LISTING = "XA RECOVER CONVERT XID"
+"""In hex digits: as a text, names of other programs that are no UTF-8 would break the answer in the driver."""
+PROBES = MappingProxyType({"may_list": LISTING})
+"""XA_RECOVER_ADMIN."""
 SOUND = (
     "WHEN @@global.innodb_flush_log_at_trx_commit <> 1 OR (@@global.log_bin AND @@global.sync_binlog <> 1) "
     "THEN 'regionkit: the server does not flush what it acknowledges any more'"
 )
-ALONE = f"WHEN @@global.log_bin AND {FOLLOWERS} > 0 THEN 'regionkit: the server has replicas now, and takes no XA'"
+ALONE = "WHEN @@global.log_bin THEN 'regionkit: the server writes a binary log now, and takes no XA'"
 LOCKED = "WHEN GET_LOCK('{lock}', 0) <> 1 THEN 'regionkit: another session has this branch'"
 
 
@@ -55,6 +54,15 @@ def opening(seconds: int, checks: Sequence[str], lock: str) -> list[str]:
 def free(lock: str) -> str:
     """See `XaWords`."""
     return f"DO RELEASE_LOCK('{lock}')"
+
+
+def xid_listed(row: Sequence[Any]) -> Xid | None:
+    """A row of the listing: its data are a text `0x73686F70`."""
+    data = row[3] if isinstance(row[3], str) else bytes(row[3]).decode("ascii", "replace")
+    try:
+        return xid_of_bytes(row[0], row[1], row[2], bytes.fromhex(data[2:]))
+    except ValueError:
+        return None
 
 
 def position_of(row: Sequence[Any]) -> Position | None:
@@ -74,14 +82,13 @@ def position_of(row: Sequence[Any]) -> Position | None:
 
 
 def prepares(look: Look, replicated_xa: bool) -> bool:
-    """See `XaWords`. Replicas that cannot be seen are taken to be there."""
-    if "may_list" not in look.told:
-        return False
-    return replicated_xa or not (look.replicated or _hidden(look))
+    """See `XaWords`. Rule 3."""
+    return "may_list" in look.told and (not look.logs or (replicated_xa and _is_crash_safe(look)))
 
 
-def _hidden(look: Look) -> bool:
-    return look.logs and "may_see_replicas" not in look.told
+def _is_crash_safe(look: Look) -> bool:
+    numbers = look.told["version"].partition("-")[0].split(".")
+    return tuple(int(number) for number in numbers if number.isdigit()) >= CRASH_SAFE
 
 
 def findings(name: str, look: Look, unsafe: bool, replicated_xa: bool) -> list[Finding]:
@@ -97,15 +104,28 @@ def findings(name: str, look: Look, unsafe: bool, replicated_xa: bool) -> list[F
             "its account may not list prepared branches, so it is the ANCHOR only, or alone: nobody could recover them"
         )
         found.append(Finding("warning", name, what, "GRANT XA_RECOVER_ADMIN ON *.* TO the account."))
-    if not look.replicated and _hidden(look) and not replicated_xa:
-        what = "its account cannot see whether replicas follow, so it is the ANCHOR only, or alone"
-        found.append(Finding("warning", name, what, "GRANT PROCESS ON *.* TO the account."))
-    return [*found, *replica_findings("MySQL", name, look, replicated_xa)]
+    if look.logs and replicated_xa and _is_crash_safe(look):
+        what = "it prepares beside a binary log, which MySQL calls safe since 8.0.30 and which regionkit has not proved"
+        found.append(Finding("warning", name, what, "leave unsafe_replicated_xa, and let it be the anchor."))
+    elif look.logs:
+        found.append(Finding("warning", name, *(_UNPROVED if _is_crash_safe(look) else _TEARS)))
+    return found
+
+
+_TEARS = (
+    "it writes a binary log, so it is the ANCHOR only, or alone: before 8.0.30 a crash loses branches in the midst of XA COMMIT",
+    "keep the decision log in its database; disable_log_bin where it needs neither replicas nor a restore to a point in time.",
+)
+_UNPROVED = (
+    "it writes a binary log, so it is the ANCHOR only, or alone: regionkit has not proved XA beside one since 8.0.30",
+    "keep the decision log in its database; unsafe_replicated_xa=True where you rely on MySQL's word.",
+)
 
 
 MYSQL = XaWords(
     "mysql",
     QUESTIONS,
+    (LISTING, xid_listed),
     PROBES,
     SOUND,
     ALONE,

@@ -39,7 +39,7 @@ from regionkit.transactions.participants.participant import (
 )
 from regionkit.transactions.participants.participant_sql import SqlParticipant
 from regionkit.transactions.participants.rows_sql import code_of
-from regionkit.transactions.participants.xa_words import LISTING, Look, XaWords, lock_of, look_of, xid_listed
+from regionkit.transactions.participants.xa_words import Look, XaWords, lock_of, look_of
 from regionkit.transactions.protocol import Finish
 from regionkit.transactions.xid import Xid
 
@@ -99,7 +99,7 @@ class XaParticipant(SqlParticipant):
         return words, look
 
     def _asked(self, connection: Connection) -> tuple[XaWords, list[Any], list[str]]:
-        words = MARIADB if connection.dialect.is_mariadb else MYSQL  # type: ignore[attr-defined]  # it has greeted us by now
+        words = _words_at(connection)
         answers = [connection.execute(text(one.format(table=self._rows.name))).all() for one in words.questions]
         may = [name for name, question in words.probes.items() if _allowed(connection, question) is not None]
         return words, answers, may
@@ -162,15 +162,14 @@ class XaParticipant(SqlParticipant):
         return [xid for xid in self._prepared(deadline) if xid.branch != self.name]
 
     def _prepared(self, deadline: Deadline) -> list[Xid]:
-        rows = self._change(lambda c: _allowed(c, LISTING), deadline)
-        if rows is None and self._has_prepared:
+        found = self._change(_listed, deadline)
+        if found is None and self._has_prepared:
             raise ConfigurationError(
                 f"participant {self.name!r} may not list prepared branches any more.",
                 why="branches were prepared there, and those that are left cannot be recovered.",
                 fix="GRANT XA_RECOVER_ADMIN ON *.* TO its account.",
             )
-        found = [xid_listed(row) for row in rows or ()]
-        return [xid for xid in found if xid is not None and xid.namespace == self._namespace]
+        return [xid for xid in found or () if xid.namespace == self._namespace]
 
     def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch. Rule 1."""
@@ -190,7 +189,8 @@ class XaParticipant(SqlParticipant):
             done = self.finish_on(link, xid, commit)
             if done is not Finish.UNKNOWN:
                 return done
-            [answer] = link.message([Statement(LISTING)])
+            listing, xid_listed = _words(link).listing
+            [answer] = link.message([Statement(listing)])
             if xid not in [xid_listed(row) for row in answer.rows]:
                 return Finish.UNKNOWN
             if look == KILLED_AT and not self._ended_owner(link, xid):
@@ -264,6 +264,17 @@ class XaParticipant(SqlParticipant):
 def _words(link: Any) -> XaWords:
     """Those of the server that greeted this connection."""
     return MARIADB if link.driver.is_mariadb else MYSQL
+
+
+def _words_at(connection: Connection) -> XaWords:
+    return MARIADB if connection.dialect.is_mariadb else MYSQL  # type: ignore[attr-defined]  # a MySQL's
+
+
+def _listed(connection: Connection) -> list[Xid] | None:
+    """Prepared branches of regionkit's on the whole server; None where the account may not list them."""
+    listing, xid_listed = _words_at(connection).listing
+    rows = _allowed(connection, listing)
+    return None if rows is None else [xid for row in rows if (xid := xid_listed(row)) is not None]
 
 
 def _allowed(connection: Connection, question: str) -> list[Any] | None:

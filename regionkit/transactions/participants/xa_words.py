@@ -17,7 +17,6 @@ from regionkit.transactions.findings import Finding
 from regionkit.transactions.xid import Xid, xid_of_xa
 
 __all__ = [
-    "LISTING",
     "PLACE",
     "Look",
     "XaWords",
@@ -26,10 +25,9 @@ __all__ = [
     "replica_findings",
     "table_findings",
     "unflushed",
-    "xid_listed",
+    "xid_of_bytes",
 ]
 
-LISTING = "XA RECOVER"
 PLACE = (
     "SELECT 'database', DATABASE() UNION ALL SELECT 'marker', TABLE_NAME FROM information_schema.TABLES "
     "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'",
@@ -89,6 +87,8 @@ class XaWords(NamedTuple):
     Attributes:
         kind: "mariadb" or "mysql".
         questions: each answers with pairs of a name and a value.
+        listing: the statement that lists prepared branches of the server, and what a row of it names; None: it is none of
+            regionkit's, whatever bytes it has.
         probes: questions that need a right of the account, by what is told ("1") where it has it.
         sound: the check that it flushes what it acknowledges. SET GLOBAL changes that at any time, so it is part of the message
             that opens a branch.
@@ -104,6 +104,7 @@ class XaWords(NamedTuple):
 
     kind: str
     questions: tuple[str, ...]
+    listing: tuple[str, Callable[[Any], Xid | None]]
     probes: Mapping[str, str]
     sound: str
     alone: str
@@ -168,10 +169,8 @@ def lock_of(xid: Xid) -> str:
     return f"rk:{xid.gtrid}:{xid.branch}"
 
 
-def xid_listed(row: Any) -> Xid | None:
-    """A row of XA RECOVER, where it is one of regionkit's; data of others may be any bytes."""
-    format_id, gtrid_length, bqual_length, data = row
-    raw = data.encode() if isinstance(data, str) else bytes(data)
+def xid_of_bytes(format_id: Any, gtrid_length: Any, bqual_length: Any, raw: bytes) -> Xid | None:
+    """What a row of a listing names."""
     if not raw.isascii() or len(raw) != int(gtrid_length) + int(bqual_length):
         return None
     text, at = raw.decode("ascii"), int(gtrid_length)
