@@ -196,7 +196,7 @@ def test_the_command_line_recovers_mysql_after_a_crash(
         return json.loads(capsys.readouterr().out)
 
     assert {one["level"] for one in told(0, "doctor")} <= {"ok", "warning"}
-    [doubt] = told(0, "list")["in_doubt"]
+    [doubt] = told(1, "list")["in_doubt"]
     assert doubt["gtrid"] == gtrid
     assert {branch["verdict"] for branch in doubt["branches"]} == {"COMMIT"}
     assert told(0, "recover", "--once")["committed"] == 2
