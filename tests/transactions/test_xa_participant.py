@@ -73,6 +73,16 @@ class TestBesideReplicas(SqlContract):
         safe = rig.kind == "mariadb" or tuple(map(int, version.partition("-")[0].split("."))) >= (8, 0, 30)
         assert (unsafe.open(within())).guarantee == ("XA" if safe else "ANCHOR")
 
+    def test_it_knows_where_its_commit_stands(self, rig: ParticipantRig) -> None:
+        """By its binary log: nothing less than what a replica has then."""
+        branch = rig.branch(rig.participant())
+        rig.add(branch)
+        assert (branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        found: Any = branch.position()
+        newest = found.upto[0][1] if rig.kind == "mysql" else found[0][2]
+        assert newest > 0
+        branch.close()
+
 
 @contextlib.contextmanager
 def granted(servers: Any, right: str, *, given: bool = True) -> Iterator[None]:
@@ -592,6 +602,7 @@ def test_settings_are_judged(kind: str, told: dict[str, str], level: str, what: 
         ({}, False, True, ""),
         ({"may_list": ""}, False, False, "XA_RECOVER_ADMIN"),
         ({"may_list": ""}, True, False, "XA_RECOVER_ADMIN"),
+        ({"may_list": "", "log_bin": "ON"}, False, False, "unsafe_replicated_xa"),
         ({"log_bin": "ON", "version": "8.0.29"}, True, False, "disable_log_bin"),
         ({"log_bin": "ON", "version": "8.4.3-cluster"}, False, False, "unsafe_replicated_xa"),
         ({"log_bin": "ON", "version": "8.0.30"}, True, True, "leave unsafe_replicated_xa"),

@@ -72,6 +72,16 @@ class TestBesideReplicas(AsyncSqlContract):
         safe = rig.kind == "mariadb" or tuple(map(int, version.partition("-")[0].split("."))) >= (8, 0, 30)
         assert (await unsafe.open(within())).guarantee == ("XA" if safe else "ANCHOR")
 
+    async def test_it_knows_where_its_commit_stands(self, rig: AsyncParticipantRig) -> None:
+        """By its binary log: nothing less than what a replica has then."""
+        branch = await rig.branch(await rig.participant())
+        await rig.add(branch)
+        assert (await branch.commit_one_phase([], within())).winner is Decision.COMMIT
+        found: Any = await branch.position()
+        newest = found.upto[0][1] if rig.kind == "mysql" else found[0][2]
+        assert newest > 0
+        await branch.close()
+
 
 @contextlib.contextmanager
 def granted(servers: Any, right: str, *, given: bool = True) -> Iterator[None]:
@@ -593,6 +603,7 @@ def test_settings_are_judged(kind: str, told: dict[str, str], level: str, what: 
         ({}, False, True, ""),
         ({"may_list": ""}, False, False, "XA_RECOVER_ADMIN"),
         ({"may_list": ""}, True, False, "XA_RECOVER_ADMIN"),
+        ({"may_list": "", "log_bin": "ON"}, False, False, "unsafe_replicated_xa"),
         ({"log_bin": "ON", "version": "8.0.29"}, True, False, "disable_log_bin"),
         ({"log_bin": "ON", "version": "8.4.3-cluster"}, False, False, "unsafe_replicated_xa"),
         ({"log_bin": "ON", "version": "8.0.30"}, True, True, "leave unsafe_replicated_xa"),

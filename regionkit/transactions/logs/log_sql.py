@@ -30,8 +30,6 @@ from regionkit.transactions.xid import check_branches, check_gtrid
 __all__ = ["DONE", "OPEN", "LogSql", "missing", "quoted", "refused", "row_of"]
 
 LONGEST_BY = 120
-CHECKS = (4025, 3819)
-"""MariaDB's and MySQL's codes of a check that failed; PyMySQL takes them for no error of integrity."""
 _LOCKS = MappingProxyType(
     {
         "postgresql": (" FOR SHARE", " FOR UPDATE"),
@@ -197,7 +195,7 @@ def row_of(found: Any) -> Row:
 
 def refused(error: DBAPIError) -> bool:
     """Whether a row stands, or the gtrid is closed."""
-    return isinstance(error, IntegrityError) or (error.orig is not None and error.orig.args[0] in CHECKS)
+    return isinstance(error, IntegrityError)
 
 
 def missing(error: DBAPIError) -> bool:

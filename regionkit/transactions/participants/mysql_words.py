@@ -113,15 +113,16 @@ def findings(name: str, look: Look, unsafe: bool, replicated_xa: bool) -> list[F
         found.append(Finding("refused", name, what, "take a MySQL that is no member of a group."))
     found += unflushed(name, look, unsafe)
     found += table_findings(name, look)
-    if "may_list" not in look.told:
+    prepares_beside = replicated_xa and _is_crash_safe(look)
+    if "may_list" not in look.told and (not look.logs or prepares_beside or "prepared" in look.told):
         what = (
             "its account may not list prepared branches, so it is the ANCHOR only, or alone: nobody could recover them"
         )
         found.append(Finding("warning", name, what, "GRANT XA_RECOVER_ADMIN ON *.* TO the account."))
-    if look.logs and replicated_xa and _is_crash_safe(look):
+    if look.logs and prepares(look, replicated_xa):
         what = "it prepares beside a binary log, which MySQL calls safe since 8.0.30 and which regionkit has not proved"
         found.append(Finding("warning", name, what, "leave unsafe_replicated_xa, and let it be the anchor."))
-    elif look.logs:
+    elif look.logs and not prepares_beside:
         found.append(Finding("warning", name, *(_UNPROVED if _is_crash_safe(look) else _TEARS)))
     return found
 
