@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fix_servers import entered
 
-from regionkit.errors import TransactionInDoubt
+from regionkit.errors import TransactionAborted, TransactionInDoubt
 from regionkit.testing import servers
 from regionkit.testing.crash import crash_points
 from regionkit.testing.proxy import FaultProxy
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import test_transactions_servers as over_mariadb
 from test_transactions_servers import AFTER_DECISION, BEFORE_DECISION, NUMBERS, World
 
+NONE = type(None)
 pytestmark = [pytest.mark.postgresql, pytest.mark.mysql]
 
 
@@ -59,23 +61,40 @@ def test_a_server_is_lost_between_the_phases(how: str, name: str, instant: str, 
     over_mariadb.test_a_server_is_lost_between_the_phases(how, name, instant, world)
 
 
-@pytest.mark.parametrize("what", ["PREPARE of b", "decision, asked again", "COMMIT of b", "COMMIT of b, asked again"])
+LOST = {
+    "PREPARE of b": ("b", "tpc.prepare.last.before", "", (TransactionAborted,), {(0, 0)}),
+    "decision": ("log", "tpc.decide.before", "", (TransactionInDoubt,), {(0, 0), (1, 1)}),
+    "decision, asked again": (
+        "log",
+        "tpc.decide.before",
+        "tpc.bar.before",
+        (NONE, TransactionAborted),
+        {(0, 0), (1, 1)},
+    ),
+    "COMMIT of b": ("b", "tpc.commit.last.before", "", (NONE,), {(1, 1)}),
+    "COMMIT of b, asked again": ("b", "tpc.commit.last.before", "tpc.commit.last.after", (NONE,), {(1, 1)}),
+}
+"""Whose, where it begins and ends, what may be raised, what the data may say at last. The proxy cuts at the first of a message's
+three answers: at times before the statement behind it was read."""
+
+
+@pytest.mark.parametrize("what", LOST)
 def test_an_answer_is_lost(what: str, world: World) -> None:
-    """As with MariaDB."""
-    over_mariadb.test_an_answer_is_lost(what, world)
-
-
-def test_the_decisions_answer_is_lost(world: World) -> None:
-    """It may have been cut off before it was read, or not: both sides have it or none, and the application was told "unknown"."""
+    """Whether it was done or never read: the outcome is told truthfully, and recovery leaves nothing."""
+    name, begins, ends, raised, sides = LOST[what]
     number = next(NUMBERS)
-    with FaultProxy(world.urls["log"]) as proxy, world.bank(log=proxy.url) as bank:
+    with FaultProxy(world.urls[name]) as proxy, world.bank(**{name: proxy.url}) as bank:
         bank.warm()
-        with crash_points({"tpc.decide.before": proxy.drop_replies}):
-            error = bank.move(number)
+        points: dict[str, Any] = {begins: proxy.drop_replies} | ({ends: proxy.heal} if ends else {})
+        with crash_points(points):
+            error = bank.move(number, settle=over_mariadb.SETTLE + 3.0 if ends else over_mariadb.SETTLE)
         assert proxy.dropped > 0
         proxy.heal()
-        assert isinstance(error, TransactionInDoubt)
+        assert isinstance(error, raised), error
+        if name == "b":
+            assert ("b" in bank.tx.pending) is not bool(ends)
         report = world.settled()
         assert (report.clean, report.hazards) == (True, ()), str(report)
+        assert world.sides(number) in sides
         over_mariadb.truthful(error, bank, world.sides(number))
         assert world.left == []

@@ -82,4 +82,4 @@ class XaBranch(SqlBranchShell):
         """Its vote."""
         if self._xa:
             return super().prepare(deadline)
-        return self._refuse(self._participant.plain, retryable=False)
+        return self._refuse(self._participant.plain or "it was opened as the anchor", retryable=False)

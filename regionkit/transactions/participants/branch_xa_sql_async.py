@@ -81,4 +81,4 @@ class AsyncXaBranch(AsyncSqlBranchShell):
         """Its vote."""
         if self._xa:
             return await super().prepare(deadline)
-        return await self._refuse(self._participant.plain, retryable=False)
+        return await self._refuse(self._participant.plain or "it was opened as the anchor", retryable=False)

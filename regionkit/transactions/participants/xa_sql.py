@@ -9,7 +9,8 @@
    driver's call, a procedure, a deadlock, took it away, and no marker is written.
 4. XA ROLLBACK is sent behind an XA END that went well, so only to a branch of this session; or to one whose abort is decided.
 5. With replicas, XA breaks them in a crash: such a server is the anchor, or alone.
-6. Who may not list what is prepared, prepares nothing, and says so where something may be prepared all the same.
+6. Who may not list what is prepared, prepares nothing. Before the first PREPARE in a database a note is committed there; where it
+   stands, a list that is denied is an error, and never an empty list.
 """
 
 from __future__ import annotations
@@ -70,8 +71,6 @@ class XaParticipant(SqlParticipant):
     plain = ""
     """Why a branch is a plain transaction, in a clause."""
     _prepares = False
-    _has_prepared = True
-    """Whether something may be prepared there; as far as is known, before it was looked at."""
 
     def __init__(
         self,
@@ -138,7 +137,6 @@ class XaParticipant(SqlParticipant):
         self.kind = words.kind
         self.quoted = f"`{look.database.replace('`', '``')}`"
         self._prepares = words.prepares(look, self._replicated_xa)
-        self._has_prepared = "prepared" in look.told
         self.plain = next((one.what for one in found if "ANCHOR" in one.what), "")
         history = self._history(look.run, deadline)
         return ParticipantFacts(self.kind, self._prepares, "XA" if self._prepares else "ANCHOR", look.instance, history)
@@ -163,14 +161,20 @@ class XaParticipant(SqlParticipant):
         return [xid for xid in self._prepared(deadline) if xid.branch != self.name]
 
     def _prepared(self, deadline: Deadline) -> list[Xid]:
-        found = self._change(_listed, deadline)
-        if found is None and self._has_prepared:
+        found = self._change(self._listed, deadline)
+        return [xid for xid in found if xid.namespace == self._namespace]
+
+    def _listed(self, connection: Connection) -> list[Xid]:
+        """Prepared branches of regionkit's on the whole server. Rule 6: the note is read behind the answer that denies them."""
+        listing, xid_listed = _words_at(connection).listing
+        rows = _allowed(connection, listing)
+        if rows is None and self._rows.noted(connection, "prepares", None) is not None:
             raise ConfigurationError(
-                f"participant {self.name!r} may not list prepared branches any more.",
+                f"participant {self.name!r} may not list prepared branches.",
                 why="branches were prepared there, and those that are left cannot be recovered.",
                 fix="GRANT XA_RECOVER_ADMIN ON *.* TO its account.",
             )
-        return [xid for xid in found or () if xid.namespace == self._namespace]
+        return [xid for row in rows or () if (xid := xid_listed(row)) is not None]
 
     def finish(self, listed: Listed, commit: bool, deadline: Deadline) -> Finish:
         """End a prepared branch. Rule 1."""
@@ -269,13 +273,6 @@ def _words(link: Any) -> XaWords:
 
 def _words_at(connection: Connection) -> XaWords:
     return MARIADB if connection.dialect.is_mariadb else MYSQL  # type: ignore[attr-defined]  # a MySQL's
-
-
-def _listed(connection: Connection) -> list[Xid] | None:
-    """Prepared branches of regionkit's on the whole server; None where the account may not list them."""
-    listing, xid_listed = _words_at(connection).listing
-    rows = _allowed(connection, listing)
-    return None if rows is None else [xid for row in rows if (xid := xid_listed(row)) is not None]
 
 
 def _allowed(connection: Connection, question: str) -> list[Any] | None:
