@@ -35,6 +35,9 @@ SHAPES = {
     "mariadb and mysql, which is the anchor": ("mariadb_alone", "mysql_alone", "payments"),
 }
 """What `accounts` and `payments` are on, and where the log is: a database of its own, or payments'."""
+IS_ASYNC = True
+if not IS_ASYNC:  # in threads MySQL is killed with each pair in tests/faults/test_transactions_killed.py
+    SHAPES = {name: shape for name, shape in SHAPES.items() if "mysql" not in name or name == "postgresql and mysql"}
 NEEDS = {"postgresql": "pg", "mariadb": "mariadb", "mysql": "mysql"}
 
 
@@ -152,7 +155,7 @@ async def test_the_last_answer_is_lost(bank: AsyncBank) -> None:
 
 
 @pytest.mark.parametrize(
-    "bank", shapes("postgresql and mariadb", "mariadb and mariadb", "mysql and mariadb"), indirect=True
+    "bank", shapes("postgresql and mariadb", "mariadb and mariadb", "postgresql and mysql"), indirect=True
 )
 async def test_a_branch_of_a_participant_that_was_renamed_is_reported(bank: AsyncBank) -> None:
     """Nobody may end it, as its database is not known; it holds locks, and was listed nowhere."""
